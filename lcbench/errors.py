@@ -1,0 +1,5 @@
+"""The error that a user can cause and mend: one line, no traceback."""
+
+
+class LcbenchError(Exception):
+    """Something that the user can mend. The message is one line: what, where, what to do."""

@@ -1,0 +1,60 @@
+"""Which implementations exist, on which device, and why one is not available here."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from lcbench.losses.errors import Unavailable, UnknownImplementation
+from lcbench.losses.implementation import LOSSES, Device, Implementation
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the catalogue.
+
+    module: where `svm_loss`, `softmax_loss` and, where needed, `prepare` and `fetch` live.
+    requires: top-level packages without which the module does not import.
+    install: the command that would bring them.
+    compiles: the first call compiles.
+    """
+
+    name: str
+    module: str
+    device: Device
+    what: str
+    requires: tuple[str, ...] = ()
+    install: str = ""
+    compiles: bool = False
+
+
+_HERE = "lcbench.losses"
+_PEERS = "lcbench.losses.peers"
+
+CATALOG: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry("naive", f"{_HERE}.naive", "cpu", "Python loops over rows and classes"),
+        Entry("numpy", f"{_HERE}.vectorized", "cpu", "vectorised NumPy"),
+        Entry("numba-njit", f"{_HERE}.numba_njit", "cpu", "the naive loops, compiled", compiles=True),
+        Entry("numba-parallel", f"{_HERE}.numba_parallel", "cpu", "one pass over X, all cores", compiles=True),
+        Entry("numba-cuda", f"{_HERE}.numba_cuda", "cuda", "Numba CUDA kernels", compiles=True),
+        Entry("torch", f"{_PEERS}.torch", "cpu", "PyTorch, eager", ("torch",), "pip install torch"),
+        Entry("torch-compile", f"{_PEERS}.torch_compile", "cpu", "PyTorch, torch.compile", ("torch",),
+              "pip install torch", compiles=True),
+        Entry("jax", f"{_PEERS}.jax", "cpu", "JAX, jit", ("jax",), "pip install jax", compiles=True),
+        Entry("sklearn", f"{_PEERS}.sklearn", "cpu", "scikit-learn's loss classes", ("sklearn",),
+              "pip install scikit-learn"),
+        Entry("torch-cuda", f"{_PEERS}.torch_cuda", "cuda", "PyTorch, eager", ("torch",), "pip install torch"),
+        Entry("torch-compile-cuda", f"{_PEERS}.torch_compile_cuda", "cuda", "PyTorch, torch.compile", ("torch",),
+              "pip install torch", compiles=True),
+        Entry("jax-cuda", f"{_PEERS}.jax_cuda", "cuda", "JAX, jit", ("jax",), "pip install 'jax[cuda13]'",
+              compiles=True),
+        Entry("cupy", f"{_PEERS}.cupy", "cuda", "CuPy", ("cupy",), "pip install cupy-cuda13x"),
+        Entry("dask", f"{_PEERS}.dask", "cpu", "numba-parallel on row chunks across a Dask cluster", ("distributed",),
+              "pip install 'lcbench[dask]'"),
+    )
+}

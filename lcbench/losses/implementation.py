@@ -1,0 +1,96 @@
+"""What an implementation is: two losses in one signature, and how data gets to where they want it.
+
+The signature is that of Stanford's cs231n assignments, so that an assignment file is an implementation as it stands::
+
+    svm_loss(W, X, y, reg)     -> (loss, dW)
+    softmax_loss(W, X, y, reg) -> (loss, dW)
+
+W (D, C), X (N, D), y (N,) integers in [0, C), reg >= 0; loss a float, dW (D, C) of W's dtype. The loss is the mean over
+rows plus ``reg * sum(W * W)``. No input is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+LossName = Literal["svm", "softmax"]
+LOSSES: tuple[LossName, ...] = ("svm", "softmax")
+
+Device = Literal["cpu", "cuda", "simulator"]
+
+LossFunction = Callable[[Any, Any, Any, float], tuple[Any, Any]]
+"""``(W, X, y, reg) -> (loss, dW)``, on arrays of the implementation's own kind."""
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How a file writes the same loss: which way round its arrays lie and how it counts the regularisation.
+
+    columns: W is (C, D) and X is (D, N), as in the assignments of 2015.
+    half_regularisation: the loss adds ``0.5 * reg * sum(W * W)``, as until 2016.
+    """
+
+    columns: bool = False
+    half_regularisation: bool = False
+
+    def __str__(self) -> str:
+        if self.columns and self.half_regularisation:
+            return "2015 convention: W (C, D), X (D, N), 0.5 reg sum(W W)"
+        if self.columns:
+            return "2015 layout: W (C, D), X (D, N)"
+        if self.half_regularisation:
+            return "2016 convention: 0.5 reg sum(W W)"
+        return "current convention"
+
+
+CURRENT = Convention()
+
+
+def _as_they_are(W: Any, X: Any, y: Any) -> tuple[Any, Any, Any]:
+    return W, X, y
+
+
+def _as_numpy(loss: Any, dW: Any) -> tuple[float, NDArray[Any]]:
+    return float(loss), np.asarray(dW)
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """One implementation, ready to be called, checked and timed.
+
+    functions: the loss functions by name ("svm", "softmax"), on arrays as `prepare` returns them. A call returns
+        when its result is complete: device work is waited for inside.
+    prepare: brings (W, X, y) to where the functions want them (a device, another layout or array type).
+    fetch: brings (loss, dW) back to a float and a NumPy array.
+    compiles: the first call compiles, so it is reported apart.
+    convention: how the functions count, where a user's file differs; prepare and fetch already translate.
+    """
+
+    name: str
+    device: Device
+    functions: Mapping[str, LossFunction]
+    prepare: Callable[[Any, Any, Any], tuple[Any, Any, Any]] = _as_they_are
+    fetch: Callable[[Any, Any], tuple[float, NDArray[Any]]] = _as_numpy
+    compiles: bool = False
+    convention: Convention = field(default=CURRENT)
+
+    def loss(self, name: str, W: Any, X: Any, y: Any, reg: float) -> tuple[float, NDArray[Any]]:
+        """Loss and gradient of NumPy arrays, transfers included.
+
+        Raises KeyError where this implementation lacks the loss `name`.
+        """
+        W, X, y = self.prepare(W, X, y)
+        return self.fetch(*self.functions[name](W, X, y, reg))
+
+    def svm_loss(self, W: Any, X: Any, y: Any, reg: float) -> tuple[float, NDArray[Any]]:
+        """Multiclass hinge loss (Weston & Watkins, 1999) with margin 1, and its gradient dW (D, C)."""
+        return self.loss("svm", W, X, y, reg)
+
+    def softmax_loss(self, W: Any, X: Any, y: Any, reg: float) -> tuple[float, NDArray[Any]]:
+        """Softmax cross-entropy loss and its gradient dW (D, C)."""
+        return self.loss("softmax", W, X, y, reg)
