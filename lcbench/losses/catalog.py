@@ -58,3 +58,64 @@ CATALOG: dict[str, Entry] = {
               "pip install 'lcbench[dask]'"),
     )
 }
+
+
+def why_unavailable(entry: Entry) -> Unavailable | None:
+    """Why `entry` cannot run here, or None where nothing is known to stand in its way.
+
+    Looks without importing anything heavy; an implementation may still raise `Unavailable` when it is loaded.
+    """
+    if find_spec(entry.module) is None:
+        return Unavailable("not part of this version")
+    for package in entry.requires:
+        if find_spec(package) is None:
+            return Unavailable(f"{package} is not installed", entry.install)
+    if entry.device == "cuda" and entry.name != "numba-cuda":
+        from lcbench.losses.cuda_backend import why_no_gpu
+
+        reason = why_no_gpu()
+        if reason:
+            return Unavailable(reason)
+    return None
+
+
+def load(name: str) -> Implementation:
+    """The catalogue's implementation `name`, imported.
+
+    Raises UnknownImplementation, or Unavailable where it cannot run here.
+    """
+    entry = find(name)
+    reason = why_unavailable(entry)
+    if reason:
+        raise reason
+    module = importlib.import_module(entry.module)
+    return Implementation(name, device_here(entry), functions_of(module), compiles=entry.compiles, **data_movers(module))
+
+
+def find(name: str) -> Entry:
+    """The catalogue's line `name`. Raises UnknownImplementation, which names the nearest."""
+    try:
+        return CATALOG[name]
+    except KeyError:
+        near = difflib.get_close_matches(name, CATALOG, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else "'lcbench impls' lists all"
+        raise UnknownImplementation(f"no implementation '{name}': {hint}") from None
+
+
+def device_here(entry: Entry) -> Device:
+    """Where `entry` runs on this machine: numba-cuda runs in Numba's simulator where there is no GPU."""
+    if entry.name == "numba-cuda":
+        from lcbench.losses.cuda_backend import why_no_gpu
+
+        return "simulator" if why_no_gpu() else "cuda"
+    return entry.device
+
+
+def functions_of(namespace: Any) -> dict[str, Any]:
+    """The losses that a module or object offers, by name."""
+    return {loss: getattr(namespace, f"{loss}_loss") for loss in LOSSES if hasattr(namespace, f"{loss}_loss")}
+
+
+def data_movers(namespace: Any) -> dict[str, Any]:
+    """The `prepare` and `fetch` that a module or object offers."""
+    return {name: getattr(namespace, name) for name in ("prepare", "fetch") if hasattr(namespace, name)}

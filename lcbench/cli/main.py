@@ -1,0 +1,77 @@
+"""The command ``lcbench``: its subcommands, and how an error becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from lcbench.errors import LcbenchError
+from lcbench.exit_codes import ExitCode
+from lcbench.losses.errors import LossError
+
+COMMANDS = ("download", "impls", "doctor", "check", "run", "compare")
+"""In the order in which a user meets them; each lives in the file of its name."""
+
+
+class Commands(click.Group):
+    """The subcommands, in their own order, each imported when it is asked for, near misses suggested."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        from importlib import import_module
+
+        command: click.Command = getattr(import_module(f"lcbench.cli.{name}"), name)
+        return command
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> Any:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+            hint = f"did you mean '{near[0]}'?" if near else "'lcbench --help' lists all."
+            context.fail(f"no command '{name}': {hint}")
+        return super().resolve_command(context, args)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\b\nExamples:\n  lcbench run\n  lcbench run --impl numpy,numba-parallel --loss softmax",
+)
+@click.version_option(package_name="lcbench", message="lcbench %(version)s")
+def lcbench() -> None:
+    """Benchmark of linear-classifier losses on CIFAR-10.
+
+    Proves every implementation right, times it against the others and the machine's own limit, and says whether
+    something got slower.
+    """
+
+
+def main() -> None:
+    """Entry point of the console script: one line and an exit code for whatever a user can mend."""
+    try:
+        code = lcbench.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = ExitCode.ERROR
+    except (LcbenchError, LossError) as error:
+        click.echo(f"error: {error}", err=True)
+        code = ExitCode.ERROR
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("stopped", err=True)
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone: nothing is left to say, not even at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    sys.exit(code if isinstance(code, int) else ExitCode.OK)
+
+

@@ -1,0 +1,130 @@
+"""The float64 oracle that every result is held against, and how far rounding alone may take a result from it.
+
+The formulas are those of `vectorized`, in float64 and over blocks of rows, so that no float64 copy of X is ever held.
+The tests hold the oracle against plain loops and numerical gradients. All tolerances are decided here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcbench.losses.implementation import LossName
+
+ROWS_A_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a right implementation returns: the float64 loss and dW (D, C), and the distance allowed from each.
+
+    Rounding errors of a sum of n terms grow as sqrt(n) units in the last place of the sum of magnitudes (Higham & Mary
+    2019, "A new approach to probabilistic rounding error analysis"). A hinge margin that lies within rounding of its kink may
+    fall on either side, which moves dW by that row: `gradient_tolerance` allows for those rows, counted one by one.
+    """
+
+    loss: float
+    dW: NDArray[np.float64]
+    loss_tolerance: float
+    gradient_tolerance: float
+
+    def errors(self, loss: float, dW: NDArray[Any]) -> tuple[float, float]:
+        """Relative errors of a result: of the loss, and of the gradient in the Frobenius norm."""
+        size = float(np.linalg.norm(self.dW)) or 1.0
+        return abs(loss - self.loss) / (abs(self.loss) or 1.0), float(np.linalg.norm(dW - self.dW)) / size
+
+    def mismatch(self, loss: float, dW: NDArray[Any]) -> str | None:
+        """Why a result is wrong, in a few words, or None where it is right."""
+        if np.shape(dW) != self.dW.shape:
+            return f"gradient has shape {np.shape(dW)}, not {self.dW.shape}"
+        wrong = []
+        loss_error, gradient_error = self.errors(loss, dW)
+        if not isfinite(loss):
+            wrong.append(f"loss is {loss}")
+        elif abs(loss - self.loss) > self.loss_tolerance:
+            wrong.append(f"loss is {loss:.7g}, right is {self.loss:.7g}")
+        if not np.isfinite(dW).all():
+            wrong.append("gradient holds NaN or infinity")
+        elif float(np.linalg.norm(dW - self.dW)) > self.gradient_tolerance:
+            wrong.append(f"gradient is off by {gradient_error:.1e} of its norm")
+        return "; ".join(wrong) or None
+
+
+def expected(name: LossName, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> Expected:
+    """Loss `name` ("svm", "softmax") and its gradient in float64, with tolerances for a computation in W's dtype.
+
+    W (D, C), X (N, D) float or uint8, y (N,) integers in [0, C). Temporaries hold `ROWS_A_BLOCK` rows.
+    """
+    rows, features = X.shape
+    rounding = float(np.finfo(W.dtype).eps) * (8 + sqrt(rows) + sqrt(features))
+    W64 = W.astype(np.float64)
+    magnitude = np.abs(W64)
+    row_step = _hinge if name == "svm" else _cross_entropy
+    total = largest_score = squared_norms = undecided = 0.0
+    dW = np.zeros(W.shape)
+    for start in range(0, rows, ROWS_A_BLOCK):
+        x = X[start : start + ROWS_A_BLOCK].astype(np.float64)
+        labels = np.asarray(y[start : start + ROWS_A_BLOCK]).astype(np.intp)
+        losses, dscores, distances = row_step(x @ W64, labels)
+        total += float(losses.sum())
+        dW += x.T @ dscores
+
+        magnitudes = (np.abs(x) @ magnitude).max(axis=1)
+        norms = np.linalg.norm(x, axis=1)
+        largest_score = max(largest_score, float(magnitudes.max()))
+        squared_norms += float((norms**2).sum())
+        near_kink = distances <= rounding * (1 + magnitudes[:, None])
+        undecided += float((near_kink.sum(axis=1) * norms).sum()) * sqrt(2)
+
+    loss = total / rows + reg * float(np.sum(W64 * W64))
+    unit = rounding * (1 + largest_score)
+    regularisation = rounding * 2 * reg * float(np.linalg.norm(W64))
+    return Expected(
+        loss,
+        dW / rows + 2 * reg * W64,
+        loss_tolerance=unit * (1 + abs(loss)),
+        gradient_tolerance=unit * sqrt(squared_norms) / rows + regularisation + undecided / rows,
+    )
+
+
+def _hinge(
+    scores: NDArray[np.float64], labels: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Row losses (N,), gradient with respect to the scores (N, C), distances of the margins from their kink (N, C)."""
+    rows = np.arange(len(scores))
+    margins = scores - scores[rows, labels, None] + 1
+    margins[rows, labels] = -np.inf
+    violated = margins > 0
+    dscores = violated.astype(np.float64)
+    dscores[rows, labels] = -violated.sum(axis=1)
+    return np.where(violated, margins, 0.0).sum(axis=1), dscores, np.abs(margins)
+
+
+def _cross_entropy(
+    scores: NDArray[np.float64], labels: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Row losses (N,), gradient with respect to the scores (N, C); no kinks, so infinite distances (N, C)."""
+    rows = np.arange(len(scores))
+    scores = scores - scores.max(axis=1, keepdims=True)
+    probabilities = np.exp(scores)
+    totals = probabilities.sum(axis=1)
+    losses = np.log(totals) - scores[rows, labels]
+    dscores = probabilities / totals[:, None]
+    dscores[rows, labels] -= 1
+    return losses, dscores, np.full(scores.shape, np.inf)
+
+
+def svm_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> tuple[float, NDArray[np.float64]]:
+    """Multiclass hinge loss in float64, in the one signature."""
+    result = expected("svm", W, X, y, reg)
+    return result.loss, result.dW
+
+
+def softmax_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> tuple[float, NDArray[np.float64]]:
+    """Softmax cross-entropy in float64, in the one signature."""
+    result = expected("softmax", W, X, y, reg)
+    return result.loss, result.dW
