@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from lcbench.losses.errors import Unavailable, UnknownImplementation
-from lcbench.losses.implementation import LOSSES, Device, Implementation
+from lcbench.losses.implementation import LOSSES, Device, Implementation, LossName
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Entry:
     requires: top-level packages without which the module does not import.
     install: the command that would bring them.
     compiles: the first call compiles.
+    losses: what the implementation offers.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Entry:
     requires: tuple[str, ...] = ()
     install: str = ""
     compiles: bool = False
+    losses: tuple[LossName, ...] = LOSSES
 
 
 _HERE = "lcbench.losses"
@@ -47,7 +49,7 @@ CATALOG: dict[str, Entry] = {
               "pip install torch", compiles=True),
         Entry("jax", f"{_PEERS}.jax", "cpu", "JAX, jit", ("jax",), "pip install jax", compiles=True),
         Entry("sklearn", f"{_PEERS}.sklearn", "cpu", "scikit-learn's loss classes", ("sklearn",),
-              "pip install scikit-learn"),
+              "pip install scikit-learn", losses=("softmax",)),
         Entry("torch-cuda", f"{_PEERS}.torch_cuda", "cuda", "PyTorch, eager", ("torch",), "pip install torch"),
         Entry("torch-compile-cuda", f"{_PEERS}.torch_compile_cuda", "cuda", "PyTorch, torch.compile", ("torch",),
               "pip install torch", compiles=True),

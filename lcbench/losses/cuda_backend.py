@@ -30,6 +30,9 @@ def __getattr__(name: str) -> Any:
     except ImportError as error:
         # numba-cuda does so with NumPy 2.5, and without NVIDIA's cuda-bindings
         raise Unavailable(f"numba.cuda does not import: {' '.join(str(error).split())}", INSTALL) from error
+    if is_simulator():
+        # the simulator polls its threads; with Python's usual turn of 5 ms it takes 5 to 10 times as long
+        sys.setswitchinterval(1e-4)
     return cuda
 
 

@@ -38,6 +38,11 @@ class Convention:
     columns: bool = False
     half_regularisation: bool = False
 
+    @property
+    def differs(self) -> bool:
+        """Whether it is not the current one."""
+        return self.columns or self.half_regularisation
+
     def __str__(self) -> str:
         if self.columns and self.half_regularisation:
             return "2015 convention: W (C, D), X (D, N), 0.5 reg sum(W W)"

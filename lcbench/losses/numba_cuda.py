@@ -38,39 +38,52 @@ warnings.filterwarnings("ignore", message="Grid size .* low occupancy")
 class Tiles:
     """How much one thread block holds, kernel by kernel. Tests shrink it, so that tiny inputs span several blocks.
 
-    scores: `row_lanes * feature_lanes` threads hold `row_lanes * rows_per_thread` rows, `features` of them at a time.
-    row step: `step_rows` threads, one a row. A power of two.
-    gradient slabs: `columns` threads hold `columns * columns_per_thread` columns of X, and stage dscores of
-        `rows_staged` rows at a time (a multiple of `rows_in_flight`, the rows whose loads are issued together).
-    merge: `elements * slab_lanes` threads sum `elements` numbers of dW. A power of two.
+    A block's threads are `lanes` side by side (a warp, on the device) times a number of warps.
+
+    score_warps, rows_per_warp: of the scores kernel, whose block so takes `score_warps * rows_per_warp` rows.
+    features: rows of W that it keeps in shared memory at a time. A multiple of `lanes`.
+    step_threads: the row step's, one a row. A power of two.
+    gradient_warps, columns_per_thread: that many times `lanes` columns of X in a block of the gradient kernel.
+    rows_in_flight: rows whose loads that kernel issues together. It divides `lanes`.
+    merge_warps: share out the slabs. `lanes * merge_warps` is a power of two.
     classes: the most that a thread holds in registers; with more classes, blocks share them out evenly.
     blocks_wanted: the gradient is cut into as many chunks of rows as make about so many blocks.
     """
 
-    row_lanes: int = 32
-    rows_per_thread: int = 4
-    feature_lanes: int = 8
-    features: int = 32
-    step_rows: int = 256
-    columns: int = 128
+    lanes: int = 32
+    score_warps: int = 8
+    rows_per_warp: int = 4
+    features: int = 64
+    step_threads: int = 256
+    gradient_warps: int = 4
     columns_per_thread: int = 2
-    rows_staged: int = 32
     rows_in_flight: int = 4
-    elements: int = 32
-    slab_lanes: int = 8
+    merge_warps: int = 8
     classes: int = 16
     blocks_wanted: int = 2048
+
+    def __post_init__(self) -> None:
+        for threads in (self.step_threads, self.lanes * self.merge_warps):
+            if threads & (threads - 1):
+                raise ValueError(f"sums by halves need a power of two of threads, not {threads}")
+        if self.lanes % self.rows_in_flight or self.features % self.lanes:
+            raise ValueError("rows_in_flight must divide lanes, and lanes must divide features")
 
     @property
     def rows(self) -> int:
         """Rows in a block of the scores kernel."""
-        return self.row_lanes * self.rows_per_thread
+        return self.score_warps * self.rows_per_warp
+
+    @property
+    def columns(self) -> int:
+        """Columns in a block of the gradient kernel."""
+        return self.lanes * self.gradient_warps * self.columns_per_thread
 
 
 TILES: dict[type[np.floating[Any]], Tiles] = {
     np.float32: Tiles(),
-    # half the rows: the same registers and shared memory
-    np.float64: Tiles(rows_per_thread=2),
+    # half the rows, the same registers
+    np.float64: Tiles(rows_per_warp=2),
 }
 
 
@@ -92,90 +105,82 @@ def build_kernels(dtype: type[np.floating[Any]], tiles: Tiles, classes: int) -> 
     X may be of `dtype` or uint8: each kernel compiles on its first launch with either. Sizes are constants to the
     compiler, so that a thread's own tile (`cuda.local.array`) is unrolled into registers.
     """
-    ROW_LANES, ROWS_PER_THREAD, ROWS = tiles.row_lanes, tiles.rows_per_thread, tiles.rows
-    FEATURE_LANES, FEATURES = tiles.feature_lanes, tiles.features
-    FEATURES_PADDED = FEATURES + 1  # an odd stride keeps a warp's rows in different banks of shared memory
-    SCORE_THREADS = ROW_LANES * FEATURE_LANES
-    STEP_ROWS = tiles.step_rows
+    LANES, LANES_PADDED = tiles.lanes, tiles.lanes + 1  # an odd stride: a column spreads over the memory banks
+    SCORE_WARPS, ROWS_PER_WARP, FEATURES = tiles.score_warps, tiles.rows_per_warp, tiles.features
+    STEP_THREADS = tiles.step_threads
+    GRADIENT_WARPS, GRADIENT_THREADS = tiles.gradient_warps, tiles.gradient_warps * LANES
     COLUMNS, COLUMNS_PER_THREAD = tiles.columns, tiles.columns_per_thread
-    ROWS_STAGED, ROWS_IN_FLIGHT = tiles.rows_staged, tiles.rows_in_flight
-    ELEMENTS, SLAB_LANES = tiles.elements, tiles.slab_lanes
-    MERGE_THREADS = ELEMENTS * SLAB_LANES
+    ROWS_IN_FLIGHT = tiles.rows_in_flight
+    MERGE_WARPS, MERGE_THREADS = tiles.merge_warps, tiles.merge_warps * LANES
     CLASSES = classes
 
     @cuda.jit
     def scores(X: Any, W: Any, S: Any) -> None:
         """S (C, N) = (X W)^T.
 
-        A block takes ROWS rows of X and CLASSES classes, and walks along the features, FEATURES at a time::
+        Each warp takes ROWS_PER_WARP rows of X and CLASSES classes, and walks along the features, LANES at a time::
 
-                      FEATURES                       CLASSES
-                   +------------+                  +---------+
-            ROWS   |   x_tile   |        FEATURES  | w_tile  |       both in shared memory
-                   +------------+                  +---------+
+                            LANES                           FEATURES
+                        +------------+                +------+------+-----+
+            ROWS_PER_   |  X, straight to      CLASSES|  w_tile, shared   |    for the block, FEATURES at a time
+            WARP        |  registers |                |  by the warps     |
+                        +------------+                +------+------+-----+
 
-        Its threads are ROW_LANES x FEATURE_LANES. Each holds ROWS_PER_THREAD x CLASSES sums in registers, over every
-        FEATURE_LANES-th feature. A warp reads one feature of neighbouring rows: w_tile is a broadcast to it. At the
-        end the feature lanes add their sums into `total`, one lane after the other.
+        A lane holds ROWS_PER_WARP x CLASSES sums in registers, over every LANES-th feature. At the end the sums of the
+        lanes meet in shared memory, a row at a time, where lane c adds them up for class c.
         """
-        x_tile = cuda.shared.array((ROWS, FEATURES_PADDED), dtype)
-        w_tile = cuda.shared.array((FEATURES, CLASSES), dtype)
-        total = cuda.shared.array((CLASSES, ROWS), dtype)
-        held = cuda.local.array((ROWS_PER_THREAD, CLASSES), dtype)
+        w_tile = cuda.shared.array((CLASSES, FEATURES), dtype)
+        lane_sums = cuda.shared.array((SCORE_WARPS, CLASSES, LANES_PADDED), dtype)
+        held = cuda.local.array((ROWS_PER_WARP, CLASSES), dtype)
+        x = cuda.local.array(ROWS_PER_WARP, dtype)
 
-        thread = cuda.threadIdx.x
-        row_lane = thread % ROW_LANES
-        feature_lane = thread // ROW_LANES
+        lane = cuda.threadIdx.x
+        warp = cuda.threadIdx.y
         # blocks that share rows are neighbours, so that they find X in L2
         class_blocks = (W.shape[1] + CLASSES - 1) // CLASSES
-        first_row = cuda.blockIdx.x // class_blocks * ROWS
+        first_row = (cuda.blockIdx.x // class_blocks * SCORE_WARPS + warp) * ROWS_PER_WARP
         first_class = cuda.blockIdx.x % class_blocks * CLASSES
+        last_row = X.shape[0] - 1
 
-        for r in range(ROWS_PER_THREAD):
+        for r in range(ROWS_PER_WARP):
             for c in range(CLASSES):
                 held[r, c] = dtype(0)
-        for at in range(thread, CLASSES * ROWS, SCORE_THREADS):
-            total[at // ROWS, at % ROWS] = dtype(0)
 
         for first_feature in range(0, X.shape[1], FEATURES):
-            for at in range(thread, ROWS * FEATURES, SCORE_THREADS):
-                row = first_row + at // FEATURES
-                feature = first_feature + at % FEATURES
-                x = dtype(0)
-                if row < X.shape[0] and feature < X.shape[1]:
-                    x = dtype(X[row, feature])
-                x_tile[at // FEATURES, at % FEATURES] = x
-            for at in range(thread, FEATURES * CLASSES, SCORE_THREADS):
-                feature = first_feature + at // CLASSES
-                class_ = first_class + at % CLASSES
-                w = dtype(0)
-                if feature < W.shape[0] and class_ < W.shape[1]:
-                    w = W[feature, class_]
-                w_tile[at // CLASSES, at % CLASSES] = w
+            for c in range(warp, CLASSES, SCORE_WARPS):
+                for k in range(0, FEATURES, LANES):
+                    w = dtype(0)
+                    if first_feature + k + lane < W.shape[0] and first_class + c < W.shape[1]:
+                        w = W[first_feature + k + lane, first_class + c]
+                    w_tile[c, k + lane] = w
             cuda.syncthreads()
-            for k in range(feature_lane, FEATURES, FEATURE_LANES):
-                for r in range(ROWS_PER_THREAD):
-                    x = x_tile[r * ROW_LANES + row_lane, k]
-                    for c in range(CLASSES):
-                        held[r, c] += x * w_tile[k, c]
+            for k in range(0, FEATURES, LANES):
+                feature = first_feature + k + lane
+                for r in range(ROWS_PER_WARP):
+                    x[r] = dtype(0)
+                    if feature < X.shape[1]:
+                        x[r] = dtype(X[min(first_row + r, last_row), feature])  # a row beyond the last is not stored
+                for c in range(CLASSES):
+                    w = w_tile[c, k + lane]
+                    for r in range(ROWS_PER_WARP):
+                        held[r, c] += x[r] * w
             cuda.syncthreads()
 
-        for lane in range(FEATURE_LANES):
-            if lane == feature_lane:
-                for r in range(ROWS_PER_THREAD):
-                    for c in range(CLASSES):
-                        total[c, r * ROW_LANES + row_lane] += held[r, c]
+        for r in range(ROWS_PER_WARP):
+            for c in range(CLASSES):
+                lane_sums[warp, c, lane] = held[r, c]
             cuda.syncthreads()
-        for at in range(thread, CLASSES * ROWS, SCORE_THREADS):
-            class_ = first_class + at // ROWS
-            row = first_row + at % ROWS
-            if class_ < S.shape[0] and row < S.shape[1]:
-                S[class_, row] = total[at // ROWS, at % ROWS]
+            for c in range(lane, CLASSES, LANES):
+                if first_class + c < S.shape[0] and first_row + r < S.shape[1]:
+                    score = dtype(0)
+                    for other in range(LANES):
+                        score += lane_sums[warp, c, other]
+                    S[first_class + c, first_row + r] = score
+            cuda.syncthreads()
 
-    @cuda.jit(device=True)
-    def sum_over_block(values: Any, threads: int) -> None:
-        """values[0] = sum(values) in shared memory, one value a thread, halving: all threads of the block must call."""
-        thread = cuda.threadIdx.x
+    @cuda.jit(device=True, inline="always")  # called as a function, it could be compiled with a device at hand only
+    def sum_over_block(values: Any, thread: int, threads: int) -> None:
+        """values[0] = sum(values), in shared memory, one a thread, by halves. All threads of the block must call it."""
         half = threads // 2
         cuda.syncthreads()
         while half > 0:
@@ -194,9 +199,9 @@ def build_kernels(dtype: type[np.floating[Any]], tiles: Tiles, classes: int) -> 
             class 0  s s s s s s        margin = s - s_y + 1, counted where it is > 0
             class 1  s s s s s s        dS = 1/N there, and -count/N at the true class
         """
-        block_losses = cuda.shared.array(STEP_ROWS, dtype)
+        block_losses = cuda.shared.array(STEP_THREADS, dtype)
         thread = cuda.threadIdx.x
-        row = cuda.blockIdx.x * STEP_ROWS + thread
+        row = cuda.blockIdx.x * STEP_THREADS + thread
         loss = dtype(0)
         if row < S.shape[1]:
             label = y[row]
@@ -212,7 +217,7 @@ def build_kernels(dtype: type[np.floating[Any]], tiles: Tiles, classes: int) -> 
                 S[c, row] = gradient
             S[label, row] = -positive * one_over_rows
         block_losses[thread] = loss
-        sum_over_block(block_losses, STEP_ROWS)
+        sum_over_block(block_losses, thread, STEP_THREADS)
         if thread == 0:
             sums[cuda.blockIdx.x] = block_losses[0]
 
@@ -223,9 +228,9 @@ def build_kernels(dtype: type[np.floating[Any]], tiles: Tiles, classes: int) -> 
         A thread walks down the classes of its own row three times: for the highest score; for the exponentials, kept
         in place, and their sum; for the gradient (p - [c = y]) / N.
         """
-        block_losses = cuda.shared.array(STEP_ROWS, dtype)
+        block_losses = cuda.shared.array(STEP_THREADS, dtype)
         thread = cuda.threadIdx.x
-        row = cuda.blockIdx.x * STEP_ROWS + thread
+        row = cuda.blockIdx.x * STEP_THREADS + thread
         loss = dtype(0)
         if row < S.shape[1]:
             label = y[row]
@@ -245,7 +250,7 @@ def build_kernels(dtype: type[np.floating[Any]], tiles: Tiles, classes: int) -> 
                     probability -= dtype(1)
                 S[c, row] = probability * one_over_rows
         block_losses[thread] = loss
-        sum_over_block(block_losses, STEP_ROWS)
+        sum_over_block(block_losses, thread, STEP_THREADS)
         if thread == 0:
             sums[cuda.blockIdx.x] = block_losses[0]
 
@@ -253,23 +258,25 @@ def build_kernels(dtype: type[np.floating[Any]], tiles: Tiles, classes: int) -> 
     def gradient_slabs(X: Any, dS: Any, rows_per_chunk: int, slabs: Any) -> None:
         """slabs[chunk] (C, D) = dS X over one chunk of rows.
 
-        A block takes COLUMNS * COLUMNS_PER_THREAD columns of X, CLASSES classes and one chunk::
+        A block takes COLUMNS columns of X, CLASSES classes and one chunk, and stages dscores LANES rows at a time::
 
-                          columns: a thread each, and again COLUMNS further on
-                         +-----------------------------------+
-            rows of the  |  X, straight into registers: each |      ds_tile (ROWS_STAGED, CLASSES) in shared memory,
-            chunk        |  number is used by one thread     |      a broadcast to every thread
-                         +-----------------------------------+
+                                    COLUMNS                                         CLASSES
+                         +-----------------------------+                         +---------+
+            the chunk's  |  X, straight to registers:  |                  LANES  | ds_tile |    in shared memory
+            rows         |  one thread uses a number   |                         +---------+
+                         +-----------------------------+
 
-        Each thread holds COLUMNS_PER_THREAD x CLASSES sums in registers while the rows stream by. Beyond the last row
-        and the last column the last one is read again: such a row meets a zero dscore, such a column is not stored.
+        Each thread holds COLUMNS_PER_THREAD x CLASSES sums in registers while the rows stream by; ds_tile is a
+        broadcast to all. Beyond the last row and the last column the last one is read again, which needs no branch:
+        such a row meets a dscore of zero, such a column is not stored.
         """
-        ds_tile = cuda.shared.array((ROWS_STAGED, CLASSES), dtype)
+        ds_tile = cuda.shared.array((LANES, CLASSES), dtype)
         held = cuda.local.array((COLUMNS_PER_THREAD, CLASSES), dtype)
         x = cuda.local.array((ROWS_IN_FLIGHT, COLUMNS_PER_THREAD), dtype)
 
-        thread = cuda.threadIdx.x
-        first_column = cuda.blockIdx.x * (COLUMNS * COLUMNS_PER_THREAD) + thread
+        lane = cuda.threadIdx.x
+        warp = cuda.threadIdx.y
+        first_column = cuda.blockIdx.x * COLUMNS + warp * LANES + lane
         first_class = cuda.blockIdx.y * CLASSES
         first_row = cuda.blockIdx.z * rows_per_chunk
         end_row = min(first_row + rows_per_chunk, X.shape[0])
@@ -279,20 +286,18 @@ def build_kernels(dtype: type[np.floating[Any]], tiles: Tiles, classes: int) -> 
             for c in range(CLASSES):
                 held[j, c] = dtype(0)
 
-        for staged_row in range(first_row, end_row, ROWS_STAGED):
-            for at in range(thread, ROWS_STAGED * CLASSES, COLUMNS):
-                class_ = first_class + at // ROWS_STAGED
-                row = staged_row + at % ROWS_STAGED
+        for staged_row in range(first_row, end_row, LANES):
+            for c in range(warp, CLASSES, GRADIENT_WARPS):
                 ds = dtype(0)
-                if class_ < dS.shape[0] and row < end_row:
-                    ds = dS[class_, row]
-                ds_tile[at % ROWS_STAGED, at // ROWS_STAGED] = ds
+                if first_class + c < dS.shape[0] and staged_row + lane < end_row:
+                    ds = dS[first_class + c, staged_row + lane]
+                ds_tile[lane, c] = ds
             cuda.syncthreads()
-            for first in range(0, ROWS_STAGED, ROWS_IN_FLIGHT):
+            for first in range(0, LANES, ROWS_IN_FLIGHT):
                 for r in range(ROWS_IN_FLIGHT):
                     row = min(staged_row + first + r, end_row - 1)
                     for j in range(COLUMNS_PER_THREAD):
-                        x[r, j] = dtype(X[row, min(first_column + j * COLUMNS, last_column)])
+                        x[r, j] = dtype(X[row, min(first_column + j * GRADIENT_THREADS, last_column)])
                 for r in range(ROWS_IN_FLIGHT):
                     for c in range(CLASSES):
                         ds = ds_tile[first + r, c]
@@ -302,7 +307,7 @@ def build_kernels(dtype: type[np.floating[Any]], tiles: Tiles, classes: int) -> 
 
         for c in range(CLASSES):
             for j in range(COLUMNS_PER_THREAD):
-                column = first_column + j * COLUMNS
+                column = first_column + j * GRADIENT_THREADS
                 if first_class + c < slabs.shape[1] and column < slabs.shape[2]:
                     slabs[cuda.blockIdx.z, first_class + c, column] = held[j, c]
 
@@ -310,37 +315,37 @@ def build_kernels(dtype: type[np.floating[Any]], tiles: Tiles, classes: int) -> 
     def merge(slabs: Any, W: Any, two_reg: Any, dW: Any, sums: Any) -> None:
         """dW (D, C) = the slabs' sum, transposed, + 2 reg W; sums[block] is the sum of W * W over the block's elements.
 
-        A block takes ELEMENTS numbers of a slab (C, D), read as one line; its threads are SLAB_LANES x ELEMENTS::
+        A block takes LANES numbers of a slab (C, D), read as one line, and its warps share out the slabs::
 
-            lane 0   slab 0, SLAB_LANES, ...     \\
-            lane 1   slab 1, SLAB_LANES + 1, ...  > each its own sum; then lane 0 adds them, lane after lane
-            ...                                  /
+            warp 0   slab 0, MERGE_WARPS, ...     \\
+            warp 1   slab 1, MERGE_WARPS + 1, ...  > each its own sum; then warp 0 adds them, one after the other
+            ...                                   /
         """
-        partial = cuda.shared.array((SLAB_LANES, ELEMENTS), dtype)
+        partial = cuda.shared.array((MERGE_WARPS, LANES), dtype)
         squares = cuda.shared.array(MERGE_THREADS, dtype)
-        thread = cuda.threadIdx.x
-        lane = thread // ELEMENTS
-        element = thread % ELEMENTS
-        at = cuda.blockIdx.x * ELEMENTS + element
+        lane = cuda.threadIdx.x
+        warp = cuda.threadIdx.y
+        at = cuda.blockIdx.x * LANES + lane
         class_ = at // dW.shape[0]
         feature = at % dW.shape[0]
 
         total = dtype(0)
         if class_ < dW.shape[1]:
-            for slab in range(lane, slabs.shape[0], SLAB_LANES):
+            for slab in range(warp, slabs.shape[0], MERGE_WARPS):
                 total += slabs[slab, class_, feature]
-        partial[lane, element] = total
+        partial[warp, lane] = total
         cuda.syncthreads()
 
         square = dtype(0)
-        if lane == 0 and class_ < dW.shape[1]:
-            for other in range(1, SLAB_LANES):
-                total += partial[other, element]
+        if warp == 0 and class_ < dW.shape[1]:
+            for other in range(1, MERGE_WARPS):
+                total += partial[other, lane]
             w = W[feature, class_]
             dW[feature, class_] = total + two_reg * w
             square = w * w
+        thread = warp * LANES + lane
         squares[thread] = square
-        sum_over_block(squares, MERGE_THREADS)
+        sum_over_block(squares, thread, MERGE_THREADS)
         if thread == 0:
             sums[cuda.blockIdx.x] = squares[0]
 
@@ -360,12 +365,12 @@ class Plan:
         self.kernels = build_kernels(dtype, tiles, _ceil(classes, self.class_blocks))
 
         self.score_blocks = _ceil(rows, tiles.rows) * self.class_blocks
-        self.step_blocks = _ceil(rows, tiles.step_rows)
-        self.column_blocks = _ceil(features, tiles.columns * tiles.columns_per_thread)
-        chunks = min(_ceil(tiles.blocks_wanted, self.column_blocks * self.class_blocks), _ceil(rows, tiles.rows_staged))
+        self.step_blocks = _ceil(rows, tiles.step_threads)
+        self.column_blocks = _ceil(features, tiles.columns)
+        chunks = min(_ceil(tiles.blocks_wanted, self.column_blocks * self.class_blocks), _ceil(rows, tiles.lanes))
         self.rows_per_chunk = _ceil(rows, chunks)
         self.chunks = _ceil(rows, self.rows_per_chunk)
-        self.merge_blocks = _ceil(features * classes, tiles.elements)
+        self.merge_blocks = _ceil(features * classes, tiles.lanes)
 
         self.scores = cuda.device_array((classes, rows), dtype)
         self.slabs = cuda.device_array((self.chunks, classes, features), dtype)
@@ -378,12 +383,12 @@ class Plan:
         tiles, kernels, dtype = self.tiles, self.kernels, self.dtype
         step = kernels.svm_step if loss == "svm" else kernels.softmax_step
         dW = cuda.device_array((self.features, self.classes), dtype)
-        kernels.scores[self.score_blocks, tiles.row_lanes * tiles.feature_lanes](X, W, self.scores)
-        step[self.step_blocks, tiles.step_rows](self.scores, y, dtype(1 / self.rows), self.loss_sums)
-        kernels.gradient_slabs[(self.column_blocks, self.class_blocks, self.chunks), tiles.columns](
-            X, self.scores, self.rows_per_chunk, self.slabs
-        )
-        kernels.merge[self.merge_blocks, tiles.elements * tiles.slab_lanes](
+        kernels.scores[self.score_blocks, (tiles.lanes, tiles.score_warps)](X, W, self.scores)
+        step[self.step_blocks, tiles.step_threads](self.scores, y, dtype(1 / self.rows), self.loss_sums)
+        kernels.gradient_slabs[
+            (self.column_blocks, self.class_blocks, self.chunks), (tiles.lanes, tiles.gradient_warps)
+        ](X, self.scores, self.rows_per_chunk, self.slabs)
+        kernels.merge[self.merge_blocks, (tiles.lanes, tiles.merge_warps)](
             self.slabs, W, dtype(2 * reg), dW, self.square_sums
         )
         sums = self.sums.copy_to_host().astype(np.float64)  # this waits for all the kernels
@@ -457,7 +462,7 @@ def fetch(loss: Any, dW: Any) -> tuple[float, NDArray[Any]]:
 def _loss(loss: LossName, W: Any, X: Any, y: Any, reg: float) -> tuple[float, Any]:
     from_host = not _on_device(W)
     W, X, y = prepare(W, X, y)
-    dtype = np.dtype(W.dtype).type
+    dtype: Any = np.dtype(W.dtype).type
     plan = _plan(dtype, *X.shape, W.shape[1], TILES[dtype], threading.get_ident())
     value, dW = plan.run(loss, W, X, y, reg)
     return (value, dW.copy_to_host()) if from_host else (value, dW)

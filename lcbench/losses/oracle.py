@@ -22,9 +22,11 @@ ROWS_A_BLOCK = 1024
 class Expected:
     """What a right implementation returns: the float64 loss and dW (D, C), and the distance allowed from each.
 
-    Rounding errors of a sum of n terms grow as sqrt(n) units in the last place of the sum of magnitudes (Higham & Mary
-    2019, "A new approach to probabilistic rounding error analysis"). A hinge margin that lies within rounding of its kink may
-    fall on either side, which moves dW by that row: `gradient_tolerance` allows for those rows, counted one by one.
+    A score's rounding error grows as sqrt(D) units in the last place of its sum of magnitudes (Higham & Mary 2019, "A new
+    approach to probabilistic rounding error analysis"). The gradient's sum over rows gets the classical bound, N units of its
+    largest partial sum (Higham 2002, section 4.2), since pixels less their mean share their fraction, so that their
+    rounding errors add up instead of cancelling. A hinge margin within rounding of its kink may fall on either side,
+    which moves dW by that row: such rows are counted one by one.
     """
 
     loss: float
@@ -60,11 +62,12 @@ def expected(name: LossName, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], 
     W (D, C), X (N, D) float or uint8, y (N,) integers in [0, C). Temporaries hold `ROWS_A_BLOCK` rows.
     """
     rows, features = X.shape
-    rounding = float(np.finfo(W.dtype).eps) * (8 + sqrt(rows) + sqrt(features))
+    unit = float(np.finfo(W.dtype).eps)
+    rounding = unit * (8 + sqrt(features))
     W64 = W.astype(np.float64)
     magnitude = np.abs(W64)
     row_step = _hinge if name == "svm" else _cross_entropy
-    total = largest_score = squared_norms = undecided = 0.0
+    total = largest_score = squared_norms = largest_sum = undecided = 0.0
     dW = np.zeros(W.shape)
     for start in range(0, rows, ROWS_A_BLOCK):
         x = X[start : start + ROWS_A_BLOCK].astype(np.float64)
@@ -72,22 +75,25 @@ def expected(name: LossName, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], 
         losses, dscores, distances = row_step(x @ W64, labels)
         total += float(losses.sum())
         dW += x.T @ dscores
+        largest_sum = max(largest_sum, float(np.linalg.norm(dW)))
 
         magnitudes = (np.abs(x) @ magnitude).max(axis=1)
         norms = np.linalg.norm(x, axis=1)
         largest_score = max(largest_score, float(magnitudes.max()))
-        squared_norms += float((norms**2).sum())
+        row_gradients = norms * np.maximum(1, np.linalg.norm(dscores, axis=1))
+        squared_norms += float((row_gradients**2).sum())
         near_kink = distances <= rounding * (1 + magnitudes[:, None])
         undecided += float((near_kink.sum(axis=1) * norms).sum()) * sqrt(2)
 
     loss = total / rows + reg * float(np.sum(W64 * W64))
-    unit = rounding * (1 + largest_score)
-    regularisation = rounding * 2 * reg * float(np.linalg.norm(W64))
+    of_scores = rounding * (1 + largest_score)
+    of_sums = unit * (8 + (rows + W.shape[1]) / 2)
+    gradient_tolerance = of_scores * sqrt(squared_norms) + of_sums * largest_sum + undecided
     return Expected(
         loss,
         dW / rows + 2 * reg * W64,
-        loss_tolerance=unit * (1 + abs(loss)),
-        gradient_tolerance=unit * sqrt(squared_norms) / rows + regularisation + undecided / rows,
+        loss_tolerance=of_scores * (1 + abs(loss)),
+        gradient_tolerance=gradient_tolerance / rows + 8 * unit * 2 * reg * float(np.linalg.norm(W64)),
     )
 
 

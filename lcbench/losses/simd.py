@@ -38,7 +38,7 @@ def lanes(itemsize: int) -> int:
     return VECTOR_BYTES // itemsize
 
 
-class _Vectors:
+class Vectors:
     """Emits vector instructions of one element type into one LLVM function."""
 
     def __init__(self, context: Any, builder: ir.IRBuilder, element: types.Float) -> None:
@@ -56,43 +56,52 @@ class _Vectors:
         return self.builder.call(function, arguments, **flags)
 
     def zero(self) -> ir.Constant:
+        """A vector of zeros."""
         return ir.Constant(self.type, [0.0] * self.count)
 
     def load(self, pointer: ir.Value) -> ir.Value:
+        """One vector from `pointer`."""
         # Rows of X are aligned to their elements and to nothing more.
         return self.builder.load(self.builder.bitcast(pointer, self.type.as_pointer()), align=self.itemsize)
 
     def store(self, vector: ir.Value, pointer: ir.Value) -> None:
+        """One vector to `pointer`."""
         self.builder.store(vector, self.builder.bitcast(pointer, self.type.as_pointer()), align=self.itemsize)
 
     def load_first(self, pointer: ir.Value, count: ir.Value) -> ir.Value:
         """The first `count` elements and zeros; nothing behind them is touched."""
         numbers = ir.VectorType(_INT64, self.count)
         positions = ir.Constant(numbers, list(range(self.count)))
-        mask = self.builder.icmp_signed("<", positions, self._splat(count, numbers))
+        mask = self.builder.icmp_signed("<", positions, self.splat(count, numbers))
         pointer = self.builder.bitcast(pointer, self.type.as_pointer())
         alignment = _INT32(self.itemsize)
         return self._call(f"llvm.masked.load.{self.suffix}.p0", self.type, [pointer, alignment, mask, self.zero()])
 
     def broadcast(self, pointer: ir.Value) -> ir.Value:
+        """The number at `pointer` in every lane."""
         scalar = self.builder.load(self.builder.bitcast(pointer, self.element.as_pointer()))
-        return self._splat(scalar, self.type)
+        return self.splat(scalar)
 
-    def _splat(self, scalar: ir.Value, vector: ir.VectorType) -> ir.Value:
+    def splat(self, scalar: ir.Value, vector: ir.VectorType | None = None) -> ir.Value:
+        """The same scalar in every lane."""
+        vector = vector or self.type
         first = self.builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, _INT32(0))
         everywhere = ir.Constant(ir.VectorType(_INT32, vector.count), [0] * vector.count)
         return self.builder.shuffle_vector(first, first, everywhere)
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """a * b + c, fused where the target has it."""
         return self._call(f"llvm.fmuladd.{self.suffix}", self.type, [a, b, c])
 
     def sum(self, vector: ir.Value) -> ir.Value:
+        """The sum of the lanes."""
         zero = ir.Constant(self.element, 0.0)
         return self._call(
             f"llvm.vector.reduce.fadd.{self.suffix}", self.element, [zero, vector], fastmath=("reassoc",)
         )
 
     def prefetch_to_l2(self, pointer: ir.Value) -> None:
+        """Asks for the cache line at `pointer`; any address will do."""
         pointer = self.builder.bitcast(pointer, ir.IntType(8).as_pointer())
         read, into_l2, data = _INT32(0), _INT32(2), _INT32(1)
         self._call("llvm.prefetch.p0", ir.VoidType(), [pointer, read, into_l2, data])
@@ -119,7 +128,7 @@ def _smaller(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
     return builder.select(builder.icmp_signed("<", a, b), a, b)
 
 
-def _accumulators(builder: ir.IRBuilder, vectors: _Vectors, count: int) -> list[ir.Value]:
+def _accumulators(builder: ir.IRBuilder, vectors: Vectors, count: int) -> list[ir.Value]:
     # Stack slots that LLVM turns into registers: simpler to read than phi nodes, and the same machine code.
     return [cgutils.alloca_once(builder, vectors.type) for _ in range(count)]
 
@@ -129,7 +138,7 @@ def _score_tile(typing: Any, X: Any, row: Any, last: Any, Wt: Any, c: Any, score
     signature = types.void(X, types.int64, types.int64, Wt, types.int64, scores, types.int64)
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        vectors = _Vectors(context, builder, X.dtype)
+        vectors = Vectors(context, builder, X.dtype)
         x = _Matrix(context, builder, X, arguments[0])
         w = _Matrix(context, builder, Wt, arguments[3])
         s = _Matrix(context, builder, scores, arguments[5])
@@ -172,7 +181,7 @@ def _gradient_tile(typing: Any, X: Any, row: Any, rows: Any, dscores: Any, c: An
     signature = types.void(X, types.int64, types.int64, dscores, types.int64, types.int64, Gt)
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        vectors = _Vectors(context, builder, X.dtype)
+        vectors = Vectors(context, builder, X.dtype)
         x = _Matrix(context, builder, X, arguments[0])
         d = _Matrix(context, builder, dscores, arguments[3])
         g = _Matrix(context, builder, Gt, arguments[6])

@@ -1,0 +1,149 @@
+"""What Python code asks of lcbench: the same things as the command line, returning objects instead of printing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from lcbench.errors import LcbenchError
+from lcbench.losses import catalog
+from lcbench.losses.implementation import LOSSES, Implementation, LossName
+
+if TYPE_CHECKING:
+    from lcbench.judge.verdicts import Judgement
+    from lcbench.measure.schedule import Watcher
+    from lcbench.record import Record
+
+
+def implementation(name: str) -> Implementation:
+    """The implementation that `name` stands for: a catalogue name, or anything that ``--impl`` takes.
+
+    Raises `lcbench.losses.errors.LossError` where it cannot be had.
+    """
+    from lcbench.losses.resolve import resolve
+
+    return resolve(name)
+
+
+def implementations() -> dict[str, str | None]:
+    """Every name in the catalogue, with the reason why it cannot run here, or None where it can."""
+    reasons = {name: catalog.why_unavailable(entry) for name, entry in catalog.CATALOG.items()}
+    return {name: str(reason) if reason else None for name, reason in reasons.items()}
+
+
+def run(
+    implementations: Iterable[str] = (),
+    *,
+    losses: Iterable[str] = LOSSES,
+    rows: Iterable[int] = (),
+    features: int = 3073,
+    classes: int = 10,
+    dtype: str = "float32",
+    data: str = "synthetic",
+    threads: int | None = None,
+    blocks: int = 10,
+    budget_s: float = 36.0,
+    patience_s: float = 60.0,
+    seed: int | None = None,
+    save: str | None = None,
+    watch: Watcher | None = None,
+) -> Record:
+    """Times implementations, each verified, and writes the record into the results folder.
+
+    implementations: names as ``--impl`` takes them; none is every one that runs here. rows: sizes; none is `dev` (500,
+    every implementation) and `train` (10,000, all but `naive`). threads: for every library; None is every core that may
+    be used. save: also keep the record as a named baseline.
+    Raises LcbenchError or LossError where nothing can be measured.
+    """
+    import numpy as np
+
+    from lcbench import record
+    from lcbench.judge import estimates
+    from lcbench.measure import machine, schedule, selection, workload
+    from lcbench.measure.covariates import usable_cores
+    from lcbench.measure.schedule import Contender, Plan
+    from lcbench.measure.workload import Size
+
+    names = selection.split_names(implementations)
+    wanted = [cast(LossName, loss) for loss in LOSSES if loss in set(losses)]
+    chosen = selection.select(names, wanted, patience_s)
+    asked = [Size(count, features, classes, dtype, cast(workload.DataName, data)) for count in rows]
+    standard = [
+        Size(size.rows, features, classes, np.dtype(dtype).name, cast(workload.DataName, data))
+        for size in workload.DEFAULT_SIZES.values()
+    ]
+
+    def sizes(candidate: selection.Candidate) -> list[Size]:
+        if candidate.device == "simulator":
+            return [workload.SIMULATOR_SIZE]
+        if asked:
+            return asked
+        return standard[:1] if candidate.name == "naive" else standard
+
+    contenders = [
+        Contender(candidate.name, candidate.device, tuple((loss, size) for size in sizes(candidate) for loss in candidate.losses))
+        for candidate in chosen.candidates
+    ]  # fmt: skip
+    refused = {candidate.name: candidate for candidate in chosen.candidates if candidate.unavailable}
+    plan = Plan(
+        tuple(contender for contender in contenders if contender.name not in refused),
+        threads=threads or usable_cores(),
+        blocks=blocks,
+        budget_s=budget_s,
+        patience_s=patience_s,
+        seed=seed,
+    )
+    measured = schedule.run(plan, watch or (lambda progress: None))
+    for contender in contenders:
+        if contender.name in refused:
+            measured.rows += schedule.refused(contender, refused[contender.name].status, refused[contender.name].unavailable, plan)
+    facts = machine.facts()
+    revision, dirty = _git()
+    result = record.new(
+        lcbench=installed_version(),
+        command=sys.argv[1:],
+        git_revision=revision,
+        git_dirty=dirty,
+        fingerprint=machine.fingerprint(facts),
+        machine=cast("dict[str, object]", facts),
+        ceilings=measured.ceilings,
+        rows=measured.rows,
+        interrupted=measured.interrupted,
+    )
+    estimates.complete(result)
+    if any(row.blocks for row in result.rows):
+        record.write(result, save)
+    return result
+
+
+def compare(base: Record | str | Path, new: Record | str | Path, fail_above: float = 0.05) -> Judgement:
+    """Holds the record `new` against `base` (records, files or saved names): slower by more than `fail_above`?"""
+    from lcbench import record
+    from lcbench.judge import verdicts
+
+    def as_record(value: Record | str | Path) -> Record:
+        return value if isinstance(value, record.Record) else record.find(str(value))
+
+    if fail_above < 0:
+        raise LcbenchError(f"fail_above is {fail_above}: it cannot be negative")
+    return verdicts.compare(as_record(base), as_record(new), fail_above)
+
+
+def installed_version() -> str:
+    """The version of lcbench."""
+    from importlib.metadata import version
+
+    return version("lcbench")
+
+
+def _git() -> tuple[str | None, bool | None]:
+    """Revision of the checkout in the current directory, and whether it has changes; None outside of one."""
+    try:
+        revision = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
+        status = subprocess.run(["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None, None
+    return revision.stdout.strip(), bool(status.stdout.strip())

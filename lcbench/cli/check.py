@@ -1,0 +1,43 @@
+"""``lcbench check``: whether implementations compute what they promise."""
+
+from __future__ import annotations
+
+import click
+
+from lcbench.exit_codes import ExitCode
+
+
+@click.command(epilog="\b\nExamples:\n  lcbench check\n  lcbench check --impl numpy,numba-parallel --dtype float32")
+@click.argument("targets", nargs=-1, metavar="[FILE.py[:FUNCTION] | NAME]...")
+@click.option("--impl", "implementations", multiple=True, metavar="NAME", help="The same as an argument; repeatable.")
+@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(["float32", "float64"]),
+              help="Default: both; float64 for your own code, which is often written for it.")  # fmt: skip
+@click.option("--timeout", type=click.FloatRange(1), default=120.0, show_default=True, metavar="SECONDS",
+              help="A process that says nothing for so long is given up.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def check(
+    targets: tuple[str, ...], implementations: tuple[str, ...], dtypes: tuple[str, ...], timeout: float, as_json: bool
+) -> ExitCode:
+    """Check losses and gradients against a float64 oracle on a table of cases, and against centred differences.
+
+    Without arguments: every implementation that runs here. With FILE.py: every function in it that has the signature
+    (W, X, y, reg).
+
+    Exit status: 0 all right, 4 something is wrong, 2 something could not be checked.
+    """
+    import msgspec
+
+    from lcbench.measure import checking
+    from lcbench.report import check_tables, style
+
+    reports = checking.check([*targets, *implementations], list(dtypes), timeout)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(reports), indent=1))
+    else:
+        console = style.console()
+        for table in check_tables.tables(reports):
+            console.print(table)
+    statuses = {report.status for report in reports}
+    if "wrong" in statuses:
+        return ExitCode.WRONG
+    return ExitCode.OK if statuses == {"ok"} else ExitCode.ERROR

@@ -1,0 +1,32 @@
+"""The progress bar of a measurement: on standard error, with the time left, and only on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lcbench.measure.schedule import Progress, Watcher
+
+
+@contextmanager
+def watching(quiet: bool) -> Iterator[Watcher]:
+    """Gives the function that a run tells its progress to, and shows it meanwhile.
+
+    Repainted once a second at most, so that painting does not disturb what is measured.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    from lcbench.report import style
+
+    console = style.console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Bar(*columns, console=console, transient=True, refresh_per_second=1, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def watch(progress: Progress) -> None:
+            bar.update(task, completed=progress.done, total=progress.planned, description=progress.now)
+
+        yield watch

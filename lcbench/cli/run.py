@@ -1,0 +1,110 @@
+"""``lcbench run``: times implementations, each verified, into tables and a result file."""
+
+from __future__ import annotations
+
+import click
+
+from lcbench.errors import LcbenchError
+from lcbench.exit_codes import ExitCode
+
+
+@click.command(
+    epilog="\b\nExamples:\n  lcbench run\n  lcbench run --impl numpy,numba-parallel --rows 5000 --loss softmax --save before"
+)
+@click.option("--impl", "implementations", multiple=True, metavar="NAME",
+              help="Implementation: a name from 'lcbench impls', FILE.py, FILE.py:FUNCTION, MODULE:FUNCTION or 'all'. "
+              "Repeat it, or separate names by commas. Default: all that run here.")  # fmt: skip
+@click.option("--loss", "losses", multiple=True, type=click.Choice(["svm", "softmax"]), help="Default: both.")
+@click.option("--rows", multiple=True, type=click.IntRange(1), metavar="N",
+              help="Rows of X; repeatable. Default: 500 (every implementation) and 10,000 (all but naive).")  # fmt: skip
+@click.option("--features", type=click.IntRange(1), default=3073, show_default=True, help="Columns of X.")
+@click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
+@click.option("--data", type=click.Choice(["synthetic", "cifar10"]), default=None,
+              help="Default: synthetic images shaped like CIFAR-10, from a fixed seed.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), help="Threads of every library. Default: all usable cores.")
+@click.option("--blocks", type=click.IntRange(1), default=10, show_default=True,
+              help="Most processes an implementation.")  # fmt: skip
+@click.option("--budget", type=click.FloatRange(0), default=36.0, show_default=True, metavar="SECONDS",
+              help="No new round of blocks begins after this, but for the first three.")  # fmt: skip
+@click.option("--timeout", type=click.FloatRange(1), default=60.0, show_default=True, metavar="SECONDS",
+              help="A process that says nothing for so long is given up.")  # fmt: skip
+@click.option("--seed", type=int, help="Of the random order of blocks and inputs.")
+@click.option("--baseline", default="numpy", show_default=True, metavar="NAME", help="What speed-ups are relative to.")
+@click.option("--save", metavar="NAME", help="Also keep the result under this name, for 'lcbench compare'.")
+@click.option("--require-gpu", is_flag=True, help="Fail where there is no GPU, instead of using the simulator.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record instead of tables.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def run(
+    implementations: tuple[str, ...],
+    losses: tuple[str, ...],
+    rows: tuple[int, ...],
+    features: int,
+    classes: int,
+    dtype: str,
+    data: str | None,
+    threads: int | None,
+    blocks: int,
+    budget: float,
+    timeout: float,
+    seed: int | None,
+    baseline: str,
+    save: str | None,
+    require_gpu: bool,
+    as_json: bool,
+    quiet: bool,
+) -> ExitCode:
+    """Time implementations, each verified, into tables and a result file.
+
+    Every timed call's result is held against a float64 oracle. Each implementation runs in several processes,
+    interleaved in random order with the others'.
+    """
+    if require_gpu:
+        from lcbench.losses.cuda_backend import why_no_gpu
+
+        reason = why_no_gpu()
+        if reason:
+            raise LcbenchError(f"--require-gpu: {reason}")
+
+    from lcbench import api, record
+    from lcbench.cli.progress import watching
+    from lcbench.report import run_tables, style
+
+    if data is None:
+        data = "synthetic"
+        click.echo("data: synthetic images shaped like CIFAR-10, seed 0; 'lcbench download' then '--data cifar10' for the real ones",
+                   err=True)  # fmt: skip
+    with watching(quiet) as watch:
+        result = api.run(
+            implementations,
+            losses=losses or ("svm", "softmax"),
+            rows=rows,
+            features=features,
+            classes=classes,
+            dtype=dtype,
+            data=data,
+            threads=threads,
+            blocks=blocks,
+            budget_s=budget,
+            patience_s=timeout,
+            seed=seed,
+            save=save,
+            watch=watch,
+        )
+    if as_json:
+        click.echo(record.to_json(result))
+    else:
+        console = style.console()
+        for table in run_tables.tables(result, baseline):
+            console.print(table)
+    if result.path:
+        click.echo(f"{'stopped early; what was measured is in' if result.interrupted else 'result:'} {result.path}", err=True)
+    return _exit_code(result)
+
+
+def _exit_code(result: record.Record) -> ExitCode:  # type: ignore[name-defined]  # noqa: F821
+    statuses = {row.status for row in result.rows}
+    if "wrong" in statuses:
+        return ExitCode.WRONG
+    # Asked for by name and not measured, or fallen over on the way: no job may take that for a pass.
+    return ExitCode.OK if statuses == {"ok"} else ExitCode.ERROR

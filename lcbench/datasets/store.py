@@ -1,0 +1,201 @@
+"""CIFAR-10 as one HDF5 file, as this module writes it and no other: written whole or not at all, checked when opened.
+
+Layout: ``train/images`` (50000, 3072) uint8, ``train/labels`` (50000,) uint8, ``test/images``, ``test/labels`` (10000
+rows), ``class_names``; the attributes of the root say where the content came from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from lcbench.datasets.archives import Archive
+from lcbench.datasets.cifar10 import CIFAR10, SPLITS, Dataset, Layout, Split
+from lcbench.errors import LcbenchError
+
+FORMAT = "lcbench dataset"
+FORMAT_VERSION = 1
+
+_CHUNK_ROWS = 100
+"""Rows a chunk: 300 KiB of images. A batch of 200 neighbouring rows reads two or three chunks, all within HDF5's
+default cache of 1 MiB, and 10,000 and 50,000 rows fill their chunks without padding. Smaller chunks read a whole split
+more slowly, larger ones make each batch read several times what it wants."""
+
+# Superblock and object headers of this version carry checksums of their own, where the oldest format has none; every
+# HDF5 since 1.10 (2016) reads it.
+_HDF5_VERSIONS = ("v110", "v110")
+
+_ADVICE = "'lcbench download --force' fetches it again"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a file says about where its content came from. source: a URL or a file name."""
+
+    source: str
+    layout: Layout
+    archive_sha256: str
+    archive_official: bool
+    member_sha256: dict[str, str]
+    creator: str
+
+
+def write(path: Path, archive: Archive, source: str, dataset: Dataset = CIFAR10) -> None:
+    """Writes a verified archive to `path`, replacing what is there only once the new file is complete and on disk.
+
+    Raises LcbenchError where the folder cannot be written or the disk is full; then nothing is left behind.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(unfinished, "w", libver=_HDF5_VERSIONS) as file:
+            _fill(file, archive, source, dataset)
+        with unfinished.open("rb") as written:
+            os.fsync(written.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        raise LcbenchError(f"cannot write {path}: {_reason(error)}") from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def _fill(file: h5py.File, archive: Archive, source: str, dataset: Dataset) -> None:
+    for name, array in archive.arrays.items():
+        chunk = (min(_CHUNK_ROWS, len(array)), *array.shape[1:])
+        file.create_dataset(name, data=array, chunks=chunk, fletcher32=True)
+    file.create_dataset("class_names", data=list(dataset.class_names), dtype=h5py.string_dtype())
+    file.attrs.update(
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "dataset": dataset.name,
+            "source": source,
+            "layout": archive.layout,
+            "archive_sha256": archive.sha256,
+            "archive_official": archive.official,
+            "member_sha256": json.dumps(archive.member_sha256),
+            "creator": _creator(),
+        }
+    )
+
+
+def _creator() -> str:
+    try:
+        own = version("lcbench")
+    except PackageNotFoundError:  # run from a source tree
+        own = "(source tree)"
+    return f"lcbench {own}, h5py {h5py.__version__}, HDF5 {h5py.version.hdf5_version}"
+
+
+def origin(path: Path, dataset: Dataset = CIFAR10) -> Origin:
+    """Where the content of the file came from. Raises LcbenchError as `read_split` does."""
+    with _opened(path, dataset) as file:
+        return Origin(
+            source=file.attrs["source"],
+            layout=file.attrs["layout"],
+            archive_sha256=file.attrs["archive_sha256"],
+            archive_official=bool(file.attrs["archive_official"]),
+            member_sha256=json.loads(file.attrs["member_sha256"]),
+            creator=file.attrs["creator"],
+        )
+
+
+def read_split(
+    path: Path, split: Split, rows: slice | NDArray[np.integer] | None = None, dataset: Dataset = CIFAR10
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images (n, pixels) and labels (n,), both uint8, of a split: all of it, a slice, or the row numbers given.
+
+    Row numbers may repeat and come in any order. Raises IndexError where one is not in the split, and LcbenchError
+    where the file is missing, not such a file, damaged in what was read, or of a newer format.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"no split '{split}': there are {' and '.join(SPLITS)}")
+    with _opened(path, dataset) as file:
+        images, labels = file[f"{split}/images"], file[f"{split}/labels"]
+        if rows is None:
+            return images[()], labels[()]
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(labels))
+            if step < 0:
+                raise IndexError("rows are read forwards: reverse the arrays instead")
+            return images[start:stop:step], labels[start:stop:step]
+        rows = np.asarray(rows)
+        if not len(rows):
+            return images[:0], labels[:0]
+        first, last = int(rows.min()), int(rows.max())
+        if first < 0 or last >= len(labels):
+            raise IndexError(f"rows {first} to {last} are not all in {split}, which has {len(labels)}")
+        # one read of the range: HDF5 takes longer to gather scattered rows than to read all between them
+        return images[first : last + 1][rows - first], labels[first : last + 1][rows - first]
+
+
+def verify(path: Path, dataset: Dataset = CIFAR10) -> None:
+    """Reads all of the file and compares every array with the official content. Raises LcbenchError."""
+    with _opened(path, dataset) as file:
+        for name, expected in dataset.content.items():
+            try:
+                content = file[name][()]
+            except OSError as error:  # HDF5 compares the Fletcher-32 sum of each chunk as it reads it
+                raise LcbenchError(f"{path} is damaged: {name} cannot be read; {_ADVICE}") from error
+            if hashlib.sha256(content).hexdigest() != expected:
+                raise LcbenchError(f"{path} is damaged: {name} is not the content of {dataset.name}; {_ADVICE}")
+
+
+@contextmanager
+def _opened(path: Path, dataset: Dataset) -> Iterator[h5py.File]:
+    """The file, open and checked as far as is cheap. HDF5's errors become one line."""
+    if not path.exists():
+        raise LcbenchError(f"no {path}: 'lcbench download' fetches it")
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise LcbenchError(f"cannot read {path}: {error.strerror}") from error
+    if not h5py.is_hdf5(path):
+        raise LcbenchError(f"{path} is not an HDF5 file; {_ADVICE}")
+    try:
+        with h5py.File(path) as file:
+            _check(path, file, dataset)
+            yield file
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        # all of these are ways in which h5py meets damaged metadata
+        raise LcbenchError(f"{path} is damaged: {_reason(error)}; {_ADVICE}") from error
+
+
+def _check(path: Path, file: h5py.File, dataset: Dataset) -> None:
+    if file.attrs.get("format") != FORMAT or file.attrs.get("dataset") != dataset.name:
+        raise LcbenchError(f"{path} is an HDF5 file, but not {dataset.name} as lcbench writes it; {_ADVICE}")
+    found = file.attrs["format_version"]
+    if found > FORMAT_VERSION:
+        raise LcbenchError(
+            f"{path} has format {found}, and this lcbench reads up to {FORMAT_VERSION}: upgrade lcbench, or {_ADVICE}"
+        )
+    for split in SPLITS:
+        rows = dataset.rows(split)
+        for name, shape in ((f"{split}/images", (rows, dataset.pixels)), (f"{split}/labels", (rows,))):
+            array = file[name]
+            if array.shape != shape or array.dtype != np.uint8:
+                raise LcbenchError(f"{path}: {name} is {array.dtype} {array.shape}, not uint8 {shape}; {_ADVICE}")
+    if tuple(file["class_names"].asstr()[()]) != dataset.class_names:
+        raise LcbenchError(f"{path}: its class names are not those of {dataset.name}; {_ADVICE}")
+
+
+def _reason(error: Exception) -> str:
+    """One line of an error: the operating system's words where it has any, otherwise those of HDF5 in brackets."""
+    text = " ".join(str(argument) for argument in error.args)
+    for pattern in (r"error message = '([^']*)'", r"\((.*)\)"):
+        if match := re.search(pattern, text, re.DOTALL):
+            return match[1].replace("\n", " ")
+    return text.replace("\n", " ") or type(error).__name__

@@ -1,0 +1,61 @@
+"""What one row's samples say about its time. A block (one worker process) is the replicate, not a sample within it."""
+
+from __future__ import annotations
+
+from math import exp, inf, log
+from statistics import median
+
+import numpy as np
+from scipy import stats
+
+from lcbench.record import Ceiling, Record, Row
+
+CONFIDENCE = 0.95
+
+
+def block_medians(row: Row) -> list[float]:
+    """The median of each block, seconds a call."""
+    return [median(block) for block in row.blocks]
+
+
+def interval(logs: list[float]) -> tuple[float, float]:
+    """Interval at `CONFIDENCE` for the mean of `logs` (Student 1908), as ratios: (low, high). One value says nothing."""
+    if len(logs) < 2:
+        return 0.0, inf
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(logs) - 1) * np.std(logs, ddof=1) / np.sqrt(len(logs)))
+    centre = float(np.mean(logs))
+    return exp(centre - half), exp(centre + half)
+
+
+def complete(record: Record) -> None:
+    """Fills in what follows from the samples: median, interval and roofline share of every row."""
+    for row in record.rows:
+        if row.status != "ok" or not row.blocks or row.device == "simulator":
+            continue
+        medians = block_medians(row)
+        row.median_s = median(medians)
+        low, high = interval([log(seconds) for seconds in medians])
+        # A small skewed sample can put its median outside the interval of its mean.
+        row.ci95_s = (min(low, row.median_s), max(high, row.median_s)) if len(medians) > 1 else None
+        ceiling = ceiling_for(row, record.ceilings)
+        if ceiling:
+            row.roofline_fraction = shortest_s(row, ceiling) / row.median_s
+
+
+def ceiling_for(row: Row, ceilings: list[Ceiling]) -> Ceiling | None:
+    """The ceiling that was measured for the row's dtype and the footprint of its X."""
+    if row.device != "cpu":
+        return None
+    footprint = row.rows * row.features * np.dtype(row.dtype).itemsize
+    return next((c for c in ceilings if c.dtype == row.dtype and c.footprint == footprint), None)
+
+
+def shortest_s(row: Row, ceiling: Ceiling) -> float:
+    """Least time in which the machine could do the row's work: reading once, or the arithmetic, whichever is longer."""
+    return max(row.bytes / ceiling.read_bytes_s, row.flops / ceiling.flops_s)
+
+
+def spread(row: Row) -> float:
+    """Relative spread between blocks: half the distance from the lowest to the highest block median, over the median."""
+    medians = block_medians(row)
+    return (max(medians) - min(medians)) / 2 / median(medians)

@@ -1,0 +1,42 @@
+"""The newest result of every implementation on one machine, workload by workload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lcbench.record import Record, Row
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row and when it was measured (UTC, ISO 8601)."""
+
+    row: Row
+    created: str
+
+
+@dataclass(frozen=True)
+class Latest:
+    """Rows of one workload, fastest first."""
+
+    workload: tuple[str, str, int, int, int, str]
+    entries: list[Entry]
+
+
+def latest(newest_first: Iterable[Record], fingerprint: str) -> list[Latest]:
+    """Groups the newest ranked row of every implementation measured on the machine `fingerprint`, by workload.
+
+    Workloads come in the order in which they were last measured.
+    """
+    groups: dict[tuple[str, str, int, int, int, str], dict[str, Entry]] = {}
+    for record in newest_first:
+        if record.fingerprint != fingerprint:
+            continue
+        for row in record.rows:
+            if row.ranked:
+                groups.setdefault(row.workload, {}).setdefault(row.implementation, Entry(row, record.created))
+    return [
+        Latest(workload, sorted(entries.values(), key=lambda entry: entry.row.median_s or 0.0))
+        for workload, entries in groups.items()
+    ]

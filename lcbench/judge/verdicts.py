@@ -1,0 +1,147 @@
+"""Whether something got slower: two records compared row by row.
+
+Three verdicts, each a statement with a bounded error: slower (by more than the threshold), not slower (by as much),
+inconclusive. Across rows the tests are corrected after Holm (1979), so that many rows raise no more false alarms than one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import expm1, isfinite, log, log1p, sqrt
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from lcbench.errors import LcbenchError
+from lcbench.exit_codes import ExitCode
+from lcbench.judge.estimates import block_medians
+from lcbench.judge.ratios import Ratio
+from lcbench.record import Record, Row
+
+ALPHA = 0.05
+POWER = 0.8
+
+Verdict = Literal["slower", "not slower", "inconclusive", "wrong", "not measured"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row then and now. ratio: time now over time then. detectable: smallest slowdown beyond the threshold seen 4 times in 5."""
+
+    base: Row
+    new: Row
+    verdict: Verdict
+    ratio: Ratio | None = None
+    detectable: float | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Every row that both records have, and the names of those that only one has."""
+
+    comparisons: list[Comparison]
+    only_base: list[Row]
+    only_new: list[Row]
+    same_machine: bool
+    fail_above: float
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a CI job is to be told. Times from two machines decide nothing."""
+        verdicts = {comparison.verdict for comparison in self.comparisons}
+        if "wrong" in verdicts:
+            return ExitCode.WRONG
+        if "not measured" in verdicts:
+            return ExitCode.ERROR
+        if not self.same_machine:
+            return ExitCode.INCONCLUSIVE
+        if "slower" in verdicts:
+            return ExitCode.REGRESSION
+        return ExitCode.INCONCLUSIVE if "inconclusive" in verdicts else ExitCode.OK
+
+
+def compare(base: Record, new: Record, fail_above: float = 0.05) -> Judgement:
+    """Holds `new` against `base`: a row is slower where its time grew by more than `fail_above` (0.05 is 5 %).
+
+    Raises LcbenchError where the records have no row in common, since measuring nothing is no pass.
+    """
+    before = {_key(row): row for row in base.rows if row.device != "simulator"}
+    after = {_key(row): row for row in new.rows if row.device != "simulator"}
+    pairs = [(before[key], after[key]) for key in before if key in after and before[key].ranked]
+    if not pairs:
+        raise LcbenchError("the two results have no measured row in common: same implementations, losses and sizes are needed")
+    measured = [(base, new) for base, new in pairs if new.ranked]
+    slower = holm([_p_slower(base, new, fail_above) for base, new in measured])
+    not_slower = holm([_p_not_slower(base, new, fail_above) for base, new in measured])
+
+    comparisons = []
+    for (base_row, new_row), p_slower, p_not_slower in zip(measured, slower, not_slower, strict=True):
+        verdict: Verdict = "inconclusive"
+        if p_slower < ALPHA:
+            verdict = "slower"
+        elif p_not_slower < ALPHA:
+            verdict = "not slower"
+        ratio, detectable = _ratio(base_row, new_row)
+        comparisons.append(Comparison(base_row, new_row, verdict, ratio, detectable))
+    for base_row, new_row in pairs:
+        if not new_row.ranked:
+            comparisons.append(Comparison(base_row, new_row, "wrong" if new_row.status == "wrong" else "not measured"))
+    return Judgement(
+        comparisons,
+        [row for key, row in before.items() if key not in after],
+        [row for key, row in after.items() if key not in before],
+        base.fingerprint == new.fingerprint,
+        fail_above,
+    )
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """P-values corrected for their number (Holm 1979, "A simple sequentially rejective multiple test procedure").
+
+    A value that is not a number counts as 1: no statement.
+    """
+    values = [p if isfinite(p) else 1.0 for p in p_values]
+    corrected = [1.0] * len(values)
+    highest = 0.0
+    for rank, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        highest = max(highest, min(1.0, (len(values) - rank) * values[index]))
+        corrected[index] = highest
+    return corrected
+
+
+def _key(row: Row) -> tuple[object, ...]:
+    return (row.implementation, row.device, row.threads, *row.workload)
+
+
+def _logs(row: Row) -> list[float]:
+    return [log(seconds) for seconds in block_medians(row)]
+
+
+def _p_slower(base: Row, new: Row, fail_above: float) -> float:
+    return _p(base, new, fail_above, "greater")
+
+
+def _p_not_slower(base: Row, new: Row, fail_above: float) -> float:
+    return _p(base, new, fail_above, "less")
+
+
+def _p(base: Row, new: Row, fail_above: float, alternative: str) -> float:
+    """Welch (1947) on the logarithms of the block medians, against a change of exactly `fail_above`."""
+    a, b = _logs(base), _logs(new)
+    if min(len(a), len(b)) < 2:
+        return 1.0
+    shifted = np.subtract(b, log1p(fail_above))
+    return float(stats.ttest_ind(shifted, a, equal_var=False, alternative=alternative).pvalue)
+
+
+def _ratio(base: Row, new: Row) -> tuple[Ratio, float | None]:
+    a, b = _logs(base), _logs(new)
+    value = float(np.exp(np.mean(b) - np.mean(a)))
+    if min(len(a), len(b)) < 2:
+        return Ratio(value, 0.0, float("inf")), None
+    test = stats.ttest_ind(b, a, equal_var=False)
+    low, high = np.exp(test.confidence_interval(0.95))
+    error = sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b))
+    detectable = expm1(error * float(stats.t.ppf(1 - ALPHA, test.df) + stats.t.ppf(POWER, test.df)))
+    return Ratio(value, float(low), float(high)), detectable

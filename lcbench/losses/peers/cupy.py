@@ -1,0 +1,62 @@
+"""CuPy on a CUDA device: vectorised as in NumPy. Raises Unavailable on import where CuPy cannot reach a device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cupy as cp
+import numpy as np
+from numpy.typing import NDArray
+
+from lcbench.losses.errors import Unavailable
+
+if not cp.cuda.is_available():
+    raise Unavailable("CuPy finds no CUDA device")
+
+
+def svm_loss(W: Any, X: Any, y: Any, reg: float) -> tuple[Any, Any]:
+    """Multiclass hinge loss (0-d) and its gradient dW (D, C), on the device."""
+    X = X.astype(W.dtype, copy=False)
+    rows = cp.arange(len(X))
+    scores = X @ W
+    margins = cp.maximum(scores - scores[rows, y][:, None] + 1, 0)
+    margins[rows, y] = 0
+    loss = margins.sum(dtype=np.float64) / len(X) + reg * cp.sum(W * W)
+
+    dscores = (margins > 0).astype(W.dtype)
+    dscores[rows, y] = -dscores.sum(axis=1)
+    dscores /= len(X)
+    dW = X.T @ dscores + 2 * reg * W
+    cp.cuda.get_current_stream().synchronize()
+    return loss, dW
+
+
+def softmax_loss(W: Any, X: Any, y: Any, reg: float) -> tuple[Any, Any]:
+    """Softmax cross-entropy loss (0-d) and its gradient dW (D, C), on the device."""
+    X = X.astype(W.dtype, copy=False)
+    rows = cp.arange(len(X))
+    scores = X @ W
+    scores -= scores.max(axis=1, keepdims=True)
+    probabilities = cp.exp(scores)
+    totals = probabilities.sum(axis=1, keepdims=True)
+    losses = cp.log(totals[:, 0]) - scores[rows, y]
+    loss = losses.sum(dtype=np.float64) / len(X) + reg * cp.sum(W * W)
+
+    dscores = probabilities / totals
+    dscores[rows, y] -= 1
+    dscores /= len(X)
+    dW = X.T @ dscores + 2 * reg * W
+    cp.cuda.get_current_stream().synchronize()
+    return loss, dW
+
+
+def prepare(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> tuple[Any, Any, Any]:
+    """CuPy arrays on the device: W (D, C), X in its own dtype, y as int64."""
+    arrays = cp.asarray(W), cp.asarray(X), cp.asarray(y, dtype=np.int64)
+    cp.cuda.get_current_stream().synchronize()
+    return arrays
+
+
+def fetch(loss: Any, dW: Any) -> tuple[float, NDArray[Any]]:
+    """The loss as a float and dW as a NumPy array (D, C)."""
+    return float(loss), cp.asnumpy(dW)

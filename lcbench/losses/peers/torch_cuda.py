@@ -1,0 +1,49 @@
+"""PyTorch on a CUDA device, eager. Importing this module raises Unavailable where PyTorch cannot reach one.
+
+float32 products are done in float32: PyTorch uses TF32 only where it is asked to.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from lcbench.losses.errors import Unavailable
+from lcbench.losses.peers import torch as eager
+from lcbench.losses.peers.torch import fetch, to_tensors
+
+__all__ = ["fetch", "prepare", "softmax_loss", "svm_loss", "waited_for"]
+
+if not torch.backends.cuda.is_built():
+    raise Unavailable("this PyTorch build has no CUDA", "pip install --force-reinstall torch")
+if not torch.cuda.is_available():
+    raise Unavailable("PyTorch finds no CUDA device")
+
+TensorLoss = Callable[..., tuple[torch.Tensor, torch.Tensor]]
+
+
+def waited_for(loss: TensorLoss) -> TensorLoss:
+    """`loss`, returning when the device has finished."""
+
+    @functools.wraps(loss)
+    def finished(W: torch.Tensor, X: torch.Tensor, y: torch.Tensor, reg: float) -> tuple[torch.Tensor, torch.Tensor]:
+        result = loss(W, X, y, reg)
+        torch.cuda.synchronize()
+        return result
+
+    return finished
+
+
+svm_loss = waited_for(eager.svm_loss)
+softmax_loss = waited_for(eager.softmax_loss)
+
+
+def prepare(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Tensors on the device: W transposed to (C, D), X in its own dtype, y as int64."""
+    tensors = to_tensors(W, X, y, "cuda")
+    torch.cuda.synchronize()
+    return tensors

@@ -1,0 +1,11 @@
+"""A user's own code as an implementation: an assignment file, a function in a module, a package's entry point.
+
+`load` turns what ``--impl`` takes into functions, `recognise` finds by what a function computes which loss it is and in
+which convention it counts. Files need not be in good order: what was written for Python 2, an import that is not
+installed or one broken function costs no more than itself.
+"""
+
+from lcbench.losses.user_code.conventions import Oracle, Refusal, recognise
+from lcbench.losses.user_code.discovery import UserFunction, entry_point_names, load, name_apart
+
+__all__ = ["Oracle", "Refusal", "UserFunction", "entry_point_names", "load", "name_apart", "recognise"]

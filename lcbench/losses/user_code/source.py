@@ -1,0 +1,182 @@
+"""From a file to statements: decode it, parse it, and leave out only what cannot be parsed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tokenize
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lcbench.losses.errors import CannotLoad
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a ``def`` line says: its positional parameters, the first `required` of which have no default."""
+
+    name: str
+    line: int
+    parameters: tuple[str, ...]
+    required: int
+
+    @classmethod
+    def of(cls, node: ast.FunctionDef) -> Definition:
+        positional = [*node.args.posonlyargs, *node.args.args]
+        names = tuple(argument.arg for argument in positional)
+        return cls(node.name, node.lineno, names, len(names) - len(node.args.defaults))
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something in a file that was passed over: where, why, and the functions that went with it."""
+
+    line: int
+    reason: str
+    definitions: tuple[Definition, ...] = ()
+
+    def __str__(self) -> str:
+        names = ", ".join(definition.name for definition in self.definitions)
+        return f"line {self.line}: {self.reason}, skipped" + (f" with {names}" if names else "")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A parsed file. `guarded` holds the lines inside the body of a ``try`` that has handlers."""
+
+    file: Path
+    statements: tuple[ast.stmt, ...]
+    notes: tuple[Note, ...]
+    guarded: frozenset[int]
+
+
+def read(file: Path) -> Source:
+    """Read and parse `file`; what cannot be parsed is left out and noted.
+
+    Raises CannotLoad where the file cannot be read or is not Python source.
+    """
+    return parse(_decode(file), file)
+
+
+def parse(text: str, file: Path) -> Source:
+    """Parse `text`. Where it is no valid Python as a whole, its top-level blocks are parsed one by one.
+
+    A block that fails is blanked rather than deleted, so that the others keep their line numbers.
+    """
+    notes = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # invalid escapes and the like in somebody else's file
+        try:
+            tree = ast.parse(text, str(file))
+        except SyntaxError:
+            lines = text.split("\n")
+            for block in _top_level_blocks(lines):
+                first, last = block.start, block.stop
+                try:
+                    ast.parse("\n" * first + "\n".join(lines[first:last]), str(file))
+                except SyntaxError as error:
+                    line = min(error.lineno or first + 1, last)
+                    reason = syntax_reason(error, lines[line - 1])
+                    notes.append(Note(line, reason, tuple(_headers(lines, block))))
+                    lines[first:last] = [""] * len(block)
+            tree = ast.parse("\n".join(lines), str(file))
+    return Source(file, tuple(tree.body), tuple(notes), frozenset(_guarded_lines(tree)))
+
+
+def syntax_reason(error: SyntaxError, line: str) -> str:
+    """Why the source `line` is a syntax error: in the words of Python 2 where it was right then."""
+    if isinstance(error, TabError):
+        return "Python 2 syntax: tabs and spaces mixed in the indentation"
+    if re.match(r"\s*[%!]", line):
+        return f"IPython magic: {line.strip()}"
+    for pattern, what in _PYTHON_2:
+        if re.search(pattern, line):
+            return f"Python 2 syntax: {what}"
+    return f"syntax error: {error.msg}"
+
+
+_PYTHON_2 = (
+    (r"(^|[:;])\s*print\b\s*(>>|[^\s=(.,\[\]);:])", "print statement"),
+    (r"(^|[:;])\s*exec\s+[^\s=(.,]", "exec statement"),
+    (r"\bexcept\s+(\([^)]*\)|[\w.]+)\s*,\s*\w+\s*:", "except X, e"),
+    (r"\braise\s+[\w.]+\s*,", "raise X, message"),
+    (r"`[^`]+`", "backticks"),
+    (r"<>", "the operator <>"),
+    (r"(?<![\w.])0\d+\b", "octal number without 0o"),
+    (r"(?<![\w.])\d+[lL]\b", "long integer"),
+    (r"\b[uU][rR]['\"]", "ur string"),
+    (r"\b(def\s+\w+\s*\(|lambda\b)[^:]*\([^:=]*\)", "tuple parameter"),
+)
+
+
+def _decode(file: Path) -> str:
+    """The text of a source file: byte-order mark, coding line and line ends as Python reads them.
+
+    Characters outside the declared encoding (in old files mostly comments) are replaced instead of refused.
+    """
+    try:
+        raw = file.read_bytes()
+    except FileNotFoundError:
+        raise CannotLoad(f"{file}: no such file") from None
+    except OSError as error:
+        raise CannotLoad(f"{file}: cannot be read: {error.strerror}") from None
+    if b"\0" in raw:
+        raise CannotLoad(f"{file}: not a Python source file (binary data)")
+    try:
+        encoding, _ = tokenize.detect_encoding(iter(raw.splitlines(keepends=True)).__next__)
+    except SyntaxError:
+        encoding = "utf-8"
+    text = raw.decode(encoding, errors="replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+_COMMENT_OR_STRING = re.compile(
+    r"""
+    \#[^\n]*
+    | (?P<quotes>\"{3}|'{3}) (?: \\. | (?!(?P=quotes)). )* (?P=quotes)
+    | "(?:\\.|[^"\\\n])*"?
+    | '(?:\\.|[^'\\\n])*'?
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_CONTINUATION = re.compile(r"\s|$|#|[)\]}]|(else|elif|except|finally)\b")
+
+
+def _top_level_blocks(lines: list[str]) -> Iterator[range]:
+    """Line ranges of the top-level statements, found without parsing: the text may be broken anywhere."""
+    inside_string: set[int] = set()
+    text = "\n".join(lines)
+    for match in _COMMENT_OR_STRING.finditer(text):
+        first = text.count("\n", 0, match.start())
+        inside_string.update(range(first + 1, first + 1 + match[0].count("\n")))
+    starts = [0]
+    for number, line in enumerate(lines):
+        decorated = lines[starts[-1]].startswith("@") and not any(
+            re.match(r"(async\s+)?(def|class)\b", lines[above]) for above in range(starts[-1], number)
+        )
+        if number and number not in inside_string and not decorated and not _CONTINUATION.match(line):
+            starts.append(number)
+    for first, following in zip(starts, [*starts[1:], len(lines)], strict=True):
+        yield range(first, following)
+
+
+def _headers(lines: list[str], block: range) -> Iterator[Definition]:
+    """Definitions at the left margin of a block that does not parse, from their ``def`` lines alone."""
+    text = "\n".join(lines[block.start:block.stop])
+    for match in re.finditer(r"^def\s+\w+\s*\([^()]*\)", text, re.MULTILINE):
+        line = block.start + text.count("\n", 0, match.start()) + 1
+        try:
+            node = ast.parse("\n" * (line - 1) + match[0] + ": pass").body[0]
+        except SyntaxError:
+            continue
+        assert isinstance(node, ast.FunctionDef)
+        yield Definition.of(node)
+
+
+def _guarded_lines(tree: ast.Module) -> Iterator[int]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Try) and node.handlers:
+            for statement in node.body:
+                yield from range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)

@@ -1,0 +1,1 @@
+"""How a time is taken, checked, and placed beside what the machine can do."""

@@ -1,0 +1,179 @@
+"""The table of cases that an implementation must get right, from one row to a thousand classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcbench.losses import oracle
+from lcbench.losses.catalog import CATALOG
+from lcbench.losses.implementation import Implementation, LossName
+from lcbench.losses.oracle import Expected
+from lcbench.measure.verification import Unchanged, WrongResult
+from lcbench.record import Checked
+
+MOST_IN_SIMULATOR = 12_000
+"""Rows x features x classes that the CUDA simulator gets through in seconds."""
+
+STEP = 1e-5
+"""Of the centred differences: their error is about STEP**2, and 1e-16 / STEP from rounding."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One problem.
+
+    layout: how X lies in memory: "C", "F", "strided" (every other row and column of a larger array, backwards) or "uint8".
+    labels: dtype of y; "equal" makes them all the last class.
+    shift: added to every score; spread: size of the scores' differences.
+    demanding: beyond what the assignment asks of its readers, so that their code is told and not refused.
+    """
+
+    name: str
+    rows: int
+    features: int
+    classes: int
+    layout: str = "C"
+    labels: str = "int64"
+    shift: float = 0.0
+    spread: float = 1.0
+    demanding: bool = False
+
+    @property
+    def products(self) -> int:
+        return self.rows * self.features * self.classes
+
+
+CASES = (
+    Case("one row", 1, 20, 5),
+    Case("one feature", 30, 1, 4),
+    Case("two classes", 40, 30, 2),
+    Case("one of everything", 1, 1, 2),
+    Case("whole tiles", 64, 64, 10),
+    Case("remainders of every tile", 67, 131, 13),
+    Case("primes", 101, 37, 7),
+    Case("many rows", 1033, 19, 10),
+    Case("many features", 6, 3073, 10),
+    Case("1000 classes", 21, 33, 1000),
+    Case("scores of 1e4", 29, 41, 10, shift=1e4),
+    Case("scores 1e4 apart", 29, 41, 10, spread=1e4, demanding=True),
+    Case("all labels equal", 50, 21, 10, labels="equal"),
+    Case("X in Fortran order", 45, 70, 10, layout="F"),
+    Case("X with gaps, backwards", 45, 70, 10, layout="strided"),
+    Case("X of uint8 pixels", 45, 70, 10, layout="uint8", demanding=True),
+    Case("int8 labels", 33, 21, 10, labels="int8"),
+    Case("uint8 labels", 33, 21, 10, labels="uint8"),
+)
+
+
+@cache
+def problem(case: Case, dtype: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], float]:
+    """(W, X, y, reg) of a case in `dtype`."""
+    rng = np.random.default_rng([case.rows, case.features, case.classes])
+    shape = (case.rows, case.features)
+    X: NDArray[Any] = rng.normal(0, 1, shape).astype(dtype)
+    scale = 1.0
+    if case.layout == "F":
+        X = np.asfortranarray(X)
+    elif case.layout == "strided":
+        X = rng.normal(0, 1, (2 * case.rows, 2 * case.features)).astype(dtype)[::-2, ::2]
+    elif case.layout == "uint8":
+        X, scale = rng.integers(0, 256, shape).astype(np.uint8), 0.01
+    W = case.spread * scale * rng.normal(0, 1, (case.features, case.classes))
+    if case.shift:
+        X[:, -1] = 1
+        W[-1] += case.shift
+    labels = "int64" if case.labels == "equal" else case.labels
+    y = rng.integers(0, min(case.classes, 127), case.rows).astype(labels)
+    if case.labels == "equal":
+        y[:] = case.classes - 1
+    return W.astype(dtype), X, y, 0.3 / max(1.0, float(np.square(W).sum()))
+
+
+@cache
+def _answer(case: Case, dtype: str, loss: LossName) -> Expected:
+    return oracle.expected(loss, *problem(case, dtype))
+
+
+def check(implementation: Implementation, dtypes: list[str]) -> Iterator[Checked]:
+    """Every loss and dtype of `implementation` on every case, and its gradient against centred differences.
+
+    One answer a loss and dtype; it names the first case that is wrong.
+    """
+    for loss in implementation.functions:
+        for dtype in dtypes:
+            yield _check(implementation, loss, dtype)  # type: ignore[arg-type]
+
+
+def _check(implementation: Implementation, loss: LossName, dtype: str) -> Checked:
+    simulated = implementation.device == "simulator"
+    cases = [case for case in CASES if not simulated or case.products <= MOST_IN_SIMULATOR]
+    checked = Checked(
+        implementation=implementation.name,
+        loss=loss,
+        dtype=dtype,
+        device=implementation.device,
+        left_out=len(CASES) - len(cases),
+        convention=str(implementation.convention) if implementation.convention.differs else "",
+    )
+    theirs = implementation.name not in CATALOG
+    for case in cases:
+        wrong = _try(implementation, case, loss, dtype, checked)
+        if wrong and case.demanding and theirs:
+            checked.notes.append(f"{case.name}: {wrong}")
+        elif wrong:
+            checked.status, checked.reason = "wrong", f"{case.name}: {wrong}"
+            return checked
+        else:
+            checked.cases += 1
+    if dtype == "float64":
+        wrong = _numerical_gradient(implementation, loss)
+        if wrong:
+            checked.status, checked.reason = "wrong", f"numerical gradient: {wrong}"
+        else:
+            checked.cases += 1
+    return checked
+
+
+def _try(implementation: Implementation, case: Case, loss: LossName, dtype: str, checked: Checked) -> str | None:
+    """Runs one case; says what is wrong, or None."""
+    W, X, y, reg = problem(case, dtype)
+    right = _answer(case, dtype, loss)
+    unchanged = Unchanged(W=W, X=X, y=y)
+    try:
+        with np.errstate(all="ignore"):
+            value, dW = implementation.loss(loss, W, X, y, reg)
+        unchanged.verify()
+    except WrongResult as error:
+        return str(error)
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    wrong = right.mismatch(value, dW)
+    if not wrong:
+        error_loss, error_grad = right.errors(value, dW)
+        checked.error_loss = max(checked.error_loss, error_loss)
+        checked.error_grad = max(checked.error_grad, error_grad)
+    return wrong
+
+
+def _numerical_gradient(implementation: Implementation, loss: LossName) -> str | None:
+    """The implementation's own gradient against centred differences of its own loss, in float64."""
+    case = Case("numerical gradient", 7, 6, 4)
+    W, X, y, reg = problem(case, "float64")
+    _, dW = implementation.loss(loss, W, X, y, reg)
+    rng = np.random.default_rng(1)
+    for f, c in zip(rng.integers(0, case.features, 5).tolist(), rng.integers(0, case.classes, 5).tolist(), strict=True):
+        ahead, behind = W.copy(), W.copy()
+        ahead[f, c] += STEP
+        behind[f, c] -= STEP
+        higher, _ = implementation.loss(loss, ahead, X, y, reg)
+        lower, _ = implementation.loss(loss, behind, X, y, reg)
+        slope = (higher - lower) / (2 * STEP)
+        if abs(slope - float(dW[f, c])) > 1e-6 * max(1.0, abs(slope)):
+            return f"dW[{f}, {c}] is {float(dW[f, c]):.6g}, the loss's slope there {slope:.6g}"
+    return None

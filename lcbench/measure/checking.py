@@ -1,0 +1,62 @@
+"""Every implementation asked for, checked in a worker process of its own."""
+
+from __future__ import annotations
+
+from lcbench.losses.implementation import LOSSES
+from lcbench.losses.resolve import is_user_code
+from lcbench.measure import process, selection
+from lcbench.measure.covariates import usable_cores
+from lcbench.measure.messages import CheckJob, Failed, Found
+from lcbench.record import Checked
+
+
+def check(names: list[str], dtypes: list[str], patience_s: float) -> list[Checked]:
+    """One report a loss and dtype of everything that `names` stand for; none is every implementation that runs here.
+
+    dtypes: none is float32 and float64. Raises LossError for a name that means nothing.
+    """
+    names = selection.split_names(names)
+    reports: list[Checked] = []
+    files = [name for name in names if is_user_code(name)]
+    known = [name for name in names if name not in files]
+    if known or not files:
+        for candidate in selection.select(known, list(LOSSES)).candidates:
+            if candidate.unavailable:
+                reports += _nothing(candidate.name, candidate.losses, "unavailable", candidate.unavailable)
+            else:
+                simulator = candidate.device == "simulator"
+                reports += _check(candidate.name, candidate.losses, dtypes, patience_s, simulator)
+    for name in files:
+        for found in selection.discover(name, patience_s):
+            reports += _check_found(found, dtypes, patience_s)
+    return reports
+
+
+def _check_found(found: Found, dtypes: list[str], patience_s: float) -> list[Checked]:
+    if found.problem:
+        status = "wrong" if found.kind == "wrong" else found.kind or "unavailable"
+        reports = _nothing(found.implementation, tuple(found.losses) or ("?",), status, found.problem)
+    else:
+        reports = _check(found.implementation, tuple(found.losses), dtypes, patience_s)
+    for report in reports:
+        report.users = True
+        report.notes += found.notes
+    return reports
+
+
+def _check(
+    name: str, losses: tuple[str, ...], dtypes: list[str], patience_s: float, simulator: bool = False
+) -> list[Checked]:
+    job = CheckJob(implementation=name, dtypes=dtypes or ["float32", "float64"])
+    events = process.work(job, process.environment(usable_cores(), None, simulator), patience_s)
+    reports = [event for event in events if isinstance(event, Checked)]
+    for event in events:
+        if isinstance(event, Failed):
+            done = {report.loss for report in reports}
+            left = tuple(loss for loss in losses if loss not in done) or losses[-1:]
+            reports += _nothing(name, left, event.status, event.reason)
+    return reports
+
+
+def _nothing(name: str, losses: tuple[str, ...], status: str, reason: str) -> list[Checked]:
+    return [Checked(implementation=name, loss=loss, dtype="", status=status, reason=reason) for loss in losses]

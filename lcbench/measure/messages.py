@@ -1,0 +1,127 @@
+"""What a run tells its worker processes and what they answer: jobs in, one JSON line an event out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from lcbench.record import Checked, Covariates
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """One thing to time: a loss on the problem in `folder`."""
+
+    loss: str
+    folder: str
+
+
+class TimeJob(msgspec.Struct, tag="time", kw_only=True):
+    """One block: an implementation, timed on each cell."""
+
+    implementation: str
+    cells: list[Cell]
+    seconds: float
+    """Time for the samples of one cell."""
+    most_samples: int
+    seed: int
+
+
+class CheckJob(msgspec.Struct, tag="check", kw_only=True):
+    """An implementation against the oracle on the table of cases."""
+
+    implementation: str
+    dtypes: list[str]
+
+
+class CeilingJob(msgspec.Struct, tag="ceilings", kw_only=True):
+    """The machine's own limits, for each dtype and footprint in bytes."""
+
+    wanted: list[tuple[str, int]]
+
+
+class DiscoverJob(msgspec.Struct, tag="discover", kw_only=True):
+    """What a user's file, module or entry point holds."""
+
+    spec: str
+
+
+Job = TimeJob | CheckJob | CeilingJob | DiscoverJob
+
+
+class Began(msgspec.Struct, tag="began"):
+    """Cell or case number `index` is under way: where a worker dies, this is where."""
+
+    index: int
+
+
+class Timed(msgspec.Struct, tag="timed", kw_only=True):
+    """How cell `index` went. `reason` says why where the status is not "ok"."""
+
+    index: int
+    status: str
+    reason: str = ""
+    device: str = "cpu"
+    convention: str = ""
+    samples: list[float] = []
+    calls: int = 0
+    covariates: Covariates | None = None
+    error_loss: float | None = None
+    error_grad: float | None = None
+    import_s: float | None = None
+    prepare_s: float | None = None
+    first_call_s: float | None = None
+    compiles: bool = False
+
+
+class Measured(msgspec.Struct, tag="measured", kw_only=True):
+    """One ceiling: bytes a second read from `footprint` bytes, and floating-point operations a second."""
+
+    dtype: str
+    footprint: int
+    read_bytes_s: float
+    flops_s: float
+
+
+class Found(msgspec.Struct, tag="found", kw_only=True):
+    """One function of the user's. `problem` says why it cannot be used, or is empty."""
+
+    implementation: str
+    losses: list[str]
+    convention: str = ""
+    problem: str = ""
+    kind: str = ""
+    notes: list[str] = []
+
+
+class Failed(msgspec.Struct, tag="failed"):
+    """The whole job cannot be done. `status` is one of a row's."""
+
+    status: str
+    reason: str
+
+
+Event = Began | Timed | Checked | Measured | Found | Failed
+
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Event)
+
+
+def encode(message: Any) -> bytes:
+    """A job or an event as one line."""
+    return msgspec.json.encode(message) + b"\n"
+
+
+def decode_job(line: bytes) -> Any:
+    """The job in `line`."""
+    return msgspec.json.decode(line, type=Job)
+
+
+def decode_events(lines: bytes) -> list[Any]:
+    """The events in a worker's output, up to the first line that is not one: a dying worker may leave half a line."""
+    events = []
+    for line in lines.splitlines():
+        try:
+            events.append(_decoder.decode(line))
+        except msgspec.DecodeError:
+            break
+    return events

@@ -1,0 +1,110 @@
+"""Starting a worker process, waiting for it, and telling how it ended. Whatever it does, it costs its own job only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from lcbench.measure import messages
+from lcbench.measure.messages import Began, Failed
+
+THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
+                    "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")  # fmt: skip
+
+
+def environment(threads: int, numba_cache: Path | None, simulator: bool = False) -> dict[str, str]:
+    """The variables of a worker: as many threads for every library, and a Numba cache private to the run (None: no cache).
+
+    A cache that outlives the run would miss edits in other files and hide compile times.
+    """
+    variables = dict(os.environ) | dict.fromkeys(THREAD_VARIABLES, str(threads))
+    variables.pop("NUMBA_CACHE_DIR", None)
+    if numba_cache:
+        variables["NUMBA_CACHE_DIR"] = str(numba_cache)
+    variables["PYTHONUNBUFFERED"] = "1"
+    if simulator:
+        variables["NUMBA_ENABLE_CUDASIM"] = "1"
+    return variables
+
+
+def work(job: Any, variables: dict[str, str], patience_s: float) -> list[Any]:
+    """Does `job` in a worker process and returns its events.
+
+    A worker that reports nothing for `patience_s` seconds is killed. Where it dies before it is done, the last event is
+    a Failed that says how; a Began without an answer before it says where.
+    """
+    with tempfile.TemporaryDirectory(prefix="lcbench-") as folder:
+        output, errors = Path(folder) / "events", Path(folder) / "errors"
+        output.touch()
+        with errors.open("wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "lcbench.measure.worker", str(output)],
+                stdin=subprocess.PIPE,
+                stdout=stderr,
+                stderr=stderr,
+                env=variables,
+                start_new_session=True,
+            )
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                assert process.stdin
+                process.stdin.write(messages.encode(job))
+                process.stdin.close()
+            in_time = _wait(process, output, patience_s)
+        finally:
+            _kill(process)
+        events = messages.decode_events(output.read_bytes())
+        if not in_time:
+            events.append(Failed("timeout", f"no answer for {patience_s:.0f} s"))
+        elif process.returncode:
+            events.append(Failed("crashed", _how_it_ended(process.returncode, errors.read_bytes())))
+        return events
+
+
+def _wait(process: subprocess.Popen[bytes], output: Path, patience_s: float) -> bool:
+    """Waits for the end of `process`; False where it went silent."""
+    size, last_news = 0, monotonic()
+    while True:
+        try:
+            process.wait(timeout=min(1.0, patience_s))
+            return True
+        except subprocess.TimeoutExpired:
+            if output.stat().st_size != size:
+                size, last_news = output.stat().st_size, monotonic()
+            elif monotonic() - last_news > patience_s:
+                return False
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    # The worker leads a session of its own: whatever it started goes with it.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _how_it_ended(code: int, errors: bytes) -> str:
+    if code < 0:
+        name = signal.Signals(-code).name
+        if name == "SIGKILL":
+            return "killed by SIGKILL (out of memory?)"
+        return f"killed by {name}"
+    lines = errors.decode(errors="replace").strip().splitlines()
+    return f"exit status {code}: {lines[-1][:300]}" if lines else f"exit status {code}"
+
+
+def unanswered(events: list[Any]) -> int | None:
+    """The index that was under way when the worker died, or None."""
+    begun: int | None = None
+    for event in events:
+        if isinstance(event, Began):
+            begun = event.index
+        elif not isinstance(event, Failed):
+            begun = None
+    return begun

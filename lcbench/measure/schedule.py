@@ -1,0 +1,225 @@
+"""A whole run: blocks of all implementations interleaved in random order, and what they add up to."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from lcbench.losses.implementation import Device, LossName
+from lcbench.measure import process, workload
+from lcbench.measure.messages import Cell, CeilingJob, Failed, Measured, TimeJob, Timed
+from lcbench.measure.workload import Size
+from lcbench.record import Ceiling, Row
+
+MOST_SAMPLES = 30
+FEWEST_BLOCKS = 3
+
+
+@dataclass(frozen=True)
+class Contender:
+    """An implementation that takes part, with the losses and sizes on which it does."""
+
+    name: str
+    device: Device
+    cells: tuple[tuple[LossName, Size], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """contenders: who takes part on what. threads: for every library. blocks: at most so many rounds.
+
+    budget_s: rounds stop when the next would end later, but not before `FEWEST_BLOCKS`. cell_s: sampling time of a cell in
+    one block. patience_s: a worker silent for longer is killed.
+    """
+
+    contenders: tuple[Contender, ...]
+    threads: int
+    blocks: int = 10
+    budget_s: float = 40.0
+    cell_s: float = 0.2
+    patience_s: float = 60.0
+    seed: int | None = None
+
+
+@dataclass
+class Progress:
+    """Told to whoever watches: blocks done of those planned so far, and what runs now."""
+
+    done: int = 0
+    planned: int = 1
+    now: str = ""
+
+
+Watcher = Callable[[Progress], None]
+
+
+@dataclass
+class Run:
+    """What a run has measured so far."""
+
+    rows: list[Row]
+    ceilings: list[Ceiling] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def run(plan: Plan, watch: Watcher = lambda progress: None) -> Run:
+    """Measures all that `plan` names. Ctrl-C ends it early and keeps what was measured.
+
+    Raises LcbenchError where a workload's data cannot be had.
+    """
+    rng = np.random.default_rng(plan.seed)
+    rows = {(contender.name, cell): _row(contender, *cell, plan) for contender in plan.contenders
+            for cell in contender.cells}  # fmt: skip
+    result = Run(list(rows.values()))
+    with tempfile.TemporaryDirectory(prefix="lcbench-run-") as name:
+        folder = Path(name)
+        try:
+            _build(plan, folder, watch)
+            result.ceilings = _ceilings(plan, folder, watch)
+            _rounds(plan, rows, folder, rng, watch)
+            # Noise only ever lowers a limit: the better of two, at both ends of the run, is nearer to it.
+            result.ceilings = [_better(*pair) for pair in zip(result.ceilings, _ceilings(plan, folder, watch), strict=True)]
+        except KeyboardInterrupt:
+            result.interrupted = True
+    for row in result.rows:
+        if row.status == "ok" and not row.blocks and row.device != "simulator":
+            row.status, row.reason = "crashed", "stopped before it was measured"
+    return result
+
+
+def refused(contender: Contender, status: str, reason: str, plan: Plan) -> list[Row]:
+    """The rows of a contender that cannot take part: they say why."""
+    rows = [_row(contender, *cell, plan) for cell in contender.cells]
+    for row in rows:
+        row.status, row.reason = status, reason  # type: ignore[assignment]
+    return rows
+
+
+def _row(contender: Contender, loss: LossName, size: Size, plan: Plan) -> Row:
+    return Row(
+        implementation=contender.name,
+        loss=loss,
+        dtype=size.dtype,
+        rows=size.rows,
+        features=size.features,
+        classes=size.classes,
+        data=size.data,
+        device=contender.device,
+        status="ok",
+        threads=plan.threads,
+        flops=size.flops,
+        bytes=size.bytes,
+    )
+
+
+def _build(plan: Plan, folder: Path, watch: Watcher) -> None:
+    losses: dict[Size, list[LossName]] = {}
+    for contender in plan.contenders:
+        for loss, size in contender.cells:
+            if loss not in losses.setdefault(size, []):
+                losses[size].append(loss)
+    for size, wanted in losses.items():
+        watch(Progress(0, 1, f"data: {size.rows:,} x {size.features:,}"))
+        workload.save(workload.build(size), wanted, folder / size.folder)
+
+
+def _rounds(
+    plan: Plan, rows: dict[Any, Row], folder: Path, rng: np.random.Generator, watch: Watcher
+) -> None:
+    start = monotonic()
+    progress = Progress(planned=len(plan.contenders) * plan.blocks)
+    longest_s = 0.0
+    for number in range(plan.blocks):
+        began = monotonic()
+        if number >= FEWEST_BLOCKS and began - start + longest_s > plan.budget_s:
+            break
+        if number >= 2:  # the first round compiles
+            fitting = int((plan.budget_s - (began - start)) / max(longest_s, 1e-3))
+            progress.planned = len(plan.contenders) * max(FEWEST_BLOCKS, min(plan.blocks, number + fitting))
+        for index in rng.permutation(len(plan.contenders)).tolist():
+            contender = plan.contenders[index]
+            progress.now = contender.name
+            watch(progress)
+            if number == 0 or contender.device != "simulator":  # simulated times mean nothing: once is enough
+                _block(contender, plan, rows, folder, int(rng.integers(2**31)))
+            progress.done += 1
+        if number:
+            longest_s = max(longest_s, monotonic() - began)
+
+
+def _block(contender: Contender, plan: Plan, rows: dict[Any, Row], folder: Path, seed: int) -> None:
+    """One worker process: the implementation's cells that are still in order. A cell that kills it is its last."""
+    simulated = contender.device == "simulator"
+    open_rows = [row for cell in contender.cells if (row := rows[contender.name, cell]).status == "ok"]
+    if not open_rows:
+        return
+    sizes = {row.workload: folder / size.folder for (_, (_, size)), row in rows.items()}
+    job = TimeJob(
+        implementation=contender.name,
+        cells=[Cell(row.loss, str(sizes[row.workload])) for row in open_rows],
+        seconds=0.0 if simulated else plan.cell_s,
+        most_samples=3 if simulated else MOST_SAMPLES,
+        seed=seed,
+    )
+    variables = process.environment(plan.threads, folder / "numba-cache", simulated)
+    events = process.work(job, variables, plan.patience_s)
+    for event in events:
+        if isinstance(event, Timed):
+            _add(open_rows[event.index], event)
+        elif isinstance(event, Failed):
+            at = process.unanswered(events)
+            for row in open_rows if at is None else [open_rows[at]]:
+                row.status, row.reason = event.status, event.reason  # type: ignore[assignment]
+
+
+def _add(row: Row, timed: Timed) -> None:
+    row.convention = timed.convention
+    if timed.status != "ok":
+        row.status, row.reason = timed.status, timed.reason  # type: ignore[assignment]
+        row.blocks, row.calls, row.covariates = [], [], []
+        return
+    if not row.blocks:  # later blocks read the code that the first compiled
+        row.first_call_s, row.prepare_s, row.import_s = timed.first_call_s, timed.prepare_s, timed.import_s
+        if timed.compiles and timed.first_call_s is not None:
+            row.compile_s = max(0.0, timed.first_call_s - median(timed.samples))
+    row.blocks.append(timed.samples)
+    row.calls.append(timed.calls)
+    if timed.covariates:
+        row.covariates.append(timed.covariates)
+    row.error_loss = max(row.error_loss or 0.0, timed.error_loss or 0.0)
+    row.error_grad = max(row.error_grad or 0.0, timed.error_grad or 0.0)
+
+
+def _better(one: Ceiling, other: Ceiling) -> Ceiling:
+    return Ceiling(
+        dtype=one.dtype,
+        footprint=one.footprint,
+        read_bytes_s=max(one.read_bytes_s, other.read_bytes_s),
+        flops_s=max(one.flops_s, other.flops_s),
+    )
+
+
+def _ceilings(plan: Plan, folder: Path, watch: Watcher) -> list[Ceiling]:
+    sizes = {size for contender in plan.contenders if contender.device == "cpu" for _, size in contender.cells}
+    wanted = sorted({(size.dtype, size.footprint) for size in sizes})
+    if not wanted:
+        return []
+    watch(Progress(now="the machine's own limits"))
+    variables = process.environment(plan.threads, folder / "numba-cache")
+    return [
+        Ceiling(
+            dtype=event.dtype,
+            footprint=event.footprint,
+            read_bytes_s=event.read_bytes_s,
+            flops_s=event.flops_s,
+        )
+        for event in process.work(CeilingJob(wanted=wanted), variables, plan.patience_s)
+        if isinstance(event, Measured)
+    ]

@@ -1,0 +1,101 @@
+"""From the names that a user gives to contenders: who takes part, on what, and who cannot and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lcbench.losses import catalog
+from lcbench.losses.errors import LossError, UnknownImplementation
+from lcbench.losses.implementation import Device, LossName
+from lcbench.losses.resolve import is_user_code
+from lcbench.measure import process
+from lcbench.measure.messages import DiscoverJob, Failed, Found
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An implementation by name.
+
+    losses: what it offers of what was asked for. unavailable: why it cannot take part, or empty.
+    """
+
+    name: str
+    device: Device = "cpu"
+    losses: tuple[LossName, ...] = ()
+    unavailable: str = ""
+    status: str = "unavailable"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """candidates: in the order asked for. left_out: catalogue entries that nobody asked for by name and cannot run here."""
+
+    candidates: list[Candidate]
+    left_out: list[Candidate]
+
+
+def split_names(values: Iterable[str]) -> list[str]:
+    """Names from repeated, comma-separated options, each once."""
+    return list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
+
+
+def select(names: list[str], losses: list[LossName], patience_s: float = 60.0) -> Selection:
+    """Candidates for `names`; no name, or "all", is every implementation that runs here.
+
+    User code is looked at in a worker process. Raises UnknownImplementation or CannotLoad.
+    """
+    everything = not names or "all" in names
+    candidates: list[Candidate] = []
+    left_out: list[Candidate] = []
+    if everything:
+        for name in catalog.CATALOG:
+            candidate = _from_catalog(name, losses)
+            (left_out if candidate.unavailable and name not in names else candidates).append(candidate)
+    for name in names:
+        if name == "all" or (everything and name in catalog.CATALOG):
+            continue
+        if is_user_code(name):
+            candidates += _from_user(name, losses, patience_s)
+        else:
+            candidates.append(_from_catalog(name, losses))
+    return Selection(candidates, left_out)
+
+
+def _from_catalog(name: str, losses: list[LossName]) -> Candidate:
+    entry = catalog.find(name)
+    reason = catalog.why_unavailable(entry)
+    offered = tuple(loss for loss in entry.losses if loss in losses)
+    unavailable = ""
+    if reason:
+        unavailable = f"{reason}; {reason.install}" if reason.install else str(reason)
+    elif not offered:
+        unavailable = f"offers {' and '.join(entry.losses)} only"
+    return Candidate(name, catalog.device_here(entry), offered, unavailable)
+
+
+def discover(spec: str, patience_s: float = 60.0) -> list[Found]:
+    """What the user's file, module or entry point holds, found in a worker process, since it may do anything.
+
+    Raises LossError with one line where nothing can be had from it.
+    """
+    events = process.work(DiscoverJob(spec=spec), process.environment(1, None), patience_s)
+    for event in events:
+        if isinstance(event, Failed):
+            reason = event.reason if event.status == "unavailable" else f"{spec}: {event.status} while it was loaded: {event.reason}"
+            raise LossError(reason)
+    return [event for event in events if isinstance(event, Found)]
+
+
+def _from_user(spec: str, losses: list[LossName], patience_s: float) -> list[Candidate]:
+    candidates = []
+    for found in discover(spec, patience_s):
+        offered = tuple(loss for loss in losses if loss in found.losses)
+        if found.problem:
+            status = "wrong" if found.kind == "wrong" else "unavailable"
+            candidates.append(Candidate(found.implementation, "cpu", offered, found.problem, status))
+        elif offered:
+            candidates.append(Candidate(found.implementation, "cpu", offered))
+    if not candidates:
+        raise UnknownImplementation(f"{spec} has no function for the loss asked for ({', '.join(losses)})")
+    return candidates

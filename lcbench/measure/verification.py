@@ -1,0 +1,77 @@
+"""Whether what was computed is right, and whether the inputs are as they were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcbench.losses.implementation import Implementation
+from lcbench.losses.oracle import Expected
+
+
+class WrongResult(Exception):
+    """An implementation computed something else than it promises. One line."""
+
+
+class Verifier:
+    """Holds results against the right answers, one a set of inputs, and remembers the largest errors seen.
+
+    A gradient that was looked at is overwritten with NaN, so that a buffer handed out again without being filled is
+    seen the next time.
+    """
+
+    def __init__(self, implementation: Implementation, answers: list[Expected]) -> None:
+        self._fetch = implementation.fetch
+        self._answers = answers
+        self.error_loss = 0.0
+        self.error_grad = 0.0
+
+    def __call__(self, k: int, loss: Any, dW: Any) -> None:
+        """Holds one result on input set `k` against the right one. dW None looks at the loss alone."""
+        right = self._answers[k]
+        if dW is None:
+            value, gradient = _as_float(loss), right.dW
+        else:
+            value, gradient = self._fetch(loss, dW)
+            gradient = np.asarray(gradient)
+        if gradient.dtype.kind != "f":
+            raise WrongResult(f"gradient has dtype {gradient.dtype}")
+        wrong = right.mismatch(value, gradient)
+        if wrong:
+            if any(other.mismatch(value, gradient) is None for other in self._answers if other is not right):
+                wrong += ": it is the result of another call's inputs"
+            raise WrongResult(wrong)
+        error_loss, error_grad = right.errors(value, gradient)
+        self.error_loss = max(self.error_loss, error_loss)
+        self.error_grad = max(self.error_grad, error_grad)
+        if dW is not None and gradient.flags.writeable:
+            gradient.fill(np.nan)
+
+
+def _as_float(loss: Any) -> float:
+    try:
+        return float(loss)
+    except (TypeError, ValueError):
+        raise WrongResult(f"loss is a {type(loss).__name__}, not a number") from None
+
+
+class Unchanged:
+    """Remembers input arrays and tells which of them were changed since."""
+
+    def __init__(self, **arrays: NDArray[Any]) -> None:
+        self._arrays = arrays
+        self._sums = {name: _checksum(array) for name, array in arrays.items()}
+
+    def verify(self) -> None:
+        """Raises WrongResult where an array no longer holds what it held."""
+        changed = [name for name, array in self._arrays.items() if _checksum(array) != self._sums[name]]
+        if changed:
+            raise WrongResult(f"changes its input {', '.join(changed)}")
+
+
+def _checksum(array: NDArray[Any]) -> int:
+    """A sum over the bits: any one change shows, at the speed of reading."""
+    words = np.ascontiguousarray(array).reshape(-1).view(f"u{array.itemsize}")
+    return int(words.sum(dtype=np.uint64))

@@ -1,0 +1,176 @@
+"""The worker process: does one job and writes one line an event. Started by `process`, never imported by it.
+
+``python -m lcbench.measure.worker EVENTS`` reads the job from standard input and appends its events to the file EVENTS.
+Whatever the measured code prints goes to standard error, so that it cannot be taken for a result.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any, cast
+
+import numpy as np
+
+from lcbench.losses.errors import LossError, Unavailable
+from lcbench.losses.implementation import Implementation, LossName
+from lcbench.measure import clock, messages, workload
+from lcbench.measure.covariates import Watch
+from lcbench.measure.messages import Began, CeilingJob, CheckJob, DiscoverJob, Failed, Measured, TimeJob
+from lcbench.measure.verification import Unchanged, Verifier, WrongResult
+
+Emit = Callable[[Any], None]
+
+
+def main() -> None:
+    """Does the job on standard input."""
+    job = messages.decode_job(sys.stdin.buffer.read())
+    os.dup2(2, 1)
+    with Path(sys.argv[1]).open("ab", buffering=0) as events:
+        DO[type(job)](job, lambda event: events.write(messages.encode(event)))
+
+
+def _load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
+    """The implementation and the seconds that importing it took; None after the reason was told."""
+    from lcbench.losses.resolve import resolve
+
+    start = perf_counter()
+    try:
+        return resolve(spec), perf_counter() - start
+    except Unavailable as error:
+        emit(Failed("unavailable", str(error)))
+    except LossError as error:
+        emit(Failed("wrong", str(error)))
+    except Exception as error:
+        emit(Failed("crashed", _one_line(error)))
+    return None, 0.0
+
+
+def time_block(job: TimeJob, emit: Emit) -> None:
+    """One block: every cell of the job in random order."""
+    implementation, import_s = _load(job.implementation, emit)
+    if implementation is None:
+        return
+    rng = np.random.default_rng(job.seed)
+    for index in rng.permutation(len(job.cells)).tolist():
+        emit(Began(index))
+        timed = messages.Timed(
+            index=index,
+            status="ok",
+            device=implementation.device,
+            convention=str(implementation.convention) if implementation.convention.differs else "",
+            import_s=import_s,
+            compiles=implementation.compiles,
+        )
+        try:
+            _time_cell(implementation, job, job.cells[index], timed, rng)
+        except WrongResult as error:
+            timed.status, timed.reason = "wrong", str(error)
+        except Unavailable as error:
+            timed.status, timed.reason = "unavailable", str(error)
+        except MemoryError:
+            timed.status, timed.reason = "crashed", "out of memory"
+        except Exception as error:
+            timed.status, timed.reason = "crashed", _one_line(error)
+        emit(timed)
+
+
+def _time_cell(
+    implementation: Implementation, job: TimeJob, cell: messages.Cell, timed: messages.Timed, rng: np.random.Generator
+) -> None:
+    loss = cast(LossName, cell.loss)
+    folder = Path(cell.folder)
+    problem = workload.load(folder)
+    verifier = Verifier(implementation, workload.load_answers(folder, loss))
+    inputs = {"X": problem.X}
+    for k, (W, y) in enumerate(problem.sets):
+        inputs |= {f"W (set {k})": W, f"y (set {k})": y}
+    unchanged = Unchanged(**inputs)
+
+    # Every set shares the X of the first: as many copies as sets would not be what one caller has in the caches.
+    start = perf_counter()
+    W, X, y = implementation.prepare(*_first(problem))
+    prepare_s = perf_counter() - start
+    sets = [(W, y)]
+    for W, y in problem.sets[1:]:
+        W, _, y = implementation.prepare(W, problem.X, y)
+        sets.append((W, y))
+    function = implementation.functions[loss]
+
+    def call(k: int) -> tuple[Any, Any]:
+        W, y = sets[k]
+        return function(W, X, y, problem.reg)
+
+    watch = Watch()
+    samples = clock.sample(call, len(sets), verifier, job.seconds, job.most_samples, rng)
+    timed.covariates = watch.read()
+    unchanged.verify()
+
+    result = call(0)
+    start = perf_counter()
+    implementation.fetch(*result)
+    timed.prepare_s = prepare_s + perf_counter() - start
+    timed.samples, timed.calls, timed.first_call_s = samples.seconds, samples.calls, samples.first_call_s
+    timed.error_loss, timed.error_grad = verifier.error_loss, verifier.error_grad
+
+
+def _first(problem: workload.Problem) -> tuple[Any, Any, Any]:
+    W, y = problem.sets[0]
+    return W, problem.X, y
+
+
+def check(job: CheckJob, emit: Emit) -> None:
+    """Every loss and dtype of an implementation against the oracle."""
+    from lcbench.measure import cases
+
+    implementation, _ = _load(job.implementation, emit)
+    if implementation is not None:
+        for index, checked in enumerate(cases.check(implementation, job.dtypes)):
+            emit(Began(index))
+            emit(checked)
+
+
+def measure_ceilings(job: CeilingJob, emit: Emit) -> None:
+    """The machine's own limits."""
+    from lcbench.losses import jit
+    from lcbench.measure import roofline
+
+    for ceiling in roofline.ceilings(job.wanted, jit.thread_count()):
+        emit(
+            Measured(
+                dtype=ceiling.dtype,
+                footprint=ceiling.footprint,
+                read_bytes_s=ceiling.read_bytes_s,
+                flops_s=ceiling.flops_s,
+            )
+        )
+
+
+def discover(job: DiscoverJob, emit: Emit) -> None:
+    """What a user's file holds."""
+    from lcbench.measure import discovery
+
+    try:
+        for found in discovery.discover(job.spec):
+            emit(found)
+    except LossError as error:
+        emit(Failed("unavailable", str(error)))
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+DO: dict[type, Callable[..., None]] = {
+    TimeJob: time_block,
+    CheckJob: check,
+    CeilingJob: measure_ceilings,
+    DiscoverJob: discover,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""The result file: one schema, written and read here and nowhere else.
+
+A record is written whole or not at all and never rewritten. The names in it are what ``--json`` prints too.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from lcbench import paths
+from lcbench.errors import LcbenchError
+
+SCHEMA = 1
+"""Raised by every change that an older lcbench could not read."""
+
+Status = Literal["ok", "wrong", "crashed", "timeout", "unavailable"]
+
+
+class Covariates(msgspec.Struct, kw_only=True, frozen=True):
+    """What else happened on the machine during one block. None where the system does not tell."""
+
+    seconds: float
+    steal_s: float | None = None
+    pressure_s: float | None = None
+    """Time in which some process waited for a CPU (Linux pressure stall information)."""
+    voluntary_switches: int | None = None
+    involuntary_switches: int | None = None
+    frequency_mhz: float | None = None
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """One implementation on one workload."""
+
+    implementation: str
+    loss: str
+    dtype: str
+    rows: int
+    features: int
+    classes: int
+    data: str
+    device: Literal["cpu", "cuda", "simulator"]
+    status: Status
+    reason: str = ""
+    """Why the status is not `ok`; one line."""
+    convention: str = ""
+    """How a user's file counts, where that differs from the signature's own."""
+    threads: int = 1
+    median_s: float | None = None
+    """Median over blocks of each block's median, seconds a call."""
+    ci95_s: tuple[float, float] | None = None
+    blocks: list[list[float]] = []
+    """Seconds a call of every sample, a list a block; a block is one worker process."""
+    calls: list[int] = []
+    """Calls in one sample, a number a block."""
+    covariates: list[Covariates] = []
+    error_loss: float | None = None
+    error_grad: float | None = None
+    flops: int = 0
+    bytes: int = 0
+    import_s: float | None = None
+    prepare_s: float | None = None
+    """Bringing the data to where the implementation wants it and the result back."""
+    first_call_s: float | None = None
+    compile_s: float | None = None
+    """First call less a steady one, where the first call compiles."""
+    roofline_fraction: float | None = None
+
+    @property
+    def workload(self) -> tuple[str, str, int, int, int, str]:
+        """What was computed: rows with equal workloads can be compared."""
+        return (self.loss, self.dtype, self.rows, self.features, self.classes, self.data)
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the row has a time that means something beside others."""
+        return self.status == "ok" and self.device != "simulator" and self.median_s is not None
+
+
+class Ceiling(msgspec.Struct, kw_only=True, frozen=True):
+    """What the machine itself can do, measured in the same run: all threads together."""
+
+    dtype: str
+    footprint: int
+    """Bytes read over and over for `read_bytes_s`: those of the workload's X, so that caches count alike."""
+    read_bytes_s: float
+    flops_s: float
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """One run."""
+
+    schema: int = SCHEMA
+    lcbench: str
+    created: str
+    """UTC, ISO 8601."""
+    id: str
+    command: list[str] = []
+    git_revision: str | None = None
+    git_dirty: bool | None = None
+    fingerprint: str
+    machine: dict[str, Any]
+    ceilings: list[Ceiling] = []
+    rows: list[Row]
+    interrupted: bool = False
+    path: str = ""
+    """Where it was written; not in the file."""
+
+
+class Checked(msgspec.Struct, tag="checked", kw_only=True):
+    """How one loss of an implementation did in one dtype."""
+
+    implementation: str
+    users: bool = False
+    """Whether it is the user's own code and not the catalogue's."""
+    loss: str
+    dtype: str
+    device: str = "cpu"
+    status: str = "ok"
+    cases: int = 0
+    left_out: int = 0
+    """Cases that the simulator is too slow for."""
+    error_loss: float = 0.0
+    error_grad: float = 0.0
+    """Largest over the cases, relative."""
+    reason: str = ""
+    notes: list[str] = []
+    convention: str = ""
+
+
+class _Head(msgspec.Struct):
+    schema: int
+
+
+def new(**fields: Any) -> Record:
+    """A record with a fresh identity, created now."""
+    now = datetime.now(UTC)
+    return Record(created=now.isoformat(timespec="seconds"), id=secrets.token_hex(4), **fields)
+
+
+def to_json(record: Record) -> str:
+    """The record as it stands in the file."""
+    fields = {name: value for name, value in msgspec.to_builtins(record).items() if name != "path"}
+    return msgspec.json.format(msgspec.json.encode(fields), indent=1).decode()
+
+
+def write(record: Record, name: str | None = None) -> Path:
+    """Writes the record into the results folder, and also as the baseline `name`. Returns the file's path."""
+    stamp = datetime.fromisoformat(record.created).strftime("%Y%m%dT%H%M%SZ")
+    path = paths.results_folder() / f"{stamp}-{record.id}.json"
+    _write_whole(path, to_json(record))
+    if name:
+        baseline = _baseline_file(name)
+        baseline.parent.mkdir(parents=True, exist_ok=True)
+        temporary = baseline.with_name(f".{baseline.name}.{record.id}")
+        shutil.copyfile(path, temporary)
+        temporary.replace(baseline)
+    record.path = str(path)
+    return path
+
+
+def _write_whole(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise LcbenchError(f"cannot write {path}: {error.strerror}; LCBENCH_RESULTS names another folder") from None
+
+
+def _baseline_file(name: str) -> Path:
+    if not name or name != Path(name).name or name.startswith("."):
+        raise LcbenchError(f"'{name}' is no name for a baseline: use letters, digits, '-', '_' and '.'")
+    return paths.baselines_folder() / f"{name}.json"
+
+
+def read(path: Path) -> Record:
+    """The record in `path`, validated. Raises LcbenchError with one line where it cannot be used."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise LcbenchError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        schema = msgspec.json.decode(content, type=_Head).schema
+        if schema > SCHEMA:
+            raise LcbenchError(
+                f"{path} has result schema {schema}, this lcbench reads up to {SCHEMA}: upgrade with 'pip install -U lcbench'"
+            )
+        record = msgspec.json.decode(content, type=Record)
+    except msgspec.DecodeError as error:
+        raise LcbenchError(f"{path} is not an lcbench result: {error}") from None
+    record.path = str(path)
+    return record
+
+
+def find(name: str) -> Record:
+    """The record that a user names: a file, a saved baseline, or the start of a result's file name or id."""
+    if Path(name).is_file():
+        return read(Path(name))
+    if name == Path(name).name and _baseline_file(name).is_file():
+        return read(_baseline_file(name))
+    matches = [path for path in _files() if path.name.startswith(name) or path.stem.endswith(f"-{name}")]
+    if len(matches) == 1:
+        return read(matches[0])
+    saved = sorted(path.stem for path in paths.baselines_folder().glob("*.json"))
+    known = f"saved names: {', '.join(saved)}" if saved else "'lcbench run --save NAME' keeps one under a name"
+    what = f"{len(matches)} results begin with '{name}'" if matches else f"no result '{name}'"
+    raise LcbenchError(f"{what} in {paths.results_folder()}; {known}")
+
+
+def newest_first() -> Iterator[Record]:
+    """Every readable record in the results folder. Files that cannot be read are passed over."""
+    for path in reversed(_files()):
+        try:
+            yield read(path)
+        except LcbenchError:
+            continue
+
+
+def _files() -> list[Path]:
+    return sorted(path for path in paths.results_folder().glob("*.json") if not path.name.startswith("."))

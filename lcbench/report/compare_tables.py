@@ -1,0 +1,88 @@
+"""The tables of ``lcbench compare``: verdicts on two records, or the newest results side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.table import Column, Table
+from rich.text import Text
+
+from lcbench.judge.latest import Latest
+from lcbench.judge.verdicts import Comparison, Judgement
+from lcbench.report import style
+from lcbench.report.run_tables import title
+
+VERDICT_STYLES = {"slower": "bold red", "wrong": "bold red", "not measured": "bold red", "inconclusive": "yellow"}
+
+
+def verdicts(judgement: Judgement) -> Iterator[Table | Text]:
+    """Every row that both records have, and what became of the others."""
+    workloads = list(dict.fromkeys(comparison.base.workload for comparison in judgement.comparisons))
+    for workload in workloads:
+        table = style.table(
+            title(workload),
+            Column("implementation", overflow="fold", min_width=14),
+            style.number("base"),
+            style.number("new"),
+            style.number("new / base"),
+            style.number("visible from"),
+            "verdict",
+        )
+        for comparison in judgement.comparisons:
+            if comparison.base.workload == workload:
+                table.add_row(*_cells(comparison))
+        yield table
+        yield Text()
+    for row in judgement.only_base:
+        yield Text(f"only in base: {row.implementation}, {title(row.workload)}")
+    for row in judgement.only_new:
+        yield Text(f"only in new: {row.implementation}, {title(row.workload)}")
+    for comparison in judgement.comparisons:
+        if comparison.ratio is None:
+            yield Text(f"{comparison.new.implementation}, {comparison.new.loss}: {comparison.verdict}: {comparison.new.reason}")
+    if not judgement.same_machine:
+        yield Text("the two results are from different machines: no verdict holds", style="yellow")
+    yield Text(
+        f"threshold {style.percent(judgement.fail_above)}; 95 % intervals; tests corrected for their number (Holm); "
+        "visible from: smallest slowdown beyond the threshold that 4 of 5 such pairs would show"
+    )
+
+
+def _cells(comparison: Comparison) -> list[str | Text]:
+    ratio = comparison.ratio
+    return [
+        comparison.new.implementation,
+        style.seconds(comparison.base.median_s),
+        style.seconds(comparison.new.median_s),
+        f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]" if ratio else style.MISSING,
+        f"+{style.percent(comparison.detectable)}" if comparison.detectable is not None else style.MISSING,
+        Text(comparison.verdict, style=VERDICT_STYLES.get(comparison.verdict, "")),
+    ]
+
+
+def latest(groups: list[Latest]) -> Iterator[Table | Text]:
+    """The newest result of every implementation, a table a workload, fastest first."""
+    for group in groups:
+        table = style.table(
+            title(group.workload),
+            Column("implementation", overflow="fold", min_width=14),
+            style.number("median"),
+            style.number("x fastest"),
+            style.number("limit"),
+            style.number("threads"),
+            Column("measured (UTC)", no_wrap=True),
+        )
+        fastest = group.entries[0].row.median_s or 0.0
+        for entry in group.entries:
+            row = entry.row
+            assert row.median_s is not None
+            table.add_row(
+                row.implementation,
+                style.seconds(row.median_s),
+                f"{row.median_s / fastest:.2f}",
+                "-" if row.roofline_fraction is None else f"{row.roofline_fraction:.0%}",
+                str(row.threads),
+                entry.created[:16].replace("T", " "),
+            )
+        yield table
+        yield Text()

@@ -1,0 +1,110 @@
+"""How every table of lcbench looks, and how its numbers are written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console
+from rich.table import Column, Table
+
+MISSING = "-"
+"""Stands where there is no number."""
+
+
+def console(stderr: bool = False) -> Console:
+    """The console that tables are printed to: plain text where it is not a terminal, colours unless NO_COLOR is set.
+
+    Square brackets are text, as in ``pip install 'lcbench[dask]'``, never markup.
+    """
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+
+
+def table(title: str, *columns: str | Column) -> Table:
+    """An empty table with a header. A column is a heading, or `number(heading)` for right-aligned numbers."""
+    return Table(
+        *columns,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+
+
+def number(heading: str) -> Column:
+    """A column of numbers: right-aligned, never broken."""
+    return Column(heading, justify="right", no_wrap=True)
+
+
+def pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
+    """A table of names and values without a header."""
+    result = table(title, Column("name", no_wrap=True), "value")
+    result.show_header = False
+    for name, value in rows:
+        result.add_row(name, value)
+    return result
+
+
+def seconds(value: float | None) -> str:
+    """A duration in s, ms, us or ns with three significant digits: 0.00402 is "4.02 ms"."""
+    if value is None or math.isnan(value):
+        return MISSING
+    rounded = abs(_rounded(value))
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if rounded >= size:
+            return f"{_significant(value / size)} {unit}"
+    return f"{_significant(value / 1e-9)} ns" if rounded else "0 s"
+
+
+def ratio(value: float | None) -> str:
+    """A ratio with three significant digits: "4.81 x"."""
+    if value is None or math.isnan(value):
+        return MISSING
+    return f"{_significant(value)} x"
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction as percent, one decimal: 0.123 is "12.3 %"."""
+    if fraction is None or math.isnan(fraction):
+        return MISSING
+    return f"{100 * fraction:.1f} %"
+
+
+def count(value: int | None) -> str:
+    """A whole number with its thousands set apart: "49,000"."""
+    return MISSING if value is None else f"{value:,}"
+
+
+def scientific(error: float | None) -> str:
+    """An error's order of magnitude: "2e-07"; "0" where it is exactly 0."""
+    if error is None or math.isnan(error):
+        return MISSING
+    return f"{error:.0e}" if error else "0"
+
+
+def size(value: int | None) -> str:
+    """A number of bytes in binary units: 33554432 is "32 MiB"."""
+    if value is None:
+        return MISSING
+    amount, unit = float(value), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:.3g} {unit}" if amount < 1000 else f"{amount:.0f} {unit}"
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+def _significant(value: float) -> str:
+    """Three significant digits, never an exponent; digits before the point are all kept."""
+    rounded = abs(_rounded(value))
+    decimals = max(0, 2 - math.floor(math.log10(rounded))) if 0 < rounded < math.inf else 0
+    return f"{value:.{decimals}f}"

@@ -1,0 +1,93 @@
+"""``lcbench impls`` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lcbench.losses.catalog import CATALOG
+
+WITHOUT_JAX = """
+import sys
+sys.modules["jax"] = None
+from lcbench.cli.main import main
+main()
+"""
+"""The command, in an interpreter that cannot find JAX."""
+
+
+def python(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", **environment},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def listing():
+    done = python("-c", WITHOUT_JAX, "impls")
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_the_table_fits_eighty_columns_of_plain_text(listing):
+    assert max(map(len, listing.splitlines())) <= 80
+    assert "\x1b" not in listing
+
+
+def test_every_implementation_is_listed(listing):
+    first_words = [line.split()[0] for line in listing.splitlines() if line.strip()]
+    assert set(CATALOG) <= set(first_words)
+
+
+def test_a_missing_package_is_named_and_its_install_line_is_whole(listing):
+    lines = [line.strip() for line in listing.splitlines()]
+    assert any(line.startswith("jax ") and line.endswith("jax is not installed") for line in lines)
+    assert "pip install jax" in lines
+    assert "pip install 'jax[cuda13]'" in lines
+
+
+def test_json_says_what_is_available_and_why_not():
+    done = python("-c", WITHOUT_JAX, "impls", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    listed = {line["name"]: line for line in json.loads(done.stdout)["implementations"]}
+    assert list(listed) == list(CATALOG)
+    assert listed["naive"] == {
+        "name": "naive",
+        "device": "cpu",
+        "what": CATALOG["naive"].what,
+        "available": True,
+        "reason": "",
+        "install": "",
+    }
+    assert not listed["jax"]["available"]
+    assert (listed["jax"]["reason"], listed["jax"]["install"]) == ("jax is not installed", "pip install jax")
+
+
+def test_what_packages_offer_is_listed_without_being_imported(tmp_path):
+    info = tmp_path / "fastloss-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fastloss\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[lcbench.implementations]\nfast = fastloss.kernels\n")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    table = python("-m", "lcbench", "impls", PYTHONPATH=path)
+    assert table.returncode == 0
+    assert table.stdout.splitlines()[-1].split() == ["fast", "fastloss.kernels"]
+    listed = json.loads(python("-m", "lcbench", "impls", "--json", PYTHONPATH=path).stdout)
+    assert listed["entry_points"] == [{"name": "fast", "value": "fastloss.kernels"}]
+
+
+def test_the_examples_of_its_help_work():
+    shown = python("-m", "lcbench", "impls", "--help").stdout
+    examples = [line.split() for line in shown.splitlines()[-2:]]
+    assert [words[0] for words in examples] == ["lcbench", "lcbench"]
+    for words in examples:
+        assert python("-m", "lcbench", *words[1:]).returncode == 0

@@ -1,0 +1,126 @@
+"""What the backend says about the device, with a driver that is made up."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from lcbench.losses import cuda_backend
+from lcbench.losses.errors import Unavailable
+
+
+class Driver:
+    """As much of the CUDA driver's interface as is asked."""
+
+    def __init__(self, init_error: int = 0, devices: int = 1) -> None:
+        self.init_error, self.devices = init_error, devices
+
+    def cuInit(self, flags: int) -> int:
+        return self.init_error
+
+    def cuGetErrorName(self, error: int, name: Any) -> int:
+        name._obj.value = b"CUDA_ERROR_MADE_UP"
+        return 0
+
+    def cuDeviceGetCount(self, count: Any) -> int:
+        count._obj.value = self.devices
+        return 0
+
+    def cuDeviceGet(self, device: Any, ordinal: int) -> int:
+        device._obj.value = ordinal
+        return 0
+
+    def cuDeviceGetName(self, name: Any, size: int, device: Any) -> int:
+        name.value = b"NVIDIA Made Up"
+        return 0
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Driver | None], None]]:
+    def load(driver: Driver | None) -> None:
+        def open_library(name: str) -> Driver:
+            if driver is None:
+                raise OSError(f"{name}: cannot open shared object file")
+            return driver
+
+        monkeypatch.setattr(ctypes, "CDLL", open_library)
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    cuda_backend.why_no_gpu.cache_clear()
+    yield load
+    cuda_backend.why_no_gpu.cache_clear()
+
+
+def test_a_device_is_named(install: Callable[[Driver | None], None]) -> None:
+    install(Driver())
+    assert cuda_backend.why_no_gpu() is None
+    assert cuda_backend.gpu_name() == "NVIDIA Made Up"
+
+
+@pytest.mark.parametrize(
+    ("driver", "reason"),
+    [
+        (None, "no CUDA driver: lib"),
+        (Driver(init_error=100), "the CUDA driver finds no device"),
+        (Driver(devices=0), "the CUDA driver finds no device"),
+        (Driver(init_error=803), "the CUDA driver does not start: cuInit returned 803 (CUDA_ERROR_MADE_UP)"),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="the library's name is Linux's")
+def test_each_reason_is_one_line(
+    driver: Driver | None, reason: str, install: Callable[[Driver | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(driver)
+    said = cuda_backend.why_no_gpu()
+    assert said is not None
+    assert said.startswith(reason)
+    assert "\n" not in said
+    assert cuda_backend.gpu_name() is None
+    monkeypatch.setattr(cuda_backend, "is_simulator", lambda: False)
+    with pytest.raises(Unavailable, match="simulator"):
+        cuda_backend.require_device()
+
+
+def test_hidden_devices_are_named_as_the_cause(
+    install: Callable[[Driver | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(Driver(init_error=100))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert cuda_backend.why_no_gpu() == "the CUDA driver finds no device (CUDA_VISIBLE_DEVICES is '')"
+
+
+def test_the_simulator_needs_no_device(
+    install: Callable[[Driver | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(None)
+    monkeypatch.setattr(cuda_backend, "is_simulator", lambda: True)
+    cuda_backend.require_device()
+
+
+def test_numba_that_does_not_import_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(Unavailable, match=r"numba\.cuda does not import") as caught:
+        _ = cuda_backend.cuda
+    assert "numba-cuda" in caught.value.install
+
+
+@pytest.mark.parametrize(("value", "simulated"), [("1", True), ("0", False)])
+def test_asking_about_the_device_imports_no_numba(value: str, simulated: bool) -> None:
+    program = (
+        "import sys\n"
+        "from lcbench.losses.cuda_backend import gpu_name, is_simulator, why_no_gpu\n"
+        "why_no_gpu(), gpu_name()\n"
+        "before = is_simulator()\n"
+        "assert 'numba' not in sys.modules\n"
+        "from lcbench.losses.cuda_backend import cuda\n"
+        "print(before, is_simulator())\n"
+    )
+    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": value, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    child = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    assert child.stdout.split() == [str(simulated)] * 2, child.stderr

@@ -1,0 +1,11 @@
+import numpy as np
+from scipy.stats import mode
+
+
+class KNearestNeighbor(object):
+    def train(self, X, y):
+        self.X_train, self.y_train = X, y
+
+    def predict(self, X):
+        print "predicting", X.shape
+        return np.zeros(len(X))

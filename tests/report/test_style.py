@@ -1,0 +1,86 @@
+"""Numbers and tables look the same everywhere, and say nothing that was not given."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import pytest
+from rich.console import Console
+
+from lcbench.report import style
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.00402, "4.02 ms"),
+        (62.0, "62.0 s"),
+        (750.4, "750 s"),
+        (0.5, "500 ms"),
+        (0.00099999, "1.00 ms"),
+        (0.0009994, "999 us"),
+        (12.34e-6, "12.3 us"),
+        (3.2e-9, "3.20 ns"),
+        (0.0, "0 s"),
+        (-0.002, "-2.00 ms"),
+        (math.nan, "-"),
+        (None, "-"),
+    ],
+)
+def test_seconds(value, text):
+    assert style.seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(4.812, "4.81 x"), (12.34, "12.3 x"), (0.0512, "0.0512 x"), (1234.5, "1234 x"), (9.999, "10.0 x"), (None, "-")],
+)
+def test_ratio(value, text):
+    assert style.ratio(value) == text
+
+
+def test_the_other_numbers():
+    assert style.percent(0.123) == "12.3 %"
+    assert style.percent(math.nan) == "-"
+    assert style.count(49000) == "49,000"
+    assert style.count(None) == "-"
+    assert style.scientific(2.1e-7) == "2e-07"
+    assert style.scientific(0.0) == "0"
+    assert style.scientific(None) == "-"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(48 * 1024, "48 KiB"), (32 * 1024**2, "32 MiB"), (7.5 * 1024**3, "7.5 GiB"), (1000, "1000 B"), (None, "-")],
+)
+def test_size(value, text):
+    assert style.size(value) == text
+
+
+def printed(table) -> list[str]:
+    console = style.console()
+    console.file, console.width = io.StringIO(), 80
+    console.print(table)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_numbers_stand_right_and_names_left():
+    table = style.table("Times", "implementation", style.number("median"))
+    table.add_row("numpy", "20.0 ms")
+    table.add_row("numba-parallel", "402 us")
+    lines = printed(table)
+    assert lines[0] == "Times"
+    assert lines[-2] == "numpy           20.0 ms"
+    assert lines[-1] == "numba-parallel   402 us"
+
+
+def test_square_brackets_are_text():
+    table = style.pairs("Install", [("dask", "pip install 'lcbench[dask]'")])
+    assert printed(table)[-1] == "dask  pip install 'lcbench[dask]'"
+
+
+def test_consoles_write_where_they_are_told():
+    assert isinstance(style.console(), Console)
+    assert style.console(stderr=True).stderr
+    assert not style.console().stderr
