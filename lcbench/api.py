@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from lcbench.errors import LcbenchError
 from lcbench.losses import catalog
-from lcbench.losses.implementation import LOSSES, Implementation, LossName
+from lcbench.losses.implementation import LOSSES, Implementation
 
 if TYPE_CHECKING:
     from lcbench.judge.verdicts import Judgement
@@ -68,7 +68,7 @@ def run(
     from lcbench.measure.workload import Size
 
     names = selection.split_names(implementations)
-    wanted = [cast(LossName, loss) for loss in LOSSES if loss in set(losses)]
+    wanted = [loss for loss in LOSSES if loss in set(losses)]
     chosen = selection.select(names, wanted, patience_s)
     asked = [Size(count, features, classes, dtype, cast(workload.DataName, data)) for count in rows]
     standard = [
@@ -99,7 +99,9 @@ def run(
     measured = schedule.run(plan, watch or (lambda progress: None))
     for contender in contenders:
         if contender.name in refused:
-            measured.rows += schedule.refused(contender, refused[contender.name].status, refused[contender.name].unavailable, plan)
+            measured.rows += schedule.refused(
+                contender, refused[contender.name].status, refused[contender.name].unavailable, plan
+            )
     facts = machine.facts()
     revision, dirty = _git()
     result = record.new(
@@ -143,7 +145,9 @@ def _git() -> tuple[str | None, bool | None]:
     """Revision of the checkout in the current directory, and whether it has changes; None outside of one."""
     try:
         revision = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
-        status = subprocess.run(["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True, timeout=10)
+        status = subprocess.run(
+            ["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True, timeout=10
+        )
     except (OSError, subprocess.SubprocessError):
         return None, None
     return revision.stdout.strip(), bool(status.stdout.strip())

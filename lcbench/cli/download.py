@@ -40,6 +40,7 @@ def download(
         raise click.UsageError("--url and --file are two sources: give one.")
 
     from lcbench.datasets import store
+    from lcbench.datasets.cifar10 import CIFAR10
     from lcbench.datasets.download import obtain
     from lcbench.paths import cifar10_file
 
@@ -54,7 +55,7 @@ def download(
         click.echo(f"{destination}: already here, from {source} (--verify checks it, --force fetches it again)")
     if verify:
         store.verify(destination)
-        click.echo(f"{destination}: verified, every image and label is CIFAR-10's")
+        click.echo(f"{destination}: verified, every image and label is {CIFAR10.name}'s")
 
 
 def _report(line: str) -> None:
@@ -69,20 +70,26 @@ def _transfer() -> Iterator[Progress]:
 
     console = Console(stderr=True)
     if console.is_terminal:
-        with rich_progress.Progress(
+        bar = rich_progress.Progress(
             rich_progress.BarColumn(),
             rich_progress.DownloadColumn(),
             rich_progress.TransferSpeedColumn(),
             rich_progress.TimeRemainingColumn(),
             console=console,
-        ) as bar:
-            task = bar.add_task("", start=False, visible=False)
+        )
+        task = bar.add_task("", start=False)
 
-            def show(here: int, size: int | None) -> None:
-                bar.start_task(task)
-                bar.update(task, completed=here, total=size, visible=True)
+        def show(here: int, size: int | None) -> None:
+            bar.start()
+            bar.start_task(task)
+            bar.update(task, completed=here, total=size)
+            if here == size:
+                bar.stop()
 
+        try:
             yield show
+        finally:
+            bar.stop()
     else:
         started = False
 

@@ -23,7 +23,9 @@ def watching(quiet: bool) -> Iterator[Watcher]:
 
     console = style.console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Bar(*columns, console=console, transient=True, refresh_per_second=1, disable=quiet or not console.is_terminal) as bar:
+    with Bar(
+        *columns, console=console, transient=True, refresh_per_second=1, disable=quiet or not console.is_terminal
+    ) as bar:
         task = bar.add_task("starting", total=None)
 
         def watch(progress: Progress) -> None:

@@ -98,7 +98,9 @@ def run(
         for table in run_tables.tables(result, baseline):
             console.print(table)
     if result.path:
-        click.echo(f"{'stopped early; what was measured is in' if result.interrupted else 'result:'} {result.path}", err=True)
+        click.echo(
+            f"{'stopped early; what was measured is in' if result.interrupted else 'result:'} {result.path}", err=True
+        )
     return _exit_code(result)
 
 

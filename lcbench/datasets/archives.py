@@ -130,7 +130,7 @@ def _member_content(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, b
     largest = 3 * batch.rows * (1 + pixels) + (1 << 20)
     file = tar.extractfile(member)
     if member.size > largest or file is None:
-        raise ArchiveError(f"{path}: {PurePosixPath(member.name).name} claims {member.size:,} bytes, too many for a batch")
+        raise ArchiveError(f"{path}: {batch.name} claims {member.size:,} bytes, too many for a batch")
     return file.read()
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -101,13 +103,13 @@ def fetch_archive(url: str, partial: Partial, report: Report, progress: Progress
     """
     # what pooch logs at level INFO is said here in the command's own way
     pooch.get_logger().setLevel(logging.WARNING)
-    name, folder = partial.archive.name, partial.archive.parent
+    folder, name = partial.archive.parent, partial.archive.name
     downloads = pooch.create(folder, base_url="", registry={name: None}, urls={name: url}, retry_if_failed=tries - 1)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         version = partial.version()
         if version is None or version.url != _public(url):
             partial.discard()
+        folder.mkdir(parents=True, exist_ok=True)
         downloads.fetch(name, downloader=_Resuming(partial, report, progress, tries))
     except requests.RequestException as error:
         raise LcbenchError(
@@ -118,6 +120,9 @@ def fetch_archive(url: str, partial: Partial, report: Report, progress: Progress
         raise
     except OSError as error:
         raise LcbenchError(f"cannot write {error.filename or partial.path}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):  # it holds the archive
+            folder.rmdir()
 
 
 @dataclass(frozen=True)
@@ -135,13 +140,14 @@ class Version:
 class Partial:
     """What of an archive is here: ``<name>.part``, and beside it the version that it is a part of.
 
-    Complete, it becomes ``<name>.fetched``. None of these is a name that a user's own file has, so all may be removed.
+    Complete, it moves to a folder of its own, ``.fetched/<name>``, where pooch also keeps its temporary files. A user's
+    own archive that lies under the name ``<name>`` is none of these, so all may be removed.
     """
 
     def __init__(self, folder: Path, url: str) -> None:
         parts = urlsplit(url)
-        name = re.sub(r"[^\w.+-]", "_", PurePosixPath(unquote(parts.path)).name)
-        self.archive = folder / f"{name}.fetched"
+        name = re.sub(r"[^\w.+-]", "_", PurePosixPath(unquote(parts.path)).name).lstrip(".") or "archive"
+        self.archive = folder / ".fetched" / name
         self.path = folder / f"{name}.part"
         self._version_file = folder / f"{name}.part.json"
 
@@ -168,7 +174,9 @@ class Partial:
 
     def discard(self) -> None:
         """Removes all of it."""
-        for path in (self.archive, self.path, self._version_file):
+        if self.archive.parent.exists():
+            shutil.rmtree(self.archive.parent)
+        for path in (self.path, self._version_file):
             if path.exists():
                 path.unlink()
 
@@ -238,7 +246,7 @@ class _Resuming:
 def _session() -> requests.Session:
     retries = urllib3.Retry(
         total=3,
-        backoff_factor=0.5,
+        backoff_factor=0.3,
         status_forcelist=(429, 500, 502, 503, 504),
         raise_on_status=False,
         respect_retry_after_header=False,  # it may ask for hours

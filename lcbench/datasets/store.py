@@ -7,6 +7,7 @@ rows), ``class_names``; the attributes of the root say where the content came fr
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -56,16 +57,20 @@ def write(path: Path, archive: Archive, source: str, dataset: Dataset = CIFAR10)
 
     Raises LcbenchError where the folder cannot be written or the disk is full; then nothing is left behind.
     """
+    # HDF5 crashes the process when it cannot close a file on a full disk: it writes to memory, and Python to the disk.
+    content = io.BytesIO()
+    with h5py.File(content, "w", libver=_HDF5_VERSIONS) as hdf5:
+        _fill(hdf5, archive, source, dataset)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(unfinished, "w", libver=_HDF5_VERSIONS) as file:
-            _fill(file, archive, source, dataset)
-        with unfinished.open("rb") as written:
-            os.fsync(written.fileno())
+        with unfinished.open("wb") as file:
+            file.write(content.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
         unfinished.replace(path)
     except OSError as error:
-        raise LcbenchError(f"cannot write {path}: {_reason(error)}") from error
+        raise LcbenchError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
@@ -193,9 +198,7 @@ def _check(path: Path, file: h5py.File, dataset: Dataset) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """One line of an error: the operating system's words where it has any, otherwise those of HDF5 in brackets."""
-    text = " ".join(str(argument) for argument in error.args)
-    for pattern in (r"error message = '([^']*)'", r"\((.*)\)"):
-        if match := re.search(pattern, text, re.DOTALL):
-            return match[1].replace("\n", " ")
-    return text.replace("\n", " ") or type(error).__name__
+    """One line of an error of HDF5's, whose own words are in brackets behind those of h5py."""
+    text = " ".join(str(error).split())
+    match = re.search(r"\((.*)\)", text)
+    return match[1] if match else text

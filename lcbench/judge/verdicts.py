@@ -70,7 +70,9 @@ def compare(base: Record, new: Record, fail_above: float = 0.05) -> Judgement:
     after = {_key(row): row for row in new.rows if row.device != "simulator"}
     pairs = [(before[key], after[key]) for key in before if key in after and before[key].ranked]
     if not pairs:
-        raise LcbenchError("the two results have no measured row in common: same implementations, losses and sizes are needed")
+        raise LcbenchError(
+            "the two results have no measured row in common: same implementations, losses and sizes are needed"
+        )
     measured = [(base, new) for base, new in pairs if new.ranked]
     slower = holm([_p_slower(base, new, fail_above) for base, new in measured])
     not_slower = holm([_p_not_slower(base, new, fail_above) for base, new in measured])

@@ -45,19 +45,47 @@ CATALOG: dict[str, Entry] = {
         Entry("numba-parallel", f"{_HERE}.numba_parallel", "cpu", "one pass over X, all cores", compiles=True),
         Entry("numba-cuda", f"{_HERE}.numba_cuda", "cuda", "Numba CUDA kernels", compiles=True),
         Entry("torch", f"{_PEERS}.torch", "cpu", "PyTorch, eager", ("torch",), "pip install torch"),
-        Entry("torch-compile", f"{_PEERS}.torch_compile", "cpu", "PyTorch, torch.compile", ("torch",),
-              "pip install torch", compiles=True),
+        Entry(
+            "torch-compile",
+            f"{_PEERS}.torch_compile",
+            "cpu",
+            "PyTorch, torch.compile",
+            ("torch",),
+            "pip install torch",
+            compiles=True,
+        ),
         Entry("jax", f"{_PEERS}.jax", "cpu", "JAX, jit", ("jax",), "pip install jax", compiles=True),
-        Entry("sklearn", f"{_PEERS}.sklearn", "cpu", "scikit-learn's loss classes", ("sklearn",),
-              "pip install scikit-learn", losses=("softmax",)),
+        Entry(
+            "sklearn",
+            f"{_PEERS}.sklearn",
+            "cpu",
+            "scikit-learn's loss classes",
+            ("sklearn",),
+            "pip install scikit-learn",
+            losses=("softmax",),
+        ),
         Entry("torch-cuda", f"{_PEERS}.torch_cuda", "cuda", "PyTorch, eager", ("torch",), "pip install torch"),
-        Entry("torch-compile-cuda", f"{_PEERS}.torch_compile_cuda", "cuda", "PyTorch, torch.compile", ("torch",),
-              "pip install torch", compiles=True),
-        Entry("jax-cuda", f"{_PEERS}.jax_cuda", "cuda", "JAX, jit", ("jax",), "pip install 'jax[cuda13]'",
-              compiles=True),
+        Entry(
+            "torch-compile-cuda",
+            f"{_PEERS}.torch_compile_cuda",
+            "cuda",
+            "PyTorch, torch.compile",
+            ("torch",),
+            "pip install torch",
+            compiles=True,
+        ),
+        Entry(
+            "jax-cuda", f"{_PEERS}.jax_cuda", "cuda", "JAX, jit", ("jax",), "pip install 'jax[cuda13]'", compiles=True
+        ),
         Entry("cupy", f"{_PEERS}.cupy", "cuda", "CuPy", ("cupy",), "pip install cupy-cuda13x"),
-        Entry("dask", f"{_PEERS}.dask", "cpu", "numba-parallel on row chunks across a Dask cluster", ("distributed",),
-              "pip install 'lcbench[dask]'"),
+        Entry(
+            "dask",
+            f"{_PEERS}.dask",
+            "cpu",
+            "numba-parallel on row chunks across a Dask cluster",
+            ("distributed",),
+            "pip install 'lcbench[dask]'",
+        ),
     )
 }
 
@@ -91,7 +119,9 @@ def load(name: str) -> Implementation:
     if reason:
         raise reason
     module = importlib.import_module(entry.module)
-    return Implementation(name, device_here(entry), functions_of(module), compiles=entry.compiles, **data_movers(module))
+    return Implementation(
+        name, device_here(entry), functions_of(module), compiles=entry.compiles, **data_movers(module)
+    )
 
 
 def find(name: str) -> Entry:

@@ -30,6 +30,9 @@ from numpy.typing import ArrayLike, NDArray
 from lcbench.losses.cuda_backend import cuda, require_device
 from lcbench.losses.implementation import LossName
 
+Real = Any
+"""np.float32 or np.float64: the type itself, with which kernels convert."""
+
 # Small inputs make small grids. That is no news to a benchmark that reports their time.
 warnings.filterwarnings("ignore", message="Grid size .* low occupancy")
 
@@ -80,7 +83,7 @@ class Tiles:
         return self.lanes * self.gradient_warps * self.columns_per_thread
 
 
-TILES: dict[type[np.floating[Any]], Tiles] = {
+TILES: dict[Real, Tiles] = {
     np.float32: Tiles(),
     # half the rows, the same registers
     np.float64: Tiles(rows_per_warp=2),
@@ -99,7 +102,7 @@ class Kernels:
 
 
 @lru_cache(maxsize=16)
-def build_kernels(dtype: type[np.floating[Any]], tiles: Tiles, classes: int) -> Kernels:
+def build_kernels(dtype: Real, tiles: Tiles, classes: int) -> Kernels:
     """Kernels that compute in `dtype` (np.float32 or np.float64) with `classes` classes a thread.
 
     X may be of `dtype` or uint8: each kernel compiles on its first launch with either. Sizes are constants to the
@@ -358,7 +361,7 @@ class Plan:
     Allocating on a device waits for it, so the buffers outlive the call. A plan serves one host thread.
     """
 
-    def __init__(self, dtype: type[np.floating[Any]], rows: int, features: int, classes: int, tiles: Tiles) -> None:
+    def __init__(self, dtype: Real, rows: int, features: int, classes: int, tiles: Tiles) -> None:
         self.dtype, self.rows, self.features, self.classes = dtype, rows, features, classes
         self.tiles = tiles
         self.class_blocks = _ceil(classes, tiles.classes)
@@ -397,9 +400,7 @@ class Plan:
 
 
 @lru_cache(maxsize=2)
-def _plan(
-    dtype: type[np.floating[Any]], rows: int, features: int, classes: int, tiles: Tiles, host_thread: int
-) -> Plan:
+def _plan(dtype: Real, rows: int, features: int, classes: int, tiles: Tiles, host_thread: int) -> Plan:
     return Plan(dtype, rows, features, classes, tiles)
 
 
@@ -462,7 +463,7 @@ def fetch(loss: Any, dW: Any) -> tuple[float, NDArray[Any]]:
 def _loss(loss: LossName, W: Any, X: Any, y: Any, reg: float) -> tuple[float, Any]:
     from_host = not _on_device(W)
     W, X, y = prepare(W, X, y)
-    dtype: Any = np.dtype(W.dtype).type
+    dtype: Real = np.dtype(W.dtype).type
     plan = _plan(dtype, *X.shape, W.shape[1], TILES[dtype], threading.get_ident())
     value, dW = plan.run(loss, W, X, y, reg)
     return (value, dW.copy_to_host()) if from_host else (value, dW)

@@ -75,9 +75,7 @@ def _scores(W: NDArray[Any], x: NDArray[Any], scores: NDArray[Any]) -> None:
 
 
 @compiled
-def _regularised(
-    loss: float, dW: NDArray[Any], W: NDArray[Any], rows: int, reg: float
-) -> tuple[float, NDArray[Any]]:
+def _regularised(loss: float, dW: NDArray[Any], W: NDArray[Any], rows: int, reg: float) -> tuple[float, NDArray[Any]]:
     squares = 0.0
     for f in range(W.shape[0]):
         for j in range(W.shape[1]):

@@ -53,9 +53,7 @@ def softmax_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) 
     return _one_pass(W, X, y, reg, False)
 
 
-def _one_pass(
-    W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool
-) -> tuple[float, NDArray[Any]]:
+def _one_pass(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool) -> tuple[float, NDArray[Any]]:
     rows, features = X.shape
     classes = W.shape[1]
     y = np.ascontiguousarray(y, np.int64)
@@ -217,9 +215,7 @@ def _cross_entropy(scores: NDArray[Any], label: int, classes: int) -> float:
 
 
 @jit.compiled
-def _finish(
-    losses: NDArray[Any], Gt: NDArray[Any], W: NDArray[Any], rows: int, reg: float, dW: NDArray[Any]
-) -> float:
+def _finish(losses: NDArray[Any], Gt: NDArray[Any], W: NDArray[Any], rows: int, reg: float, dW: NDArray[Any]) -> float:
     """Adds the threads' gradients in their order into dW (D, C); mean and regularisation. Returns the loss."""
     features, classes = W.shape
     mean = W.dtype.type(1.0 / rows)

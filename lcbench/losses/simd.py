@@ -96,9 +96,7 @@ class Vectors:
     def sum(self, vector: ir.Value) -> ir.Value:
         """The sum of the lanes."""
         zero = ir.Constant(self.element, 0.0)
-        return self._call(
-            f"llvm.vector.reduce.fadd.{self.suffix}", self.element, [zero, vector], fastmath=("reassoc",)
-        )
+        return self._call(f"llvm.vector.reduce.fadd.{self.suffix}", self.element, [zero, vector], fastmath=("reassoc",))
 
     def prefetch_to_l2(self, pointer: ir.Value) -> None:
         """Asks for the cache line at `pointer`; any address will do."""

@@ -16,7 +16,7 @@ def discover(spec: str) -> Iterator[Found]:
     """
     for function in user_code.load(spec):
         found = user_code.recognise(function, oracle)
-        losses = [function.loss] if function.loss else []
+        losses: list[str] = [function.loss] if function.loss else []
         if isinstance(found, Refusal):
             yield Found(implementation=function.spec, losses=losses, problem=str(found), kind=found.kind,
                         notes=list(function.notes))  # fmt: skip

@@ -85,7 +85,9 @@ def run(plan: Plan, watch: Watcher = lambda progress: None) -> Run:
             result.ceilings = _ceilings(plan, folder, watch)
             _rounds(plan, rows, folder, rng, watch)
             # Noise only ever lowers a limit: the better of two, at both ends of the run, is nearer to it.
-            result.ceilings = [_better(*pair) for pair in zip(result.ceilings, _ceilings(plan, folder, watch), strict=True)]
+            result.ceilings = [
+                _better(*pair) for pair in zip(result.ceilings, _ceilings(plan, folder, watch), strict=True)
+            ]
         except KeyboardInterrupt:
             result.interrupted = True
     for row in result.rows:
@@ -130,9 +132,7 @@ def _build(plan: Plan, folder: Path, watch: Watcher) -> None:
         workload.save(workload.build(size), wanted, folder / size.folder)
 
 
-def _rounds(
-    plan: Plan, rows: dict[Any, Row], folder: Path, rng: np.random.Generator, watch: Watcher
-) -> None:
+def _rounds(plan: Plan, rows: dict[Any, Row], folder: Path, rng: np.random.Generator, watch: Watcher) -> None:
     start = monotonic()
     progress = Progress(planned=len(plan.contenders) * plan.blocks)
     longest_s = 0.0

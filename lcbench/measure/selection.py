@@ -82,7 +82,11 @@ def discover(spec: str, patience_s: float = 60.0) -> list[Found]:
     events = process.work(DiscoverJob(spec=spec), process.environment(1, None), patience_s)
     for event in events:
         if isinstance(event, Failed):
-            reason = event.reason if event.status == "unavailable" else f"{spec}: {event.status} while it was loaded: {event.reason}"
+            reason = (
+                event.reason
+                if event.status == "unavailable"
+                else f"{spec}: {event.status} while it was loaded: {event.reason}"
+            )
             raise LossError(reason)
     return [event for event in events if isinstance(event, Found)]
 

@@ -104,7 +104,7 @@ def _images(size: Size) -> tuple[NDArray[np.uint8], NDArray[Any]]:
         return synthetic.images(size.rows, pixels, size.classes)
     if size.features != 3073 or size.classes != 10:
         raise LcbenchError("CIFAR-10 has 3073 features (3072 pixels and a ones column) and 10 classes")
-    images, labels = store.read_split(paths.cifar10_file(), "train", size.rows)
+    images, labels = store.read_split(paths.cifar10_file(), "train", slice(size.rows))
     if len(images) < size.rows:
         raise LcbenchError(f"CIFAR-10 has {len(images):,} training images, {size.rows:,} rows were asked for")
     return images, labels

@@ -56,13 +56,17 @@ def _in_words(name: str, reports: list[Checked]) -> Iterator[Text]:
     text = Text(f"{name}: ", style="bold")
     if failed:
         where = f" ({failed.dtype})" if failed.dtype else ""
-        yield text.append(f"{failed.status}{where}: {failed.reason}", style="red" if failed.status == "wrong" else "yellow")
+        yield text.append(
+            f"{failed.status}{where}: {failed.reason}", style="red" if failed.status == "wrong" else "yellow"
+        )
         return
     convention = reports[0].convention
     verdict = f"right, under the {convention}" if convention else "right"
     dtypes = " and ".join(dict.fromkeys(report.dtype for report in reports))
     cases = sum(report.cases for report in reports)
-    yield text.append(verdict, style="green").append(f" ({reports[0].loss}; {cases} cases in {dtypes})", style="not bold")
+    yield text.append(verdict, style="green").append(
+        f" ({reports[0].loss}; {cases} cases in {dtypes})", style="not bold"
+    )
 
 
 def _summary(reports: list[Checked]) -> Text:

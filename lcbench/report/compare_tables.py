@@ -39,7 +39,9 @@ def verdicts(judgement: Judgement) -> Iterator[Table | Text]:
         yield Text(f"only in new: {row.implementation}, {title(row.workload)}")
     for comparison in judgement.comparisons:
         if comparison.ratio is None:
-            yield Text(f"{comparison.new.implementation}, {comparison.new.loss}: {comparison.verdict}: {comparison.new.reason}")
+            yield Text(
+                f"{comparison.new.implementation}, {comparison.new.loss}: {comparison.verdict}: {comparison.new.reason}"
+            )
     if not judgement.same_machine:
         yield Text("the two results are from different machines: no verdict holds", style="yellow")
     yield Text(

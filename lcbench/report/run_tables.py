@@ -17,7 +17,9 @@ from lcbench.report import style
 def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
     """Everything that a run has to show, in the order of reading. Speed-ups are over `baseline`."""
     on_device = [row for row in record.rows if row.device != "simulator"]
-    for workload, group in groupby(sorted(on_device, key=lambda row: _order(record, row)), key=lambda row: row.workload):
+    for workload, group in groupby(
+        sorted(on_device, key=lambda row: _order(record, row)), key=lambda row: row.workload
+    ):
         rows = list(group)
         if any(row.ranked for row in rows):
             yield _ranking(workload, rows, baseline)
@@ -99,7 +101,9 @@ def _simulated(rows: list[Row]) -> Table:
                         style.number("features"), "result", style.number("error"))  # fmt: skip
     for row in rows:
         right = "right, simulated" if row.status == "ok" else f"{row.status}: {row.reason}"
-        error = style.scientific(max(row.error_loss or 0.0, row.error_grad or 0.0)) if row.status == "ok" else style.MISSING
+        error = (
+            style.scientific(max(row.error_loss or 0.0, row.error_grad or 0.0)) if row.status == "ok" else style.MISSING
+        )
         table.add_row(row.implementation, row.loss, style.count(row.rows), style.count(row.features), right, error)
     return table
 

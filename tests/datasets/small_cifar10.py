@@ -1,4 +1,4 @@
-"""CIFAR-10 in small: both layouts with 20 rows a batch and checksums of their own, and a server on loopback for them."""
+"""CIFAR-10 in small: both layouts with 20 rows a batch and checksums of their own, and a loopback server for them."""
 
 import gzip
 import hashlib
@@ -7,6 +7,7 @@ import pickle
 import re
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -97,6 +98,7 @@ class Site:
     """What a server on loopback serves, how badly, and what it was asked for.
 
     breaks: after how many bytes of the body each response in turn closes the connection.
+    stall: after how many bytes of the body nothing more comes, until it is set to None.
     """
 
     content: bytes
@@ -104,6 +106,7 @@ class Site:
     etag: str = '"1"'
     status: int = 200
     breaks: list[int] = field(default_factory=list)
+    stall: int | None = None
     url: str = ""
     asked: list[str | None] = field(default_factory=list)
     sent: int = 0
@@ -132,6 +135,11 @@ def serve(site: Site) -> Iterator[Site]:
                 self.send_header("ETag", site.etag)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            if site.stall is not None:
+                self.wfile.write(body[: site.stall])
+                while site.stall is not None:
+                    time.sleep(0.01)
+                return
             cut = site.breaks.pop(0) if site.breaks else len(body)
             site.sent += len(body[:cut])
             self.wfile.write(body[:cut])

@@ -44,7 +44,9 @@ def test_a_repacked_archive_is_read_by_its_member_names(file, members):
         np.testing.assert_array_equal(archive.arrays[name], expected)
 
 
-@pytest.mark.parametrize(("members", "name"), [(binary_members(), "data_batch_3.bin"), (python_members(), "test_batch")])
+@pytest.mark.parametrize(
+    ("members", "name"), [(binary_members(), "data_batch_3.bin"), (python_members(), "test_batch")]
+)
 def test_a_changed_pixel_is_refused_by_the_name_of_its_member(file, members, name):
     path = next(path for path in members if path.endswith(name))
     content = bytearray(members[path])

@@ -21,7 +21,7 @@ from lcbench.losses.numba_cuda import TILES, build_kernels
 
 ARCHITECTURES = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0)]
 CIFAR_CLASSES = 10
-MIXES = [(np.float32, np.float32), (np.float32, np.uint8), (np.float64, np.float64), (np.float64, np.uint8)]
+MIXES = [(np.float32, np.float32), (np.float32, np.uint8), (np.float64, np.float64)]
 
 STATIC_SHARED_MEMORY = 48 * 1024  # bytes a block
 REGISTERS = 64 * 1024  # a multiprocessor, on every architecture here
@@ -91,12 +91,13 @@ def test_instructions(architecture: tuple[int, int], dtype: Any, pixels: Any) ->
             tiles = TILES[dtype]
             held = tiles.rows_per_warp if kernel == "scores" else tiles.columns_per_thread
             real = "f32" if dtype is np.float32 else "f64"
-            assert len(re.findall(rf"fma\.rn\.{real}", ptx)) >= CIFAR_CLASSES * held, f"{kernel}: the tile is not unrolled"
+            multiply_adds = len(re.findall(rf"fma\.rn\.{real}", ptx))
+            assert multiply_adds >= CIFAR_CLASSES * held, f"{kernel}: the tile is not unrolled"
             reads_bytes = re.search(r"\bld\.global(\.\w+)*\.[usb]8\b", ptx) is not None
             assert reads_bytes == (pixels is np.uint8), f"{kernel}: how X is read"
 
 
-@pytest.mark.parametrize(("dtype", "pixels"), MIXES[:3], ids=lambda t: t.__name__)
+@pytest.mark.parametrize(("dtype", "pixels"), MIXES, ids=lambda t: t.__name__)
 @pytest.mark.parametrize("architecture", [(7, 5), (9, 0), (10, 0)], ids=lambda cc: f"sm_{cc[0]}{cc[1]}")
 def test_a_block_fits_and_nothing_spills(architecture: tuple[int, int], dtype: Any, pixels: Any) -> None:
     nvjitlink = pytest.importorskip("cuda.bindings.nvjitlink")

@@ -125,9 +125,9 @@ def right_cases() -> dict[str, Case]:
             f"{loss}: all labels equal": with_arrays(draw(loss, 6, 3, 5), y=np.full(6, 4)),
             f"{loss}: float64 X, float32 W": with_arrays(draw(loss, 3, 4, 3), X=draw(loss, 3, 4, 3, np.float64).X),
             f"{loss}: prepared": draw(loss, 5, 3, 4, prepared=True),
-            # row 0 wins by 2e4, row 1 loses by as much
+            # row 0 wins by 2e4, row 1 loses by as much; the highest score is not the first
             f"{loss}: scores of 1e4": Case(
-                loss, np.array([[1e4, -1e4, 0]], np.float32), np.ones((2, 1), np.float32), np.array([0, 1])
+                loss, np.array([[-1e4, 1e4, 0]], np.float32), np.ones((2, 1), np.float32), np.array([1, 0])
             ),
         }
     # class 1 lies exactly the margin below the true class: no loss, no gradient

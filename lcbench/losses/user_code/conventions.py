@@ -6,7 +6,6 @@ import itertools
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -141,7 +140,7 @@ def _call(candidate: Implementation, user_function: UserFunction, problem: _Prob
             result: Any = function(prepared["W"], prepared["X"], prepared["y"], problem.reg)
     except (Exception, SystemExit) as error:
         code = getattr(underlying(user_function.function), "__code__", None)
-        fault = describe(error, Path(code.co_filename if code else ""))
+        fault = describe(error, code.co_filename if code else "")
         over_shapes = isinstance(error, ValueError | IndexError)
         return _Failure(Refusal(fault.kind, str(fault)), _RAISED_OVER_SHAPES if over_shapes else _RAISED)
 
@@ -188,8 +187,7 @@ def _what_is_wrong(answer: _Answer, comparisons: list[_Comparison]) -> _Failure:
     nearest = min(comparisons, key=lambda comparison: comparison.loss_error + comparison.gradient_error)
     distance = nearest.loss_error + nearest.gradient_error
     under = f" (under the {nearest.convention})" if nearest.convention != Convention() else ""
-    loss = "right" if nearest.loss_fits else f"wrong, relative error {nearest.loss_error:.2g}"
-    gradient = "right" if nearest.gradient_fits else f"wrong, relative error {nearest.gradient_error:.2g}"
+    loss, gradient = _in_words(nearest.loss_error), _in_words(nearest.gradient_error)
 
     no_loss, no_gradient = answer.loss == 0, not answer.gradient.any()
     if no_loss and no_gradient:
@@ -207,6 +205,12 @@ def _what_is_wrong(answer: _Answer, comparisons: list[_Comparison]) -> _Failure:
     else:
         refusal = Refusal("wrong", f"loss {loss}; gradient {gradient}{under}")
     return _Failure(refusal, distance)
+
+
+def _in_words(error: float) -> str:
+    if error <= TOLERANCE:
+        return "right"
+    return f"wrong, relative error {error:.2g}" if np.isfinite(error) else "not finite"
 
 
 def _mixed_regularisation(comparisons: list[_Comparison]) -> str | None:

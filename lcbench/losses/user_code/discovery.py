@@ -56,7 +56,7 @@ def load(spec: str) -> list[UserFunction]:
     Raises CannotLoad, in one line, where there is nothing to try.
     """
     place, colon, attribute = spec.rpartition(":")
-    if spec.endswith(".py") or Path(spec).exists():
+    if spec.endswith(".py") or Path(spec).is_file():
         return _functions_of_file(spec)
     if colon and (place.endswith(".py") or Path(place).is_file()):
         return [_function_of_file(spec, place, attribute)]
@@ -66,6 +66,8 @@ def load(spec: str) -> list[UserFunction]:
         target = f"{entry_point.module}:{entry_point.attr}"
         functions = _functions_of_module(target, entry_point.module, entry_point.attr)
         return [replace(function, name=spec) for function in functions]
+    if Path(spec).is_dir():
+        raise CannotLoad(f"{spec}: is a folder; name a Python file in it")
     raise CannotLoad(f"{spec}: neither a Python file, nor module:function, nor an entry point in {ENTRY_POINT_GROUP}")
 
 
@@ -141,8 +143,6 @@ def _run_file(path: str) -> tuple[UserModule, tuple[str, ...]]:
     if not file.exists():
         siblings = [sibling.name for sibling in file.parent.glob("*.py")]
         raise CannotLoad(f"{path}: no such file{_nearest(file.name, siblings)}")
-    if file.is_dir():
-        raise CannotLoad(f"{path}: is a folder; name a Python file in it")
     if file.suffix == ".ipynb":
         raise CannotLoad(f"{path}: is a notebook; jupyter nbconvert --to script {path} makes a Python file of it")
     modules = UserModules()
@@ -213,7 +213,7 @@ def _member(spec: str, owner: Any, attribute: str) -> tuple[Any, Any]:
             continue
         if not hasattr(owner, name):
             callables = [other for other in dir(owner) if callable(getattr(owner, other)) and not other.startswith("_")]
-            raise CannotLoad(f"{spec}: no {name} there{_nearest(name, callables)}")
+            raise CannotLoad(f"{spec}: there is no {name}{_nearest(name, callables)}")
         member = getattr(owner, name)
     return owner, member
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from lcbench.losses.user_code.missing import UsesMissingError
 from lcbench.losses.user_code.source import syntax_reason
 
 FaultKind = Literal["unfinished", "removed-numpy-name", "missing-module", "raises"]
@@ -27,26 +28,27 @@ class Fault:
         return self.reason if self.line is None else f"line {self.line}: {self.reason}"
 
 
-def describe(error: BaseException, file: Path) -> Fault:
-    """The fault behind `error`, located at the innermost line of `file` that took part."""
-    line = _line_in(error, file)
+def describe(error: BaseException, filename: str) -> Fault:
+    """The fault behind `error`, located at the innermost line of code from `filename` that took part."""
+    line = _line_in(error, filename)
     if isinstance(error, NotImplementedError):
-        return Fault("unfinished", line, "raises NotImplementedError")
+        return Fault("unfinished", line, "unfinished: raises NotImplementedError")
     if isinstance(error, AttributeError) and (gone := _removed_numpy_name(str(error))):
         return Fault("removed-numpy-name", line, gone)
-    if isinstance(error, ImportError) and str(error).startswith("uses "):
+    if isinstance(error, UsesMissingError):
         return Fault("missing-module", line, str(error))
     if isinstance(error, SyntaxError):
         return Fault("raises", line, syntax_reason(error, error.text or ""))
-    return Fault("raises", line, f"{type(error).__name__}: {_first_telling_line(str(error))}".rstrip(": "))
+    message = re.sub(r" \([^()]*\)$", "", str(error)) if isinstance(error, ImportError) else str(error)  # a long path
+    return Fault("raises", line, f"{type(error).__name__}: {_first_telling_line(message)}".rstrip(": "))
 
 
-def _line_in(error: BaseException, file: Path) -> int | None:
-    if isinstance(error, SyntaxError) and error.filename == str(file):
+def _line_in(error: BaseException, filename: str) -> int | None:
+    if isinstance(error, SyntaxError) and error.filename == filename:
         return error.lineno
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == filename]
     # a compiler's message names the place itself: its error is raised before the code runs
-    named = re.search(rf'File "[^"\n]*{re.escape(file.name)}", line (\d+)', str(error))
+    named = re.search(rf'File "[^"\n]*{re.escape(Path(filename).name)}", line (\d+)', str(error))
     return int(named[1]) if named else lines[-1] if lines else None
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import functools
 import importlib
+import itertools
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,7 +72,7 @@ class UserModules:
         is_folder = place.is_dir()
         file = place / "__init__.py" if is_folder else place
         namespace_only = is_folder and not file.is_file()
-        source = Source(file, (), (), frozenset()) if namespace_only else read(file)
+        source = Source(file, str(file), (), (), frozenset()) if namespace_only else read(file)
 
         module = ModuleType(_dotted_name(place))
         user_module = UserModule(module, source, list(source.notes))
@@ -178,16 +180,27 @@ def _run(user_module: UserModule) -> None:
     """Execute the module's statements in order; one that raises is noted, and the rest goes on."""
     source, namespace = user_module.source, vars(user_module.module)
     flags = annotations.compiler_flag if _postpones_annotations(source.statements) else 0
-    for statement in source.statements:
+    for statement in itertools.chain.from_iterable(map(_one_import_each, source.statements)):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SyntaxWarning)
-                code = compile(ast.Module([statement], []), str(source.file), "exec", flags, dont_inherit=True)
+                code = compile(ast.Module([statement], []), source.filename, "exec", flags, dont_inherit=True)
             exec(code, namespace)
         except (Exception, SystemExit) as error:
-            fault = describe(error, source.file)
+            fault = describe(error, source.filename)
             user_module.notes.append(Note(fault.line or statement.lineno, fault.reason, _definitions_in(statement)))
     user_module.notes.sort(key=lambda note: note.line)
+
+
+def _one_import_each(statement: ast.stmt) -> Iterator[ast.stmt]:
+    """An import of several names as one statement each, so that a name that is gone costs no other."""
+    if not isinstance(statement, ast.Import | ast.ImportFrom):
+        yield statement
+        return
+    for alias in statement.names:
+        single = copy.copy(statement)
+        single.names = [alias]
+        yield single
 
 
 def _definitions_in(statement: ast.stmt) -> tuple[Definition, ...]:

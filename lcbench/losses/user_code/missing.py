@@ -51,11 +51,15 @@ def why_missing(name: str) -> str:
     return "which is neither installed nor found beside the file"
 
 
+class UsesMissingError(ImportError):
+    """Something was used that could not be imported. The message is one line."""
+
+
 class Missing:
     """A module that could not be found, or something taken from one.
 
     Attributes are further stand-ins, but for `range` and `xrange`, which are what they would have been. Deriving a
-    class from one works; calling, indexing, iterating or computing with one raises ImportError.
+    class from one works; calling, indexing, iterating or computing with one raises UsesMissingError.
     """
 
     __all__ = ()  # from it import * brings nothing
@@ -78,7 +82,7 @@ class Missing:
         return (type("MissingBase", (), {"__new__": refuse}),)
 
     def _refuse(self, *args: Any, **keywords: Any) -> NoReturn:
-        raise ImportError(f"uses {self._module}, {self._reason}")
+        raise UsesMissingError(f"uses {self._module}, {self._reason}")
 
 
 _OPERATORS = ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow", "and", "or", "xor",

@@ -44,9 +44,15 @@ class Note:
 
 @dataclass(frozen=True)
 class Source:
-    """A parsed file. `guarded` holds the lines inside the body of a ``try`` that has handlers."""
+    """A parsed file.
+
+    filename: what its code objects say. The file itself, so that tracebacks and Numba's cache find it, unless what was
+        compiled differs from what Python would read there: Numba parses the whole file again, and stumbles.
+    guarded: the lines inside the body of a ``try`` that has handlers.
+    """
 
     file: Path
+    filename: str
     statements: tuple[ast.stmt, ...]
     notes: tuple[Note, ...]
     guarded: frozenset[int]
@@ -57,10 +63,12 @@ def read(file: Path) -> Source:
 
     Raises CannotLoad where the file cannot be read or is not Python source.
     """
-    return parse(_decode(file), file)
+    raw = _bytes(file)
+    text = _decode(raw)
+    return parse(text, file, as_it_stands=text.encode() == raw.replace(b"\r\n", b"\n"))
 
 
-def parse(text: str, file: Path) -> Source:
+def parse(text: str, file: Path, as_it_stands: bool = True) -> Source:
     """Parse `text`. Where it is no valid Python as a whole, its top-level blocks are parsed one by one.
 
     A block that fails is blanked rather than deleted, so that the others keep their line numbers.
@@ -82,7 +90,8 @@ def parse(text: str, file: Path) -> Source:
                     notes.append(Note(line, reason, tuple(_headers(lines, block))))
                     lines[first:last] = [""] * len(block)
             tree = ast.parse("\n".join(lines), str(file))
-    return Source(file, tuple(tree.body), tuple(notes), frozenset(_guarded_lines(tree)))
+    filename = str(file) if as_it_stands and not notes else f"{file} (as read)"
+    return Source(file, filename, tuple(tree.body), tuple(notes), frozenset(_guarded_lines(tree)))
 
 
 def syntax_reason(error: SyntaxError, line: str) -> str:
@@ -98,7 +107,7 @@ def syntax_reason(error: SyntaxError, line: str) -> str:
 
 
 _PYTHON_2 = (
-    (r"(^|[:;])\s*print\b\s*(>>|[^\s=(.,\[\]);:])", "print statement"),
+    (r"(^|[:;])\s*print\b\s*[^\s=(.,\[\]);:>]", "print statement"),
     (r"(^|[:;])\s*exec\s+[^\s=(.,]", "exec statement"),
     (r"\bexcept\s+(\([^)]*\)|[\w.]+)\s*,\s*\w+\s*:", "except X, e"),
     (r"\braise\s+[\w.]+\s*,", "raise X, message"),
@@ -111,11 +120,7 @@ _PYTHON_2 = (
 )
 
 
-def _decode(file: Path) -> str:
-    """The text of a source file: byte-order mark, coding line and line ends as Python reads them.
-
-    Characters outside the declared encoding (in old files mostly comments) are replaced instead of refused.
-    """
+def _bytes(file: Path) -> bytes:
     try:
         raw = file.read_bytes()
     except FileNotFoundError:
@@ -124,6 +129,14 @@ def _decode(file: Path) -> str:
         raise CannotLoad(f"{file}: cannot be read: {error.strerror}") from None
     if b"\0" in raw:
         raise CannotLoad(f"{file}: not a Python source file (binary data)")
+    return raw
+
+
+def _decode(raw: bytes) -> str:
+    """The text of a source file: byte-order mark, coding line and line ends as Python reads them.
+
+    Characters outside the declared encoding (in old files mostly comments) are replaced instead of refused.
+    """
     try:
         encoding, _ = tokenize.detect_encoding(iter(raw.splitlines(keepends=True)).__next__)
     except SyntaxError:

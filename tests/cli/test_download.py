@@ -1,0 +1,149 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SMALL_CIFAR10 = Path(__file__).parent.parent / "datasets"
+sys.path.insert(0, str(SMALL_CIFAR10))
+
+from small_cifar10 import SMALL, Site, binary_members, names, pack, serve  # noqa: E402
+
+from lcbench.datasets import store  # noqa: E402
+
+CONTENT = pack(binary_members())
+
+LCBENCH_WITH_SMALL_CIFAR10 = """
+import small_cifar10
+from lcbench.datasets import cifar10
+cifar10.CIFAR10 = small_cifar10.SMALL
+from lcbench.cli.main import main
+main()
+"""
+
+
+def start(folder, *arguments, program=("-m", "lcbench"), **options):
+    path = [str(SMALL_CIFAR10), *filter(None, sys.path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "LCBENCH_DATA": "data", "NO_PROXY": "*"}
+    command = [sys.executable, *program, "download", *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes)
+
+
+def lcbench(folder, *arguments, **options):
+    process = start(folder, *arguments, **options)
+    process.out, process.err = process.communicate(timeout=60)
+    return process
+
+
+def small_lcbench(folder, *arguments):
+    return lcbench(folder, *arguments, program=("-c", LCBENCH_WITH_SMALL_CIFAR10))
+
+
+def assert_one_line(done, *parts):
+    assert done.returncode == 2
+    assert done.out == ""
+    errors = [line for line in done.err.splitlines() if line.lower().startswith("error: ")]
+    assert len(errors) == 1
+    assert "Traceback" not in done.err
+    for part in parts:
+        assert part in errors[0]
+
+
+def test_a_first_call_fetches_and_a_second_says_that_nothing_is_to_do(tmp_path):
+    with serve(Site(CONTENT)) as site:
+        first = small_lcbench(tmp_path, "--url", site.url, "--verify")
+        second = small_lcbench(tmp_path, "--url", site.url)
+        assert len(site.asked) == 1
+        forced = small_lcbench(tmp_path, "--url", site.url, "--force")
+        assert len(site.asked) == 2
+    assert (first.returncode, second.returncode, forced.returncode) == (0, 0, 0)
+    assert first.out.splitlines() == [
+        f"data/cifar10.h5: written, from {site.url}",
+        "data/cifar10.h5: verified, every image and label is CIFAR-10 in small's",
+    ]
+    assert first.err.splitlines() == [
+        f"fetching {site.url}",
+        "downloading 0.4 MB",
+        "downloaded 0.4 MB",
+        "reading and verifying data/small.tar.gz.fetched",
+    ]
+    assert "already here" in second.out
+    assert second.err == ""
+    assert names(tmp_path / "data") == ["cifar10.h5"]
+
+
+def test_a_local_archive_and_its_verification(tmp_path):
+    (tmp_path / "mine.tar.gz").write_bytes(CONTENT)
+    assert small_lcbench(tmp_path, "--file", "mine.tar.gz").returncode == 0
+    file = tmp_path / "data" / "cifar10.h5"
+    assert small_lcbench(tmp_path, "--verify").returncode == 0
+    content = bytearray(file.read_bytes())
+    content[content.index(store.read_split(file, "test", dataset=SMALL)[0].tobytes())] ^= 1
+    file.write_bytes(content)
+    assert_one_line(small_lcbench(tmp_path, "--verify"), "data/cifar10.h5 is damaged", "--force")
+
+
+def test_verify_alone_fetches_nothing(tmp_path):
+    assert_one_line(lcbench(tmp_path, "--verify"), "no data/cifar10.h5: 'lcbench download' fetches it")
+    assert names(tmp_path) == []
+
+
+def test_a_broken_file_is_not_taken_for_the_data(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "cifar10.h5").write_bytes(b"broken")
+    assert_one_line(lcbench(tmp_path), "is not an HDF5 file", "lcbench download --force")
+
+
+def test_another_archive_is_refused_by_name_of_its_member(tmp_path):
+    with serve(Site(CONTENT)) as site:
+        done = lcbench(tmp_path, "--url", site.url)
+    assert_one_line(done, "data_batch_1.bin is not CIFAR-10's", site.url)
+    assert names(tmp_path / "data") == []
+
+
+def test_no_server_is_one_line_that_names_the_ways_out(tmp_path):
+    assert_one_line(lcbench(tmp_path, "--url", "http://127.0.0.1:1/"), "Connection refused", "--url", "--file")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--file", "missing.tar.gz"), ("--url", "http://x/", "--file", "."), ("--layout", "matlab")]
+)
+def test_wrong_usage_ends_in_exit_code_2(tmp_path, arguments):
+    done = lcbench(tmp_path, *arguments)
+    assert_one_line(done)
+
+
+def test_two_sources_are_refused(tmp_path):
+    (tmp_path / "a").touch()
+    assert_one_line(lcbench(tmp_path, "--url", "http://127.0.0.1:1/", "--file", "a"), "give one")
+
+
+def test_ctrl_c_keeps_the_part_and_the_same_command_goes_on(tmp_path):
+    part = tmp_path / "data" / "small.tar.gz.part"
+    with serve(Site(CONTENT, stall=len(CONTENT) // 2)) as site:
+        program = ("-c", LCBENCH_WITH_SMALL_CIFAR10)
+        process = start(tmp_path, "--url", site.url, program=program)
+        deadline = time.monotonic() + 30
+        while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        site.stall = None
+        assert process.returncode == 130
+        assert out == ""
+        assert "kept in data/small.tar.gz.part: the same command goes on from there" in err
+        assert "Traceback" not in err
+        kept = part.stat().st_size
+        again = small_lcbench(tmp_path, "--url", site.url)
+    assert again.returncode == 0
+    assert site.asked == [None, f"bytes={kept}-"]
+    assert names(tmp_path / "data") == ["cifar10.h5"]
+
+
+def test_help_ends_with_two_examples(tmp_path):
+    done = lcbench(tmp_path, "--help")
+    assert [line.strip() for line in done.out.splitlines()[-2:]] == ["lcbench download", "lcbench download --verify"]

@@ -1,0 +1,43 @@
+"""What numba-parallel promises beyond being right: threads, determinism, refused labels, bounded memory."""
+
+import numpy as np
+import pytest
+
+from lcbench.losses import jit, numba_parallel, oracle, simd
+
+
+def problem(rows, features=70, classes=10, dtype=np.float32):
+    rng = np.random.default_rng(rows)
+    X = rng.normal(0, 1, (rows, features)).astype(dtype)
+    return rng.normal(0, 1, (features, classes)).astype(dtype), X, rng.integers(0, classes, rows), 0.1
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7, 64])
+@pytest.mark.parametrize("rows", [1, 2, simd.ROWS, 5 * simd.ROWS + 1, 300])
+def test_any_number_of_threads(monkeypatch, threads, rows):
+    monkeypatch.setattr(jit, "thread_count", lambda: threads)
+    W, X, y, reg = problem(rows)
+    for loss in ("svm", "softmax"):
+        right = oracle.expected(loss, W, X, y, reg)
+        assert right.mismatch(*getattr(numba_parallel, f"{loss}_loss")(W, X, y, reg)) is None
+
+
+@pytest.mark.parametrize("loss", [numba_parallel.svm_loss, numba_parallel.softmax_loss])
+def test_the_same_bits_every_time(monkeypatch, loss):
+    monkeypatch.setattr(jit, "thread_count", lambda: 3)
+    W, X, y, reg = problem(1000)
+    first_loss, first_dW = loss(W, X, y, reg)
+    for _ in range(5):
+        value, dW = loss(W, X, y, reg)
+        assert value == first_loss
+        np.testing.assert_array_equal(dW, first_dW)
+
+
+@pytest.mark.parametrize("label", [-1, 10, 127])
+@pytest.mark.parametrize("row", [0, 150, 299])
+@pytest.mark.parametrize("loss", [numba_parallel.svm_loss, numba_parallel.softmax_loss])
+def test_a_label_outside_the_classes_is_refused(loss, label, row):
+    W, X, y, reg = problem(300)
+    y[row] = label
+    with pytest.raises(ValueError, match=rf"label {label} in row {row} is not in 0\.\.9"):
+        loss(W, X, y, reg)

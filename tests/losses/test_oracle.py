@@ -1,0 +1,88 @@
+"""The oracle against plain loops, against slopes, and its tolerances against mistakes that they must not forgive."""
+
+import naive
+import numpy as np
+import pytest
+
+from lcbench.learn import gradient_check
+from lcbench.losses import oracle
+
+
+def problem(rows=6, features=5, classes=4, dtype=np.float64, seed=0):
+    rng = np.random.default_rng(seed)
+    W = rng.normal(0, 1, (features, classes)).astype(dtype)
+    X = rng.normal(0, 1, (rows, features)).astype(dtype)
+    return W, X, rng.integers(0, classes, rows), 0.1
+
+
+@pytest.mark.parametrize("loss", ["svm", "softmax"])
+@pytest.mark.parametrize("shape", [(1, 1, 2), (6, 5, 4), (3, 1, 7), (oracle.ROWS_A_BLOCK + 3, 2, 3)])
+def test_agrees_with_plain_loops(loss, shape):
+    W, X, y, reg = problem(*shape)
+    right_loss, right_dW = getattr(naive, f"{loss}_loss")(W, X, y, reg)
+    found = oracle.expected(loss, W, X, y, reg)
+    assert found.loss == pytest.approx(right_loss, rel=1e-12)
+    np.testing.assert_allclose(found.dW, right_dW, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("loss", [oracle.svm_loss, oracle.softmax_loss])
+def test_gradient_is_the_slope_of_the_loss(loss):
+    W, X, y, reg = problem()
+    _, dW = loss(W, X, y, reg)
+    for where in np.ndindex(W.shape):
+        slope = gradient_check.slope(lambda W: loss(W, X, y, reg)[0], W, where)
+        assert slope == pytest.approx(dW[where], abs=1e-7)
+
+
+def test_scores_far_apart_stay_finite():
+    W, X, y, reg = problem()
+    found = oracle.expected("softmax", 1e4 * W, X, y, reg)
+    assert np.isfinite(found.loss)
+    assert np.isfinite(found.dW).all()
+
+
+def test_gradient_at_the_kink_is_zero():
+    # Both wrong scores are exactly one below the true one: margin 0.
+    W, X = np.array([[1.0, 0.0, 0.0]]), np.array([[1.0]])
+    found = oracle.expected("svm", W, X, np.array([0]), 0.0)
+    assert found.loss == 0
+    assert not found.dW.any()
+
+
+MISTAKES = {
+    "loss 1 % high": lambda loss, dW, W, reg: (1.01 * loss, dW),
+    "gradient 1 % high": lambda loss, dW, W, reg: (loss, 1.01 * dW),
+    "gradient of one weight missing": lambda loss, dW, W, reg: (loss, np.where(np.abs(dW) == np.abs(dW).max(), 0, dW)),
+    "gradient negated": lambda loss, dW, W, reg: (loss, -dW),
+    "half regularisation in the loss": lambda loss, dW, W, reg: (loss - reg / 2 * np.sum(W * W), dW),
+    "half regularisation in the gradient": lambda loss, dW, W, reg: (loss, dW - reg * W),
+    "NaN in the gradient": lambda loss, dW, W, reg: (loss, np.where(dW == dW.max(), np.nan, dW)),
+    "infinite loss": lambda loss, dW, W, reg: (np.inf, dW),
+    "gradient transposed": lambda loss, dW, W, reg: (loss, dW.T),
+}
+
+
+@pytest.mark.parametrize("loss", ["svm", "softmax"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
+def test_mistakes_are_refused_and_the_right_result_is_not(loss, dtype, mistake):
+    W, X, y, reg = problem(200, 40, 5, dtype)
+    right = oracle.expected(loss, W, X, y, reg)
+    assert right.mismatch(right.loss, right.dW.astype(dtype)) is None
+    assert right.mismatch(*mistake(right.loss, right.dW, W.astype(np.float64), reg))
+
+
+def test_a_margin_within_rounding_of_its_kink_may_fall_on_either_side():
+    W, X = np.array([[1.0, 0.0]], np.float32), np.array([[1.0]], np.float32)
+    right = oracle.expected("svm", W, X, np.array([0]), 0.0)
+    assert right.mismatch(0.0, np.array([[-1.0, 1.0]])) is None
+    clear = oracle.expected("svm", 0.9 * W, X, np.array([0]), 0.0)
+    assert clear.mismatch(clear.loss, np.zeros((1, 2)))
+
+
+def test_errors_are_relative():
+    W, X, y, reg = problem()
+    right = oracle.expected("svm", W, X, y, reg)
+    error_loss, error_grad = right.errors(1.5 * right.loss, 0.75 * right.dW)
+    assert error_loss == pytest.approx(0.5)
+    assert error_grad == pytest.approx(0.25)

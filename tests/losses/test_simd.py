@@ -1,0 +1,108 @@
+"""The micro-kernels against their definitions in NumPy, and what the compiler made of them."""
+
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numba import config
+
+from lcbench.losses import jit, numba_parallel, simd
+
+pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="the definitions themselves run where the JIT is off")
+
+
+@jit.compiled
+def score_tile(X, row, last, Wt, c, scores, out):
+    simd.score_tile(X, row, last, Wt, c, scores, out)
+
+
+@jit.compiled
+def gradient_tile(X, row, rows, dscores, c, f, Gt):
+    simd.gradient_tile(X, row, rows, dscores, c, f, Gt)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("features", [1, 15, 16, 17, 70])
+def test_score_tile(dtype, features):
+    rng = np.random.default_rng(features)
+    X = rng.normal(0, 1, (9, features)).astype(dtype)
+    Wt = np.zeros((2 * simd.CLASSES, 128), dtype)
+    Wt[:, :features] = rng.normal(0, 1, (2 * simd.CLASSES, features))
+    found, right = (np.full((20, 2 * simd.CLASSES), np.nan, dtype) for _ in range(2))
+    for kernel, scores in ((score_tile, found), (simd._score_tile_in_numpy, right)):
+        kernel(X, 1, 8, Wt, simd.CLASSES, scores, 3)
+        kernel(X, 7, 8, Wt, 0, scores, 12)  # rows behind the last repeat it
+    np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-5)
+    assert np.isnan(found).sum() == found.size - 2 * simd.ROWS * simd.CLASSES
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("features", [1, 31, 64, 100, 150])
+def test_gradient_tile(dtype, features):
+    rng = np.random.default_rng(features)
+    X = rng.normal(0, 1, (9, features)).astype(dtype)
+    dscores = rng.normal(0, 1, (6, 2 * simd.CLASSES)).astype(dtype)
+    tile = simd.VECTORS * simd.lanes(X.itemsize)
+    start = rng.normal(0, 1, (2 * simd.CLASSES, 256)).astype(dtype)
+    start[:, features:] = 0
+    found, right = start.copy(), start.copy()
+    for kernel, Gt in ((gradient_tile, found), (simd._gradient_tile_in_numpy, right)):
+        for f in range(0, features, tile):
+            kernel(X, 2, 5, dscores, simd.CLASSES, f, Gt)
+    np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(found[: simd.CLASSES], start[: simd.CLASSES])
+
+
+def test_nothing_is_read_behind_the_last_row():
+    """X ends where a page does and the next page may not be touched: reading on would end the process."""
+    code = """
+import ctypes, mmap, numpy as np
+from lcbench.losses import numba_parallel
+page = mmap.PAGESIZE
+memory = mmap.mmap(-1, 3 * page)
+libc = ctypes.CDLL(None, use_errno=True)
+address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+assert libc.mprotect(ctypes.c_void_p(address + 2 * page), page, 0) == 0
+rows, features = 3, 37
+X = np.frombuffer(memory, np.float32, rows * features, 2 * page - 4 * rows * features).reshape(rows, features)
+W = np.ones((features, 3), np.float32)
+loss, dW = numba_parallel.softmax_loss(W, X, np.array([0, 1, 2]), 0.0)
+print(round(loss, 5))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "1.09861"
+
+
+COUNT = """
+import numpy as np, re, sys
+from lcbench.losses import numba_parallel, simd
+W = np.ones((70, 10), np.dtype(sys.argv[1]))
+numba_parallel.softmax_loss(W, np.ones((9, 70), W.dtype), np.zeros(9, int), 0.0)
+assembly = "".join(numba_parallel._block.inspect_asm().values())
+packed = re.findall(r"v?(?:fmadd\\d*|mul)p[sd]\\s+.*%([xyz])mm", assembly)
+print(packed.count(sys.argv[2]), simd.ROWS * simd.CLASSES, simd.CLASSES * simd.VECTORS, simd.VECTOR_BYTES)
+"""
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("cpu", "width"), [("haswell", "y"), ("generic", "x"), ("skylake-avx512", "z")])
+@pytest.mark.skipif(not re.search("x86|amd64", os.uname().machine), reason="x86-64 assembly")
+def test_the_inner_loops_are_vectors_of_full_width(cpu, width, dtype):
+    if cpu != "generic" and "avx512f" not in open("/proc/cpuinfo").read() and cpu.endswith("avx512"):
+        pytest.skip("this processor has no AVX-512")
+    environment = os.environ | {"NUMBA_CPU_NAME": cpu}
+    done = subprocess.run([sys.executable, "-c", COUNT, dtype, width], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    wide, score_tile, gradient_tile, vector_bytes = (int(number) for number in done.stdout.split())
+    assert vector_bytes == {"x": 16, "y": 32, "z": 64}[width]
+    # The whole and the partial vectors of both tiles, each multiplied and added once in straight-line code.
+    assert wide >= 2 * (score_tile + gradient_tile)
+
+
+def test_the_pass_uses_the_micro_kernels():
+    assert numba_parallel.score_tile is simd.score_tile
+    assert numba_parallel.gradient_tile is simd.gradient_tile
