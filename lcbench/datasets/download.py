@@ -56,7 +56,10 @@ def obtain(
     afresh. Raises LcbenchError, with `destination` as it was before.
     """
     if file is not None:
-        archive = _read(file, report, dataset)
+        try:
+            archive = _read(file, report, dataset)
+        except ArchiveError as error:
+            raise LcbenchError(f"{error}; name another archive, or leave out --file to fetch one") from error
         store.write(destination, archive, file.name, dataset)
         return archive
 

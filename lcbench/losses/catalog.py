@@ -118,7 +118,10 @@ def load(name: str) -> Implementation:
     reason = why_unavailable(entry)
     if reason:
         raise reason
-    module = importlib.import_module(entry.module)
+    try:
+        module = importlib.import_module(entry.module)
+    except ImportError as error:
+        raise Unavailable(f"{entry.name} does not import: {' '.join(str(error).split())}", entry.install) from error
     return Implementation(
         name, device_here(entry), functions_of(module), compiles=entry.compiles, **data_movers(module)
     )
@@ -137,9 +140,9 @@ def find(name: str) -> Entry:
 def device_here(entry: Entry) -> Device:
     """Where `entry` runs on this machine: numba-cuda runs in Numba's simulator where there is no GPU."""
     if entry.name == "numba-cuda":
-        from lcbench.losses.cuda_backend import why_no_gpu
+        from lcbench.losses.cuda_backend import is_simulator, why_no_gpu
 
-        return "simulator" if why_no_gpu() else "cuda"
+        return "simulator" if is_simulator() or why_no_gpu() else "cuda"
     return entry.device
 
 

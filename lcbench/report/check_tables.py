@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -11,14 +12,22 @@ from lcbench.record import Checked
 from lcbench.report import style
 
 
-def tables(reports: list[Checked]) -> Iterator[Table | Text]:
+def tables(reports: list[Checked]) -> Iterator[Table | Text | Padding]:
     """The catalogue's implementations as a table, a user's functions one by one in words."""
     known = [report for report in reports if not report.users]
     if known:
         yield _table(known)
-    for name in dict.fromkeys(report.implementation for report in reports if report.users):
-        yield from _in_words(name, [report for report in reports if report.implementation == name])
+        left_out = max(report.left_out for report in known)
+        if left_out:
+            yield Text(f"simulated: Numba's CUDA simulator, without the {left_out} cases that are too large for it")
+    theirs = [report for report in reports if report.users]
+    for file in dict.fromkeys(_file(report) for report in theirs):
+        yield from _in_words(file, [report for report in theirs if _file(report) == file])
     yield _summary(reports)
+
+
+def _file(report: Checked) -> str:
+    return report.implementation.rpartition(":")[0] or report.implementation
 
 
 def _table(reports: list[Checked]) -> Table:
@@ -36,7 +45,7 @@ def _table(reports: list[Checked]) -> Table:
         ok = report.status == "ok"
         result = "right" if ok else f"{report.status}: {report.reason}"
         if report.device == "simulator":
-            result += f", simulated ({report.left_out} cases too large)" if ok else " (simulated)"
+            result += " (simulated)"
         table.add_row(
             report.implementation,
             report.loss,
@@ -49,24 +58,28 @@ def _table(reports: list[Checked]) -> Table:
     return table
 
 
-def _in_words(name: str, reports: list[Checked]) -> Iterator[Text]:
+def _in_words(file: str, reports: list[Checked]) -> Iterator[Text | Padding]:
+    yield Text(file, style="bold")
+    for name in dict.fromkeys(report.implementation for report in reports):
+        own = [report for report in reports if report.implementation == name]
+        yield Padding(_verdict(name.rpartition(":")[2], own), (0, 0, 0, 2))
     for note in dict.fromkeys(note for report in reports for note in report.notes):
-        yield Text(f"  note: {note}", style="dim")
+        yield Padding(Text(f"note: {note}", style="dim"), (0, 0, 0, 2))
+
+
+def _verdict(function: str, reports: list[Checked]) -> Text:
+    """What one function is worth: right and in which convention, or what is wrong with it."""
+    text = Text(f"{function}: ")
     failed = next((report for report in reports if report.status != "ok"), None)
-    text = Text(f"{name}: ", style="bold")
     if failed:
         where = f" ({failed.dtype})" if failed.dtype else ""
-        yield text.append(
-            f"{failed.status}{where}: {failed.reason}", style="red" if failed.status == "wrong" else "yellow"
-        )
-        return
+        reason = failed.reason.removeprefix(f"{failed.status}: ")
+        return text.append(f"{failed.status}{where}: {reason}", style="red" if failed.status == "wrong" else "yellow")
     convention = reports[0].convention
-    verdict = f"right, under the {convention}" if convention else "right"
     dtypes = " and ".join(dict.fromkeys(report.dtype for report in reports))
     cases = sum(report.cases for report in reports)
-    yield text.append(verdict, style="green").append(
-        f" ({reports[0].loss}; {cases} cases in {dtypes})", style="not bold"
-    )
+    text.append(f"right, under the {convention}" if convention else "right", style="green")
+    return text.append(f" ({reports[0].loss}; {cases} cases, {dtypes})")
 
 
 def _summary(reports: list[Checked]) -> Text:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterable, Iterator
 
 from rich.table import Column, Table
 from rich.text import Text
@@ -13,18 +12,20 @@ from lcbench.judge.estimates import spread
 from lcbench.record import Record, Row
 from lcbench.report import style
 
+IMPOSSIBLE = "!"
+"""Stands behind a share of more than the whole."""
+
 
 def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
     """Everything that a run has to show, in the order of reading. Speed-ups are over `baseline`."""
     on_device = [row for row in record.rows if row.device != "simulator"]
-    for workload, group in groupby(
-        sorted(on_device, key=lambda row: _order(record, row)), key=lambda row: row.workload
-    ):
-        rows = list(group)
-        if any(row.ranked for row in rows):
-            yield _ranking(workload, rows, baseline)
-        yield from (_not_measured(row) for row in rows if not row.ranked)
-        yield Text()
+    for workload in dict.fromkeys(row.workload for row in on_device):
+        rows = [row for row in on_device if row.workload == workload]
+        ranked = sorted((row for row in rows if row.ranked), key=lambda row: row.median_s or 0.0)
+        if ranked:
+            yield _ranking(workload, ranked, baseline)
+            yield Text()
+    yield from _not_measured([row for row in on_device if not row.ranked])
     simulated = [row for row in record.rows if row.device == "simulator"]
     if simulated:
         yield _simulated(simulated)
@@ -32,13 +33,6 @@ def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
     if any(row.ranked for row in record.rows):
         yield _before_steady(record.rows)
     yield from _footnotes(record)
-
-
-def _order(record: Record, row: Row) -> tuple[int, int]:
-    """By workload in the order of the record, then by time."""
-    workloads = list(dict.fromkeys(other.workload for other in record.rows))
-    by_time = sorted(record.rows, key=lambda other: other.median_s or float("inf"))
-    return workloads.index(row.workload), by_time.index(row)
 
 
 def title(workload: tuple[str, str, int, int, int, str]) -> str:
@@ -54,15 +48,13 @@ def _ranking(workload: tuple[str, str, int, int, int, str], rows: list[Row], bas
         Column("implementation", overflow="fold", min_width=14),
         style.number("median"),
         style.number("spread"),
-        *([style.number(f"x {baseline}")] if base else []),
+        *([style.interval(f"x {baseline}")] if base else []),
         style.number("GFLOP/s"),
         style.number("GB/s"),
         style.number("limit"),
         style.number("error"),
     )
     for row in rows:
-        if not row.ranked:
-            continue
         assert row.median_s is not None
         table.add_row(
             row.implementation,
@@ -71,7 +63,7 @@ def _ranking(workload: tuple[str, str, int, int, int, str], rows: list[Row], bas
             *([_speedup(row, base)] if base else []),
             f"{row.flops / row.median_s / 1e9:.1f}",
             f"{row.bytes / row.median_s / 1e9:.1f}",
-            _limit(row.roofline_fraction),
+            share(row.roofline_fraction),
             style.scientific(max(row.error_loss or 0.0, row.error_grad or 0.0)),
         )
     return table
@@ -80,25 +72,46 @@ def _ranking(workload: tuple[str, str, int, int, int, str], rows: list[Row], bas
 def _speedup(row: Row, base: Row) -> str:
     if row is base:
         return "1"
-    ratio = ratios.speedup(row, base)
-    return f"{ratio.value:.2f} [{ratio.low:.2f},{ratio.high:.2f}]"
+    return style.within(*ratios.speedup(row, base))
 
 
-def _limit(fraction: float | None) -> str:
+def share(fraction: float | None) -> str:
+    """Share of the machine's limit in percent, marked with `IMPOSSIBLE` above it."""
     if fraction is None:
         return style.MISSING
-    return f"{fraction:.0%}" + ("!" if fraction > 1 else "")
+    return f"{fraction:.0%}" + (IMPOSSIBLE if fraction > 1 else "")
 
 
-def _not_measured(row: Row) -> Text:
-    text = Text(f"{row.implementation}: ")
-    text.append(row.status, style="bold red" if row.status == "wrong" else "bold")
-    return text.append(f": {row.reason}" if row.reason else "")
+def footnote_on_impossible(rows: Iterable[Row]) -> Iterator[Text]:
+    """What the mark means, where it stands."""
+    if any((row.roofline_fraction or 0) > 1 for row in rows):
+        yield Text(f"{IMPOSSIBLE} above the machine's measured limit, which cannot be: mistrust time or limit")
+
+
+def _not_measured(rows: list[Row]) -> Iterator[Text]:
+    """One line for every implementation and reason, however many losses and sizes it held for."""
+    where: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        where.setdefault((row.implementation, row.status, row.reason), []).append(row)
+    for (implementation, status, reason), affected in where.items():
+        text = Text(f"{implementation} ").append(status, style="bold red" if status == "wrong" else "bold yellow")
+        if status != "unavailable":
+            text.append(f" ({', '.join(f'{row.loss} {row.rows:,}' for row in affected)})")
+        yield text.append(f": {reason}")
+    if rows:
+        yield Text()
 
 
 def _simulated(rows: list[Row]) -> Table:
-    table = style.table("simulated: no GPU here, so these times rank nowhere", "implementation", "loss", style.number("rows"),
-                        style.number("features"), "result", style.number("error"))  # fmt: skip
+    table = style.table(
+        "simulated: no GPU here, so these times rank nowhere",
+        Column("implementation", overflow="fold", min_width=14),
+        "loss",
+        style.number("rows"),
+        style.number("features"),
+        "result",
+        style.number("error"),
+    )
     for row in rows:
         right = "right, simulated" if row.status == "ok" else f"{row.status}: {row.reason}"
         error = (
@@ -137,13 +150,12 @@ def _footnotes(record: Record) -> Iterator[Text]:
     conventions = {row.implementation: row.convention for row in record.rows if row.convention}
     for name, convention in conventions.items():
         yield Text(f"{name} follows the {convention}")
-    if any((row.roofline_fraction or 0) > 1 for row in record.rows):
-        yield Text("! above the machine's measured limit, which cannot be: mistrust that time or that limit")
+    yield from footnote_on_impossible(record.rows)
     if record.ceilings:
         widest = max(record.ceilings, key=lambda ceiling: ceiling.footprint)
         yield Text(
-            f"limit: share of what the machine could do, reading at {widest.read_bytes_s / 1e9:.0f} GB/s (largest X) and "
-            f"{widest.flops_s / 1e9:.0f} GFLOP/s ({widest.dtype}), measured in this run"
+            f"limit: share of what the machine could do, reading at {widest.read_bytes_s / 1e9:.0f} GB/s (largest X) "
+            f"and {widest.flops_s / 1e9:.0f} GFLOP/s ({widest.dtype}), measured in this run"
         )
     blocks = [len(row.blocks) for row in record.rows if row.ranked]
     if blocks:

@@ -125,8 +125,12 @@ def serve(site: Site) -> Iterator[Site]:
                 return
             body, status = site.content, 200
             condition = self.headers["If-Range"]
-            if site.ranges and wanted and (condition is None or condition == site.etag):
+            # RFC 9110, 13.1.5: a weak ETag never meets the condition
+            if site.ranges and wanted and (condition is None or condition == site.etag.removeprefix("W/")):
                 start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])
+                if start >= len(site.content):
+                    self.send_error(416)
+                    return
                 body, status = site.content[start:], 206
             self.send_response(status)
             if status == 206:

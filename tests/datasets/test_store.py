@@ -58,7 +58,7 @@ def test_reads_rows_in_the_order_asked_for(file, rows):
 
 @pytest.mark.parametrize("rows", [np.array([5 * ROWS]), np.array([-1]), slice(None, None, -1)])
 def test_rows_that_are_not_there_are_an_error(file, rows):
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match=r"not all in train|read forwards"):
         store.read_split(file, "train", rows, SMALL)
 
 
