@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast, get_args
 
 from lcbench.errors import LcbenchError
 from lcbench.losses import catalog
@@ -67,8 +67,18 @@ def run(
     from lcbench.measure.schedule import Contender, Plan
     from lcbench.measure.workload import Size
 
+    losses, rows = list(losses), list(dict.fromkeys(rows))
+    _require(dtype in ("float32", "float64"), f"dtype is {dtype!r}: float32 and float64 can be measured")
+    known = get_args(workload.DataName)
+    _require(data in known, f"data is {data!r}: there is {' and '.join(known)}")
+    _require(bool(losses) and set(losses) <= set(LOSSES), f"losses are {losses}: there is {' and '.join(LOSSES)}")
+    _require(min([features, *rows]) >= 1, "rows and features must be at least 1")
+    _require(classes >= 2, "classes must be at least 2")
+    _require(blocks >= 1, "blocks must be at least 1")
+    record.require_writable(save)
+
     names = selection.split_names(implementations)
-    wanted = [loss for loss in LOSSES if loss in set(losses)]
+    wanted = [loss for loss in LOSSES if loss in losses]
     chosen = selection.select(names, wanted, patience_s)
     asked = [Size(count, features, classes, dtype, cast(workload.DataName, data)) for count in rows]
     standard = [
@@ -84,9 +94,13 @@ def run(
         return standard[:1] if candidate.name == "naive" else standard
 
     contenders = [
-        Contender(candidate.name, candidate.device, tuple((loss, size) for size in sizes(candidate) for loss in candidate.losses))
+        Contender(
+            candidate.name,
+            candidate.device,
+            tuple((loss, size) for size in sizes(candidate) for loss in candidate.losses),
+        )
         for candidate in chosen.candidates
-    ]  # fmt: skip
+    ]
     refused = {candidate.name: candidate for candidate in chosen.candidates if candidate.unavailable}
     plan = Plan(
         tuple(contender for contender in contenders if contender.name not in refused),
@@ -132,6 +146,11 @@ def compare(base: Record | str | Path, new: Record | str | Path, fail_above: flo
     if fail_above < 0:
         raise LcbenchError(f"fail_above is {fail_above}: it cannot be negative")
     return verdicts.compare(as_record(base), as_record(new), fail_above)
+
+
+def _require(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise LcbenchError(otherwise)
 
 
 def installed_version() -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -156,28 +156,41 @@ def write(record: Record, name: str | None = None) -> Path:
     stamp = datetime.fromisoformat(record.created).strftime("%Y%m%dT%H%M%SZ")
     path = paths.results_folder() / f"{stamp}-{record.id}.json"
     _write_whole(path, to_json(record))
-    if name:
-        baseline = _baseline_file(name)
-        baseline.parent.mkdir(parents=True, exist_ok=True)
-        temporary = baseline.with_name(f".{baseline.name}.{record.id}")
-        shutil.copyfile(path, temporary)
-        temporary.replace(baseline)
     record.path = str(path)
+    if name:
+        _write_whole(_baseline_file(name), to_json(record))
     return path
+
+
+def require_writable(name: str | None = None) -> None:
+    """Raises LcbenchError where `write` could not succeed: to be known before a measurement and not after it."""
+    folder = _baseline_file(name).parent if name else paths.results_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _cannot_write(folder, error) from None
 
 
 def _write_whole(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise LcbenchError(f"cannot write {path}: {error.strerror}; LCBENCH_RESULTS names another folder") from None
+        raise _cannot_write(path, error) from None
+
+
+def _cannot_write(path: Path, error: OSError) -> LcbenchError:
+    return LcbenchError(f"cannot write {path}: {error.strerror}; LCBENCH_RESULTS names another folder")
 
 
 def _baseline_file(name: str) -> Path:
@@ -196,7 +209,8 @@ def read(path: Path) -> Record:
         schema = msgspec.json.decode(content, type=_Head).schema
         if schema > SCHEMA:
             raise LcbenchError(
-                f"{path} has result schema {schema}, this lcbench reads up to {SCHEMA}: upgrade with 'pip install -U lcbench'"
+                f"{path} has result schema {schema}, this lcbench reads up to {SCHEMA}: "
+                "upgrade with 'pip install -U lcbench'"
             )
         record = msgspec.json.decode(content, type=Record)
     except msgspec.DecodeError as error:

@@ -44,8 +44,8 @@ def compare(base: str | None, new: str | None, fail_above: float, as_json: bool)
     from lcbench import api, record
     from lcbench.report import compare_tables
 
-    newest = next(record.newest_first(), None)
-    if new is None and newest is None:
+    newest = None if new else next(record.newest_first(), None)
+    if not new and not newest:
         raise LcbenchError("no result to compare with; 'lcbench run' makes one")
     judgement = api.compare(base, new or newest, fail_above)  # type: ignore[arg-type]
     if as_json:

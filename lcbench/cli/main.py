@@ -72,4 +72,8 @@ def main() -> None:
         # The reader of our output (head, less) has gone: nothing is left to say, not even at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
+    except OSError as error:
+        # A full disk, a folder that may not be written to: the system says what, and where it knows the place.
+        click.echo(f"error: {error}", err=True)
+        code = ExitCode.ERROR
     sys.exit(code if isinstance(code, int) else ExitCode.OK)

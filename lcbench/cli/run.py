@@ -21,7 +21,7 @@ from lcbench.exit_codes import ExitCode
 @click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
 @click.option("--data", type=click.Choice(["synthetic", "cifar10"]), default=None,
-              help="Default: synthetic images shaped like CIFAR-10, from a fixed seed.")  # fmt: skip
+              help="Default: cifar10 where it was downloaded, else images of the same shape from a fixed seed.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Threads of every library. Default: all usable cores.")
 @click.option("--blocks", type=click.IntRange(1), default=10, show_default=True,
               help="Most processes an implementation.")  # fmt: skip
@@ -70,10 +70,7 @@ def run(
     from lcbench.cli.progress import watching
     from lcbench.report import run_tables, style
 
-    if data is None:
-        data = "synthetic"
-        click.echo("data: synthetic images shaped like CIFAR-10, seed 0; 'lcbench download' then '--data cifar10' for the real ones",
-                   err=True)  # fmt: skip
+    data = data or _data_here(features, classes, rows)
     with watching(quiet) as watch:
         result = api.run(
             implementations,
@@ -102,6 +99,19 @@ def run(
             f"{'stopped early; what was measured is in' if result.interrupted else 'result:'} {result.path}", err=True
         )
     return _exit_code(result)
+
+
+def _data_here(features: int, classes: int, rows: tuple[int, ...]) -> str:
+    """The real images where they are and fit what was asked for, otherwise synthetic ones; says which."""
+    from lcbench import paths
+
+    fits = features == 3073 and classes == 10 and max(rows, default=0) <= 50_000
+    if fits and paths.cifar10_file().exists():
+        click.echo(f"data: CIFAR-10 in {paths.cifar10_file()}", err=True)
+        return "cifar10"
+    note = "; 'lcbench download' fetches the real ones" if fits else ""
+    click.echo(f"data: synthetic images shaped like CIFAR-10, from a fixed seed{note}", err=True)
+    return "synthetic"
 
 
 def _exit_code(result: record.Record) -> ExitCode:  # type: ignore[name-defined]  # noqa: F821

@@ -19,7 +19,7 @@ def block_medians(row: Row) -> list[float]:
 
 
 def interval(logs: list[float]) -> tuple[float, float]:
-    """Interval at `CONFIDENCE` for the mean of `logs` (Student 1908), as ratios: (low, high). One value says nothing."""
+    """Interval at `CONFIDENCE` for the mean of `logs` (Student 1908), as ratios (low, high). One value says nothing."""
     if len(logs) < 2:
         return 0.0, inf
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(logs) - 1) * np.std(logs, ddof=1) / np.sqrt(len(logs)))
@@ -56,6 +56,6 @@ def shortest_s(row: Row, ceiling: Ceiling) -> float:
 
 
 def spread(row: Row) -> float:
-    """Relative spread between blocks: half the distance from the lowest to the highest block median, over the median."""
+    """Relative spread between blocks: half the distance from lowest to highest block median, over the median."""
     medians = block_medians(row)
     return (max(medians) - min(medians)) / 2 / median(medians)

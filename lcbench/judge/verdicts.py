@@ -1,7 +1,8 @@
 """Whether something got slower: two records compared row by row.
 
 Three verdicts, each a statement with a bounded error: slower (by more than the threshold), not slower (by as much),
-inconclusive. Across rows the tests are corrected after Holm (1979), so that many rows raise no more false alarms than one.
+inconclusive. Across rows the tests are corrected after Holm (1979), so that many rows raise no more false alarms than
+one.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ Verdict = Literal["slower", "not slower", "inconclusive", "wrong", "not measured
 
 @dataclass(frozen=True)
 class Comparison:
-    """One row then and now. ratio: time now over time then. detectable: smallest slowdown beyond the threshold seen 4 times in 5."""
+    """One row then and now.
+
+    ratio: time now over time then. detectable: smallest slowdown beyond the threshold that is seen 4 times in 5.
+    """
 
     base: Row
     new: Row
@@ -38,7 +42,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Every row that both records have, and the names of those that only one has."""
+    """Every row that both records have, and the rows that only one has, or has measured."""
 
     comparisons: list[Comparison]
     only_base: list[Row]
@@ -64,14 +68,18 @@ class Judgement:
 def compare(base: Record, new: Record, fail_above: float = 0.05) -> Judgement:
     """Holds `new` against `base`: a row is slower where its time grew by more than `fail_above` (0.05 is 5 %).
 
-    Raises LcbenchError where the records have no row in common, since measuring nothing is no pass.
+    A row that is wrong in `new` is told whatever it was in `base`. Raises LcbenchError where the records have no row in
+    common, since measuring nothing is no pass, and where they are one and the same.
     """
+    if base.id == new.id:
+        raise LcbenchError(f"both are the same result, {base.id}: a second run is needed to compare with")
     before = {_key(row): row for row in base.rows if row.device != "simulator"}
     after = {_key(row): row for row in new.rows if row.device != "simulator"}
-    pairs = [(before[key], after[key]) for key in before if key in after and before[key].ranked]
+    both = [(row, after[key]) for key, row in before.items() if key in after]
+    pairs = [(base_row, new_row) for base_row, new_row in both if base_row.ranked or new_row.status == "wrong"]
     if not pairs:
         raise LcbenchError(
-            "the two results have no measured row in common: same implementations, losses and sizes are needed"
+            "the two results have no measured row in common: same implementations, losses, sizes and threads are needed"
         )
     measured = [(base, new) for base, new in pairs if new.ranked]
     slower = holm([_p_slower(base, new, fail_above) for base, new in measured])
@@ -92,7 +100,7 @@ def compare(base: Record, new: Record, fail_above: float = 0.05) -> Judgement:
     return Judgement(
         comparisons,
         [row for key, row in before.items() if key not in after],
-        [row for key, row in after.items() if key not in before],
+        [row for key, row in after.items() if key not in before or (row.ranked and not before[key].ranked)],
         base.fingerprint == new.fingerprint,
         fail_above,
     )

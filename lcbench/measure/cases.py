@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,7 +14,7 @@ from lcbench.losses import oracle
 from lcbench.losses.catalog import CATALOG
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.losses.oracle import Expected
-from lcbench.measure.verification import Unchanged, WrongResult
+from lcbench.measure.verification import Unchanged, Verifier, WrongResult
 from lcbench.record import Checked
 
 MOST_IN_SIMULATOR = 12_000
@@ -26,7 +25,8 @@ MOST_IN_SIMULATOR = 12_000
 class Case:
     """One problem.
 
-    layout: how X lies in memory: "C", "F", "strided" (every other row and column of a larger array, backwards) or "uint8".
+    layout: how X lies in memory: "C", "F", "strided" (every other row and column of a larger array, backwards) or
+        "uint8".
     labels: dtype of y; "equal" makes them all the last class.
     shift: added to every score; spread: size of the scores' differences.
     demanding: beyond what the assignment asks of its readers, so that their code is told and not refused.
@@ -98,17 +98,11 @@ def _answer(case: Case, dtype: str, loss: LossName) -> Expected:
     return oracle.expected(loss, *problem(case, dtype))
 
 
-def check(implementation: Implementation, dtypes: list[str]) -> Iterator[Checked]:
-    """Every loss and dtype of `implementation` on every case, and its gradient against centred differences.
+def check(implementation: Implementation, loss: LossName, dtype: str) -> Checked:
+    """One loss of `implementation` on every case in `dtype`, and in float64 its gradient against centred differences.
 
-    One answer a loss and dtype; it names the first case that is wrong.
+    The answer names the first case that is wrong.
     """
-    for loss in implementation.functions:
-        for dtype in dtypes:
-            yield _check(implementation, loss, dtype)  # type: ignore[arg-type]
-
-
-def _check(implementation: Implementation, loss: LossName, dtype: str) -> Checked:
     simulated = implementation.device == "simulator"
     cases = [case for case in CASES if not simulated or case.products <= MOST_IN_SIMULATOR]
     checked = Checked(
@@ -142,21 +136,19 @@ def _try(implementation: Implementation, case: Case, loss: LossName, dtype: str,
     """Runs one case; says what is wrong, or None."""
     W, X, y, reg = problem(case, dtype)
     right = _answer(case, dtype, loss)
-    unchanged = Unchanged(W=W, X=X, y=y)
+    unchanged, verify = Unchanged(W=W, X=X, y=y), Verifier(implementation, [right])
     try:
         with np.errstate(all="ignore"):
-            value, dW = implementation.loss(loss, W, X, y, reg)
+            result = implementation.functions[loss](*implementation.prepare(W, X, y), reg)
         unchanged.verify()
+        verify(0, *result)
     except WrongResult as error:
         return str(error)
     except Exception as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    wrong = right.mismatch(value, dW)
-    if not wrong:
-        error_loss, error_grad = right.errors(value, dW)
-        checked.error_loss = max(checked.error_loss, error_loss)
-        checked.error_grad = max(checked.error_grad, error_grad)
-    return wrong
+    checked.error_loss = max(checked.error_loss, verify.error_loss)
+    checked.error_grad = max(checked.error_grad, verify.error_grad)
+    return None
 
 
 def _numerical_gradient(implementation: Implementation, loss: LossName) -> str | None:

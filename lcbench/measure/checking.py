@@ -13,7 +13,8 @@ from lcbench.record import Checked
 def check(names: list[str], dtypes: list[str], patience_s: float) -> list[Checked]:
     """One report a loss and dtype of everything that `names` stand for; none is every implementation that runs here.
 
-    dtypes: none is float32 and float64. Raises LossError for a name that means nothing.
+    dtypes: none is float32 and float64, and float64 alone for a user's code. Raises LossError for a name that means
+    nothing.
     """
     names = selection.split_names(names)
     reports: list[Checked] = []
@@ -25,7 +26,8 @@ def check(names: list[str], dtypes: list[str], patience_s: float) -> list[Checke
                 reports += _nothing(candidate.name, candidate.losses, "unavailable", candidate.unavailable)
             else:
                 simulator = candidate.device == "simulator"
-                reports += _check(candidate.name, candidate.losses, dtypes, patience_s, simulator)
+                both = dtypes or ["float32", "float64"]
+                reports += _check(candidate.name, candidate.losses, both, patience_s, simulator)
     for name in files:
         for found in selection.discover(name, patience_s):
             reports += _check_found(found, dtypes, patience_s)
@@ -37,7 +39,7 @@ def _check_found(found: Found, dtypes: list[str], patience_s: float) -> list[Che
         status = "wrong" if found.kind == "wrong" else found.kind or "unavailable"
         reports = _nothing(found.implementation, tuple(found.losses) or ("?",), status, found.problem)
     else:
-        reports = _check(found.implementation, tuple(found.losses), dtypes, patience_s)
+        reports = _check(found.implementation, tuple(found.losses), dtypes or ["float64"], patience_s)
     for report in reports:
         report.users = True
         report.notes += found.notes
@@ -47,14 +49,24 @@ def _check_found(found: Found, dtypes: list[str], patience_s: float) -> list[Che
 def _check(
     name: str, losses: tuple[str, ...], dtypes: list[str], patience_s: float, simulator: bool = False
 ) -> list[Checked]:
-    job = CheckJob(implementation=name, dtypes=dtypes or ["float32", "float64"])
-    events = process.work(job, process.environment(usable_cores(), None, simulator), patience_s)
-    reports = [event for event in events if isinstance(event, Checked)]
-    for event in events:
-        if isinstance(event, Failed):
-            done = {report.loss for report in reports}
-            left = tuple(loss for loss in losses if loss not in done) or losses[-1:]
-            reports += _nothing(name, left, event.status, event.reason)
+    """A loss and dtype that ends the process costs its own report only: the rest goes on in another process."""
+    variables = process.environment(usable_cores(), None, simulator)
+    cells = [(loss, dtype) for loss in losses for dtype in dtypes]
+    reports: list[Checked] = []
+    while cells:
+        events = process.work(CheckJob(implementation=name, cells=cells), variables, patience_s)
+        answered = [event for event in events if isinstance(event, Checked)]
+        reports += answered
+        failed = next((event for event in events if isinstance(event, Failed)), None)
+        if failed is None:
+            break
+        if process.unanswered(events) is None:
+            return reports + _nothing(name, losses, failed.status, failed.reason)
+        loss, dtype = cells[len(answered)]
+        reports.append(
+            Checked(implementation=name, loss=loss, dtype=dtype, status=failed.status, reason=failed.reason)
+        )
+        cells = cells[len(answered) + 1 :]
     return reports
 
 

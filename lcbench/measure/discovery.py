@@ -6,17 +6,20 @@ from collections.abc import Iterator
 
 from lcbench.losses import oracle, user_code
 from lcbench.losses.user_code import Refusal
-from lcbench.measure.messages import Found
+from lcbench.measure.messages import Found, Trying
 
 
-def discover(spec: str) -> Iterator[Found]:
-    """One answer a function. Raises CannotLoad where nothing can be had from `spec`.
+def discover(spec: str, skip: int = 0) -> Iterator[Trying | Found]:
+    """Says which function comes next, then what it is, for all but the first `skip`.
 
-    Runs the user's code: belongs into a worker process.
+    Runs the user's code: belongs into a worker process. Raises CannotLoad where nothing can be had from `spec`.
     """
-    for function in user_code.load(spec):
-        found = user_code.recognise(function, oracle)
+    for index, function in enumerate(user_code.load(spec)):
+        if index < skip:
+            continue
         losses: list[str] = [function.loss] if function.loss else []
+        yield Trying(index=index, implementation=function.spec, losses=losses)
+        found = user_code.recognise(function, oracle)
         if isinstance(found, Refusal):
             yield Found(implementation=function.spec, losses=losses, problem=str(found), kind=found.kind,
                         notes=list(function.notes))  # fmt: skip

@@ -28,10 +28,10 @@ class TimeJob(msgspec.Struct, tag="time", kw_only=True):
 
 
 class CheckJob(msgspec.Struct, tag="check", kw_only=True):
-    """An implementation against the oracle on the table of cases."""
+    """An implementation against the oracle on the table of cases, for each (loss, dtype)."""
 
     implementation: str
-    dtypes: list[str]
+    cells: list[tuple[str, str]]
 
 
 class CeilingJob(msgspec.Struct, tag="ceilings", kw_only=True):
@@ -41,16 +41,17 @@ class CeilingJob(msgspec.Struct, tag="ceilings", kw_only=True):
 
 
 class DiscoverJob(msgspec.Struct, tag="discover", kw_only=True):
-    """What a user's file, module or entry point holds."""
+    """What a user's file, module or entry point holds, but for the first `skip` functions: they are known already."""
 
     spec: str
+    skip: int = 0
 
 
 Job = TimeJob | CheckJob | CeilingJob | DiscoverJob
 
 
 class Began(msgspec.Struct, tag="began"):
-    """Cell or case number `index` is under way: where a worker dies, this is where."""
+    """Cell number `index` is under way: where a worker dies, this is where."""
 
     index: int
 
@@ -83,6 +84,14 @@ class Measured(msgspec.Struct, tag="measured", kw_only=True):
     flops_s: float
 
 
+class Trying(msgspec.Struct, tag="trying", kw_only=True):
+    """The user's function number `index` is about to be called, which may be the end of the process."""
+
+    index: int
+    implementation: str
+    losses: list[str]
+
+
 class Found(msgspec.Struct, tag="found", kw_only=True):
     """One function of the user's. `problem` says why it cannot be used, or is empty."""
 
@@ -101,7 +110,11 @@ class Failed(msgspec.Struct, tag="failed"):
     reason: str
 
 
-Event = Began | Timed | Checked | Measured | Found | Failed
+class Done(msgspec.Struct, tag="done"):
+    """The whole job is done. What becomes of the process afterwards does not matter."""
+
+
+Event = Began | Timed | Checked | Measured | Trying | Found | Failed | Done
 
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Event)
 

@@ -13,14 +13,14 @@ from time import monotonic
 from typing import Any
 
 from lcbench.measure import messages
-from lcbench.measure.messages import Began, Failed
+from lcbench.measure.messages import Began, Done, Failed
 
 THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
                     "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")  # fmt: skip
 
 
 def environment(threads: int, numba_cache: Path | None, simulator: bool = False) -> dict[str, str]:
-    """The variables of a worker: as many threads for every library, and a Numba cache private to the run (None: no cache).
+    """The variables of a worker: as many threads for every library, a Numba cache private to the run (None: no cache).
 
     A cache that outlives the run would miss edits in other files and hide compile times.
     """
@@ -61,15 +61,17 @@ def work(job: Any, variables: dict[str, str], patience_s: float) -> list[Any]:
         finally:
             _kill(process)
         events = messages.decode_events(output.read_bytes())
-        if not in_time:
-            events.append(Failed("timeout", f"no answer for {patience_s:.0f} s"))
-        elif process.returncode:
+        if events and isinstance(events[-1], Done):
+            return events[:-1]
+        if in_time:
             events.append(Failed("crashed", _how_it_ended(process.returncode, errors.read_bytes())))
+        else:
+            events.append(Failed("timeout", f"no answer for {patience_s:.0f} s"))
         return events
 
 
 def _wait(process: subprocess.Popen[bytes], output: Path, patience_s: float) -> bool:
-    """Waits for the end of `process`; False where it went silent."""
+    """Waits for the end of `process` or of its job, since threads may outlive it; False where it went silent."""
     size, last_news = 0, monotonic()
     while True:
         try:
@@ -78,6 +80,8 @@ def _wait(process: subprocess.Popen[bytes], output: Path, patience_s: float) -> 
         except subprocess.TimeoutExpired:
             if output.stat().st_size != size:
                 size, last_news = output.stat().st_size, monotonic()
+                if output.read_bytes().endswith(messages.encode(Done())):
+                    return True
             elif monotonic() - last_news > patience_s:
                 return False
 
@@ -96,7 +100,7 @@ def _how_it_ended(code: int, errors: bytes) -> str:
             return "killed by SIGKILL (out of memory?)"
         return f"killed by {name}"
     lines = errors.decode(errors="replace").strip().splitlines()
-    return f"exit status {code}: {lines[-1][:300]}" if lines else f"exit status {code}"
+    return f"ended itself with exit status {code}" + (f": {lines[-1][:300]}" if lines else "")
 
 
 def unanswered(events: list[Any]) -> int | None:

@@ -1,4 +1,4 @@
-"""The machine's own limits: bytes a second that all cores read, and floating-point operations a second of their FMA units.
+"""The machine's own limits: bytes a second that all cores read, floating-point operations a second of their FMA units.
 
 Williams, Waterman & Patterson 2009, "Roofline". Both are measured in the same run as the implementations. The FMA rate
 comes from a loop that never leaves the registers, since a matrix product reaches only part of it.

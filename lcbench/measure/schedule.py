@@ -14,7 +14,7 @@ import numpy as np
 
 from lcbench.losses.implementation import Device, LossName
 from lcbench.measure import process, workload
-from lcbench.measure.messages import Cell, CeilingJob, Failed, Measured, TimeJob, Timed
+from lcbench.measure.messages import CeilingJob, Cell, Failed, Measured, Timed, TimeJob
 from lcbench.measure.workload import Size
 from lcbench.record import Ceiling, Row
 
@@ -35,8 +35,8 @@ class Contender:
 class Plan:
     """contenders: who takes part on what. threads: for every library. blocks: at most so many rounds.
 
-    budget_s: rounds stop when the next would end later, but not before `FEWEST_BLOCKS`. cell_s: sampling time of a cell in
-    one block. patience_s: a worker silent for longer is killed.
+    budget_s: rounds stop when the next would end later, but not before `FEWEST_BLOCKS`. cell_s: sampling time of a cell
+    in one block. patience_s: a worker silent for longer is killed.
     """
 
     contenders: tuple[Contender, ...]
@@ -85,13 +85,11 @@ def run(plan: Plan, watch: Watcher = lambda progress: None) -> Run:
             result.ceilings = _ceilings(plan, folder, watch)
             _rounds(plan, rows, folder, rng, watch)
             # Noise only ever lowers a limit: the better of two, at both ends of the run, is nearer to it.
-            result.ceilings = [
-                _better(*pair) for pair in zip(result.ceilings, _ceilings(plan, folder, watch), strict=True)
-            ]
+            result.ceilings = _best([*result.ceilings, *_ceilings(plan, folder, watch)])
         except KeyboardInterrupt:
             result.interrupted = True
     for row in result.rows:
-        if row.status == "ok" and not row.blocks and row.device != "simulator":
+        if row.status == "ok" and not row.blocks:
             row.status, row.reason = "crashed", "stopped before it was measured"
     return result
 
@@ -155,28 +153,39 @@ def _rounds(plan: Plan, rows: dict[Any, Row], folder: Path, rng: np.random.Gener
 
 
 def _block(contender: Contender, plan: Plan, rows: dict[Any, Row], folder: Path, seed: int) -> None:
-    """One worker process: the implementation's cells that are still in order. A cell that kills it is its last."""
+    """One worker process: the implementation's cells that are still in order.
+
+    A cell that kills the process is out, and those that it kept from their turn get a process of their own.
+    """
+    waiting = [cell for cell in contender.cells if rows[contender.name, cell].status == "ok"]
+    while waiting:
+        waiting = _in_one_process(contender, waiting, plan, rows, folder, seed)
+
+
+def _in_one_process(
+    contender: Contender, cells: list[tuple[LossName, Size]], plan: Plan, rows: dict[Any, Row], folder: Path, seed: int
+) -> list[tuple[LossName, Size]]:
+    """Measures `cells`; returns those that had no turn because another one ended the process."""
     simulated = contender.device == "simulator"
-    open_rows = [row for cell in contender.cells if (row := rows[contender.name, cell]).status == "ok"]
-    if not open_rows:
-        return
-    sizes = {row.workload: folder / size.folder for (_, (_, size)), row in rows.items()}
     job = TimeJob(
         implementation=contender.name,
-        cells=[Cell(row.loss, str(sizes[row.workload])) for row in open_rows],
+        cells=[Cell(loss, str(folder / size.folder)) for loss, size in cells],
         seconds=0.0 if simulated else plan.cell_s,
         most_samples=3 if simulated else MOST_SAMPLES,
         seed=seed,
     )
     variables = process.environment(plan.threads, folder / "numba-cache", simulated)
     events = process.work(job, variables, plan.patience_s)
+    left = dict(enumerate(cells))
     for event in events:
         if isinstance(event, Timed):
-            _add(open_rows[event.index], event)
+            _add(rows[contender.name, left.pop(event.index)], event)
         elif isinstance(event, Failed):
             at = process.unanswered(events)
-            for row in open_rows if at is None else [open_rows[at]]:
+            for index in list(left) if at is None else [at]:
+                row = rows[contender.name, left.pop(index)]
                 row.status, row.reason = event.status, event.reason  # type: ignore[assignment]
+    return list(left.values())
 
 
 def _add(row: Row, timed: Timed) -> None:
@@ -197,13 +206,20 @@ def _add(row: Row, timed: Timed) -> None:
     row.error_grad = max(row.error_grad or 0.0, timed.error_grad or 0.0)
 
 
-def _better(one: Ceiling, other: Ceiling) -> Ceiling:
-    return Ceiling(
-        dtype=one.dtype,
-        footprint=one.footprint,
-        read_bytes_s=max(one.read_bytes_s, other.read_bytes_s),
-        flops_s=max(one.flops_s, other.flops_s),
-    )
+def _best(ceilings: list[Ceiling]) -> list[Ceiling]:
+    """One ceiling a dtype and footprint, whose rates are the highest of those measured."""
+    groups: dict[tuple[str, int], list[Ceiling]] = {}
+    for ceiling in ceilings:
+        groups.setdefault((ceiling.dtype, ceiling.footprint), []).append(ceiling)
+    return [
+        Ceiling(
+            dtype=dtype,
+            footprint=footprint,
+            read_bytes_s=max(ceiling.read_bytes_s for ceiling in group),
+            flops_s=max(ceiling.flops_s for ceiling in group),
+        )
+        for (dtype, footprint), group in groups.items()
+    ]
 
 
 def _ceilings(plan: Plan, folder: Path, watch: Watcher) -> list[Ceiling]:

@@ -10,7 +10,7 @@ from lcbench.losses.errors import LossError, UnknownImplementation
 from lcbench.losses.implementation import Device, LossName
 from lcbench.losses.resolve import is_user_code
 from lcbench.measure import process
-from lcbench.measure.messages import DiscoverJob, Failed, Found
+from lcbench.measure.messages import DiscoverJob, Failed, Found, Trying
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Selection:
-    """candidates: in the order asked for. left_out: catalogue entries that nobody asked for by name and cannot run here."""
+    """candidates: in the order asked for. left_out: catalogue entries that were not asked for and cannot run here."""
 
     candidates: list[Candidate]
     left_out: list[Candidate]
@@ -44,6 +44,7 @@ def select(names: list[str], losses: list[LossName], patience_s: float = 60.0) -
     """Candidates for `names`; no name, or "all", is every implementation that runs here.
 
     User code is looked at in a worker process. Raises UnknownImplementation or CannotLoad.
+    A function named twice takes part once.
     """
     everything = not names or "all" in names
     candidates: list[Candidate] = []
@@ -59,7 +60,7 @@ def select(names: list[str], losses: list[LossName], patience_s: float = 60.0) -
             candidates += _from_user(name, losses, patience_s)
         else:
             candidates.append(_from_catalog(name, losses))
-    return Selection(candidates, left_out)
+    return Selection(list({candidate.name: candidate for candidate in candidates}.values()), left_out)
 
 
 def _from_catalog(name: str, losses: list[LossName]) -> Candidate:
@@ -77,26 +78,36 @@ def _from_catalog(name: str, losses: list[LossName]) -> Candidate:
 def discover(spec: str, patience_s: float = 60.0) -> list[Found]:
     """What the user's file, module or entry point holds, found in a worker process, since it may do anything.
 
-    Raises LossError with one line where nothing can be had from it.
+    A function that ends the process is told with its `problem` and costs the others nothing. Raises LossError with one
+    line where nothing can be had from `spec`.
     """
-    events = process.work(DiscoverJob(spec=spec), process.environment(1, None), patience_s)
-    for event in events:
-        if isinstance(event, Failed):
-            reason = (
-                event.reason
-                if event.status == "unavailable"
-                else f"{spec}: {event.status} while it was loaded: {event.reason}"
-            )
-            raise LossError(reason)
-    return [event for event in events if isinstance(event, Found)]
+    found: list[Found] = []
+    skip = 0
+    while True:
+        events = process.work(DiscoverJob(spec=spec, skip=skip), process.environment(1, None), patience_s)
+        found += [event for event in events if isinstance(event, Found)]
+        failed = next((event for event in events if isinstance(event, Failed)), None)
+        if failed is None:
+            return found
+        if failed.status == "unavailable":
+            raise LossError(failed.reason)
+        tried = next((event for event in reversed(events) if isinstance(event, Trying)), None)
+        if tried is None:
+            problem = f"{failed.reason}, while it was loaded"
+            return [*found, Found(implementation=spec, losses=[], problem=problem, kind=failed.status)]
+        found.append(
+            Found(implementation=tried.implementation, losses=tried.losses, problem=failed.reason, kind=failed.status)
+        )
+        skip = tried.index + 1
 
 
 def _from_user(spec: str, losses: list[LossName], patience_s: float) -> list[Candidate]:
     candidates = []
     for found in discover(spec, patience_s):
-        offered = tuple(loss for loss in losses if loss in found.losses)
-        if found.problem:
-            status = "wrong" if found.kind == "wrong" else "unavailable"
+        # Which loss a function was meant to be cannot be known where it failed and its name does not say.
+        offered = tuple(loss for loss in losses if loss in (found.losses or losses))
+        if offered and found.problem:
+            status = found.kind if found.kind in ("wrong", "crashed", "timeout") else "unavailable"
             candidates.append(Candidate(found.implementation, "cpu", offered, found.problem, status))
         elif offered:
             candidates.append(Candidate(found.implementation, "cpu", offered))

@@ -19,7 +19,7 @@ from lcbench.losses.errors import LossError, Unavailable
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.measure import clock, messages, workload
 from lcbench.measure.covariates import Watch
-from lcbench.measure.messages import Began, CeilingJob, CheckJob, DiscoverJob, Failed, Measured, TimeJob
+from lcbench.measure.messages import Began, CeilingJob, CheckJob, DiscoverJob, Done, Failed, Measured, TimeJob
 from lcbench.measure.verification import Unchanged, Verifier, WrongResult
 
 Emit = Callable[[Any], None]
@@ -31,6 +31,7 @@ def main() -> None:
     os.dup2(2, 1)
     with Path(sys.argv[1]).open("ab", buffering=0) as events:
         DO[type(job)](job, lambda event: events.write(messages.encode(event)))
+        events.write(messages.encode(Done()))
 
 
 def _load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
@@ -105,7 +106,11 @@ def _time_cell(
         return function(W, X, y, problem.reg)
 
     watch = Watch()
-    samples = clock.sample(call, len(sets), verifier, job.seconds, job.most_samples, rng)
+    try:
+        samples = clock.sample(call, len(sets), verifier, job.seconds, job.most_samples, rng)
+    except WrongResult:
+        unchanged.verify()  # an input that was changed is the cause, and the better thing to say
+        raise
     timed.covariates = watch.read()
     unchanged.verify()
 
@@ -123,14 +128,15 @@ def _first(problem: workload.Problem) -> tuple[Any, Any, Any]:
 
 
 def check(job: CheckJob, emit: Emit) -> None:
-    """Every loss and dtype of an implementation against the oracle."""
+    """Losses and dtypes of an implementation against the oracle."""
     from lcbench.measure import cases
 
     implementation, _ = _load(job.implementation, emit)
-    if implementation is not None:
-        for index, checked in enumerate(cases.check(implementation, job.dtypes)):
-            emit(Began(index))
-            emit(checked)
+    if implementation is None:
+        return
+    for index, (loss, dtype) in enumerate(job.cells):
+        emit(Began(index))
+        emit(cases.check(implementation, cast(LossName, loss), dtype))
 
 
 def measure_ceilings(job: CeilingJob, emit: Emit) -> None:
@@ -154,8 +160,8 @@ def discover(job: DiscoverJob, emit: Emit) -> None:
     from lcbench.measure import discovery
 
     try:
-        for found in discovery.discover(job.spec):
-            emit(found)
+        for event in discovery.discover(job.spec, job.skip):
+            emit(event)
     except LossError as error:
         emit(Failed("unavailable", str(error)))
 

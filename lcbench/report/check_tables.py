@@ -17,6 +17,7 @@ def tables(reports: list[Checked]) -> Iterator[Table | Text | Padding]:
     known = [report for report in reports if not report.users]
     if known:
         yield _table(known)
+        yield from _reasons(known)
         left_out = max(report.left_out for report in known)
         if left_out:
             yield Text(f"simulated: Numba's CUDA simulator, without the {left_out} cases that are too large for it")
@@ -43,7 +44,7 @@ def _table(reports: list[Checked]) -> Table:
     )
     for report in reports:
         ok = report.status == "ok"
-        result = "right" if ok else f"{report.status}: {report.reason}"
+        result = "right" if ok else report.status
         if report.device == "simulator":
             result += " (simulated)"
         table.add_row(
@@ -56,6 +57,18 @@ def _table(reports: list[Checked]) -> Table:
             Text(result, style="" if ok else "bold red" if report.status == "wrong" else "yellow"),
         )
     return table
+
+
+def _reasons(reports: list[Checked]) -> Iterator[Text]:
+    """One line for every implementation and reason, however many losses and dtypes it holds for."""
+    where: dict[tuple[str, str, str], list[str]] = {}
+    for report in reports:
+        if report.status != "ok":
+            place = f"{report.loss} {report.dtype}".strip()
+            where.setdefault((report.implementation, report.status, report.reason), []).append(place)
+    for (implementation, status, reason), places in where.items():
+        text = Text(f"{implementation} ").append(status, style="bold red" if status == "wrong" else "bold yellow")
+        yield text.append(f" ({', '.join(places)}): {reason}")
 
 
 def _in_words(file: str, reports: list[Checked]) -> Iterator[Text | Padding]:

@@ -10,7 +10,7 @@ from rich.text import Text
 from lcbench.judge.latest import Latest
 from lcbench.judge.verdicts import Comparison, Judgement
 from lcbench.report import style
-from lcbench.report.run_tables import title
+from lcbench.report.run_tables import footnote_on_impossible, share, title
 
 VERDICT_STYLES = {"slower": "bold red", "wrong": "bold red", "not measured": "bold red", "inconclusive": "yellow"}
 
@@ -25,8 +25,8 @@ def verdicts(judgement: Judgement) -> Iterator[Table | Text]:
             style.number("base"),
             style.number("new"),
             style.number("new / base"),
-            style.number("visible from"),
-            "verdict",
+            style.number("visible"),
+            Column("verdict", no_wrap=True),
         )
         for comparison in judgement.comparisons:
             if comparison.base.workload == workload:
@@ -46,7 +46,7 @@ def verdicts(judgement: Judgement) -> Iterator[Table | Text]:
         yield Text("the two results are from different machines: no verdict holds", style="yellow")
     yield Text(
         f"threshold {style.percent(judgement.fail_above)}; 95 % intervals; tests corrected for their number (Holm); "
-        "visible from: smallest slowdown beyond the threshold that 4 of 5 such pairs would show"
+        "visible: smallest slowdown beyond the threshold that 4 of 5 such pairs would show"
     )
 
 
@@ -56,10 +56,16 @@ def _cells(comparison: Comparison) -> list[str | Text]:
         comparison.new.implementation,
         style.seconds(comparison.base.median_s),
         style.seconds(comparison.new.median_s),
-        f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]" if ratio else style.MISSING,
-        f"+{style.percent(comparison.detectable)}" if comparison.detectable is not None else style.MISSING,
+        style.within(*ratio, decimals=3) if ratio else style.MISSING,
+        _visible(comparison.detectable),
         Text(comparison.verdict, style=VERDICT_STYLES.get(comparison.verdict, "")),
     ]
+
+
+def _visible(slowdown: float | None) -> str:
+    if slowdown is None:
+        return style.MISSING
+    return f"+{style.percent(slowdown)}" if slowdown < 10 else "> +1000 %"
 
 
 def latest(groups: list[Latest]) -> Iterator[Table | Text]:
@@ -82,9 +88,10 @@ def latest(groups: list[Latest]) -> Iterator[Table | Text]:
                 row.implementation,
                 style.seconds(row.median_s),
                 f"{row.median_s / fastest:.2f}",
-                "-" if row.roofline_fraction is None else f"{row.roofline_fraction:.0%}",
+                share(row.roofline_fraction),
                 str(row.threads),
                 entry.created[:16].replace("T", " "),
             )
         yield table
         yield Text()
+    yield from footnote_on_impossible(entry.row for group in groups for entry in group.entries)

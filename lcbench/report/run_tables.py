@@ -48,7 +48,7 @@ def _ranking(workload: tuple[str, str, int, int, int, str], rows: list[Row], bas
         Column("implementation", overflow="fold", min_width=14),
         style.number("median"),
         style.number("spread"),
-        *([style.interval(f"x {baseline}")] if base else []),
+        *([style.number(f"x {baseline}" if len(baseline) <= 14 else "x baseline")] if base else []),
         style.number("GFLOP/s"),
         style.number("GB/s"),
         style.number("limit"),
@@ -61,8 +61,8 @@ def _ranking(workload: tuple[str, str, int, int, int, str], rows: list[Row], bas
             style.seconds(row.median_s),
             f"{spread(row):.1%}",
             *([_speedup(row, base)] if base else []),
-            f"{row.flops / row.median_s / 1e9:.1f}",
-            f"{row.bytes / row.median_s / 1e9:.1f}",
+            _billions(row.flops / row.median_s),
+            _billions(row.bytes / row.median_s),
             share(row.roofline_fraction),
             style.scientific(max(row.error_loss or 0.0, row.error_grad or 0.0)),
         )
@@ -73,6 +73,10 @@ def _speedup(row: Row, base: Row) -> str:
     if row is base:
         return "1"
     return style.within(*ratios.speedup(row, base))
+
+
+def _billions(a_second: float) -> str:
+    return f"{a_second / 1e9:.1f}" if a_second < 1e12 else f"{a_second / 1e9:.0f}"
 
 
 def share(fraction: float | None) -> str:

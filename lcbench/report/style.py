@@ -18,7 +18,13 @@ def console(stderr: bool = False) -> Console:
 
     Square brackets are text, as in ``pip install 'lcbench[dask]'``, never markup.
     """
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    return _Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # rich would end the process with status 1, which is to say "regression"; the entry point knows better.
+        raise BrokenPipeError
 
 
 def table(title: str, *columns: str | Column) -> Table:
@@ -66,6 +72,22 @@ def ratio(value: float | None) -> str:
     if value is None or math.isnan(value):
         return MISSING
     return f"{_significant(value)} x"
+
+
+def within(value: float, low: float, high: float, decimals: int = 2) -> str:
+    """A ratio and its interval, "4.81 [4.75,4.88]", with `decimals`, or two digits where it is far from 1.
+
+    On two lines where it is longer than most, so that one odd row does not push a table's last columns off the page.
+    """
+    ratio, interval = _decimal(value, decimals), f"[{_decimal(low, decimals)},{_decimal(high, decimals)}]"
+    ordinary = len("0. [0.,0.]") + 3 * decimals
+    return f"{ratio} {interval}" if len(ratio) + 1 + len(interval) <= ordinary else f"{ratio}\n{interval}"
+
+
+def _decimal(value: float, decimals: int) -> str:
+    if 10**-decimals <= value < 1e6:
+        return f"{value:.{0 if value >= 100 else decimals}f}"
+    return f"{value:.2g}"
 
 
 def percent(fraction: float | None) -> str:

@@ -65,8 +65,9 @@ def recognise(user_function: UserFunction, oracle: Oracle) -> Implementation | R
             failures.append(answer)
             continue
         comparisons = list(_comparisons(answer, problem, losses, columns, oracle))
-        right = next((comparison for comparison in comparisons if comparison.loss_fits and comparison.gradient_fits),
-                     None)
+        right = next(
+            (comparison for comparison in comparisons if comparison.loss_fits and comparison.gradient_fits), None
+        )
         if right and not answer.changed:
             return _in_convention(user_function, right.loss_name, right.convention)
         failures.append(_what_is_wrong(answer, comparisons))
@@ -86,8 +87,12 @@ class _Problem:
         have their number written into them have CIFAR-10's; `reg` such that the regularisation is about half of all."""
         rng = np.random.default_rng(231)
         rows, features, classes = 17, 13, 10
-        return cls(rng.normal(scale=0.5, size=(features, classes)), rng.normal(size=(rows, features)),
-                   rng.integers(classes, size=rows), reg=0.3)
+        return cls(
+            rng.normal(scale=0.5, size=(features, classes)),
+            rng.normal(size=(rows, features)),
+            rng.integers(classes, size=rows),
+            reg=0.3,
+        )
 
 
 @dataclass(frozen=True)
@@ -161,15 +166,17 @@ def _call(candidate: Implementation, user_function: UserFunction, problem: _Prob
     except (Exception, SystemExit):
         return unusable("wrong", "returns something else than a number and an array for (loss, dW)")
     if dW.shape != problem.W.shape:
-        returned, expected = (tuple(shape[::-1]) if candidate.convention.columns else shape
-                              for shape in (dW.shape, problem.W.shape))
+        returned, expected = (
+            tuple(shape[::-1]) if candidate.convention.columns else shape for shape in (dW.shape, problem.W.shape)
+        )
         return unusable("wrong", f"gradient has shape {returned}, W has {expected}")
     changed = [name for name, array in prepared.items() if not _same(array, before[name])]
     return _Answer(loss, dW, ", ".join(changed))
 
 
-def _comparisons(answer: _Answer, problem: _Problem, losses: Iterable[LossName], columns: bool,
-                 oracle: Oracle) -> Iterator[_Comparison]:
+def _comparisons(
+    answer: _Answer, problem: _Problem, losses: Iterable[LossName], columns: bool, oracle: Oracle
+) -> Iterator[_Comparison]:
     for loss_name in losses:
         right = oracle.svm_loss if loss_name == "svm" else oracle.softmax_loss
         for half in (False, True):

@@ -63,8 +63,8 @@ def load(spec: str) -> list[UserFunction]:
     if colon:
         return _functions_of_module(spec, place, attribute)
     for entry_point in entry_points(group=ENTRY_POINT_GROUP, name=spec):
-        target = f"{entry_point.module}:{entry_point.attr}"
-        functions = _functions_of_module(target, entry_point.module, entry_point.attr)
+        attribute = entry_point.attr or ""
+        functions = _functions_of_module(f"{entry_point.module}:{attribute}", entry_point.module, attribute)
         return [replace(function, name=spec) for function in functions]
     if Path(spec).is_dir():
         raise CannotLoad(f"{spec}: is a folder; name a Python file in it")
@@ -96,9 +96,7 @@ def _functions_of_file(path: str) -> list[UserFunction]:
         if has_signature(name, names, required):
             found[name] = _user_function(f"{path}:{name}", member, user_module.module, user_module.file, notes)
     for definition, reason in _lost_definitions(user_module):
-        earlier = found.get(definition.name)
-        superseded = earlier is not None and (earlier.line or 0) >= definition.line
-        if not superseded and has_signature(definition.name, definition.parameters, definition.required):
+        if has_signature(definition.name, definition.parameters, definition.required):
             found[definition.name] = _unusable(f"{path}:{definition.name}", definition, reason, user_module.file, notes)
     if not found:
         raise CannotLoad(f"{path}: {_nothing_found(user_module)}")
@@ -108,7 +106,7 @@ def _functions_of_file(path: str) -> list[UserFunction]:
 def _function_of_file(spec: str, path: str, attribute: str) -> UserFunction:
     user_module, notes = _run_file(path)
     for definition, reason in _lost_definitions(user_module):
-        if definition.name == attribute and not hasattr(user_module.module, attribute):
+        if definition.name == attribute:
             return _unusable(spec, definition, reason, user_module.file, notes)
     owner, member = _member(spec, user_module.module, attribute)
     return _user_function(spec, _accepting_four(spec, member), owner, user_module.file, notes)
@@ -158,22 +156,29 @@ def _defined_in(user_module: UserModule) -> Iterator[tuple[str, Any]]:
     namespace = vars(user_module.module)
     for name, member in namespace.items():
         function = underlying(member)
-        if (isinstance(function, FunctionType) and function.__globals__ is namespace
-                and function.__name__ != "<lambda>" and id(member) not in seen):
+        if (
+            isinstance(function, FunctionType)
+            and function.__globals__ is namespace
+            and function.__name__ != "<lambda>"
+            and id(member) not in seen
+        ):
             seen.add(id(member))
             yield name, member
 
 
 def _lost_definitions(user_module: UserModule) -> Iterator[tuple[Definition, str]]:
-    """Functions that could not be defined, each with the reason."""
+    """Functions that could not be defined, each with the reason, where no later definition took their place."""
     for note in user_module.notes:
         for definition in note.definitions:
-            yield definition, f"line {note.line}: {note.reason}"
+            code = getattr(underlying(getattr(user_module.module, definition.name, None)), "__code__", None)
+            if code is None or code.co_firstlineno < definition.line:
+                yield definition, f"line {note.line}: {note.reason}"
 
 
 def _unusable(spec: str, definition: Definition, reason: str, file: Path, notes: tuple[str, ...]) -> UserFunction:
-    return UserFunction(spec, _short(spec, file), None, loss_in_name(definition.name), file, definition.line, reason,
-                        notes)
+    return UserFunction(
+        spec, _short(spec, file), None, loss_in_name(definition.name), file, definition.line, reason, notes
+    )
 
 
 def _user_function(spec: str, function: Any, owner: Any, file: Path | None, notes: tuple[str, ...]) -> UserFunction:

@@ -80,7 +80,8 @@ class UserModules:
         vars(module).update(
             __file__=str(file),
             __package__=module.__name__ if is_folder else module.__name__.rpartition(".")[0],
-            __builtins__=vars(builtins) | _PYTHON_2_BUILTINS
+            __builtins__=vars(builtins)
+            | _PYTHON_2_BUILTINS
             | {"__import__": functools.partial(self._import, user_module)},
         )
         if is_folder:
@@ -97,8 +98,15 @@ class UserModules:
         chain = self._descend(folder, parts)
         return chain[-1] if len(chain) == len(parts) else None
 
-    def _import(self, importer: UserModule, name: str, globals: Mapping[str, Any] | None = None,
-                locals: Mapping[str, Any] | None = None, fromlist: Sequence[str] | None = (), level: int = 0) -> Any:
+    def _import(
+        self,
+        importer: UserModule,
+        name: str,
+        globals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
         """`__import__` as the statements of `importer` see it.
 
         The first that is there: the standard library and NumPy, what lies beside the file or in its package's root,
@@ -135,8 +143,9 @@ class UserModules:
             return found[0].module
         return sys.modules.get(top, stand_in)
 
-    def _search(self, importer: UserModule, folders: Sequence[Path], parts: Sequence[str],
-                namespaces: bool) -> list[UserModule]:
+    def _search(
+        self, importer: UserModule, folders: Sequence[Path], parts: Sequence[str], namespaces: bool
+    ) -> list[UserModule]:
         for folder in folders:
             place = _place(folder, parts[0], namespaces)
             if place and place != importer.file:  # a file jax.py that imports jax means the other one
@@ -183,9 +192,9 @@ def _run(user_module: UserModule) -> None:
     for statement in itertools.chain.from_iterable(map(_one_import_each, source.statements)):
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", SyntaxWarning)
+                warnings.simplefilter("ignore")
                 code = compile(ast.Module([statement], []), source.filename, "exec", flags, dont_inherit=True)
-            exec(code, namespace)
+                exec(code, namespace)
         except (Exception, SystemExit) as error:
             fault = describe(error, source.filename)
             user_module.notes.append(Note(fault.line or statement.lineno, fault.reason, _definitions_in(statement)))
@@ -212,7 +221,8 @@ def _definitions_in(statement: ast.stmt) -> tuple[Definition, ...]:
 
 def _postpones_annotations(statements: Sequence[ast.stmt]) -> bool:
     return any(
-        isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
+        isinstance(statement, ast.ImportFrom)
+        and statement.module == "__future__"
         and any(alias.name == "annotations" for alias in statement.names)
         for statement in statements
     )

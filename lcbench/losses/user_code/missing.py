@@ -33,7 +33,15 @@ _PACKAGE_OF = {
 """Which package brings an import name. Only known ones: advice to install whatever bears the name would be reckless."""
 
 _PYTHON_2_MODULES = {
-    "ConfigParser", "Queue", "StringIO", "Tkinter", "__builtin__", "cPickle", "cStringIO", "urllib2", "urlparse",
+    "ConfigParser",
+    "Queue",
+    "StringIO",
+    "Tkinter",
+    "__builtin__",
+    "cPickle",
+    "cStringIO",
+    "urllib2",
+    "urlparse",
 }
 
 RANGE_NAMES = frozenset({"range", "xrange"})
@@ -85,10 +93,47 @@ class Missing:
         raise UsesMissingError(f"uses {self._module}, {self._reason}")
 
 
-_OPERATORS = ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow", "and", "or", "xor",
-              "lshift", "rshift")
-_USES = ("call", "iter", "next", "len", "contains", "getitem", "setitem", "delitem", "enter", "exit", "instancecheck",
-         "neg", "pos", "abs", "invert", "int", "float", "index", "lt", "le", "gt", "ge",
-         *_OPERATORS, *(f"r{operator}" for operator in _OPERATORS))
+_OPERATORS = (
+    "add",
+    "sub",
+    "mul",
+    "matmul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "divmod",
+    "pow",
+    "and",
+    "or",
+    "xor",
+    "lshift",
+    "rshift",
+)
+_USES = (
+    "call",
+    "iter",
+    "next",
+    "len",
+    "contains",
+    "getitem",
+    "setitem",
+    "delitem",
+    "enter",
+    "exit",
+    "instancecheck",
+    "neg",
+    "pos",
+    "abs",
+    "invert",
+    "int",
+    "float",
+    "index",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    *_OPERATORS,
+    *(f"r{operator}" for operator in _OPERATORS),
+)
 for _use in _USES:
     setattr(Missing, f"__{_use}__", Missing._refuse)

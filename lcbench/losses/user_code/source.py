@@ -177,7 +177,7 @@ def _top_level_blocks(lines: list[str]) -> Iterator[range]:
 
 def _headers(lines: list[str], block: range) -> Iterator[Definition]:
     """Definitions at the left margin of a block that does not parse, from their ``def`` lines alone."""
-    text = "\n".join(lines[block.start:block.stop])
+    text = "\n".join(lines[block.start : block.stop])
     for match in re.finditer(r"^def\s+\w+\s*\([^()]*\)", text, re.MULTILINE):
         line = block.start + text.count("\n", 0, match.start()) + 1
         try:

@@ -35,13 +35,16 @@ def tree(tmp_path):
 
 
 def test_statements_that_raise_are_skipped(tmp_path):
-    write(tmp_path, a="""
+    write(
+        tmp_path,
+        a="""
         first = 1
         data = open("no such file")
         second = 2
         raise SystemExit
         third = 3
-        """)
+        """,
+    )
     namespace, notes = run(tmp_path / "a.py")
     assert [namespace[name] for name in ("first", "second", "third")] == [1, 2, 3]
     assert notes == [
@@ -58,7 +61,9 @@ def test_the_main_part_never_runs(tmp_path):
 
 
 def test_a_missing_module_is_harmless_until_it_is_used(tmp_path):
-    write(tmp_path, a="""
+    write(
+        tmp_path,
+        a="""
         import nowhere.at.all as nowhere
         import other.thing
         from gone import something, xrange
@@ -73,7 +78,8 @@ def test_a_missing_module_is_harmless_until_it_is_used(tmp_path):
         def late():
             import gone.late
             return gone.late.x[3]
-        """)
+        """,
+    )
     namespace, notes = run(tmp_path / "a.py")
     assert notes == []
     assert namespace["xrange"] is range
@@ -86,7 +92,9 @@ def test_a_missing_module_is_harmless_until_it_is_used(tmp_path):
 def test_xrange_comes_from_bridges_that_are_not_installed_and_from_nowhere(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "past", None)  # as if not installed, on every machine
     monkeypatch.setitem(sys.modules, "six", None)
-    write(tmp_path, a="""
+    write(
+        tmp_path,
+        a="""
         bare = xrange
         from past.builtins import xrange as past
         try:
@@ -94,14 +102,17 @@ def test_xrange_comes_from_bridges_that_are_not_installed_and_from_nowhere(tmp_p
         except ImportError:
             six = None
         same = basestring, unicode, long, raw_input, reduce
-        """)
+        """,
+    )
     namespace, notes = run(tmp_path / "a.py")
     assert notes == []
     assert [namespace[name] for name in ("bare", "past", "six")] == [range] * 3
 
 
 def test_a_fallback_in_a_try_is_taken(tmp_path):
-    write(tmp_path, a="""
+    write(
+        tmp_path,
+        a="""
         try:
             import nowhere as chosen
         except ImportError:
@@ -121,7 +132,8 @@ def test_a_fallback_in_a_try_is_taken(tmp_path):
                 import nowhere
             except ImportError:
                 return "fallback"
-        """)
+        """,
+    )
     namespace, notes = run(tmp_path / "a.py")
     assert notes == []
     assert (namespace["chosen"].__name__, namespace["pickle"].__name__) == ("json", "pickle")
@@ -130,31 +142,38 @@ def test_a_fallback_in_a_try_is_taken(tmp_path):
 
 def test_a_bridge_in_a_try_gives_nothing_but_range(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "six", None)
-    write(tmp_path, a="""
+    write(
+        tmp_path,
+        a="""
         try:
             from six.moves import cPickle as chosen
         except ImportError:
             chosen = "fallback"
-        """)
+        """,
+    )
     assert run(tmp_path / "a.py")[0]["chosen"] == "fallback"
 
 
 def test_an_installed_module_without_that_part(tmp_path):
-    write(tmp_path, a="""
+    write(
+        tmp_path,
+        a="""
         from scipy.nothing import gone
         import scipy.nothing
         from numpy import infty, exp
 
         def use():
             gone()
-        """)
+        """,
+    )
     namespace, notes = run(tmp_path / "a.py")
     assert namespace["exp"](0) == 1
     assert len(notes) == 1
     assert "infty" in notes[0]
     with pytest.raises(ImportError, match=r"uses scipy\.nothing, which the installed scipy does not have"):
         namespace["use"]()
-    assert not hasattr(sys.modules["scipy"], "nothing")
+    assert namespace["scipy"] is sys.modules["scipy"]
+    assert not hasattr(namespace["scipy"], "nothing")
 
 
 def test_siblings_by_every_form_of_import(tree):
@@ -183,8 +202,12 @@ def test_siblings_by_every_form_of_import(tree):
 
 
 def test_folders_without_init_and_folders_further_up(tmp_path):
-    write(tmp_path, cs231n__data_utils="found = True", shared="found = True",
-          work__mine__a="from cs231n.data_utils import found\nimport shared\n")
+    write(
+        tmp_path,
+        cs231n__data_utils="found = True",
+        shared="found = True",
+        work__mine__a="from cs231n.data_utils import found\nimport shared\n",
+    )
     namespace, notes = run(tmp_path / "work/mine/a.py")
     assert notes == []
     assert namespace["found"] is namespace["shared"].found is True
@@ -246,6 +269,7 @@ def test_nothing_global_changes(tree):
 
 
 def test_only_the_file_itself_decides_on_postponed_annotations(tmp_path):
-    write(tmp_path, now="def f(x: undefined): pass", later="from __future__ import annotations\ndef f(x: undefined): pass")
+    function = "def f(x: undefined): pass\n"
+    write(tmp_path, now=function, later=f"from __future__ import annotations\n{function}")
     assert "f" not in run(tmp_path / "now.py")[0]
     assert "f" in run(tmp_path / "later.py")[0]

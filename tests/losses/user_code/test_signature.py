@@ -19,6 +19,7 @@ from lcbench.losses.user_code.signature import has_signature, loss_in_name, posi
         ("anything(a, b, c, d)", False),
         ("affine_backward(x, w, b, cache)", False),
         ("svm_loss(x, y)", False),
+        ("svm_loss(a, b, c=1, d=2)", False),
         ("two_layer_net(X, model, y=None, reg=0.0)", False),
         ("softmax_loss(W, X, y, reg, step)", False),
         ("softmax_loss(W, X, y, reg, *, step)", False),

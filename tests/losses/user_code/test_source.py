@@ -93,7 +93,8 @@ def test_a_lost_function_keeps_its_parameters():
 
 
 def test_lines_in_the_body_of_a_try_with_handlers_are_guarded():
-    source = parse("import a\ntry:\n    import b\nexcept ImportError:\n    import c\ntry:\n    import d\nfinally:\n    pass\n", FILE)
+    with_handler = "try:\n    import b\nexcept ImportError:\n    import c\n"
+    source = parse(f"import a\n{with_handler}try:\n    import d\nfinally:\n    pass\n", FILE)
     assert source.guarded == {3}
 
 

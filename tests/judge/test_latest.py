@@ -1,0 +1,35 @@
+"""The newest result of every implementation."""
+
+from __future__ import annotations
+
+from lcbench.judge.latest import latest
+from results import MACHINE, record, row
+
+
+def names(group):
+    return [entry.row.implementation for entry in group.entries]
+
+
+def test_the_newest_row_counts_fastest_first():
+    newest = record(row("numpy", [3.0, 3.0]), created="2026-02-02T00:00:00+00:00")
+    older = record(row("numpy", [1.0, 1.0]), row("naive", [2.0, 2.0]), created="2026-01-01T00:00:00+00:00")
+    [group] = latest([newest, older], MACHINE)
+    assert names(group) == ["naive", "numpy"]
+    assert [entry.row.median_s for entry in group.entries] == [2.0, 3.0]
+    assert [entry.created[:10] for entry in group.entries] == ["2026-01-01", "2026-02-02"]
+
+
+def test_a_failed_run_does_not_hide_the_last_good_one():
+    [group] = latest([record(row(status="crashed")), record(row(medians=[1.0, 1.0]))], MACHINE)
+    assert group.entries[0].row.median_s == 1.0
+
+
+def test_other_machines_wrong_rows_and_simulated_rows_have_no_place():
+    assert latest([record(row(medians=[1.0]), fingerprint="bbbb")], MACHINE) == []
+    assert latest([record(row(status="wrong"), row("numba-cuda", [1.0], device="simulator"))], MACHINE) == []
+
+
+def test_every_workload_has_its_group_in_the_order_last_measured():
+    newest = record(row(medians=[1.0], rows=20))
+    older = record(row(medians=[1.0], loss="svm"), row(medians=[1.0], rows=20))
+    assert [group.workload[0:3:2] for group in latest([newest, older], MACHINE)] == [("softmax", 20), ("svm", 500)]

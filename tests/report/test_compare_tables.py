@@ -1,0 +1,95 @@
+"""The tables of a comparison, as an 80-column terminal shows them."""
+
+from __future__ import annotations
+
+from printed import printed
+
+from lcbench.judge.latest import latest
+from lcbench.judge.verdicts import compare
+from lcbench.record import Ceiling
+from lcbench.report import compare_tables
+from results import MACHINE, record, row
+
+CEILING = Ceiling(dtype="float32", footprint=500 * 3073 * 4, read_bytes_s=5e10, flops_s=2e11)
+
+BASE = record(
+    row("numpy", [2e-3, 2.02e-3, 1.98e-3]),
+    row("numba-parallel", [4e-4, 4.04e-4, 3.96e-4]),
+    row("softmax.py:softmax_loss_vectorized", [3e-3, 3.3e-3, 2.7e-3]),
+    row("naive", [80e-3, 81e-3]),
+    row("gone", [1.0, 1.0]),
+)
+NEW = record(
+    row("numpy", [2e-3, 2.02e-3, 1.98e-3]),
+    row("numba-parallel", [5e-4, 5.05e-4, 4.95e-4]),
+    row("softmax.py:softmax_loss_vectorized", [3.2e-3, 3.5e-3, 2.9e-3]),
+    row("naive", status="wrong", reason="loss is 1, right is 2"),
+    row("added", [1.0, 1.0]),
+)
+
+PRINTED = """\
+softmax: 500 rows x 3,073 features, 10 classes, float32, synthetic
+implementation         base      new           new / base  visible  verdict
+────────────────────────────────────────────────────────────────────────────────
+numpy               2.00 ms  2.00 ms  1.000 [0.978,1.023]   +2.5 %  not slower
+numba-parallel       400 us   500 us  1.250 [1.222,1.279]   +2.5 %  slower
+softmax.py:softmax  3.00 ms  3.20 ms  1.067 [0.856,1.331]  +27.7 %  inconclusive
+_loss_vectorized
+naive               80.5 ms        -                    -        -  wrong
+
+only in base: gone, softmax: 500 rows x 3,073 features, 10 classes, float32,
+synthetic
+only in new: added, softmax: 500 rows x 3,073 features, 10 classes, float32,
+synthetic
+naive, softmax: wrong: loss is 1, right is 2
+threshold 5.0 %; 95 % intervals; tests corrected for their number (Holm);
+visible: smallest slowdown beyond the threshold that 4 of 5 such pairs would
+show
+"""
+
+
+def test_verdicts_as_they_are_read():
+    assert "\n".join(printed(compare_tables.verdicts(compare(BASE, NEW)))) + "\n" == PRINTED
+
+
+def test_nothing_is_cut_off_of_large_numbers():
+    base = record(row("torch-compile-cuda", [1e-4, 9e-4, 1e-3]), row("numpy", [1234.0, 1.0, 99.0]))
+    new = record(row("torch-compile-cuda", [122.0, 123.0, 124.0]), row("numpy", [1234.0, 1e-6, 99.0]))
+    lines = printed(compare_tables.verdicts(compare(base, new)))
+    assert not any("…" in line for line in lines)
+    assert lines[1].split() == ["implementation", "base", "new", "new", "/", "base", "visible", "verdict"]
+    assert [line.split()[-1] for line in lines if line.startswith(("torch", "numpy"))] == ["slower", "inconclusive"]
+    assert sum("> +1000 %" in line for line in lines) == 2
+
+
+def test_one_block_has_no_interval_to_show():
+    lines = printed(compare_tables.verdicts(compare(record(row(medians=[1.0])), record(row(medians=[2.0])))))
+    assert lines[3].split() == ["numpy", "1.00", "s", "2.00", "s", "2.000", "[0,inf]", "-", "inconclusive"]
+
+
+def test_different_machines_are_told():
+    elsewhere = record(row(medians=[1e-3, 1e-3, 1.1e-3]), fingerprint="bbbb")
+    lines = printed(compare_tables.verdicts(compare(elsewhere, record(row(medians=[1e-3, 1e-3, 1.1e-3])))))
+    assert "the two results are from different machines: no verdict holds" in lines
+
+
+LATEST = """\
+softmax: 500 rows x 3,073 features, 10 classes, float32, synthetic
+implementation               median  x fastest  limit  threads  measured (UTC)
+────────────────────────────────────────────────────────────────────────────────
+numba-parallel               200 us       1.00  154%!        2  2026-01-02 03:04
+softmax.py:softmax_loss_ve  3.00 ms      15.00    10%        1  2026-01-02 03:04
+ctorized
+
+! above the machine's measured limit, which cannot be: mistrust time or limit
+"""
+
+
+def test_the_newest_side_by_side():
+    result = record(
+        row("softmax.py:softmax_loss_vectorized", [3e-3, 3e-3]),
+        row("numba-parallel", [2e-4, 2e-4], threads=2),
+        row("mine", status="wrong"),
+        ceilings=[CEILING],
+    )
+    assert "\n".join(printed(compare_tables.latest(latest([result], MACHINE)))) + "\n" == LATEST

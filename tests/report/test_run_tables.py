@@ -1,0 +1,127 @@
+"""The tables of a run, as an 80-column terminal shows them."""
+
+from __future__ import annotations
+
+import pytest
+from printed import printed
+
+from lcbench.record import Ceiling
+from lcbench.report import run_tables
+from results import record, row
+
+CEILING = Ceiling(dtype="float32", footprint=500 * 3073 * 4, read_bytes_s=5e10, flops_s=2e11)
+
+A_RUN = record(
+    row("naive", [80e-3, 82e-3, 81e-3], import_s=4e-4, prepare_s=2e-6),
+    row("numpy", [2e-3, 2.1e-3, 2.05e-3], import_s=1.2e-3, prepare_s=2e-6),
+    row("numba-parallel", [4e-4, 4.2e-4, 4.1e-4], import_s=0.31, compile_s=3.2, first_call_s=3.2, prepare_s=2e-6),
+    row("mine.py:softmax_loss", status="wrong", reason="loss is 2.5, right is 2.3", blocks=[]),
+    row("mine.py:svm_loss", loss="svm", status="timeout", reason="no answer for 60 s", blocks=[]),
+    ceilings=[CEILING],
+)
+
+PRINTED = """\
+softmax: 500 rows x 3,073 features, 10 classes, float32, synthetic
+implementation   median  spread           x numpy  GFLOP/s  GB/s  limit  error
+──────────────────────────────────────────────────────────────────────────────
+numba-parallel   410 us    2.4%  5.00 [5.00,5.00]    149.9  15.0    75%  2e-07
+numpy           2.05 ms    2.4%                 1     30.0   3.0    15%  2e-07
+naive           81.0 ms    1.2%  0.03 [0.02,0.03]      0.8   0.1     0%  2e-07
+
+mine.py:softmax_loss wrong (softmax 500): loss is 2.5, right is 2.3
+mine.py:svm_loss timeout (svm 500): no answer for 60 s
+
+Before the steady state: slowest over losses and sizes
+implementation   import  first call  of it compiling  prepare + fetch
+─────────────────────────────────────────────────────────────────────
+naive            400 us      500 ms                -          2.00 us
+numpy           1.20 ms      500 ms                -          2.00 us
+numba-parallel   310 ms      3.20 s           3.20 s          2.00 us
+limit: share of what the machine could do, reading at 50 GB/s (largest X) and
+200 GFLOP/s (float32), measured in this run
+median of 3 processes each; spread: half the range of their medians; x: ratio
+with 95 % interval, paired
+"""
+
+
+def test_a_run_as_it_is_read():
+    assert "\n".join(printed(run_tables.tables(A_RUN))) + "\n" == PRINTED
+
+
+LARGE = {"rows": 49_000}
+EXTREMES = record(
+    row("numpy", [1234.0, 999.0, 1111.0], **LARGE),
+    row("homework/softmax.py:softmax_loss_vectorized", [1.2e-4, 1.5e-4, 9e-5], **LARGE,
+        convention="2015 convention: W (C, D), X (D, N), 0.5 reg sum(W W)"),
+    row("torch-compile-cuda", [9.1e-5, 9.9e-5, 1.01e-4], device="cuda", **LARGE),
+    row("x.py:f", status="crashed", reason="no file /a/long/path/" + "d" * 100, blocks=[], **LARGE),
+    ceilings=[Ceiling(dtype="float32", footprint=4 * 49_000 * 3073, read_bytes_s=4e12, flops_s=6.7e13)],
+)  # fmt: skip
+
+@pytest.mark.parametrize("baseline", ["numpy", "homework/softmax.py:softmax_loss_vectorized"])
+def test_nothing_is_cut_off(baseline):
+    lines = printed(run_tables.tables(EXTREMES, baseline))
+    assert not any("…" in line for line in lines)
+    head = next(line.split() for line in lines if "GFLOP/s" in line)
+    assert head[-4:] == ["GFLOP/s", "GB/s", "limit", "error"]
+    # every row ends with its error, and names are whole when their pieces are put together
+    assert sum(line.endswith("2e-07") for line in lines) == 3
+    first_table = lines[: lines.index("")]
+    names = "".join(line.split(" ")[0] for line in first_table)
+    assert "homework/softmax.py:softmax_loss_vectorized" in names
+    assert "torch-compile-cuda" in names
+    assert "d" * 100 in "".join(lines)
+
+
+def test_a_speedup_is_whole_on_two_lines_where_one_is_too_narrow():
+    lines = printed(run_tables.tables(EXTREMES))
+    first = next(k for k, line in enumerate(lines) if line.startswith("torch-compile"))
+    assert lines[first].split()[-5] == "1.1e+07"
+    assert lines[first + 1].split()[-1] == "[7.9e+06,1.7e+07]"
+
+
+def test_a_share_above_the_whole_is_flagged_as_impossible():
+    impossible = record(row(medians=[2e-4, 2e-4]), ceilings=[CEILING])
+    lines = printed(run_tables.tables(impossible))
+    assert any("154%!" in line for line in lines)
+    assert "! above the machine's measured limit, which cannot be: mistrust time or limit" in lines
+    assert not any("!" in line for line in printed(run_tables.tables(A_RUN)))
+
+
+def test_a_share_is_marked_exactly_above_one():
+    assert [run_tables.share(fraction) for fraction in (None, 0.754, 1.0, 1.004)] == ["-", "75%", "100%", "100%!"]
+
+
+def test_a_wrong_row_shows_no_time():
+    wrong = row("mine.py:f", [1e-3, 1e-3], status="wrong", reason="gradient is off", median_s=1e-3)
+    lines = printed(run_tables.tables(record(row(medians=[2e-3, 2e-3]), wrong)))
+    [line] = [line for line in lines if "mine.py" in line]
+    assert line == "mine.py:f wrong (softmax 500): gradient is off"
+
+
+def test_one_reason_is_told_once_for_all_losses_and_sizes():
+    rows = [row("jax", loss=loss, rows=rows, status="crashed", reason="killed") for loss in ("svm", "softmax")
+            for rows in (500, 10_000)]  # fmt: skip
+    lines = [line for line in printed(run_tables.tables(record(*rows))) if line]
+    assert lines == ["jax crashed (svm 500, svm 10,000, softmax 500, softmax 10,000): killed"]
+
+
+def test_simulated_rows_are_in_no_ranking():
+    simulated = row("numba-cuda", [5.0, 5.0, 5.0], device="simulator", rows=40, features=33)
+    broken = row("numba-cuda", device="simulator", loss="svm", status="wrong", reason="loss is 1", rows=40, features=33)
+    lines = printed(run_tables.tables(record(row(medians=[1e-3, 1e-3]), simulated, broken)))
+    assert [line for line in lines if "numba-cuda" in line] == [
+        "numba-cuda      softmax    40        33  right, simulated  2e-07",
+        "numba-cuda      svm        40        33  wrong: loss is 1      -",
+    ]
+    assert "5.00 s" not in "\n".join(lines)
+
+
+def test_without_its_baseline_a_table_has_no_speedups():
+    lines = printed(run_tables.tables(record(row("naive", [1.0, 1.0]), row("numpy", status="crashed", reason="x"))))
+    assert not any("x numpy" in line for line in lines)
+
+
+def test_one_process_and_unequal_numbers_of_processes_are_told():
+    lines = printed(run_tables.tables(record(row("a", [1.0, 2.0, 3.0]), row("b", [1.0]))))
+    assert any(line.startswith("median of 1 to 3 processes each") for line in lines)

@@ -1,0 +1,189 @@
+"""The result file: written whole or not at all, read with one clear line where it cannot be used."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from lcbench import record
+from lcbench.errors import LcbenchError
+from lcbench.record import Ceiling, Covariates, Record
+from results import record as make_record
+from results import row
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("LCBENCH_RESULTS", str(tmp_path / "results"))
+    return tmp_path / "results"
+
+
+def a_record(**fields):
+    covariates = [Covariates(seconds=1.0, steal_s=None, voluntary_switches=3)]
+    measured = row(blocks=[[1e-3, 1.1e-3], [1.2e-3]], calls=[10, 11], covariates=covariates)
+    ceiling = Ceiling(dtype="float32", footprint=500 * 3073 * 4, read_bytes_s=5e10, flops_s=2e11)
+    return make_record(measured, row("broken", status="wrong", reason="loss is 1"), ceilings=[ceiling], **fields)
+
+
+def the_error(function, *arguments):
+    with pytest.raises(LcbenchError) as caught:
+        function(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_was_written_is_read(folder):
+    written = a_record()
+    path = record.write(written)
+    assert path == folder / f"20260102T030405Z-{written.id}.json"
+    assert record.read(path) == written
+    assert [file.name for file in folder.iterdir()] == [path.name]
+
+
+def test_the_promised_names_are_there():
+    content = json.loads(record.to_json(a_record(path="results/x.json")))
+    assert {"schema", "created", "machine", "rows"} <= set(content)
+    assert content["schema"] == record.SCHEMA
+    assert "path" not in content
+    promised = (
+        "implementation loss dtype rows features classes data device status median_s ci95_s blocks error_loss "
+        "error_grad flops bytes first_call_s prepare_s roofline_fraction"
+    )
+    assert set(promised.split()) <= set(content["rows"][0])
+    assert content["rows"][0]["blocks"] == [[1e-3, 1.1e-3], [1.2e-3]]
+    assert content["rows"][1]["median_s"] is None
+
+
+def test_identities_differ():
+    fields = {"lcbench": "1", "fingerprint": "f", "machine": {}, "rows": []}
+    assert record.new(**fields).id != record.new(**fields).id
+
+
+def test_a_name_keeps_it_as_a_baseline(folder):
+    path = record.write(a_record(), "before")
+    baseline = folder / "baselines" / "before.json"
+    assert baseline.read_bytes() == path.read_bytes()
+    record.write(changed := a_record(), "before")
+    assert record.find("before").id == changed.id
+    assert [file.name for file in baseline.parent.iterdir()] == ["before.json"]
+
+
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
+def test_a_failing_write_leaves_nothing(folder, monkeypatch, failing):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    owner = {"fsync": os, "replace": Path}[failing]
+    monkeypatch.setattr(owner, failing, full)
+    assert "No space left on device; LCBENCH_RESULTS names another folder" in the_error(record.write, a_record())
+    assert list(folder.iterdir()) == []
+
+
+def test_a_write_that_is_broken_off_leaves_nothing(folder, monkeypatch):
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        record.write(a_record())
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_in_the_folders_place_is_told_before_and_at_writing(folder):
+    folder.write_text("I am a file")
+    assert "cannot write" in the_error(record.require_writable)
+    assert "cannot write" in the_error(record.require_writable, "before")
+    assert "cannot write" in the_error(record.write, a_record())
+    assert folder.read_text() == "I am a file"
+
+
+def test_a_folder_is_tried_without_leaving_a_trace(folder):
+    record.require_writable()
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../up", ".hidden", ".."])
+def test_what_is_no_name_for_a_baseline(folder, name):
+    assert "is no name for a baseline" in the_error(record._baseline_file, name)
+    if name:
+        assert "is no name for a baseline" in the_error(record.require_writable, name)
+        assert "is no name for a baseline" in the_error(record.write, a_record(), name)
+
+
+def test_a_newer_schema_is_refused(tmp_path):
+    file = tmp_path / "new.json"
+    file.write_text(json.dumps({"schema": record.SCHEMA + 1, "rows": "unknown today"}))
+    message = the_error(record.read, file)
+    assert f"schema {record.SCHEMA + 1}, this lcbench reads up to {record.SCHEMA}" in message
+    assert str(file) in message
+
+
+def broken(**changes):
+    content = json.loads(record.to_json(a_record()))
+    return json.dumps(content | changes)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '{"rows": []}', '{"schema": "one"}', "\x00", broken(rows=3), broken(created=None),
+     broken(rows=[{"implementation": "x"}]), broken(ceilings=[{"dtype": 4}])],
+)  # fmt: skip
+def test_a_malformed_file_costs_one_line(tmp_path, text):
+    file = tmp_path / "bad.json"
+    file.write_text(text)
+    assert the_error(record.read, file).startswith(f"{file} is not an lcbench result: ")
+
+
+def test_bytes_that_are_no_text_cost_one_line(tmp_path):
+    file = tmp_path / "bad.json"
+    file.write_bytes(b"\xff\xfe{}")
+    assert "is not an lcbench result" in the_error(record.read, file)
+
+
+def test_what_cannot_be_opened_costs_one_line(tmp_path):
+    assert the_error(record.read, tmp_path) == f"cannot read {tmp_path}: Is a directory"
+
+
+def test_unknown_names_of_a_later_version_do_no_harm(tmp_path):
+    file = tmp_path / "more.json"
+    file.write_text(broken(colour="blue"))
+    assert isinstance(record.read(file), Record)
+
+
+def test_found_by_path_name_start_and_identity(folder, tmp_path):
+    written = a_record()
+    path = record.write(written, "before")
+    elsewhere = tmp_path / "copy.json"
+    elsewhere.write_bytes(path.read_bytes())
+    for name in (str(path), str(elsewhere), "before", path.name[:12], path.stem, written.id):
+        assert record.find(name).id == written.id
+
+
+def test_an_unknown_name_lists_those_that_are_saved(folder):
+    assert "'lcbench run --save NAME' keeps one" in the_error(record.find, "befor")
+    record.write(a_record(), "before")
+    record.write(a_record(), "after")
+    message = the_error(record.find, "befor")
+    assert "no result 'befor'" in message
+    assert "saved names: after, before" in message
+
+
+def test_a_start_that_fits_several_is_refused(folder):
+    record.write(a_record())
+    record.write(a_record())
+    assert "2 results begin with '2026'" in the_error(record.find, "2026")
+
+
+def test_newest_first_passes_over_what_cannot_be_read(folder):
+    record.write(old := a_record(created="2026-01-01T00:00:00+00:00"))
+    record.write(new := a_record(created="2026-03-01T00:00:00+00:00"))
+    (folder / "20260201T000000Z-bad.json").write_text("{")
+    (folder / ".20260401T000000Z-half.json").write_text("{")
+    assert [each.id for each in record.newest_first()] == [new.id, old.id]
+
+
+def test_no_folder_is_no_result(folder):
+    assert list(record.newest_first()) == []
