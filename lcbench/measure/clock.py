@@ -30,15 +30,15 @@ class Samples:
 def sample(
     call: Callable[[int], tuple[Any, Any]],
     sets: int,
-    verify: Callable[[int, Any, Any], None],
+    verify: Callable[..., None],
     seconds: float,
     most_samples: int,
     rng: np.random.Generator,
 ) -> Samples:
     """Times ``call(k)``, which computes (loss, dW) on input set k of `sets`.
 
-    Every sample is a batch of calls on randomly drawn sets. Afterwards, off the clock, ``verify(k, loss, dW)`` sees
-    every loss (dW None) and the gradient of the last call, since a function may hand out one buffer again and again; it
+    Every sample is a batch of calls on randomly drawn sets. Afterwards, off the clock, ``verify(k, loss)`` sees every loss
+    and ``verify(k, loss, dW)`` the last call's gradient, since a function may hand out one buffer again and again; it
     raises where a result is wrong.
     """
     start = perf_counter()
@@ -71,7 +71,7 @@ def sample(
                 losses[i], dW = call(k)
             times.append((perf_counter() - start) / calls)
             for k, loss in zip(order[:-1], losses[:-1], strict=True):
-                verify(k, loss, None)
+                verify(k, loss)
             verify(order[-1], losses[-1], dW)
     finally:
         if collecting:

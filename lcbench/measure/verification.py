@@ -29,24 +29,22 @@ class Verifier:
         self.error_loss = 0.0
         self.error_grad = 0.0
 
-    def __call__(self, k: int, loss: Any, dW: Any) -> None:
-        """Holds one result on input set `k` against the right one. dW None looks at the loss alone."""
+    def __call__(self, k: int, loss: Any, *dW: Any) -> None:
+        """Holds one result on input set `k`, loss and dW or the loss alone, against the right one."""
         right = self._answers[k]
-        if dW is None:
-            value, gradient = _as_float(loss), right.dW
-        else:
-            value, gradient = self._fetched(loss, dW)
+        value, gradient = self._fetched(loss, *dW) if dW else (_as_float(loss), right.dW)
         if gradient.dtype.kind != "f":
             raise WrongResult(f"gradient has dtype {gradient.dtype}, not a floating-point one")
         wrong = right.mismatch(value, gradient)
         if wrong:
-            if any(other.mismatch(value, gradient) is None for other in self._answers if other is not right):
+            others = [other for other in self._answers if other is not right]
+            if any(not other.mismatch(value, other.dW) or not other.mismatch(other.loss, gradient) for other in others):
                 wrong += ": it is the result of another call's inputs"
             raise WrongResult(wrong)
         error_loss, error_grad = right.errors(value, gradient)
         self.error_loss = max(self.error_loss, error_loss)
         self.error_grad = max(self.error_grad, error_grad)
-        if dW is not None and gradient.flags.writeable:
+        if dW and gradient.flags.writeable:
             gradient.fill(np.nan)
 
     def _fetched(self, loss: Any, dW: Any) -> tuple[float, NDArray[Any]]:

@@ -63,7 +63,7 @@ def test_a_single_p_value_is_welchs():
 
 @pytest.mark.parametrize("threshold", [0.0, 0.05])
 def test_a_change_of_just_the_threshold_is_rarely_called(threshold):
-    """The worst case of both errors: neither "slower" nor "not slower" is true, each may be said with probability ALPHA."""
+    """The worst case of both errors: neither statement is true, and each may be made with probability ALPHA."""
     rng, trials = np.random.default_rng(7), 500
     found = [
         verdicts_of(compare(simulated(rng, 10), simulated(rng, 10, 1 + threshold), threshold))[0] for _ in range(trials)
@@ -159,7 +159,14 @@ def test_rows_of_one_result_only_are_named():
 
 @pytest.mark.parametrize(
     "other",
-    [{"implementation": "other"}, {"loss": "svm"}, {"dtype": "float64"}, {"rows": 20}, {"threads": 7}, {"device": "cuda"}],
+    [
+        {"implementation": "other"},
+        {"loss": "svm"},
+        {"dtype": "float64"},
+        {"rows": 20},
+        {"threads": 7},
+        {"device": "cuda"},
+    ],
 )
 def test_nothing_in_common_is_an_error_and_no_pass(other):
     with pytest.raises(LcbenchError, match="no measured row in common"):

@@ -1,0 +1,251 @@
+"""Verification: functions that are right pass, and each way of being wrong is refused with what is wrong."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from lcbench.losses import oracle, vectorized
+from lcbench.losses.implementation import Implementation
+from lcbench.measure import clock
+from lcbench.measure.verification import Unchanged, Verifier, WrongResult
+
+RNG = np.random.default_rng(5)
+X = RNG.normal(size=(20, 12)).astype(np.float32)
+SETS = [
+    ((1 + k) * RNG.normal(size=(12, 4)).astype(np.float32), RNG.integers(0, 4, 20), k)  # k: which set it is
+    for k in range(3)
+]
+REG = 0.1
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch):
+    monkeypatch.setattr(clock, "SAMPLE_S", 5e-4)
+    monkeypatch.setattr(clock, "WARM_UP_S", 0.0)
+
+
+def verified(function, **fields):
+    """The verifier after the clock has sampled `function`; raises WrongResult where a result is refused."""
+    implementation = Implementation("mine", "cpu", {"softmax": function}, **fields)
+    answers = [oracle.expected("softmax", W, X, y, REG) for W, y, _ in SETS]
+    verifier = Verifier(implementation, answers)
+
+    def call(k):
+        W, y, _ = SETS[k]
+        return function(W, X, y, REG)
+
+    clock.sample(call, len(SETS), verifier, 0.0, 3, np.random.default_rng(0))
+    return verifier
+
+
+def right(W, X, y, reg):
+    return vectorized.softmax_loss(W, X, y, reg)
+
+
+def test_right_results_pass_and_their_errors_are_kept():
+    verifier = verified(right)
+    assert 0 < verifier.error_loss < 1e-5
+    assert 0 < verifier.error_grad < 1e-5
+
+
+def one_buffer_filled_each_time():
+    buffer = np.empty((12, 4), np.float32)
+
+    def loss(W, X, y, reg):
+        value, buffer[:] = right(W, X, y, reg)
+        return value, buffer
+
+    return loss
+
+
+def an_array_of_one(W, X, y, reg):
+    loss, dW = right(W, X, y, reg)
+    return np.array([loss]), dW
+
+
+def in_float64(W, X, y, reg):
+    return right(W.astype(np.float64), X.astype(np.float64), y, reg)
+
+
+def fetched(loss, dW):
+    return np.asarray(loss).item(), dW["gradient"]
+
+
+def elsewhere(W, X, y, reg):
+    loss, dW = right(W, X, y, reg)
+    return np.float32(loss), {"gradient": dW}
+
+
+@pytest.mark.parametrize(
+    ("function", "fields"),
+    [
+        (one_buffer_filled_each_time(), {}),
+        (in_float64, {}),
+        (an_array_of_one, {"fetch": lambda loss, dW: (loss.item(), dW)}),
+        (elsewhere, {"fetch": fetched}),
+    ],
+)
+def test_other_ways_of_being_right_pass(function, fields):
+    verified(function, **fields)
+
+
+def wrong_loss(W, X, y, reg):
+    loss, dW = right(W, X, y, reg)
+    return loss * 1.01, dW
+
+
+def wrong_gradient(W, X, y, reg):
+    loss, dW = right(W, X, y, reg)
+    return loss, dW * np.float32(1.01)
+
+
+def one_wrong_element(W, X, y, reg):
+    loss, dW = right(W, X, y, reg)
+    dW[3, 2] += 0.01
+    return loss, dW
+
+
+def half_written():
+    buffers = {}
+
+    def loss(W, X, y, reg):
+        value, dW = right(W, X, y, reg)
+        buffer = buffers.setdefault("dW", dW)
+        buffer[:6] = dW[:6]
+        return value, buffer
+
+    return loss
+
+
+def never_written_again():
+    made = {}
+
+    def loss(W, X, y, reg):
+        value, dW = right(W, X, y, reg)
+        return value, made.setdefault(W.tobytes(), dW)
+
+    return loss
+
+
+def cached_by_identity_of_X(copied):
+    results = {}
+
+    def loss(W, X, y, reg):
+        value, dW = results.setdefault(id(X), right(W, X, y, reg))
+        return value, dW.copy() if copied else dW
+
+    return loss
+
+
+def result_of_the_call_before():
+    results = []
+
+    def loss(W, X, y, reg):
+        results.append(right(W, X, y, reg))
+        value, dW = results[max(0, len(results) - 2)]
+        return value, dW.copy()
+
+    return loss
+
+
+def wrong_now_and_then():
+    calls = itertools.count()
+
+    def loss(W, X, y, reg):
+        value, dW = right(W, X, y, reg)
+        return value + (next(calls) == 5), dW
+
+    return loss
+
+
+def returning(change):
+    def loss(W, X, y, reg):
+        return change(*right(W, X, y, reg))
+
+    return loss
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (wrong_loss, r"loss is \S+, right is \S+$"),
+        (wrong_gradient, r"gradient is off by 1.0e-02 of its norm$"),
+        (one_wrong_element, r"gradient is off by \S+ of its norm$"),
+        (half_written(), r"gradient holds NaN or infinity|gradient is off by"),
+        (never_written_again(), r"gradient holds NaN or infinity$"),
+        (cached_by_identity_of_X(copied=False), r"gradient holds NaN or infinity$"),
+        (cached_by_identity_of_X(copied=True), r"loss is \S+, right is \S+;.*: it is the result of another call's inputs$"),
+        (result_of_the_call_before(), r"it is the result of another call's inputs$"),
+        (wrong_now_and_then(), r"loss is"),
+        (returning(lambda loss, dW: (np.nan, dW)), r"loss is nan$"),
+        (returning(lambda loss, dW: (np.inf, dW)), r"loss is inf$"),
+        (returning(lambda loss, dW: (loss, dW * np.nan)), r"gradient holds NaN or infinity$"),
+        (returning(lambda loss, dW: (loss, dW.T)), r"gradient has shape \(4, 12\), not \(12, 4\)$"),
+        (returning(lambda loss, dW: (loss, dW[:1])), r"gradient has shape \(1, 4\), not \(12, 4\)$"),
+        (returning(lambda loss, dW: (loss, np.float32(0))), r"gradient has shape \(\), not"),
+        (returning(lambda loss, dW: (loss, dW.astype(int))), r"gradient has dtype int64, not a floating-point one$"),
+        (returning(lambda loss, dW: (loss, dW.astype(complex))), r"gradient has dtype complex128"),
+        (returning(lambda loss, dW: (loss, dW.astype(object))), r"gradient has dtype object"),
+        (returning(lambda loss, dW: (loss, None)), r"gradient has dtype object"),
+        (returning(lambda loss, dW: (loss, [[1.0], [1.0, 2.0]])), r"gradient is a list, not an array$"),
+        (returning(lambda loss, dW: (None, dW)), r"loss is a NoneType, not a number$"),
+        (returning(lambda loss, dW: ("two", dW)), r"loss is a str, not a number$"),
+        (returning(lambda loss, dW: (dW, dW)), r"loss is a ndarray, not a number$"),
+        (returning(lambda loss, dW: (1j * loss, dW)), r"loss is a complex, not a number$"),
+    ],
+)
+def test_refused(function, message):
+    with pytest.raises(WrongResult, match=message) as caught:
+        verified(function)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_loss_is_seen_where_only_the_loss_is_looked_at():
+    answers = [oracle.expected("softmax", W, X, y, REG) for W, y, _ in SETS]
+    verify = Verifier(Implementation("mine", "cpu", {}), answers)
+    verify(1, answers[1].loss)
+    verify(1, np.array([answers[1].loss]))
+    with pytest.raises(WrongResult, match="another call's inputs"):
+        verify(1, answers[2].loss)
+    with pytest.raises(WrongResult, match="loss is a list, not a number"):
+        verify(1, [answers[1].loss])
+
+
+def test_a_gradient_that_may_not_be_written_to_is_looked_at_all_the_same():
+    def frozen(W, X, y, reg):
+        loss, dW = right(W, X, y, reg)
+        dW.flags.writeable = False
+        return loss, dW
+
+    verified(frozen)
+
+
+def change_one(array):
+    array[1, 1] += 1
+
+
+def exchange_two_rows(array):
+    array[[0, 1]] = array[[1, 0]]
+
+
+def flip_a_sign_of_zero(array):
+    array[2, 2] = -0.0
+
+
+@pytest.mark.parametrize("change", [change_one, exchange_two_rows, flip_a_sign_of_zero])
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray, lambda array: np.repeat(array, 2, 0)[::2]])
+def test_a_changed_input_is_named(change, layout):
+    array = layout(np.arange(12.0).reshape(4, 3))
+    array[2, 2] = 0.0
+    other = np.arange(4, dtype=np.uint8)
+    unchanged = Unchanged(X=array, y=other)
+    unchanged.verify()
+    change(array)
+    with pytest.raises(WrongResult, match="^changes its input X$"):
+        unchanged.verify()
+    other[0] = 9
+    with pytest.raises(WrongResult, match="^changes its input X, y$"):
+        unchanged.verify()
