@@ -88,6 +88,9 @@ def run(
             save=save,
             watch=watch,
         )
+    if baseline != "numpy" and baseline not in {row.implementation for row in result.rows}:
+        names = ", ".join(dict.fromkeys(row.implementation for row in result.rows))
+        click.echo(f"--baseline {baseline}: no such row; there is {names}", err=True)
     if as_json:
         click.echo(record.to_json(result))
     else:

@@ -5,11 +5,11 @@ class LossError(Exception):
     """An implementation cannot be had."""
 
 
-class UnknownImplementation(LossError):
+class UnknownImplementation(LossError):  # noqa: N818
     """No implementation goes by that name."""
 
 
-class Unavailable(LossError):
+class Unavailable(LossError):  # noqa: N818
     """The implementation exists but cannot run here: a package, a device or a driver is missing.
 
     ``install`` is the command that would mend it, or empty.
@@ -21,5 +21,5 @@ class Unavailable(LossError):
         self.install = install
 
 
-class CannotLoad(LossError):
+class CannotLoad(LossError):  # noqa: N818
     """A user's file, module or entry point does not give a usable implementation."""

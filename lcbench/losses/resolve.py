@@ -19,7 +19,7 @@ def is_user_code(name: str) -> bool:
 
 
 def resolve(name: str) -> Implementation:
-    """The implementation `name`; of a user's file, all functions that are right, as one.
+    """The implementation `name`; of a user's file, the functions that are right and of one convention, as one.
 
     Raises a LossError with one line where it cannot be had.
     """
@@ -33,5 +33,7 @@ def resolve(name: str) -> Implementation:
     usable = [each for each in found if isinstance(each, Implementation)]
     if not usable:
         raise CannotLoad(f"{name}: {found[0]}")
-    functions = {loss: function for each in reversed(usable) for loss, function in each.functions.items()}
+    # Functions of one convention share how their data is brought in; the first one's is taken.
+    alike = [each for each in usable if each.convention == usable[0].convention]
+    functions = {loss: function for each in reversed(alike) for loss, function in each.functions.items()}
     return replace(usable[0], name=name, functions=functions)

@@ -69,9 +69,8 @@ CASES = (
 )
 
 
-@cache
 def problem(case: Case, dtype: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], float]:
-    """(W, X, y, reg) of a case in `dtype`."""
+    """(W, X, y, reg) of a case in `dtype`, made anew, since what is checked may write to it."""
     rng = np.random.default_rng([case.rows, case.features, case.classes])
     shape = (case.rows, case.features)
     X: NDArray[Any] = rng.normal(0, 1, shape).astype(dtype)

@@ -63,9 +63,7 @@ def _check(
         if process.unanswered(events) is None:
             return reports + _nothing(name, losses, failed.status, failed.reason)
         loss, dtype = cells[len(answered)]
-        reports.append(
-            Checked(implementation=name, loss=loss, dtype=dtype, status=failed.status, reason=failed.reason)
-        )
+        reports.append(Checked(implementation=name, loss=loss, dtype=dtype, status=failed.status, reason=failed.reason))
         cells = cells[len(answered) + 1 :]
     return reports
 

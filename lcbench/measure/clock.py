@@ -14,6 +14,7 @@ import numpy as np
 SAMPLE_S = 0.01
 """Least length of a sample: a million times the clock's resolution, long beside a timer interrupt."""
 
+FEWEST_SAMPLES = 3
 WARM_UP_S = 0.05
 WARM_UP_CALLS = 2
 
@@ -39,12 +40,14 @@ def sample(
 
     Every sample is a batch of calls on randomly drawn sets. Afterwards, off the clock, ``verify(k, loss)`` sees every loss
     and ``verify(k, loss, dW)`` the last call's gradient, since a function may hand out one buffer again and again; it
-    raises where a result is wrong.
+    raises where a result is wrong. No more than `most_samples` are taken; 0 makes the first call alone.
     """
     start = perf_counter()
     result = call(0)
     first_call_s = perf_counter() - start
     verify(0, *result)
+    if not most_samples:
+        return Samples([first_call_s], 1, first_call_s)
 
     calls_made, warm_up = 0, perf_counter()
     while calls_made < WARM_UP_CALLS or perf_counter() - warm_up < WARM_UP_S:
@@ -57,8 +60,8 @@ def sample(
         if one_call_s > seconds:
             break
 
-    calls = max(1, ceil(SAMPLE_S / one_call_s))
-    count = int(np.clip(seconds / (calls * one_call_s), 3, most_samples))
+    calls = max(1, ceil(SAMPLE_S / max(one_call_s, 1e-9)))
+    count = min(most_samples, max(FEWEST_SAMPLES, int(seconds / (calls * one_call_s))))
     times = []
     collecting = gc.isenabled()
     gc.disable()

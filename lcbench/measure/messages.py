@@ -24,6 +24,7 @@ class TimeJob(msgspec.Struct, tag="time", kw_only=True):
     seconds: float
     """Time for the samples of one cell."""
     most_samples: int
+    """Of one cell; 0 makes the first call only, and its time the one sample."""
     seed: int
 
 

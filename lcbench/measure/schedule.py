@@ -43,7 +43,7 @@ class Plan:
     threads: int
     blocks: int = 10
     budget_s: float = 40.0
-    cell_s: float = 0.2
+    cell_s: float = 0.1
     patience_s: float = 60.0
     seed: int | None = None
 
@@ -171,7 +171,7 @@ def _in_one_process(
         implementation=contender.name,
         cells=[Cell(loss, str(folder / size.folder)) for loss, size in cells],
         seconds=0.0 if simulated else plan.cell_s,
-        most_samples=3 if simulated else MOST_SAMPLES,
+        most_samples=0 if simulated else MOST_SAMPLES,
         seed=seed,
     )
     variables = process.environment(plan.threads, folder / "numba-cache", simulated)

@@ -22,7 +22,9 @@ def test_ours_are_available_and_offer_both_losses(name):
     assert set(catalog.load(name).functions) == {"svm", "softmax"}
 
 
-@pytest.mark.parametrize(("wrong", "right"), [("numba-paralel", "numba-parallel"), ("nunpy", "numpy"), ("tourch", "torch")])
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("numba-paralel", "numba-parallel"), ("nunpy", "numpy"), ("tourch", "torch")]
+)
 def test_a_misspelt_name_gets_the_nearest_one(wrong, right):
     with pytest.raises(UnknownImplementation, match=f"did you mean '{right}'"):
         catalog.find(wrong)

@@ -83,6 +83,11 @@ def test_a_margin_within_rounding_of_its_kink_may_fall_on_either_side():
 def test_errors_are_relative():
     W, X, y, reg = problem()
     right = oracle.expected("svm", W, X, y, reg)
-    error_loss, error_grad = right.errors(1.5 * right.loss, 0.75 * right.dW)
-    assert error_loss == pytest.approx(0.5)
-    assert error_grad == pytest.approx(0.25)
+    assert right.error_of_loss(1.5 * right.loss) == pytest.approx(0.5)
+    assert right.error_of_gradient(0.75 * right.dW) == pytest.approx(0.25)
+
+
+def test_a_loss_alone_can_be_held_against_the_right_one():
+    right = oracle.expected("softmax", *problem())
+    assert right.mismatch(right.loss) is None
+    assert right.mismatch(right.loss + 0.01)

@@ -22,7 +22,7 @@ def test_what_is_right_passes_every_case(loss, dtype, tried):
     checked = cases.check(implementation(), loss, dtype)
     assert (checked.status, checked.reason, checked.notes) == ("ok", "", [])
     assert (checked.cases, checked.left_out) == (tried, 0)
-    assert 0 < checked.error_grad < (1e-5 if dtype == "float32" else 1e-14)
+    assert 0 < checked.error_grad < (1e-4 if dtype == "float32" else 1e-12)
 
 
 def unshifted(W, X, y, reg):

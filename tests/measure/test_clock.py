@@ -9,7 +9,6 @@ import pytest
 
 from lcbench.measure import clock
 
-
 SAMPLE_S = 2**-6
 """A power of two, so that the clock below counts without rounding."""
 

@@ -58,6 +58,7 @@ EXTREMES = record(
     ceilings=[Ceiling(dtype="float32", footprint=4 * 49_000 * 3073, read_bytes_s=4e12, flops_s=6.7e13)],
 )  # fmt: skip
 
+
 @pytest.mark.parametrize("baseline", ["numpy", "homework/softmax.py:softmax_loss_vectorized"])
 def test_nothing_is_cut_off(baseline):
     lines = printed(run_tables.tables(EXTREMES, baseline))

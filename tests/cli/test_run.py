@@ -1,0 +1,225 @@
+"""``lcbench run`` as a user runs it, on the smallest sizes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from commands import TINY, environment, lcbench
+from results import record as make_record
+from results import row
+
+from lcbench.cli import main
+from lcbench.losses.cuda_backend import why_no_gpu
+
+MINE = """
+import os
+from lcbench.losses import vectorized
+
+def softmax_loss_vectorized(W, X, y, reg):
+    print("step 1")
+    return vectorized.softmax_loss(W, X, y, reg)
+
+def softmax_loss_off(W, X, y, reg):
+    loss, dW = vectorized.softmax_loss(W, X, y, reg)
+    return (loss + 0.1 if len(X) == 20 else loss), dW
+
+def softmax_loss_gone(W, X, y, reg):
+    os._exit(5)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("homework")
+    (folder / "softmax.py").write_text(MINE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def as_json(folder):
+    """A run of the catalogue's and a user's functions, one wrong and one that ends its process."""
+    return lcbench(
+        folder, "run", "--impl", "numpy,softmax.py", "--loss", "softmax", *TINY, "--json", "--save", "before"
+    )
+
+
+@pytest.fixture(scope="module")
+def rows(as_json):
+    return {row["implementation"]: row for row in json.loads(as_json.stdout)["rows"]}
+
+
+def test_a_wrong_result_is_exit_code_4(as_json):
+    assert as_json.returncode == 4
+
+
+def test_stdout_is_json_and_everything_else_is_on_stderr(as_json, folder):
+    [result] = folder.glob("results/*.json")
+    assert json.loads(as_json.stdout) == json.loads(result.read_text())
+    assert as_json.stderr.splitlines() == [
+        "data: synthetic images shaped like CIFAR-10, from a fixed seed",
+        f"result: {result.relative_to(folder)}",
+    ]
+
+
+def test_the_promised_names(as_json, rows):
+    content = json.loads(as_json.stdout)
+    assert {"schema", "created", "machine", "rows"} <= set(content)
+    assert content["command"][:3] == ["run", "--impl", "numpy,softmax.py"]
+    promised = (
+        "implementation loss dtype rows features classes data device status median_s ci95_s blocks error_loss "
+        "error_grad flops bytes first_call_s prepare_s roofline_fraction"
+    )
+    for each in rows.values():
+        assert set(promised.split()) <= set(each)
+        assert (each["rows"], each["features"], each["classes"], each["dtype"]) == (20, 33, 3, "float32")
+
+
+@pytest.mark.parametrize("name", ["numpy", "softmax.py:softmax_loss_vectorized"])
+def test_who_is_right_is_timed(rows, name):
+    measured = rows[name]
+    assert measured["status"] == "ok"
+    low, high = measured["ci95_s"]
+    assert 0 < low <= measured["median_s"] <= high
+    assert len(measured["blocks"]) == 3
+    assert 0 < measured["roofline_fraction"]
+
+
+def test_who_is_not_right_has_a_reason_and_no_time(rows):
+    wrong, gone = rows["softmax.py:softmax_loss_off"], rows["softmax.py:softmax_loss_gone"]
+    assert wrong["status"] == "wrong"
+    assert wrong["reason"].startswith("loss is ")
+    assert (gone["status"], gone["reason"]) == ("crashed", "ended itself with exit status 5")
+    for each in (wrong, gone):
+        assert (each["median_s"], each["ci95_s"], each["blocks"]) == (None, None, [])
+
+
+def test_a_saved_result_can_be_named(as_json, folder):
+    assert (folder / "results" / "baselines" / "before.json").is_file()
+
+
+@pytest.fixture(scope="module")
+def tables(folder):
+    return lcbench(folder, "run", "--impl", "numpy,numba-cuda", "--loss", "softmax", *TINY, "--baseline", "nmpy",
+                   CUDA_VISIBLE_DEVICES="")  # fmt: skip
+
+
+def test_a_simulated_gpu_says_so_and_is_no_failure(tables):
+    assert tables.returncode == 0
+    lines = tables.stdout.splitlines()
+    assert "simulated: no GPU here, so these times rank nowhere" in [line.strip() for line in lines]
+    assert [line.split()[-3:-1] for line in lines if line.startswith("numba-cuda")] == [["right,", "simulated"]]
+
+
+def test_tables_are_plain_text_of_eighty_columns(tables):
+    lines = tables.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in tables.stdout + tables.stderr
+    assert lines[0].strip() == "softmax: 20 rows x 33 features, 3 classes, float32, synthetic"
+
+
+def test_a_baseline_that_is_no_row_is_told(tables):
+    assert "--baseline nmpy: no such row; there is numpy, numba-cuda" in tables.stderr.splitlines()
+
+
+def failing(folder, *arguments, **variables):
+    """The last line of stderr, nothing on stdout, exit code 2."""
+    done = lcbench(folder, "run", *arguments, **variables)
+    assert (done.returncode, done.stdout) == (2, "")
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--impl", "nunpy"], "error: no implementation 'nunpy': did you mean 'numpy'?"),
+        (["--impl", "sofmax.py"], "error: sofmax.py: no such file; did you mean softmax.py?"),
+        (["--implementation", "numpy"], "Error: No such option: --implementation"),
+        (["--bloks", "3"], "Error: No such option: --bloks Did you mean --blocks?"),
+        (["--dtype", "float16"], "Error: Invalid value for '--dtype': 'float16' is not one of 'float32', 'float64'."),
+        (["--rows", "0"], "Error: Invalid value for '--rows': 0 is not in the range x>=1."),
+        (["--save", "a/b", *TINY], "error: 'a/b' is no name for a baseline"),
+        (["--data", "cifar10", "--impl", "numpy", "--rows", "20"], "lcbench download"),
+    ],
+)
+def test_bad_input_is_one_line_that_says_what_to_do(folder, arguments, message):
+    line = failing(folder, *arguments)
+    assert message in line.replace("'--bloks'. Did", "--bloks Did") or message.split(" Did")[0] in line
+
+
+def test_a_results_folder_that_cannot_be_is_told_before_anything_is_measured(folder):
+    (folder / "a-file").write_text("")
+    line = failing(folder, "--impl", "numpy", *TINY, LCBENCH_RESULTS="a-file")
+    assert line == "error: cannot write a-file: File exists; LCBENCH_RESULTS names another folder"
+
+
+def test_a_gpu_that_is_required_and_not_there_is_an_error(folder):
+    line = failing(folder, "--impl", "numba-cuda", "--require-gpu", *TINY, CUDA_VISIBLE_DEVICES="")
+    assert line.startswith("error: --require-gpu: ")
+
+
+def test_what_was_asked_for_and_is_not_there_is_no_pass(folder, monkeypatch):
+    if why_no_gpu() is None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    done = lcbench(folder, "run", "--impl", "cupy", *TINY)
+    assert done.returncode == 2
+    assert "cupy unavailable: cupy is not installed; pip install cupy-cuda13x" in done.stdout
+
+
+def test_a_reader_that_goes_away_is_no_verdict(folder, as_json):
+    """As in ``lcbench compare | head -0``: exit code 1 would say that something got slower."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run(
+        [sys.executable, "-m", "lcbench", "compare"], cwd=folder, env=environment(), stdout=writer,
+        stderr=subprocess.PIPE, encoding="utf-8", check=False,
+    )  # fmt: skip
+    os.close(writer)
+    assert (process.returncode, process.stderr) == (141, "")
+
+
+def in_process(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["lcbench", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main.main()
+    output = capsys.readouterr()
+    return left.value.code, output.out, output.err
+
+
+def test_an_interrupted_run_says_where_its_result_is(monkeypatch, capsys):
+    stopped = make_record(row(medians=[1e-3, 1e-3]), interrupted=True, path="results/x.json")
+    monkeypatch.setattr("lcbench.api.run", lambda *arguments, **options: stopped)
+    _, out, err = in_process(monkeypatch, capsys, "run")
+    assert "1.00 ms" in out
+    assert err.splitlines()[-1] == "stopped early; what was measured is in results/x.json"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        (["ok"], 0),
+        (["ok", "crashed"], 2),
+        (["ok", "unavailable"], 2),
+        (["timeout"], 2),
+        (["ok", "crashed", "wrong"], 4),
+        ([], 2),
+    ],
+)
+def test_exit_codes(monkeypatch, capsys, statuses, code):
+    rows = [row(f"impl-{k}", [1.0, 1.0] if status == "ok" else [], status=status) for k, status in enumerate(statuses)]
+    monkeypatch.setattr("lcbench.api.run", lambda *arguments, **options: make_record(*rows))
+    assert in_process(monkeypatch, capsys, "run")[0] == code
+
+
+def test_real_images_are_taken_where_they_are(monkeypatch, capsys, tmp_path):
+    asked = []
+    monkeypatch.setattr("lcbench.api.run", lambda *a, **options: asked.append(options["data"]) or make_record())
+    monkeypatch.setenv("LCBENCH_DATA", str(tmp_path))
+    (tmp_path / "cifar10.h5").write_text("")
+    in_process(monkeypatch, capsys, "run")
+    in_process(monkeypatch, capsys, "run", "--features", "33")
+    in_process(monkeypatch, capsys, "run", "--data", "synthetic")
+    assert asked == ["cifar10", "synthetic", "synthetic"]

@@ -1,0 +1,161 @@
+"""Worker processes: however one ends, its caller gets events and one line that says how."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from lcbench.measure import messages, process, workload
+from lcbench.measure.messages import Began, Cell, Done, Failed, Timed, TimeJob
+from lcbench.measure.workload import Size
+
+TINY = Size(20, 33, 3, "float32", "synthetic")
+
+MINE = """
+import ctypes, os, resource, signal, sys, threading, time
+import numpy as np
+from lcbench.losses.vectorized import softmax_loss as right
+
+def when_timed(do):
+    # not on the small problem on which a function is recognised
+    def softmax_loss(W, X, y, reg):
+        if len(X) == 20:
+            do()
+        return right(W, X, y, reg)
+    return softmax_loss
+
+def allocate():
+    resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
+    everything = []
+    while True:
+        everything.append(np.empty(2**28, np.uint8))
+
+def chatter():
+    print('{"type":"timed","index":0,"status":"ok"}')
+    os.write(1, b"garbage\\n")
+
+def stay():
+    threading.Thread(target=time.sleep, args=(600,)).start()
+
+def leave():
+    raise SystemExit(0)
+
+exits_well = when_timed(lambda: os._exit(0))
+exits_badly = when_timed(lambda: (print("last words", file=sys.stderr, flush=True), os._exit(7)))
+killed = when_timed(lambda: os.kill(os.getpid(), signal.SIGKILL))
+segfault = when_timed(lambda: ctypes.string_at(0))
+hangs = when_timed(lambda: time.sleep(600))
+raises = when_timed(lambda: [][1])
+allocates = when_timed(allocate)
+chatters = when_timed(chatter)
+stays = when_timed(stay)
+leaves = when_timed(leave)
+"""
+
+
+@pytest.fixture(scope="module")
+def cell(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("problem") / "tiny"
+    workload.save(workload.build(TINY), ["softmax"], folder)
+    return Cell("softmax", str(folder))
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory):
+    file = tmp_path_factory.mktemp("user") / "mine.py"
+    file.write_text(MINE)
+    return file
+
+
+def outcome(mine, cell, function, patience_s=60.0):
+    """The events of timing `function` in a worker."""
+    job = TimeJob(implementation=f"{mine}:{function}", cells=[cell], seconds=0.0, most_samples=3, seed=0)
+    return process.work(job, process.environment(1, None), patience_s)
+
+
+@pytest.mark.parametrize(
+    ("function", "failed"),
+    [
+        ("exits_well", Failed("crashed", "ended itself with exit status 0")),
+        ("exits_badly", Failed("crashed", "ended itself with exit status 7: last words")),
+        ("killed", Failed("crashed", "killed by SIGKILL (out of memory?)")),
+        ("segfault", Failed("crashed", "killed by SIGSEGV")),
+        ("leaves", Failed("crashed", "ended itself with exit status 0")),
+    ],
+)
+def test_a_worker_that_dies_is_told_with_where(mine, cell, function, failed):
+    events = outcome(mine, cell, function)
+    assert events == [Began(0), failed]
+    assert process.unanswered(events) == 0
+
+
+def test_a_worker_that_goes_silent_is_killed(mine, cell):
+    events = outcome(mine, cell, "hangs", patience_s=2.0)
+    assert events[-1] == Failed("timeout", "no answer for 2 s")
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [("raises", "IndexError: list index out of range"), ("allocates", "out of memory")],
+)
+def test_an_exception_is_the_end_of_the_cell_and_not_of_the_worker(mine, cell, function, reason):
+    began, timed = outcome(mine, cell, function)
+    assert began == Began(0)
+    assert (timed.status, timed.reason, timed.samples) == ("crashed", reason, [])
+
+
+@pytest.mark.parametrize("function", ["chatters", "stays"])
+def test_neither_chatter_nor_a_thread_that_stays_is_in_the_way(mine, cell, function):
+    began, timed = outcome(mine, cell, function)
+    assert (began, timed.status, len(timed.samples)) == (Began(0), "ok", 3)
+
+
+def test_a_job_that_cannot_be_begun_fails_as_a_whole(mine, cell):
+    [failed] = outcome(mine, cell, "absent")
+    assert failed.status == "wrong" or failed.status == "unavailable"
+    assert "there is no absent" in failed.reason
+    assert process.unanswered([failed]) is None
+
+
+def test_nothing_of_a_worker_outlives_an_interrupt(mine, cell, monkeypatch):
+    started = []
+    popen = process.subprocess.Popen
+
+    def start(*arguments, **options):
+        started.append(popen(*arguments, **options))
+        return started[0]
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(process.subprocess, "Popen", start)
+    monkeypatch.setattr(process, "_wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        outcome(mine, cell, "hangs")
+    assert started[0].returncode == -signal.SIGKILL
+
+
+def test_half_a_line_of_a_dying_worker_is_passed_over():
+    lines = messages.encode(Began(3)) + messages.encode(Timed(index=3, status="ok"))[:-9]
+    assert messages.decode_events(lines) == [Began(3)]
+    assert messages.decode_events(lines[:-20] + b"\n\xff\n" + messages.encode(Done())) == [Began(3)]
+
+
+def test_where_a_worker_died():
+    answered = [Began(0), Timed(index=0, status="ok")]
+    assert process.unanswered([*answered, Began(2), Failed("crashed", "")]) == 2
+    assert process.unanswered([*answered, Failed("crashed", "")]) is None
+    assert process.unanswered([]) is None
+
+
+def test_the_variables_of_a_worker(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/somewhere/of/the/users")
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    variables = process.environment(3, tmp_path)
+    assert {variables[name] for name in process.THREAD_VARIABLES} == {"3"}
+    assert variables["NUMBA_CACHE_DIR"] == str(tmp_path)
+    assert "NUMBA_CACHE_DIR" not in process.environment(3, None)
+    assert "NUMBA_ENABLE_CUDASIM" not in variables or os.environ.get("NUMBA_ENABLE_CUDASIM")
+    assert process.environment(3, None, simulator=True)["NUMBA_ENABLE_CUDASIM"] == "1"

@@ -1,0 +1,286 @@
+"""A whole run on tiny sizes: what each implementation does costs its own row only, and nothing measured is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lcbench.measure import schedule
+from lcbench.measure.messages import Failed, Measured, Timed
+from lcbench.measure.schedule import Contender, Plan
+from lcbench.measure.workload import Size
+from lcbench.record import Ceiling, Covariates
+
+TINY = Size(20, 33, 3, "float32", "synthetic")
+BOTH = (("svm", TINY), ("softmax", TINY))
+SOFTMAX = (("softmax", TINY),)
+
+MINE = """
+import time
+from lcbench.losses import vectorized
+
+# 20 rows: not on the small problem on which a function is recognised
+
+def right_softmax_loss(W, X, y, reg):
+    print("garbage")
+    return vectorized.softmax_loss(W, X, y, reg)
+
+def wrong_softmax_loss(W, X, y, reg):
+    loss, dW = vectorized.softmax_loss(W, X, y, reg)
+    return (loss + 0.01 if len(X) == 20 else loss), dW
+
+def hanging_softmax_loss(W, X, y, reg):
+    time.sleep(600 if len(X) == 20 else 0)
+    return vectorized.softmax_loss(W, X, y, reg)
+"""
+
+HALF = """
+import os, signal
+from lcbench.losses import vectorized
+
+def svm_loss(W, X, y, reg):
+    if len(X) == 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return vectorized.svm_loss(W, X, y, reg)
+
+def softmax_loss(W, X, y, reg):
+    return vectorized.softmax_loss(W, X, y, reg)
+"""
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """The rows of one run of three blocks, by what is behind them, and its ceilings."""
+    folder = tmp_path_factory.mktemp("user")
+    file, half = folder / "mine.py", folder / "half.py"
+    file.write_text(MINE)
+    half.write_text(HALF)
+    contenders = [Contender("numpy", "cpu", BOTH), Contender(str(half), "cpu", BOTH)]
+    for name in ("right", "wrong", "hanging"):
+        contenders.append(Contender(f"{file}:{name}_softmax_loss", "cpu", SOFTMAX))
+    plan = Plan(tuple(contenders), threads=1, blocks=3, budget_s=0.0, cell_s=0.001, patience_s=5.0, seed=4)
+    with pytest.MonkeyPatch.context() as patch:
+        found = iter([[ceiling(1.0, 8.0), ceiling(3.0, 3.0, 40)], [ceiling(2.0, 7.0)]])
+        patch.setattr(schedule, "_ceilings", lambda *arguments: next(found))
+        result = schedule.run(plan)
+    names = [row.implementation.rpartition("/")[2].removeprefix("mine.py:").partition("_")[0] for row in result.rows]
+    rows = {(name.removesuffix(".py"), row.loss): row for name, row in zip(names, result.rows, strict=True)}
+    assert len(rows) == len(result.rows) == 7
+    return rows, result
+
+
+def ceiling(read, flops, footprint=TINY.footprint):
+    return Ceiling(dtype="float32", footprint=footprint, read_bytes_s=read, flops_s=flops)
+
+
+def test_who_is_right_has_every_block_and_sample(measured):
+    rows, _ = measured
+    for name, loss in [("numpy", "svm"), ("numpy", "softmax"), ("right", "softmax"), ("half", "softmax")]:
+        row = rows[name, loss]
+        assert (row.status, row.reason) == ("ok", "")
+        assert [len(block) >= 3 for block in row.blocks] == [True] * 3
+        assert all(seconds > 0 for block in row.blocks for seconds in block)
+        assert len(row.calls) == len(row.covariates) == 3
+        assert 0 < row.error_loss < 1e-5
+        assert 0 < row.error_grad < 1e-5
+        assert row.first_call_s > 0
+        assert row.prepare_s > 0
+        assert row.compile_s is None
+        assert (row.flops, row.bytes, row.threads) == (TINY.flops, TINY.bytes, 1)
+
+
+def test_who_is_wrong_has_a_verdict_and_no_time(measured):
+    row = measured[0]["wrong", "softmax"]
+    assert (row.status, row.blocks, row.calls) == ("wrong", [], [])
+    assert row.reason.startswith("loss is ")
+    assert (row.median_s, row.first_call_s) == (None, None)
+
+
+def test_who_hangs_is_given_up(measured):
+    row = measured[0]["hanging", "softmax"]
+    assert (row.status, row.reason, row.blocks) == ("timeout", "no answer for 5 s", [])
+
+
+def test_a_loss_that_kills_its_process_costs_the_other_loss_nothing(measured):
+    row = measured[0]["half", "svm"]
+    assert (row.status, row.reason) == ("crashed", "killed by SIGKILL (out of memory?)")
+
+
+def test_a_limit_is_the_better_of_two_measurements_even_where_one_is_missing(measured):
+    assert measured[1].ceilings == [ceiling(2.0, 8.0), ceiling(3.0, 3.0, 40)]
+
+
+def timed(index, seconds=(1e-3, 2e-3, 3e-3), **fields):
+    defaults = {"status": "ok", "calls": 4, "error_loss": 1e-7, "error_grad": 2e-7, "first_call_s": 0.5}
+    return Timed(index=index, samples=list(seconds), covariates=Covariates(seconds=1.0), **(defaults | fields))
+
+
+@pytest.fixture
+def workers(monkeypatch):
+    """Stands for the worker processes: `answer(job)` gives their events; no problem is built."""
+    jobs = []
+
+    class Workers:
+        @staticmethod
+        def answer(job):
+            return [timed(index) for index in range(len(job.cells))]
+
+    def work(job, variables, patience_s):
+        jobs.append((job, variables))
+        return Workers.answer(job)
+
+    monkeypatch.setattr(schedule.process, "work", work)
+    monkeypatch.setattr(schedule, "_build", lambda *arguments: None)
+    monkeypatch.setattr(schedule, "_ceilings", lambda *arguments: [])
+    Workers.jobs = jobs
+    return Workers
+
+
+def plan(*contenders, **fields):
+    defaults = {"threads": 2, "blocks": 5, "budget_s": 1e9, "seed": 1}
+    return Plan(contenders or (Contender("numpy", "cpu", BOTH),), **(defaults | fields))
+
+
+def test_rounds_go_in_random_order(workers):
+    contenders = [Contender(name, "cpu", SOFTMAX) for name in "abcdef"]
+    schedule.run(plan(*contenders, blocks=4))
+    order = [job.implementation for job, _ in workers.jobs]
+    rounds = [order[k : k + 6] for k in range(0, 24, 6)]
+    assert all(sorted(each) == list("abcdef") for each in rounds)
+    assert len({tuple(each) for each in rounds}) > 1
+    assert len({job.seed for job, _ in workers.jobs}) == 24
+
+
+def test_a_seed_gives_the_same_order_again(workers):
+    contenders = [Contender(name, "cpu", SOFTMAX) for name in "abcdef"]
+    schedule.run(plan(*contenders))
+    schedule.run(plan(*contenders))
+    order = [(job.implementation, job.seed) for job, _ in workers.jobs]
+    assert order[:30] == order[30:]
+
+
+def test_the_budget_ends_the_rounds_but_not_before_the_third(workers):
+    [svm, _] = schedule.run(plan(budget_s=0.0, blocks=10)).rows
+    assert len(svm.blocks) == schedule.FEWEST_BLOCKS
+    [svm, _] = schedule.run(plan(blocks=2)).rows
+    assert len(svm.blocks) == 2
+
+
+def test_the_first_block_tells_what_compiling_cost(workers):
+    firsts = iter([5.0, 0.1, 0.1])
+    workers.answer = lambda job: [timed(0, first_call_s=next(firsts), compiles=True)]
+    [row] = schedule.run(plan(Contender("numba-njit", "cpu", SOFTMAX), blocks=3)).rows
+    assert (row.first_call_s, row.compile_s) == (5.0, 5.0 - 2e-3)
+
+
+def test_a_numba_cache_lives_as_long_as_the_run(workers):
+    schedule.run(plan(blocks=2))
+    schedule.run(plan(blocks=1))
+    caches = [variables["NUMBA_CACHE_DIR"] for _, variables in workers.jobs]
+    assert caches[0] == caches[1] != caches[2]
+
+
+def test_one_wrong_block_takes_all_times_away(workers):
+    answers = iter([[timed(0)], [timed(0)], [timed(0, status="wrong", reason="loss is nan")]])
+    workers.answer = lambda job: next(answers)
+    [row] = schedule.run(plan(Contender("a", "cpu", SOFTMAX))).rows
+    assert (row.status, row.reason, row.blocks, row.calls, row.covariates) == ("wrong", "loss is nan", [], [], [])
+    assert len(workers.jobs) == 3
+
+
+def test_a_cell_without_its_turn_gets_another_process_in_the_same_round(workers):
+    def answer(job):
+        if [cell.loss for cell in job.cells] == ["svm", "softmax"]:
+            return [schedule.process.Began(0), Failed("crashed", "killed by SIGSEGV")]
+        return [timed(0)]
+
+    workers.answer = answer
+    svm, softmax = schedule.run(plan(blocks=1)).rows
+    assert (svm.status, svm.reason) == ("crashed", "killed by SIGSEGV")
+    assert (softmax.status, len(softmax.blocks)) == ("ok", 1)
+    assert len(workers.jobs) == 2
+
+
+def test_what_cannot_be_loaded_fails_on_every_cell_once(workers):
+    workers.answer = lambda job: [Failed("unavailable", "no driver")]
+    rows = schedule.run(plan()).rows
+    assert [(row.status, row.reason) for row in rows] == [("unavailable", "no driver")] * 2
+    assert len(workers.jobs) == 1
+
+
+def test_errors_are_the_largest_seen(workers):
+    errors = iter([(1e-7, 5e-7), (3e-7, 2e-7)])
+    workers.answer = lambda job: [timed(0, **dict(zip(("error_loss", "error_grad"), next(errors), strict=True)))]
+    [row] = schedule.run(plan(Contender("a", "cpu", SOFTMAX), blocks=2)).rows
+    assert (row.error_loss, row.error_grad) == (3e-7, 5e-7)
+
+
+def test_the_simulator_runs_once(workers):
+    [row] = schedule.run(plan(Contender("numba-cuda", "simulator", SOFTMAX))).rows
+    assert len(workers.jobs) == len(row.blocks) == 1
+    job, variables = workers.jobs[0]
+    assert variables["NUMBA_ENABLE_CUDASIM"] == "1"
+    assert (job.seconds, job.most_samples) == (0.0, 0)
+
+
+def interrupt_at(done):
+    def watch(progress):
+        if progress.done == done:
+            raise KeyboardInterrupt
+
+    return watch
+
+
+def test_an_interrupt_keeps_what_was_measured(workers):
+    contenders = [Contender(name, "cpu", SOFTMAX) for name in "abc"]
+    result = schedule.run(plan(*contenders), interrupt_at(5))
+    assert result.interrupted
+    assert sorted(len(row.blocks) for row in result.rows) == [1, 2, 2]
+    assert {row.status for row in result.rows} == {"ok"}
+
+
+def test_what_an_interrupt_kept_from_its_turn_is_not_ok(workers):
+    simulated = Contender("numba-cuda", "simulator", SOFTMAX)
+    result = schedule.run(plan(Contender("a", "cpu", SOFTMAX), simulated), interrupt_at(0))
+    assert result.interrupted
+    assert [(row.status, row.reason) for row in result.rows] == [("crashed", "stopped before it was measured")] * 2
+
+
+def test_progress_counts_up_to_what_is_planned(workers):
+    seen = []
+    schedule.run(plan(Contender("a", "cpu", SOFTMAX), blocks=4), lambda progress: seen.append(vars(progress).copy()))
+    assert [progress["done"] for progress in seen] == [0, 1, 2, 3]
+    assert all(progress["done"] < progress["planned"] and progress["now"] == "a" for progress in seen)
+
+
+def test_refused_rows_say_why():
+    rows = schedule.refused(Contender("jax", "cpu", BOTH), "unavailable", "jax is not installed", plan())
+    assert [(row.loss, row.status, row.reason) for row in rows] == [
+        ("svm", "unavailable", "jax is not installed"),
+        ("softmax", "unavailable", "jax is not installed"),
+    ]
+
+
+def test_limits_are_asked_for_every_footprint_of_the_processor(monkeypatch):
+    other = Size(40, 33, 3, "float64", "synthetic")
+    asked = []
+
+    def work(job, variables, patience_s):
+        asked.append(job.wanted)
+        return [Measured(dtype=dtype, footprint=size, read_bytes_s=1.0, flops_s=2.0) for dtype, size in job.wanted]
+
+    monkeypatch.setattr(schedule.process, "work", work)
+    cpu = Contender("a", "cpu", (("svm", TINY), ("softmax", TINY), ("svm", other)))
+    contenders = plan(cpu, Contender("b", "cuda", (("svm", Size(80, 33, 3, "float32", "synthetic")),)))
+    found = schedule._ceilings(contenders, Path("unused"), lambda progress: None)
+    assert asked == [[("float32", TINY.footprint), ("float64", other.footprint)]]
+    assert [ceiling.footprint for ceiling in found] == [TINY.footprint, other.footprint]
+
+
+def test_problems_are_built_once_with_the_answers_of_the_losses_asked_for(tmp_path):
+    schedule._build(plan(Contender("a", "cpu", SOFTMAX), Contender("b", "cpu", SOFTMAX)), tmp_path, lambda _: None)
+    with np.load(tmp_path / TINY.folder / "answers.npz") as answers:
+        assert {"softmax0", "softmax0_dW"} <= set(answers)
+        assert "svm0" not in answers

@@ -1,0 +1,145 @@
+"""From names to contenders."""
+
+from __future__ import annotations
+
+import pytest
+
+from lcbench.losses import catalog
+from lcbench.losses.errors import LossError, Unavailable, UnknownImplementation
+from lcbench.measure import selection
+from lcbench.measure.selection import select, split_names
+
+BOTH = ["svm", "softmax"]
+
+
+def test_names_repeated_and_separated_by_commas_count_once():
+    assert split_names(["numpy,naive", " naive ", "", "a.py:f,,"]) == ["numpy", "naive", "a.py:f"]
+
+
+def test_names_in_the_order_asked_for():
+    chosen = select(["numpy", "naive"], BOTH)
+    assert [(c.name, c.device, c.losses, c.unavailable) for c in chosen.candidates] == [
+        ("numpy", "cpu", ("svm", "softmax"), ""),
+        ("naive", "cpu", ("svm", "softmax"), ""),
+    ]
+    assert chosen.left_out == []
+
+
+@pytest.fixture
+def without_jax(monkeypatch):
+    def why(entry):
+        return Unavailable("jax is not installed", "pip install jax") if entry.name.startswith("jax") else None
+
+    monkeypatch.setattr(catalog, "why_unavailable", why)
+
+
+@pytest.mark.parametrize("names", [[], ["all"]])
+def test_everything_is_what_runs_here(without_jax, names):
+    chosen = select(names, BOTH)
+    assert {"naive", "numpy", "numba-njit", "numba-parallel", "numba-cuda"} <= {c.name for c in chosen.candidates}
+    assert [c.name for c in chosen.left_out] == ["jax", "jax-cuda"]
+
+
+def test_what_was_asked_for_by_name_is_told_and_not_left_out(without_jax):
+    [candidate] = select(["jax"], BOTH).candidates
+    assert candidate.unavailable == "jax is not installed; pip install jax"
+    chosen = select(["all", "jax"], BOTH)
+    assert "jax" in [c.name for c in chosen.candidates]
+    assert [c.name for c in chosen.left_out] == ["jax-cuda"]
+
+
+def test_a_loss_that_is_not_offered(without_jax):
+    [candidate] = select(["sklearn"], ["svm"]).candidates
+    assert (candidate.losses, candidate.unavailable) == ((), "offers softmax only")
+
+
+def test_an_unknown_name_gets_the_nearest():
+    with pytest.raises(UnknownImplementation, match="no implementation 'nunpy': did you mean 'numpy'"):
+        select(["nunpy"], BOTH)
+
+
+FILE = """
+import os
+from lcbench.losses import vectorized
+
+def svm_right(W, X, y, reg):
+    return vectorized.svm_loss(W, X, y, reg)
+
+def svm_gone(W, X, y, reg):
+    os._exit(3)
+
+def my_loss(W, X, y, reg):
+    os._exit(4)
+
+def softmax_right(W, X, y, reg):
+    return vectorized.softmax_loss(W, X, y, reg)
+
+def softmax_wrong(W, X, y, reg):
+    loss, dW = vectorized.softmax_loss(W, X, y, reg)
+    return 2 * loss, dW
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What a file holds of which two functions end the process that tries them."""
+    file = tmp_path_factory.mktemp("user") / "mine.py"
+    file.write_text(FILE)
+    return file, selection.discover(str(file))
+
+
+def test_a_function_that_ends_the_process_costs_the_others_nothing(found):
+    file, functions = found
+    assert [(f.implementation.removeprefix(f"{file}:"), f.losses, f.kind, f.problem[:36]) for f in functions] == [
+        ("svm_right", ["svm"], "", ""),
+        ("svm_gone", ["svm"], "crashed", "ended itself with exit status 3"),
+        ("my_loss", [], "crashed", "ended itself with exit status 4"),
+        ("softmax_right", ["softmax"], "", ""),
+        ("softmax_wrong", ["softmax"], "wrong", "loss wrong, relative error 1; gradie"),
+    ]
+
+
+def candidates(found, monkeypatch, losses):
+    file, functions = found
+    monkeypatch.setattr(selection, "discover", lambda spec, patience_s: functions)
+    return {c.name.removeprefix(f"{file}:"): c for c in select([str(file)], losses).candidates}
+
+
+def test_functions_become_candidates_for_the_losses_that_they_are(found, monkeypatch):
+    chosen = candidates(found, monkeypatch, BOTH)
+    assert [(name, c.losses, c.status if c.unavailable else "") for name, c in chosen.items()] == [
+        ("svm_right", ("svm",), ""),
+        ("svm_gone", ("svm",), "crashed"),
+        ("my_loss", ("svm", "softmax"), "crashed"),
+        ("softmax_right", ("softmax",), ""),
+        ("softmax_wrong", ("softmax",), "wrong"),
+    ]
+    assert list(candidates(found, monkeypatch, ["svm"])) == ["svm_right", "svm_gone", "my_loss"]
+
+
+def test_a_file_without_the_loss_asked_for(found, monkeypatch):
+    file, functions = found
+    monkeypatch.setattr(selection, "discover", lambda spec, patience_s: functions[:1])
+    with pytest.raises(UnknownImplementation, match=r"no function for the loss asked for \(softmax\)"):
+        select([str(file)], ["softmax"])
+
+
+def test_a_function_named_twice_takes_part_once(found, monkeypatch):
+    file, functions = found
+    monkeypatch.setattr(selection, "discover", lambda spec, patience_s: functions[:1])
+    assert len(select([str(file), f"{file}:svm_right"], BOTH).candidates) == 1
+
+
+def test_a_file_that_ends_the_process_is_a_row_that_says_so(tmp_path):
+    file = tmp_path / "end.py"
+    file.write_text("import os\nos._exit(0)\n")
+    [candidate] = select([str(file)], BOTH).candidates
+    assert (candidate.name, candidate.status, candidate.losses) == (str(file), "crashed", ("svm", "softmax"))
+    assert candidate.unavailable == "ended itself with exit status 0, while it was loaded"
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path):
+    (tmp_path / "softmax.py").write_text("")
+    with pytest.raises(LossError, match=r"no such file; did you mean softmax\.py") as caught:
+        select([str(tmp_path / "sofmax.py")], BOTH)
+    assert "\n" not in str(caught.value)
