@@ -1,4 +1,4 @@
-"""Slow, obvious reference functions: plain Python numbers, one line a term of the formula. What everything is held against."""
+"""Slow, obvious reference functions, what everything is held against: plain Python numbers, a line a term."""
 
 from math import exp, log
 

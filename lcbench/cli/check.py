@@ -10,15 +10,28 @@ from lcbench.exit_codes import ExitCode
 @click.command(epilog="\b\nExamples:\n  lcbench check\n  lcbench check --impl numpy,numba-parallel --dtype float32")
 @click.argument("targets", nargs=-1, metavar="[FILE.py[:FUNCTION] | NAME]...")
 @click.option("--impl", "implementations", multiple=True, metavar="NAME", help="The same as an argument; repeatable.")
-@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(["float32", "float64"]),
-              help="Default: both; float64 for your own code, which is often written for it.")  # fmt: skip
-@click.option("--timeout", type=click.FloatRange(1), default=120.0, show_default=True, metavar="SECONDS",
-              help="A process that says nothing for so long is given up.")  # fmt: skip
+@click.option(
+    "--dtype",
+    "dtypes",
+    multiple=True,
+    type=click.Choice(["float32", "float64"]),
+    help="Default: both; float64 for your own code, which is often written for it.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A process that says nothing for so long is given up.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def check(
     targets: tuple[str, ...], implementations: tuple[str, ...], dtypes: tuple[str, ...], timeout: float, as_json: bool
 ) -> ExitCode:
-    """Check losses and gradients against a float64 oracle on a table of cases, and against centred differences.
+    """Is it right? Losses and gradients against the oracle.
+
+    Every case of a table is held against a float64 oracle, and the gradient against centred differences of the loss.
 
     Without arguments: every implementation that runs here. With FILE.py: every function in it that has the signature
     (W, X, y, reg).
@@ -27,10 +40,12 @@ def check(
     """
     import msgspec
 
+    from lcbench.cli.progress import watching
     from lcbench.measure import checking
     from lcbench.report import check_tables, style
 
-    reports = checking.check([*targets, *implementations], list(dtypes), timeout)
+    with watching(quiet=False) as watch:
+        reports = checking.check([*targets, *implementations], list(dtypes), timeout, watch)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(reports), indent=1))
     else:

@@ -22,11 +22,17 @@ def _fraction(context: click.Context, parameter: click.Parameter, value: str) ->
 @click.command(epilog="\b\nExamples:\n  lcbench compare\n  lcbench compare before after --fail-above 5%")
 @click.argument("base", required=False)
 @click.argument("new", required=False)
-@click.option("--fail-above", default="5%", show_default=True, callback=_fraction, metavar="SHARE",
-              help="How much slower a row may be: 5% or 0.05.")  # fmt: skip
+@click.option(
+    "--fail-above",
+    default="5%",
+    show_default=True,
+    callback=_fraction,
+    metavar="SHARE",
+    help="How much slower a row may be: 5% or 0.05.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def compare(base: str | None, new: str | None, fail_above: float, as_json: bool) -> ExitCode:
-    """Compare results.
+    """Did it get slower? Results side by side, or verdicts.
 
     Without arguments: the newest result of every implementation on this machine, side by side. With BASE and NEW (files
     or saved names; NEW defaults to the newest result): ratio, interval and verdict of every row.

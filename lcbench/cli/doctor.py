@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @click.command(epilog="\b\nExamples:\n  lcbench doctor\n  lcbench doctor --json")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def doctor(as_json: bool) -> None:
-    """The machine, versions, threads and GPU; what would disturb a measurement, and how to mend it."""
+    """The machine, and what would disturb a measurement."""
     from lcbench.measure import disturbances, machine
 
     facts = machine.facts()

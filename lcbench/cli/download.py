@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def download(
     url: str | None, file: Path | None, layout: Literal["binary", "python"], force: bool, verify: bool
 ) -> None:
-    """Fetch CIFAR-10 (170 MB), verify it and keep it as data/cifar10.h5.
+    """Fetch CIFAR-10, verified, into data/cifar10.h5.
 
     A download that was broken off goes on where it stopped.
     """

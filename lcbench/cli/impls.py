@@ -13,7 +13,7 @@ GROUP = "lcbench.implementations"
 @click.command(epilog="\b\nExamples:\n  lcbench impls\n  lcbench impls --json")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def impls(as_json: bool) -> None:
-    """Every implementation: its device, whether it can run here or why not, and what to install."""
+    """Every implementation, and why one cannot run here."""
     catalogue, offered = _catalogue(), _offered_by_packages()
     if as_json:
         import json

@@ -9,26 +9,53 @@ from lcbench.exit_codes import ExitCode
 
 
 @click.command(
-    epilog="\b\nExamples:\n  lcbench run\n  lcbench run --impl numpy,numba-parallel --rows 5000 --loss softmax --save before"
+    epilog="\b\nExamples:\n  lcbench run\n  lcbench run --impl numpy,numba-parallel --rows 5000 --save before"
 )
-@click.option("--impl", "implementations", multiple=True, metavar="NAME",
-              help="Implementation: a name from 'lcbench impls', FILE.py, FILE.py:FUNCTION, MODULE:FUNCTION or 'all'. "
-              "Repeat it, or separate names by commas. Default: all that run here.")  # fmt: skip
+@click.option(
+    "--impl",
+    "implementations",
+    multiple=True,
+    metavar="NAME",
+    help="Implementation: a name from 'lcbench impls', FILE.py, FILE.py:FUNCTION, MODULE:FUNCTION or 'all'. "
+    "Repeat it, or separate names by commas. Default: all that run here.",
+)
 @click.option("--loss", "losses", multiple=True, type=click.Choice(["svm", "softmax"]), help="Default: both.")
-@click.option("--rows", multiple=True, type=click.IntRange(1), metavar="N",
-              help="Rows of X; repeatable. Default: 500 (every implementation) and 10,000 (all but naive).")  # fmt: skip
+@click.option(
+    "--rows",
+    multiple=True,
+    type=click.IntRange(1),
+    metavar="N",
+    help="Rows of X; repeatable. Default: 500 for all, and 10,000 for all but naive.",
+)
 @click.option("--features", type=click.IntRange(1), default=3073, show_default=True, help="Columns of X.")
 @click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
-@click.option("--data", type=click.Choice(["synthetic", "cifar10"]), default=None,
-              help="Default: cifar10 where it was downloaded, else images of the same shape from a fixed seed.")  # fmt: skip
+@click.option(
+    "--data",
+    type=click.Choice(["synthetic", "cifar10"]),
+    default=None,
+    help="Default: cifar10 where it was downloaded, else synthetic images of the same shape.",
+)
 @click.option("--threads", type=click.IntRange(1), help="Threads of every library. Default: all usable cores.")
-@click.option("--blocks", type=click.IntRange(1), default=10, show_default=True,
-              help="Most processes an implementation.")  # fmt: skip
-@click.option("--budget", type=click.FloatRange(0), default=36.0, show_default=True, metavar="SECONDS",
-              help="No new round of blocks begins after this, but for the first three.")  # fmt: skip
-@click.option("--timeout", type=click.FloatRange(1), default=60.0, show_default=True, metavar="SECONDS",
-              help="A process that says nothing for so long is given up.")  # fmt: skip
+@click.option(
+    "--blocks", type=click.IntRange(1), default=10, show_default=True, help="Most processes an implementation."
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(0),
+    default=36.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="No new round of blocks begins after this, but for the first three.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A process that says nothing for so long is given up.",
+)
 @click.option("--seed", type=int, help="Of the random order of blocks and inputs.")
 @click.option("--baseline", default="numpy", show_default=True, metavar="NAME", help="What speed-ups are relative to.")
 @click.option("--save", metavar="NAME", help="Also keep the result under this name, for 'lcbench compare'.")
@@ -54,7 +81,7 @@ def run(
     as_json: bool,
     quiet: bool,
 ) -> ExitCode:
-    """Time implementations, each verified, into tables and a result file.
+    """How fast is it? Times, each verified, and a result file.
 
     Every timed call's result is held against a float64 oracle. Each implementation runs in several processes,
     interleaved in random order with the others'.

@@ -234,7 +234,7 @@ def _score_tile_in_numpy(
 def _gradient_tile_in_numpy(
     X: NDArray[Any], row: int, rows: int, dscores: NDArray[Any], c: int, f: int, Gt: NDArray[Any]
 ) -> None:
-    """Gt[c + k, f ...] += sum over r of dscores[r, c + k] * X[row + r, f ...] for CLASSES x VECTORS vectors of features.
+    """Gt[c + k, f ...] += sum over r of dscores[r, c + k] * X[row + r, f ...] for a tile of CLASSES x VECTORS.
 
     X (N, D) with contiguous rows, dscores (rows', C'), Gt (C', D') with D' a multiple of the tile. While it sums, the
     same place of the next `rows` rows is fetched into L2: memory and arithmetic do not overlap by themselves.

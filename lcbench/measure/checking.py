@@ -7,31 +7,44 @@ from lcbench.losses.resolve import is_user_code
 from lcbench.measure import process, selection
 from lcbench.measure.covariates import usable_cores
 from lcbench.measure.messages import CheckJob, Failed, Found
+from lcbench.measure.schedule import Progress, Watcher
+from lcbench.measure.selection import Candidate
 from lcbench.record import Checked
 
 
-def check(names: list[str], dtypes: list[str], patience_s: float) -> list[Checked]:
+def check(
+    names: list[str], dtypes: list[str], patience_s: float, watch: Watcher = lambda progress: None
+) -> list[Checked]:
     """One report a loss and dtype of everything that `names` stand for; none is every implementation that runs here.
 
     dtypes: none is float32 and float64, and float64 alone for a user's code. Raises LossError for a name that means
     nothing.
     """
     names = selection.split_names(names)
-    reports: list[Checked] = []
     files = [name for name in names if is_user_code(name)]
     known = [name for name in names if name not in files]
+    subjects: list[Candidate | Found] = []
     if known or not files:
-        for candidate in selection.select(known, list(LOSSES)).candidates:
-            if candidate.unavailable:
-                reports += _nothing(candidate.name, candidate.losses, "unavailable", candidate.unavailable)
-            else:
-                simulator = candidate.device == "simulator"
-                both = dtypes or ["float32", "float64"]
-                reports += _check(candidate.name, candidate.losses, both, patience_s, simulator)
+        subjects += selection.select(known, list(LOSSES)).candidates
     for name in files:
-        for found in selection.discover(name, patience_s):
-            reports += _check_found(found, dtypes, patience_s)
+        subjects += selection.discover(name, patience_s)
+
+    reports: list[Checked] = []
+    for number, subject in enumerate(subjects):
+        if isinstance(subject, Found):
+            watch(Progress(number, len(subjects), subject.implementation))
+            reports += _check_found(subject, dtypes, patience_s)
+        else:
+            watch(Progress(number, len(subjects), subject.name))
+            reports += _check_candidate(subject, dtypes, patience_s)
     return reports
+
+
+def _check_candidate(candidate: Candidate, dtypes: list[str], patience_s: float) -> list[Checked]:
+    if candidate.unavailable:
+        return _nothing(candidate.name, candidate.losses, "unavailable", candidate.unavailable)
+    simulator = candidate.device == "simulator"
+    return _check(candidate.name, candidate.losses, dtypes or ["float32", "float64"], patience_s, simulator)
 
 
 def _check_found(found: Found, dtypes: list[str], patience_s: float) -> list[Checked]:

@@ -38,9 +38,9 @@ def sample(
 ) -> Samples:
     """Times ``call(k)``, which computes (loss, dW) on input set k of `sets`.
 
-    Every sample is a batch of calls on randomly drawn sets. Afterwards, off the clock, ``verify(k, loss)`` sees every loss
-    and ``verify(k, loss, dW)`` the last call's gradient, since a function may hand out one buffer again and again; it
-    raises where a result is wrong. No more than `most_samples` are taken; 0 makes the first call alone.
+    Every sample is a batch of calls on randomly drawn sets. Afterwards, off the clock, ``verify(k, loss)`` sees every
+    loss and ``verify(k, loss, dW)`` the last call's gradient, since a function may hand out one buffer again and again;
+    it raises where a result is wrong. No more than `most_samples` are taken; 0 makes the first call alone.
     """
     start = perf_counter()
     result = call(0)
@@ -60,7 +60,7 @@ def sample(
         if one_call_s > seconds:
             break
 
-    calls = max(1, ceil(SAMPLE_S / max(one_call_s, 1e-9)))
+    calls = max(1, ceil(SAMPLE_S / one_call_s))
     count = min(most_samples, max(FEWEST_SAMPLES, int(seconds / (calls * one_call_s))))
     times = []
     collecting = gc.isenabled()

@@ -50,6 +50,13 @@ def test_the_number_of_samples_fills_the_time_within_its_limits(monkeypatch):
     assert len(Machine(monkeypatch, SAMPLE_S).sample(seconds=20 * SAMPLE_S).seconds) == 20
     assert len(Machine(monkeypatch, SAMPLE_S).sample(seconds=20 * SAMPLE_S, most=7).seconds) == 7
     assert len(Machine(monkeypatch, 50.0).sample().seconds) == 3
+    assert len(Machine(monkeypatch, 50.0).sample(most=1).seconds) == 1
+
+
+def test_without_samples_the_first_call_is_all(monkeypatch):
+    machine = Machine(monkeypatch, 2.0, first=5.0)
+    assert machine.sample(most=0) == clock.Samples([5.0], 1, 5.0)
+    assert [k for k, _, dW in machine.verified if dW] == [0]
 
 
 def test_a_slow_function_is_called_no_more_than_needed(monkeypatch):
