@@ -93,11 +93,13 @@ def run(
             return asked
         return standard[:1] if candidate.name == "naive" else standard
 
+    row_names = selection.row_names(chosen.candidates)
     contenders = [
         Contender(
             candidate.name,
             candidate.device,
             tuple((loss, size) for size in sizes(candidate) for loss in candidate.losses),
+            row_names[candidate.name],
         )
         for candidate in chosen.candidates
     ]

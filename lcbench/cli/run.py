@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from lcbench.record import Record
 
 
 @click.command(
@@ -118,6 +123,7 @@ def run(
     if baseline != "numpy" and baseline not in {row.implementation for row in result.rows}:
         names = ", ".join(dict.fromkeys(row.implementation for row in result.rows))
         click.echo(f"--baseline {baseline}: no such row; there is {names}", err=True)
+    _say_which_data(result)
     if as_json:
         click.echo(record.to_json(result))
     else:
@@ -132,19 +138,26 @@ def run(
 
 
 def _data_here(features: int, classes: int, rows: tuple[int, ...]) -> str:
-    """The real images where they are and fit what was asked for, otherwise synthetic ones; says which."""
+    """The real images where they are and fit what was asked for, otherwise synthetic ones."""
     from lcbench import paths
 
     fits = features == 3073 and classes == 10 and max(rows, default=0) <= 50_000
-    if fits and paths.cifar10_file().exists():
-        click.echo(f"data: CIFAR-10 in {paths.cifar10_file()}", err=True)
-        return "cifar10"
-    note = "; 'lcbench download' fetches the real ones" if fits else ""
-    click.echo(f"data: synthetic images shaped like CIFAR-10, from a fixed seed{note}", err=True)
-    return "synthetic"
+    return "cifar10" if fits and paths.cifar10_file().exists() else "synthetic"
 
 
-def _exit_code(result: record.Record) -> ExitCode:  # type: ignore[name-defined]  # noqa: F821
+def _say_which_data(result: Record) -> None:
+    from lcbench import paths
+
+    if any(row.data == "cifar10" for row in result.rows):
+        click.echo(f"data: CIFAR-10 from {paths.cifar10_file()}", err=True)
+    else:
+        click.echo(
+            "data: synthetic images shaped like CIFAR-10, from a fixed seed; 'lcbench download' fetches the real ones",
+            err=True,
+        )
+
+
+def _exit_code(result: Record) -> ExitCode:
     statuses = {row.status for row in result.rows}
     if "wrong" in statuses:
         return ExitCode.WRONG

@@ -19,11 +19,11 @@ def discover(spec: str, skip: int = 0) -> Iterator[Trying | Found]:
             continue
         losses: list[str] = [function.loss] if function.loss else []
         yield Trying(index=index, implementation=function.spec, losses=losses)
-        found = user_code.recognise(function, oracle)
-        if isinstance(found, Refusal):
-            yield Found(implementation=function.spec, losses=losses, problem=str(found), kind=found.kind,
-                        notes=list(function.notes))  # fmt: skip
+        found = Found(implementation=function.spec, losses=losses, notes=list(function.notes))
+        recognised = user_code.recognise(function, oracle)
+        if isinstance(recognised, Refusal):
+            found.problem, found.kind = str(recognised), recognised.kind
         else:
-            convention = str(found.convention) if found.convention.differs else ""
-            yield Found(implementation=function.spec, losses=list(found.functions), convention=convention,
-                        notes=list(function.notes))  # fmt: skip
+            found.losses = list(recognised.functions)
+            found.convention = str(recognised.convention) if recognised.convention.differs else ""
+        yield found

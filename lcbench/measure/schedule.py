@@ -24,11 +24,15 @@ FEWEST_BLOCKS = 3
 
 @dataclass(frozen=True)
 class Contender:
-    """An implementation that takes part, with the losses and sizes on which it does."""
+    """An implementation that takes part, with the losses and sizes on which it does.
+
+    name: what resolves to it. row_name: what its rows are called, where that is something else.
+    """
 
     name: str
     device: Device
     cells: tuple[tuple[LossName, Size], ...]
+    row_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def refused(contender: Contender, status: str, reason: str, plan: Plan) -> list[
 
 def _row(contender: Contender, loss: LossName, size: Size, plan: Plan) -> Row:
     return Row(
-        implementation=contender.name,
+        implementation=contender.row_name or contender.name,
         loss=loss,
         dtype=size.dtype,
         rows=size.rows,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from lcbench.losses import catalog
 from lcbench.losses.errors import LossError, UnknownImplementation
@@ -61,6 +63,18 @@ def select(names: list[str], losses: list[LossName], patience_s: float = 60.0) -
         else:
             candidates.append(_from_catalog(name, losses))
     return Selection(list({candidate.name: candidate for candidate in candidates}.values()), left_out)
+
+
+def row_names(candidates: Iterable[Candidate]) -> dict[str, str]:
+    """What the rows of each candidate are called: without the folders of its file, where that tells it apart."""
+    short = {candidate.name: _without_folders(candidate.name) for candidate in candidates}
+    taken = Counter(short.values())
+    return {name: short_name if taken[short_name] == 1 else name for name, short_name in short.items()}
+
+
+def _without_folders(name: str) -> str:
+    file, colon, function = name.rpartition(":")
+    return f"{Path(file).name}:{function}" if colon and file.endswith(".py") else name
 
 
 def _from_catalog(name: str, losses: list[LossName]) -> Candidate:

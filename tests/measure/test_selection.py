@@ -143,3 +143,15 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(LossError, match=r"no such file; did you mean softmax\.py") as caught:
         select([str(tmp_path / "sofmax.py")], BOTH)
     assert "\n" not in str(caught.value)
+
+
+def test_rows_are_called_by_the_file_without_its_folders_unless_that_is_ambiguous():
+    names = ["numpy", "a/x.py:f", "b/x.py:f", "b/x.py:g", "package.module:f", "C:g"]
+    assert selection.row_names([selection.Candidate(name) for name in names]) == {
+        "numpy": "numpy",
+        "a/x.py:f": "a/x.py:f",
+        "b/x.py:f": "b/x.py:f",
+        "b/x.py:g": "x.py:g",
+        "package.module:f": "package.module:f",
+        "C:g": "C:g",
+    }

@@ -6,6 +6,6 @@ installed or one broken function costs no more than itself.
 """
 
 from lcbench.losses.user_code.conventions import Oracle, Refusal, recognise
-from lcbench.losses.user_code.discovery import UserFunction, entry_point_names, load, name_apart
+from lcbench.losses.user_code.discovery import UserFunction, entry_point_names, load
 
-__all__ = ["Oracle", "Refusal", "UserFunction", "entry_point_names", "load", "name_apart", "recognise"]
+__all__ = ["Oracle", "Refusal", "UserFunction", "entry_point_names", "load", "recognise"]

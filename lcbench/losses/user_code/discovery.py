@@ -76,18 +76,6 @@ def entry_point_names() -> list[str]:
     return sorted(entry_points(group=ENTRY_POINT_GROUP).names)
 
 
-def name_apart(functions: Iterable[UserFunction]) -> list[UserFunction]:
-    """The functions with row names that tell them apart: the path as typed wherever file names alone collide."""
-    functions = list(functions)
-    specs: dict[str, set[str]] = {}
-    for function in functions:
-        specs.setdefault(function.name, set()).add(function.spec)
-    return [
-        replace(function, name=function.spec) if function.file and len(specs[function.name]) > 1 else function
-        for function in functions
-    ]
-
-
 def _functions_of_file(path: str) -> list[UserFunction]:
     user_module, notes = _run_file(path)
     found: dict[str, UserFunction] = {}

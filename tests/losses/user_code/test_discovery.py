@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lcbench.losses.errors import CannotLoad
-from lcbench.losses.user_code import entry_point_names, load, name_apart
+from lcbench.losses.user_code import entry_point_names, load
 
 ASSIGNMENTS = Path(__file__).parent / "assignments"
 
@@ -199,19 +199,6 @@ def test_entry_points():
     assert functions[0].spec == "turbo_losses:TURBO.svm_loss"
     assert functions[0].function.__module__ == "lcbench.losses.naive"  # bare: prepare and fetch are not called twice
     assert functions[0].prepare is not None
-
-
-def test_row_names_are_told_apart_only_where_they_collide(here):
-    for folder in ("mine", "yours"):
-        Path(folder).mkdir()
-        Path(folder, "a.py").write_text("def my_loss(W, X, y, reg): pass\n")
-    Path("b.py").write_text("def my_loss(W, X, y, reg): pass\n")
-    functions = [function for spec in ("mine/a.py", "yours/a.py", "b.py") for function in load(spec)]
-    assert [function.name for function in name_apart(functions)] == [
-        "mine/a.py:my_loss",
-        "yours/a.py:my_loss",
-        "b.py:my_loss",
-    ]
 
 
 def test_windows_files_load_as_they_are(here):

@@ -1,0 +1,147 @@
+"""``lcbench compare`` as a user runs it, on results that tell each verdict."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+from commands import environment, lcbench
+
+from lcbench import record
+from lcbench.measure import machine
+from results import record as make_record
+from results import row
+
+FAST, SLOW = [1e-3, 1.01e-3, 0.99e-3], [2e-3, 2.02e-3, 1.98e-3]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder whose results are saved under the names of what they show against `base`."""
+    folder = tmp_path_factory.mktemp("work")
+    here = machine.fingerprint(machine.facts())
+    results = {
+        "base": make_record(row(medians=FAST), row("naive", SLOW), fingerprint=here),
+        "same": make_record(row(medians=FAST), row("naive", SLOW), fingerprint=here),
+        "slower": make_record(row(medians=SLOW), row("naive", SLOW), fingerprint=here),
+        "unclear": make_record(row(medians=[1e-3, 2e-3]), fingerprint=here),
+        "wrong": make_record(row(status="wrong", reason="loss is 1, right is 2"), fingerprint=here),
+        "elsewhere": make_record(row(medians=SLOW), fingerprint="another"),
+        "other": make_record(row("other", FAST), fingerprint=here),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LCBENCH_RESULTS", str(folder / "results"))
+        for minute, (name, result) in enumerate(results.items()):
+            result.created = f"2026-01-02T03:{minute:02}:00+00:00"
+            record.write(result, name)
+    (folder / "newer.json").write_text('{"schema": 99}')
+    (folder / "broken.json").write_text("{")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("new", "code", "verdict"),
+    [
+        ("same", 0, "not slower"),
+        ("slower", 1, "slower"),
+        ("unclear", 3, "inconclusive"),
+        ("wrong", 4, "wrong"),
+        ("elsewhere", 3, "the two results are from different machines: no verdict holds"),
+    ],
+)
+def test_a_verdict_and_its_exit_code(folder, new, code, verdict):
+    done = lcbench(folder, "compare", "base", new)
+    assert done.returncode == code
+    assert done.stderr == ""
+    assert any(line.strip().endswith(verdict) for line in done.stdout.splitlines())
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "\x1b" not in done.stdout
+
+
+def test_json_is_all_that_is_printed(folder):
+    done = lcbench(folder, "compare", "base", "slower", "--fail-above", "0.5", "--json")
+    judgement = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert judgement["fail_above"] == 0.5
+    assert [(c["new"]["implementation"], c["verdict"]) for c in judgement["comparisons"]] == [
+        ("numpy", "slower"),
+        ("naive", "not slower"),
+    ]
+
+
+def test_new_is_the_newest_where_it_is_not_named(folder):
+    done = lcbench(folder, "compare", "other")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "both are the same result" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["base", "other"], "error: the two results have no measured row in common"),
+        (["bse"], "error: no result 'bse' in results; saved names: base, elsewhere, other, same,"),
+        (["base", "newer.json"], "error: newer.json has result schema 99, this lcbench reads up to 1: upgrade"),
+        (["broken.json", "base"], "error: broken.json is not an lcbench result: "),
+        (["base", "same", "--fail-above", "lots"], "'lots' is not a share: write 5% or 0.05"),
+        (["base", "same", "--fail-above", "-1%"], "'-1%' is outside 0..100 %: write 5% or 0.05"),
+    ],
+)
+def test_bad_input_is_one_line(folder, arguments, message):
+    done = lcbench(folder, "compare", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr.splitlines()[-1]
+
+
+def test_side_by_side(folder):
+    done = lcbench(folder, "compare")
+    assert (done.returncode, done.stderr) == (0, "")
+    names = [line.split()[0] for line in done.stdout.splitlines()[3:6]]
+    # the newest numpy of this machine is that of "unclear", 1.5 ms
+    assert names == ["other", "numpy", "naive"]
+    [group] = json.loads(lcbench(folder, "compare", "--json").stdout)
+    assert [entry["row"]["implementation"] for entry in group["entries"]] == names
+
+
+def test_without_a_result_there_is_nothing_to_compare(tmp_path):
+    for arguments in ([], ["base"]):
+        done = lcbench(tmp_path, "compare", *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "'lcbench run' makes one" in done.stderr
+
+
+def on_a_terminal(folder, *arguments, **variables):
+    """What a terminal gets to see."""
+    reader, writer = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "lcbench", *arguments],
+        cwd=folder,
+        env=environment(TERM="xterm-256color", **variables),
+        stdout=writer,
+        stderr=writer,
+        stdin=writer,
+    ):
+        os.close(writer)
+        seen = b""
+        while True:
+            try:
+                seen += (part := os.read(reader, 65536))
+            except OSError:  # the other side is closed
+                part = b""
+            if not part:
+                break
+    os.close(reader)
+    return seen.decode()
+
+
+RED = "\x1b[1;31m"
+
+
+def test_a_terminal_sees_colours_unless_it_wants_none(folder):
+    assert f"{RED}slower" in on_a_terminal(folder, "compare", "base", "slower")
+    plain = on_a_terminal(folder, "compare", "base", "slower", NO_COLOR="1")
+    assert "slower" in plain
+    assert "31m" not in plain

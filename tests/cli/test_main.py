@@ -1,0 +1,103 @@
+"""The command itself: its names, its help, and how an error leaves it."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+
+import click
+import pytest
+from commands import environment, lcbench
+
+from lcbench.cli import main
+from lcbench.errors import LcbenchError
+from lcbench.losses.errors import UnknownImplementation
+
+HEAVY = ("numpy", "numba", "scipy", "h5py", "rich", "msgspec", "psutil", "torch", "jax", "requests", "pooch")
+
+
+def test_help_imports_nothing_heavy():
+    program = (
+        "import sys, runpy\n"
+        "sys.argv = ['lcbench', '--help']\n"
+        "try: runpy.run_module('lcbench', run_name='__main__')\n"
+        "except SystemExit as left: assert left.code == 0\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "[]"
+    commands = [line.split()[0] for line in lines if line.startswith("  ") and line.strip()]
+    assert set(main.COMMANDS) <= set(commands)
+
+
+def test_module_and_version(tmp_path):
+    done = lcbench(tmp_path, "--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("lcbench ")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("comapre", "did you mean 'compare'?"), ("xyzzy", "'lcbench --help' lists all.")]
+)
+def test_a_misspelt_command_gets_the_nearest(tmp_path, name, hint):
+    done = lcbench(tmp_path, name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == f"Error: no command '{name}': {hint}"
+
+
+def commands():
+    return [main.lcbench.get_command(click.Context(main.lcbench), name) for name in main.COMMANDS]
+
+
+@pytest.mark.parametrize("command", [main.lcbench, *commands()], ids=lambda command: command.name)
+def test_help_ends_with_two_examples_that_can_be_given(command):
+    text = command.get_help(click.Context(command, info_name="lcbench"))
+    *_, title, first, second = text.splitlines()
+    assert title.strip() == "Examples:"
+    for example in (first, second):
+        name, *words = shlex.split(example)
+        assert name == "lcbench"
+        own = main.lcbench.get_command(click.Context(main.lcbench), words[0])
+        assert command in (main.lcbench, own)
+        own.make_context(words[0], words[1:])  # parses them, and runs nothing
+
+
+def leaving(monkeypatch, capsys, error):
+    """How `main` leaves when a command raises `error`."""
+
+    def command(**options):
+        raise error
+
+    monkeypatch.setattr(main.lcbench, "main", command)
+    with pytest.raises(SystemExit) as left:
+        main.main()
+    output = capsys.readouterr()
+    assert output.out == ""
+    return left.value.code, output.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (LcbenchError("no such result"), 2, "error: no such result\n"),
+        (UnknownImplementation("no implementation"), 2, "error: no implementation\n"),
+        (OSError(28, "No space left on device"), 2, "error: [Errno 28] No space left on device\n"),
+        (click.ClickException("wrong option"), 2, "Error: wrong option\n"),
+        (KeyboardInterrupt(), 130, "stopped\n"),
+    ],
+)
+def test_an_error_is_one_line_and_a_code(monkeypatch, capsys, error, code, line):
+    assert leaving(monkeypatch, capsys, error) == (code, line)
+
+
+def test_a_defect_of_our_own_is_not_hidden(monkeypatch):
+    def command(**options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(main.lcbench, "main", command)
+    with pytest.raises(ZeroDivisionError):
+        main.main()

@@ -1,0 +1,173 @@
+"""lcbench from Python: the same things as on the command line, as objects."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import lcbench
+from lcbench import api, record
+from lcbench.errors import LcbenchError
+from lcbench.losses import oracle
+from lcbench.losses.errors import LossError, UnknownImplementation
+from lcbench.measure import process, schedule, selection
+from lcbench.measure.messages import Timed
+from results import record as make_record
+from results import row
+
+TINY = {"rows": [20], "features": 33, "classes": 3}
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LCBENCH_RESULTS", raising=False)
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def workers(monkeypatch):
+    """Stands for the worker processes: every cell takes a millisecond."""
+    jobs = []
+
+    def work(job, variables, patience_s):
+        jobs.append(job)
+        cells = getattr(job, "cells", [])
+        return [Timed(index=k, status="ok", samples=[1e-3, 1e-3], first_call_s=0.1) for k in range(len(cells))]
+
+    monkeypatch.setattr(process, "work", work)
+    monkeypatch.setattr(schedule, "_build", lambda *arguments: None)
+    return jobs
+
+
+@pytest.mark.parametrize("loss", ["svm", "softmax"])
+def test_an_implementation_by_name(loss):
+    rng = np.random.default_rng(0)
+    W, X, y = rng.normal(size=(5, 3)), rng.normal(size=(7, 5)), rng.integers(0, 3, 7)
+    value, dW = getattr(lcbench.implementation("numpy"), f"{loss}_loss")(W, X, y, 0.1)
+    assert oracle.expected(loss, W, X, y, 0.1).mismatch(value, dW) is None
+
+
+def test_an_implementation_from_a_file(tmp_path):
+    (tmp_path / "mine.py").write_text("from lcbench.losses.vectorized import softmax_loss as right\n"
+                                      "def softmax_mine(W, X, y, reg): return right(W, X, y, reg)\n")  # fmt: skip
+    found = lcbench.implementation("mine.py:softmax_mine")
+    assert set(found.functions) == {"softmax"}
+
+
+def test_an_unknown_implementation():
+    with pytest.raises(UnknownImplementation, match="did you mean 'numpy'"):
+        lcbench.implementation("nunpy")
+
+
+def test_the_catalogue_says_who_can_run_here(monkeypatch):
+    from lcbench.losses import catalog
+    from lcbench.losses.errors import Unavailable
+
+    monkeypatch.setattr(catalog, "why_unavailable", lambda entry: Unavailable("no") if entry.name == "jax" else None)
+    reasons = lcbench.implementations()
+    assert (reasons["numpy"], reasons["jax"]) == (None, "no")
+    assert list(reasons) == list(catalog.CATALOG)
+
+
+def test_the_package_shows_what_it_offers():
+    assert {"run", "compare", "implementation", "implementations"} <= set(dir(lcbench))
+    with pytest.raises(AttributeError, match="module 'lcbench' has no attribute 'rum'"):
+        lcbench.rum  # noqa: B018
+
+
+def test_a_run_for_real(results):
+    result = lcbench.run(["numpy"], losses=["svm"], **TINY, blocks=2, budget_s=0.0, seed=1, save="before")
+    [measured] = result.rows
+    assert (measured.status, len(measured.blocks), measured.loss) == ("ok", 2, "svm")
+    assert measured.ci95_s[0] <= measured.median_s <= measured.ci95_s[1]
+    assert measured.roofline_fraction > 0
+    assert record.read(results / "baselines" / "before.json").id == result.id
+    assert record.find("before").rows == result.rows
+    assert (result.lcbench, result.machine["python"]) == (api.installed_version(), result.machine["python"])
+
+
+def test_sizes_where_none_are_given(workers):
+    result = lcbench.run(["naive", "numpy"], losses=["svm"], blocks=1)
+    assert [(r.implementation, r.rows) for r in result.rows] == [("naive", 500), ("numpy", 500), ("numpy", 10_000)]
+
+
+def test_a_size_named_twice_is_measured_once(workers):
+    result = lcbench.run(["numpy"], losses=["svm", "svm"], rows=[20, 30, 20], features=33, blocks=1)
+    assert [r.rows for r in result.rows] == [20, 30]
+
+
+def test_the_simulator_gets_a_size_of_its_own(workers, monkeypatch):
+    monkeypatch.setattr(selection.catalog, "device_here", lambda entry: "simulator")
+    [simulated] = lcbench.run(["numba-cuda"], losses=["svm"], rows=[10_000], blocks=1).rows
+    assert (simulated.rows, simulated.features, simulated.device) == (40, 33, "simulator")
+    assert simulated.median_s is None
+
+
+def test_what_cannot_run_has_a_row_that_says_why(workers, monkeypatch, results):
+    from lcbench.losses.errors import Unavailable
+
+    monkeypatch.setattr(
+        selection.catalog, "why_unavailable", lambda entry: Unavailable("gone") if entry.name == "jax" else None
+    )
+    mixed = lcbench.run(["jax", "numpy"], losses=["svm"], **TINY, blocks=1)
+    assert [(r.implementation, r.status, r.reason) for r in mixed.rows] == [
+        ("numpy", "ok", ""),
+        ("jax", "unavailable", "gone"),
+    ]
+    alone = lcbench.run(["jax"], losses=["svm"], **TINY, blocks=1)
+    assert (alone.rows[0].status, alone.path) == ("unavailable", "")
+    assert len(list(results.glob("*.json"))) == 1
+
+
+def test_an_interrupt_keeps_what_was_measured(workers, results):
+    def watch(progress):
+        if progress.done == 3:
+            raise KeyboardInterrupt
+
+    result = lcbench.run(["numpy"], losses=["svm"], **TINY, blocks=5, watch=watch)
+    assert result.interrupted
+    assert len(result.rows[0].blocks) == 3
+    assert record.read(next(results.glob("*.json"))).interrupted
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "float16"}, "dtype is 'float16': float32 and float64 can be measured"),
+        ({"data": "mnist"}, "data is 'mnist': there is synthetic and cifar10"),
+        ({"losses": ["hinge"]}, r"losses are \['hinge'\]: there is svm and softmax"),
+        ({"losses": []}, r"losses are \[\]"),
+        ({"rows": [20, 0]}, "rows and features must be at least 1"),
+        ({"features": 0}, "rows and features must be at least 1"),
+        ({"classes": 1}, "classes must be at least 2"),
+        ({"blocks": 0}, "blocks must be at least 1"),
+        ({"save": "../before"}, "'../before' is no name for a baseline"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_measured(workers, results, options, message):
+    with pytest.raises(LcbenchError, match=message):
+        lcbench.run(["numpy"], **options)
+    assert workers == []
+    assert not results.exists()
+
+
+def test_a_name_that_means_nothing_is_refused_before_anything_is_measured(workers):
+    with pytest.raises(LossError):
+        lcbench.run(["nunpy"])
+    assert workers == []
+
+
+def test_compare_takes_records_files_and_names(results):
+    base = make_record(row(medians=[1.0, 1.01, 0.99]))
+    new = make_record(row(medians=[2.0, 2.01, 1.99]))
+    path = record.write(base, "before")
+    for value in (base, path, str(path), "before", base.id):
+        [comparison] = lcbench.compare(value, new).comparisons
+        assert comparison.verdict == "slower"
+    assert lcbench.compare(base, new, fail_above=2.0).comparisons[0].verdict == "not slower"
+
+
+def test_compare_refuses_a_negative_threshold():
+    with pytest.raises(LcbenchError, match="cannot be negative"):
+        lcbench.compare(make_record(row(medians=[1.0])), make_record(row(medians=[1.0])), fail_above=-0.1)
