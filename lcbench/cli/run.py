@@ -150,11 +150,10 @@ def _say_which_data(result: Record) -> None:
 
     if any(row.data == "cifar10" for row in result.rows):
         click.echo(f"data: CIFAR-10 from {paths.cifar10_file()}", err=True)
-    else:
-        click.echo(
-            "data: synthetic images shaped like CIFAR-10, from a fixed seed; 'lcbench download' fetches the real ones",
-            err=True,
-        )
+        return
+    fits = any((row.features, row.classes) == (3073, 10) for row in result.rows)
+    hint = "; 'lcbench download' fetches the real ones" if fits else ""
+    click.echo(f"data: synthetic images shaped like CIFAR-10, from a fixed seed{hint}", err=True)
 
 
 def _exit_code(result: Record) -> ExitCode:
