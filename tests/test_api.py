@@ -94,7 +94,7 @@ def test_sizes_where_none_are_given(workers):
 
 def test_a_size_named_twice_is_measured_once(workers):
     result = lcbench.run(["numpy"], losses=["svm", "svm"], rows=[20, 30, 20], features=33, blocks=1)
-    assert [r.rows for r in result.rows] == [20, 30]
+    assert [(r.rows, len(r.blocks)) for r in result.rows] == [(20, 1), (30, 1)]
 
 
 def test_the_simulator_gets_a_size_of_its_own(workers, monkeypatch):

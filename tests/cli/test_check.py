@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from commands import lcbench
 
+from commands import lcbench
 from lcbench.losses.implementation import LOSSES
 from lcbench.measure import checking, process
 from lcbench.measure.messages import Began, Failed

@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 import pytest
-from commands import environment, lcbench
 
+from commands import environment, lcbench
 from lcbench import record
 from lcbench.measure import machine
 from results import record as make_record

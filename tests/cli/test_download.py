@@ -10,9 +10,8 @@ import pytest
 SMALL_CIFAR10 = Path(__file__).parent.parent / "datasets"
 sys.path.insert(0, str(SMALL_CIFAR10))
 
-from small_cifar10 import SMALL, Site, binary_members, names, pack, serve  # noqa: E402
-
 from lcbench.datasets import store  # noqa: E402
+from small_cifar10 import SMALL, Site, binary_members, names, pack, serve  # noqa: E402
 
 CONTENT = pack(binary_members())
 

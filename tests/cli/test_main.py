@@ -8,8 +8,8 @@ import sys
 
 import click
 import pytest
-from commands import environment, lcbench
 
+from commands import environment, lcbench
 from lcbench.cli import main
 from lcbench.errors import LcbenchError
 from lcbench.losses.errors import UnknownImplementation

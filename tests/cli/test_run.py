@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 import pytest
-from commands import TINY, environment, lcbench
 
+from commands import TINY, environment, lcbench
 from lcbench.cli import main
 from results import record as make_record
 from results import row

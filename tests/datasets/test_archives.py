@@ -3,9 +3,9 @@ import tarfile
 
 import numpy as np
 import pytest
-from small_cifar10 import NAMES, SMALL, arrays, binary_members, names, pack, python_members
 
 from lcbench.datasets.archives import ArchiveError, read_archive
+from small_cifar10 import NAMES, SMALL, arrays, binary_members, names, pack, python_members
 
 
 @pytest.fixture

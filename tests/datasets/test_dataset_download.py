@@ -2,11 +2,11 @@ import hashlib
 import json
 
 import pytest
-from small_cifar10 import SMALL, Site, binary_members, names, pack, python_members, serve
 
 from lcbench.datasets import store
 from lcbench.datasets.download import Partial, fetch_archive, obtain
 from lcbench.errors import LcbenchError
+from small_cifar10 import SMALL, Site, binary_members, names, pack, python_members, serve
 
 CONTENT = pack(binary_members())
 HALF = len(CONTENT) // 2

@@ -5,9 +5,9 @@ import subprocess
 
 import numpy as np
 import pytest
-from small_cifar10 import PIXELS, ROWS, python_batch, records
 
 from lcbench.datasets.pickles import PickleError, read_batch
+from small_cifar10 import PIXELS, ROWS, python_batch, records
 
 NAME = "data_batch_1"
 

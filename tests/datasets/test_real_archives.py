@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_cifar10 import Site, names, serve
 
 from lcbench.datasets import store
 from lcbench.datasets.cifar10 import CIFAR10
+from small_cifar10 import Site, names, serve
 
 FOLDER = os.environ.get("LCBENCH_REAL_ARCHIVES")
 

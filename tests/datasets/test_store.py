@@ -7,11 +7,11 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from small_cifar10 import ROWS, SMALL, arrays, binary_members, names, pack
 
 from lcbench.datasets import store
 from lcbench.datasets.archives import read_archive
 from lcbench.errors import LcbenchError
+from small_cifar10 import ROWS, SMALL, arrays, binary_members, names, pack
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
 """Every CPU implementation of ours against plain loops: shapes, values, layouts, dtypes."""
 
-import naive
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numba import config
 
+import naive
 from lcbench.losses import catalog, numba_parallel, oracle, simd
 
 OURS = ("naive", "numpy", "numba-njit", "numba-parallel")

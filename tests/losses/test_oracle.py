@@ -1,9 +1,9 @@
 """The oracle against plain loops, against slopes, and its tolerances against mistakes that they must not forgive."""
 
-import naive
 import numpy as np
 import pytest
 
+import naive
 from lcbench.learn import gradient_check
 from lcbench.losses import oracle
 

@@ -18,10 +18,13 @@ import ctypes, os, resource, signal, sys, threading, time
 import numpy as np
 from lcbench.losses.vectorized import softmax_loss as right
 
+problem = {}
+
 def when_timed(do):
     # not on the small problem on which a function is recognised
     def softmax_loss(W, X, y, reg):
         if len(X) == 20:
+            problem["X"] = X
             do()
         return right(W, X, y, reg)
     return softmax_loss
@@ -39,6 +42,9 @@ def chatter():
 def stay():
     threading.Thread(target=time.sleep, args=(600,)).start()
 
+def centre():
+    problem["X"] -= 1
+
 def leave():
     raise SystemExit(0)
 
@@ -52,6 +58,7 @@ allocates = when_timed(allocate)
 chatters = when_timed(chatter)
 stays = when_timed(stay)
 leaves = when_timed(leave)
+centres = when_timed(centre)
 """
 
 
@@ -110,6 +117,18 @@ def test_an_exception_is_the_end_of_the_cell_and_not_of_the_worker(mine, cell, f
 def test_neither_chatter_nor_a_thread_that_stays_is_in_the_way(mine, cell, function):
     began, timed = outcome(mine, cell, function)
     assert (began, timed.status, len(timed.samples)) == (Began(0), "ok", 3)
+
+
+def test_a_worker_that_stays_is_not_waited_for_once_its_job_is_done(mine, cell, monkeypatch):
+    ended, wait = [], process._wait
+    monkeypatch.setattr(process, "_wait", lambda *arguments: ended.append(wait(*arguments)) or ended[0])
+    outcome(mine, cell, "stays", patience_s=5.0)
+    assert ended == [True]  # False: it was given up
+
+
+def test_a_changed_input_is_what_is_wrong_and_not_the_loss_that_follows_from_it(mine, cell):
+    _, timed = outcome(mine, cell, "centres")
+    assert (timed.status, timed.reason) == ("wrong", "changes its input X")
 
 
 def test_a_job_that_cannot_be_begun_fails_as_a_whole(mine, cell):

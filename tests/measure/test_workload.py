@@ -47,6 +47,8 @@ def test_the_same_again_and_another_with_another_seed():
 def test_no_two_sets_have_the_same_answer():
     problem = workload.build(TINY)
     assert len(problem.sets) == workload.INPUT_SETS
+    smallest, middle, largest = (np.linalg.norm(W) for W, _ in problem.sets)
+    assert 1.2 * smallest < middle < largest / 1.2
     for loss in ("svm", "softmax"):
         answers = [oracle.expected(loss, W, problem.X, y, problem.reg) for W, y in problem.sets]
         for one in answers:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from printed import printed
-
 from lcbench.record import Checked
 from lcbench.report import check_tables
+from printed import printed
 
 
 def checked(implementation="numpy", **fields):

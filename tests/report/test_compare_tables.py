@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from printed import printed
-
 from lcbench.judge.latest import latest
 from lcbench.judge.verdicts import compare
 from lcbench.record import Ceiling
 from lcbench.report import compare_tables
+from printed import printed
 from results import MACHINE, record, row
 
 CEILING = Ceiling(dtype="float32", footprint=500 * 3073 * 4, read_bytes_s=5e10, flops_s=2e11)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from printed import printed
 
 from lcbench.record import Ceiling
 from lcbench.report import run_tables
+from printed import printed
 from results import record, row
 
 CEILING = Ceiling(dtype="float32", footprint=500 * 3073 * 4, read_bytes_s=5e10, flops_s=2e11)
