@@ -4,10 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import config
 
 from lcbench.losses import naive
 from lcbench.losses.implementation import Convention, Implementation
 from lcbench.losses.user_code import Refusal, load, recognise
+
+needs_the_jit = pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled where the JIT is off")
 
 ASSIGNMENTS = Path(__file__).parent / "assignments"
 
@@ -222,6 +225,7 @@ def test_prepare_and_fetch_of_the_file_are_used(written):
     assert implementation.svm_loss(np.zeros((3, 10)), np.ones((4, 3)), np.zeros(4, int), 0)[0] == 9
 
 
+@needs_the_jit
 @pytest.mark.parametrize("broken", ["", "%matplotlib inline\n", "\ufeff"])
 def test_compiled_functions_work_also_in_files_that_needed_mending(written, broken):
     [implementation] = written(
@@ -246,6 +250,7 @@ def test_compiled_functions_work_also_in_files_that_needed_mending(written, brok
     assert implementation.compiles
 
 
+@needs_the_jit
 def test_a_compilation_error_is_one_line_with_its_place(written):
     [refusal] = written("from numba import njit\n@njit\ndef svm_loss(W, X, y, reg):\n    return W.append(3), W\n")
     assert refusal.kind == "raises"

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import config
 
 from lcbench.losses.errors import CannotLoad
 from lcbench.losses.user_code import entry_point_names, load
+
+needs_the_jit = pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled where the JIT is off")
 
 ASSIGNMENTS = Path(__file__).parent / "assignments"
 
@@ -94,6 +97,7 @@ def test_a_later_broken_definition_is_the_one_that_counts(here):
     assert load("a.py:xent")[0].problem == function.problem
 
 
+@needs_the_jit
 def test_compiled_functions_count(here):
     Path("a.py").write_text(
         "from numba import njit\n"
