@@ -14,7 +14,9 @@ from lcbench.losses.implementation import LOSSES, Implementation
 
 if TYPE_CHECKING:
     from lcbench.judge.verdicts import Judgement
-    from lcbench.measure.schedule import Watcher
+    from lcbench.measure.schedule import Contender, Watcher
+    from lcbench.measure.selection import Candidate
+    from lcbench.measure.workload import DataName, Size
     from lcbench.record import Record
 
 
@@ -58,13 +60,11 @@ def run(
     be used. save: also keep the record as a named baseline.
     Raises LcbenchError or LossError where nothing can be measured.
     """
-    import numpy as np
-
     from lcbench import record
     from lcbench.judge import estimates
     from lcbench.measure import machine, schedule, selection, workload
     from lcbench.measure.covariates import usable_cores
-    from lcbench.measure.schedule import Contender, Plan
+    from lcbench.measure.schedule import Plan
     from lcbench.measure.workload import Size
 
     losses, rows = list(losses), list(dict.fromkeys(rows))
@@ -77,32 +77,10 @@ def run(
     _require(blocks >= 1, "blocks must be at least 1")
     record.require_writable(save)
 
-    names = selection.split_names(implementations)
     wanted = [loss for loss in LOSSES if loss in losses]
-    chosen = selection.select(names, wanted, patience_s)
-    asked = [Size(count, features, classes, dtype, cast(workload.DataName, data)) for count in rows]
-    standard = [
-        Size(size.rows, features, classes, np.dtype(dtype).name, cast(workload.DataName, data))
-        for size in workload.DEFAULT_SIZES.values()
-    ]
-
-    def sizes(candidate: selection.Candidate) -> list[Size]:
-        if candidate.device == "simulator":
-            return [workload.SIMULATOR_SIZE]
-        if asked:
-            return asked
-        return standard[:1] if candidate.name == "naive" else standard
-
-    row_names = selection.row_names(chosen.candidates)
-    contenders = [
-        Contender(
-            candidate.name,
-            candidate.device,
-            tuple((loss, size) for size in sizes(candidate) for loss in candidate.losses),
-            row_names[candidate.name],
-        )
-        for candidate in chosen.candidates
-    ]
+    chosen = selection.select(selection.split_names(implementations), wanted, patience_s)
+    shape = (features, classes, dtype, cast(workload.DataName, data))
+    contenders = _contenders(chosen.candidates, [Size(count, *shape) for count in rows], shape)
     refused = {candidate.name: candidate for candidate in chosen.candidates if candidate.unavailable}
     plan = Plan(
         tuple(contender for contender in contenders if contender.name not in refused),
@@ -135,6 +113,32 @@ def run(
     if any(row.blocks for row in result.rows):
         record.write(result, save)
     return result
+
+
+def _contenders(
+    candidates: list[Candidate], asked: list[Size], shape: tuple[int, int, str, DataName]
+) -> list[Contender]:
+    """Who takes part on what: the sizes asked for, or the default ones, of which the naive loops get the small one."""
+    from lcbench.measure import selection, workload
+    from lcbench.measure.schedule import Contender
+
+    dev, train = (workload.Size(rows, *shape) for rows in workload.DEFAULT_ROWS)
+
+    def sizes(candidate: Candidate) -> list[Size]:
+        if candidate.device == "simulator":
+            return [workload.SIMULATOR_SIZE]
+        return asked or ([dev] if candidate.name == "naive" else [dev, train])
+
+    row_names = selection.row_names(candidates)
+    return [
+        Contender(
+            candidate.name,
+            candidate.device,
+            tuple((loss, size) for size in sizes(candidate) for loss in candidate.losses),
+            row_names[candidate.name],
+        )
+        for candidate in candidates
+    ]
 
 
 def compare(base: Record | str | Path, new: Record | str | Path, fail_above: float = 0.05) -> Judgement:

@@ -13,3 +13,7 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 3
     WRONG = 4
     """An implementation computes something else than it promises."""
+    STOPPED = 130
+    """By Ctrl-C; what was measured until then is kept."""
+    READER_GONE = 141
+    """Whoever read our output (head, less) has closed it."""

@@ -67,11 +67,11 @@ def main() -> None:
         code = ExitCode.ERROR
     except (KeyboardInterrupt, click.Abort):
         click.echo("stopped", err=True)
-        code = 130
+        code = ExitCode.STOPPED
     except BrokenPipeError:
         # The reader of our output (head, less) has gone: nothing is left to say, not even at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
+        code = ExitCode.READER_GONE
     except OSError as error:
         # A full disk, a folder that may not be written to: the system says what, and where it knows the place.
         click.echo(f"error: {error}", err=True)

@@ -157,6 +157,8 @@ def _say_which_data(result: Record) -> None:
 
 
 def _exit_code(result: Record) -> ExitCode:
+    if result.interrupted:
+        return ExitCode.STOPPED
     statuses = {row.status for row in result.rows}
     if "wrong" in statuses:
         return ExitCode.WRONG

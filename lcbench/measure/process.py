@@ -19,15 +19,17 @@ THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREAD
                     "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")  # fmt: skip
 
 
-def environment(threads: int, numba_cache: Path | None, simulator: bool = False) -> dict[str, str]:
-    """The variables of a worker: as many threads for every library, a Numba cache private to the run (None: no cache).
+def environment(threads: int, cache: Path | None, simulator: bool = False) -> dict[str, str]:
+    """The variables of a worker: as many threads for every library, and compiled code cached in the folder `cache`.
 
-    A cache that outlives the run would miss edits in other files and hide compile times.
+    The folder is private to a run: a cache that outlives it would miss edits in other files and hide compile times.
+    None: Numba caches nothing.
     """
     variables = dict(os.environ) | dict.fromkeys(THREAD_VARIABLES, str(threads))
     variables.pop("NUMBA_CACHE_DIR", None)
-    if numba_cache:
-        variables["NUMBA_CACHE_DIR"] = str(numba_cache)
+    if cache:
+        variables["NUMBA_CACHE_DIR"] = str(cache / "numba")
+        variables["TORCHINDUCTOR_CACHE_DIR"] = str(cache / "torch")
     variables["PYTHONUNBUFFERED"] = "1"
     if simulator:
         variables["NUMBA_ENABLE_CUDASIM"] = "1"

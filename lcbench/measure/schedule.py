@@ -79,8 +79,11 @@ def run(plan: Plan, watch: Watcher = lambda progress: None) -> Run:
     Raises LcbenchError where a workload's data cannot be had.
     """
     rng = np.random.default_rng(plan.seed)
-    rows = {(contender.name, cell): _row(contender, *cell, plan) for contender in plan.contenders
-            for cell in contender.cells}  # fmt: skip
+    rows = {
+        (contender.name, cell): _row(contender, *cell, plan)
+        for contender in plan.contenders
+        for cell in contender.cells
+    }
     result = Run(list(rows.values()))
     with tempfile.TemporaryDirectory(prefix="lcbench-run-") as name:
         folder = Path(name)
@@ -178,7 +181,7 @@ def _in_one_process(
         most_samples=0 if simulated else MOST_SAMPLES,
         seed=seed,
     )
-    variables = process.environment(plan.threads, folder / "numba-cache", simulated)
+    variables = process.environment(plan.threads, folder / "compiled", simulated)
     events = process.work(job, variables, plan.patience_s)
     left = dict(enumerate(cells))
     for event in events:
@@ -232,7 +235,7 @@ def _ceilings(plan: Plan, folder: Path, watch: Watcher) -> list[Ceiling]:
     if not wanted:
         return []
     watch(Progress(now="the machine's own limits"))
-    variables = process.environment(plan.threads, folder / "numba-cache")
+    variables = process.environment(plan.threads, folder / "compiled")
     return [
         Ceiling(
             dtype=event.dtype,

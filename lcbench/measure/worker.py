@@ -6,7 +6,9 @@ Whatever the measured code prints goes to standard error, so that it cannot be t
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,11 +29,19 @@ Emit = Callable[[Any], None]
 
 def main() -> None:
     """Does the job on standard input."""
+    _end_with_parent()
     job = messages.decode_job(sys.stdin.buffer.read())
     os.dup2(2, 1)
     with Path(sys.argv[1]).open("ab", buffering=0) as events:
         DO[type(job)](job, lambda event: events.write(messages.encode(event)))
         events.write(messages.encode(Done()))
+
+
+def _end_with_parent() -> None:
+    """Has Linux kill this process when the one that started it dies, since nobody would read its answers."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def _load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:

@@ -189,7 +189,8 @@ def in_process(monkeypatch, capsys, *arguments):
 def test_an_interrupted_run_says_where_its_result_is(monkeypatch, capsys):
     stopped = make_record(row(medians=[1e-3, 1e-3]), interrupted=True, path="results/x.json")
     monkeypatch.setattr("lcbench.api.run", lambda *arguments, **options: stopped)
-    _, out, err = in_process(monkeypatch, capsys, "run")
+    code, out, err = in_process(monkeypatch, capsys, "run")
+    assert code == 130
     assert "1.00 ms" in out
     assert err.splitlines()[-1] == "stopped early; what was measured is in results/x.json"
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import psutil
 import pytest
 
 from lcbench.measure import messages, process, workload
@@ -174,7 +179,35 @@ def test_the_variables_of_a_worker(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     variables = process.environment(3, tmp_path)
     assert {variables[name] for name in process.THREAD_VARIABLES} == {"3"}
-    assert variables["NUMBA_CACHE_DIR"] == str(tmp_path)
+    assert Path(variables["NUMBA_CACHE_DIR"]).parent == Path(variables["TORCHINDUCTOR_CACHE_DIR"]).parent == tmp_path
     assert "NUMBA_CACHE_DIR" not in process.environment(3, None)
     assert "NUMBA_ENABLE_CUDASIM" not in variables or os.environ.get("NUMBA_ENABLE_CUDASIM")
     assert process.environment(3, None, simulator=True)["NUMBA_ENABLE_CUDASIM"] == "1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel")
+def test_a_worker_ends_with_the_process_that_started_it(tmp_path):
+    hangs = tmp_path / "hangs.py"
+    hangs.write_text(
+        "import os, time\nfrom pathlib import Path\n"
+        "def svm_loss(W, X, y, reg):\n"
+        f"    Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n"
+        "    time.sleep(100)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-m", "lcbench", "check", str(hangs)], stderr=subprocess.DEVNULL)
+    pid = _when_written(tmp_path / "pid")
+    parent.terminate()
+    parent.wait()
+    for _ in range(100):
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"worker {pid} lives on")
+
+
+def _when_written(file):
+    for _ in range(400):
+        if file.exists() and file.read_text():
+            return int(file.read_text())
+        time.sleep(0.05)
+    raise AssertionError(f"{file} was never written")
