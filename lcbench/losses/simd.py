@@ -201,9 +201,9 @@ def _gradient_tile(typing: Any, X: Any, row: Any, rows: Any, dscores: Any, c: An
                         accumulator = sums[k * VECTORS + v]
                         builder.store(vectors.multiply_add(xs[v], weight, builder.load(accumulator)), accumulator)
 
-        for k, class_ in enumerate(classes):
-            for v, start in enumerate(starts):
-                builder.store(vectors.load(g.at(class_, start)), sums[k * VECTORS + v])
+        # The rows' sum begins at zero and is added to Gt as a whole: Gt is rounded once a block, not once a row.
+        for accumulator in sums:
+            builder.store(vectors.zero(), accumulator)
         features = x.shape[1]
         end = builder.add(f, _INT64(VECTORS * vectors.count))
         with builder.if_else(builder.icmp_signed("<=", end, features)) as (whole, partial):
@@ -213,7 +213,9 @@ def _gradient_tile(typing: Any, X: Any, row: Any, rows: Any, dscores: Any, c: An
                 add_rows(lambda v, pointer: vectors.load_first(pointer, builder.sub(features, starts[v])))
         for k, class_ in enumerate(classes):
             for v, start in enumerate(starts):
-                vectors.store(builder.load(sums[k * VECTORS + v]), g.at(class_, start))
+                there = g.at(class_, start)
+                total = builder.fadd(vectors.load(there), builder.load(sums[k * VECTORS + v]))
+                vectors.store(total, there)
         return context.get_dummy_value()
 
     return signature, emit
