@@ -187,3 +187,9 @@ def test_newest_first_passes_over_what_cannot_be_read(folder):
 
 def test_no_folder_is_no_result(folder):
     assert list(record.newest_first()) == []
+
+
+def test_every_field_is_documented():
+    documentation = (Path(__file__).parent.parent / "docs" / "result-file.md").read_text()
+    names = {field for struct in (Record, record.Row, Covariates, Ceiling) for field in struct.__struct_fields__}
+    assert {name for name in names - {"path"} if f"`{name}`" not in documentation} == set()
