@@ -46,7 +46,7 @@ def run(
     dtype: str = "float32",
     data: str = "synthetic",
     threads: int | None = None,
-    blocks: int = 10,
+    blocks: int = 20,
     budget_s: float = 36.0,
     patience_s: float = 60.0,
     seed: int | None = None,

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads of every library. Default: all usable cores.")
 @click.option(
-    "--blocks", type=click.IntRange(1), default=10, show_default=True, help="Most processes an implementation."
+    "--blocks", type=click.IntRange(1), default=20, show_default=True, help="Most processes an implementation."
 )
 @click.option(
     "--budget",

@@ -45,7 +45,7 @@ class Plan:
 
     contenders: tuple[Contender, ...]
     threads: int
-    blocks: int = 10
+    blocks: int = 20
     budget_s: float = 40.0
     cell_s: float = 0.1
     patience_s: float = 60.0
