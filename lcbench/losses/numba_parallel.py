@@ -34,6 +34,9 @@ BLOCK_BYTES = 200_000
 
 MOST_ROWS_A_BLOCK = 256
 
+LEAST_FLOPS_A_THREAD = 10_000_000
+"""About what a core computes while another thread is woken up; less than that is done faster by the calling one."""
+
 
 def svm_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> tuple[float, NDArray[Any]]:
     """Multiclass hinge loss, margin 1 (Weston & Watkins, 1999), and its gradient.
@@ -62,7 +65,8 @@ def _one_pass(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hin
     _transpose(W, Wt)
 
     block_rows = max(ROWS, min(MOST_ROWS_A_BLOCK, BLOCK_BYTES // (features * W.itemsize) // ROWS * ROWS))
-    threads = max(1, min(jit.thread_count(), rows // ROWS))
+    worth_waking = 4 * rows * features * classes // LEAST_FLOPS_A_THREAD
+    threads = max(1, min(jit.thread_count(), rows // ROWS, worth_waking))
     Gt = np.empty((threads, *Wt.shape), W.dtype)
     losses = np.empty(threads)
     walk = _walk if X.dtype == W.dtype and X.flags.c_contiguous else _walk_packed

@@ -12,6 +12,11 @@ def problem(rows, features=70, classes=10, dtype=np.float32):
     return rng.normal(0, 1, (features, classes)).astype(dtype), X, rng.integers(0, classes, rows), 0.1
 
 
+@pytest.fixture(autouse=True)
+def any_work_is_worth_a_thread(monkeypatch):
+    monkeypatch.setattr(numba_parallel, "LEAST_FLOPS_A_THREAD", 1)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3, 7, 64])
 @pytest.mark.parametrize("rows", [1, 2, simd.ROWS, 5 * simd.ROWS + 1, 300])
 def test_any_number_of_threads(monkeypatch, threads, rows):
@@ -41,3 +46,14 @@ def test_a_label_outside_the_classes_is_refused(loss, label, row):
     y[row] = label
     with pytest.raises(ValueError, match=rf"label {label} in row {row} is not in 0\.\.9"):
         loss(W, X, y, reg)
+
+
+@pytest.mark.parametrize(("flops_a_thread", "threads"), [(1, 3), (4 * 300 * 70 * 10 // 2, 2), (10**9, 1)])
+def test_no_more_threads_than_are_worth_waking(monkeypatch, flops_a_thread, threads):
+    monkeypatch.setattr(jit, "thread_count", lambda: 3)
+    monkeypatch.setattr(numba_parallel, "LEAST_FLOPS_A_THREAD", flops_a_thread)
+    parts = []
+    walk = numba_parallel._walk
+    monkeypatch.setattr(numba_parallel, "_walk", lambda *arguments: parts.append(arguments[2:4]) or walk(*arguments))
+    numba_parallel.svm_loss(*problem(300))
+    assert sorted(parts) == [(300 * k // threads, 300 * (k + 1) // threads) for k in range(threads)]
