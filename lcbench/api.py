@@ -37,10 +37,10 @@ def implementations() -> dict[str, str | None]:
 
 
 def run(
-    implementations: Iterable[str] = (),
+    implementations: str | Iterable[str] = (),
     *,
-    losses: Iterable[str] = LOSSES,
-    rows: Iterable[int] = (),
+    losses: str | Iterable[str] = LOSSES,
+    rows: int | Iterable[int] = (),
     features: int = 3073,
     classes: int = 10,
     dtype: str = "float32",
@@ -67,7 +67,9 @@ def run(
     from lcbench.measure.schedule import Plan
     from lcbench.measure.workload import Size
 
-    losses, rows = list(losses), list(dict.fromkeys(rows))
+    implementations = [implementations] if isinstance(implementations, str) else implementations
+    losses = [losses] if isinstance(losses, str) else list(losses)
+    rows = [rows] if isinstance(rows, int) else list(dict.fromkeys(rows))
     _require(dtype in ("float32", "float64"), f"dtype is {dtype!r}: float32 and float64 can be measured")
     known = get_args(workload.DataName)
     _require(data in known, f"data is {data!r}: there is {' and '.join(known)}")
@@ -75,6 +77,7 @@ def run(
     _require(min([features, *rows]) >= 1, "rows and features must be at least 1")
     _require(classes >= 2, "classes must be at least 2")
     _require(blocks >= 1, "blocks must be at least 1")
+    _require(threads is None or threads >= 1, "threads must be at least 1")
     record.require_writable(save)
 
     wanted = [loss for loss in LOSSES if loss in losses]

@@ -11,15 +11,19 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from lcbench import paths
 from lcbench.errors import LcbenchError
 
 SCHEMA = 1
 """Raised by every change that an older lcbench could not read."""
+
+Duration = Annotated[float, Meta(gt=0, le=1e9)]
+"""Seconds that something took."""
 
 Status = Literal["ok", "wrong", "crashed", "timeout", "unavailable"]
 
@@ -53,10 +57,10 @@ class Row(msgspec.Struct, kw_only=True):
     convention: str = ""
     """How a user's file counts, where that differs from the signature's own."""
     threads: int = 1
-    median_s: float | None = None
+    median_s: Duration | None = None
     """Median over blocks of each block's median, seconds a call."""
     ci95_s: tuple[float, float] | None = None
-    blocks: list[list[float]] = []
+    blocks: list[Annotated[list[Duration], Meta(min_length=1)]] = []
     """Seconds a call of every sample, a list a block; a block is one worker process."""
     calls: list[int] = []
     """Calls in one sample, a number a block."""
@@ -81,7 +85,7 @@ class Row(msgspec.Struct, kw_only=True):
     @property
     def ranked(self) -> bool:
         """Whether the row has a time that means something beside others."""
-        return self.status == "ok" and self.device != "simulator" and self.median_s is not None
+        return self.status == "ok" and self.device != "simulator" and self.median_s is not None and bool(self.blocks)
 
 
 class Ceiling(msgspec.Struct, kw_only=True, frozen=True):
@@ -132,6 +136,9 @@ class Checked(msgspec.Struct, tag="checked", kw_only=True):
     """Largest over the cases, relative."""
     reason: str = ""
     notes: list[str] = []
+    """What it does not do, though nobody asked it to; one line each."""
+    file_notes: list[str] = []
+    """What of the user's file was passed over; the same for each of its functions."""
     convention: str = ""
 
 
@@ -157,14 +164,14 @@ def write(record: Record, name: str | None = None) -> Path:
     path = paths.results_folder() / f"{stamp}-{record.id}.json"
     _write_whole(path, to_json(record))
     record.path = str(path)
-    if name:
+    if name is not None:
         _write_whole(_baseline_file(name), to_json(record))
     return path
 
 
 def require_writable(name: str | None = None) -> None:
     """Raises LcbenchError where `write` could not succeed: to be known before a measurement and not after it."""
-    folder = _baseline_file(name).parent if name else paths.results_folder()
+    folder = _baseline_file(name).parent if name is not None else paths.results_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

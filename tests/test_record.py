@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,13 @@ def test_every_field_is_documented():
     documentation = (Path(__file__).parent.parent / "docs" / "result-file.md").read_text()
     names = {field for struct in (Record, record.Row, Covariates, Ceiling) for field in struct.__struct_fields__}
     assert {name for name in names - {"path"} if f"`{name}`" not in documentation} == set()
+
+
+@pytest.mark.parametrize("blocks", ["[[]]", "[[0.0]]", "[[-1.0]]", "[[1e308]]"])
+def test_times_that_cannot_be_are_refused_on_reading(tmp_path, blocks):
+    good = record.to_json(make_record(row(blocks=[[0.125]])))
+    file = tmp_path / "bad.json"
+    file.write_text(re.sub(r"\[\s*\[\s*0\.125\s*\]\s*\]", blocks, good))
+    assert file.read_text() != good
+    with pytest.raises(LcbenchError, match="is not an lcbench result"):
+        record.read(file)

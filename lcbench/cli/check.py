@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from lcbench.cli.parameters import Seconds
 from lcbench.exit_codes import ExitCode
 
 
@@ -19,7 +20,7 @@ from lcbench.exit_codes import ExitCode
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(1),
+    type=Seconds(1),
     default=120.0,
     show_default=True,
     metavar="SECONDS",

@@ -6,9 +6,6 @@ from typing import Any
 
 import click
 
-GROUP = "lcbench.implementations"
-"""The entry-point group in which a package offers an implementation of its own."""
-
 
 @click.command(epilog="\b\nExamples:\n  lcbench impls\n  lcbench impls --json")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
@@ -45,7 +42,9 @@ def _catalogue() -> list[dict[str, Any]]:
 def _offered_by_packages() -> list[dict[str, str]]:
     from importlib.metadata import entry_points
 
-    return [{"name": entry.name, "value": entry.value} for entry in entry_points(group=GROUP)]
+    from lcbench.losses.user_code.discovery import ENTRY_POINT_GROUP
+
+    return [{"name": entry.name, "value": entry.value} for entry in entry_points(group=ENTRY_POINT_GROUP)]
 
 
 def _print(catalogue: list[dict[str, Any]], offered: list[dict[str, str]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Any
 
@@ -57,6 +58,7 @@ def lcbench() -> None:
 
 def main() -> None:
     """Entry point of the console script: one line and an exit code for whatever a user can mend."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job that is cancelled keeps what it has measured
     try:
         code = lcbench.main(standalone_mode=False)
     except click.ClickException as error:
@@ -72,8 +74,18 @@ def main() -> None:
         # The reader of our output (head, less) has gone: nothing is left to say, not even at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.READER_GONE
+    except MemoryError:
+        click.echo("error: not enough memory for arrays of that size; choose fewer rows, features or classes", err=True)
+        code = ExitCode.ERROR
     except OSError as error:
         # A full disk, a folder that may not be written to: the system says what, and where it knows the place.
         click.echo(f"error: {error}", err=True)
+        code = ExitCode.ERROR
+    except Exception as error:
+        # Not left to Python, whose exit status for it is 1: that is a regression to a CI job.
+        if "LCBENCH_TRACEBACK" in os.environ:
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        click.echo(f"error: a defect in lcbench: {what}; LCBENCH_TRACEBACK=1 shows where", err=True)
         code = ExitCode.ERROR
     sys.exit(code if isinstance(code, int) else ExitCode.OK)

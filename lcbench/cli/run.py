@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lcbench.cli.parameters import Seconds
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
@@ -41,13 +42,13 @@ if TYPE_CHECKING:
     default=None,
     help="Default: cifar10 where it was downloaded, else synthetic images of the same shape.",
 )
-@click.option("--threads", type=click.IntRange(1), help="Threads of every library. Default: all usable cores.")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Threads of every library. Default: all usable cores.")
 @click.option(
     "--blocks", type=click.IntRange(1), default=20, show_default=True, help="Most processes an implementation."
 )
 @click.option(
     "--budget",
-    type=click.FloatRange(0),
+    type=Seconds(0),
     default=36.0,
     show_default=True,
     metavar="SECONDS",
@@ -55,13 +56,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(1),
+    type=Seconds(1),
     default=60.0,
     show_default=True,
     metavar="SECONDS",
     help="A process that says nothing for so long is given up.",
 )
-@click.option("--seed", type=int, help="Of the random order of blocks and inputs.")
+@click.option("--seed", type=click.IntRange(0), help="Of the random order of blocks and inputs.")
 @click.option("--baseline", default="numpy", show_default=True, metavar="NAME", help="What speed-ups are relative to.")
 @click.option("--save", metavar="NAME", help="Also keep the result under this name, for 'lcbench compare'.")
 @click.option("--require-gpu", is_flag=True, help="Fail where there is no GPU, instead of using the simulator.")
@@ -88,8 +89,8 @@ def run(
 ) -> ExitCode:
     """How fast is it? Times, each verified, and a result file.
 
-    Every timed call's result is held against a float64 oracle. Each implementation runs in several processes,
-    interleaved in random order with the others'.
+    The loss of every timed call, and the gradient of the last one in every sample, are held against a float64 oracle.
+    Each implementation runs in several processes, interleaved in random order with the others'.
     """
     if require_gpu:
         from lcbench.losses.cuda_backend import why_no_gpu
@@ -98,6 +99,10 @@ def run(
         if reason:
             raise LcbenchError(f"--require-gpu: {reason}")
 
+    from lcbench.losses import catalog
+
+    if baseline != "numpy" and ".py" not in baseline and ":" not in baseline:
+        catalog.find(baseline)
     from lcbench import api, record
     from lcbench.cli.progress import watching
     from lcbench.report import run_tables, style
@@ -120,6 +125,8 @@ def run(
             save=save,
             watch=watch,
         )
+    from lcbench.losses import catalog
+
     if baseline != "numpy" and baseline not in {row.implementation for row in result.rows}:
         names = ", ".join(dict.fromkeys(row.implementation for row in result.rows))
         click.echo(f"--baseline {baseline}: no such row; there is {names}", err=True)

@@ -12,6 +12,10 @@ from lcbench.record import Ceiling, Record, Row
 
 CONFIDENCE = 0.95
 
+IMPOSSIBLE = 3.0
+"""Share of the machine's measured limit above which nothing can have been computed. Above 1 is impossible too, but a
+busy machine may have measured its limit too low."""
+
 
 def block_medians(row: Row) -> list[float]:
     """The median of each block, seconds a call."""
@@ -40,6 +44,10 @@ def complete(record: Record) -> None:
         ceiling = ceiling_for(row, record.ceilings)
         if ceiling:
             row.roofline_fraction = shortest_s(row, ceiling) / row.median_s
+            if row.roofline_fraction > IMPOSSIBLE:
+                row.status = "wrong"
+                row.reason = f"{row.roofline_fraction:.0%} of the machine's limit: not computed, but cached or skipped"
+                row.median_s = row.ci95_s = None
 
 
 def ceiling_for(row: Row, ceilings: list[Ceiling]) -> Ceiling | None:
@@ -59,3 +67,15 @@ def spread(row: Row) -> float:
     """Relative spread between blocks: half the distance from lowest to highest block median, over the median."""
     medians = block_medians(row)
     return (max(medians) - min(medians)) / 2 / median(medians)
+
+
+def waited_for_a_cpu(record: Record) -> float:
+    """Median over all blocks of the share of their time in which some process waited for a CPU; 0 where unknown."""
+    shares = [
+        covariates.pressure_s / covariates.seconds
+        for row in record.rows
+        if row.ranked
+        for covariates in row.covariates
+        if covariates.pressure_s is not None and covariates.seconds > 0
+    ]
+    return median(shares) if shares else 0.0

@@ -56,6 +56,17 @@ class Convention:
 CURRENT = Convention()
 
 
+def require_fitting(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> None:
+    """Raises ValueError where W, X and y are not (D, C), (N, D) and (N,), or W is not float32 or float64."""
+    shapes = f"W {np.shape(W)}, X {np.shape(X)}, y {np.shape(y)}"
+    if np.ndim(W) != 2 or np.ndim(X) != 2 or np.ndim(y) != 1 or X.shape[1] != W.shape[0] or len(y) != len(X):
+        raise ValueError(f"shapes do not fit: {shapes}; they must be (D, C), (N, D) and (N,)")
+    if len(X) < 1 or W.shape[0] < 1 or W.shape[1] < 2:
+        raise ValueError(f"nothing to compute: {shapes}; at least one row, one feature and two classes are needed")
+    if W.dtype not in (np.float32, np.float64):
+        raise ValueError(f"W is {W.dtype}: it must be float32 or float64, and so will dW be")
+
+
 def _as_they_are(W: Any, X: Any, y: Any) -> tuple[Any, Any, Any]:
     return W, X, y
 
@@ -87,8 +98,12 @@ class Implementation:
     def loss(self, name: str, W: Any, X: Any, y: Any, reg: float) -> tuple[float, NDArray[Any]]:
         """Loss and gradient of NumPy arrays, transfers included.
 
-        Raises KeyError where this implementation lacks the loss `name`.
+        Raises KeyError where this implementation lacks the loss `name`, ValueError where the arrays do not fit together
+        or a label is not in [0, C).
         """
+        require_fitting(W, X, y)
+        if np.min(y) < 0 or np.max(y) >= W.shape[1]:
+            raise ValueError(f"labels go from {np.min(y)} to {np.max(y)}, classes from 0 to {W.shape[1] - 1}")
         W, X, y = self.prepare(W, X, y)
         return self.fetch(*self.functions[name](W, X, y, reg))
 

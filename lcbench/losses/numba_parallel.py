@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.losses import jit, simd
+from lcbench.losses.implementation import require_fitting
 from lcbench.losses.simd import CLASSES, ROWS, VECTORS, gradient_tile, score_tile
 
 BLOCK_BYTES = 200_000
@@ -42,7 +43,7 @@ def svm_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> t
     """Multiclass hinge loss, margin 1 (Weston & Watkins, 1999), and its gradient.
 
     W (D, C) float32 or float64, X (N, D) float or uint8, y (N,) integers. Returns the loss and dW (D, C) of W's dtype.
-    Raises ValueError where a label is not in [0, C).
+    Raises ValueError where the arrays do not fit together or a label is not in [0, C).
     """
     return _one_pass(W, X, y, reg, True)
 
@@ -51,12 +52,13 @@ def softmax_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) 
     """Softmax cross-entropy loss and its gradient.
 
     W (D, C) float32 or float64, X (N, D) float or uint8, y (N,) integers. Returns the loss and dW (D, C) of W's dtype.
-    Raises ValueError where a label is not in [0, C).
+    Raises ValueError where the arrays do not fit together or a label is not in [0, C).
     """
     return _one_pass(W, X, y, reg, False)
 
 
 def _one_pass(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool) -> tuple[float, NDArray[Any]]:
+    require_fitting(W, X, y)  # the compiled code below checks nothing
     rows, features = X.shape
     classes = W.shape[1]
     y = np.ascontiguousarray(y, np.int64)

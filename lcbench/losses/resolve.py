@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from lcbench.losses import catalog
 from lcbench.losses.errors import CannotLoad
 from lcbench.losses.implementation import Implementation
@@ -11,7 +13,7 @@ def is_user_code(name: str) -> bool:
     """Whether `name` means a file, a module's function or a package's entry point instead of a catalogue name."""
     if name in catalog.CATALOG:
         return False
-    if name.endswith(".py") or ":" in name or "/" in name:
+    if name.endswith(".py") or ":" in name or "/" in name or Path(name).exists():
         return True
     from lcbench.losses import user_code
 

@@ -14,6 +14,7 @@ from lcbench.losses import oracle
 from lcbench.losses.catalog import CATALOG
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.losses.oracle import Expected
+from lcbench.measure.messages import one_line
 from lcbench.measure.verification import Unchanged, Verifier, WrongResult
 from lcbench.record import Checked
 
@@ -94,7 +95,8 @@ def problem(case: Case, dtype: str) -> tuple[NDArray[Any], NDArray[Any], NDArray
 
 @cache
 def _answer(case: Case, dtype: str, loss: LossName) -> Expected:
-    return oracle.expected(loss, *problem(case, dtype))
+    with np.errstate(all="ignore"):  # user code may have changed it for the process
+        return oracle.expected(loss, *problem(case, dtype))
 
 
 def check(implementation: Implementation, loss: LossName, dtype: str) -> Checked:
@@ -123,7 +125,11 @@ def check(implementation: Implementation, loss: LossName, dtype: str) -> Checked
         else:
             checked.cases += 1
     if dtype == "float64":
-        wrong = _numerical_gradient(implementation, loss)
+        try:
+            with np.errstate(all="ignore"):
+                wrong = _numerical_gradient(implementation, loss)
+        except Exception as error:
+            wrong = one_line(error)
         if wrong:
             checked.status, checked.reason = "wrong", f"numerical gradient: {wrong}"
         else:
@@ -144,7 +150,7 @@ def _try(implementation: Implementation, case: Case, loss: LossName, dtype: str,
     except WrongResult as error:
         return str(error)
     except Exception as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return one_line(error)
     checked.error_loss = max(checked.error_loss, verify.error_loss)
     checked.error_grad = max(checked.error_grad, verify.error_grad)
     return None

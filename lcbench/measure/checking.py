@@ -55,7 +55,7 @@ def _check_found(found: Found, dtypes: list[str], patience_s: float) -> list[Che
         reports = _check(found.implementation, tuple(found.losses), dtypes or ["float64"], patience_s)
     for report in reports:
         report.users = True
-        report.notes += found.notes
+        report.file_notes = found.notes
     return reports
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from lcbench.measure.machine import KERNEL_VARIABLES, THREAD_VARIABLES, Facts, contents
+from lcbench.measure.machine import KERNEL_VARIABLES, Facts, contents
+from lcbench.measure.process import THREAD_VARIABLES
 
 SWAP_SHARE = 0.01
 """Swap in use, as a share of memory, below which it is left unsaid: a few cold pages are normal."""

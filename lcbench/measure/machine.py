@@ -19,6 +19,7 @@ from typing import TypedDict
 import psutil
 
 from lcbench.measure.covariates import usable_cores
+from lcbench.measure.process import THREAD_VARIABLES
 
 ROOT = Path("/")
 
@@ -27,9 +28,6 @@ DISTRIBUTIONS = (
     "numba-cuda-mlir", "cupy", "cupy-cuda12x", "cupy-cuda13x", "distributed", "tbb",
 )  # fmt: skip
 """Packages whose version can change a time."""
-
-THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-"""What a user can set in the environment to choose a number of threads."""
 
 KERNEL_VARIABLES = ("OPENBLAS_CORETYPE", "NUMBA_CPU_NAME", "NUMBA_DISABLE_JIT")
 """What makes a library run code that was not chosen for this processor."""

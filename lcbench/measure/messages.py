@@ -139,3 +139,9 @@ def decode_events(lines: bytes) -> list[Any]:
         except msgspec.DecodeError:
             break
     return events
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as a worker reports it: its type and what it says."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

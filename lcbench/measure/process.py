@@ -17,6 +17,7 @@ from lcbench.measure.messages import Began, Done, Failed
 
 THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
                     "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")  # fmt: skip
+"""What every library that computes here reads its number of threads from."""
 
 
 def environment(threads: int, cache: Path | None, simulator: bool = False) -> dict[str, str]:
@@ -47,7 +48,7 @@ def work(job: Any, variables: dict[str, str], patience_s: float) -> list[Any]:
         output.touch()
         with errors.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "lcbench.measure.worker", str(output)],
+                [sys.executable, "-m", "lcbench.measure.worker", str(output), str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=stderr,
                 stderr=stderr,

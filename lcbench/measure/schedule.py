@@ -46,7 +46,7 @@ class Plan:
     contenders: tuple[Contender, ...]
     threads: int
     blocks: int = 20
-    budget_s: float = 40.0
+    budget_s: float = 36.0
     cell_s: float = 0.1
     patience_s: float = 60.0
     seed: int | None = None
@@ -89,10 +89,11 @@ def run(plan: Plan, watch: Watcher = lambda progress: None) -> Run:
         folder = Path(name)
         try:
             _build(plan, folder, watch)
-            result.ceilings = _ceilings(plan, folder, watch)
+            limits = "the machine's own limits"
+            result.ceilings = _ceilings(plan, folder, watch, Progress(0, 1, limits))
             _rounds(plan, rows, folder, rng, watch)
             # Noise only ever lowers a limit: the better of two, at both ends of the run, is nearer to it.
-            result.ceilings = _best([*result.ceilings, *_ceilings(plan, folder, watch)])
+            result.ceilings = _best([*result.ceilings, *_ceilings(plan, folder, watch, Progress(1, 1, limits))])
         except KeyboardInterrupt:
             result.interrupted = True
     for row in result.rows:
@@ -139,7 +140,7 @@ def _build(plan: Plan, folder: Path, watch: Watcher) -> None:
 
 def _rounds(plan: Plan, rows: dict[Any, Row], folder: Path, rng: np.random.Generator, watch: Watcher) -> None:
     start = monotonic()
-    progress = Progress(planned=len(plan.contenders) * plan.blocks)
+    progress = Progress(planned=len(plan.contenders) * min(plan.blocks, FEWEST_BLOCKS + 1))
     longest_s = 0.0
     for number in range(plan.blocks):
         began = monotonic()
@@ -147,7 +148,8 @@ def _rounds(plan: Plan, rows: dict[Any, Row], folder: Path, rng: np.random.Gener
             break
         if number >= 2:  # the first round compiles
             fitting = int((plan.budget_s - (began - start)) / max(longest_s, 1e-3))
-            progress.planned = len(plan.contenders) * max(FEWEST_BLOCKS, min(plan.blocks, number + fitting))
+            rounds = max(FEWEST_BLOCKS, number + fitting)
+            progress.planned = len(plan.contenders) * min(plan.blocks, rounds)
         for index in rng.permutation(len(plan.contenders)).tolist():
             contender = plan.contenders[index]
             progress.now = contender.name
@@ -229,12 +231,12 @@ def _best(ceilings: list[Ceiling]) -> list[Ceiling]:
     ]
 
 
-def _ceilings(plan: Plan, folder: Path, watch: Watcher) -> list[Ceiling]:
+def _ceilings(plan: Plan, folder: Path, watch: Watcher, progress: Progress) -> list[Ceiling]:
     sizes = {size for contender in plan.contenders if contender.device == "cpu" for _, size in contender.cells}
     wanted = sorted({(size.dtype, size.footprint) for size in sizes})
     if not wanted:
         return []
-    watch(Progress(now="the machine's own limits"))
+    watch(progress)
     variables = process.environment(plan.threads, folder / "compiled")
     return [
         Ceiling(

@@ -38,7 +38,13 @@ class Selection:
 
 
 def split_names(values: Iterable[str]) -> list[str]:
-    """Names from repeated, comma-separated options, each once."""
+    """Names from repeated, comma-separated options, each once.
+
+    Raises UnknownImplementation for a value without a name in it, which would otherwise ask for everything.
+    """
+    values = list(values)
+    if any(not value.strip(" ,") for value in values):
+        raise UnknownImplementation("an implementation's name is empty; 'lcbench impls' lists all")
     return list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
 
 

@@ -1,6 +1,7 @@
 """The worker process: does one job and writes one line an event. Started by `process`, never imported by it.
 
-``python -m lcbench.measure.worker EVENTS`` reads the job from standard input and appends its events to the file EVENTS.
+``python -m lcbench.measure.worker EVENTS PARENT`` reads the job from standard input and appends its events to the file
+EVENTS. It lives no longer than the process PARENT.
 Whatever the measured code prints goes to standard error, so that it cannot be taken for a result.
 """
 
@@ -29,7 +30,7 @@ Emit = Callable[[Any], None]
 
 def main() -> None:
     """Does the job on standard input."""
-    _end_with_parent()
+    _end_with_parent(int(sys.argv[2]))
     job = messages.decode_job(sys.stdin.buffer.read())
     os.dup2(2, 1)
     with Path(sys.argv[1]).open("ab", buffering=0) as events:
@@ -37,11 +38,13 @@ def main() -> None:
         events.write(messages.encode(Done()))
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """Has Linux kill this process when the one that started it dies, since nobody would read its answers."""
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before it was asked for
+            sys.exit(1)
 
 
 def _load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
@@ -56,7 +59,7 @@ def _load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
     except LossError as error:
         emit(Failed("wrong", str(error)))
     except Exception as error:
-        emit(Failed("crashed", _one_line(error)))
+        emit(Failed("crashed", messages.one_line(error)))
     return None, 0.0
 
 
@@ -85,7 +88,7 @@ def time_block(job: TimeJob, emit: Emit) -> None:
         except MemoryError:
             timed.status, timed.reason = "crashed", "out of memory"
         except Exception as error:
-            timed.status, timed.reason = "crashed", _one_line(error)
+            timed.status, timed.reason = "crashed", messages.one_line(error)
         emit(timed)
 
 
@@ -171,11 +174,6 @@ def discover(job: DiscoverJob, emit: Emit) -> None:
             emit(event)
     except LossError as error:
         emit(Failed("unavailable", str(error)))
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
 DO: dict[type, Callable[..., None]] = {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from lcbench import paths
@@ -78,6 +79,7 @@ def build(size: Size, seed: int = 0) -> Problem:
 
     Raises LcbenchError where the data set has no such size, or is not there.
     """
+    _require_memory(size)
     images, labels = _images(size)
     X = preprocessing.design_matrix(images, preprocessing.mean_image(images), np.dtype(size.dtype))
     if X.shape[1] > size.features:  # one feature: the ones column alone
@@ -92,6 +94,17 @@ def build(size: Size, seed: int = 0) -> Problem:
     # Large enough for the loss and the gradient to show a wrong regularisation.
     reg = 0.3 / float(np.sum(sets[0][0].astype(np.float64) ** 2))
     return Problem(X, sets, reg)
+
+
+def _require_memory(size: Size) -> None:
+    """Refuses what would not fit: X here and in a worker, pixels beside it, a block's scores, W and dW in float64."""
+    wanted = 3 * size.footprint + 8 * size.classes * (20 * size.features + 2 * min(size.rows, oracle.ROWS_A_BLOCK))
+    free = psutil.virtual_memory().available
+    if wanted > free:
+        raise LcbenchError(
+            f"{size.rows:,} rows x {size.features:,} features x {size.classes:,} classes take about "
+            f"{wanted / 1e9:,.0f} GB of memory, and {free / 1e9:,.0f} GB are free: choose fewer"
+        )
 
 
 @cache

@@ -76,7 +76,7 @@ def _in_words(file: str, reports: list[Checked]) -> Iterator[Text | Padding]:
     for name in dict.fromkeys(report.implementation for report in reports):
         own = [report for report in reports if report.implementation == name]
         yield Padding(_verdict(name.rpartition(":")[2], own), (0, 0, 0, 2))
-    for note in dict.fromkeys(note for report in reports for note in report.notes):
+    for note in dict.fromkeys(note for report in reports for note in report.file_notes):
         yield Padding(Text(f"note: {note}", style="dim"), (0, 0, 0, 2))
 
 
@@ -92,7 +92,9 @@ def _verdict(function: str, reports: list[Checked]) -> Text:
     dtypes = " and ".join(dict.fromkeys(report.dtype for report in reports))
     cases = sum(report.cases for report in reports)
     text.append(f"right, under the {convention}" if convention else "right", style="green")
-    return text.append(f" ({reports[0].loss}; {cases} cases, {dtypes})")
+    text.append(f" ({reports[0].loss}; {cases} cases, {dtypes})")
+    notes = dict.fromkeys(note for report in reports for note in report.notes)
+    return text.append("".join(f"; but {note}" for note in notes))
 
 
 def _summary(reports: list[Checked]) -> Text:

@@ -8,9 +8,12 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lcbench.judge import ratios
-from lcbench.judge.estimates import spread
+from lcbench.judge.estimates import spread, waited_for_a_cpu
 from lcbench.record import Record, Row
 from lcbench.report import style
+
+BUSY = 0.1
+"""Share of its time in which something waited for a CPU, above which the machine is said to have been busy."""
 
 IMPOSSIBLE = "!"
 """Stands behind a share of more than the whole."""
@@ -155,6 +158,13 @@ def _footnotes(record: Record) -> Iterator[Text]:
     for name, convention in conventions.items():
         yield Text(f"{name} follows the {convention}")
     yield from footnote_on_impossible(record.rows)
+    waited = waited_for_a_cpu(record)
+    if waited > BUSY:
+        yield Text(
+            f"the machine was busy: in half of the blocks, something waited for a CPU {waited:.0%} of the time "
+            "or more; 'lcbench doctor' says what to do",
+            style="yellow",
+        )
     if record.ceilings:
         widest = max(record.ceilings, key=lambda ceiling: ceiling.footprint)
         yield Text(
@@ -166,5 +176,5 @@ def _footnotes(record: Record) -> Iterator[Text]:
         processes = f"{min(blocks)}" if min(blocks) == max(blocks) else f"{min(blocks)} to {max(blocks)}"
         yield Text(
             f"median of {processes} processes each; spread: half the range of their medians; "
-            "x: ratio with 95 % interval, paired"
+            "x: geometric mean of the ratios of paired processes, with 95 % interval"
         )

@@ -94,10 +94,11 @@ def test_an_error_is_one_line_and_a_code(monkeypatch, capsys, error, code, line)
     assert leaving(monkeypatch, capsys, error) == (code, line)
 
 
-def test_a_defect_of_our_own_is_not_hidden(monkeypatch):
-    def command(**options):
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(main.lcbench, "main", command)
+def test_a_defect_of_our_own_is_no_regression_and_not_hidden(monkeypatch, capsys):
+    assert leaving(monkeypatch, capsys, ZeroDivisionError("oh")) == (
+        2,
+        "error: a defect in lcbench: ZeroDivisionError: oh; LCBENCH_TRACEBACK=1 shows where\n",
+    )
+    monkeypatch.setenv("LCBENCH_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
-        main.main()
+        leaving(monkeypatch, capsys, ZeroDivisionError("oh"))

@@ -104,7 +104,7 @@ def test_a_saved_result_can_be_named(as_json, folder):
 
 @pytest.fixture(scope="module")
 def tables(folder):
-    return lcbench(folder, "run", "--impl", "numpy,numba-cuda", "--loss", "softmax", *TINY, "--baseline", "nmpy",
+    return lcbench(folder, "run", "--impl", "numpy,numba-cuda", "--loss", "softmax", *TINY, "--baseline", "naive",
                    CUDA_VISIBLE_DEVICES="")  # fmt: skip
 
 
@@ -123,7 +123,7 @@ def test_tables_are_plain_text_of_eighty_columns(tables):
 
 
 def test_a_baseline_that_is_no_row_is_told(tables):
-    assert "--baseline nmpy: no such row; there is numpy, numba-cuda" in tables.stderr.splitlines()
+    assert "--baseline naive: no such row; there is numpy, numba-cuda" in tables.stderr.splitlines()
 
 
 def failing(folder, *arguments, **variables):
@@ -221,3 +221,27 @@ def test_real_images_are_taken_where_they_are(monkeypatch, capsys, tmp_path):
     in_process(monkeypatch, capsys, "run", "--features", "33")
     in_process(monkeypatch, capsys, "run", "--data", "synthetic")
     assert asked == ["cifar10", "synthetic", "synthetic"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--seed", "-1"),
+        ("--rows", "1000000000"),
+        ("--rows", "99999999999999999999999"),
+        ("--features", "10000000000"),
+        ("--classes", "1000000000", "--rows", "5", "--features", "5"),
+        ("--budget", "nan"),
+        ("--timeout", "inf"),
+        ("--threads", "100000000"),
+        ("--impl", ""),
+        ("--save", ""),
+    ],
+    ids=" ".join,
+)
+def test_nonsense_is_one_line_and_exit_2(monkeypatch, capsys, tmp_path, arguments):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = in_process(monkeypatch, capsys, "run", "--impl", "numpy", *arguments)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1].lower().startswith("error: ")
+    assert "defect" not in err

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from lcbench.judge import estimates
-from lcbench.record import Ceiling
+from lcbench.record import Ceiling, Covariates
 from results import record, row
 
 
@@ -78,3 +78,28 @@ def test_no_share_where_no_limit_was_measured_for_it(fields):
 
 def test_the_spread_is_half_the_range_over_the_median():
     assert estimates.spread(row(medians=[9.0, 10.0, 13.0])) == pytest.approx(0.2)
+
+
+def test_a_row_far_above_the_limit_gets_no_time():
+    # 0.06146 s is the least that the machine needs: a fiftieth of it was not spent computing
+    cached = record(row(medians=[0.06146 / 50] * 2), ceilings=[CEILING]).rows[0]
+    assert (cached.status, cached.median_s, cached.ci95_s) == ("wrong", None, None)
+    assert cached.reason == "5000% of the machine's limit: not computed, but cached or skipped"
+
+
+def test_a_row_a_little_above_the_limit_keeps_its_time():
+    # the limit itself may have been measured on a busy machine
+    quick = record(row(medians=[0.03, 0.03]), ceilings=[CEILING]).rows[0]
+    assert (quick.status, quick.median_s) == ("ok", 0.03)
+    assert quick.roofline_fraction == pytest.approx(2.049, rel=1e-3)
+
+
+def test_how_long_something_waited_for_a_processor():
+    blocks = [Covariates(seconds=2.0, pressure_s=waited) for waited in (0.1, 0.4, 1.0)]
+    unknown, simulated = Covariates(seconds=1.0), Covariates(seconds=1.0, pressure_s=1.0)
+    rows = [
+        row(medians=[1.0, 1.0, 1.0], covariates=[*blocks, unknown]),
+        row(medians=[1.0], device="simulator", covariates=[simulated] * 9),
+    ]
+    assert estimates.waited_for_a_cpu(record(*rows)) == 0.2
+    assert estimates.waited_for_a_cpu(record(row(medians=[1.0], covariates=[unknown]))) == 0.0

@@ -126,3 +126,23 @@ def test_zero_weights(name, loss):
     X, y = np.ones((6, 5), np.float32), np.arange(6) % 3
     value, _ = catalog.load(name).loss(loss, np.zeros((5, 3), np.float32), X, y, 1.0)
     assert value == pytest.approx({"svm": 2.0, "softmax": np.log(3)}[loss], rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    ("W", "X", "y", "why"),
+    [
+        (np.ones((3, 2)), np.ones((4, 5)), np.zeros(4, int), "shapes do not fit"),
+        (np.ones((5, 2)), np.ones((4, 3)), np.zeros(4, int), "shapes do not fit"),
+        (np.ones((3, 2)), np.ones((4, 3)), np.zeros(3, int), "shapes do not fit"),
+        (np.ones((3, 2)), np.ones(3), np.zeros(1, int), "shapes do not fit"),
+        (np.ones((3, 2)), np.ones((0, 3)), np.zeros(0, int), "nothing to compute"),
+        (np.ones((3, 1)), np.ones((4, 3)), np.zeros(4, int), "nothing to compute"),
+        (np.ones((3, 2), int), np.ones((4, 3)), np.zeros(4, int), "float32 or float64"),
+        (np.ones((3, 2)), np.ones((4, 3)), np.array([0, 1, 2, 0]), "labels go from 0 to 2, classes from 0 to 1"),
+        (np.ones((3, 2)), np.ones((4, 3)), np.array([0, -1, 1, 0]), "labels go from -1"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(name, loss, W, X, y, why):
+    with pytest.raises(ValueError, match=why):
+        catalog.load(name).loss(loss, W, X, y, 0.1)

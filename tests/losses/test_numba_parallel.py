@@ -57,3 +57,10 @@ def test_no_more_threads_than_are_worth_waking(monkeypatch, flops_a_thread, thre
     monkeypatch.setattr(numba_parallel, "_walk", lambda *arguments: parts.append(arguments[2:4]) or walk(*arguments))
     numba_parallel.svm_loss(*problem(300))
     assert sorted(parts) == [(300 * k // threads, 300 * (k + 1) // threads) for k in range(threads)]
+
+
+def test_the_bare_function_too_refuses_arrays_that_do_not_fit():
+    W, X, y, reg = problem(30)
+    for arrays in ((W, np.hstack([X, X]), y), (W, X[:, :5], y), (W, X, y[:5])):
+        with pytest.raises(ValueError, match="shapes do not fit"):
+            numba_parallel.svm_loss(*arrays, reg)

@@ -274,7 +274,7 @@ def test_limits_are_asked_for_every_footprint_of_the_processor(monkeypatch):
     monkeypatch.setattr(schedule.process, "work", work)
     cpu = Contender("a", "cpu", (("svm", TINY), ("softmax", TINY), ("svm", other)))
     contenders = plan(cpu, Contender("b", "cuda", (("svm", Size(80, 33, 3, "float32", "synthetic")),)))
-    found = schedule._ceilings(contenders, Path("unused"), lambda progress: None)
+    found = schedule._ceilings(contenders, Path("unused"), lambda progress: None, schedule.Progress())
     assert asked == [[("float32", TINY.footprint), ("float64", other.footprint)]]
     assert [ceiling.footprint for ceiling in found] == [TINY.footprint, other.footprint]
 

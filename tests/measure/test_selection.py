@@ -13,7 +13,7 @@ BOTH = ["svm", "softmax"]
 
 
 def test_names_repeated_and_separated_by_commas_count_once():
-    assert split_names(["numpy,naive", " naive ", "", "a.py:f,,"]) == ["numpy", "naive", "a.py:f"]
+    assert split_names(["numpy,naive", " naive ", "a.py:f,,"]) == ["numpy", "naive", "a.py:f"]
 
 
 def test_names_in_the_order_asked_for():
@@ -155,3 +155,9 @@ def test_rows_are_called_by_the_file_without_its_folders_unless_that_is_ambiguou
         "package.module:f": "package.module:f",
         "C:g": "C:g",
     }
+
+
+@pytest.mark.parametrize("empty", ["", " ", ",,"])
+def test_an_empty_name_is_not_everything(empty):
+    with pytest.raises(UnknownImplementation, match="name is empty"):
+        split_names(["numpy", empty])

@@ -59,11 +59,12 @@ def users(**fields):
 
 
 def test_a_users_function_in_words():
-    lines = printed(check_tables.tables([users(notes=["X of uint8 pixels: loss is nan"])]))
-    assert lines == [
+    told = users(notes=["X of uint8 pixels: loss is nan"], file_notes=["line 3: IPython magic: %load, skipped"])
+    assert printed(check_tables.tables([told])) == [
         "homework/softmax.py",
-        "  softmax_loss_vectorized: right (softmax; 17 cases, float64)",
-        "  note: X of uint8 pixels: loss is nan",
+        "  softmax_loss_vectorized: right (softmax; 17 cases, float64); but X of uint8",
+        "  pixels: loss is nan",
+        "  note: line 3: IPython magic: %load, skipped",
         "1 right, 0 wrong",
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lcbench.record import Ceiling
+from lcbench.record import Ceiling, Covariates
 from lcbench.report import run_tables
 from printed import printed
 from results import record, row
@@ -39,8 +39,8 @@ numpy           1.20 ms      500 ms                -          2.00 us
 numba-parallel   310 ms      3.20 s           3.20 s          2.00 us
 limit: share of what the machine could do, reading at 50 GB/s (largest X) and
 200 GFLOP/s (float32), measured in this run
-median of 3 processes each; spread: half the range of their medians; x: ratio
-with 95 % interval, paired
+median of 3 processes each; spread: half the range of their medians; x:
+geometric mean of the ratios of paired processes, with 95 % interval
 """
 
 
@@ -126,3 +126,11 @@ def test_without_its_baseline_a_table_has_no_speedups():
 def test_one_process_and_unequal_numbers_of_processes_are_told():
     lines = printed(run_tables.tables(record(row("a", [1.0, 2.0, 3.0]), row("b", [1.0]))))
     assert any(line.startswith("median of 1 to 3 processes each") for line in lines)
+
+
+def test_a_busy_machine_is_told():
+    busy = row(medians=[1e-3, 1e-3], covariates=[Covariates(seconds=1.0, pressure_s=0.4)] * 2)
+    quiet = row(medians=[1e-3, 1e-3], covariates=[Covariates(seconds=1.0, pressure_s=0.01)] * 2)
+    told = " ".join(" ".join(printed(run_tables.tables(record(busy)))).split())
+    assert "the machine was busy: in half of the blocks, something waited for a CPU 40% of the time" in told
+    assert "busy" not in " ".join(printed(run_tables.tables(record(quiet))))

@@ -113,7 +113,7 @@ class _Failure:
     distance: float
 
 
-_UNUSABLE, _RAISED, _RAISED_OVER_SHAPES = 1e100, 1e200, 1e300
+_NOT_FINITE, _UNUSABLE, _RAISED, _RAISED_OVER_SHAPES = 1e50, 1e100, 1e200, 1e300
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def _comparisons(
 def _what_is_wrong(answer: _Answer, comparisons: list[_Comparison]) -> _Failure:
     """What to say of an answer that fits no convention, told under the nearest one."""
     nearest = min(comparisons, key=lambda comparison: comparison.loss_error + comparison.gradient_error)
-    distance = nearest.loss_error + nearest.gradient_error
+    distance = min(nearest.loss_error + nearest.gradient_error, _NOT_FINITE)
     under = f" (under the {nearest.convention})" if nearest.convention != Convention() else ""
     loss, gradient = _in_words(nearest.loss_error), _in_words(nearest.gradient_error)
 

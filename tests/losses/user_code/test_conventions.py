@@ -255,3 +255,10 @@ def test_a_compilation_error_is_one_line_with_its_place(written):
     [refusal] = written("from numba import njit\n@njit\ndef svm_loss(W, X, y, reg):\n    return W.append(3), W\n")
     assert refusal.kind == "raises"
     assert refusal.reason.startswith("line 4: TypingError: Unknown attribute 'append'")
+
+
+@pytest.mark.parametrize("result", ["float('nan'), W * np.nan", "np.inf, W", "0.5, W / 0"])
+def test_what_is_not_finite_is_wrong_and_not_a_matter_of_layout(written, result):
+    [refusal] = written(f"import numpy as np\ndef softmax_loss(W, X, y, reg):\n    X.dot(W)\n    return {result}\n")
+    assert refusal.kind == "wrong"
+    assert "not finite" in refusal.reason

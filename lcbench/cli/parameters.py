@@ -1,0 +1,21 @@
+"""Types of command-line values that click has not."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any
+
+import click
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds: finite, and within the range given."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """The number. Fails as a usage error where it is none."""
+        seconds: float = super().convert(value, parameter, context)
+        if not isfinite(seconds):
+            self.fail(f"{value} is not a finite number of seconds", parameter, context)
+        return seconds
