@@ -83,8 +83,8 @@ def run(
     wanted = [loss for loss in LOSSES if loss in losses]
     chosen = selection.select(selection.split_names(implementations), wanted, patience_s)
     shape = (features, classes, dtype, cast(workload.DataName, data))
-    contenders = _contenders(chosen.candidates, [Size(count, *shape) for count in rows], shape)
-    refused = {candidate.name: candidate for candidate in chosen.candidates if candidate.unavailable}
+    contenders = _contenders(chosen, [Size(count, *shape) for count in rows], shape)
+    refused = {candidate.name: candidate for candidate in chosen if candidate.unavailable}
     plan = Plan(
         tuple(contender for contender in contenders if contender.name not in refused),
         threads=threads or usable_cores(),

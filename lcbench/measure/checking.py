@@ -25,7 +25,7 @@ def check(
     known = [name for name in names if name not in files]
     subjects: list[Candidate | Found] = []
     if known or not files:
-        subjects += selection.select(known, list(LOSSES)).candidates
+        subjects += selection.select(known, list(LOSSES))
     for name in files:
         subjects += selection.discover(name, patience_s)
 

@@ -29,14 +29,6 @@ class Candidate:
     status: str = "unavailable"
 
 
-@dataclass(frozen=True)
-class Selection:
-    """candidates: in the order asked for. left_out: catalogue entries that were not asked for and cannot run here."""
-
-    candidates: list[Candidate]
-    left_out: list[Candidate]
-
-
 def split_names(values: Iterable[str]) -> list[str]:
     """Names from repeated, comma-separated options, each once.
 
@@ -48,7 +40,7 @@ def split_names(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
 
 
-def select(names: list[str], losses: list[LossName], patience_s: float = 60.0) -> Selection:
+def select(names: list[str], losses: list[LossName], patience_s: float = 60.0) -> list[Candidate]:
     """Candidates for `names`; no name, or "all", is every implementation that runs here.
 
     User code is looked at in a worker process. Raises UnknownImplementation or CannotLoad.
@@ -56,11 +48,11 @@ def select(names: list[str], losses: list[LossName], patience_s: float = 60.0) -
     """
     everything = not names or "all" in names
     candidates: list[Candidate] = []
-    left_out: list[Candidate] = []
     if everything:
         for name in catalog.CATALOG:
             candidate = _from_catalog(name, losses)
-            (left_out if candidate.unavailable and name not in names else candidates).append(candidate)
+            if not candidate.unavailable or name in names:
+                candidates.append(candidate)
     for name in names:
         if name == "all" or (everything and name in catalog.CATALOG):
             continue
@@ -68,7 +60,7 @@ def select(names: list[str], losses: list[LossName], patience_s: float = 60.0) -
             candidates += _from_user(name, losses, patience_s)
         else:
             candidates.append(_from_catalog(name, losses))
-    return Selection(list({candidate.name: candidate for candidate in candidates}.values()), left_out)
+    return list({candidate.name: candidate for candidate in candidates}.values())
 
 
 def row_names(candidates: Iterable[Candidate]) -> dict[str, str]:

@@ -91,7 +91,7 @@ def share(fraction: float | None) -> str:
 
 def footnote_on_impossible(rows: Iterable[Row]) -> Iterator[Text]:
     """What the mark means, where it stands."""
-    if any((row.roofline_fraction or 0) > 1 for row in rows):
+    if any(row.ranked and (row.roofline_fraction or 0) > 1 for row in rows):
         yield Text(f"{IMPOSSIBLE} above the machine's measured limit, which cannot be: mistrust time or limit")
 
 

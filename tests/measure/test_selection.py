@@ -18,11 +18,10 @@ def test_names_repeated_and_separated_by_commas_count_once():
 
 def test_names_in_the_order_asked_for():
     chosen = select(["numpy", "naive"], BOTH)
-    assert [(c.name, c.device, c.losses, c.unavailable) for c in chosen.candidates] == [
+    assert [(c.name, c.device, c.losses, c.unavailable) for c in chosen] == [
         ("numpy", "cpu", ("svm", "softmax"), ""),
         ("naive", "cpu", ("svm", "softmax"), ""),
     ]
-    assert chosen.left_out == []
 
 
 @pytest.fixture
@@ -36,20 +35,20 @@ def without_jax(monkeypatch):
 @pytest.mark.parametrize("names", [[], ["all"]])
 def test_everything_is_what_runs_here(without_jax, names):
     chosen = select(names, BOTH)
-    assert {"naive", "numpy", "numba-njit", "numba-parallel", "numba-cuda"} <= {c.name for c in chosen.candidates}
-    assert [c.name for c in chosen.left_out] == ["jax", "jax-cuda"]
+    assert {"naive", "numpy", "numba-njit", "numba-parallel", "numba-cuda"} <= {c.name for c in chosen}
+    assert not {"jax", "jax-cuda"} & {c.name for c in chosen}
 
 
 def test_what_was_asked_for_by_name_is_told_and_not_left_out(without_jax):
-    [candidate] = select(["jax"], BOTH).candidates
+    [candidate] = select(["jax"], BOTH)
     assert candidate.unavailable == "jax is not installed; pip install jax"
     chosen = select(["all", "jax"], BOTH)
-    assert "jax" in [c.name for c in chosen.candidates]
-    assert [c.name for c in chosen.left_out] == ["jax-cuda"]
+    assert "jax" in [c.name for c in chosen]
+    assert "jax-cuda" not in [c.name for c in chosen]
 
 
 def test_a_loss_that_is_not_offered(without_jax):
-    [candidate] = select(["sklearn"], ["svm"]).candidates
+    [candidate] = select(["sklearn"], ["svm"])
     assert (candidate.losses, candidate.unavailable) == ((), "offers softmax only")
 
 
@@ -102,7 +101,7 @@ def test_a_function_that_ends_the_process_costs_the_others_nothing(found):
 def candidates(found, monkeypatch, losses):
     file, functions = found
     monkeypatch.setattr(selection, "discover", lambda spec, patience_s: functions)
-    return {c.name.removeprefix(f"{file}:"): c for c in select([str(file)], losses).candidates}
+    return {c.name.removeprefix(f"{file}:"): c for c in select([str(file)], losses)}
 
 
 def test_functions_become_candidates_for_the_losses_that_they_are(found, monkeypatch):
@@ -127,13 +126,13 @@ def test_a_file_without_the_loss_asked_for(found, monkeypatch):
 def test_a_function_named_twice_takes_part_once(found, monkeypatch):
     file, functions = found
     monkeypatch.setattr(selection, "discover", lambda spec, patience_s: functions[:1])
-    assert len(select([str(file), f"{file}:svm_right"], BOTH).candidates) == 1
+    assert len(select([str(file), f"{file}:svm_right"], BOTH)) == 1
 
 
 def test_a_file_that_ends_the_process_is_a_row_that_says_so(tmp_path):
     file = tmp_path / "end.py"
     file.write_text("import os\nos._exit(0)\n")
-    [candidate] = select([str(file)], BOTH).candidates
+    [candidate] = select([str(file)], BOTH)
     assert (candidate.name, candidate.status, candidate.losses) == (str(file), "crashed", ("svm", "softmax"))
     assert candidate.unavailable == "ended itself with exit status 0, while it was loaded"
 
