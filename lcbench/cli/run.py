@@ -99,14 +99,14 @@ def run(
         if reason:
             raise LcbenchError(f"--require-gpu: {reason}")
 
-    from lcbench.losses import catalog
-
-    if baseline != "numpy" and ".py" not in baseline and ":" not in baseline:
-        catalog.find(baseline)
     from lcbench import api, record
     from lcbench.cli.progress import watching
+    from lcbench.losses import catalog
+    from lcbench.losses.resolve import is_user_code
     from lcbench.report import run_tables, style
 
+    if not is_user_code(baseline):
+        catalog.find(baseline)
     data = data or _data_here(features, classes, rows)
     with watching(quiet) as watch:
         result = api.run(

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from lcbench.record import Checked, Covariates
+from lcbench.record import Ceiling, Checked, Covariates
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -76,13 +76,10 @@ class Timed(msgspec.Struct, tag="timed", kw_only=True):
     compiles: bool = False
 
 
-class Measured(msgspec.Struct, tag="measured", kw_only=True):
-    """One ceiling: bytes a second read from `footprint` bytes, and floating-point operations a second."""
+class Measured(msgspec.Struct, tag="measured"):
+    """One of the machine's own limits."""
 
-    dtype: str
-    footprint: int
-    read_bytes_s: float
-    flops_s: float
+    ceiling: Ceiling
 
 
 class Trying(msgspec.Struct, tag="trying", kw_only=True):

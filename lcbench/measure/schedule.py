@@ -238,13 +238,5 @@ def _ceilings(plan: Plan, folder: Path, watch: Watcher, progress: Progress) -> l
         return []
     watch(progress)
     variables = process.environment(plan.threads, folder / "compiled")
-    return [
-        Ceiling(
-            dtype=event.dtype,
-            footprint=event.footprint,
-            read_bytes_s=event.read_bytes_s,
-            flops_s=event.flops_s,
-        )
-        for event in process.work(CeilingJob(wanted=wanted), variables, plan.patience_s)
-        if isinstance(event, Measured)
-    ]
+    events = process.work(CeilingJob(wanted=wanted), variables, plan.patience_s)
+    return [event.ceiling for event in events if isinstance(event, Measured)]

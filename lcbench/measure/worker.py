@@ -155,14 +155,7 @@ def measure_ceilings(job: CeilingJob, emit: Emit) -> None:
     from lcbench.measure import roofline
 
     for ceiling in roofline.ceilings(job.wanted, jit.thread_count()):
-        emit(
-            Measured(
-                dtype=ceiling.dtype,
-                footprint=ceiling.footprint,
-                read_bytes_s=ceiling.read_bytes_s,
-                flops_s=ceiling.flops_s,
-            )
-        )
+        emit(Measured(ceiling))
 
 
 def discover(job: DiscoverJob, emit: Emit) -> None:

@@ -269,7 +269,9 @@ def test_limits_are_asked_for_every_footprint_of_the_processor(monkeypatch):
 
     def work(job, variables, patience_s):
         asked.append(job.wanted)
-        return [Measured(dtype=dtype, footprint=size, read_bytes_s=1.0, flops_s=2.0) for dtype, size in job.wanted]
+        return [
+            Measured(Ceiling(dtype=dtype, footprint=size, read_bytes_s=1.0, flops_s=2.0)) for dtype, size in job.wanted
+        ]
 
     monkeypatch.setattr(schedule.process, "work", work)
     cpu = Contender("a", "cpu", (("svm", TINY), ("softmax", TINY), ("svm", other)))
