@@ -35,13 +35,17 @@ def vector_bytes() -> int:
         return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
     if name.startswith(_AVX512_NAMES) or "+avx512f" in (config.CPU_FEATURES or ""):
         return 64
-    return 16 if name in _SSE_NAMES or not llvm.get_default_triple().startswith(("x86", "i386", "amd64")) else 32
+    return 16 if name in _SSE_NAMES or not is_x86() else 32
 
 
 def vector_registers() -> int:
     """How many vector registers that CPU has."""
-    x86 = llvm.get_default_triple().startswith(("x86", "i386", "amd64"))
-    return 16 if x86 and vector_bytes() < 64 else 32
+    return 16 if is_x86() and vector_bytes() < 64 else 32
+
+
+def is_x86() -> bool:
+    """Whether Numba compiles for an x86 processor."""
+    return bool(llvm.get_default_triple().startswith(("x86", "i386", "amd64")))
 
 
 def thread_count() -> int:

@@ -2,94 +2,184 @@
 
 Two matrix products would read X twice. Here every thread walks over its own rows in blocks::
 
-    X (N, D)           a block of rows (about 200 KB)                      held in
+    X (N, D)           a block of rows (about 150 KB)                      held in
     +-----------+      1. scores   S = X_block Wt^T    4 rows x 5 classes   registers, Wt in L2
-    | thread 0  | -->  2. row step S becomes dS        one row at a time    L1
-    |  block    |      3. gradient Gt += dS^T X_block  5 classes x 4        registers, X_block in L2,
+    | thread 0  | -->  2. row step S becomes dS        the block at a time  L1
+    |  block    |      3. gradient Gt += dS^T X_block  10 classes x 2       registers, X_block in L2,
     +-----------+                                      vectors of features  next block on its way to L2
     | thread 1  |
     |  ...      |      Wt (C', D') is W transposed, Gt (C', D') one gradient a thread, both padded to whole tiles.
     +-----------+
 
-The threads' gradients are added in a fixed order: the result depends on the number of threads, not on their timing.
-X of another dtype (uint8 pixels) or whose rows are not contiguous is brought into a block buffer of each thread, block
-by block, so no second copy of X ever exists.
+All threads run the same function and meet twice in it: when Wt is whole, and when all have their gradients, which are
+then added in a fixed order. So the result depends on the number of threads, not on their timing.
+
+Rows of X can be chosen by index and are then read where they are. X of another dtype (uint8 pixels), less a mean image,
+with a bias, or with rows that are not contiguous is brought into a block buffer of each thread, block by block: no
+second copy of X ever exists.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from math import exp, log
+from math import log
 from typing import Any
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 from numpy.typing import NDArray
 
 from lcbench.losses import jit, simd
 from lcbench.losses.implementation import require_fitting
-from lcbench.losses.simd import CLASSES, ROWS, VECTORS, gradient_tile, score_tile
+from lcbench.losses.simd import CLASSES, ROWS, VECTORS, WIDE_CLASSES, WIDE_VECTORS
+from lcbench.losses.team import meet, team
 
-BLOCK_BYTES = 200_000
-"""A block, the one being prefetched, Wt and Gt share a core's L2 cache (1 MB and up on today's cores)."""
+BLOCK_BYTES = 150_000
+"""A block, the one being fetched, Wt and Gt share a core's L2 cache (1 MB and up on today's cores)."""
 
 MOST_ROWS_A_BLOCK = 256
+
+FEATURES_AT_ONCE = 64
+"""Rows of dW that are put together while they are in L1."""
 
 LEAST_FLOPS_A_THREAD = 10_000_000
 """About what a core computes while another thread is woken up; less than that is done faster by the calling one."""
 
 
-def svm_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> tuple[float, NDArray[Any]]:
+def svm_loss(
+    W: NDArray[Any],
+    X: NDArray[Any],
+    y: NDArray[Any],
+    reg: float,
+    *,
+    rows: NDArray[Any] | None = None,
+    mean: NDArray[Any] | None = None,
+) -> tuple[float, NDArray[Any]]:
     """Multiclass hinge loss, margin 1 (Weston & Watkins, 1999), and its gradient.
 
     W (D, C) float32 or float64, X (N, D) float or uint8, y (N,) integers. Returns the loss and dW (D, C) of W's dtype.
-    Raises ValueError where the arrays do not fit together or a label is not in [0, C).
+    rows (M,) integers: the loss is that of X[rows], y[rows], which are read in place. mean (D,): is subtracted from
+    every row of X. Where W has one row more than X has columns, that row is the bias, and `mean` has X's columns.
+    Raises ValueError where the arrays do not fit together or a label is not in [0, C), IndexError where a row is not in
+    [0, N).
     """
-    return _one_pass(W, X, y, reg, True)
+    return _one_pass(W, X, y, reg, True, rows, mean)
 
 
-def softmax_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> tuple[float, NDArray[Any]]:
+def softmax_loss(
+    W: NDArray[Any],
+    X: NDArray[Any],
+    y: NDArray[Any],
+    reg: float,
+    *,
+    rows: NDArray[Any] | None = None,
+    mean: NDArray[Any] | None = None,
+) -> tuple[float, NDArray[Any]]:
     """Softmax cross-entropy loss and its gradient.
 
     W (D, C) float32 or float64, X (N, D) float or uint8, y (N,) integers. Returns the loss and dW (D, C) of W's dtype.
-    Raises ValueError where the arrays do not fit together or a label is not in [0, C).
+    rows (M,) integers: the loss is that of X[rows], y[rows], which are read in place. mean (D,): is subtracted from
+    every row of X. Where W has one row more than X has columns, that row is the bias, and `mean` has X's columns.
+    Raises ValueError where the arrays do not fit together or a label is not in [0, C), IndexError where a row is not in
+    [0, N).
     """
-    return _one_pass(W, X, y, reg, False)
+    return _one_pass(W, X, y, reg, False, rows, mean)
 
 
-def _one_pass(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool) -> tuple[float, NDArray[Any]]:
-    require_fitting(W, X, y)  # the compiled code below checks nothing
-    rows, features = X.shape
-    classes = W.shape[1]
-    y = np.ascontiguousarray(y, np.int64)
-    lanes = simd.lanes(W.itemsize)
-    Wt = np.empty((_up_to(classes, CLASSES), _up_to(features, VECTORS * lanes)), W.dtype)
-    _transpose(W, Wt)
-
-    block_rows = max(ROWS, min(MOST_ROWS_A_BLOCK, BLOCK_BYTES // (features * W.itemsize) // ROWS * ROWS))
-    worth_waking = 4 * rows * features * classes // LEAST_FLOPS_A_THREAD
-    threads = max(1, min(jit.thread_count(), rows // ROWS, worth_waking))
-    Gt = np.empty((threads, *Wt.shape), W.dtype)
-    losses = np.empty(threads)
-    walk = _walk if X.dtype == W.dtype and X.flags.c_contiguous else _walk_packed
-
-    def part(thread: int) -> int:
-        start, stop = rows * thread // threads, rows * (thread + 1) // threads
-        return walk(X, y, start, stop, Wt, classes, hinge, block_rows, Gt[thread], losses[thread : thread + 1])
-
-    others = [_pool(threads).submit(part, thread) for thread in range(1, threads)]
-    bad_rows = [part(0), *(other.result() for other in others)]
-    bad = max(bad_rows)
-    if bad >= 0:
-        raise ValueError(f"label {y[bad]} in row {bad} is not in 0..{classes - 1}")
+def _one_pass(
+    W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool, order: NDArray[Any] | None,
+    mean: NDArray[Any] | None,
+) -> tuple[float, NDArray[Any]]:  # fmt: skip
+    W = np.ascontiguousarray(W)
+    work = Workspace(W, X, y, order, mean)
     dW = np.empty(W.shape, W.dtype)
-    return _finish(losses, Gt, W, rows, reg, dW), dW
+    threads, rows, words = work.threads, work.rows, work.team.words
+
+    def share(thread: int) -> None:
+        _pass(
+            thread, threads, words, W, X, work.y, work.order, work.mean, rows, reg, hinge,
+            work.Wt, work.scores, work.labels, work.packed, work.Gt, work.sums, work.bad, dW,
+        )  # fmt: skip
+
+    work.team.run(share)
+    work.require_no_bad_row()
+    return float(work.sums[:, 0].sum() / rows + reg * work.sums[:, 1].sum()), dW
 
 
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """The threads beside the calling one, kept between calls."""
-    return ThreadPoolExecutor(max_workers=max(1, threads - 1), thread_name_prefix="lcbench")
+class Workspace:
+    """The arrays beside W, X and y that one pass needs, of a size that does not grow with N.
+
+    Wt (C', D') and Gt (threads, C', D'): W transposed, the gradients, padded to whole tiles with zeros.
+    scores (threads, B, C') and labels (threads, B): of a block of B rows. packed (threads, B, D'') or None: rows of X
+    in W's dtype, where X cannot be read in place. sums (threads, 2): loss and squared weights. bad (threads,): where a
+    thread met a row or label that does not exist, or -1.
+
+    Raises ValueError where W, X, y and the mean do not fit together.
+    """
+
+    def __init__(
+        self,
+        W: NDArray[Any],
+        X: NDArray[Any],
+        y: NDArray[Any],
+        order: NDArray[Any] | None = None,
+        mean: NDArray[Any] | None = None,
+    ) -> None:
+        bias = _require_fitting(W, X, y, order, mean)
+        self._all_rows, self._classes = len(X), W.shape[1]
+        features, classes = W.shape
+        self.y = np.ascontiguousarray(y, np.int64)
+        self.order = None if order is None else np.ascontiguousarray(order, np.int64)
+        self.mean = None if mean is None else np.ascontiguousarray(mean, W.dtype)
+        self.rows = len(X) if order is None else len(order)
+
+        worth_waking = 4 * self.rows * features * classes // LEAST_FLOPS_A_THREAD
+        self.threads = max(1, min(jit.thread_count(), self.rows // ROWS, worth_waking))
+        self.team = team(self.threads)
+        block_rows = max(ROWS, min(MOST_ROWS_A_BLOCK, BLOCK_BYTES // (features * W.itemsize) // ROWS * ROWS))
+        lanes = simd.lanes(W.itemsize)
+        tiles = _up_to(classes, CLASSES), _up_to(features, VECTORS * lanes)
+        self.Wt = simd.aligned(tiles, W.dtype)
+        self.Gt = simd.aligned((self.threads, *tiles), W.dtype)
+        # Tiles and vectors may write behind the last row.
+        self.scores = simd.aligned((self.threads, block_rows + ROWS + lanes, tiles[0]), W.dtype)
+        self.labels = np.empty((self.threads, block_rows), np.int64)
+        self.packed = None
+        if bias or mean is not None or X.dtype != W.dtype or not X.flags.c_contiguous:
+            # An odd number of cache lines a row: even ones would crowd the rows into few sets of the cache.
+            lines = -(-features * W.itemsize // simd.CACHE_LINE) | 1
+            width = lines * simd.CACHE_LINE // W.itemsize
+            self.packed = simd.aligned((self.threads, block_rows, width), W.dtype)
+            self.packed[:, :, features:] = 0
+            if bias:
+                self.packed[:, :, features - 1] = 1
+        self.sums = np.empty((self.threads, 2))
+        self.bad = np.full(self.threads, -1)
+
+    def require_no_bad_row(self) -> None:
+        """Raises IndexError or ValueError where the pass met a row or a label that does not exist."""
+        position = int(self.bad.max())
+        if position < 0:
+            return
+        row = position if self.order is None else int(self.order[position])
+        if not 0 <= row < self._all_rows:
+            raise IndexError(f"rows[{position}] is {row}, not in 0..{self._all_rows - 1}")
+        raise ValueError(f"label {self.y[row]} in row {row} is not in 0..{self._classes - 1}")
+
+
+def _require_fitting(
+    W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], order: NDArray[Any] | None, mean: NDArray[Any] | None
+) -> bool:
+    """Whether the last row of W is a bias. The compiled code checks no shape: what does not fit is refused here."""
+    bias = np.ndim(W) == 2 and np.ndim(X) == 2 and W.shape[0] == X.shape[1] + 1
+    require_fitting(W[:-1] if bias else W, X, y)
+    if mean is not None and np.shape(mean) != (X.shape[1],):
+        raise ValueError(f"mean {np.shape(mean)} does not fit: X has {X.shape[1]} columns")
+    if order is not None:
+        order = np.asarray(order)
+        if order.ndim != 1 or not order.size or order.dtype.kind not in "iu":
+            raise ValueError(f"rows must be indices, (M,) integers and at least one, not {order.shape} {order.dtype}")
+    return bool(bias)
 
 
 def _up_to(count: int, tile: int) -> int:
@@ -97,144 +187,228 @@ def _up_to(count: int, tile: int) -> int:
 
 
 @jit.compiled
-def _transpose(W: NDArray[Any], Wt: NDArray[Any]) -> None:
-    """Wt (C', D') = W (D, C) transposed, zero in the padding."""
+def _pass(
+    thread: int, threads: int, words: NDArray[Any], W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], order: Any,
+    mean: Any, rows: int, reg: float, hinge: bool, Wt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any],
+    packed: Any, Gt: NDArray[Any], sums: NDArray[Any], bad: NDArray[Any], dW: NDArray[Any],
+) -> None:  # fmt: skip
+    """What each thread does: its share of Wt, of the rows, and of dW, with a meeting after each."""
+    first, end = _share(thread, threads, Wt.shape[1])
+    _transpose(W, first, end, Wt)
+    meet(words, threads)
+    start, stop = _share(thread, threads, rows)
+    bad[thread] = _walk(
+        X, y, order, mean, start, stop, Wt, W.shape[1], hinge, scores[thread], labels[thread], thread, packed,
+        Gt[thread], sums[thread],
+    )  # fmt: skip
+    meet(words, threads)
+    sums[thread, 1] = _finish(Gt, W, rows, reg, first, min(end, W.shape[0]), dW)
+    meet(words, threads)
+
+
+@jit.compiled
+def _share(thread: int, threads: int, count: int) -> tuple[int, int]:
+    return count * thread // threads, count * (thread + 1) // threads
+
+
+@jit.compiled
+def _transpose(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
+    """Columns first..end of Wt (C', D') = W (D, C) transposed, zero in the padding."""
     features, classes = W.shape
+    last = min(end, features)
     for c in range(Wt.shape[0]):
-        row = Wt[c]
+        row = Wt[c, first:end]
         if c < classes:
-            for f in range(features):
-                row[f] = W[f, c]
-            row[features:] = 0
+            column = W[first:last, c]
+            for f in range(column.size):
+                row[f] = column[f]
+            row[max(0, last - first) :] = 0
         else:
             row[:] = 0
 
 
 @jit.compiled
 def _walk(
-    X: NDArray[Any], y: NDArray[Any], start: int, stop: int, Wt: NDArray[Any], classes: int, hinge: bool,
-    block_rows: int, Gt: NDArray[Any], loss: NDArray[Any],
+    X: NDArray[Any], y: NDArray[Any], order: Any, mean: Any, start: int, stop: int, Wt: NDArray[Any], classes: int,
+    hinge: bool, scores: NDArray[Any], labels: NDArray[Any], thread: int, packed: Any, Gt: NDArray[Any],
+    loss: NDArray[Any],
 ) -> int:  # fmt: skip
-    """Adds rows start..stop of X into Gt (C', D') and loss (1,). Returns a row with a bad label, or -1."""
+    """Gt (C', D') and loss[0] become the sums over positions start..stop. Returns a bad position, or -1."""
     Gt[:] = 0
-    scores = np.empty((block_rows, Wt.shape[0]), Wt.dtype)
-    total = 0.0
-    for row in range(start, stop, block_rows):
-        rows = min(block_rows, stop - row)
-        bad = _bad_label(y, row, rows, classes)
+    loss[0] = 0.0
+    for position in range(start, stop, labels.size):
+        rows = min(labels.size, stop - position)
+        bad = _look_up_labels(y, order, position, rows, X.shape[0], classes, labels)
         if bad >= 0:
             return bad
-        total += _block(X, row, rows, y, row, Wt, classes, hinge, scores, Gt)
-    loss[0] = total
+        block = _readable(X, order, mean, position, rows, stop - 1, packed, thread)
+        loss[0] += _block(block[0], block[1], block[2], rows, block[3], labels, Wt, classes, hinge, scores, Gt)
     return -1
 
 
 @jit.compiled
-def _walk_packed(
-    X: NDArray[Any], y: NDArray[Any], start: int, stop: int, Wt: NDArray[Any], classes: int, hinge: bool,
-    block_rows: int, Gt: NDArray[Any], loss: NDArray[Any],
-) -> int:  # fmt: skip
-    """As `_walk`, for X of any layout and dtype: each block is first brought into a buffer of Wt's dtype."""
-    Gt[:] = 0
-    features = X.shape[1]
-    scores = np.empty((block_rows, Wt.shape[0]), Wt.dtype)
-    packed = np.empty((block_rows, features), Wt.dtype)
-    total = 0.0
-    for row in range(start, stop, block_rows):
-        rows = min(block_rows, stop - row)
-        bad = _bad_label(y, row, rows, classes)
-        if bad >= 0:
-            return bad
-        for r in range(rows):
-            source, target = X[row + r], packed[r]
-            for f in range(features):
+def _look_up_labels(
+    y: NDArray[Any], order: Any, position: int, rows: int, all_rows: int, classes: int, labels: NDArray[Any]
+) -> int:
+    """labels[:rows] = those of the rows at position..position+rows. Returns a position whose row or label is bad."""
+    for r in range(rows):
+        row = position + r
+        if order is not None:
+            row = order[position + r]
+            if row < 0 or row >= all_rows:
+                return position + r
+        labels[r] = y[row]
+        if labels[r] < 0 or labels[r] >= classes:
+            return position + r
+    return -1
+
+
+def _readable(
+    X: Any, order: Any, mean: Any, position: Any, rows: Any, last: Any, packed: Any, thread: Any
+) -> tuple[Any, Any, Any, Any]:
+    """The rows at position..position+rows where the micro-kernels can read them: X itself, or what is packed of it.
+
+    Returns the array, the order, the position and the last position in that array.
+    """
+    return (_readable_in_place if packed is None else _readable_packed)(
+        X, order, mean, position, rows, last, packed, thread
+    )
+
+
+def _readable_in_place(
+    X: Any, order: Any, mean: Any, position: Any, rows: Any, last: Any, packed: Any, thread: Any
+) -> tuple[Any, Any, Any, Any]:
+    return X, order, position, last
+
+
+def _readable_packed(
+    X: Any, order: Any, mean: Any, position: Any, rows: Any, last: Any, packed: Any, thread: Any
+) -> tuple[Any, Any, Any, Any]:
+    buffer = packed[thread]
+    _pack(X, order, mean, position, rows, buffer)
+    return buffer, None, 0, rows - 1
+
+
+@overload(_readable)
+def _readable_of_a_type(
+    X: Any, order: Any, mean: Any, position: Any, rows: Any, last: Any, packed: Any, thread: Any
+) -> tuple[Any, Any, Any, Any]:
+    # Only one of the two fits these types, and the compiler would look into both.
+    return _readable_in_place if packed is types.none else _readable_packed  # type: ignore[return-value]
+
+
+@jit.compiled
+def _pack(X: NDArray[Any], order: Any, mean: Any, position: int, rows: int, packed: NDArray[Any]) -> None:
+    """The first rows and columns of packed = X less the mean, from the rows at position..position+rows."""
+    for r in range(rows):
+        source = X[position + r] if order is None else X[order[position + r]]
+        target = packed[r, : source.size]
+        for f in range(source.size):
+            if mean is None:
                 target[f] = source[f]
-        total += _block(packed, 0, rows, y, row, Wt, classes, hinge, scores, Gt)
-    loss[0] = total
-    return -1
-
-
-@jit.compiled
-def _bad_label(y: NDArray[Any], row: int, rows: int, classes: int) -> int:
-    for i in range(row, row + rows):
-        if y[i] < 0 or y[i] >= classes:
-            return i
-    return -1
+            else:
+                target[f] = target.dtype.type(source[f]) - mean[f]
 
 
 @jit.compiled
 def _block(
-    X: NDArray[Any], row: int, rows: int, y: NDArray[Any], label: int, Wt: NDArray[Any], classes: int, hinge: bool,
-    scores: NDArray[Any], Gt: NDArray[Any],
+    X: NDArray[Any], order: Any, position: int, rows: int, last: int, labels: NDArray[Any], Wt: NDArray[Any],
+    classes: int, hinge: bool, scores: NDArray[Any], Gt: NDArray[Any],
 ) -> float:  # fmt: skip
-    """Rows row..row+rows of X, whose labels begin at y[label]: adds to Gt, returns their summed loss."""
+    """The rows at position..position+rows: adds to Gt, returns their summed loss. `last` is what may be fetched."""
+    end = position + rows - 1
     for r in range(0, rows, ROWS):
         for c in range(0, Wt.shape[0], CLASSES):
-            score_tile(X, row + r, row + rows - 1, Wt, c, scores, r)
-    total = 0.0
-    for r in range(rows):
-        if hinge:
-            total += _hinge(scores[r], y[label + r], classes)
-        else:
-            total += _cross_entropy(scores[r], y[label + r], classes)
-    for f in range(0, X.shape[1], VECTORS * simd.VECTOR_BYTES // X.itemsize):
-        for c in range(0, Wt.shape[0], CLASSES):
-            gradient_tile(X, row, rows, scores, c, f, Gt)
+            simd.score_tile(X, order, position + r, end, Wt, c, scores, r)
+
+    total = _hinge(scores, rows, labels, classes) if hinge else _cross_entropy(scores, rows, labels, classes)
+
+    features, lanes = X.shape[1], simd.VECTOR_BYTES // X.itemsize
+    wide = Wt.shape[0] // WIDE_CLASSES * WIDE_CLASSES
+    if wide > 0:
+        for f in range(0, features, WIDE_VECTORS * lanes):
+            simd.wide_gradient_tile_fetching(X, order, position, rows, scores, 0, f, Gt, last)
+            for c in range(WIDE_CLASSES, wide, WIDE_CLASSES):
+                simd.wide_gradient_tile(X, order, position, rows, scores, c, f, Gt, last)
+    if wide < Wt.shape[0]:
+        for f in range(0, features, VECTORS * lanes):
+            if wide > 0:
+                simd.gradient_tile(X, order, position, rows, scores, wide, f, Gt, last)
+            else:
+                simd.gradient_tile_fetching(X, order, position, rows, scores, wide, f, Gt, last)
     return total
 
 
 @jit.compiled
-def _hinge(scores: NDArray[Any], label: int, classes: int) -> float:
-    """One row: scores (C',) become the gradient with respect to them; returns the row's loss."""
+def _hinge(scores: NDArray[Any], rows: int, labels: NDArray[Any], classes: int) -> float:
+    """`rows` rows of scores (B, C') become the gradients with respect to them; returns the rows' summed loss."""
     one = scores.dtype.type(1)
     zero = scores.dtype.type(0)
-    threshold = scores[label] - one
-    scores[label] = threshold  # its own margin is then 0: neither a loss nor a gradient
-    loss = zero
-    violated = zero
-    for c in range(classes):
-        margin = scores[c] - threshold
-        violation = one if margin > zero else zero
-        loss += margin * violation
-        violated += violation
-        scores[c] = violation
-    scores[label] = -violated
-    return loss
+    total = 0.0
+    for r in range(rows):
+        row = scores[r]
+        threshold = row[labels[r]] - one
+        row[labels[r]] = threshold  # its own margin is then 0: neither a loss nor a gradient
+        loss = zero
+        violated = zero
+        for c in range(classes):
+            margin = row[c] - threshold
+            violation = one if margin > zero else zero
+            loss += margin * violation
+            violated += violation
+            row[c] = violation
+        row[labels[r]] = -violated
+        total += loss
+    return total
 
 
 @jit.compiled
-def _cross_entropy(scores: NDArray[Any], label: int, classes: int) -> float:
-    """One row: scores (C',) become the gradient with respect to them; returns the row's loss."""
-    highest = scores[0]
-    for c in range(1, classes):
-        highest = max(highest, scores[c])
-    true_score = scores[label] - highest
-    total = scores.dtype.type(0)
-    for c in range(classes):
-        scores[c] = exp(scores[c] - highest)
-        total += scores[c]
-    scale = scores.dtype.type(1) / total
-    for c in range(classes):
-        scores[c] *= scale
-    scores[label] -= scores.dtype.type(1)
-    return log(total) - true_score
+def _cross_entropy(scores: NDArray[Any], rows: int, labels: NDArray[Any], classes: int) -> float:
+    """`rows` rows of scores (B, C') become the gradients with respect to them; returns the rows' summed loss."""
+    total = 0.0
+    for r in range(rows):
+        row = scores[r]
+        highest = row[0]
+        for c in range(1, classes):
+            highest = max(highest, row[c])
+        for c in range(row.size):
+            row[c] -= highest
+        total -= row[labels[r]]
+    simd.exponentials(scores.reshape(scores.size), rows * scores.shape[1])
+    for r in range(rows):
+        row = scores[r]
+        denominator = row[0]
+        for c in range(1, classes):
+            denominator += row[c]
+        total += log(denominator)
+        scale = row.dtype.type(1) / denominator
+        for c in range(classes):
+            row[c] *= scale
+        row[labels[r]] -= row.dtype.type(1)
+    return total
 
 
 @jit.compiled
-def _finish(losses: NDArray[Any], Gt: NDArray[Any], W: NDArray[Any], rows: int, reg: float, dW: NDArray[Any]) -> float:
-    """Adds the threads' gradients in their order into dW (D, C); mean and regularisation. Returns the loss."""
-    features, classes = W.shape
+def _finish(Gt: NDArray[Any], W: NDArray[Any], rows: int, reg: float, first: int, end: int, dW: NDArray[Any]) -> float:
+    """Rows first..end of dW (D, C): the threads' gradients in their order, mean, regularisation. Returns sum(W * W)."""
     mean = W.dtype.type(1.0 / rows)
     twice_reg = W.dtype.type(2 * reg)
+    classes = W.shape[1]
     squares = 0.0
-    for c in range(classes):
-        total = Gt[0, c]
-        for thread in range(1, Gt.shape[0]):
-            share = Gt[thread, c]
-            for f in range(features):
-                total[f] += share[f]
-        for f in range(features):
-            w = W[f, c]
-            squares += w * w
-            dW[f, c] = total[f] * mean + twice_reg * w
-    return losses.sum() / rows + reg * squares
+    for f in range(first, end, FEATURES_AT_ONCE):
+        stop = min(f + FEATURES_AT_ONCE, end)
+        for c in range(classes):
+            total, column = Gt[0, c, f:stop], dW[f:stop, c]
+            for thread in range(1, Gt.shape[0]):
+                share = Gt[thread, c, f:stop]
+                for k in range(total.size):
+                    total[k] += share[k]
+            for k in range(total.size):
+                column[k] = total[k]
+        weights, gradient = W[f:stop].reshape((stop - f) * classes), dW[f:stop].reshape((stop - f) * classes)
+        block = W.dtype.type(0)
+        for k in range(weights.size):
+            block += weights[k] * weights[k]
+            gradient[k] = gradient[k] * mean + twice_reg * weights[k]
+        squares += block
+    return squares

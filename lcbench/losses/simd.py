@@ -10,6 +10,7 @@ Where Numba's JIT is switched off, each micro-kernel is the NumPy function besid
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import factorial, log
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,16 @@ from lcbench.losses import jit
 VECTOR_BYTES = jit.vector_bytes()
 
 # Accumulators fill the registers but for those that hold operands:
-#   32 registers   scores 4 rows x 5 classes = 20    gradient 5 classes x 4 vectors = 20
-#   16 registers   scores 2 rows x 5 classes = 10    gradient 5 classes x 2 vectors = 10
+#   32 registers   scores 4 rows x 5 classes = 20    gradient 10 classes x 2 vectors or 5 x 4 = 20
+#   16 registers   scores 2 rows x 5 classes = 10    gradient 10 classes x 1 vector  or 5 x 2 = 10
 ROWS, CLASSES, VECTORS = (4, 5, 4) if jit.vector_registers() == 32 else (2, 5, 2)
-"""A score tile is ROWS x CLASSES dot products; a gradient tile is CLASSES x (VECTORS * lanes) sums."""
+"""A score tile is ROWS x CLASSES dot products; a gradient tile is CLASSES x (VECTORS * lanes) sums, or as many in the
+shape of 2 * CLASSES x (VECTORS / 2 * lanes), which reads X half as often."""
+
+CACHE_LINE = 64
+
+LOWEST_EXPONENT = {4: -87.0, 8: -708.0}
+"""By size of the number: its exponential is the least that is kept, just above the least normal number."""
 
 _INT64 = ir.IntType(64)
 _INT32 = ir.IntType(32)
@@ -36,6 +43,14 @@ _INT32 = ir.IntType(32)
 def lanes(itemsize: int) -> int:
     """Numbers of `itemsize` bytes in one vector register."""
     return VECTOR_BYTES // itemsize
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An uninitialised array that begins at a cache line: a vector across two lines takes two loads."""
+    size = int(np.prod(shape)) * dtype.itemsize
+    memory = np.empty(size + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 class Vectors:
@@ -131,18 +146,27 @@ def _accumulators(builder: ir.IRBuilder, vectors: Vectors, count: int) -> list[i
     return [cgutils.alloca_once(builder, vectors.type) for _ in range(count)]
 
 
+def _row(context: Any, builder: ir.IRBuilder, order: Any, value: ir.Value, position: ir.Value) -> ir.Value:
+    """Which row of X is meant by a position: itself, or order[position]."""
+    if order is types.none:
+        return position
+    rows = context.make_array(order)(context, builder, value)
+    return builder.load(builder.gep(rows.data, [position]))
+
+
 @intrinsic
-def _score_tile(typing: Any, X: Any, row: Any, last: Any, Wt: Any, c: Any, scores: Any, out: Any) -> Any:
-    signature = types.void(X, types.int64, types.int64, Wt, types.int64, scores, types.int64)
+def _score_tile(typing: Any, X: Any, order: Any, row: Any, last: Any, Wt: Any, c: Any, scores: Any, out: Any) -> Any:
+    signature = types.void(X, order, types.int64, types.int64, Wt, types.int64, scores, types.int64)
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         vectors = Vectors(context, builder, X.dtype)
         x = _Matrix(context, builder, X, arguments[0])
-        w = _Matrix(context, builder, Wt, arguments[3])
-        s = _Matrix(context, builder, scores, arguments[5])
-        row, last, c, out = (arguments[k] for k in (1, 2, 4, 6))
+        w = _Matrix(context, builder, Wt, arguments[4])
+        s = _Matrix(context, builder, scores, arguments[6])
+        row, last, c, out = (arguments[k] for k in (2, 3, 5, 7))
 
-        rows = [_smaller(builder, builder.add(row, _INT64(r)), last) for r in range(ROWS)]
+        positions = [_smaller(builder, builder.add(row, _INT64(r)), last) for r in range(ROWS)]
+        rows = [_row(context, builder, order, arguments[1], position) for position in positions]
         classes = [builder.add(c, _INT64(k)) for k in range(CLASSES)]
         sums = _accumulators(builder, vectors, ROWS * CLASSES)
         for accumulator in sums:
@@ -174,76 +198,163 @@ def _score_tile(typing: Any, X: Any, row: Any, last: Any, Wt: Any, c: Any, score
     return signature, emit
 
 
+def _make_gradient_tile(tile_classes: int, tile_vectors: int, fetch: bool) -> Any:
+    @intrinsic
+    def gradient_tile(
+        typing: Any, X: Any, order: Any, row: Any, rows: Any, dscores: Any, c: Any, f: Any, Gt: Any, last: Any
+    ) -> Any:
+        signature = types.void(X, order, types.int64, types.int64, dscores, types.int64, types.int64, Gt, types.int64)
+
+        def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+            vectors = Vectors(context, builder, X.dtype)
+            x = _Matrix(context, builder, X, arguments[0])
+            d = _Matrix(context, builder, dscores, arguments[4])
+            g = _Matrix(context, builder, Gt, arguments[7])
+            row, rows, c, f, last = (arguments[k] for k in (2, 3, 5, 6, 8))
+
+            classes = [builder.add(c, _INT64(k)) for k in range(tile_classes)]
+            starts = [builder.add(f, _INT64(v * vectors.count)) for v in range(tile_vectors)]
+            lines = starts[:: max(1, CACHE_LINE // VECTOR_BYTES)]
+            sums = _accumulators(builder, vectors, tile_classes * tile_vectors)
+
+            def add_rows(load_x: Callable[[int, ir.Value], ir.Value]) -> None:
+                with cgutils.for_range(builder, rows, intp=_INT64) as loop:
+                    position = builder.add(row, loop.index)
+                    here = _row(context, builder, order, arguments[1], position)
+                    xs = [load_x(v, x.at(here, start)) for v, start in enumerate(starts)]
+                    if fetch:
+                        ahead = builder.add(position, rows)
+                        ahead = _row(context, builder, order, arguments[1], _smaller(builder, ahead, last))
+                        for line in lines:
+                            vectors.prefetch_to_l2(x.at(ahead, line))
+                    for k, class_ in enumerate(classes):
+                        weight = vectors.broadcast(d.at(loop.index, class_))
+                        for v in range(tile_vectors):
+                            accumulator = sums[k * tile_vectors + v]
+                            builder.store(vectors.multiply_add(xs[v], weight, builder.load(accumulator)), accumulator)
+
+            # The rows' sum begins at zero and is added to Gt as a whole: Gt is rounded once a block, not once a row.
+            for accumulator in sums:
+                builder.store(vectors.zero(), accumulator)
+            features = x.shape[1]
+            end = builder.add(f, _INT64(tile_vectors * vectors.count))
+            with builder.if_else(builder.icmp_signed("<=", end, features)) as (whole, partial):
+                with whole:
+                    add_rows(lambda v, pointer: vectors.load(pointer))
+                with partial:
+                    add_rows(lambda v, pointer: vectors.load_first(pointer, builder.sub(features, starts[v])))
+            for k, class_ in enumerate(classes):
+                for v, start in enumerate(starts):
+                    there = g.at(class_, start)
+                    total = builder.fadd(vectors.load(there), builder.load(sums[k * tile_vectors + v]))
+                    vectors.store(total, there)
+            return context.get_dummy_value()
+
+        return signature, emit
+
+    return gradient_tile
+
+
 @intrinsic
-def _gradient_tile(typing: Any, X: Any, row: Any, rows: Any, dscores: Any, c: Any, f: Any, Gt: Any) -> Any:
-    signature = types.void(X, types.int64, types.int64, dscores, types.int64, types.int64, Gt)
+def _exponentials(typing: Any, numbers: Any, count: Any) -> Any:
+    signature = types.void(numbers, types.int64)
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        vectors = Vectors(context, builder, X.dtype)
-        x = _Matrix(context, builder, X, arguments[0])
-        d = _Matrix(context, builder, dscores, arguments[3])
-        g = _Matrix(context, builder, Gt, arguments[6])
-        row, rows, c, f = (arguments[k] for k in (1, 2, 4, 5))
-
-        classes = [builder.add(c, _INT64(k)) for k in range(CLASSES)]
-        starts = [builder.add(f, _INT64(v * vectors.count)) for v in range(VECTORS)]
-        sums = _accumulators(builder, vectors, CLASSES * VECTORS)
-
-        def add_rows(load_x: Callable[[int, ir.Value], ir.Value]) -> None:
-            with cgutils.for_range(builder, rows, intp=_INT64) as loop:
-                here = builder.add(row, loop.index)
-                xs = [load_x(v, x.at(here, start)) for v, start in enumerate(starts)]
-                for start in starts:
-                    vectors.prefetch_to_l2(x.at(builder.add(here, rows), start))
-                for k, class_ in enumerate(classes):
-                    weight = vectors.broadcast(d.at(loop.index, class_))
-                    for v in range(VECTORS):
-                        accumulator = sums[k * VECTORS + v]
-                        builder.store(vectors.multiply_add(xs[v], weight, builder.load(accumulator)), accumulator)
-
-        # The rows' sum begins at zero and is added to Gt as a whole: Gt is rounded once a block, not once a row.
-        for accumulator in sums:
-            builder.store(vectors.zero(), accumulator)
-        features = x.shape[1]
-        end = builder.add(f, _INT64(VECTORS * vectors.count))
-        with builder.if_else(builder.icmp_signed("<=", end, features)) as (whole, partial):
-            with whole:
-                add_rows(lambda v, pointer: vectors.load(pointer))
-            with partial:
-                add_rows(lambda v, pointer: vectors.load_first(pointer, builder.sub(features, starts[v])))
-        for k, class_ in enumerate(classes):
-            for v, start in enumerate(starts):
-                there = g.at(class_, start)
-                total = builder.fadd(vectors.load(there), builder.load(sums[k * VECTORS + v]))
-                vectors.store(total, there)
+        vectors = Vectors(context, builder, numbers.dtype)
+        array = context.make_array(numbers)(context, builder, arguments[0])
+        with cgutils.for_range_slice(builder, _INT64(0), arguments[1], _INT64(vectors.count)) as (k, _):
+            pointer = builder.gep(array.data, [k])
+            vectors.store(_exponential(vectors, vectors.load(pointer)), pointer)
         return context.get_dummy_value()
 
     return signature, emit
 
 
+def _exponential(vectors: Vectors, x: ir.Value) -> ir.Value:
+    # exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2) / 2: Cody & Waite, "Software Manual for the Elementary
+    # Functions" (1980), chapter 6. exp(r) by its Taylor series up to what the type resolves.
+    builder = vectors.builder
+    single = vectors.itemsize == 4
+    mantissa, degree, lowest = (23, 7, LOWEST_EXPONENT[4]) if single else (52, 13, LOWEST_EXPONENT[8])
+    ln2_high = float(np.float32(0.693359375)) if single else 0.6931471803691238
+    ln2_low = log(2) - ln2_high if single else 1.9082149292705877e-10
+
+    def constant(number: float) -> ir.Constant:
+        return ir.Constant(vectors.type, [number] * vectors.count)
+
+    # Not below the least normal number. A NaN is not less than anything and stays.
+    x = builder.select(builder.fcmp_ordered("<", x, constant(lowest)), constant(lowest), x)
+    # Adding 1.5 * 2^mantissa leaves the nearest whole number in the lowest bits.
+    shifter = constant(1.5 * 2.0**mantissa)
+    shifted = vectors.multiply_add(x, constant(1 / log(2)), shifter)
+    n = builder.fsub(shifted, shifter)
+    r = vectors.multiply_add(n, constant(-ln2_high), x)
+    r = vectors.multiply_add(n, constant(-ln2_low), r)
+    series = constant(1 / factorial(degree))
+    for power in range(degree - 1, -1, -1):
+        series = vectors.multiply_add(series, r, constant(1 / factorial(power)))
+    integers = ir.VectorType(ir.IntType(8 * vectors.itemsize), vectors.count)
+    bits = builder.shl(builder.bitcast(shifted, integers), ir.Constant(integers, [mantissa] * vectors.count))
+    bits = builder.add(bits, builder.bitcast(constant(1.0), integers))
+    return builder.fmul(series, builder.bitcast(bits, vectors.type))
+
+
 def _score_tile_in_numpy(
-    X: NDArray[Any], row: int, last: int, Wt: NDArray[Any], c: int, scores: NDArray[Any], out: int
-) -> None:
+    X: NDArray[Any], order: NDArray[Any] | None, row: int, last: int, Wt: NDArray[Any], c: int, scores: NDArray[Any],
+    out: int,
+) -> None:  # fmt: skip
     """scores[out + r, c + k] = X[row + r] . Wt[c + k] for a tile of ROWS x CLASSES.
 
-    X (N, D) with contiguous rows, Wt (C', D') zero beyond the classes and features, scores (rows', C'). Rows behind
-    `last` repeat `last`: a remainder costs a few spare products instead of code of its own.
+    X (N, D) with contiguous rows, Wt (C', D') zero beyond the classes and features, scores (rows', C'). With `order`
+    (M,), row r is X[order[r]]. Rows behind `last` repeat `last`: a remainder costs a few spare products instead of code
+    of its own.
     """
     rows = np.minimum(np.arange(row, row + ROWS), last)
+    if order is not None:
+        rows = order[rows]
     scores[out : out + ROWS, c : c + CLASSES] = X[rows] @ Wt[c : c + CLASSES, : X.shape[1]].T
 
 
-def _gradient_tile_in_numpy(
-    X: NDArray[Any], row: int, rows: int, dscores: NDArray[Any], c: int, f: int, Gt: NDArray[Any]
-) -> None:
-    """Gt[c + k, f ...] += sum over r of dscores[r, c + k] * X[row + r, f ...] for a tile of CLASSES x VECTORS.
+def _gradient_tile_in_numpy(tile_classes: int, tile_vectors: int) -> Callable[..., None]:
+    def gradient_tile(
+        X: NDArray[Any], order: NDArray[Any] | None, row: int, rows: int, dscores: NDArray[Any], c: int, f: int,
+        Gt: NDArray[Any], last: int,
+    ) -> None:  # fmt: skip
+        """Gt[c + k, f ...] += sum over r of dscores[r, c + k] * X[row + r, f ...] for a tile of classes x vectors.
 
-    X (N, D) with contiguous rows, dscores (rows', C'), Gt (C', D') with D' a multiple of the tile. While it sums, the
-    same place of the next `rows` rows is fetched into L2: memory and arithmetic do not overlap by themselves.
+        X (N, D) with contiguous rows, `order` as for the scores, dscores (rows', C'), Gt (C', D') with D' a multiple of
+        the tile. Rows go up to `last`, of which those after this block may be fetched.
+        """
+        end = min(f + tile_vectors * lanes(X.itemsize), X.shape[1])
+        block = np.arange(row, row + rows) if order is None else order[row : row + rows]
+        Gt[c : c + tile_classes, f:end] += dscores[:rows, c : c + tile_classes].T @ X[block, f:end]
+
+    return gradient_tile
+
+
+def _exponentials_in_numpy(numbers: NDArray[Any], count: int) -> None:
+    """numbers[:count] = exp(numbers[:count]), to within 2 units in the last place, for numbers that are not positive.
+
+    numbers (M,) contiguous, M at least `count` rounded up to whole vectors. What is below LOWEST_EXPONENT counts as
+    that; NaN stays.
     """
-    end = min(f + VECTORS * lanes(X.itemsize), X.shape[1])
-    Gt[c : c + CLASSES, f:end] += dscores[:rows, c : c + CLASSES].T @ X[row : row + rows, f:end]
+    with np.errstate(under="ignore", invalid="ignore"):
+        numbers[:count] = np.exp(np.maximum(numbers[:count], numbers.dtype.type(LOWEST_EXPONENT[numbers.itemsize])))
 
 
-score_tile = _score_tile_in_numpy if config.DISABLE_JIT else _score_tile
-gradient_tile = _gradient_tile_in_numpy if config.DISABLE_JIT else _gradient_tile
+WIDE_CLASSES, WIDE_VECTORS = 2 * CLASSES, VECTORS // 2
+
+# The fetching ones ask for the same place of the next block of rows, into L2: memory and arithmetic do not overlap by
+# themselves.
+if config.DISABLE_JIT:
+    score_tile = _score_tile_in_numpy
+    gradient_tile = gradient_tile_fetching = _gradient_tile_in_numpy(CLASSES, VECTORS)
+    wide_gradient_tile = wide_gradient_tile_fetching = _gradient_tile_in_numpy(WIDE_CLASSES, WIDE_VECTORS)
+    exponentials = _exponentials_in_numpy
+else:
+    score_tile = _score_tile
+    gradient_tile, gradient_tile_fetching = (_make_gradient_tile(CLASSES, VECTORS, fetch) for fetch in (False, True))
+    wide_gradient_tile, wide_gradient_tile_fetching = (
+        _make_gradient_tile(WIDE_CLASSES, WIDE_VECTORS, fetch) for fetch in (False, True)
+    )
+    exponentials = _exponentials

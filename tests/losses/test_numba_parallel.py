@@ -52,11 +52,8 @@ def test_a_label_outside_the_classes_is_refused(loss, label, row):
 def test_no_more_threads_than_are_worth_waking(monkeypatch, flops_a_thread, threads):
     monkeypatch.setattr(jit, "thread_count", lambda: 3)
     monkeypatch.setattr(numba_parallel, "LEAST_FLOPS_A_THREAD", flops_a_thread)
-    parts = []
-    walk = numba_parallel._walk
-    monkeypatch.setattr(numba_parallel, "_walk", lambda *arguments: parts.append(arguments[2:4]) or walk(*arguments))
-    numba_parallel.svm_loss(*problem(300))
-    assert sorted(parts) == [(300 * k // threads, 300 * (k + 1) // threads) for k in range(threads)]
+    W, X, y, _ = problem(300)
+    assert numba_parallel.Workspace(W, X, y).threads == threads
 
 
 def test_the_bare_function_too_refuses_arrays_that_do_not_fit():
@@ -64,3 +61,76 @@ def test_the_bare_function_too_refuses_arrays_that_do_not_fit():
     for arrays in ((W, np.hstack([X, X]), y), (W, X[:, :5], y), (W, X, y[:5])):
         with pytest.raises(ValueError, match="shapes do not fit"):
             numba_parallel.svm_loss(*arrays, reg)
+
+
+LOSSES = ("svm", "softmax")
+
+
+def hold(loss, W, X, y, reg, **chosen):
+    """The result is the oracle's for the rows and pixels that are meant."""
+    value, dW = getattr(numba_parallel, f"{loss}_loss")(W, X, y, reg, **chosen)
+    rows, mean = chosen.get("rows"), chosen.get("mean")
+    meant = X.astype(W.dtype) if mean is None else X.astype(W.dtype) - mean.astype(W.dtype)
+    if W.shape[0] == X.shape[1] + 1:
+        meant = np.hstack([meant, np.ones((len(X), 1), W.dtype)])
+    if rows is not None:
+        meant, y = meant[rows], y[rows]
+    assert oracle.expected(loss, W, meant, y, reg).mismatch(value, dW) is None
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("count", [1, 5, 64, 700])
+@pytest.mark.parametrize("integers", [np.int64, np.int32, np.uint8])
+def test_rows_by_index_in_any_order_and_more_than_once(loss, count, integers):
+    W, X, y, reg = problem(200)
+    rows = np.random.default_rng(count).integers(0, 200, count).astype(integers)
+    hold(loss, W, X, y, reg, rows=rows)
+
+
+@pytest.mark.parametrize("row", [-1, 200, 2**40])
+def test_a_row_that_does_not_exist_is_refused(row):
+    W, X, y, reg = problem(200)
+    with pytest.raises(IndexError, match=rf"rows\[17\] is {row}, not in 0\.\.199"):
+        numba_parallel.svm_loss(W, X, y, reg, rows=np.array([0] * 17 + [row, 3]))
+
+
+@pytest.mark.parametrize("rows", [np.array([], int), np.zeros((2, 2), int), np.array([1.0])])
+def test_rows_that_are_no_indices_are_refused(rows):
+    W, X, y, reg = problem(20)
+    with pytest.raises(ValueError, match="rows must be indices"):
+        numba_parallel.svm_loss(W, X, y, reg, rows=rows)
+
+
+def pixels(rows, features=75, classes=10, dtype=np.float32, bias=True):
+    rng = np.random.default_rng(rows)
+    X = rng.integers(0, 256, (rows, features), np.uint8)
+    W = (0.01 * rng.normal(0, 1, (features + bias, classes))).astype(dtype)
+    return W, X, rng.integers(0, classes, rows), 0.1
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("by_index", [False, True])
+def test_pixels_less_their_mean_with_a_bias(loss, dtype, bias, centred, by_index):
+    W, X, y, reg = pixels(300, dtype=dtype, bias=bias)
+    chosen = {"mean": X.mean(axis=0)} if centred else {}
+    if by_index:
+        chosen["rows"] = np.arange(299, 0, -2)
+    hold(loss, W, X, y, reg, **chosen)
+
+
+def test_a_mean_that_does_not_fit_is_refused():
+    W, X, y, reg = pixels(20)
+    with pytest.raises(ValueError, match=r"mean \(3,\) does not fit: X has 75 columns"):
+        numba_parallel.svm_loss(W, X, y, reg, mean=np.zeros(3))
+
+
+def test_what_is_allocated_does_not_grow_with_the_rows():
+    def bytes_for(rows):
+        W, X, y, _ = pixels(rows)
+        work = numba_parallel.Workspace(W, X, y)
+        return sum(value.nbytes for value in vars(work).values() if isinstance(value, np.ndarray) and value is not y)
+
+    assert bytes_for(20_000) == bytes_for(1_000)

@@ -16,45 +16,105 @@ pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="the definitions them
 
 
 @jit.compiled
-def score_tile(X, row, last, Wt, c, scores, out):
-    simd.score_tile(X, row, last, Wt, c, scores, out)
+def score_tile(X, order, row, last, Wt, c, scores, out):
+    simd.score_tile(X, order, row, last, Wt, c, scores, out)
 
 
 @jit.compiled
-def gradient_tile(X, row, rows, dscores, c, f, Gt):
-    simd.gradient_tile(X, row, rows, dscores, c, f, Gt)
+def gradient_tile(X, order, row, rows, dscores, c, f, Gt, last):
+    simd.gradient_tile(X, order, row, rows, dscores, c, f, Gt, last)
 
 
+@jit.compiled
+def gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, last):
+    simd.gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, last)
+
+
+@jit.compiled
+def wide_gradient_tile(X, order, row, rows, dscores, c, f, Gt, last):
+    simd.wide_gradient_tile(X, order, row, rows, dscores, c, f, Gt, last)
+
+
+@jit.compiled
+def wide_gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, last):
+    simd.wide_gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, last)
+
+
+@jit.compiled
+def exponentials(numbers, count):
+    simd.exponentials(numbers, count)
+
+
+ORDERS = {"in order": None, "by index": np.array([3, 8, 0, 0, 7, 5, 2, 6, 1])}
+orders = pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
+
+
+@orders
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("features", [1, 15, 16, 17, 70])
-def test_score_tile(dtype, features):
+def test_score_tile(dtype, features, order):
     rng = np.random.default_rng(features)
     X = rng.normal(0, 1, (9, features)).astype(dtype)
     Wt = np.zeros((2 * simd.CLASSES, 128), dtype)
     Wt[:, :features] = rng.normal(0, 1, (2 * simd.CLASSES, features))
     found, right = (np.full((20, 2 * simd.CLASSES), np.nan, dtype) for _ in range(2))
     for kernel, scores in ((score_tile, found), (simd._score_tile_in_numpy, right)):
-        kernel(X, 1, 8, Wt, simd.CLASSES, scores, 3)
-        kernel(X, 7, 8, Wt, 0, scores, 12)  # rows behind the last repeat it
+        kernel(X, order, 1, 8, Wt, simd.CLASSES, scores, 3)
+        kernel(X, order, 7, 8, Wt, 0, scores, 12)  # rows behind the last repeat it
     np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-5)
     assert np.isnan(found).sum() == found.size - 2 * simd.ROWS * simd.CLASSES
 
 
+@orders
+@pytest.mark.parametrize("kernel", [gradient_tile, gradient_tile_fetching])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("features", [1, 31, 64, 100, 150])
-def test_gradient_tile(dtype, features):
+def test_gradient_tile(dtype, features, kernel, order):
+    hold_gradient_tile(kernel, simd.CLASSES, simd.VECTORS, dtype, features, order)
+
+
+@orders
+@pytest.mark.parametrize("kernel", [wide_gradient_tile, wide_gradient_tile_fetching])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("features", [1, 31, 64, 100, 150])
+def test_wide_gradient_tile(dtype, features, kernel, order):
+    hold_gradient_tile(kernel, simd.WIDE_CLASSES, simd.WIDE_VECTORS, dtype, features, order)
+
+
+def hold_gradient_tile(kernel, classes, vectors, dtype, features, order):
     rng = np.random.default_rng(features)
     X = rng.normal(0, 1, (9, features)).astype(dtype)
-    dscores = rng.normal(0, 1, (6, 2 * simd.CLASSES)).astype(dtype)
-    tile = simd.VECTORS * simd.lanes(X.itemsize)
-    start = rng.normal(0, 1, (2 * simd.CLASSES, 256)).astype(dtype)
+    dscores = rng.normal(0, 1, (6, 2 * classes)).astype(dtype)
+    start = rng.normal(0, 1, (2 * classes, 256)).astype(dtype)
     start[:, features:] = 0
     found, right = start.copy(), start.copy()
-    for kernel, Gt in ((gradient_tile, found), (simd._gradient_tile_in_numpy, right)):
-        for f in range(0, features, tile):
-            kernel(X, 2, 5, dscores, simd.CLASSES, f, Gt)
+    for tile, Gt in ((kernel, found), (simd._gradient_tile_in_numpy(classes, vectors), right)):
+        for f in range(0, features, vectors * simd.lanes(X.itemsize)):
+            tile(X, order, 2, 5, dscores, classes, f, Gt, 8)
     np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(found[: simd.CLASSES], start[: simd.CLASSES])
+    np.testing.assert_array_equal(found[:classes], start[:classes])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exponentials(dtype):
+    span = -simd.LOWEST_EXPONENT[np.dtype(dtype).itemsize]
+    numbers = np.concatenate([[0.0, -0.0], -np.logspace(-8, np.log10(span), 4094)]).astype(dtype)
+    found = numbers.copy()
+    exponentials(found, found.size)
+    right = np.exp(numbers.astype(np.longdouble))
+    assert np.max(np.abs(found - right) / right) < 1.5 * np.finfo(dtype).eps
+    assert found[0] == found[1] == 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exponentials_of_what_is_no_ordinary_number(dtype):
+    numbers = np.full(64, -1.0, dtype)
+    numbers[:3] = np.nan, -np.inf, -1e30
+    exponentials(numbers, 3)
+    assert np.isnan(numbers[0])
+    assert 0 <= numbers[1] <= 2 * np.finfo(dtype).tiny
+    assert 0 <= numbers[2] <= 2 * np.finfo(dtype).tiny
+    assert (numbers[simd.lanes(numbers.itemsize) :] == -1).all()
 
 
 def test_nothing_is_read_behind_the_last_row():
@@ -102,8 +162,3 @@ def test_the_inner_loops_are_vectors_of_full_width(cpu, width, dtype):
     assert vector_bytes == {"x": 16, "y": 32, "z": 64}[width]
     # The whole and the partial vectors of both tiles, each multiplied and added once in straight-line code.
     assert wide >= 2 * (score_tile + gradient_tile)
-
-
-def test_the_pass_uses_the_micro_kernels():
-    assert numba_parallel.score_tile is simd.score_tile
-    assert numba_parallel.gradient_tile is simd.gradient_tile

@@ -1,0 +1,202 @@
+"""Threads that run one compiled function together and wait for each other without leaving it.
+
+A kernel of a hundred microseconds cannot afford what the operating system takes to wake a thread. So a thread that has
+finished lingers a moment for the next call before it goes to sleep, and inside a kernel threads meet at a barrier that
+they spin on.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from time import sleep
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from lcbench.losses import jit
+
+LINGER_SPINS = 10_000
+"""How long a thread lingers after a call, in turns of the spinning loop: a fraction of a millisecond."""
+
+SPINS_BEFORE_YIELDING = 2_000
+"""Where there are fewer free cores than threads, a spinning thread must let the one run that it waits for."""
+
+_WORD = ir.IntType(64)
+_ARRIVED, _TURN, _TICKET = 0, 8, 16  # words of a meeting's memory, each in a cache line of its own
+_BROKEN_UP = -1
+
+
+def _word(context: Any, builder: ir.IRBuilder, array_type: Any, arguments: Any) -> ir.Value:
+    array = context.make_array(array_type)(context, builder, arguments[0])
+    return builder.gep(array.data, [arguments[1]])
+
+
+@intrinsic
+def _load_word(typing: Any, words: Any, index: Any) -> Any:
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        return builder.load_atomic(_word(context, builder, words, arguments), "acquire", 8)
+
+    return types.int64(words, types.int64), emit
+
+
+@intrinsic
+def _store_word(typing: Any, words: Any, index: Any, value: Any) -> Any:
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        builder.store_atomic(arguments[2], _word(context, builder, words, arguments), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(words, types.int64, types.int64), emit
+
+
+@intrinsic
+def _count_up(typing: Any, words: Any, index: Any) -> Any:
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        return builder.atomic_rmw("add", _word(context, builder, words, arguments), _WORD(1), "seq_cst")
+
+    return types.int64(words, types.int64), emit
+
+
+@intrinsic
+def _pause(typing: Any) -> Any:
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        if jit.is_x86():  # tells the core that it spins: the other thread of the same core gets its units
+            nothing = ir.FunctionType(ir.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, nothing, "llvm.x86.sse2.pause"), [])
+        return context.get_dummy_value()
+
+    return types.void(), emit
+
+
+if os.name == "posix":
+    _sched_yield = types.ExternalFunction("sched_yield", types.int32())
+
+    @jit.compiled
+    def _spin(spins: int) -> None:
+        if spins % SPINS_BEFORE_YIELDING:
+            _pause()
+        else:
+            _sched_yield()
+
+else:
+
+    @jit.compiled
+    def _spin(spins: int) -> None:
+        _pause()
+
+
+@jit.compiled
+def _meet(words: NDArray[Any], threads: int) -> None:
+    turn = _load_word(words, _TURN)
+    if turn == _BROKEN_UP:
+        return
+    if _count_up(words, _ARRIVED) == threads - 1:
+        _store_word(words, _ARRIVED, 0)
+        _store_word(words, _TURN, turn + 1)
+        return
+    spins = 1
+    while _load_word(words, _TURN) == turn:
+        _spin(spins)
+        spins += 1
+
+
+def _meet_in_python(words: NDArray[Any], threads: int) -> None:
+    """Returns when `threads` threads have called it with the same `words`, or at once where they have broken up."""
+    with _counting:
+        turn = words[_TURN]
+        if turn == _BROKEN_UP:
+            return
+        words[_ARRIVED] += 1
+        if words[_ARRIVED] == threads:
+            words[_ARRIVED], words[_TURN] = 0, turn + 1
+    while words[_TURN] == turn:
+        sleep(0)
+
+
+_counting = threading.Lock()
+
+meet = _meet_in_python if config.DISABLE_JIT else _meet
+
+
+@jit.compiled
+def _linger(words: NDArray[Any], ticket: int, spins: int) -> bool:
+    """Whether another ticket than `ticket` was called within so many spins."""
+    for _ in range(spins):
+        if _load_word(words, _TICKET) != ticket:
+            return True
+        _pause()
+    return False
+
+
+class Team:
+    """`threads` threads, of which the one that calls is the first; the others wait in between.
+
+    words: the memory of `meet`, to be handed to the kernels.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.words = np.zeros(24, np.int64)
+        self._call = threading.Lock()
+        self._new_ticket = threading.Condition()
+        self._work: Callable[[int], Any] = lambda thread: None
+        for thread in range(1, threads):
+            threading.Thread(target=self._serve, args=(thread,), name=f"lcbench-{thread}", daemon=True).start()
+
+    def run(self, work: Callable[[int], Any]) -> None:
+        """Calls work(thread) once on every thread, 0 the calling one. Returns when the calling one has.
+
+        So `work` must end in a `meet`, or the others may still be busy. Where the calling thread raises, the others are
+        let go from wherever they wait; the team is then of no use any more.
+        """
+        with self._call:
+            self._work = work
+            with self._new_ticket:
+                self.words[_TICKET] += 1
+                self._new_ticket.notify_all()
+            try:
+                work(0)
+            except BaseException:
+                self.words[_TURN] = _BROKEN_UP
+                raise
+
+    @property
+    def broken_up(self) -> bool:
+        """Whether a call has failed half-way."""
+        return bool(self.words[_TURN] == _BROKEN_UP)
+
+    def _serve(self, thread: int) -> None:
+        ticket = 0
+        while True:
+            if config.DISABLE_JIT or not _linger(self.words, ticket, LINGER_SPINS):
+                self._sleep(ticket)
+            ticket += 1
+            # What fails here fails in the calling thread too, which is the one to say so.
+            with suppress(Exception):
+                self._work(thread)
+
+    def _sleep(self, ticket: int) -> None:
+        with self._new_ticket:
+            self._new_ticket.wait_for(lambda: bool(self.words[_TICKET] != ticket))
+
+
+_teams: dict[int, Team] = {}
+
+
+def team(threads: int) -> Team:
+    """The team of so many threads, kept between calls."""
+    found = _teams.get(threads)
+    if found is None or found.broken_up:
+        found = _teams[threads] = Team(threads)
+    return found
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_teams.clear)  # a forked process has none of the threads

@@ -1,0 +1,100 @@
+"""Threads that meet: nobody goes on before all have come, errors let the others go, calls do not mix."""
+
+import os
+import threading
+
+import numpy as np
+import pytest
+
+from lcbench.losses import jit
+from lcbench.losses.team import Team, meet, team
+
+
+@jit.compiled
+def count_in_steps(thread, threads, words, counts, steps, seen):
+    for step in range(steps):
+        counts[thread] += 1
+        meet(words, threads)
+        for other in range(threads):
+            if counts[other] != step + 1:
+                seen[thread] += 1  # somebody went on before all had come
+        meet(words, threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_nobody_goes_on_before_all_have_come(threads):
+    together, steps = Team(threads), 50
+    for _ in range(5):
+        counts, seen = np.zeros(threads, np.int64), np.zeros(threads, np.int64)
+        together.run(lambda thread, c=counts, s=seen: count_in_steps(thread, threads, together.words, c, steps, s))
+        np.testing.assert_array_equal(counts, steps)
+        assert not seen.any()
+
+
+def test_work_is_called_once_on_every_thread():
+    together, called = Team(3), []
+
+    def work(thread):
+        called.append((thread, threading.get_ident()))
+        meet(together.words, 3)
+
+    together.run(work)
+    assert sorted(thread for thread, _ in called) == [0, 1, 2]
+    assert len({ident for _, ident in called}) == 3
+    assert (0, threading.get_ident()) in called
+
+
+def test_an_error_in_the_calling_thread_lets_the_others_go():
+    together, left = Team(2), threading.Event()
+
+    def work(thread):
+        if thread == 0:
+            raise KeyboardInterrupt
+        meet(together.words, 2)
+        left.set()
+
+    with pytest.raises(KeyboardInterrupt):
+        together.run(work)
+    assert left.wait(30)
+    assert together.broken_up
+
+
+def test_a_team_that_broke_up_is_replaced():
+    first = team(2)
+    assert team(2) is first
+    with pytest.raises(ZeroDivisionError):
+        first.run(lambda thread: 1 / 0)
+    second = team(2)
+    assert second is not first
+    second.run(lambda thread: meet(second.words, 2))
+
+
+def test_callers_on_different_threads_take_turns():
+    together = Team(2)
+    counts = [np.zeros(2, np.int64) for _ in range(4)]
+
+    def call(k):
+        for _ in range(20):
+            seen = np.zeros(2, np.int64)
+            counts[k][:] = 0
+            together.run(lambda thread: count_in_steps(thread, 2, together.words, counts[k], 3, seen))
+            assert not seen.any()
+
+    callers = [threading.Thread(target=call, args=(k,)) for k in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+    assert [list(count) for count in counts] == [[3, 3]] * 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
+def test_a_forked_process_gets_a_team_of_its_own():
+    before = team(2)
+    child = os.fork()
+    if child == 0:
+        mine = team(2)
+        mine.run(lambda thread: meet(mine.words, 2))
+        os._exit(0 if mine is not before else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
