@@ -95,13 +95,13 @@ def _one_pass(
     dW = np.empty(W.shape, W.dtype)
     threads, rows, words = work.threads, work.rows, work.team.words
 
-    def share(thread: int) -> None:
+    def part(thread: int) -> None:
         _pass(
             thread, threads, words, W, X, work.y, work.order, work.mean, rows, reg, hinge,
             work.Wt, work.scores, work.labels, work.packed, work.Gt, work.sums, work.bad, dW,
         )  # fmt: skip
 
-    work.team.run(share)
+    work.team.run(part)
     work.require_no_bad_row()
     return float(work.sums[:, 0].sum() / rows + reg * work.sums[:, 1].sum()), dW
 
@@ -137,8 +137,10 @@ class Workspace:
         self.threads = max(1, min(jit.thread_count(), self.rows // ROWS, worth_waking))
         self.team = team(self.threads)
         block_rows = max(ROWS, min(MOST_ROWS_A_BLOCK, BLOCK_BYTES // (features * W.itemsize) // ROWS * ROWS))
+        # An odd number of cache lines a packed row: even ones would crowd the rows into few sets of the cache.
+        width = (-(-features * W.itemsize // simd.CACHE_LINE) | 1) * simd.CACHE_LINE // W.itemsize
         lanes = simd.lanes(W.itemsize)
-        tiles = _up_to(classes, CLASSES), _up_to(features, VECTORS * lanes)
+        tiles = _up_to(classes, CLASSES), _up_to(width, VECTORS * lanes)
         self.Wt = simd.aligned(tiles, W.dtype)
         self.Gt = simd.aligned((self.threads, *tiles), W.dtype)
         # Tiles and vectors may write behind the last row.
@@ -146,9 +148,6 @@ class Workspace:
         self.labels = np.empty((self.threads, block_rows), np.int64)
         self.packed = None
         if bias or mean is not None or X.dtype != W.dtype or not X.flags.c_contiguous:
-            # An odd number of cache lines a row: even ones would crowd the rows into few sets of the cache.
-            lines = -(-features * W.itemsize // simd.CACHE_LINE) | 1
-            width = lines * simd.CACHE_LINE // W.itemsize
             self.packed = simd.aligned((self.threads, block_rows, width), W.dtype)
             self.packed[:, :, features:] = 0
             if bias:
@@ -193,12 +192,12 @@ def _pass(
     packed: Any, Gt: NDArray[Any], sums: NDArray[Any], bad: NDArray[Any], dW: NDArray[Any],
 ) -> None:  # fmt: skip
     """What each thread does: its share of Wt, of the rows, and of dW, with a meeting after each."""
-    first, end = _share(thread, threads, Wt.shape[1])
-    _transpose(W, first, end, Wt)
+    first, end = share(thread, threads, Wt.shape[1])
+    transpose(W, first, end, Wt)
     meet(words, threads)
-    start, stop = _share(thread, threads, rows)
-    bad[thread] = _walk(
-        X, y, order, mean, start, stop, Wt, W.shape[1], hinge, scores[thread], labels[thread], thread, packed,
+    start, stop = share(thread, threads, rows)
+    bad[thread] = walk(
+        X, y, order, mean, start, stop, rows - 1, Wt, W.shape[1], hinge, scores[thread], labels[thread], thread, packed,
         Gt[thread], sums[thread],
     )  # fmt: skip
     meet(words, threads)
@@ -207,12 +206,12 @@ def _pass(
 
 
 @jit.compiled
-def _share(thread: int, threads: int, count: int) -> tuple[int, int]:
+def share(thread: int, threads: int, count: int) -> tuple[int, int]:
     return count * thread // threads, count * (thread + 1) // threads
 
 
 @jit.compiled
-def _transpose(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
+def transpose(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
     """Columns first..end of Wt (C', D') = W (D, C) transposed, zero in the padding."""
     features, classes = W.shape
     last = min(end, features)
@@ -228,12 +227,15 @@ def _transpose(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
 
 
 @jit.compiled
-def _walk(
-    X: NDArray[Any], y: NDArray[Any], order: Any, mean: Any, start: int, stop: int, Wt: NDArray[Any], classes: int,
-    hinge: bool, scores: NDArray[Any], labels: NDArray[Any], thread: int, packed: Any, Gt: NDArray[Any],
+def walk(
+    X: NDArray[Any], y: NDArray[Any], order: Any, mean: Any, start: int, stop: int, last: int, Wt: NDArray[Any],
+    classes: int, hinge: bool, scores: NDArray[Any], labels: NDArray[Any], thread: int, packed: Any, Gt: NDArray[Any],
     loss: NDArray[Any],
 ) -> int:  # fmt: skip
-    """Gt (C', D') and loss[0] become the sums over positions start..stop. Returns a bad position, or -1."""
+    """Gt (C', D') and loss[0] become the sums over positions start..stop. Returns a bad position, or -1.
+
+    What comes after, up to position `last`, may be fetched.
+    """
     Gt[:] = 0
     loss[0] = 0.0
     for position in range(start, stop, labels.size):
@@ -241,7 +243,7 @@ def _walk(
         bad = _look_up_labels(y, order, position, rows, X.shape[0], classes, labels)
         if bad >= 0:
             return bad
-        block = _readable(X, order, mean, position, rows, stop - 1, packed, thread)
+        block = _readable(X, order, mean, position, rows, last, packed, thread)
         loss[0] += _block(block[0], block[1], block[2], rows, block[3], labels, Wt, classes, hinge, scores, Gt)
     return -1
 
@@ -400,9 +402,9 @@ def _finish(Gt: NDArray[Any], W: NDArray[Any], rows: int, reg: float, first: int
         for c in range(classes):
             total, column = Gt[0, c, f:stop], dW[f:stop, c]
             for thread in range(1, Gt.shape[0]):
-                share = Gt[thread, c, f:stop]
+                addend = Gt[thread, c, f:stop]
                 for k in range(total.size):
-                    total[k] += share[k]
+                    total[k] += addend[k]
             for k in range(total.size):
                 column[k] = total[k]
         weights, gradient = W[f:stop].reshape((stop - f) * classes), dW[f:stop].reshape((stop - f) * classes)

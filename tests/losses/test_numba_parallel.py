@@ -101,6 +101,13 @@ def test_rows_that_are_no_indices_are_refused(rows):
         numba_parallel.svm_loss(W, X, y, reg, rows=rows)
 
 
+@pytest.mark.parametrize("features", [1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pixels_of_any_width(features, dtype):
+    W, X, y, reg = pixels(30, features, dtype=dtype)
+    hold("svm", W, X, y, reg, mean=X.mean(axis=0))
+
+
 def pixels(rows, features=75, classes=10, dtype=np.float32, bias=True):
     rng = np.random.default_rng(rows)
     X = rng.integers(0, 256, (rows, features), np.uint8)

@@ -1,0 +1,144 @@
+"""Stochastic gradient descent as one compiled loop: the weights stay transposed and every batch is read in place.
+
+A step of 200 rows takes less time than Python takes to prepare one, so the whole loop runs without it. All threads run
+it together, each with its own share of every batch and of the weights, and meet twice a step::
+
+    share of the batch --> own Gt (C', D')      | meet |  own columns of Wt -= learning rate * sum of all Gt   | meet |
+
+The batch is given by row indices; gathering X[rows] first would cost as much as the step itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lcbench.losses import jit
+from lcbench.losses.implementation import LossName
+from lcbench.losses.numba_parallel import Workspace, share, transpose, walk
+from lcbench.losses.team import meet
+
+
+@dataclass(frozen=True)
+class Descent:
+    """What came of it.
+
+    W (D, C): the weights after the last step. velocity (D, C): what momentum carries on. losses (steps,) float64: the
+    loss of each batch before its step, regularisation included.
+    """
+
+    W: NDArray[Any]
+    velocity: NDArray[Any]
+    losses: NDArray[np.float64]
+
+
+def descend(
+    loss: LossName,
+    W: NDArray[Any],
+    X: NDArray[Any],
+    y: NDArray[Any],
+    batches: NDArray[Any],
+    learning_rate: ArrayLike,
+    reg: float,
+    *,
+    momentum: float = 0.0,
+    velocity: NDArray[Any] | None = None,
+    mean: NDArray[Any] | None = None,
+) -> Descent:
+    """Takes one step for each batch: v <- momentum * v - learning_rate * dW; W <- W + v (Polyak, 1964).
+
+    W (D, C), X (N, D), y (N,), `mean` and a bias as `numba_parallel.svm_loss` takes them; no input is changed. batches
+    (steps, B) integers: the rows of each step. learning_rate: a number, or one a step. velocity (D, C): to go on with,
+    zeros unless given.
+    Raises ValueError where the arrays do not fit together or a label is not in [0, C), IndexError where a row is not in
+    [0, N). Weights that grow beyond their type's range become inf or NaN, as the losses then show.
+    """
+    batches = np.asarray(batches)
+    if batches.ndim != 2 or batches.shape[1] < 1 or batches.dtype.kind not in "iu":
+        raise ValueError(f"batches must be (steps, B) row indices, not {batches.shape} {batches.dtype}")
+    steps, batch = batches.shape
+    W = np.ascontiguousarray(W)
+    velocity = np.zeros_like(W) if velocity is None else np.array(velocity, W.dtype, order="C")
+    if velocity.shape != W.shape:
+        raise ValueError(f"velocity {velocity.shape} must have W's shape {W.shape}")
+    rates = np.broadcast_to(np.asarray(learning_rate, W.dtype), steps)
+    work = Workspace(W, X, y, np.zeros(batch, np.int64), mean)
+    if batches.size and (batches.min() < 0 or batches.max() >= len(X)):
+        raise IndexError(f"batches name rows {batches.min()}..{batches.max()}, X has 0..{len(X) - 1}")
+    if work.y.min() < 0 or work.y.max() >= W.shape[1]:
+        raise ValueError(f"labels go from {work.y.min()} to {work.y.max()}, classes from 0 to {W.shape[1] - 1}")
+
+    # Each thread's rows one after the other, so that while it ends a step it can fetch the rows of the next.
+    shares = [share(thread, work.threads, batch) for thread in range(work.threads)]
+    orders = [np.array(batches[:, start:stop], np.int64).reshape(steps * (stop - start)) for start, stop in shares]
+    Vt = np.zeros_like(work.Wt)
+    result, sums = np.empty_like(W), np.empty((steps, work.threads, 2))
+    threads, words = work.threads, work.team.words
+
+    def part(thread: int) -> None:
+        _descend(
+            thread, threads, words, loss == "svm", W, X, work.y, orders[thread], batch, rates, reg, momentum, velocity, work.mean,
+            work.Wt, Vt, work.scores, work.labels, work.packed, work.Gt, sums, result,
+        )  # fmt: skip
+
+    work.team.run(part)
+    return Descent(result, velocity, sums[:, :, 0].sum(axis=1) / batch + reg * sums[:, :, 1].sum(axis=1))
+
+
+@jit.compiled
+def _descend(
+    thread: int, threads: int, words: NDArray[Any], hinge: bool, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any],
+    order: NDArray[Any], batch: int, rates: NDArray[Any], reg: float, momentum: float, velocity: NDArray[Any], mean: Any,
+    Wt: NDArray[Any], Vt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any], packed: Any, Gt: NDArray[Any],
+    sums: NDArray[Any], result: NDArray[Any],
+) -> None:  # fmt: skip
+    """What each thread does: its share of each batch, then of the weights."""
+    classes = W.shape[1]
+    first, end = share(thread, threads, Wt.shape[1])
+    last = min(end, W.shape[0])
+    transpose(W, first, end, Wt)
+    transpose(velocity, first, end, Vt)
+    meet(words, threads)
+    steps = rates.size
+    rows = order.size // max(1, steps)
+    for step in range(steps):
+        start, stop = step * rows, (step + 1) * rows
+        walk(
+            X, y, order, mean, start, stop, order.size - 1, Wt, classes, hinge, scores[thread], labels[thread], thread, packed,
+            Gt[thread], sums[step, thread],
+        )  # fmt: skip
+        meet(words, threads)
+        sums[step, thread, 1] = _step(Gt, batch, rates[step], reg, momentum, classes, first, last, Wt, Vt)
+        meet(words, threads)
+    for f in range(first, last):
+        for c in range(classes):
+            result[f, c] = Wt[c, f]
+            velocity[f, c] = Vt[c, f]
+    meet(words, threads)
+
+
+@jit.compiled
+def _step(
+    Gt: NDArray[Any], rows: int, rate: float, reg: float, momentum: float, classes: int, first: int, last: int,
+    Wt: NDArray[Any], Vt: NDArray[Any],
+) -> float:  # fmt: skip
+    """Columns first..last of Wt and Vt (C', D') take their step. Returns what sum(W * W) was there before."""
+    number = Wt.dtype.type
+    mean, twice_reg, kept = number(1.0 / rows), number(2.0 * reg), number(momentum)
+    squares = 0.0
+    for c in range(classes):
+        total, weights, velocity = Gt[0, c, first:last], Wt[c, first:last], Vt[c, first:last]
+        for thread in range(1, Gt.shape[0]):
+            addend = Gt[thread, c, first:last]
+            for f in range(total.size):
+                total[f] += addend[f]
+        square = number(0)
+        for f in range(total.size):
+            square += weights[f] * weights[f]
+            velocity[f] = kept * velocity[f] - rate * (total[f] * mean + twice_reg * weights[f])
+            weights[f] += velocity[f]
+        squares += square
+    return squares
