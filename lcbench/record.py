@@ -89,13 +89,18 @@ class Row(msgspec.Struct, kw_only=True):
 
 
 class Ceiling(msgspec.Struct, kw_only=True, frozen=True):
-    """What the machine itself can do, measured in the same run: all threads together."""
+    """What the machine itself can do, measured in the same run: all threads of the CPU together, or the GPU."""
 
+    device: Literal["cpu", "cuda"] = "cpu"
     dtype: str
     footprint: int
     """Bytes read over and over for `read_bytes_s`: those of the workload's X, so that caches count alike."""
     read_bytes_s: float
     flops_s: float
+    copy_bytes_s: float | None = None
+    """Bytes read and written a second by a copy; of a GPU."""
+    gemm_flops_s: float | None = None
+    """Rate of NumPy's own matrix product: for reference, and no limit; of the CPU."""
 
 
 class Record(msgspec.Struct, kw_only=True):

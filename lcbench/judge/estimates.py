@@ -51,11 +51,9 @@ def complete(record: Record) -> None:
 
 
 def ceiling_for(row: Row, ceilings: list[Ceiling]) -> Ceiling | None:
-    """The ceiling that was measured for the row's dtype and the footprint of its X."""
-    if row.device != "cpu":
-        return None
-    footprint = row.rows * row.features * np.dtype(row.dtype).itemsize
-    return next((c for c in ceilings if c.dtype == row.dtype and c.footprint == footprint), None)
+    """The ceiling measured for the row's device, its dtype and the footprint of its X; the simulator has none."""
+    wanted = (row.device, row.dtype, row.rows * row.features * np.dtype(row.dtype).itemsize)
+    return next((c for c in ceilings if (c.device, c.dtype, c.footprint) == wanted), None)
 
 
 def shortest_s(row: Row, ceiling: Ceiling) -> float:

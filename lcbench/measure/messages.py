@@ -36,9 +36,16 @@ class CheckJob(msgspec.Struct, tag="check", kw_only=True):
 
 
 class CeilingJob(msgspec.Struct, tag="ceilings", kw_only=True):
-    """The machine's own limits, for each dtype and footprint in bytes."""
+    """The machine's own limits, for each dtype and footprint in bytes: those of the CPU or of the GPU."""
 
     wanted: list[tuple[str, int]]
+    device: str = "cpu"
+
+
+class GemmJob(msgspec.Struct, tag="gemm", kw_only=True):
+    """The rate of NumPy's matrix product, for each dtype."""
+
+    dtypes: list[str]
 
 
 class DiscoverJob(msgspec.Struct, tag="discover", kw_only=True):
@@ -48,7 +55,7 @@ class DiscoverJob(msgspec.Struct, tag="discover", kw_only=True):
     skip: int = 0
 
 
-Job = TimeJob | CheckJob | CeilingJob | DiscoverJob
+Job = TimeJob | CheckJob | CeilingJob | GemmJob | DiscoverJob
 
 
 class Began(msgspec.Struct, tag="began"):
@@ -82,6 +89,13 @@ class Measured(msgspec.Struct, tag="measured"):
     ceiling: Ceiling
 
 
+class Multiplied(msgspec.Struct, tag="multiplied", kw_only=True):
+    """Floating-point operations a second of NumPy's matrix product."""
+
+    dtype: str
+    flops_s: float
+
+
 class Trying(msgspec.Struct, tag="trying", kw_only=True):
     """The user's function number `index` is about to be called, which may be the end of the process."""
 
@@ -112,7 +126,7 @@ class Done(msgspec.Struct, tag="done"):
     """The whole job is done. What becomes of the process afterwards does not matter."""
 
 
-Event = Began | Timed | Checked | Measured | Trying | Found | Failed | Done
+Event = Began | Timed | Checked | Measured | Multiplied | Trying | Found | Failed | Done
 
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Event)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -16,21 +17,30 @@ from lcbench.measure import messages
 from lcbench.measure.messages import Began, Done, Failed
 
 THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
-                    "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")  # fmt: skip
-"""What every library that computes here reads its number of threads from."""
+                    "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "PJRT_NPROC", "NPROC")  # fmt: skip
+"""What every library that computes here reads its number of threads from; the last two are XLA's, behind JAX."""
+
+CACHE_VARIABLES = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")
+"""Where every library that compiles here reads the folder of its compiled code from."""
 
 
 def environment(threads: int, cache: Path | None, simulator: bool = False) -> dict[str, str]:
     """The variables of a worker: as many threads for every library, and compiled code cached in the folder `cache`.
 
     The folder is private to a run: a cache that outlives it would miss edits in other files and hide compile times.
-    None: Numba caches nothing.
+    None: nothing is cached.
     """
     variables = dict(os.environ) | dict.fromkeys(THREAD_VARIABLES, str(threads))
-    variables.pop("NUMBA_CACHE_DIR", None)
-    if cache:
-        variables["NUMBA_CACHE_DIR"] = str(cache / "numba")
-        variables["TORCHINDUCTOR_CACHE_DIR"] = str(cache / "torch")
+    for name in CACHE_VARIABLES:
+        variables.pop(name, None)
+        if cache:
+            variables[name] = str(cache / name.partition("_")[0].lower())
+    # JAX would keep only what took a second to compile.
+    variables["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    # With more, Inductor starts a pool of processes, which import PyTorch beside the measurement.
+    variables["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
+    # Inductor would keep precompiled headers in a folder that outlives the run, and the first run would wait for them.
+    variables["TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS"] = "0"
     variables["PYTHONUNBUFFERED"] = "1"
     if simulator:
         variables["NUMBA_ENABLE_CUDASIM"] = "1"
@@ -77,16 +87,30 @@ def _wait(process: subprocess.Popen[bytes], output: Path, patience_s: float) -> 
     """Waits for the end of `process` or of its job, since threads may outlive it; False where it went silent."""
     size, last_news = 0, monotonic()
     while True:
-        try:
-            process.wait(timeout=min(1.0, patience_s))
+        if _ends(process, min(1.0, patience_s)):
             return True
-        except subprocess.TimeoutExpired:
-            if output.stat().st_size != size:
-                size, last_news = output.stat().st_size, monotonic()
-                if output.read_bytes().endswith(messages.encode(Done())):
-                    return True
-            elif monotonic() - last_news > patience_s:
+        if output.stat().st_size != size:
+            size, last_news = output.stat().st_size, monotonic()
+            if output.read_bytes().endswith(messages.encode(Done())):
+                return True
+        elif monotonic() - last_news > patience_s:
+            return False
+
+
+def _ends(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Whether `process` ends within `timeout_s`; where the system can tell when it does, nothing polls meanwhile."""
+    if hasattr(os, "pidfd_open"):
+        ending = os.pidfd_open(process.pid)
+        try:
+            if not select.select([ending], [], [], timeout_s)[0]:
                 return False
+        finally:
+            os.close(ending)
+    try:
+        process.wait(timeout=timeout_s)
+        return True
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -11,10 +11,11 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from lcbench.losses.implementation import Device, LossName
 from lcbench.measure import process, workload
-from lcbench.measure.messages import CeilingJob, Cell, Failed, Measured, Timed, TimeJob
+from lcbench.measure.messages import CeilingJob, Cell, Failed, GemmJob, Measured, Multiplied, Timed, TimeJob
 from lcbench.measure.workload import Size
 from lcbench.record import Ceiling, Row
 
@@ -216,27 +217,34 @@ def _add(row: Row, timed: Timed) -> None:
 
 
 def _best(ceilings: list[Ceiling]) -> list[Ceiling]:
-    """One ceiling a dtype and footprint, whose rates are the highest of those measured."""
-    groups: dict[tuple[str, int], list[Ceiling]] = {}
+    """One ceiling a device, dtype and footprint, whose rates are the highest of those measured."""
+    groups: dict[tuple[str, str, int], list[Ceiling]] = {}
     for ceiling in ceilings:
-        groups.setdefault((ceiling.dtype, ceiling.footprint), []).append(ceiling)
-    return [
-        Ceiling(
-            dtype=dtype,
-            footprint=footprint,
-            read_bytes_s=max(ceiling.read_bytes_s for ceiling in group),
-            flops_s=max(ceiling.flops_s for ceiling in group),
-        )
-        for (dtype, footprint), group in groups.items()
-    ]
+        groups.setdefault((ceiling.device, ceiling.dtype, ceiling.footprint), []).append(ceiling)
+
+    def highest(group: list[Ceiling], rate: str) -> float | None:
+        return max((getattr(ceiling, rate) for ceiling in group), key=lambda measured: measured or 0.0)
+
+    rates = ("read_bytes_s", "flops_s", "copy_bytes_s", "gemm_flops_s")
+    return [replace(group[0], **{rate: highest(group, rate) for rate in rates}) for group in groups.values()]
 
 
 def _ceilings(plan: Plan, folder: Path, watch: Watcher, progress: Progress) -> list[Ceiling]:
-    sizes = {size for contender in plan.contenders if contender.device == "cpu" for _, size in contender.cells}
-    wanted = sorted({(size.dtype, size.footprint) for size in sizes})
-    if not wanted:
-        return []
-    watch(progress)
+    """The limits of each device that takes part; the CPU's with the rate of NumPy's matrix product beside them."""
+    ceilings = []
     variables = process.environment(plan.threads, folder / "compiled")
-    events = process.work(CeilingJob(wanted=wanted), variables, plan.patience_s)
-    return [event.ceiling for event in events if isinstance(event, Measured)]
+    for device in ("cpu", "cuda"):
+        sizes = {size for contender in plan.contenders if contender.device == device for _, size in contender.cells}
+        wanted = sorted({(size.dtype, size.footprint) for size in sizes})
+        if not wanted:
+            continue
+        watch(progress)
+        events = process.work(CeilingJob(wanted=wanted, device=device), variables, plan.patience_s)
+        found = [event.ceiling for event in events if isinstance(event, Measured)]
+        if device == "cpu":
+            job = GemmJob(dtypes=sorted({dtype for dtype, _ in wanted}))
+            events = process.work(job, variables, plan.patience_s)
+            rates = {event.dtype: event.flops_s for event in events if isinstance(event, Multiplied)}
+            found = [replace(ceiling, gemm_flops_s=rates.get(ceiling.dtype)) for ceiling in found]
+        ceilings += found
+    return ceilings

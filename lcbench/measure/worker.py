@@ -22,7 +22,18 @@ from lcbench.losses.errors import LossError, Unavailable
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.measure import clock, messages, workload
 from lcbench.measure.covariates import Watch
-from lcbench.measure.messages import Began, CeilingJob, CheckJob, DiscoverJob, Done, Failed, Measured, TimeJob
+from lcbench.measure.messages import (
+    Began,
+    CeilingJob,
+    CheckJob,
+    DiscoverJob,
+    Done,
+    Failed,
+    GemmJob,
+    Measured,
+    Multiplied,
+    TimeJob,
+)
 from lcbench.measure.verification import Unchanged, Verifier, WrongResult
 
 Emit = Callable[[Any], None]
@@ -36,6 +47,8 @@ def main() -> None:
     with Path(sys.argv[1]).open("ab", buffering=0) as events:
         DO[type(job)](job, lambda event: events.write(messages.encode(event)))
         events.write(messages.encode(Done()))
+    # Libraries take up to a second to leave a process in good order; nobody waits for what they would put there.
+    os._exit(0)
 
 
 def _end_with_parent(parent: int) -> None:
@@ -69,6 +82,7 @@ def time_block(job: TimeJob, emit: Emit) -> None:
     if implementation is None:
         return
     rng = np.random.default_rng(job.seed)
+    problems: dict[str, workload.Problem] = {}  # both losses on one X: reading it again takes longer than timing a call
     for index in rng.permutation(len(job.cells)).tolist():
         emit(Began(index))
         timed = messages.Timed(
@@ -79,10 +93,14 @@ def time_block(job: TimeJob, emit: Emit) -> None:
             import_s=import_s,
             compiles=implementation.compiles,
         )
+        cell = job.cells[index]
         try:
-            _time_cell(implementation, job, job.cells[index], timed, rng)
+            if cell.folder not in problems:
+                problems[cell.folder] = workload.load(Path(cell.folder))
+            _time_cell(implementation, job, cell, problems[cell.folder], timed, rng)
         except WrongResult as error:
             timed.status, timed.reason = "wrong", str(error)
+            problems.clear()  # what is wrong may have been written into it
         except Unavailable as error:
             timed.status, timed.reason = "unavailable", str(error)
         except MemoryError:
@@ -93,12 +111,15 @@ def time_block(job: TimeJob, emit: Emit) -> None:
 
 
 def _time_cell(
-    implementation: Implementation, job: TimeJob, cell: messages.Cell, timed: messages.Timed, rng: np.random.Generator
+    implementation: Implementation,
+    job: TimeJob,
+    cell: messages.Cell,
+    problem: workload.Problem,
+    timed: messages.Timed,
+    rng: np.random.Generator,
 ) -> None:
     loss = cast(LossName, cell.loss)
-    folder = Path(cell.folder)
-    problem = workload.load(folder)
-    verifier = Verifier(implementation, workload.load_answers(folder, loss))
+    verifier = Verifier(implementation, workload.load_answers(Path(cell.folder), loss))
     inputs = {"X": problem.X}
     for k, (W, y) in enumerate(problem.sets):
         inputs |= {f"W (set {k})": W, f"y (set {k})": y}
@@ -150,12 +171,26 @@ def check(job: CheckJob, emit: Emit) -> None:
 
 
 def measure_ceilings(job: CeilingJob, emit: Emit) -> None:
-    """The machine's own limits."""
-    from lcbench.losses import jit
-    from lcbench.measure import roofline
+    """The machine's own limits, or its GPU's."""
+    if job.device == "cuda":
+        from lcbench.measure import gpu_roofline
 
-    for ceiling in roofline.ceilings(job.wanted, jit.thread_count()):
+        ceilings = gpu_roofline.ceilings(job.wanted)
+    else:
+        from lcbench.losses import jit
+        from lcbench.measure import roofline
+
+        ceilings = roofline.ceilings(job.wanted, jit.thread_count())
+    for ceiling in ceilings:
         emit(Measured(ceiling))
+
+
+def multiply(job: GemmJob, emit: Emit) -> None:
+    """NumPy's matrix product, in a process of its own: threads of its BLAS spin on for a while after each."""
+    from lcbench.measure import gemm
+
+    for dtype in job.dtypes:
+        emit(Multiplied(dtype=dtype, flops_s=gemm.flops_s(dtype)))
 
 
 def discover(job: DiscoverJob, emit: Emit) -> None:
@@ -173,6 +208,7 @@ DO: dict[type, Callable[..., None]] = {
     TimeJob: time_block,
     CheckJob: check,
     CeilingJob: measure_ceilings,
+    GemmJob: multiply,
     DiscoverJob: discover,
 }
 

@@ -12,7 +12,7 @@ import psutil
 from numpy.typing import NDArray
 
 from lcbench import paths
-from lcbench.datasets import preprocessing, store, synthetic
+from lcbench.datasets import preprocessing
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
 from lcbench.losses.implementation import LossName
@@ -109,6 +109,9 @@ def _require_memory(size: Size) -> None:
 
 @cache
 def _images(size: Size) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    # Imported here: a worker reads its problem and has no use for HDF5, which takes a quarter of its start.
+    from lcbench.datasets import store, synthetic
+
     pixels = max(1, size.features - 1)
     if size.data == "synthetic":
         return synthetic.images(size.rows, pixels, size.classes)

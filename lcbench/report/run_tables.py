@@ -9,7 +9,7 @@ from rich.text import Text
 
 from lcbench.judge import ratios
 from lcbench.judge.estimates import spread, waited_for_a_cpu
-from lcbench.record import Record, Row
+from lcbench.record import Ceiling, Record, Row
 from lcbench.report import style
 
 BUSY = 0.1
@@ -165,12 +165,7 @@ def _footnotes(record: Record) -> Iterator[Text]:
             "or more; 'lcbench doctor' says what to do",
             style="yellow",
         )
-    if record.ceilings:
-        widest = max(record.ceilings, key=lambda ceiling: ceiling.footprint)
-        yield Text(
-            f"limit: share of what the machine could do, reading at {widest.read_bytes_s / 1e9:.0f} GB/s (largest X) "
-            f"and {widest.flops_s / 1e9:.0f} GFLOP/s ({widest.dtype}), measured in this run"
-        )
+    yield from _limits(record.ceilings)
     blocks = [len(row.blocks) for row in record.rows if row.ranked]
     if blocks:
         processes = f"{min(blocks)}" if min(blocks) == max(blocks) else f"{min(blocks)} to {max(blocks)}"
@@ -178,3 +173,20 @@ def _footnotes(record: Record) -> Iterator[Text]:
             f"median of {processes} processes each; spread: half the range of their medians; "
             "x: geometric mean of the ratios of paired processes, with 95 % interval"
         )
+
+
+def _limits(ceilings: list[Ceiling]) -> Iterator[Text]:
+    """What the shares are shares of, and what NumPy's matrix product reaches of it: a line a device and dtype."""
+    for device, dtype in dict.fromkeys((ceiling.device, ceiling.dtype) for ceiling in ceilings):
+        same = [ceiling for ceiling in ceilings if (ceiling.device, ceiling.dtype) == (device, dtype)]
+        widest = max(same, key=lambda ceiling: ceiling.footprint)
+        where = " of the GPU" if device == "cuda" else ""
+        line = (
+            f"limits{where}, measured in this run: reads {widest.read_bytes_s / 1e9:.0f} GB/s (largest X), "
+            f"FMA {widest.flops_s / 1e9:.0f} GFLOP/s {dtype}"
+        )
+        if widest.copy_bytes_s:
+            line += f"; reference: a copy {widest.copy_bytes_s / 1e9:.0f} GB/s"
+        if widest.gemm_flops_s:
+            line += f"; reference: NumPy's GEMM {widest.gemm_flops_s / 1e9:.0f} GFLOP/s"
+        yield Text(line)

@@ -131,6 +131,56 @@ def test_compiled_by_torch(name):
     agrees(implementation, *problem())
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_torch_without_one_dnn_computes_the_same(monkeypatch, dtype):
+    implementation = peer("torch")
+    monkeypatch.setattr(sys.modules["lcbench.losses.peers.torch"], "ONE_DNN", None)
+    agrees(implementation, *problem(dtype))
+
+
+def test_torch_takes_float32_products_to_one_dnn_where_it_has_it(monkeypatch):
+    implementation = peer("torch")
+    module = sys.modules["lcbench.losses.peers.torch"]
+    if module.ONE_DNN is None:
+        pytest.skip("this PyTorch has no oneDNN")
+    calls, product = [], module.ONE_DNN
+    monkeypatch.setattr(module, "ONE_DNN", lambda *arguments: calls.append(arguments) or product(*arguments))
+    agrees(implementation, *problem("float64"))
+    assert not calls
+    agrees(implementation, *problem("float32"))
+    assert len(calls) == 2 * len(implementation.functions)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_row_steps_for_the_compiler_are_those_of_eager_torch(dtype):
+    torch = pytest.importorskip("torch")
+    eager = importlib.import_module("lcbench.losses.peers.torch")
+    compiled = importlib.import_module("lcbench.losses.peers.torch_compile")
+    rng = np.random.default_rng(3)
+    scores = torch.from_numpy(rng.standard_normal((40, 7)).astype(dtype))
+    labels = torch.from_numpy(rng.integers(0, 7, (40, 1)))
+    for name in ("svm_rows", "softmax_rows"):
+        for result, same in zip(
+            getattr(compiled, name)(scores, labels), getattr(eager, name)(scores.clone(), labels), strict=True
+        ):
+            torch.testing.assert_close(result, same)
+
+
+@pytest.mark.parametrize(
+    ("version", "amx", "knows"),
+    [("11", False, True), ("14.2.0", False, True), ("9", False, False), ("13", True, False)],
+)
+def test_only_a_recent_compiler_is_taken_for_granted(monkeypatch, tmp_path, version, amx, knows):
+    torch = pytest.importorskip("torch")
+    module = importlib.import_module("lcbench.losses.peers.torch_compile")
+    compiler = tmp_path / "compiler"
+    compiler.write_text(f"#!/bin/sh\necho {version}\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    assert module._compiler_knows_the_vectors() is knows
+
+
 def test_scikit_learn_offers_no_svm():
     assert set(peer("sklearn").functions) == {"softmax"}
 

@@ -179,10 +179,42 @@ def test_the_variables_of_a_worker(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     variables = process.environment(3, tmp_path)
     assert {variables[name] for name in process.THREAD_VARIABLES} == {"3"}
-    assert Path(variables["NUMBA_CACHE_DIR"]).parent == Path(variables["TORCHINDUCTOR_CACHE_DIR"]).parent == tmp_path
-    assert "NUMBA_CACHE_DIR" not in process.environment(3, None)
+    assert {Path(variables[name]).parent for name in process.CACHE_VARIABLES} == {tmp_path}
+    assert len({variables[name] for name in process.CACHE_VARIABLES}) == 3
+    assert not set(process.CACHE_VARIABLES) & set(process.environment(3, None))
     assert "NUMBA_ENABLE_CUDASIM" not in variables or os.environ.get("NUMBA_ENABLE_CUDASIM")
     assert process.environment(3, None, simulator=True)["NUMBA_ENABLE_CUDASIM"] == "1"
+
+
+@pytest.mark.parametrize("system_tells", [True, False])
+def test_the_end_of_a_process_is_seen_and_its_absence_too(monkeypatch, system_tells):
+    if not system_tells:
+        monkeypatch.delattr(process.os, "pidfd_open", raising=False)
+    brief = subprocess.Popen([sys.executable, "-c", ""])
+    assert process._ends(brief, 60.0)
+    long = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        assert not process._ends(long, 0.1)
+    finally:
+        long.kill()
+        long.wait()
+
+
+JAX_THREADS = """
+import os, jax, jax.numpy as jnp
+jnp.ones((9, 9)).sum().block_until_ready()
+tasks = [f"/proc/self/task/{task}/comm" for task in os.listdir("/proc/self/task")]
+print(sum("XLAEigen" in open(task).read() for task in tasks))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_jax_has_as_many_threads_as_the_others(threads):
+    pytest.importorskip("jax")
+    variables = process.environment(threads, None)
+    result = subprocess.run([sys.executable, "-c", JAX_THREADS], env=variables, capture_output=True, text=True)
+    assert result.stdout == f"{threads}\n", result.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel")

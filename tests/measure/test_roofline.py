@@ -6,18 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from numba import config
 
 from lcbench.losses import jit
 from lcbench.measure import roofline
 
 
+@pytest.mark.parametrize("ahead", roofline.AHEAD)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_reading_reads_everything_once_a_time(dtype):
+def test_reading_reads_everything_once_a_time(dtype, ahead):
     whole = roofline.STREAMS * jit.vector_bytes() // np.dtype(dtype).itemsize
     numbers = np.arange(3 * whole, dtype=dtype) % 7
-    assert roofline._read(numbers, 1) == numbers.sum()
+    assert roofline._read(numbers, 1, ahead) == numbers.sum()
     # the second time without the last number, hence without the last whole step
-    assert roofline._read(numbers, 2) == numbers.sum() + numbers[: 2 * whole].sum()
+    assert roofline._read(numbers, 2, ahead) == numbers.sum() + numbers[: 2 * whole].sum()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -35,8 +37,21 @@ def test_rates_are_work_over_time(monkeypatch):
         lanes = jit.vector_bytes() // 4
         flops = 3 * roofline.FMA_ROUNDS * roofline.CHAINS * lanes * 2  # 3 threads, a multiplication and an addition
         assert roofline._flops_s(np.dtype("float32"), 3, pool) == flops / 2
-        # a footprint of 10 MB is read seven times to make up 64 MB
-        assert roofline._read_bytes_s(np.dtype("float32"), 10_000_000, 2, pool) == 7 * 10_000_000 / 2
+        # a footprint of 30 MB is read seventeen times to make up 500 MB
+        assert roofline._read_bytes_s(np.dtype("float32"), 30_000_000, 2, pool) == 17 * 30_000_000 / 2
+
+
+def test_the_fastest_way_of_reading_counts(monkeypatch):
+    times = iter([4.0, 1.0, 2.0])
+    monkeypatch.setattr(roofline, "_best", lambda work, threads, pool: next(times))
+    with ThreadPoolExecutor(1) as pool:
+        assert roofline._read_bytes_s(np.dtype("float32"), 500_000_000, 1, pool) == 500_000_000
+
+
+def test_reading_asks_for_lines_ahead_of_itself():
+    roofline._read(np.ones(1000, np.float32), 1, 1024)
+    if not config.DISABLE_JIT:
+        assert any("prefetcht0" in text or "prfm" in text for text in roofline._read.inspect_asm().values())
 
 
 def test_one_ceiling_for_everything_wanted_in_its_order(monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lcbench.measure import schedule
-from lcbench.measure.messages import Failed, Measured, Timed
+from lcbench.measure.messages import Failed, GemmJob, Measured, Multiplied, Timed
 from lcbench.measure.schedule import Contender, Plan
 from lcbench.measure.workload import Size
 from lcbench.record import Ceiling, Covariates
@@ -263,22 +263,56 @@ def test_refused_rows_say_why():
     ]
 
 
-def test_limits_are_asked_for_every_footprint_of_the_processor(monkeypatch):
-    other = Size(40, 33, 3, "float64", "synthetic")
+@pytest.fixture
+def limits(monkeypatch):
+    """Stands for the processes that measure limits: every rate is 1, that of a product 3; the jobs asked for."""
     asked = []
 
     def work(job, variables, patience_s):
-        asked.append(job.wanted)
+        asked.append(job)
+        if isinstance(job, GemmJob):
+            return [Multiplied(dtype=dtype, flops_s=3.0) for dtype in job.dtypes]
         return [
-            Measured(Ceiling(dtype=dtype, footprint=size, read_bytes_s=1.0, flops_s=2.0)) for dtype, size in job.wanted
+            Measured(Ceiling(device=job.device, dtype=dtype, footprint=size, read_bytes_s=1.0, flops_s=1.0))
+            for dtype, size in job.wanted
         ]
 
     monkeypatch.setattr(schedule.process, "work", work)
-    cpu = Contender("a", "cpu", (("svm", TINY), ("softmax", TINY), ("svm", other)))
-    contenders = plan(cpu, Contender("b", "cuda", (("svm", Size(80, 33, 3, "float32", "synthetic")),)))
-    found = schedule._ceilings(contenders, Path("unused"), lambda progress: None, schedule.Progress())
-    assert asked == [[("float32", TINY.footprint), ("float64", other.footprint)]]
-    assert [ceiling.footprint for ceiling in found] == [TINY.footprint, other.footprint]
+    return asked
+
+
+def ceilings(*contenders):
+    return schedule._ceilings(plan(*contenders), Path("unused"), lambda progress: None, schedule.Progress())
+
+
+def test_limits_are_asked_for_every_footprint_of_the_processor_and_a_product_in_a_process_of_its_own(limits):
+    other = Size(40, 33, 3, "float64", "synthetic")
+    found = ceilings(Contender("a", "cpu", (("svm", TINY), ("softmax", TINY), ("svm", other))))
+    [own, product] = limits
+    assert own.wanted == [("float32", TINY.footprint), ("float64", other.footprint)]
+    assert product.dtypes == ["float32", "float64"]
+    assert [(each.device, each.footprint, each.gemm_flops_s) for each in found] == [
+        ("cpu", TINY.footprint, 3.0),
+        ("cpu", other.footprint, 3.0),
+    ]
+
+
+def test_a_gpu_has_limits_of_its_own_and_the_simulator_none(limits):
+    large = Size(80, 33, 3, "float32", "synthetic")
+    found = ceilings(Contender("b", "cuda", (("svm", large),)), Contender("c", "simulator", BOTH))
+    assert [(job.device, job.wanted) for job in limits] == [("cuda", [("float32", large.footprint)])]
+    assert [(each.device, each.gemm_flops_s) for each in found] == [("cuda", None)]
+    assert ceilings(Contender("c", "simulator", BOTH)) == []
+
+
+def test_the_better_of_two_limits_keeps_what_only_one_has():
+    first = Ceiling(dtype="float32", footprint=1, read_bytes_s=1.0, flops_s=4.0, gemm_flops_s=2.0)
+    second = Ceiling(dtype="float32", footprint=1, read_bytes_s=3.0, flops_s=2.0)
+    gpu = Ceiling(device="cuda", dtype="float32", footprint=1, read_bytes_s=9.0, flops_s=9.0, copy_bytes_s=5.0)
+    assert schedule._best([first, second, gpu]) == [
+        Ceiling(dtype="float32", footprint=1, read_bytes_s=3.0, flops_s=4.0, gemm_flops_s=2.0),
+        gpu,
+    ]
 
 
 def test_problems_are_built_once_with_the_answers_of_the_losses_asked_for(tmp_path):

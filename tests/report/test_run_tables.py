@@ -9,7 +9,7 @@ from lcbench.report import run_tables
 from printed import printed
 from results import record, row
 
-CEILING = Ceiling(dtype="float32", footprint=500 * 3073 * 4, read_bytes_s=5e10, flops_s=2e11)
+CEILING = Ceiling(dtype="float32", footprint=500 * 3073 * 4, read_bytes_s=5e10, flops_s=2e11, gemm_flops_s=1.5e11)
 
 A_RUN = record(
     row("naive", [80e-3, 82e-3, 81e-3], import_s=4e-4, prepare_s=2e-6),
@@ -37,8 +37,8 @@ implementation   import  first call  of it compiling  prepare + fetch
 naive            400 us      500 ms                -          2.00 us
 numpy           1.20 ms      500 ms                -          2.00 us
 numba-parallel   310 ms      3.20 s           3.20 s          2.00 us
-limit: share of what the machine could do, reading at 50 GB/s (largest X) and
-200 GFLOP/s (float32), measured in this run
+limits, measured in this run: reads 50 GB/s (largest X), FMA 200 GFLOP/s
+float32; reference: NumPy's GEMM 150 GFLOP/s
 median of 3 processes each; spread: half the range of their medians; x:
 geometric mean of the ratios of paired processes, with 95 % interval
 """
@@ -134,3 +134,21 @@ def test_a_busy_machine_is_told():
     told = " ".join(" ".join(printed(run_tables.tables(record(busy)))).split())
     assert "the machine was busy: in half of the blocks, something waited for a CPU 40% of the time" in told
     assert "busy" not in " ".join(printed(run_tables.tables(record(quiet))))
+
+
+def test_limits_are_told_for_every_device_and_dtype_with_what_was_measured():
+    gpu = {"device": "cuda", "flops_s": 6e13, "copy_bytes_s": 3.9e12}
+    limits = [
+        CEILING,
+        Ceiling(dtype="float64", footprint=8, read_bytes_s=4e10, flops_s=1e11),
+        Ceiling(dtype="float32", footprint=8, read_bytes_s=9e12, **gpu),
+        Ceiling(dtype="float32", footprint=16, read_bytes_s=4.2e12, **gpu),
+    ]
+    told = " ".join(" ".join(printed(run_tables.tables(record(row(medians=[1e-3, 1e-3]), ceilings=limits)))).split())
+    measured = "measured in this run: reads"
+    assert f"limits, {measured} 50 GB/s (largest X), FMA 200 GFLOP/s float32; reference: NumPy's GEMM 150" in told
+    assert f"limits, {measured} 40 GB/s (largest X), FMA 100 GFLOP/s float64 limits of" in told
+    assert (
+        f"limits of the GPU, {measured} 4200 GB/s (largest X), FMA 60000 GFLOP/s float32; reference: a copy 3900"
+        in told
+    )

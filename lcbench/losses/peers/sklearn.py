@@ -2,6 +2,9 @@
 
 There is no `svm_loss`: scikit-learn has no multiclass hinge summed over classes (its own is one-versus-rest or
 Crammer-Singer).
+
+The layout of the coefficients makes no difference. A second thread for the row step makes it slower: 24 ms instead of
+18 at 10,000 rows, 6 ms instead of 0.6 at 500.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """PyTorch on a CUDA device, eager. Importing this module raises Unavailable where PyTorch cannot reach one.
 
-float32 products are done in float32: PyTorch uses TF32 only where it is asked to.
+The form is that of `torch` on the CPU, the products by cuBLAS. float32 products are done in float32: TF32, which keeps
+10 bits of the mantissa, is switched off, as PyTorch has it by itself.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if not torch.backends.cuda.is_built():
 if not torch.cuda.is_available():
     raise Unavailable("PyTorch finds no CUDA device")
 
+torch.backends.cuda.matmul.allow_tf32 = False
+
 TensorLoss = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -43,7 +46,7 @@ softmax_loss = waited_for(eager.softmax_loss)
 
 
 def prepare(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Tensors on the device: W transposed to (C, D), X in its own dtype, y as int64."""
+    """Tensors on the device: W transposed to (C, D), X in its own dtype, y as int64 (N, 1)."""
     tensors = to_tensors(W, X, y, "cuda")
     torch.cuda.synchronize()
     return tensors
