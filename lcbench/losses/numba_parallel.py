@@ -21,7 +21,6 @@ second copy of X ever exists.
 
 from __future__ import annotations
 
-from math import log
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,8 @@ from numpy.typing import NDArray
 
 from lcbench.losses import jit, simd
 from lcbench.losses.implementation import require_fitting
+from lcbench.losses.products import by_products
+from lcbench.losses.row_steps import hinge_step, look_up_labels, softmax_step
 from lcbench.losses.simd import CLASSES, ROWS, VECTORS, WIDE_CLASSES, WIDE_VECTORS
 from lcbench.losses.team import meet, team
 
@@ -38,6 +39,13 @@ BLOCK_BYTES = 150_000
 """A block, the one being fetched, Wt and Gt share a core's L2 cache (1 MB and up on today's cores)."""
 
 MOST_ROWS_A_BLOCK = 256
+
+# Where one pass beats two products, as measured: with many classes BLAS makes more of the caches; of a small X the pass
+# saves less than it costs, and less still where it goes over a block once for every ten classes.
+MOST_CLASSES_OF_ONE_PASS = 64
+LEAST_ROWS_OF_ONE_PASS = 64
+LEAST_NUMBERS_OF_ONE_PASS = 500_000
+LEAST_NUMBERS_OF_ONE_PASS_IN_TILES = 2_000_000
 
 FEATURES_AT_ONCE = 64
 """Rows of dW that are put together while they are in L1."""
@@ -90,20 +98,51 @@ def _one_pass(
     W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool, order: NDArray[Any] | None,
     mean: NDArray[Any] | None,
 ) -> tuple[float, NDArray[Any]]:  # fmt: skip
-    W = np.ascontiguousarray(W)
-    work = Workspace(W, X, y, order, mean)
+    require_fitting_all(W, X, y, order, mean)  # the compiled code below checks no shape
+    W, y = np.ascontiguousarray(W), np.ascontiguousarray(y, np.int64)
+    order = None if order is None else np.ascontiguousarray(order, np.int64)
+    mean = None if mean is None else np.ascontiguousarray(mean, W.dtype)
+    rows = len(X) if order is None else len(order)
+    if better_by_products(rows, W):
+        loss, dW, bad = by_products(W, X, y, reg, hinge, order, mean)
+    else:
+        loss, dW, bad = _in_one_pass(W, X, y, reg, hinge, order, mean)
+    if bad >= 0:
+        _refuse(bad, len(X), W.shape[1], y, order)
+    return loss, dW
+
+
+def better_by_products(rows: int, W: NDArray[Any]) -> bool:
+    """Whether two matrix products take less time than one pass: for many classes, and for a small X."""
+    features, classes = W.shape
+    least = LEAST_NUMBERS_OF_ONE_PASS if classes <= WIDE_CLASSES else LEAST_NUMBERS_OF_ONE_PASS_IN_TILES
+    return classes > MOST_CLASSES_OF_ONE_PASS or rows < LEAST_ROWS_OF_ONE_PASS or rows * features < least
+
+
+def _refuse(position: int, all_rows: int, classes: int, y: NDArray[Any], order: NDArray[Any] | None) -> None:
+    row = position if order is None else int(order[position])
+    if not 0 <= row < all_rows:
+        raise IndexError(f"rows[{position}] is {row}, not in 0..{all_rows - 1}")
+    raise ValueError(f"label {y[row]} in row {row} is not in 0..{classes - 1}")
+
+
+def _in_one_pass(
+    W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool, order: NDArray[Any] | None,
+    mean: NDArray[Any] | None,
+) -> tuple[float, NDArray[Any], int]:  # fmt: skip
+    rows = len(X) if order is None else len(order)
+    work = Workspace(W, X, rows, mean)
     dW = np.empty(W.shape, W.dtype)
-    threads, rows, words = work.threads, work.rows, work.team.words
+    threads, words = work.threads, work.team.words
 
     def part(thread: int) -> None:
         _pass(
-            thread, threads, words, W, X, work.y, work.order, work.mean, rows, reg, hinge,
+            thread, threads, words, W, X, y, order, mean, rows, reg, hinge,
             work.Wt, work.scores, work.labels, work.packed, work.Gt, work.sums, work.bad, dW,
         )  # fmt: skip
 
     work.team.run(part)
-    work.require_no_bad_row()
-    return float(work.sums[:, 0].sum() / rows + reg * work.sums[:, 1].sum()), dW
+    return float(work.sums[:, 0].sum() / rows + reg * work.sums[:, 1].sum()), dW, int(work.bad.max())
 
 
 class Workspace:
@@ -113,28 +152,13 @@ class Workspace:
     scores (threads, B, C') and labels (threads, B): of a block of B rows. packed (threads, B, D'') or None: rows of X
     in W's dtype, where X cannot be read in place. sums (threads, 2): loss and squared weights. bad (threads,): where a
     thread met a row or label that does not exist, or -1.
-
-    Raises ValueError where W, X, y and the mean do not fit together.
     """
 
-    def __init__(
-        self,
-        W: NDArray[Any],
-        X: NDArray[Any],
-        y: NDArray[Any],
-        order: NDArray[Any] | None = None,
-        mean: NDArray[Any] | None = None,
-    ) -> None:
-        bias = _require_fitting(W, X, y, order, mean)
-        self._all_rows, self._classes = len(X), W.shape[1]
+    def __init__(self, W: NDArray[Any], X: NDArray[Any], rows: int, mean: NDArray[Any] | None = None) -> None:
         features, classes = W.shape
-        self.y = np.ascontiguousarray(y, np.int64)
-        self.order = None if order is None else np.ascontiguousarray(order, np.int64)
-        self.mean = None if mean is None else np.ascontiguousarray(mean, W.dtype)
-        self.rows = len(X) if order is None else len(order)
-
-        worth_waking = 4 * self.rows * features * classes // LEAST_FLOPS_A_THREAD
-        self.threads = max(1, min(jit.thread_count(), self.rows // ROWS, worth_waking))
+        bias = X.shape[1] < features
+        worth_waking = 4 * rows * features * classes // LEAST_FLOPS_A_THREAD
+        self.threads = max(1, min(jit.thread_count(), rows // ROWS, worth_waking))
         self.team = team(self.threads)
         block_rows = max(ROWS, min(MOST_ROWS_A_BLOCK, BLOCK_BYTES // (features * W.itemsize) // ROWS * ROWS))
         # An odd number of cache lines a packed row: even ones would crowd the rows into few sets of the cache.
@@ -155,21 +179,11 @@ class Workspace:
         self.sums = np.empty((self.threads, 2))
         self.bad = np.full(self.threads, -1)
 
-    def require_no_bad_row(self) -> None:
-        """Raises IndexError or ValueError where the pass met a row or a label that does not exist."""
-        position = int(self.bad.max())
-        if position < 0:
-            return
-        row = position if self.order is None else int(self.order[position])
-        if not 0 <= row < self._all_rows:
-            raise IndexError(f"rows[{position}] is {row}, not in 0..{self._all_rows - 1}")
-        raise ValueError(f"label {self.y[row]} in row {row} is not in 0..{self._classes - 1}")
 
-
-def _require_fitting(
+def require_fitting_all(
     W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], order: NDArray[Any] | None, mean: NDArray[Any] | None
-) -> bool:
-    """Whether the last row of W is a bias. The compiled code checks no shape: what does not fit is refused here."""
+) -> None:
+    """Raises ValueError where W (D, C), X (N, D) or (N, D - 1), y (N,), rows (M,) and mean do not fit together."""
     bias = np.ndim(W) == 2 and np.ndim(X) == 2 and W.shape[0] == X.shape[1] + 1
     require_fitting(W[:-1] if bias else W, X, y)
     if mean is not None and np.shape(mean) != (X.shape[1],):
@@ -178,7 +192,6 @@ def _require_fitting(
         order = np.asarray(order)
         if order.ndim != 1 or not order.size or order.dtype.kind not in "iu":
             raise ValueError(f"rows must be indices, (M,) integers and at least one, not {order.shape} {order.dtype}")
-    return bool(bias)
 
 
 def _up_to(count: int, tile: int) -> int:
@@ -240,28 +253,11 @@ def walk(
     loss[0] = 0.0
     for position in range(start, stop, labels.size):
         rows = min(labels.size, stop - position)
-        bad = _look_up_labels(y, order, position, rows, X.shape[0], classes, labels)
+        bad = look_up_labels(y, order, position, rows, X.shape[0], classes, labels)
         if bad >= 0:
             return bad
         block = _readable(X, order, mean, position, rows, last, packed, thread)
         loss[0] += _block(block[0], block[1], block[2], rows, block[3], labels, Wt, classes, hinge, scores, Gt)
-    return -1
-
-
-@jit.compiled
-def _look_up_labels(
-    y: NDArray[Any], order: Any, position: int, rows: int, all_rows: int, classes: int, labels: NDArray[Any]
-) -> int:
-    """labels[:rows] = those of the rows at position..position+rows. Returns a position whose row or label is bad."""
-    for r in range(rows):
-        row = position + r
-        if order is not None:
-            row = order[position + r]
-            if row < 0 or row >= all_rows:
-                return position + r
-        labels[r] = y[row]
-        if labels[r] < 0 or labels[r] >= classes:
-            return position + r
     return -1
 
 
@@ -323,7 +319,7 @@ def _block(
         for c in range(0, Wt.shape[0], CLASSES):
             simd.score_tile(X, order, position + r, end, Wt, c, scores, r)
 
-    total = _hinge(scores, rows, labels, classes) if hinge else _cross_entropy(scores, rows, labels, classes)
+    total = hinge_step(scores, rows, labels, classes) if hinge else softmax_step(scores, rows, labels, classes)
 
     features, lanes = X.shape[1], simd.VECTOR_BYTES // X.itemsize
     wide = Wt.shape[0] // WIDE_CLASSES * WIDE_CLASSES
@@ -338,55 +334,6 @@ def _block(
                 simd.gradient_tile(X, order, position, rows, scores, wide, f, Gt, last)
             else:
                 simd.gradient_tile_fetching(X, order, position, rows, scores, wide, f, Gt, last)
-    return total
-
-
-@jit.compiled
-def _hinge(scores: NDArray[Any], rows: int, labels: NDArray[Any], classes: int) -> float:
-    """`rows` rows of scores (B, C') become the gradients with respect to them; returns the rows' summed loss."""
-    one = scores.dtype.type(1)
-    zero = scores.dtype.type(0)
-    total = 0.0
-    for r in range(rows):
-        row = scores[r]
-        threshold = row[labels[r]] - one
-        row[labels[r]] = threshold  # its own margin is then 0: neither a loss nor a gradient
-        loss = zero
-        violated = zero
-        for c in range(classes):
-            margin = row[c] - threshold
-            violation = one if margin > zero else zero
-            loss += margin * violation
-            violated += violation
-            row[c] = violation
-        row[labels[r]] = -violated
-        total += loss
-    return total
-
-
-@jit.compiled
-def _cross_entropy(scores: NDArray[Any], rows: int, labels: NDArray[Any], classes: int) -> float:
-    """`rows` rows of scores (B, C') become the gradients with respect to them; returns the rows' summed loss."""
-    total = 0.0
-    for r in range(rows):
-        row = scores[r]
-        highest = row[0]
-        for c in range(1, classes):
-            highest = max(highest, row[c])
-        for c in range(row.size):
-            row[c] -= highest
-        total -= row[labels[r]]
-    simd.exponentials(scores.reshape(scores.size), rows * scores.shape[1])
-    for r in range(rows):
-        row = scores[r]
-        denominator = row[0]
-        for c in range(1, classes):
-            denominator += row[c]
-        total += log(denominator)
-        scale = row.dtype.type(1) / denominator
-        for c in range(classes):
-            row[c] *= scale
-        row[labels[r]] -= row.dtype.type(1)
     return total
 
 

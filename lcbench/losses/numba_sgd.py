@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lcbench.losses import jit
 from lcbench.losses.implementation import LossName
-from lcbench.losses.numba_parallel import Workspace, share, transpose, walk
+from lcbench.losses.numba_parallel import Workspace, require_fitting_all, share, transpose, walk
 from lcbench.losses.team import meet
 
 
@@ -65,12 +65,15 @@ def descend(
     if velocity.shape != W.shape:
         raise ValueError(f"velocity {velocity.shape} must have W's shape {W.shape}")
     rates = np.broadcast_to(np.asarray(learning_rate, W.dtype), steps)
-    work = Workspace(W, X, y, np.zeros(batch, np.int64), mean)
+    require_fitting_all(W, X, y, None, mean)
+    y = np.ascontiguousarray(y, np.int64)
+    mean = None if mean is None else np.ascontiguousarray(mean, W.dtype)
     if batches.size and (batches.min() < 0 or batches.max() >= len(X)):
         raise IndexError(f"batches name rows {batches.min()}..{batches.max()}, X has 0..{len(X) - 1}")
-    if work.y.min() < 0 or work.y.max() >= W.shape[1]:
-        raise ValueError(f"labels go from {work.y.min()} to {work.y.max()}, classes from 0 to {W.shape[1] - 1}")
+    if y.min() < 0 or y.max() >= W.shape[1]:
+        raise ValueError(f"labels go from {y.min()} to {y.max()}, classes from 0 to {W.shape[1] - 1}")
 
+    work = Workspace(W, X, batch, mean)
     # Each thread's rows one after the other, so that while it ends a step it can fetch the rows of the next.
     shares = [share(thread, work.threads, batch) for thread in range(work.threads)]
     orders = [np.array(batches[:, start:stop], np.int64).reshape(steps * (stop - start)) for start, stop in shares]
@@ -80,7 +83,7 @@ def descend(
 
     def part(thread: int) -> None:
         _descend(
-            thread, threads, words, loss == "svm", W, X, work.y, orders[thread], batch, rates, reg, momentum, velocity, work.mean,
+            thread, threads, words, loss == "svm", W, X, y, orders[thread], batch, rates, reg, momentum, velocity, mean,
             work.Wt, Vt, work.scores, work.labels, work.packed, work.Gt, sums, result,
         )  # fmt: skip
 
@@ -91,9 +94,9 @@ def descend(
 @jit.compiled
 def _descend(
     thread: int, threads: int, words: NDArray[Any], hinge: bool, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any],
-    order: NDArray[Any], batch: int, rates: NDArray[Any], reg: float, momentum: float, velocity: NDArray[Any], mean: Any,
-    Wt: NDArray[Any], Vt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any], packed: Any, Gt: NDArray[Any],
-    sums: NDArray[Any], result: NDArray[Any],
+    order: NDArray[Any], batch: int, rates: NDArray[Any], reg: float, momentum: float, velocity: NDArray[Any],
+    mean: Any, Wt: NDArray[Any], Vt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any], packed: Any,
+    Gt: NDArray[Any], sums: NDArray[Any], result: NDArray[Any],
 ) -> None:  # fmt: skip
     """What each thread does: its share of each batch, then of the weights."""
     classes = W.shape[1]
@@ -107,8 +110,8 @@ def _descend(
     for step in range(steps):
         start, stop = step * rows, (step + 1) * rows
         walk(
-            X, y, order, mean, start, stop, order.size - 1, Wt, classes, hinge, scores[thread], labels[thread], thread, packed,
-            Gt[thread], sums[step, thread],
+            X, y, order, mean, start, stop, order.size - 1, Wt, classes, hinge, scores[thread], labels[thread], thread,
+            packed, Gt[thread], sums[step, thread],
         )  # fmt: skip
         meet(words, threads)
         sums[step, thread, 1] = _step(Gt, batch, rates[step], reg, momentum, classes, first, last, Wt, Vt)

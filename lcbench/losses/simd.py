@@ -85,12 +85,20 @@ class Vectors:
 
     def load_first(self, pointer: ir.Value, count: ir.Value) -> ir.Value:
         """The first `count` elements and zeros; nothing behind them is touched."""
+        pointer = self.builder.bitcast(pointer, self.type.as_pointer())
+        arguments = [pointer, _INT32(self.itemsize), self._first(count), self.zero()]
+        return self._call(f"llvm.masked.load.{self.suffix}.p0", self.type, arguments)
+
+    def _first(self, count: ir.Value) -> ir.Value:
         numbers = ir.VectorType(_INT64, self.count)
         positions = ir.Constant(numbers, list(range(self.count)))
-        mask = self.builder.icmp_signed("<", positions, self.splat(count, numbers))
+        return self.builder.icmp_signed("<", positions, self.splat(count, numbers))
+
+    def store_first(self, vector: ir.Value, pointer: ir.Value, count: ir.Value) -> None:
+        """The first `count` elements to `pointer`; nothing behind them is touched."""
         pointer = self.builder.bitcast(pointer, self.type.as_pointer())
-        alignment = _INT32(self.itemsize)
-        return self._call(f"llvm.masked.load.{self.suffix}.p0", self.type, [pointer, alignment, mask, self.zero()])
+        arguments = [vector, pointer, _INT32(self.itemsize), self._first(count)]
+        self._call(f"llvm.masked.store.{self.suffix}.p0", ir.VoidType(), arguments)
 
     def broadcast(self, pointer: ir.Value) -> ir.Value:
         """The number at `pointer` in every lane."""
@@ -262,9 +270,15 @@ def _exponentials(typing: Any, numbers: Any, count: Any) -> Any:
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         vectors = Vectors(context, builder, numbers.dtype)
         array = context.make_array(numbers)(context, builder, arguments[0])
-        with cgutils.for_range_slice(builder, _INT64(0), arguments[1], _INT64(vectors.count)) as (k, _):
+        count, width = arguments[1], _INT64(vectors.count)
+        whole = builder.mul(builder.sdiv(count, width), width)
+        with cgutils.for_range_slice(builder, _INT64(0), whole, width) as (k, _):
             pointer = builder.gep(array.data, [k])
             vectors.store(_exponential(vectors, vectors.load(pointer)), pointer)
+        rest = builder.sub(count, whole)
+        with builder.if_then(builder.icmp_signed(">", rest, _INT64(0))):
+            pointer = builder.gep(array.data, [whole])
+            vectors.store_first(_exponential(vectors, vectors.load_first(pointer, rest)), pointer, rest)
         return context.get_dummy_value()
 
     return signature, emit
@@ -335,8 +349,7 @@ def _gradient_tile_in_numpy(tile_classes: int, tile_vectors: int) -> Callable[..
 def _exponentials_in_numpy(numbers: NDArray[Any], count: int) -> None:
     """numbers[:count] = exp(numbers[:count]), to within 2 units in the last place, for numbers that are not positive.
 
-    numbers (M,) contiguous, M at least `count` rounded up to whole vectors. What is below LOWEST_EXPONENT counts as
-    that; NaN stays.
+    numbers (M,) contiguous. What is below LOWEST_EXPONENT counts as that; NaN stays.
     """
     with np.errstate(under="ignore", invalid="ignore"):
         numbers[:count] = np.exp(np.maximum(numbers[:count], numbers.dtype.type(LOWEST_EXPONENT[numbers.itemsize])))

@@ -17,6 +17,11 @@ def any_work_is_worth_a_thread(monkeypatch):
     monkeypatch.setattr(numba_parallel, "LEAST_FLOPS_A_THREAD", 1)
 
 
+@pytest.fixture(autouse=True, params=[False, True], ids=["one pass", "products"])
+def one_pass_or_products(monkeypatch, request):
+    monkeypatch.setattr(numba_parallel, "better_by_products", lambda rows, W: request.param)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3, 7, 64])
 @pytest.mark.parametrize("rows", [1, 2, simd.ROWS, 5 * simd.ROWS + 1, 300])
 def test_any_number_of_threads(monkeypatch, threads, rows):
@@ -52,8 +57,8 @@ def test_a_label_outside_the_classes_is_refused(loss, label, row):
 def test_no_more_threads_than_are_worth_waking(monkeypatch, flops_a_thread, threads):
     monkeypatch.setattr(jit, "thread_count", lambda: 3)
     monkeypatch.setattr(numba_parallel, "LEAST_FLOPS_A_THREAD", flops_a_thread)
-    W, X, y, _ = problem(300)
-    assert numba_parallel.Workspace(W, X, y).threads == threads
+    W, X, _, _ = problem(300)
+    assert numba_parallel.Workspace(W, X, len(X)).threads == threads
 
 
 def test_the_bare_function_too_refuses_arrays_that_do_not_fit():
@@ -136,8 +141,27 @@ def test_a_mean_that_does_not_fit_is_refused():
 
 def test_what_is_allocated_does_not_grow_with_the_rows():
     def bytes_for(rows):
-        W, X, y, _ = pixels(rows)
-        work = numba_parallel.Workspace(W, X, y)
-        return sum(value.nbytes for value in vars(work).values() if isinstance(value, np.ndarray) and value is not y)
+        W, X, _, _ = pixels(rows)
+        work = numba_parallel.Workspace(W, X, rows)
+        return sum(value.nbytes for value in vars(work).values() if isinstance(value, np.ndarray))
 
     assert bytes_for(20_000) == bytes_for(1_000)
+
+
+@pytest.mark.parametrize(
+    ("rows", "features", "classes", "products"),
+    [
+        (10_000, 3073, 10, False),
+        (500, 3073, 10, False),
+        (200, 3073, 10, False),
+        (10, 3073, 10, True),
+        (60, 10_000, 10, True),
+        (100_000, 1, 10, True),
+        (10_000, 3073, 1000, True),
+        (300, 3073, 30, True),
+        (3000, 3073, 30, False),
+    ],
+)
+def test_which_way_is_taken(monkeypatch, rows, features, classes, products):
+    monkeypatch.undo()
+    assert numba_parallel.better_by_products(rows, np.empty((features, classes), np.float32)) == products

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numba import config
 
-from lcbench.losses import jit, numba_parallel, simd
+from lcbench.losses import jit, simd
 
 pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="the definitions themselves run where the JIT is off")
 
@@ -114,7 +114,7 @@ def test_exponentials_of_what_is_no_ordinary_number(dtype):
     assert np.isnan(numbers[0])
     assert 0 <= numbers[1] <= 2 * np.finfo(dtype).tiny
     assert 0 <= numbers[2] <= 2 * np.finfo(dtype).tiny
-    assert (numbers[simd.lanes(numbers.itemsize) :] == -1).all()
+    assert (numbers[3:] == -1).all()
 
 
 def test_nothing_is_read_behind_the_last_row():
@@ -130,6 +130,7 @@ assert libc.mprotect(ctypes.c_void_p(address + 2 * page), page, 0) == 0
 rows, features = 3, 37
 X = np.frombuffer(memory, np.float32, rows * features, 2 * page - 4 * rows * features).reshape(rows, features)
 W = np.ones((features, 3), np.float32)
+numba_parallel.better_by_products = lambda rows, W: False
 loss, dW = numba_parallel.softmax_loss(W, X, np.array([0, 1, 2]), 0.0)
 print(round(loss, 5))
 """
@@ -142,6 +143,7 @@ COUNT = """
 import numpy as np, re, sys
 from lcbench.losses import numba_parallel, simd
 W = np.ones((70, 10), np.dtype(sys.argv[1]))
+numba_parallel.better_by_products = lambda rows, W: False
 numba_parallel.softmax_loss(W, np.ones((9, 70), W.dtype), np.zeros(9, int), 0.0)
 assembly = "".join(numba_parallel._block.inspect_asm().values())
 packed = re.findall(r"v?(?:fmadd\\d*|mul)p[sd]\\s+.*%([xyz])mm", assembly)
