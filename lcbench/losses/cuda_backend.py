@@ -2,7 +2,9 @@
 
 `cuda`, the module that the kernels are written for, is ``numba.cuda``: the numba-cuda package's where that is installed
 (it puts itself in that place), else the one that Numba carries. With NUMBA_ENABLE_CUDASIM=1 in the environment before
-Numba is first imported, either is a simulator that runs kernels in Python, thread by thread.
+Numba is first imported, either is a simulator that runs kernels in Python, thread by thread. Where ``numba.cuda`` does
+not import and there is a device, `cuda` is numba-cuda's successor, numba-cuda-mlir. LCBENCH_CUDA_BACKEND names one of
+the two and leaves no choice.
 
 Asking for `cuda` imports Numba; the questions about the device are put to the driver itself and import nothing.
 """
@@ -10,8 +12,11 @@ Asking for `cuda` imports Numba; the questions about the device are put to the d
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import sys
+import threading
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -19,21 +24,74 @@ from lcbench.losses.errors import Unavailable
 
 INSTALL = "pip install 'numba-cuda[cu13]' 'numpy<2.5'"
 
+BACKEND_VARIABLE = "LCBENCH_CUDA_BACKEND"
+BACKENDS = {"numba-cuda": "numba.cuda", "numba-cuda-mlir": "numba_cuda_mlir.cuda"}
+"""The module behind each name, in the order in which they are tried."""
+
 _NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
 
 
 def __getattr__(name: str) -> Any:
     if name != "cuda":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        from numba import cuda
-    except ImportError as error:
-        # numba-cuda does so with NumPy 2.5, and without NVIDIA's cuda-bindings
-        raise Unavailable(f"numba.cuda does not import: {' '.join(str(error).split())}", INSTALL) from error
-    if is_simulator():
-        # the simulator polls its threads; with Python's usual turn of 5 ms it takes 5 to 10 times as long
-        sys.setswitchinterval(1e-4)
-    return cuda
+    return _backend()[1]
+
+
+def _backend() -> tuple[str, Any]:
+    """The backend's name and its module. Raises Unavailable where none imports, or the one asked for does not."""
+    wanted = os.environ.get(BACKEND_VARIABLE, "").strip()
+    if wanted and wanted not in BACKENDS:
+        raise Unavailable(f"{BACKEND_VARIABLE} is {wanted!r}: it must be one of {', '.join(BACKENDS)}, or not set")
+    first_error: Unavailable | None = None
+    for name in [wanted] if wanted else BACKENDS:
+        try:
+            module = importlib.import_module(BACKENDS[name])
+        except ImportError as error:
+            # numba-cuda does so with NumPy 2.5, and without NVIDIA's cuda-bindings
+            reason = f"{BACKENDS[name]} does not import: {' '.join(str(error).split())}"
+            first_error = first_error or Unavailable(reason, INSTALL if name == "numba-cuda" else f"pip install {name}")
+            if is_simulator() or why_no_gpu() is not None:
+                break  # the successor neither has a simulator nor compiles without a driver
+        else:
+            if is_simulator():
+                _mend_simulator()
+            return name, module
+    assert first_error is not None
+    raise first_error
+
+
+@cache
+def _mend_simulator() -> None:
+    """Make the simulator as fast as it can be, and reliable."""
+    # it polls its threads; with Python's usual turn of 5 ms it takes 5 to 10 times as long
+    sys.setswitchinterval(1e-4)
+    from numba.cuda.simulator import kernelapi
+
+    class Allocations(dict[Any, Any]):
+        """A block's shared arrays. Two threads that ask for one at the same time would get two: the second waits."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._making = threading.Lock()
+
+        def get(self, key: Any, default: Any = None) -> Any:
+            self._making.acquire()
+            found = super().get(key, default)
+            if found is not None:
+                self._making.release()
+            return found  # where it is None, the simulator goes on to make the array and to set it
+
+        def __setitem__(self, key: Any, array: Any) -> None:
+            super().__setitem__(key, array)
+            self._making.release()
+
+    made_as_shipped = kernelapi.FakeCUDAShared.__init__
+
+    def made(self: Any, *arguments: Any) -> None:
+        made_as_shipped(self, *arguments)
+        self._allocations = Allocations()
+
+    kernelapi.FakeCUDAShared.__init__ = made
 
 
 def is_simulator() -> bool:
@@ -45,6 +103,16 @@ def is_simulator() -> bool:
     if numba_cuda is not None:
         return bool(numba_cuda.config.ENABLE_CUDASIM)
     return os.environ.get("NUMBA_ENABLE_CUDASIM", "0").strip() not in ("", "0")
+
+
+def has_shuffles() -> bool:
+    """Whether the lanes of a warp can exchange values. The simulator has none."""
+    return not is_simulator()
+
+
+def has_llvm() -> bool:
+    """Whether device functions can be written in LLVM's language and PTX, as `cuda_wide` does."""
+    return not is_simulator() and _backend()[0] == "numba-cuda"
 
 
 @cache
@@ -80,6 +148,32 @@ def gpu_name() -> str | None:
     if driver.cuDeviceGet(ctypes.byref(device), 0) or driver.cuDeviceGetName(name, len(name), device):
         return None
     return name.value.decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a device has. The figures here are those of the simulator, which has room for four small blocks."""
+
+    compute_capability: tuple[int, int] = (0, 0)
+    multiprocessors: int = 4
+    registers_a_block: int = 65536
+    registers_a_multiprocessor: int = 65536
+    free_memory: float = float("inf")
+
+
+def limits() -> Limits:
+    """Of the current device; free_memory in bytes, at this moment."""
+    if is_simulator():
+        return Limits()
+    cuda = _backend()[1]
+    device = cuda.get_current_device()
+    return Limits(
+        compute_capability=tuple(device.compute_capability),
+        multiprocessors=device.MULTIPROCESSOR_COUNT,
+        registers_a_block=device.MAX_REGISTERS_PER_BLOCK,
+        registers_a_multiprocessor=device.MAX_REGISTERS_PER_MULTIPROCESSOR,
+        free_memory=cuda.current_context().get_memory_info()[0],
+    )
 
 
 def require_device() -> None:

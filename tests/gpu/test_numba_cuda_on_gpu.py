@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
-from lcbench.losses import numba_cuda, vectorized
-from lcbench.losses.cuda_backend import gpu_name
+from lcbench.losses import cuda_matrix, numba_cuda, vectorized
+from lcbench.losses.cuda_backend import gpu_name, limits
+from lcbench.losses.cuda_one_pass import OnePass
 
 pytestmark = pytest.mark.gpu
 
@@ -23,6 +26,10 @@ SIZES = [
     (1000, 257, 17),
     (300, 65, 1000),
     (70_001, 5, 2),
+    (1000, 3073, 100),
+    (3000, 784, 10),
+    (3000, 1024, 3),
+    (3000, 2000, 7),
     (49_000, 3073, 10),
 ]
 
@@ -91,8 +98,70 @@ def test_arrays_on_the_device_stay_there(loss: str) -> None:
     from_host = _loss(numba_cuda, loss)(W, X, y, 0.1)
     assert value == from_host[0]
     assert np.array_equal(numba_cuda.fetch(value, dW)[1], from_host[1])
-    for before, after in zip((W, X, y), on_device, strict=True):
+    for before, after in zip((W.T, X, y), on_device, strict=True):
         assert np.array_equal(before, after.copy_to_host())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_host_fed_equals_resident(loss: str, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    W, X, y = _draw(5000, 3073, 10, np.float64 if dtype is np.float64 else np.float32)
+    if dtype is np.uint8:
+        X = np.random.default_rng(0).integers(0, 256, X.shape, np.uint8)
+        W /= 256
+    resident = numba_cuda.fetch(*_loss(numba_cuda, loss)(*numba_cuda.prepare(W, X, y), 0.1))
+    # chunks of 700 rows: eight, the last one smaller
+    monkeypatch.setattr(cuda_matrix, "CHUNK_BYTES", 700 * X.shape[1] * X.itemsize)
+    arrays = numba_cuda.prepare(W, X, y, resident=False)
+    assert isinstance(arrays[1], cuda_matrix.Feed)
+    calls = [numba_cuda.fetch(*_loss(numba_cuda, loss)(*arrays, 0.1)) for _ in range(3)]
+    # rows are added up in another order
+    tolerance = 1e-12 if dtype is np.float64 else 1e-5
+    assert calls[0][0] == pytest.approx(resident[0], rel=tolerance)
+    assert np.linalg.norm(calls[0][1] - resident[1]) <= tolerance * np.linalg.norm(resident[1])
+    for value, dW in calls[1:]:
+        assert value == calls[0][0]
+        assert np.array_equal(dW, calls[0][1])
+
+
+def test_what_does_not_fit_the_device_stays_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    W, X, y = _draw(3000, 257, 10, np.float32)
+    expected = numba_cuda.softmax_loss(W, X, y, 0.1)
+    monkeypatch.setattr(numba_cuda, "limits", lambda: replace(limits(), free_memory=X.nbytes))
+    assert isinstance(numba_cuda.prepare(W, X, y)[1], cuda_matrix.Feed)
+    value, dW = numba_cuda.softmax_loss(W, X, y, 0.1)
+    assert value == pytest.approx(expected[0], rel=1e-6)
+    assert np.linalg.norm(dW - expected[1]) <= 1e-5 * np.linalg.norm(expected[1])
+
+
+@pytest.mark.parametrize("pixels", [False, True])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_million_rows(loss: str, pixels: bool) -> None:
+    """X repeats 10,000 rows, so its mean loss and gradient are theirs; its last rows lie beyond 2^31 numbers."""
+    repeats = 100
+    W, X, y = _draw(10_000, 3073, 10, np.float32)
+    if pixels:
+        X = np.random.default_rng(0).integers(0, 256, X.shape, np.uint8)
+        W /= 256
+    needed = repeats * X.nbytes
+    if 2 * needed > limits().free_memory or 2 * needed > psutil.virtual_memory().available:
+        pytest.skip(f"{2 * needed / 1e9:.0f} GB of memory are needed on the device and on the host")
+    many = np.tile(X, (repeats, 1))
+    assert pixels or many.size > 2**31
+    arrays = numba_cuda.prepare(W, many, np.tile(y, repeats), resident=True)
+    del many
+    got = numba_cuda.fetch(*_loss(numba_cuda, loss)(*arrays, 0.1))
+    _assert_close(got, W, X, y, 0.1, loss, 1e-3 if loss == "svm_loss" else 1e-4)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_cifar10_is_computed_in_one_pass(loss: str) -> None:
+    """In batches of every size from 1 to 9, too: more and fewer rows than a tile, more and fewer tiles than blocks."""
+    for rows in (*range(1, 10), 200, 2000):
+        W, X, y = _draw(rows, 3073, 10, np.float32)
+        _assert_close(_loss(numba_cuda, loss)(W, X, y, 0.1), W, X, y, 0.1, loss, 1e-4)
+    plan = numba_cuda.Plan(np.float32, False, 2000, 3073, 10)
+    assert isinstance(plan.slabs, OnePass)
 
 
 def test_two_sizes_in_turn_keep_apart() -> None:

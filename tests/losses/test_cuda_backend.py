@@ -6,6 +6,7 @@ import ctypes
 import os
 import subprocess
 import sys
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -104,10 +105,41 @@ def test_the_simulator_needs_no_device(
 
 
 def test_numba_that_does_not_import_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setitem(sys.modules, "numba.cuda", None)
     with pytest.raises(Unavailable, match=r"numba\.cuda does not import") as caught:
         _ = cuda_backend.cuda
     assert "numba-cuda" in caught.value.install
+
+
+def test_the_successor_is_taken_where_it_is_the_only_one(
+    install: Callable[[Driver | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    successor = types.ModuleType("numba_cuda_mlir.cuda")
+    package = types.ModuleType("numba_cuda_mlir")
+    package.cuda = successor  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "numba_cuda_mlir", package)
+    monkeypatch.setitem(sys.modules, "numba_cuda_mlir.cuda", successor)
+    monkeypatch.setitem(sys.modules, "numba.cuda", None)
+    monkeypatch.setattr(cuda_backend, "is_simulator", lambda: False)
+    install(Driver())
+    assert cuda_backend.cuda is successor
+    assert not cuda_backend.has_llvm()
+    install(None)
+    cuda_backend.why_no_gpu.cache_clear()
+    with pytest.raises(Unavailable, match=r"numba\.cuda does not import"):
+        _ = cuda_backend.cuda
+
+
+def test_the_backend_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    successor = types.ModuleType("numba_cuda_mlir.cuda")
+    monkeypatch.setitem(sys.modules, "numba_cuda_mlir", types.ModuleType("numba_cuda_mlir"))
+    monkeypatch.setitem(sys.modules, "numba_cuda_mlir.cuda", successor)
+    monkeypatch.setattr(cuda_backend, "is_simulator", lambda: False)
+    monkeypatch.setenv("LCBENCH_CUDA_BACKEND", "numba-cuda-mlir")
+    assert cuda_backend.cuda is successor
+    monkeypatch.setenv("LCBENCH_CUDA_BACKEND", "opencl")
+    with pytest.raises(Unavailable, match="must be one of numba-cuda, numba-cuda-mlir"):
+        _ = cuda_backend.cuda
 
 
 @pytest.mark.parametrize(("value", "simulated"), [("1", True), ("0", False)])

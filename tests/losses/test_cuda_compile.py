@@ -1,8 +1,8 @@
 """What can be read off the compiled kernels, for several architectures. No device is needed.
 
 From PTX: no float64 arithmetic in float32 kernels, no arrays that fell out of registers into local memory, fused
-multiply-adds where the work is, pixels read as bytes. From the linked machine code: no spills, and a block that fits
-on a multiprocessor.
+multiply-adds where the work is, wide accesses to X and W, pixels read as bytes. From the linked machine code: no
+spills, and a block that fits on a multiprocessor.
 """
 
 from __future__ import annotations
@@ -15,16 +15,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lcbench.losses import numba_cuda
-from lcbench.losses.cuda_backend import cuda, is_simulator
-from lcbench.losses.numba_cuda import TILES, build_kernels
+from lcbench.losses import cuda_by_stages, cuda_one_pass, cuda_tiles
+from lcbench.losses.cuda_backend import Limits, cuda, is_simulator
+from lcbench.losses.cuda_by_stages import STAGES, build_kernels
+from lcbench.losses.cuda_matrix import build_pad, stride_of
+from lcbench.losses.cuda_merge import build_merge
+from lcbench.losses.numba_cuda import MERGE_BLOCK
 
 ARCHITECTURES = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0)]
-CIFAR_CLASSES = 10
+CIFAR_FEATURES, CIFAR_CLASSES = 3073, 10
 MIXES = [(np.float32, np.float32), (np.float32, np.uint8), (np.float64, np.float64)]
 
 STATIC_SHARED_MEMORY = 48 * 1024  # bytes a block
 REGISTERS = 64 * 1024  # a multiprocessor, on every architecture here
+MOST_SPILLED = 64
+"""Bytes a thread of what does not change from tile to tile, which the one-pass kernel may read again for each."""
 
 
 def _compiler() -> tuple[frozenset[tuple[int, int]], str]:
@@ -51,24 +56,58 @@ def _skip_unless_known(architecture: tuple[int, int]) -> None:
         pytest.skip(f"this compiler does not know sm_{architecture[0]}{architecture[1]}")
 
 
+def _compile(function: Any, arguments: tuple[Any, ...], architecture: tuple[int, int]) -> str:
+    ptx, _ = cuda.compile(function.py_func, arguments, cc=architecture, device=False, abi="numba", output="ptx")
+    return str(ptx)
+
+
 @cache
 def _ptx(kernel: str, dtype: Any, pixels: Any, classes: int, architecture: tuple[int, int]) -> str:
     from numba import from_dtype, int32, int64
 
     real, x = from_dtype(np.dtype(dtype)), from_dtype(np.dtype(pixels))
     arguments = {
-        "scores": (x[:, ::1], real[:, ::1], real[:, ::1]),
-        "svm_step": (real[:, ::1], int32[::1], real, real[::1]),
-        "softmax_step": (real[:, ::1], int32[::1], real, real[::1]),
-        "gradient_slabs": (x[:, ::1], real[:, ::1], int64, real[:, :, ::1]),
-        "merge": (real[:, :, ::1], real[:, ::1], real, real[:, ::1], real[::1]),
+        "scores": (x[:, ::1], real[:, ::1], int64, real[:, ::1]),
+        "svm_step": (real[:, ::1], int32[::1], real, int64, real[::1]),
+        "softmax_step": (real[:, ::1], int32[::1], real, int64, real[::1]),
+        "gradient_slabs": (x[:, ::1], real[:, ::1], int64, int64, int64, real[:, :, ::1]),
+        "merge": (real[:, :, ::1], real[:, ::1], int64, real, real[:, ::1], real[::1]),
+        "pad": (x[:, ::1], int64, x[:, ::1], int64),
     }
-    function = getattr(build_kernels(dtype, TILES[dtype], classes), kernel).py_func
-    ptx, _ = cuda.compile(function, arguments[kernel], cc=architecture, device=False, abi="numba", output="ptx")
-    return str(ptx)
+    if kernel == "merge":
+        function = build_merge(dtype, *MERGE_BLOCK)
+    elif kernel == "pad":
+        function = build_pad()
+    else:
+        function = getattr(build_kernels(dtype, STAGES[dtype], classes), kernel)
+    return _compile(function, arguments[kernel], architecture)
 
 
-READING_X = ("scores", "gradient_slabs")
+def _one_pass_tile(pixels: Any, architecture: tuple[int, int]) -> cuda_tiles.Tile:
+    device = Limits(compute_capability=architecture)
+    tile = cuda_tiles.one_pass_tile(CIFAR_FEATURES, CIFAR_CLASSES, pixels is np.uint8, device)
+    assert tile, "CIFAR-10 is computed in one pass"
+    return tile
+
+
+def _one_pass(loss: Any, pixels: Any, architecture: tuple[int, int]) -> tuple[Any, tuple[Any, ...]]:
+    """The kernel and the types of its arguments."""
+    from numba import float32, from_dtype, int32, int64
+
+    tile, x = _one_pass_tile(pixels, architecture), from_dtype(np.dtype(pixels))
+    kernel = cuda_one_pass.build_kernel(loss, tile, CIFAR_CLASSES, stride_of(CIFAR_FEATURES), pixels is np.uint8)
+    arguments = (x[::1], float32[::1], int32[::1], float32, int64, float32[:, :, ::1], float32[::1])
+    return kernel, arguments
+
+
+@cache
+def _one_pass_ptx(loss: Any, pixels: Any, architecture: tuple[int, int]) -> str:
+    return _compile(*_one_pass(loss, pixels, architecture), architecture)
+
+
+LOCAL_MEMORY = re.compile(r"^\s*\.local\b|\b(ld|st)\.local\b", re.MULTILINE)
+
+READING_X = ("scores", "gradient_slabs", "pad")
 ALL = (*READING_X, "svm_step", "softmax_step", "merge")
 
 
@@ -77,19 +116,53 @@ def _kernels(pixels: Any) -> tuple[str, ...]:
     return READING_X if pixels is np.uint8 else ALL
 
 
+def _name(architecture: tuple[int, int]) -> str:
+    return f"sm_{architecture[0]}{architecture[1]}"
+
+
+# both losses with both kinds of X on one architecture, each once on the others
+@pytest.mark.parametrize(
+    ("architecture", "loss", "pixels"),
+    [((9, 0), "softmax", np.uint8), ((9, 0), "svm", np.float32)]
+    + [(each, *case) for each in ARCHITECTURES for case in (("softmax", np.float32), ("svm", np.uint8))],
+    ids=lambda value: _name(value) if isinstance(value, tuple) else getattr(value, "__name__", value),
+)
+def test_one_pass(architecture: tuple[int, int], loss: Any, pixels: Any) -> None:
+    nvjitlink = pytest.importorskip("cuda.bindings.nvjitlink")
+    _skip_unless_known(architecture)
+    tile = _one_pass_tile(pixels, architecture)
+    ptx = _one_pass_ptx(loss, pixels, architecture)
+    assert _name(architecture) in ptx
+    assert not LOCAL_MEMORY.search(ptx)
+    assert ".f64" not in ptx
+    # each column of a row meets each class twice: in the scores, in the gradient
+    multiply_adds = 2 * 4 * tile.groups * tile.rows * CIFAR_CLASSES
+    assert len(re.findall(r"fma\.rn\.f32", ptx)) >= multiply_adds, "the tile is not unrolled"
+    # the first tile's X and the next one's; W once, for each group and class
+    wide_x = r"ld\.global\.L1::no_allocate\.u32" if pixels is np.uint8 else r"ld\.global\.L1::no_allocate\.v4\.f32"
+    assert len(re.findall(wide_x, ptx)) == 2 * tile.groups * tile.rows
+    assert len(re.findall(r"ld\.global\.nc\.v4\.f32", ptx)) == tile.groups * CIFAR_CLASSES
+    assert len(re.findall(r"shfl\.sync\.bfly", ptx)) >= tile.rows * CIFAR_CLASSES
+
+    usage = _linked_usage(nvjitlink, ptx, architecture)
+    assert usage["registers"] * tile.threads <= REGISTERS
+    assert usage["smem"] <= STATIC_SHARED_MEMORY
+    assert usage["spilled"] <= (0 if pixels is np.float32 and architecture < (10, 0) else MOST_SPILLED), usage
+
+
 @pytest.mark.parametrize(("dtype", "pixels"), MIXES, ids=lambda t: t.__name__)
-@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda cc: f"sm_{cc[0]}{cc[1]}")
-def test_instructions(architecture: tuple[int, int], dtype: Any, pixels: Any) -> None:
+@pytest.mark.parametrize("architecture", ARCHITECTURES, ids=_name)
+def test_stages(architecture: tuple[int, int], dtype: Any, pixels: Any) -> None:
     _skip_unless_known(architecture)
     for kernel in _kernels(pixels):
         ptx = _ptx(kernel, dtype, pixels, CIFAR_CLASSES, architecture)
-        assert f"sm_{architecture[0]}{architecture[1]}" in ptx
-        assert not re.search(r"^\s*\.local\b|\b(ld|st)\.local\b", ptx, re.MULTILINE), f"{kernel}: local memory"
+        assert _name(architecture) in ptx
+        assert not LOCAL_MEMORY.search(ptx), f"{kernel}: local memory"
         if dtype is np.float32:
             assert ".f64" not in ptx, f"{kernel}: float64 arithmetic"
-        if kernel in READING_X:
-            tiles = TILES[dtype]
-            held = tiles.rows_per_warp if kernel == "scores" else tiles.columns_per_thread
+        if kernel in ("scores", "gradient_slabs"):
+            stages = STAGES[dtype]
+            held = stages.rows_per_warp if kernel == "scores" else stages.columns_per_thread
             real = "f32" if dtype is np.float32 else "f64"
             multiply_adds = len(re.findall(rf"fma\.rn\.{real}", ptx))
             assert multiply_adds >= CIFAR_CLASSES * held, f"{kernel}: the tile is not unrolled"
@@ -98,39 +171,74 @@ def test_instructions(architecture: tuple[int, int], dtype: Any, pixels: Any) ->
 
 
 @pytest.mark.parametrize(("dtype", "pixels"), MIXES, ids=lambda t: t.__name__)
-@pytest.mark.parametrize("architecture", [(7, 5), (9, 0), (10, 0)], ids=lambda cc: f"sm_{cc[0]}{cc[1]}")
+@pytest.mark.parametrize("architecture", [(7, 5), (9, 0), (10, 0)], ids=_name)
 def test_a_block_fits_and_nothing_spills(architecture: tuple[int, int], dtype: Any, pixels: Any) -> None:
     nvjitlink = pytest.importorskip("cuda.bindings.nvjitlink")
     _skip_unless_known(architecture)
-    tiles = TILES[dtype]
+    stages = STAGES[dtype]
     threads = {
-        "scores": tiles.lanes * tiles.score_warps,
-        "gradient_slabs": tiles.lanes * tiles.gradient_warps,
-        "svm_step": tiles.step_threads,
-        "softmax_step": tiles.step_threads,
-        "merge": tiles.lanes * tiles.merge_warps,
+        "scores": stages.lanes * stages.score_warps,
+        "gradient_slabs": stages.lanes * stages.gradient_warps,
+        "svm_step": stages.step_threads,
+        "softmax_step": stages.step_threads,
+        "merge": MERGE_BLOCK[0] * MERGE_BLOCK[1],
+        "pad": 256,
     }
     for kernel in _kernels(pixels):
-        usage = _linked_usage(nvjitlink, _ptx(kernel, dtype, pixels, tiles.classes, architecture), architecture)
-        assert usage["stack"] == usage["lmem"] == 0, f"{kernel}: {usage}"
+        usage = _linked_usage(nvjitlink, _ptx(kernel, dtype, pixels, stages.classes, architecture), architecture)
+        assert usage["spilled"] == usage["lmem"] == 0, f"{kernel}: {usage}"
         assert usage["smem"] <= STATIC_SHARED_MEMORY, f"{kernel}: {usage}"
         assert usage["registers"] * threads[kernel] <= REGISTERS, f"{kernel}: {usage}"
 
 
-def _linked_usage(nvjitlink: Any, ptx: str, architecture: tuple[int, int]) -> dict[str, int]:
-    """Registers a thread; bytes of stack, shared ("smem") and local memory ("lmem"), as the linker reports them."""
-    options = [f"-arch=sm_{architecture[0]}{architecture[1]}", "-verbose"]
+@pytest.mark.parametrize("loss", ["svm", "softmax"])
+def test_one_pass_as_a_launch_links_it(loss: Any) -> None:
+    """A launch optimises once more while it links, which PTX does not show."""
+    nvjitlink = pytest.importorskip("cuda.bindings.nvjitlink")
+    _skip_unless_known((9, 0))
+    kernel, arguments = _one_pass(loss, np.float32, (9, 0))
+    code, _ = cuda.compile(kernel.py_func, arguments, cc=(9, 0), device=False, abi="numba", output="ltoir")
+    usage = _linked_usage(nvjitlink, code, (9, 0))
+    assert usage["spilled"] == 0, usage
+    assert usage["registers"] * _one_pass_tile(np.float32, (9, 0)).threads <= REGISTERS
+
+
+def _linked_usage(nvjitlink: Any, code: str | bytes, architecture: tuple[int, int]) -> dict[str, int]:
+    """Registers a thread; bytes of shared ("smem"), local ("lmem") memory and spills, as the linker reports them.
+
+    code: PTX, or the form that is optimised while linking.
+    """
+    if isinstance(code, str):
+        kind, code, more = nvjitlink.InputType.PTX, code.encode(), []
+    else:
+        kind, more = nvjitlink.InputType.LTOIR, ["-lto"]
+    options = [f"-arch={_name(architecture)}", "-verbose", *more]
     linker = nvjitlink.create(len(options), options)
     try:
-        nvjitlink.add_data(linker, nvjitlink.InputType.PTX, ptx.encode(), len(ptx), "kernel")
+        nvjitlink.add_data(linker, kind, code, len(code), "kernel")
         nvjitlink.complete(linker)
         log = bytearray(nvjitlink.get_info_log_size(linker))
         nvjitlink.get_info_log(linker, log)
     finally:
         nvjitlink.destroy(linker)
-    found = re.findall(r"(\d+) (?:bytes )?(registers|stack|smem|lmem)", log.decode())
-    return {"smem": 0} | {what: int(amount) for amount, what in found}
+    text = log.decode()
+    found = re.findall(r"(\d+) (?:bytes )?(registers|smem|lmem)", text)
+    spilled = re.search(r"(\d+) bytes spill stores", text)
+    assert spilled, f"the linker's report has changed: {text}"
+    return {"smem": 0, "lmem": 0, "spilled": int(spilled[1])} | {what: int(amount) for amount, what in found}
 
 
 def test_every_kernel_is_compiled_here() -> None:
-    assert set(ALL) == set(numba_cuda.Kernels.__dataclass_fields__)
+    assert set(ALL) - {"merge", "pad"} == set(cuda_by_stages.Kernels.__dataclass_fields__)
+
+
+def test_pointers_reach_beyond_two_to_the_31() -> None:
+    """1,000,000 rows of 3,073 features are more numbers than a 32-bit index reaches."""
+    architecture = max(KNOWN & set(ARCHITECTURES), default=(9, 0))
+    _skip_unless_known(architecture)
+    for loss in ("svm", "softmax"):
+        ptx = _one_pass_ptx(loss, np.float32, architecture)
+        stride = stride_of(CIFAR_FEATURES)
+        # a row's number times the stride, in 64 bits, in elements or in bytes
+        wide = re.findall(r"(?:mul\.wide\.[su]32|mul\.lo\.s64|mad\.lo\.s64|mad\.wide\.[su]32).*\b(\d+)", ptx)
+        assert {str(stride), str(4 * stride)} & set(wide), "rows are not found by 64-bit arithmetic"

@@ -10,7 +10,7 @@ import os
 import pickle
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ import pytest
 
 @dataclass(frozen=True)
 class Case:
+    """resident: False leaves X on the host, a few rows at a time. shuffles: warps exchange registers."""
+
     loss: str
     W: Any
     X: Any
@@ -27,6 +29,8 @@ class Case:
     reg: float = 0.0
     prepared: bool = False
     small_blocks: bool = True
+    resident: bool = True
+    shuffles: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,25 +40,34 @@ class Outcome:
     on_device: bool = False
     inputs_unchanged: bool = True
     error: str = ""
+    kernels: str = ""
 
 
 def simulate(cases: dict[str, Case]) -> dict[str, Outcome]:
     """In the child: every case through the kernels."""
-    from lcbench.losses import numba_cuda
+    from lcbench.losses import cuda_matrix, cuda_one_pass, cuda_tiles, numba_cuda
 
-    as_shipped = numba_cuda.TILES
-    small = numba_cuda.Tiles(
-        lanes=4, score_warps=2, rows_per_warp=2, features=8, step_threads=4, gradient_warps=2, columns_per_thread=2,
-        rows_in_flight=2, merge_warps=2, classes=3, blocks_wanted=12,
-    )  # fmt: skip
+    give_warps_shuffles()
+    as_shipped = cuda_tiles.one_pass_tile, dict(numba_cuda.STAGES), cuda_matrix.CHUNK_BYTES
     outcomes = {}
     for name, case in cases.items():
-        numba_cuda.TILES = {np.float32: small, np.float64: small} if case.small_blocks else as_shipped
+        if case.small_blocks:
+            cuda_tiles.one_pass_tile = small_shuffling_tile if case.shuffles else small_tile
+            numba_cuda.STAGES.update(small_stages())
+        else:
+            cuda_tiles.one_pass_tile = as_shipped[0]
+            numba_cuda.STAGES.update(as_shipped[1])
+        cuda_one_pass.has_shuffles = lambda shuffles=case.shuffles: shuffles
+        # three rows a chunk: an odd number of chunks and an even one, and a last one that is not full
+        row_bytes = case.X.shape[1] * (1 if case.X.dtype == np.uint8 else case.W.itemsize)
+        cuda_matrix.CHUNK_BYTES = as_shipped[2] if case.resident else 3 * row_bytes
+        numba_cuda._plan.cache_clear()
+        cuda_one_pass.build_kernel.cache_clear()
         before = pickle.dumps((case.W, case.X, case.y))
         arrays = (case.W, case.X, case.y)
         try:
-            if case.prepared:
-                arrays = numba_cuda.prepare(*arrays)
+            if case.prepared or not case.resident:
+                arrays = numba_cuda.prepare(*arrays, resident=case.resident)
             loss, dW = getattr(numba_cuda, f"{case.loss}_loss")(*arrays, case.reg)
             on_device = hasattr(dW, "copy_to_host")
             loss, dW = numba_cuda.fetch(loss, dW)
@@ -62,8 +75,52 @@ def simulate(cases: dict[str, Case]) -> dict[str, Outcome]:
             outcomes[name] = Outcome(error=str(error))
         else:
             unchanged = pickle.dumps((case.W, case.X, case.y)) == before
-            outcomes[name] = Outcome(loss, dW, on_device, unchanged)
+            one_pass = cuda_one_pass.build_kernel.cache_info().currsize > 0
+            outcomes[name] = Outcome(loss, dW, on_device, unchanged, kernels="one pass" if one_pass else "by stages")
     return outcomes
+
+
+def small_tile(features: int, classes: int, pixels: bool, device: Any) -> Any:
+    """Blocks of 8 threads, 4 to a warp, that hold two rows of up to 32 columns and 3 more in the tail, 4 classes."""
+    from lcbench.losses.cuda_tiles import Tile
+
+    if classes > 4 or features > 35:
+        return None
+    return Tile(threads=8, groups=1, rows=2, tail=max(0, features - 32), lanes=4)
+
+
+def small_shuffling_tile(features: int, classes: int, pixels: bool, device: Any) -> Any:
+    """One warp, with the 32 lanes that shuffles are written for."""
+    from lcbench.losses.cuda_tiles import Tile
+
+    return Tile(threads=32, groups=1, rows=3, tail=max(0, features - 128))
+
+
+def small_stages() -> dict[Any, Any]:
+    from lcbench.losses.cuda_by_stages import Stages
+
+    small = Stages(
+        lanes=4, score_warps=2, rows_per_warp=2, features=8, step_threads=4, gradient_warps=2, columns_per_thread=2,
+        rows_in_flight=2, classes=3, blocks_wanted=12,
+    )  # fmt: skip
+    return {np.float32: small, np.float64: small}
+
+
+def give_warps_shuffles() -> None:
+    """Give the simulator `shfl_xor_sync`, for blocks of one warp: through memory, with a barrier on either side."""
+    from numba.cuda.simulator.kernelapi import FakeCUDAModule
+
+    values: dict[int, Any] = {}
+
+    def shfl_xor_sync(module: Any, mask: int, value: Any, apart: int) -> Any:
+        lane = module.threadIdx.x
+        values[lane] = value
+        module.syncthreads()
+        received = values[lane ^ apart]
+        module.syncthreads()
+        return received
+
+    FakeCUDAModule.shfl_xor_sync = shfl_xor_sync
 
 
 def reference(case: Case) -> tuple[float, Any]:
@@ -97,7 +154,7 @@ def draw(loss: str, N: int, D: int, C: int, dtype: type = np.float32, seed: int 
 
 def pixels(case: Case) -> Case:
     X = np.random.default_rng(1).integers(0, 256, case.X.shape).astype(np.uint8)
-    return Case(case.loss, case.W / case.W.dtype.type(256), X, case.y, case.reg)
+    return replace(case, W=case.W / case.W.dtype.type(256), X=X)
 
 
 def with_arrays(case: Case, **arrays: Any) -> Case:
@@ -113,8 +170,8 @@ def right_cases() -> dict[str, Case]:
             f"{loss}: one of each": draw(loss, 1, 1, 2),
             f"{loss}: one row": draw(loss, 1, 19, 4),
             f"{loss}: one feature": draw(loss, 9, 1, 3),
-            f"{loss}: ragged float32": ragged,
-            f"{loss}: ragged float64": draw(loss, 11, 19, 7, np.float64),
+            f"{loss}: by stages, ragged float32": ragged,
+            f"{loss}: by stages, ragged float64": draw(loss, 11, 19, 7, np.float64),
             f"{loss}: whole tiles": draw(loss, 8, 16, 6),
             f"{loss}: blocks as shipped": draw(loss, 3, 5, 3, small_blocks=False),
             f"{loss}: uint8 with float32": pixels(draw(loss, 5, 9, 3)),
@@ -129,6 +186,21 @@ def right_cases() -> dict[str, Case]:
             f"{loss}: scores of 1e4": Case(
                 loss, np.array([[-1e4, 1e4, 0]], np.float32), np.ones((2, 1), np.float32), np.array([1, 0])
             ),
+        }
+        for shape, what in (
+            ((9, 33, 4), "with a tail"),
+            ((7, 32, 3), "whole tile"),
+            ((1, 35, 2), "one row, with a tail"),
+        ):
+            cases[f"{loss}: one pass, {what}"] = draw(loss, *shape)
+        cases |= {
+            f"{loss}: one pass, uint8, with a tail": pixels(draw(loss, 9, 34, 4)),
+            f"{loss}: one pass, by shuffles": draw(loss, 4, 130, 5, shuffles=True),
+            f"{loss}: one pass, by shuffles, uint8": replace(pixels(draw(loss, 4, 9, 3)), shuffles=True),
+            f"{loss}: one pass, host-fed": draw(loss, 11, 35, 4, resident=False),
+            f"{loss}: one pass, host-fed, uint8": replace(pixels(draw(loss, 12, 5, 3)), resident=False),
+            f"{loss}: one pass, host-fed, one chunk": draw(loss, 2, 5, 3, resident=False),
+            f"{loss}: by stages, host-fed": draw(loss, 11, 19, 7, np.float64, resident=False),
         }
     # class 1 lies exactly the margin below the true class: no loss, no gradient
     cases["svm: at the kink"] = Case("svm", np.array([[1.0, 0.0]]), np.array([[1.0]]), np.array([0]))
@@ -174,7 +246,9 @@ def test_loss_and_gradient_are_right(name: str, outcomes: dict[str, Outcome]) ->
     assert outcome.loss == pytest.approx(loss, rel=tolerance)
     assert np.linalg.norm(outcome.gradient - dW) <= tolerance * np.linalg.norm(dW)
     assert outcome.inputs_unchanged
-    assert outcome.on_device == case.prepared
+    assert outcome.on_device == (case.prepared or not case.resident)
+    for kernels in ("one pass", "by stages"):
+        assert outcome.kernels == kernels or kernels not in name
 
 
 @pytest.mark.parametrize("name", wrong_cases())
@@ -193,13 +267,13 @@ def test_without_a_device_the_reason_is_given(monkeypatch: pytest.MonkeyPatch) -
         numba_cuda.svm_loss(case.W, case.X, case.y, 0.0)
 
 
-def test_tiles_that_the_kernels_cannot_use_are_refused() -> None:
-    from lcbench.losses.numba_cuda import Tiles
+def test_stages_that_the_kernels_cannot_use_are_refused() -> None:
+    from lcbench.losses.cuda_by_stages import Stages
 
     with pytest.raises(ValueError, match="power of two"):
-        Tiles(step_threads=96)
+        Stages(step_threads=96)
     with pytest.raises(ValueError, match="divide"):
-        Tiles(features=48)
+        Stages(features=48)
 
 
 if __name__ == "__main__":

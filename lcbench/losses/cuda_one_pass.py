@@ -1,0 +1,458 @@
+"""The one-pass kernel: scores, row step and gradient of a tile of rows while the tile is in registers.
+
+X is read from memory once. A grid of blocks stays on the device for the whole of X; block b takes the tiles b,
+b + grid, ... and adds up one slab of dW, which `merge` sums over the blocks in a fixed order.
+
+What is held where, for CIFAR-10 in float32 (256 threads, 4 rows, 3 groups of 4 columns, 10 classes)::
+
+                      thread 0     thread 1           thread 255
+                    +-----------+-----------+-------+-----------+
+    group 0         | 0 1 2 3   | 4 5 6 7   |  ...  |     .. 1023|     columns of X that a thread owns, 12 in all
+    group 1         | 1024 ..   | 1028 ..   |  ...  |     .. 2047|
+    group 2         | 2048 ..   | 2052 ..   |  ...  |     .. 3071|
+                    +-----------+-----------+-------+-----------+
+    column 3072: the tail, in the row step
+
+    registers of a thread     dW    12 columns x 10 classes   120     sums, for as long as the block lives
+                              X     12 columns x  4 rows       48     this tile
+                              X'    12 columns x  4 rows       48     the next tile, on its way meanwhile
+                              S      4 rows    x 10 classes    40     partial scores: gone when X' is asked for
+    L1 cache                  W     10 classes x 3,073          123 KB, read once a tile
+    shared memory             the warps' partial scores, scores, dscores, labels, the tail: 7 KB
+
+Shared memory beyond 48 KB, which CUDA grants on request only, and copies that bypass registers would be another way;
+numba-cuda offers neither. X' in registers does the same: its loads are issued before the row step and used one tile
+later.
+
+The partial scores of a warp are added up by halves that exchange what the other half keeps: 40 sums over 32 lanes
+take 20 + 10 + 5 + 3 + 2 = 40 shuffles, not 200. Numba's simulator has no warps, and takes shared memory for it.
+
+Every sum has a fixed order and no number has two writers: the same input on the same device gives the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from lcbench.losses.cuda_backend import cuda, has_shuffles
+from lcbench.losses.cuda_matrix import DeviceMatrix, pieces
+from lcbench.losses.cuda_tiles import Tile
+from lcbench.losses.cuda_wide import WIDTH, load_floats, load_pixels, load_weights
+from lcbench.losses.implementation import LossName
+
+float32 = np.float32
+int32 = np.int32
+uint32 = np.uint32
+uint8 = np.uint8
+
+ALL_LANES = 0xFFFFFFFF
+NO_ROW = int32(-1)
+
+
+@lru_cache(maxsize=16)
+def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: bool) -> Any:
+    """The kernel ``one_pass(X, W, y, one_over_rows, anew, slabs, losses)``; see its docstring.
+
+    stride: columns of X and W as they lie in memory, zeros beyond the last. Sizes are constants to the compiler, so
+    that a thread's own arrays (`cuda.local.array`) are unrolled into registers.
+    """
+    THREADS, GROUPS, ROWS, TAIL, LANES = tile.threads, tile.groups, tile.rows, tile.tail, tile.lanes
+    CLASSES, COLUMNS, WARPS = classes, tile.columns, tile.threads // tile.lanes
+    VALUES = ROWS * CLASSES
+    SLOTS = VALUES + 1
+    ALL_SLOTS = WARPS * SLOTS
+    TAILS = max(TAIL, 1)  # an array has at least one element
+    GROUP_COLUMNS = WIDTH * THREADS
+    STRIDE, LAST_COLUMN = stride, stride - WIDTH
+    WHOLE = stride >= COLUMNS
+    HELD, HELD_TYPE = ((ROWS, GROUPS, 1), uint32) if pixels else ((ROWS, GROUPS, WIDTH), float32)
+    WORDS = HELD[2]
+    load_x, load_w = (load_pixels() if pixels else load_floats()), load_weights()
+    number = _pixel() if pixels else _float()
+    row_step = _svm_step() if loss == "svm" else _softmax_step()
+    reduction = (_by_shuffles if has_shuffles() else _in_shared_memory)(tile, VALUES)
+    sum_over_warp, find_slots, LEFT = reduction.sum_over_warp, reduction.find_slots, reduction.left
+
+    @cuda.jit(device=True, inline="always")
+    def load_tile(X: Any, first_row: Any, last_row: Any, thread: Any, to: Any) -> None:
+        # beyond the last row the last is read again: its dscores will be zero
+        for r in range(ROWS):
+            start = min(first_row + r, last_row) * STRIDE + WIDTH * thread
+            for g in range(GROUPS):
+                if WHOLE or g * GROUP_COLUMNS + WIDTH * thread <= LAST_COLUMN:
+                    load_x(X, start + g * GROUP_COLUMNS, to, r, g)
+                else:
+                    for j in range(WORDS):
+                        to[r, g, j] = HELD_TYPE(0)
+
+    @cuda.jit
+    def one_pass(X: Any, W: Any, y: Any, one_over_rows: Any, anew: Any, slabs: Any, losses: Any) -> None:
+        """slabs[block] (C, stride) = dscores^T X and losses[block] = the loss, over the rows of a block.
+
+        X (N, stride) float32 or uint8 and W (C, stride) float32, each as one line; y (N,) int32; one_over_rows:
+        1 / (rows in all), by which the dscores are scaled. `anew` is 0 where this adds to what slabs and losses hold,
+        else 1.
+        """
+        warp_sums = cuda.shared.array(ALL_SLOTS, float32)  # the last slot is for what is nobody's
+        # What a thread needs once a tile and could keep is read again instead: registers are full.
+        slots = cuda.shared.array((LEFT, THREADS), int32)
+        lanes = cuda.shared.array(THREADS, int32)
+        scores = cuda.shared.array(VALUES, float32)
+        dscores = cuda.shared.array(VALUES, float32)
+        # a number for each thread of the row step, thread r * CLASSES + c having class c of row r; nobody else's
+        places = cuda.shared.array(VALUES, int32)  # its row in the tile
+        labels = cuda.shared.array(VALUES, int32)
+        row_losses = cuda.shared.array(VALUES, float32)
+        tail_x = cuda.shared.array((TAILS, VALUES), float32)
+        tail_sums = cuda.shared.array((TAILS, VALUES), float32)
+
+        sums = cuda.local.array((CLASSES, GROUPS, WIDTH), float32)
+        x = cuda.local.array(HELD, HELD_TYPE)
+        next_x = cuda.local.array(HELD, HELD_TYPE)
+        partial = cuda.local.array(VALUES, float32)
+        w = cuda.local.array(WIDTH, float32)
+        group = cuda.local.array((ROWS, WIDTH), float32)
+        row_x = cuda.local.array((GROUPS, WIDTH), float32)
+        next_tail_x = cuda.local.array(TAILS, float32)
+
+        thread = cuda.threadIdx.x
+        rows = int32(y.shape[0])
+        last_row = int32(rows - 1)
+        step = int32(cuda.gridDim.x * ROWS)
+
+        for c in range(CLASSES):
+            for g in range(GROUPS):
+                for j in range(WIDTH):
+                    sums[c, g, j] = float32(0)
+        lanes[thread] = thread % LANES
+        find_slots(thread, slots)
+
+        first_row = int32(cuda.blockIdx.x * ROWS)
+        if thread < VALUES:
+            places[thread] = thread // CLASSES
+            row_losses[thread] = float32(0)
+            row = first_row + places[thread]
+            labels[thread] = y[row] if row < rows else NO_ROW
+            for j in range(TAIL):
+                tail_x[j, thread] = float32(X[min(row, last_row) * STRIDE + COLUMNS + j])
+                tail_sums[j, thread] = float32(0)
+        load_tile(X, first_row, last_row, thread, x)
+        cuda.syncthreads()
+
+        while first_row < rows:
+            for v in range(VALUES):
+                partial[v] = float32(0)
+            for g in range(GROUPS):
+                column = g * GROUP_COLUMNS + WIDTH * thread
+                if not WHOLE:
+                    column = min(column, LAST_COLUMN)  # where x is zero
+                for r in range(ROWS):
+                    for j in range(WIDTH):
+                        group[r, j] = number(x, r, g, j)
+                for c in range(CLASSES):
+                    load_w(W, c * STRIDE + column, w)
+                    for r in range(ROWS):
+                        for j in range(WIDTH):
+                            partial[r * CLASSES + c] += group[r, j] * w[j]
+            sum_over_warp(partial, lanes[thread], thread, slots, warp_sums)
+
+            # the partial scores' registers are free: the next tile can be on its way during all that follows
+            next_row = int32(first_row + step)
+            load_tile(X, next_row, last_row, thread, next_x)
+            next_label = NO_ROW
+            if thread < VALUES:
+                row = next_row + places[thread]
+                if row < rows:
+                    next_label = y[row]
+                for j in range(TAIL):
+                    next_tail_x[j] = float32(X[min(row, last_row) * STRIDE + COLUMNS + j])
+
+            cuda.syncthreads()
+            if thread < VALUES:
+                score = float32(0)
+                for other in range(WARPS):
+                    score += warp_sums[other * SLOTS + thread]
+                class_ = thread - places[thread] * CLASSES
+                for j in range(TAIL):
+                    score += tail_x[j, thread] * W[class_ * STRIDE + COLUMNS + j]
+                scores[thread] = score
+            cuda.syncthreads()
+            if thread < VALUES:
+                dscore = float32(0)
+                if labels[thread] != NO_ROW:
+                    start = places[thread] * CLASSES
+                    dscore, row_loss = row_step(scores, start, CLASSES, thread - start, labels[thread])
+                    dscore *= one_over_rows
+                    row_losses[thread] += row_loss
+                dscores[thread] = dscore
+                for j in range(TAIL):
+                    tail_sums[j, thread] += dscore * tail_x[j, thread]
+            cuda.syncthreads()
+
+            for r in range(ROWS):
+                for g in range(GROUPS):
+                    for j in range(WIDTH):
+                        row_x[g, j] = number(x, r, g, j)
+                for c in range(CLASSES):
+                    d = dscores[r * CLASSES + c]
+                    for g in range(GROUPS):
+                        for j in range(WIDTH):
+                            sums[c, g, j] += row_x[g, j] * d
+
+            if thread < VALUES:
+                labels[thread] = next_label
+                for j in range(TAIL):
+                    tail_x[j, thread] = next_tail_x[j]
+            for r in range(ROWS):
+                for g in range(GROUPS):
+                    for j in range(WORDS):
+                        x[r, g, j] = next_x[r, g, j]
+            first_row = next_row
+
+        block = cuda.blockIdx.x
+        if anew:
+            for c in range(CLASSES):
+                for g in range(GROUPS):
+                    column = g * GROUP_COLUMNS + WIDTH * thread
+                    if WHOLE or column <= LAST_COLUMN:
+                        for j in range(WIDTH):
+                            slabs[block, c, column + j] = sums[c, g, j]
+        else:
+            for c in range(CLASSES):
+                for g in range(GROUPS):
+                    column = g * GROUP_COLUMNS + WIDTH * thread
+                    if WHOLE or column <= LAST_COLUMN:
+                        for j in range(WIDTH):
+                            slabs[block, c, column + j] += sums[c, g, j]
+
+        cuda.syncthreads()
+        if thread < CLASSES:
+            for j in range(TAIL):
+                total = float32(0)
+                for r in range(ROWS):
+                    total += tail_sums[j, r * CLASSES + thread]
+                if not anew:
+                    total += slabs[block, thread, COLUMNS + j]
+                slabs[block, thread, COLUMNS + j] = total
+        if thread == 0:
+            total = float32(0)
+            for r in range(ROWS):
+                total += row_losses[r * CLASSES]  # each class of a row counted the whole of its loss
+            if not anew:
+                total += losses[block]
+            losses[block] = total
+
+    return one_pass
+
+
+class OnePass:
+    """The kernel with its grid and what it fills, for at most `rows` rows at a time.
+
+    slabs (blocks, C, stride) and losses: what `add` has gathered, for `merge`.
+    """
+
+    def __init__(self, tile: Tile, blocks: int, rows: int, stride: int, classes: int, pixels: bool) -> None:
+        self.tile = tile
+        self.stride, self.classes, self.pixels = stride, classes, pixels
+        self.blocks = self.loss_count = min(blocks, pieces(rows, tile.rows))
+        self.slabs = cuda.device_array((self.blocks, classes, stride), float32)
+
+    def add(
+        self,
+        loss: LossName,
+        W: DeviceMatrix,
+        X: DeviceMatrix,
+        y: Any,
+        scale: float,
+        anew: bool,
+        losses: Any,
+        stream: Any,
+    ) -> None:
+        """Add the rows that y (n,) counts, the first of X, to the slabs and to losses; `anew` starts both from nothing.
+
+        scale: 1 / (rows in all). Returns at once: the work is on `stream`.
+        """
+        kernel = build_kernel(loss, self.tile, self.classes, self.stride, self.pixels)
+        kernel[self.blocks, self.tile.threads, stream](X.line, W.line, y, float32(scale), int(anew), self.slabs, losses)
+
+
+def _float() -> Any:
+    """``number(held, r, g, j)``: column j of group g of row r, as a float32."""
+
+    @cuda.jit(device=True, inline="always")
+    def number(held: Any, r: Any, g: Any, j: Any) -> Any:
+        return held[r, g, j]
+
+    return number
+
+
+def _pixel() -> Any:
+    """The same from four uint8 in a uint32."""
+
+    @cuda.jit(device=True, inline="always")
+    def number(held: Any, r: Any, g: Any, j: Any) -> Any:
+        return float32(uint8(held[r, g, 0] >> uint32(8 * j)))
+
+    return number
+
+
+def _svm_step() -> Any:
+    """``row_step(scores, start, classes, class_, label)``: gradient by one score of a row, and the row's hinge loss.
+
+    scores[start : start + classes] are the row's. Every thread of a row walks over all its classes: what it would save
+    to share them out, it would spend waiting.
+    """
+
+    @cuda.jit(device=True, inline="always")
+    def row_step(scores: Any, start: Any, classes: Any, class_: Any, label: Any) -> Any:
+        true_score = scores[start + label]
+        loss = float32(0)
+        positive = float32(0)
+        for c in range(classes):
+            margin = scores[start + c] - true_score + float32(1)
+            if margin > float32(0) and c != label:
+                loss += margin
+                positive += float32(1)
+        dscore = float32(0)
+        if class_ == label:
+            dscore = -positive
+        elif scores[start + class_] - true_score + float32(1) > float32(0):
+            dscore = float32(1)
+        return dscore, loss
+
+    return row_step
+
+
+def _softmax_step() -> Any:
+    """The same for softmax: dscore = p - [class = label], loss = -log p of the label."""
+
+    @cuda.jit(device=True, inline="always")
+    def row_step(scores: Any, start: Any, classes: Any, class_: Any, label: Any) -> Any:
+        highest = scores[start]
+        for c in range(1, classes):
+            highest = max(highest, scores[start + c])
+        total = float32(0)
+        for c in range(classes):
+            total += float32(math.exp(scores[start + c] - highest))
+        dscore = float32(math.exp(scores[start + class_] - highest)) / total
+        if class_ == label:
+            dscore -= float32(1)
+        return dscore, float32(math.log(total)) - (scores[start + label] - highest)
+
+    return row_step
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """How the partial scores of a warp's threads are added up.
+
+    find_slots: ``(thread, slots)``: slots[0:left, thread] = where in warp_sums its sums go; before the first tile.
+    sum_over_warp: ``(partial, lane, thread, slots, warp_sums)``: the sum of partial[v] over the lanes of a warp is to
+        lie at v of the warp's stretch of warp_sums (values + 1 each).
+    """
+
+    find_slots: Any
+    sum_over_warp: Any
+    left: int
+
+
+def _by_shuffles(tile: Tile, values: int) -> Reduction:
+    """By exchanging registers. In each of five steps, lanes 16 (8, 4, 2, 1) apart share out the values that both hold.
+
+    The lower lane keeps the first half and the upper one the rest, and each adds what the other had of its share. So
+    the values that a lane holds go 40, 20, 10, 5, 3, 2. An odd count leaves an upper lane one value short: what it
+    holds there is a sum of nothing, and its slot is the spare one.
+    """
+    COUNT_16, COUNT_8, COUNT_4, COUNT_2, COUNT_1, LEFT = (_halved(values, times) for times in range(6))
+    exchange_16, exchange_8, exchange_4 = _exchange(16, COUNT_16), _exchange(8, COUNT_8), _exchange(4, COUNT_4)
+    exchange_2, exchange_1 = _exchange(2, COUNT_2), _exchange(1, COUNT_1)
+    LANES, SPARE = tile.lanes, values
+
+    @cuda.jit(device=True, inline="always")
+    def find_slots(thread: Any, slots: Any) -> None:
+        lane = thread % LANES
+        for i in range(LEFT):
+            value = i
+            spare = False
+            # back through the steps: where a value of this lane's lay before each
+            if lane & 1:
+                value += LEFT
+                spare = spare or value >= COUNT_1
+            if lane & 2:
+                value += COUNT_1
+                spare = spare or value >= COUNT_2
+            if lane & 4:
+                value += COUNT_2
+                spare = spare or value >= COUNT_4
+            if lane & 8:
+                value += COUNT_4
+                spare = spare or value >= COUNT_8
+            if lane & 16:
+                value += COUNT_8
+                spare = spare or value >= COUNT_16
+            slots[i, thread] = thread // LANES * (SPARE + 1) + (SPARE if spare else value)
+
+    @cuda.jit(device=True, inline="always")
+    def sum_over_warp(partial: Any, lane: Any, thread: Any, slots: Any, warp_sums: Any) -> None:
+        exchange_16(partial, lane)
+        exchange_8(partial, lane)
+        exchange_4(partial, lane)
+        exchange_2(partial, lane)
+        exchange_1(partial, lane)
+        for i in range(LEFT):
+            warp_sums[slots[i, thread]] = partial[i]
+
+    return Reduction(find_slots, sum_over_warp, LEFT)
+
+
+def _halved(count: int, times: int) -> int:
+    """`count` halved so often, rounded up each time."""
+    for _ in range(times):
+        count = (count + 1) // 2
+    return count
+
+
+def _exchange(apart: int, count: int) -> Any:
+    """``exchange(partial, lane)``: one step of `_sum_by_shuffles`, on the first `count` values."""
+    HALF = (count + 1) // 2
+
+    @cuda.jit(device=True, inline="always")
+    def exchange(partial: Any, lane: Any) -> None:
+        upper = (lane & apart) != 0
+        for i in range(HALF):
+            low = partial[i]
+            high = partial[i + HALF] if i + HALF < count else float32(0)
+            keep = high if upper else low
+            send = low if upper else high
+            partial[i] = keep + cuda.shfl_xor_sync(ALL_LANES, send, apart)
+
+    return exchange
+
+
+def _in_shared_memory(tile: Tile, values: int) -> Reduction:
+    """Without any warp operation: slower, and right wherever threads can meet, as in the simulator."""
+    THREADS, LANES = tile.threads, tile.lanes
+
+    @cuda.jit(device=True, inline="always")
+    def find_slots(thread: Any, slots: Any) -> None:
+        slots[0, thread] = 0
+
+    @cuda.jit(device=True, inline="always")
+    def sum_over_warp(partial: Any, lane: Any, thread: Any, slots: Any, warp_sums: Any) -> None:
+        lane_values = cuda.shared.array(THREADS, float32)
+        for v in range(values):
+            lane_values[thread] = partial[v]
+            cuda.syncthreads()
+            if lane == 0:
+                total = float32(0)
+                for other in range(LANES):
+                    total += lane_values[thread + other]
+                warp_sums[thread // LANES * (values + 1) + v] = total
+            cuda.syncthreads()
+
+    return Reduction(find_slots, sum_over_warp, 1)
