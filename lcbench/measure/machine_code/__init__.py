@@ -1,0 +1,1 @@
+"""What the compilers made of an implementation, read from the machine code itself."""

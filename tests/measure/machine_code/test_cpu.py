@@ -1,0 +1,36 @@
+"""The repository's own kernels, as this machine's compiler makes them."""
+
+from __future__ import annotations
+
+import pytest
+from numba import config
+
+from lcbench.errors import LcbenchError
+from lcbench.losses import jit
+from lcbench.losses.errors import UnknownImplementation
+from lcbench.measure.machine_code import cpu
+
+compiles = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="Numba's JIT is switched off")
+
+
+@compiles
+@pytest.mark.parametrize(("dtype", "item_bits"), [("float32", 32), ("float64", 64)])
+def test_the_hottest_loop_of_numba_parallel_computes_in_whole_registers(dtype, item_bits):
+    found = cpu.inspect("numba-parallel", dtype, classes=10, pixels=False)
+    assert found == sorted(found, key=lambda loop: -loop.flops)
+    hottest = found[0]
+    assert hottest.vector_bits == 8 * jit.vector_bytes()
+    assert hottest.flops <= (2 * hottest.fma + hottest.arithmetic) * hottest.vector_bits // item_bits
+
+
+@compiles
+def test_each_loss_of_numba_njit_is_there():
+    names = {loop.name for loop in cpu.inspect("numba-njit", "float32", classes=10, pixels=True)}
+    assert {"svm_loss", "softmax_loss"} <= names
+
+
+def test_nothing_compiled_is_one_line():
+    with pytest.raises(LcbenchError, match="nothing to inspect"):
+        cpu.inspect("numpy", "float32", classes=10, pixels=False)
+    with pytest.raises(UnknownImplementation):
+        cpu.inspect("nunpy", "float32", classes=10, pixels=False)

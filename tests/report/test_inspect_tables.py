@@ -1,0 +1,72 @@
+"""What ``lcbench inspect`` says, as an 80-column terminal shows it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lcbench.measure.machine_code.assembly import Loop
+from lcbench.measure.machine_code.gpu import Kernel
+from lcbench.measure.machine_code.linker import Usage
+from lcbench.measure.machine_code.occupancy import occupancy
+from lcbench.measure.machine_code.ptx import Counts
+from lcbench.report import inspect_tables
+from printed import printed
+
+TILE = Loop(
+    name="_block", label=".LBB0_1", vector_bits=512, fma=20, arithmetic=0, flops=640, loads=9, stores=0, broadcasts=5,
+    gathers=0, prefetches=4, calls=0, stack=0, vector_registers=27, remainder=False, code_bytes=210,
+    code=".LBB0_1:\n\tjne\t.LBB0_1",
+)  # fmt: skip
+SCALAR = replace(TILE, name="_cross_entropy", vector_bits=0, fma=0, arithmetic=32, flops=32, stack=2, code_bytes=None)
+REMAINDER = replace(SCALAR, remainder=True)
+KERNEL = Kernel(
+    "gradient_slabs",
+    128,
+    Usage(80, 1280, 0, 0),
+    occupancy((9, 0), 128, 80, 1280),
+    Counts(80, 0, 0, {1: 8, 4: 7}, 0),
+    "ret",
+)
+
+
+def test_loops():
+    assert printed(
+        inspect_tables.tables("mine: float32", [TILE, replace(TILE, label=".LBB0_2"), SCALAR, REMAINDER])
+    ) == [
+        "mine: float32",
+        "function          bits  FMA  other  load  store  pref  call  stack  regs  bytes",
+        "───────────────────────────────────────────────────────────────────────────────",
+        "_block x2          512   20      0     9      0     4     0      0    27    210",
+        "_cross_entropy  scalar    0     32     9      0     4     0      2    27      -",
+        "_block: 512-bit, 20 FMAs, 9 loads, no spills",
+        "_cross_entropy: scalar: the vectoriser gave up, 32 operations, 9 loads, 2 spills",
+        "instructions in one pass through each innermost loop, x2 where there are two",
+        "alike; other: unfused arithmetic; stack: accesses to it, spills where there is",
+        "no call; regs: vector registers; 1 more over remainders: --json has them",
+    ]
+
+
+def test_nothing_to_show():
+    assert printed(inspect_tables.tables("mine: float32", [])) == [
+        "mine: float32: no loop computes with floating-point numbers"
+    ]
+
+
+def test_kernels():
+    assert printed(inspect_tables.tables("numba-cuda for sm_90", [KERNEL])) == [
+        "numba-cuda for sm_90",
+        "kernel          threads  regs    shared  spills  FMA  loads    blocks  warps",
+        "────────────────────────────────────────────────────────────────────────────",
+        "gradient_slabs      128    80  1.25 KiB     0 B   80  8 x 1 B       6  24/64",
+        "                                                      7 x 4 B",
+        "gradient_slabs: 24 of 64 warps, limited by registers, no spills",
+        "regs, shared, spills: from NVIDIA's linker; FMA, loads from global memory: in",
+        "the PTX, loops not multiplied out; blocks, warps: on a multiprocessor at once",
+    ]
+
+
+def test_code_stands_under_its_verdict_but_for_remainders():
+    assert list(inspect_tables.code([TILE, REMAINDER])) == [
+        "\n# _block: 512-bit, 20 FMAs, 9 loads, no spills\n.LBB0_1:\n\tjne\t.LBB0_1"
+    ]
+    assert list(inspect_tables.code([KERNEL])) == [f"\n// gradient_slabs: {KERNEL.verdict}\nret"]
