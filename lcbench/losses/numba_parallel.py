@@ -38,7 +38,9 @@ from lcbench.losses.team import meet, team
 BLOCK_BYTES = 150_000
 """A block, the one being fetched, Wt and Gt share a core's L2 cache (1 MB and up on today's cores)."""
 
+LEAST_ROWS_A_BLOCK = 12
 MOST_ROWS_A_BLOCK = 256
+"""Each block reads all of Wt and adds to all of Gt: few rows would not be worth that, even where they are long."""
 
 # Where one pass beats two products, as measured: with many classes BLAS makes more of the caches; of a small X the pass
 # saves less than it costs, and less still where it goes over a block once for every ten classes.
@@ -160,7 +162,8 @@ class Workspace:
         worth_waking = 4 * rows * features * classes // LEAST_FLOPS_A_THREAD
         self.threads = max(1, min(jit.thread_count(), rows // ROWS, worth_waking))
         self.team = team(self.threads)
-        block_rows = max(ROWS, min(MOST_ROWS_A_BLOCK, BLOCK_BYTES // (features * W.itemsize) // ROWS * ROWS))
+        fitting = BLOCK_BYTES // (features * W.itemsize) // ROWS * ROWS
+        block_rows = max(LEAST_ROWS_A_BLOCK, min(fitting, MOST_ROWS_A_BLOCK))
         # An odd number of cache lines a packed row: even ones would crowd the rows into few sets of the cache.
         width = (-(-features * W.itemsize // simd.CACHE_LINE) | 1) * simd.CACHE_LINE // W.itemsize
         lanes = simd.lanes(W.itemsize)
