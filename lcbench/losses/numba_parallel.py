@@ -33,7 +33,7 @@ from lcbench.losses.implementation import require_fitting
 from lcbench.losses.products import by_products
 from lcbench.losses.row_steps import hinge_step, look_up_labels, softmax_step
 from lcbench.losses.simd import CLASSES, ROWS, VECTORS, WIDE_CLASSES, WIDE_VECTORS
-from lcbench.losses.team import meet, team
+from lcbench.losses.team import begin, leave, meet, team
 
 BLOCK_BYTES = 150_000
 """A block, the one being fetched, Wt and Gt share a core's L2 cache (1 MB and up on today's cores)."""
@@ -47,7 +47,7 @@ MOST_ROWS_A_BLOCK = 256
 MOST_CLASSES_OF_ONE_PASS = 64
 LEAST_ROWS_OF_ONE_PASS = 64
 LEAST_NUMBERS_OF_ONE_PASS = 500_000
-LEAST_NUMBERS_OF_ONE_PASS_IN_TILES = 2_000_000
+LEAST_NUMBERS_OF_ONE_PASS_IN_TILES = 4_000_000
 
 FEATURES_AT_ONCE = 64
 """Rows of dW that are put together while they are in L1."""
@@ -208,6 +208,7 @@ def _pass(
     packed: Any, Gt: NDArray[Any], sums: NDArray[Any], bad: NDArray[Any], dW: NDArray[Any],
 ) -> None:  # fmt: skip
     """What each thread does: its share of Wt, of the rows, and of dW, with a meeting after each."""
+    begin(words, thread)
     first, end = share(thread, threads, Wt.shape[1])
     transpose(W, first, end, Wt)
     meet(words, threads)
@@ -218,7 +219,7 @@ def _pass(
     )  # fmt: skip
     meet(words, threads)
     sums[thread, 1] = _finish(Gt, W, rows, reg, first, min(end, W.shape[0]), dW)
-    meet(words, threads)
+    leave(words, thread, threads)
 
 
 @jit.compiled

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from lcbench.losses import jit
 from lcbench.losses.implementation import LossName
 from lcbench.losses.numba_parallel import Workspace, require_fitting_all, share, transpose, walk
-from lcbench.losses.team import meet
+from lcbench.losses.team import begin, leave, meet
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ def _descend(
     Gt: NDArray[Any], sums: NDArray[Any], result: NDArray[Any],
 ) -> None:  # fmt: skip
     """What each thread does: its share of each batch, then of the weights."""
+    begin(words, thread)
     classes = W.shape[1]
     first, end = share(thread, threads, Wt.shape[1])
     last = min(end, W.shape[0])
@@ -120,7 +121,7 @@ def _descend(
         for c in range(classes):
             result[f, c] = Wt[c, f]
             velocity[f, c] = Vt[c, f]
-    meet(words, threads)
+    leave(words, thread, threads)
 
 
 @jit.compiled

@@ -8,6 +8,7 @@ they spin on.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,7 +31,8 @@ SPINS_BEFORE_YIELDING = 2_000
 """Where there are fewer free cores than threads, a spinning thread must let the one run that it waits for."""
 
 _WORD = ir.IntType(64)
-_ARRIVED, _TURN, _TICKET = 0, 8, 16  # words of a meeting's memory, each in a cache line of its own
+# Words of a team's memory, each in a cache line of its own.
+_ARRIVED, _TURN, _CALLED, _BEGUN, _CALLER_CPU = 0, 8, 16, 24, 32
 _BROKEN_UP = -1
 
 
@@ -125,27 +127,72 @@ _counting = threading.Lock()
 meet = _meet_in_python if config.DISABLE_JIT else _meet
 
 
+if sys.platform == "linux" and not config.DISABLE_JIT:
+    _sched_getcpu = types.ExternalFunction("sched_getcpu", types.int32())
+
+    @jit.compiled
+    def _current_cpu() -> int:
+        return int(_sched_getcpu())
+
+else:
+
+    def _current_cpu() -> int:
+        return -1
+
+
 @jit.compiled
-def _linger(words: NDArray[Any], ticket: int, spins: int) -> bool:
-    """Whether another ticket than `ticket` was called within so many spins."""
-    for _ in range(spins):
-        if _load_word(words, _TICKET) != ticket:
-            return True
-        _pause()
-    return False
+def _begin(words: NDArray[Any], thread: int) -> None:
+    if thread == 0:
+        _store_word(words, _BEGUN, _load_word(words, _CALLED))
+
+
+def _begin_in_python(words: NDArray[Any], thread: int) -> None:
+    """To be called first in a kernel: lets the lingering threads come.
+
+    Not earlier, since they need Python's lock for a moment: where the calling thread still held it they would fall
+    asleep over it, and wake late.
+    """
+    if thread == 0:
+        words[_BEGUN] = words[_CALLED]
+
+
+begin = _begin_in_python if config.DISABLE_JIT else _begin
+
+
+@jit.compiled
+def _leave(words: NDArray[Any], thread: int, threads: int) -> None:
+    calls = _load_word(words, _BEGUN)
+    _meet(words, threads)
+    if thread > 0:
+        for _ in range(LINGER_SPINS):
+            if _load_word(words, _BEGUN) != calls:
+                return
+            _pause()
+
+
+def _leave_in_python(words: NDArray[Any], thread: int, threads: int) -> None:
+    """To be called last in a kernel: the threads meet, and all but the calling one linger for the next call.
+
+    They do it here and not after the kernel, since to leave it they would need Python's lock while the calling thread
+    has it.
+    """
+    _meet_in_python(words, threads)
+
+
+leave = _leave_in_python if config.DISABLE_JIT else _leave
 
 
 class Team:
     """`threads` threads, of which the one that calls is the first; the others wait in between.
 
-    words: the memory of `meet`, to be handed to the kernels.
+    words: the memory of `begin`, `meet` and `leave`, to be handed to the kernels.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self.words = np.zeros(24, np.int64)
+        self.words = np.zeros(40, np.int64)
         self._call = threading.Lock()
-        self._new_ticket = threading.Condition()
+        self._new_call = threading.Condition()
         self._work: Callable[[int], Any] = lambda thread: None
         for thread in range(1, threads):
             threading.Thread(target=self._serve, args=(thread,), name=f"lcbench-{thread}", daemon=True).start()
@@ -153,14 +200,15 @@ class Team:
     def run(self, work: Callable[[int], Any]) -> None:
         """Calls work(thread) once on every thread, 0 the calling one. Returns when the calling one has.
 
-        So `work` must end in a `meet`, or the others may still be busy. Where the calling thread raises, the others are
-        let go from wherever they wait; the team is then of no use any more.
+        `work` must call a kernel that starts with `begin` and ends with `leave`. Where the calling thread raises, the
+        others are let go from wherever they wait; the team is then of no use any more.
         """
         with self._call:
             self._work = work
-            with self._new_ticket:
-                self.words[_TICKET] += 1
-                self._new_ticket.notify_all()
+            self.words[_CALLER_CPU] = _current_cpu()
+            with self._new_call:
+                self.words[_CALLED] += 1
+                self._new_call.notify_all()
             try:
                 work(0)
             except BaseException:
@@ -173,18 +221,30 @@ class Team:
         return bool(self.words[_TURN] == _BROKEN_UP)
 
     def _serve(self, thread: int) -> None:
-        ticket = 0
+        calls = 0
         while True:
-            if config.DISABLE_JIT or not _linger(self.words, ticket, LINGER_SPINS):
-                self._sleep(ticket)
-            ticket += 1
+            if self.words[_BEGUN] == calls:
+                self._sleep(calls)
+            self._leave_the_caller_s_core()
+            calls += 1
             # What fails here fails in the calling thread too, which is the one to say so.
             with suppress(Exception):
                 self._work(thread)
 
-    def _sleep(self, ticket: int) -> None:
-        with self._new_ticket:
-            self._new_ticket.wait_for(lambda: bool(self.words[_TICKET] != ticket))
+    def _sleep(self, calls: int) -> None:
+        with self._new_call:
+            self._new_call.wait_for(lambda: bool(self.words[_CALLED] != calls))
+
+    def _leave_the_caller_s_core(self) -> None:
+        # Linux wakes a thread where its waker runs, and lets both share that core for tens of milliseconds while others
+        # idle: a call would take three times as long. Forbidding the core for a moment moves this thread at once.
+        here = _current_cpu()
+        if here < 0 or here != self.words[_CALLER_CPU]:
+            return
+        allowed = os.sched_getaffinity(0)
+        if len(allowed) > 1:
+            os.sched_setaffinity(0, allowed - {here})
+            os.sched_setaffinity(0, allowed)
 
 
 _teams: dict[int, Team] = {}

@@ -159,6 +159,7 @@ def test_what_is_allocated_does_not_grow_with_the_rows():
         (100_000, 1, 10, True),
         (10_000, 3073, 1000, True),
         (300, 3073, 30, True),
+        (1000, 3073, 30, True),
         (3000, 3073, 30, False),
     ],
 )

@@ -2,16 +2,18 @@
 
 import os
 import threading
+from time import sleep
 
 import numpy as np
 import pytest
 
 from lcbench.losses import jit
-from lcbench.losses.team import Team, meet, team
+from lcbench.losses.team import Team, begin, leave, meet, team
 
 
 @jit.compiled
 def count_in_steps(thread, threads, words, counts, steps, seen):
+    begin(words, thread)
     for step in range(steps):
         counts[thread] += 1
         meet(words, threads)
@@ -19,6 +21,13 @@ def count_in_steps(thread, threads, words, counts, steps, seen):
             if counts[other] != step + 1:
                 seen[thread] += 1  # somebody went on before all had come
         meet(words, threads)
+    leave(words, thread, threads)
+
+
+@jit.compiled
+def in_between(thread, threads, words):
+    begin(words, thread)
+    leave(words, thread, threads)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
@@ -36,7 +45,7 @@ def test_work_is_called_once_on_every_thread():
 
     def work(thread):
         called.append((thread, threading.get_ident()))
-        meet(together.words, 3)
+        in_between(thread, 3, together.words)
 
     together.run(work)
     assert sorted(thread for thread, _ in called) == [0, 1, 2]
@@ -66,7 +75,7 @@ def test_a_team_that_broke_up_is_replaced():
         first.run(lambda thread: 1 / 0)
     second = team(2)
     assert second is not first
-    second.run(lambda thread: meet(second.words, 2))
+    second.run(lambda thread: in_between(thread, 2, second.words))
 
 
 def test_callers_on_different_threads_take_turns():
@@ -77,7 +86,7 @@ def test_callers_on_different_threads_take_turns():
         for _ in range(20):
             seen = np.zeros(2, np.int64)
             counts[k][:] = 0
-            together.run(lambda thread: count_in_steps(thread, 2, together.words, counts[k], 3, seen))
+            together.run(lambda thread, s=seen: count_in_steps(thread, 2, together.words, counts[k], 3, s))
             assert not seen.any()
 
     callers = [threading.Thread(target=call, args=(k,)) for k in range(4)]
@@ -95,6 +104,20 @@ def test_a_forked_process_gets_a_team_of_its_own():
     child = os.fork()
     if child == 0:
         mine = team(2)
-        mine.run(lambda thread: meet(mine.words, 2))
+        mine.run(lambda thread: in_between(thread, 2, mine.words))
         os._exit(0 if mine is not before else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05])
+def test_threads_come_whether_they_linger_or_sleep(pause):
+    together, called = Team(2), np.zeros(2, np.int64)
+
+    def work(thread):
+        called[thread] += 1
+        in_between(thread, 2, together.words)
+
+    for calls in range(1, 30 if pause == 0 else 5):
+        sleep(pause)
+        together.run(work)
+        np.testing.assert_array_equal(called, calls)
