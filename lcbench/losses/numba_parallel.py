@@ -117,7 +117,7 @@ def _one_pass(
 def better_by_products(rows: int, W: NDArray[Any]) -> bool:
     """Whether two matrix products take less time than one pass: for many classes, and for a small X."""
     features, classes = W.shape
-    least = LEAST_NUMBERS_OF_ONE_PASS if classes <= WIDE_CLASSES else LEAST_NUMBERS_OF_ONE_PASS_IN_TILES
+    least = LEAST_NUMBERS_OF_ONE_PASS if classes <= 2 * CLASSES else LEAST_NUMBERS_OF_ONE_PASS_IN_TILES
     return classes > MOST_CLASSES_OF_ONE_PASS or rows < LEAST_ROWS_OF_ONE_PASS or rows * features < least
 
 

@@ -26,10 +26,12 @@ VECTOR_BYTES = jit.vector_bytes()
 
 # Accumulators fill the registers but for those that hold operands:
 #   32 registers   scores 4 rows x 5 classes = 20    gradient 10 classes x 2 vectors or 5 x 4 = 20
-#   16 registers   scores 2 rows x 5 classes = 10    gradient 10 classes x 1 vector  or 5 x 2 = 10
+#   16 registers   scores 2 rows x 5 classes = 10    gradient 5 classes x 2 vectors = 10
 ROWS, CLASSES, VECTORS = (4, 5, 4) if jit.vector_registers() == 32 else (2, 5, 2)
-"""A score tile is ROWS x CLASSES dot products; a gradient tile is CLASSES x (VECTORS * lanes) sums, or as many in the
-shape of 2 * CLASSES x (VECTORS / 2 * lanes), which reads X half as often."""
+"""A score tile is ROWS x CLASSES dot products; a gradient tile is CLASSES x (VECTORS * lanes) sums."""
+
+WIDE_CLASSES, WIDE_VECTORS = (10, 2) if jit.vector_registers() == 32 else (CLASSES, VECTORS)
+"""A gradient tile of as many sums that reads X half as often. With one vector it would broadcast once for every FMA."""
 
 CACHE_LINE = 64
 
@@ -354,8 +356,6 @@ def _exponentials_in_numpy(numbers: NDArray[Any], count: int) -> None:
     with np.errstate(under="ignore", invalid="ignore"):
         numbers[:count] = np.exp(np.maximum(numbers[:count], numbers.dtype.type(LOWEST_EXPONENT[numbers.itemsize])))
 
-
-WIDE_CLASSES, WIDE_VECTORS = 2 * CLASSES, VECTORS // 2
 
 # The fetching ones ask for the same place of the next block of rows, into L2: memory and arithmetic do not overlap by
 # themselves.
