@@ -93,7 +93,7 @@ def run(
     Each implementation runs in several processes, interleaved in random order with the others'.
     """
     if require_gpu:
-        from lcbench.losses.cuda_backend import why_no_gpu
+        from lcbench.losses.cuda.backend import why_no_gpu
 
         reason = why_no_gpu()
         if reason:

@@ -101,7 +101,7 @@ def why_unavailable(entry: Entry) -> Unavailable | None:
         if find_spec(package) is None:
             return Unavailable(f"{package} is not installed", entry.install)
     if entry.device == "cuda" and entry.name != "numba-cuda":
-        from lcbench.losses.cuda_backend import why_no_gpu
+        from lcbench.losses.cuda.backend import why_no_gpu
 
         reason = why_no_gpu()
         if reason:
@@ -140,7 +140,7 @@ def find(name: str) -> Entry:
 def device_here(entry: Entry) -> Device:
     """Where `entry` runs on this machine: numba-cuda runs in Numba's simulator where there is no GPU."""
     if entry.name == "numba-cuda":
-        from lcbench.losses.cuda_backend import is_simulator, why_no_gpu
+        from lcbench.losses.cuda.backend import is_simulator, why_no_gpu
 
         return "simulator" if is_simulator() or why_no_gpu() else "cuda"
     return entry.device

@@ -1,7 +1,7 @@
-"""CUDA kernels in Numba. X is read from memory once where the problem fits `cuda_one_pass`, else twice.
+"""CUDA kernels in Numba. X is read from memory once where the problem fits `cuda.one_pass`, else twice.
 
-Three launches at most between a call and its result, two in one pass: the gradient's slabs (`cuda_one_pass`, or
-`cuda_by_stages`), their sum (`cuda_merge`); then a few hundred partial sums of the loss come to the host, and are added
+Three launches at most between a call and its result, two in one pass: the gradient's slabs (`cuda.one_pass`, or
+`cuda.by_stages`), their sum (`cuda.merge`); then a few hundred partial sums of the loss come to the host, and are added
 up in float64. Buffers outlive the call.
 
 X stays on the device from one call to the next. Where it is too large for that, or `prepare` is asked to leave it on
@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lcbench.losses import cuda_tiles
-from lcbench.losses.cuda_backend import cuda, limits, require_device
-from lcbench.losses.cuda_by_stages import STAGES, ByStages, Real
-from lcbench.losses.cuda_matrix import DeviceMatrix, Feed, pieces, stride_of
-from lcbench.losses.cuda_merge import build_merge
-from lcbench.losses.cuda_one_pass import OnePass
+from lcbench.losses.cuda import tiles as cuda_tiles
+from lcbench.losses.cuda.backend import cuda, limits, require_device
+from lcbench.losses.cuda.by_stages import STAGES, ByStages, Real
+from lcbench.losses.cuda.matrix import DeviceMatrix, Feed, pieces, stride_of
+from lcbench.losses.cuda.merge import build_merge
+from lcbench.losses.cuda.one_pass import OnePass
 from lcbench.losses.implementation import LossName
 
 MERGE_BLOCK = (32, 8)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from lcbench.losses import cuda_backend
-from lcbench.losses.cuda_backend import cuda
+from lcbench.losses.cuda import backend as cuda_backend
+from lcbench.losses.cuda.backend import cuda
 from lcbench.record import Ceiling
 
 THREADS = 256

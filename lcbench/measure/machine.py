@@ -193,7 +193,7 @@ def simd() -> list[str]:
 
 def gpu() -> Gpu:
     """The first CUDA device, or why there is none."""
-    from lcbench.losses.cuda_backend import gpu_name, why_no_gpu
+    from lcbench.losses.cuda.backend import gpu_name, why_no_gpu
 
     return {"name": gpu_name(), "why_none": why_no_gpu()}
 

@@ -34,7 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lcbench.losses import catalog, vectorized
-from lcbench.losses.cuda_backend import gpu_name, is_simulator, limits, why_no_gpu
+from lcbench.losses.cuda.backend import gpu_name, is_simulator, limits, why_no_gpu
 from lcbench.losses.errors import Unavailable
 
 LOSSES = ("svm", "softmax")
@@ -80,7 +80,7 @@ class Problem:
 
 def timed(call: Callable[[], Any], seconds: float, most: int, events: bool) -> tuple[list[float], list[float]]:
     """Seconds of each call on the device (none without events) and on the host, of calls for about so many seconds."""
-    from lcbench.losses.cuda_backend import cuda
+    from lcbench.losses.cuda.backend import cuda
 
     before, after = cuda.event(), cuda.event()
     on_device, on_host = [], []
@@ -101,8 +101,8 @@ def timed(call: Callable[[], Any], seconds: float, most: int, events: bool) -> t
 def memory_rates(size: int) -> dict[str, float]:
     """Bytes a second: read by a kernel that does little else, and copied on the device (read and written)."""
     global cuda  # where the simulator looks for it
-    from lcbench.losses.cuda_backend import cuda
-    from lcbench.losses.cuda_wide import WIDTH, load_floats
+    from lcbench.losses.cuda.backend import cuda
+    from lcbench.losses.cuda.wide import WIDTH, load_floats
 
     load, float32 = load_floats(), np.float32
     UNROLLED = 4

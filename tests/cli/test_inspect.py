@@ -8,7 +8,7 @@ import pytest
 from numba import config
 
 from commands import lcbench
-from lcbench.losses import cuda_backend
+from lcbench.losses.cuda import backend as cuda_backend
 
 compiles = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="Numba's JIT is switched off")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lcbench.losses.cuda_backend import is_simulator, why_no_gpu
+from lcbench.losses.cuda.backend import is_simulator, why_no_gpu
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

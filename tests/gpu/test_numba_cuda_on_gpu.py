@@ -10,9 +10,10 @@ import numpy as np
 import psutil
 import pytest
 
-from lcbench.losses import cuda_matrix, numba_cuda, vectorized
-from lcbench.losses.cuda_backend import gpu_name, limits
-from lcbench.losses.cuda_one_pass import OnePass
+from lcbench.losses import numba_cuda, vectorized
+from lcbench.losses.cuda import matrix as cuda_matrix
+from lcbench.losses.cuda.backend import gpu_name, limits
+from lcbench.losses.cuda.one_pass import OnePass
 
 pytestmark = pytest.mark.gpu
 

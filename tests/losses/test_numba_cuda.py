@@ -45,7 +45,10 @@ class Outcome:
 
 def simulate(cases: dict[str, Case]) -> dict[str, Outcome]:
     """In the child: every case through the kernels."""
-    from lcbench.losses import cuda_matrix, cuda_one_pass, cuda_tiles, numba_cuda
+    from lcbench.losses import numba_cuda
+    from lcbench.losses.cuda import matrix as cuda_matrix
+    from lcbench.losses.cuda import one_pass as cuda_one_pass
+    from lcbench.losses.cuda import tiles as cuda_tiles
 
     give_warps_shuffles()
     as_shipped = cuda_tiles.one_pass_tile, dict(numba_cuda.STAGES), cuda_matrix.CHUNK_BYTES
@@ -82,7 +85,7 @@ def simulate(cases: dict[str, Case]) -> dict[str, Outcome]:
 
 def small_tile(features: int, classes: int, pixels: bool, device: Any) -> Any:
     """Blocks of 8 threads, 4 to a warp, that hold two rows of up to 32 columns and 3 more in the tail, 4 classes."""
-    from lcbench.losses.cuda_tiles import Tile
+    from lcbench.losses.cuda.tiles import Tile
 
     if classes > 4 or features > 35:
         return None
@@ -91,13 +94,13 @@ def small_tile(features: int, classes: int, pixels: bool, device: Any) -> Any:
 
 def small_shuffling_tile(features: int, classes: int, pixels: bool, device: Any) -> Any:
     """One warp, with the 32 lanes that shuffles are written for."""
-    from lcbench.losses.cuda_tiles import Tile
+    from lcbench.losses.cuda.tiles import Tile
 
     return Tile(threads=32, groups=1, rows=3, tail=max(0, features - 128))
 
 
 def small_stages() -> dict[Any, Any]:
-    from lcbench.losses.cuda_by_stages import Stages
+    from lcbench.losses.cuda.by_stages import Stages
 
     small = Stages(
         lanes=4, score_warps=2, rows_per_warp=2, features=8, step_threads=4, gradient_warps=2, columns_per_thread=2,
@@ -257,7 +260,8 @@ def test_input_that_does_not_fit_is_refused(name: str, outcomes: dict[str, Outco
 
 
 def test_without_a_device_the_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lcbench.losses import cuda_backend, numba_cuda
+    from lcbench.losses import numba_cuda
+    from lcbench.losses.cuda import backend as cuda_backend
     from lcbench.losses.errors import Unavailable
 
     monkeypatch.setattr(cuda_backend, "is_simulator", lambda: False)
@@ -268,7 +272,7 @@ def test_without_a_device_the_reason_is_given(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_stages_that_the_kernels_cannot_use_are_refused() -> None:
-    from lcbench.losses.cuda_by_stages import Stages
+    from lcbench.losses.cuda.by_stages import Stages
 
     with pytest.raises(ValueError, match="power of two"):
         Stages(step_threads=96)

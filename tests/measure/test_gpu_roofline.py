@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from lcbench.losses import cuda_backend
+from lcbench.losses.cuda import backend as cuda_backend
 from lcbench.losses.errors import Unavailable
 from lcbench.measure import gpu_roofline
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lcbench.losses import cuda_backend
+from lcbench.losses.cuda import backend as cuda_backend
 from lcbench.losses.errors import Unavailable
 from lcbench.measure.machine_code import linker, occupancy, ptx
 from lcbench.measure.machine_code.kernels import KernelToInspect, kernels_to_inspect

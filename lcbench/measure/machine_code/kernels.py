@@ -30,12 +30,13 @@ def kernels_to_inspect(architecture: Architecture, dtype: str, classes: int, pix
     """
     from numba import from_dtype, int32, int64
 
-    from lcbench.losses import cuda_tiles, numba_cuda
-    from lcbench.losses.cuda_backend import Limits
-    from lcbench.losses.cuda_by_stages import STAGES, build_kernels
-    from lcbench.losses.cuda_matrix import pieces, stride_of
-    from lcbench.losses.cuda_merge import build_merge
-    from lcbench.losses.cuda_one_pass import build_kernel
+    from lcbench.losses import numba_cuda
+    from lcbench.losses.cuda import tiles as cuda_tiles
+    from lcbench.losses.cuda.backend import Limits
+    from lcbench.losses.cuda.by_stages import STAGES, build_kernels
+    from lcbench.losses.cuda.matrix import pieces, stride_of
+    from lcbench.losses.cuda.merge import build_merge
+    from lcbench.losses.cuda.one_pass import build_kernel
 
     scalar: Any = np.dtype(dtype).type
     real, y = from_dtype(np.dtype(dtype)), int32[::1]

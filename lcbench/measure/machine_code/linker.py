@@ -6,7 +6,7 @@ import importlib
 import re
 from dataclasses import dataclass
 
-from lcbench.losses.cuda_backend import INSTALL
+from lcbench.losses.cuda.backend import INSTALL
 from lcbench.losses.errors import Unavailable
 from lcbench.measure.machine_code.occupancy import Architecture
 

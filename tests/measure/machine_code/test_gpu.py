@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from lcbench.errors import LcbenchError
-from lcbench.losses import cuda_backend
+from lcbench.losses.cuda import backend as cuda_backend
 from lcbench.losses.errors import Unavailable
 from lcbench.measure.machine_code import gpu, linker, occupancy, ptx
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lcbench.losses import cuda_backend, cuda_by_stages
+from lcbench.losses.cuda import backend as cuda_backend
+from lcbench.losses.cuda import by_stages as cuda_by_stages
 from lcbench.measure.machine_code.kernels import kernels_to_inspect
 
 pytestmark = pytest.mark.skipif(cuda_backend.is_simulator(), reason="the simulator's kernels have no types")

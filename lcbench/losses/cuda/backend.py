@@ -111,7 +111,7 @@ def has_shuffles() -> bool:
 
 
 def has_llvm() -> bool:
-    """Whether device functions can be written in LLVM's language and PTX, as `cuda_wide` does."""
+    """Whether device functions can be written in LLVM's language and PTX, as `wide` does."""
     return not is_simulator() and _backend()[0] == "numba-cuda"
 
 

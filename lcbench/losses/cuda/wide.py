@@ -1,7 +1,7 @@
 """Four neighbouring columns of a matrix in one access: 16 bytes of float32, 4 bytes of uint8.
 
 The compiler joins neighbouring accesses only where it can prove that they are aligned, which a pointer that arrives at
-run time never is. So these are written as PTX. Rows must begin at a multiple of 16 bytes: `cuda_matrix` pads them.
+run time never is. So these are written as PTX. Rows must begin at a multiple of 16 bytes: `matrix` pads them.
 
 In Numba's simulator, and with a CUDA for Python other than numba-cuda's, the same functions take one column at a time.
 Each function is made by a call, since Numba reads what a device function refers to when it compiles the kernel.
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lcbench.losses.cuda_backend import cuda, has_llvm
+from lcbench.losses.cuda.backend import cuda, has_llvm
 
 WIDTH = 4
 """Columns in one access."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lcbench.losses.cuda_backend import Limits
-from lcbench.losses.cuda_wide import WIDTH
+from lcbench.losses.cuda.backend import Limits
+from lcbench.losses.cuda.wide import WIDTH
 
 REGISTERS_A_THREAD = 255
 """The most that any CUDA architecture so far can address."""

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lcbench.losses import cuda_by_stages, cuda_one_pass, cuda_tiles
-from lcbench.losses.cuda_backend import Limits, cuda, is_simulator
-from lcbench.losses.cuda_by_stages import STAGES, build_kernels
-from lcbench.losses.cuda_matrix import build_pad, stride_of
-from lcbench.losses.cuda_merge import build_merge
+from lcbench.losses.cuda import by_stages as cuda_by_stages
+from lcbench.losses.cuda import one_pass as cuda_one_pass
+from lcbench.losses.cuda import tiles as cuda_tiles
+from lcbench.losses.cuda.backend import Limits, cuda, is_simulator
+from lcbench.losses.cuda.by_stages import STAGES, build_kernels
+from lcbench.losses.cuda.matrix import build_pad, stride_of
+from lcbench.losses.cuda.merge import build_merge
 from lcbench.losses.numba_cuda import MERGE_BLOCK
 
 ARCHITECTURES = [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0)]

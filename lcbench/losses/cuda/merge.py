@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from lcbench.losses.cuda_backend import cuda
+from lcbench.losses.cuda.backend import cuda
 
 
 def build_sum_over_block() -> Any:

@@ -39,10 +39,10 @@ from typing import Any
 
 import numpy as np
 
-from lcbench.losses.cuda_backend import cuda, has_shuffles
-from lcbench.losses.cuda_matrix import DeviceMatrix, pieces
-from lcbench.losses.cuda_tiles import Tile
-from lcbench.losses.cuda_wide import WIDTH, load_floats, load_pixels, load_weights
+from lcbench.losses.cuda.backend import cuda, has_shuffles
+from lcbench.losses.cuda.matrix import DeviceMatrix, pieces
+from lcbench.losses.cuda.tiles import Tile
+from lcbench.losses.cuda.wide import WIDTH, load_floats, load_pixels, load_weights
 from lcbench.losses.implementation import LossName
 
 float32 = np.float32

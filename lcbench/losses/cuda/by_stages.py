@@ -1,4 +1,4 @@
-"""Scores, row step and gradient as three kernels, for what `cuda_one_pass` does not hold: float64, many classes.
+"""Scores, row step and gradient as three kernels, for what `one_pass` does not hold: float64, many classes.
 
 X (N, D) is read twice, by the first kernel and by the third; everything between them is small::
 
@@ -26,9 +26,9 @@ from typing import Any
 
 import numpy as np
 
-from lcbench.losses.cuda_backend import cuda
-from lcbench.losses.cuda_matrix import DeviceMatrix, pieces
-from lcbench.losses.cuda_merge import build_sum_over_block
+from lcbench.losses.cuda.backend import cuda
+from lcbench.losses.cuda.matrix import DeviceMatrix, pieces
+from lcbench.losses.cuda.merge import build_sum_over_block
 from lcbench.losses.implementation import LossName
 
 Real = Any

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lcbench.losses import cuda_backend
+from lcbench.losses.cuda import backend as cuda_backend
 from lcbench.losses.errors import Unavailable
 
 
@@ -146,11 +146,11 @@ def test_the_backend_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_asking_about_the_device_imports_no_numba(value: str, simulated: bool) -> None:
     program = (
         "import sys\n"
-        "from lcbench.losses.cuda_backend import gpu_name, is_simulator, why_no_gpu\n"
+        "from lcbench.losses.cuda.backend import gpu_name, is_simulator, why_no_gpu\n"
         "why_no_gpu(), gpu_name()\n"
         "before = is_simulator()\n"
         "assert 'numba' not in sys.modules\n"
-        "from lcbench.losses.cuda_backend import cuda\n"
+        "from lcbench.losses.cuda.backend import cuda\n"
         "print(before, is_simulator())\n"
     )
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": value, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.losses.cuda_backend import cuda, is_simulator
+from lcbench.losses.cuda.backend import cuda, is_simulator
 
 CHUNK_BYTES = 64 << 20
 """Rows on their way to the device at a time. Enough to hide what starting a copy and three kernels costs."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lcbench.losses.cuda_backend import Limits
-from lcbench.losses.cuda_tiles import REGISTERS_A_THREAD, one_pass_tile, resident_blocks
+from lcbench.losses.cuda.backend import Limits
+from lcbench.losses.cuda.tiles import REGISTERS_A_THREAD, one_pass_tile, resident_blocks
 
 HOPPER = Limits(compute_capability=(9, 0), multiprocessors=132)
 AMPERE = Limits(compute_capability=(8, 0), multiprocessors=108)
