@@ -27,6 +27,11 @@ def compiled(function: Callable[..., Any]) -> Any:
     return numba.njit(nogil=True, fastmath=FASTMATH, cache=CACHE, error_model="numpy")(function)
 
 
+def inlined(function: Callable[..., Any]) -> Any:
+    """As `compiled`, for a function that kernels contain rather than call: it is not optimised once more by itself."""
+    return numba.njit(nogil=True, fastmath=FASTMATH, cache=CACHE, error_model="numpy", inline="always")(function)
+
+
 def vector_bytes() -> int:
     """Width in bytes of the vector registers of the CPU that Numba compiles for (`NUMBA_CPU_NAME` or the host)."""
     name = config.CPU_NAME

@@ -243,7 +243,7 @@ def transpose(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
             row[:] = 0
 
 
-@jit.compiled
+@jit.inlined
 def walk(
     X: NDArray[Any], y: NDArray[Any], order: Any, mean: Any, start: int, stop: int, last: int, Wt: NDArray[Any],
     classes: int, hinge: bool, scores: NDArray[Any], labels: NDArray[Any], thread: int, packed: Any, Gt: NDArray[Any],

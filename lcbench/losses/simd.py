@@ -303,7 +303,8 @@ def _exponential(vectors: Vectors, x: ir.Value) -> ir.Value:
     # Adding 1.5 * 2^mantissa leaves the nearest whole number in the lowest bits.
     shifter = constant(1.5 * 2.0**mantissa)
     shifted = vectors.multiply_add(x, constant(1 / log(2)), shifter)
-    n = builder.fsub(shifted, shifter)
+    # A flag of its own: Numba would let the compiler reorder the sum, which could then leave the rounding out.
+    n = builder.fsub(shifted, shifter, flags=("nsz",))
     r = vectors.multiply_add(n, constant(-ln2_high), x)
     r = vectors.multiply_add(n, constant(-ln2_low), r)
     series = constant(1 / factorial(degree))

@@ -54,9 +54,7 @@ def main() -> None:
             print(f"{loss:8} X {name:8} {step:6.0f} us a step   {ratio:.2f} {spread} times NumPy", flush=True)
 
 
-def in_numpy(
-    loss: str, W: np.ndarray, X: np.ndarray, y: np.ndarray, batches: np.ndarray, reg: float
-) -> np.ndarray:
+def in_numpy(loss: str, W: np.ndarray, X: np.ndarray, y: np.ndarray, batches: np.ndarray, reg: float) -> np.ndarray:
     """The assignment's own loop."""
     step = getattr(vectorized, f"{loss}_loss")
     W = W.copy()

@@ -1,11 +1,8 @@
-"""The micro-kernels against their definitions in NumPy, and what the compiler made of them."""
+"""The micro-kernels against their definitions in NumPy."""
 
-import os
-import re
 import subprocess
 import sys
 
-import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from numba import config
@@ -137,30 +134,3 @@ print(round(loss, 5))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "1.09861"
-
-
-COUNT = """
-import numpy as np, re, sys
-from lcbench.losses import numba_parallel, simd
-W = np.ones((70, 10), np.dtype(sys.argv[1]))
-numba_parallel.better_by_products = lambda rows, W: False
-numba_parallel.softmax_loss(W, np.ones((9, 70), W.dtype), np.zeros(9, int), 0.0)
-assembly = "".join(numba_parallel._block.inspect_asm().values())
-packed = re.findall(r"v?(?:fmadd\\d*|mul)p[sd]\\s+.*%([xyz])mm", assembly)
-print(packed.count(sys.argv[2]), simd.ROWS * simd.CLASSES, simd.CLASSES * simd.VECTORS, simd.VECTOR_BYTES)
-"""
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("cpu", "width"), [("haswell", "y"), ("generic", "x"), ("skylake-avx512", "z")])
-@pytest.mark.skipif(not re.search("x86|amd64", os.uname().machine), reason="x86-64 assembly")
-def test_the_inner_loops_are_vectors_of_full_width(cpu, width, dtype):
-    if cpu.endswith("avx512") and not llvm.get_host_cpu_features().get("avx512f"):
-        pytest.skip("this processor has no AVX-512")
-    environment = os.environ | {"NUMBA_CPU_NAME": cpu}
-    done = subprocess.run([sys.executable, "-c", COUNT, dtype, width], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    wide, score_tile, gradient_tile, vector_bytes = (int(number) for number in done.stdout.split())
-    assert vector_bytes == {"x": 16, "y": 32, "z": 64}[width]
-    # The whole and the partial vectors of both tiles, each multiplied and added once in straight-line code.
-    assert wide >= 2 * (score_tile + gradient_tile)

@@ -1,0 +1,118 @@
+"""SIMD that does not depend on this machine: the losses on other processors than the one that runs the tests.
+
+x86-64 with AVX-512, with AVX2 and with neither computes here, in a process of its own for each. For aarch64 the code is
+compiled and read.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import llvmlite.binding as llvm
+import pytest
+from numba import config
+
+from lcbench.losses import jit
+from lcbench.measure.machine_code.assembly import loops
+
+pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled where the JIT is off")
+
+HERE = Path(__file__).parent
+DTYPES = ("float32", "float64")
+
+X86 = {  # NUMBA_CPU_NAME, what it needs to run, bytes and names of its vector registers
+    "neither": ("generic", (), 16, "x"),
+    "AVX2": ("haswell", ("avx2", "fma", "bmi2"), 32, "xy"),
+    "AVX-512": ("skylake-avx512", ("avx512f", "avx512bw", "avx512dq", "avx512vl"), 64, "xyz"),
+}
+
+# Score tile, gradient tile of ten classes and of five; the gradient tiles with and without fetching the next block.
+TILES = 5
+
+
+def from_program(name, cpu, *arguments):
+    """What a program beside this file prints; it compiles for `cpu` and none of the host's other features."""
+    target = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": "", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | target
+    environment.pop("NUMBA_CACHE_DIR", None)  # code from the cache cannot be inspected
+    command = [sys.executable, HERE / name, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module", params=X86)
+def x86(request):
+    cpu, needs, vector_bytes, registers = X86[request.param]
+    host = llvm.get_host_cpu_features() if jit.is_x86() else {}
+    missing = [feature for feature in needs if not host.get(feature)]
+    if not jit.is_x86() or missing:
+        pytest.skip(f"this processor has no {', '.join(missing) or 'x86-64 instructions'}")
+    # What the processor has itself is what all other tests run on: it need not take the time once more.
+    ways = ["in-order"] if cpu == "skylake-avx512" else ["in-order", "by-index", "pixels", "descent"]
+    return from_program("on_this_target.py", cpu, *ways) | {"vector_bytes": vector_bytes, "registers": set(registers)}
+
+
+@pytest.fixture(scope="module")
+def neon():
+    llvm.initialize_all_targets()
+    try:
+        llvm.Target.from_triple("aarch64-unknown-linux-gnu")
+    except RuntimeError as error:
+        pytest.skip(f"llvmlite cannot compile for aarch64: {error}")
+    return from_program("for_aarch64.py", "generic")
+
+
+def test_every_loss_is_right(x86):
+    assert x86["compared"] > 0
+    assert x86["wrong"] == {}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_registers_are_as_wide_as_the_processor_has_them(x86, dtype):
+    assert set(re.findall(r"%([xyz])mm\d", x86["assembly"][dtype])) == x86["registers"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_inner_loops_are_vectors_of_full_width(x86, dtype):
+    accumulators = 20 if x86["vector_bytes"] == 64 else 10
+    hold_inner_loops(x86["assembly"][dtype], "x86_64", dtype, x86["vector_bytes"], accumulators)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_inner_loops_on_aarch64(neon, dtype):
+    assembly = neon["assembly"][dtype]
+    found = hold_inner_loops(assembly, "aarch64", dtype, 16, accumulators=20)
+    assert all(2 * loop.fma * 16 // itemsize(dtype) == loop.flops for loop in found)
+    assert re.search(rf"\bfmla\s+v\d+\.{'4s' if dtype == 'float32' else '2d'}\b", assembly)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_threads_meet_in_order_on_aarch64(neon, dtype):
+    """Where memory is weakly ordered, a barrier needs loads that acquire and stores that release."""
+    mnemonics = set(re.findall(r"^\t(\w+)\t", neon["assembly"][dtype], re.MULTILINE))
+    assert {"ldar", "stlr"} <= mnemonics
+    assert {"ldaxr", "stlxr"} <= mnemonics or "ldaddal" in mnemonics
+
+
+def hold_inner_loops(assembly, machine, dtype, vector_bytes, accumulators):
+    """Returns the loops of the tiles."""
+    found = loops(assembly, machine)
+    lanes = vector_bytes // itemsize(dtype)
+    tiles = [loop for loop in found if loop.flops >= 2 * accumulators * lanes and not loop.stores]
+    assert {(loop.vector_bits, loop.calls) for loop in tiles} == {(8 * vector_bytes, 0)}
+    # What is left at the end of a row may run out of registers; it is a small part of the work.
+    assert sum(loop.stack == 0 for loop in tiles) >= TILES
+    assert sum(loop.prefetches > 0 for loop in tiles) >= 2
+
+    exponentials = [loop for loop in found if loop.loads == loop.stores > 0 and loop.flops >= 20 * lanes * loop.stores]
+    assert {(loop.vector_bits, loop.calls) for loop in exponentials} == {(8 * vector_bytes, 0)}
+    assert not re.search(r"\bexpf?\b", assembly)
+    return tiles
+
+
+def itemsize(dtype):
+    return 4 if dtype == "float32" else 8
