@@ -9,13 +9,14 @@ import click
 
 
 class Seconds(click.FloatRange):
-    """A number of seconds: finite, and within the range given."""
+    """A number of seconds, with or without an s behind it: finite, and within the range given."""
 
     name = "seconds"
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
         """The number. Fails as a usage error where it is none."""
-        seconds: float = super().convert(value, parameter, context)
+        number = value.removesuffix("s") if isinstance(value, str) else value
+        seconds: float = super().convert(number, parameter, context)
         if not isfinite(seconds):
             self.fail(f"{value} is not a finite number of seconds", parameter, context)
         return seconds
