@@ -15,7 +15,7 @@ class Seconds(click.FloatRange):
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
         """The number. Fails as a usage error where it is none."""
-        number = value.removesuffix("s") if isinstance(value, str) else value
+        number: Any = value.removesuffix("s") if isinstance(value, str) else value
         seconds: float = super().convert(number, parameter, context)
         if not isfinite(seconds):
             self.fail(f"{value} is not a finite number of seconds", parameter, context)
