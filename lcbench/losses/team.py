@@ -191,7 +191,8 @@ class Team:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self.words = np.zeros(40, np.int64)
-        self._call = threading.Lock()
+        self._call = threading.RLock()  # a signal may come in just before it is known who calls
+        self._caller: int | None = None
         self._new_call = threading.Condition()
         self._work: Callable[[int], Any] = lambda thread: None
         for thread in range(1, threads):
@@ -204,6 +205,7 @@ class Team:
         others are let go from wherever they wait; the team is then of no use any more.
         """
         with self._call:
+            self._caller = threading.get_ident()
             self._work = work
             self.words[_CALLER_CPU] = _current_cpu()
             with self._new_call:
@@ -214,11 +216,16 @@ class Team:
             except BaseException:
                 self.words[_TURN] = _BROKEN_UP
                 raise
+            finally:
+                self._caller = None
 
     @property
-    def broken_up(self) -> bool:
-        """Whether a call has failed half-way."""
-        return bool(self.words[_TURN] == _BROKEN_UP)
+    def of_use(self) -> bool:
+        """Whether `run` may be called: no call has failed half-way, and this thread is not inside one.
+
+        It would be where a signal handler calls what it interrupted.
+        """
+        return bool(self.words[_TURN] != _BROKEN_UP) and self._caller != threading.get_ident()
 
     def _serve(self, thread: int) -> None:
         calls = 0
@@ -247,14 +254,15 @@ class Team:
             os.sched_setaffinity(0, allowed)
 
 
-_teams: dict[int, Team] = {}
+_teams: dict[int, list[Team]] = {}
 
 
 def team(threads: int) -> Team:
     """The team of so many threads, kept between calls."""
-    found = _teams.get(threads)
-    if found is None or found.broken_up:
-        found = _teams[threads] = Team(threads)
+    found = next((each for each in _teams.get(threads, []) if each.of_use), None)
+    if found is None:
+        found = Team(threads)
+        _teams.setdefault(threads, []).append(found)
     return found
 
 

@@ -68,7 +68,7 @@ def test_an_error_in_the_calling_thread_lets_the_others_go():
     with pytest.raises(KeyboardInterrupt):
         together.run(work)
     assert left.wait(30)
-    assert together.broken_up
+    assert not together.of_use
 
 
 def test_a_team_that_broke_up_is_replaced():
@@ -135,3 +135,18 @@ def test_threads_come_whether_they_linger_or_sleep(pause):
         sleep(pause)
         together.run(work)
         np.testing.assert_array_equal(called, calls)
+
+
+def test_a_call_within_a_call_gets_another_team():
+    outer = team(2)
+    inner = []
+
+    def work(thread):
+        if thread == 0:
+            inner.append(team(2))
+            inner[0].run(lambda thread: in_between(thread, 2, inner[0].words))
+        in_between(thread, 2, outer.words)
+
+    outer.run(work)
+    assert inner[0] is not outer
+    assert team(2) is outer
