@@ -100,7 +100,8 @@ def _one_pass(
     W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool, order: NDArray[Any] | None,
     mean: NDArray[Any] | None,
 ) -> tuple[float, NDArray[Any]]:  # fmt: skip
-    require_fitting_all(W, X, y, order, mean)  # the compiled code below checks no shape
+    X, reg = np.asarray(X), float(reg)
+    require_fitting_all(W, X, y, order, mean)  # the compiled code below checks nothing
     W, y = np.ascontiguousarray(W), np.ascontiguousarray(y, np.int64)
     order = None if order is None else np.ascontiguousarray(order, np.int64)
     mean = None if mean is None else np.ascontiguousarray(mean, W.dtype)
@@ -144,7 +145,12 @@ def _in_one_pass(
         )  # fmt: skip
 
     work.team.run(part)
-    return float(work.sums[:, 0].sum() / rows + reg * work.sums[:, 1].sum()), dW, int(work.bad.max())
+    bad = work.bad[work.bad >= 0]
+    return (
+        float(work.sums[:, 0].sum() / rows + reg * work.sums[:, 1].sum()),
+        dW,
+        int(bad.min(initial=rows)) if bad.size else -1,
+    )
 
 
 class Workspace:
@@ -186,9 +192,17 @@ class Workspace:
 def require_fitting_all(
     W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], order: NDArray[Any] | None, mean: NDArray[Any] | None
 ) -> None:
-    """Raises ValueError where W (D, C), X (N, D) or (N, D - 1), y (N,), rows (M,) and mean do not fit together."""
+    """Raises ValueError where W (D, C), X (N, D) or (N, D - 1), y (N,), rows (M,) and mean do not fit together.
+
+    And where X is neither float32, float64 nor whole numbers, or y not whole numbers.
+    """
     bias = np.ndim(W) == 2 and np.ndim(X) == 2 and W.shape[0] == X.shape[1] + 1
     require_fitting(W[:-1] if bias else W, X, y)
+    if not X.dtype.isnative or (X.dtype.kind not in "biu" and X.dtype not in (np.float32, np.float64)):
+        raise ValueError(f"X is {X.dtype}: it must be float32, float64 or integers, in the byte order of this machine")
+    labels = np.asarray(y).dtype
+    if labels.kind not in "iu":
+        raise ValueError(f"y is {labels}: labels must be integers")
     if mean is not None and np.shape(mean) != (X.shape[1],):
         raise ValueError(f"mean {np.shape(mean)} does not fit: X has {X.shape[1]} columns")
     if order is not None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lcbench.losses import jit
-from lcbench.losses.implementation import LossName
+from lcbench.losses.implementation import LOSSES, LossName
 from lcbench.losses.numba_parallel import Workspace, require_fitting_all, share, transpose, walk
 from lcbench.losses.team import begin, leave, meet
 
@@ -56,6 +56,9 @@ def descend(
     Raises ValueError where the arrays do not fit together or a label is not in [0, C), IndexError where a row is not in
     [0, N). Weights that grow beyond their type's range become inf or NaN, as the losses then show.
     """
+    if loss not in LOSSES:
+        raise ValueError(f"no loss {loss!r}: there are {' and '.join(LOSSES)}")
+    X, reg, momentum = np.asarray(X), float(reg), float(momentum)
     batches = np.asarray(batches)
     if batches.ndim != 2 or batches.shape[1] < 1 or batches.dtype.kind not in "iu":
         raise ValueError(f"batches must be (steps, B) row indices, not {batches.shape} {batches.dtype}")
@@ -64,7 +67,10 @@ def descend(
     velocity = np.zeros_like(W) if velocity is None else np.array(velocity, W.dtype, order="C")
     if velocity.shape != W.shape:
         raise ValueError(f"velocity {velocity.shape} must have W's shape {W.shape}")
-    rates = np.broadcast_to(np.asarray(learning_rate, W.dtype), steps)
+    rates = np.asarray(learning_rate, W.dtype)
+    if rates.shape not in ((), (steps,)):
+        raise ValueError(f"learning_rate {rates.shape} must be one number, or one for each of {steps} steps")
+    rates = np.broadcast_to(rates, steps)
     require_fitting_all(W, X, y, None, mean)
     y = np.ascontiguousarray(y, np.int64)
     mean = None if mean is None else np.ascontiguousarray(mean, W.dtype)

@@ -46,7 +46,7 @@ def by_products(
         total += _step_rows(scores, labels, hinge)
         dW = chunk.T @ scores if chunk_number == 0 else dW + chunk.T @ scores
     squares = _add_regularisation(dW.reshape(dW.size), W.reshape(W.size), rows, reg)
-    return total / rows + reg * squares, dW, -1
+    return float(total / rows + reg * squares), dW, -1
 
 
 def _packed(

@@ -36,13 +36,13 @@ def hinge_step(scores: NDArray[Any], rows: int, labels: NDArray[Any], classes: i
     for r in range(rows):
         row = scores[r]
         threshold = row[labels[r]] - one
-        row[labels[r]] = threshold  # its own margin is then 0: neither a loss nor a gradient
         loss = zero
         violated = zero
         for c in range(classes):
             margin = row[c] - threshold
-            violation = one if margin > zero else zero
-            loss += margin * violation
+            # So that a NaN stays one and -inf counts for nothing.
+            loss += zero if margin <= zero or c == labels[r] else margin
+            violation = one if margin > zero and c != labels[r] else zero
             violated += violation
             row[c] = violation
         row[labels[r]] = -violated

@@ -193,6 +193,7 @@ class Team:
         self.words = np.zeros(40, np.int64)
         self._call = threading.RLock()  # a signal may come in just before it is known who calls
         self._caller: int | None = None
+        self._whole = True
         self._new_call = threading.Condition()
         self._work: Callable[[int], Any] = lambda thread: None
         for thread in range(1, threads):
@@ -205,19 +206,20 @@ class Team:
         others are let go from wherever they wait; the team is then of no use any more.
         """
         with self._call:
-            self._caller = threading.get_ident()
-            self._work = work
-            self.words[_CALLER_CPU] = _current_cpu()
-            with self._new_call:
-                self.words[_CALLED] += 1
-                self._new_call.notify_all()
+            self._whole = False  # until the call is over: wherever an interrupt comes in, a half-done one is seen
             try:
+                self._caller = threading.get_ident()
+                self._work = work
+                self.words[_CALLER_CPU] = _current_cpu()
+                with self._new_call:
+                    self.words[_CALLED] += 1
+                    self._new_call.notify_all()
                 work(0)
-            except BaseException:
-                self.words[_TURN] = _BROKEN_UP
-                raise
+                self._whole = True
             finally:
                 self._caller = None
+                if not self._whole:
+                    self._break_up()
 
     @property
     def of_use(self) -> bool:
@@ -225,13 +227,25 @@ class Team:
 
         It would be where a signal handler calls what it interrupted.
         """
-        return bool(self.words[_TURN] != _BROKEN_UP) and self._caller != threading.get_ident()
+        return self._caller != threading.get_ident() and self.whole
+
+    @property
+    def whole(self) -> bool:
+        """Whether no call has failed half-way. One that is under way counts as whole to other threads."""
+        return self._whole or self._caller is not None
+
+    def _break_up(self) -> None:
+        self.words[_TURN] = _BROKEN_UP
+        with self._new_call:
+            self._new_call.notify_all()
 
     def _serve(self, thread: int) -> None:
         calls = 0
         while True:
             if self.words[_BEGUN] == calls:
                 self._sleep(calls)
+            if self.words[_TURN] == _BROKEN_UP:
+                return
             self._leave_the_caller_s_core()
             calls += 1
             # What fails here fails in the calling thread too, which is the one to say so.
@@ -240,7 +254,7 @@ class Team:
 
     def _sleep(self, calls: int) -> None:
         with self._new_call:
-            self._new_call.wait_for(lambda: bool(self.words[_CALLED] != calls))
+            self._new_call.wait_for(lambda: bool(self.words[_CALLED] != calls or self.words[_TURN] == _BROKEN_UP))
 
     def _leave_the_caller_s_core(self) -> None:
         # Linux wakes a thread where its waker runs, and lets both share that core for tens of milliseconds while others
@@ -248,10 +262,11 @@ class Team:
         here = _current_cpu()
         if here < 0 or here != self.words[_CALLER_CPU]:
             return
-        allowed = os.sched_getaffinity(0)
-        if len(allowed) > 1:
-            os.sched_setaffinity(0, allowed - {here})
-            os.sched_setaffinity(0, allowed)
+        with suppress(OSError):  # where it may not choose its core, it is slower for a while
+            allowed = os.sched_getaffinity(0)
+            if len(allowed) > 1:
+                os.sched_setaffinity(0, allowed - {here})
+                os.sched_setaffinity(0, allowed)
 
 
 _teams: dict[int, list[Team]] = {}
@@ -259,10 +274,11 @@ _teams: dict[int, list[Team]] = {}
 
 def team(threads: int) -> Team:
     """The team of so many threads, kept between calls."""
-    found = next((each for each in _teams.get(threads, []) if each.of_use), None)
+    kept = _teams[threads] = [each for each in _teams.get(threads, []) if each.whole]
+    found = next((each for each in kept if each.of_use), None)
     if found is None:
         found = Team(threads)
-        _teams.setdefault(threads, []).append(found)
+        kept.append(found)
     return found
 
 

@@ -166,3 +166,47 @@ def test_what_is_allocated_does_not_grow_with_the_rows():
 def test_which_way_is_taken(monkeypatch, rows, features, classes, products):
     monkeypatch.undo()
     assert numba_parallel.better_by_products(rows, np.empty((features, classes), np.float32)) == products
+
+
+@pytest.mark.parametrize("dtype", ["float16", ">f4", "complex64", "O", "longdouble"])
+def test_a_dtype_that_is_not_computed_with_is_refused_whatever_the_size(dtype):
+    W, X, y, reg = problem(20)
+    with pytest.raises(ValueError, match="it must be float32, float64 or integers"):
+        numba_parallel.svm_loss(W, X.astype(dtype), y, reg)
+
+
+@pytest.mark.parametrize("labels", [np.zeros(20), np.full(20, np.nan), np.zeros(20, bool)])
+def test_labels_that_are_no_integers_are_refused(labels):
+    W, X, _, reg = problem(20)
+    with pytest.raises(ValueError, match="labels must be integers"):
+        numba_parallel.svm_loss(W, X, labels, reg)
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+@pytest.mark.parametrize("loss", LOSSES)
+def test_subclasses_of_arrays(loss):
+    W, X, y, reg = problem(20)
+    right = oracle.expected(loss, W, X, y, reg)
+    value, dW = getattr(numba_parallel, f"{loss}_loss")(np.matrix(W), np.matrix(X), y, np.float32(reg))
+    assert right.mismatch(value, dW) is None
+    assert type(value) is float
+    assert type(dW) is np.ndarray
+
+
+@pytest.mark.parametrize(
+    ("weights", "loss"),
+    [([1, -1e10], 0.0), ([-1e10, 1], np.inf), ([np.nan, 1], np.nan)],
+)
+def test_hinge_of_scores_beyond_the_range(weights, loss):
+    W, X = np.array([weights], np.float32), np.full((1, 1), 1e30, np.float32)
+    with np.errstate(all="ignore"):
+        value, _ = numba_parallel.svm_loss(W, X, np.array([0]), 0.0)
+    np.testing.assert_equal(value, loss)
+
+
+def test_the_first_bad_row_is_named(monkeypatch):
+    monkeypatch.setattr(jit, "thread_count", lambda: 3)
+    W, X, y, reg = problem(300)
+    y[[20, 290]] = 99
+    with pytest.raises(ValueError, match="label 99 in row 20 "):
+        numba_parallel.svm_loss(W, X, y, reg)

@@ -101,14 +101,16 @@ def test_no_steps_leave_the_weights():
         ({"batches": np.full((3, 2), 60)}, IndexError, r"rows 60\.\.60, X has 0\.\.59"),
         ({"batches": np.full((3, 2), -1)}, IndexError, r"rows -1\.\.-1"),
         ({"y": np.full(60, 4)}, ValueError, r"labels go from 4 to 4, classes from 0 to 3"),
+        ({"loss": "hinge"}, ValueError, "no loss 'hinge': there are svm and softmax"),
+        ({"learning_rate": np.ones(3)}, ValueError, r"learning_rate \(3,\) must be one number, or one for each of 7"),
         ({"velocity": np.zeros(3)}, ValueError, r"velocity \(3,\) must have W's shape"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, error, why):
     W, X, y, batches = problem()
-    arguments = {"W": W, "X": X, "y": y, "batches": batches, "learning_rate": 0.1, "reg": 0.0} | change
+    arguments = {"loss": "svm", "W": W, "X": X, "y": y, "batches": batches, "learning_rate": 0.1, "reg": 0.0} | change
     with pytest.raises(error, match=why):
-        descend("svm", **arguments)
+        descend(**arguments)
 
 
 def test_divergence_shows_in_the_losses():

@@ -1,10 +1,11 @@
 """Threads that meet: nobody goes on before all have come, errors let the others go, calls do not mix."""
 
+import inspect
 import os
 import subprocess
 import sys
 import threading
-from time import sleep
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -57,11 +58,13 @@ def test_work_is_called_once_on_every_thread():
 
 
 def test_an_error_in_the_calling_thread_lets_the_others_go():
-    together, left = Team(2), threading.Event()
+    together, entered, left = Team(2), threading.Event(), threading.Event()
 
     def work(thread):
         if thread == 0:
+            assert entered.wait(30)
             raise KeyboardInterrupt
+        entered.set()
         meet(together.words, 2)
         left.set()
 
@@ -150,3 +153,45 @@ def test_a_call_within_a_call_gets_another_team():
     outer.run(work)
     assert inner[0] is not outer
     assert team(2) is outer
+
+
+INTERRUPTED = [
+    "self._caller = threading.get_ident()", "self._work = work", "self.words[_CALLED] += 1",
+    "self._new_call.notify_all()", "work(0)", "self._whole = True",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", INTERRUPTED)
+def test_wherever_a_call_is_interrupted_the_next_is_right(line):
+    source, first = inspect.getsourcelines(Team.run)
+    number = first + next(k for k, text in enumerate(source) if text.strip().startswith(line))
+
+    def interrupt(frame, event, argument):
+        if frame.f_code is Team.run.__code__ and event == "line" and frame.f_lineno == number:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return interrupt
+
+    def call():
+        together, counts, seen = team(2), np.zeros(2, np.int64), np.zeros(2, np.int64)
+        together.run(lambda thread: count_in_steps(thread, 2, together.words, counts, 3, seen))
+        return list(counts), list(seen), together
+
+    before = threading.active_count()
+    interrupted = call()[2]
+    traced = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            call()
+    finally:
+        sys.settrace(traced)
+    assert not interrupted.whole
+    for _ in range(5):
+        counts, seen, together = call()
+        assert (counts, seen) == ([3, 3], [0, 0])
+        assert together is not interrupted
+    give_up = monotonic() + 30
+    while threading.active_count() > before + 1 and monotonic() < give_up:
+        sleep(0.01)
+    assert threading.active_count() <= before + 1  # the interrupted team's thread has ended
