@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from lcbench.losses.cuda import backend as cuda_backend
@@ -43,6 +44,9 @@ def inspect(architecture: occupancy.Architecture, dtype: str, classes: int, pixe
     occupancy.limits_of(architecture)
     if cuda_backend.is_simulator():
         raise Unavailable("NUMBA_ENABLE_CUDASIM is set, and Numba's simulator compiles nothing: unset it")
+    if find_spec("numba_cuda") is None:  # what Numba itself carries brings no compiler
+        install = cuda_backend.INSTALL
+        raise Unavailable(f"numba-cuda is not installed, which brings the CUDA compiler: {install}", install)
     try:
         cuda = cuda_backend.cuda
     except Unavailable as error:
@@ -65,10 +69,10 @@ def _compiled(cuda: Any, one: KernelToInspect, architecture: occupancy.Architect
             output="ltoir" if link_time else "ptx",
         )
     except Exception as error:  # each release has its own error for each missing library
-        why = " ".join(str(error).split())
+        why = " ".join(str(error).split()).rstrip(":; ")
         where = f"sm_{architecture[0]}{architecture[1]}"
         raise Unavailable(
-            f"{one.name} does not compile for {where}: {why}; the compiler comes with {cuda_backend.INSTALL}",
+            f"{one.name} does not compile for {where}: {why}",
             cuda_backend.INSTALL,
         ) from error
     code = code.encode() if isinstance(code, str) else bytes(code)
