@@ -17,6 +17,8 @@ CACHE = "NUMBA_CACHE_DIR" in os.environ
 """Compiled code is kept on disk only where somebody named a folder for it, as a benchmark run does for its workers.
 Numba's default cache outlives its run and misses edits in other files."""
 
+_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": FASTMATH, "cache": CACHE, "error_model": "numpy"}
+
 _AVX512_NAMES = ("skylake-avx512", "cascadelake", "cooperlake", "icelake", "tigerlake", "rocketlake", "sapphire",
                  "emerald", "granite", "diamond", "znver4", "znver5", "znver6", "x86-64-v4", "knl", "knm")  # fmt: skip
 _SSE_NAMES = ("generic", "x86-64", "x86-64-v2", "nehalem", "westmere", "core2", "penryn")
@@ -24,12 +26,12 @@ _SSE_NAMES = ("generic", "x86-64", "x86-64-v2", "nehalem", "westmere", "core2", 
 
 def compiled(function: Callable[..., Any]) -> Any:
     """Decorator for every CPU kernel: compiled on first call, free of the GIL, cached where `CACHE` says so."""
-    return numba.njit(nogil=True, fastmath=FASTMATH, cache=CACHE, error_model="numpy")(function)
+    return numba.njit(**_OPTIONS)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """As `compiled`, for a function that kernels contain rather than call: it is not optimised once more by itself."""
-    return numba.njit(nogil=True, fastmath=FASTMATH, cache=CACHE, error_model="numpy", inline="always")(function)
+    return numba.njit(**_OPTIONS, inline="always")(function)
 
 
 def vector_bytes() -> int:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from lcbench.losses import jit, simd
 from lcbench.losses.implementation import require_fitting
-from lcbench.losses.products import by_products
+from lcbench.losses.products import by_products, regularise
 from lcbench.losses.row_steps import hinge_step, look_up_labels, softmax_step
 from lcbench.losses.simd import CLASSES, ROWS, VECTORS, WIDE_CLASSES, WIDE_VECTORS
 from lcbench.losses.team import begin, leave, meet, team
@@ -73,7 +73,7 @@ def svm_loss(
     Raises ValueError where the arrays do not fit together or a label is not in [0, C), IndexError where a row is not in
     [0, N).
     """
-    return _one_pass(W, X, y, reg, True, rows, mean)
+    return _loss(W, X, y, reg, True, rows, mean)
 
 
 def softmax_loss(
@@ -93,10 +93,10 @@ def softmax_loss(
     Raises ValueError where the arrays do not fit together or a label is not in [0, C), IndexError where a row is not in
     [0, N).
     """
-    return _one_pass(W, X, y, reg, False, rows, mean)
+    return _loss(W, X, y, reg, False, rows, mean)
 
 
-def _one_pass(
+def _loss(
     W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool, order: NDArray[Any] | None,
     mean: NDArray[Any] | None,
 ) -> tuple[float, NDArray[Any]]:  # fmt: skip
@@ -176,8 +176,8 @@ class Workspace:
         tiles = _up_to(classes, CLASSES), _up_to(width, VECTORS * lanes)
         self.Wt = simd.aligned(tiles, W.dtype)
         self.Gt = simd.aligned((self.threads, *tiles), W.dtype)
-        # Tiles and vectors may write behind the last row.
-        self.scores = simd.aligned((self.threads, block_rows + ROWS + lanes, tiles[0]), W.dtype)
+        # The last tile may write behind the last row.
+        self.scores = simd.aligned((self.threads, block_rows + ROWS, tiles[0]), W.dtype)
         self.labels = np.empty((self.threads, block_rows), np.int64)
         self.packed = None
         if bias or mean is not None or X.dtype != W.dtype or not X.flags.c_contiguous:
@@ -373,9 +373,5 @@ def _finish(Gt: NDArray[Any], W: NDArray[Any], rows: int, reg: float, first: int
             for k in range(total.size):
                 column[k] = total[k]
         weights, gradient = W[f:stop].reshape((stop - f) * classes), dW[f:stop].reshape((stop - f) * classes)
-        block = W.dtype.type(0)
-        for k in range(weights.size):
-            block += weights[k] * weights[k]
-            gradient[k] = gradient[k] * mean + twice_reg * weights[k]
-        squares += block
+        squares += regularise(gradient, weights, mean, twice_reg)
     return squares

@@ -69,6 +69,16 @@ def _step_rows(scores: NDArray[Any], labels: NDArray[Any], hinge: bool) -> float
     return hinge_step(scores, rows, labels, classes) if hinge else softmax_step(scores, rows, labels, classes)
 
 
+@jit.inlined
+def regularise(gradient: NDArray[Any], weights: NDArray[Any], mean: Any, twice_reg: Any) -> Any:
+    """gradient (M,) becomes mean * gradient + twice_reg * weights. Returns sum(weights * weights), in their dtype."""
+    squares = weights.dtype.type(0)
+    for k in range(weights.size):
+        squares += weights[k] * weights[k]
+        gradient[k] = gradient[k] * mean + twice_reg * weights[k]
+    return squares
+
+
 @jit.compiled
 def _add_regularisation(dW: NDArray[Any], W: NDArray[Any], rows: int, reg: float) -> float:
     """dW (D * C,) becomes dW / rows + 2 reg W. Returns sum(W * W)."""
@@ -76,9 +86,5 @@ def _add_regularisation(dW: NDArray[Any], W: NDArray[Any], rows: int, reg: float
     squares = 0.0
     for start in range(0, W.size, 1024):
         weights, gradient = W[start : start + 1024], dW[start : start + 1024]
-        block = W.dtype.type(0)
-        for k in range(weights.size):
-            block += weights[k] * weights[k]
-            gradient[k] = gradient[k] * mean + twice_reg * weights[k]
-        squares += block
+        squares += regularise(gradient, weights, mean, twice_reg)
     return squares
