@@ -33,6 +33,7 @@ def check(
     """Is it right? Losses and gradients against the oracle.
 
     Every case of a table is held against a float64 oracle, and the gradient against centred differences of the loss.
+    Where your own code is wrong, the mistake is named if it is a known one.
 
     Without arguments: every implementation that runs here. With FILE.py: every function in it that has the signature
     (W, X, y, reg).

@@ -1,96 +1,29 @@
-"""The table of cases that an implementation must get right, from one row to a thousand classes."""
+"""An implementation on every case of the table, and what is wrong where it fails."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lcbench.learn import gradient_check
 from lcbench.losses import oracle
 from lcbench.losses.catalog import CATALOG
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.losses.oracle import Expected
+from lcbench.measure import diagnosis
+from lcbench.measure.case_table import CASES, Case, problem
 from lcbench.measure.messages import one_line
-from lcbench.measure.verification import Unchanged, Verifier, WrongResult
+from lcbench.measure.verification import OneAnswer, Unchanged, Verifier, WrongResult
 from lcbench.record import Checked
 
 MOST_IN_SIMULATOR = 12_000
 """Rows x features x classes that the CUDA simulator gets through in seconds."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """One problem.
-
-    layout: how X lies in memory: "C", "F", "strided" (every other row and column of a larger array, backwards) or
-        "uint8".
-    labels: dtype of y; "equal" makes them all the last class.
-    shift: added to every score; spread: size of the scores' differences.
-    demanding: beyond what the assignment asks of its readers, so that their code is told and not refused.
-    """
-
-    name: str
-    rows: int
-    features: int
-    classes: int
-    layout: str = "C"
-    labels: str = "int64"
-    shift: float = 0.0
-    spread: float = 1.0
-    demanding: bool = False
-
-    @property
-    def products(self) -> int:
-        return self.rows * self.features * self.classes
-
-
-CASES = (
-    Case("one row", 1, 20, 5),
-    Case("one feature", 30, 1, 4),
-    Case("two classes", 40, 30, 2),
-    Case("one of everything", 1, 1, 2),
-    Case("whole tiles", 64, 64, 10),
-    Case("remainders of every tile", 67, 131, 13),
-    Case("primes", 101, 37, 7),
-    Case("many rows", 1033, 19, 10),
-    Case("many features", 6, 3073, 10),
-    Case("1000 classes", 21, 33, 1000),
-    Case("scores of 1e4", 29, 41, 10, shift=1e4),
-    Case("scores 1e4 apart", 29, 41, 10, spread=1e4, demanding=True),
-    Case("all labels equal", 50, 21, 10, labels="equal"),
-    Case("X in Fortran order", 45, 70, 10, layout="F"),
-    Case("X with gaps, backwards", 45, 70, 10, layout="strided"),
-    Case("X of uint8 pixels", 45, 70, 10, layout="uint8", demanding=True),
-    Case("int8 labels", 33, 21, 10, labels="int8"),
-    Case("uint8 labels", 33, 21, 10, labels="uint8"),
-)
-
-
-def problem(case: Case, dtype: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], float]:
-    """(W, X, y, reg) of a case in `dtype`, made anew, since what is checked may write to it."""
-    rng = np.random.default_rng([case.rows, case.features, case.classes])
-    shape = (case.rows, case.features)
-    X: NDArray[Any] = rng.normal(0, 1, shape).astype(dtype)
-    scale = 1.0
-    if case.layout == "F":
-        X = np.asfortranarray(X)
-    elif case.layout == "strided":
-        X = rng.normal(0, 1, (2 * case.rows, 2 * case.features)).astype(dtype)[::-2, ::2]
-    elif case.layout == "uint8":
-        X, scale = rng.integers(0, 256, shape).astype(np.uint8), 0.01
-    W = case.spread * scale * rng.normal(0, 1, (case.features, case.classes))
-    if case.shift:
-        X[:, -1] = 1
-        W[-1] += case.shift
-    labels = "int64" if case.labels == "equal" else case.labels
-    y = rng.integers(0, min(case.classes, 127), case.rows).astype(labels)
-    if case.labels == "equal":
-        y[:] = case.classes - 1
-    return W.astype(dtype), X, y, 0.3 / max(1.0, float(np.square(W).sum()))
+SINGLE_PRECISION = "to single precision only"
 
 
 @cache
@@ -100,9 +33,10 @@ def _answer(case: Case, dtype: str, loss: LossName) -> Expected:
 
 
 def check(implementation: Implementation, loss: LossName, dtype: str) -> Checked:
-    """One loss of `implementation` on every case in `dtype`, and in float64 its gradient against centred differences.
+    """One loss of `implementation` on every case in `dtype`, called twice with the same arrays, and in float64 its
+    gradient against centred differences.
 
-    The answer names the first case that is wrong.
+    The answer names the first case that is wrong, and of a user's code the mistake where it is a known one.
     """
     simulated = implementation.device == "simulator"
     cases = [case for case in CASES if not simulated or case.products <= MOST_IN_SIMULATOR]
@@ -115,38 +49,53 @@ def check(implementation: Implementation, loss: LossName, dtype: str) -> Checked
         convention=str(implementation.convention) if implementation.convention.differs else "",
     )
     theirs = implementation.name not in CATALOG
-    for case in cases:
-        wrong = _try(implementation, case, loss, dtype, checked)
-        if wrong and case.demanding and theirs:
-            checked.notes.append(f"{case.name}: {wrong}")
-        elif wrong:
-            checked.status, checked.reason = "wrong", f"{case.name}: {wrong}"
-            return checked
-        else:
-            checked.cases += 1
+    attempt = partial(_try, implementation, loss=loss, dtype=dtype, checked=checked, single=theirs)
+    tries: list[tuple[str, Callable[[], str | None]]] = [(case.name, partial(attempt, case)) for case in cases]
+    precision = partial(_precision, dtype, checked)
+    tries.append(("a second call", lambda: _told(diagnosis.second_call, implementation, loss, precision())))
     if dtype == "float64":
-        try:
-            with np.errstate(all="ignore"):
-                wrong = _numerical_gradient(implementation, loss)
-        except Exception as error:
-            wrong = one_line(error)
-        if wrong:
-            checked.status, checked.reason = "wrong", f"numerical gradient: {wrong}"
-        else:
+        tries.append(("numerical gradient", lambda: _told(_numerical_gradient, implementation, loss)))
+    asked_too_much = {case.name for case in cases if case.demanding} if theirs else set()
+    for name, wrong_in in tries:
+        if name == "numerical gradient" and precision() == "float32":
+            continue  # its steps are too small for that
+        wrong = wrong_in()
+        if not wrong:
             checked.cases += 1
+        elif name in asked_too_much:
+            checked.notes.append(f"{name}: {wrong}")
+        else:
+            mistake = diagnosis.mistake(implementation, loss, dtype, attempt) if theirs else None
+            checked.status = "wrong"
+            checked.reason = f"{mistake} ({name}: {wrong})" if mistake and mistake not in wrong else f"{name}: {wrong}"
+            return checked
     return checked
 
 
-def _try(implementation: Implementation, case: Case, loss: LossName, dtype: str, checked: Checked) -> str | None:
-    """Runs one case; says what is wrong, or None."""
+def _try(
+    implementation: Implementation, case: Case, loss: LossName, dtype: str, checked: Checked, single: bool = False
+) -> str | None:
+    """Runs one case; says what is wrong, or None.
+
+    single: whether single precision is good enough in float64 as well, with a note.
+    """
     W, X, y, reg = problem(case, dtype)
     right = _answer(case, dtype, loss)
-    unchanged, verify = Unchanged(W=W, X=X, y=y), Verifier(implementation, [right])
+    unchanged, verify = Unchanged(W=W, X=X, y=y), Verifier(implementation, OneAnswer(right))
     try:
         with np.errstate(all="ignore"):
-            result = implementation.functions[loss](*implementation.prepare(W, X, y), reg)
+            value, dW = implementation.functions[loss](*implementation.prepare(W, X, y), reg)
         unchanged.verify()
-        verify(0, *result)
+        try:
+            verify([value], dW, batch_s=0.0)
+        except WrongResult:
+            rounded, result = _answer(case, "float32", loss), implementation.fetch(value, dW)
+            if not single or dtype != "float64" or rounded.mismatch(*result):
+                raise
+            checked.error_loss = max(checked.error_loss, right.error_of_loss(result[0]))
+            checked.error_grad = max(checked.error_grad, right.error_of_gradient(result[1]))
+            if SINGLE_PRECISION not in checked.notes:
+                checked.notes.append(SINGLE_PRECISION)
     except WrongResult as error:
         return str(error)
     except Exception as error:
@@ -154,6 +103,19 @@ def _try(implementation: Implementation, case: Case, loss: LossName, dtype: str,
     checked.error_loss = max(checked.error_loss, verify.error_loss)
     checked.error_grad = max(checked.error_grad, verify.error_grad)
     return None
+
+
+def _precision(dtype: str, checked: Checked) -> str:
+    return "float32" if SINGLE_PRECISION in checked.notes else dtype
+
+
+def _told(wrong_in: Callable[..., str | None], *arguments: Any) -> str | None:
+    """What `wrong_in` says is wrong, or what was raised in it."""
+    try:
+        with np.errstate(all="ignore"):
+            return wrong_in(*arguments)
+    except Exception as error:
+        return one_line(error)
 
 
 def _numerical_gradient(implementation: Implementation, loss: LossName) -> str | None:

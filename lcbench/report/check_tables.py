@@ -11,6 +11,9 @@ from rich.text import Text
 from lcbench.record import Checked
 from lcbench.report import style
 
+WIDTH = 78
+"""Of a verdict on a user's function, in columns. A longer one has its reason on a line of its own, mistake first."""
+
 
 def tables(reports: list[Checked]) -> Iterator[Table | Text | Padding]:
     """The catalogue's implementations as a table, a user's functions one by one in words."""
@@ -87,7 +90,10 @@ def _verdict(function: str, reports: list[Checked]) -> Text:
     if failed:
         where = f" ({failed.dtype})" if failed.dtype else ""
         reason = failed.reason.removeprefix(f"{failed.status}: ")
-        return text.append(f"{failed.status}{where}: {reason}", style="red" if failed.status == "wrong" else "yellow")
+        colour = "red" if failed.status == "wrong" else "yellow"
+        verdict = f"{failed.status}{where}:"
+        fits = len(f"{text}{verdict} {reason}") <= WIDTH
+        return text.append(verdict + (" " if fits else "\n  ") + reason, style=colour)
     convention = reports[0].convention
     dtypes = " and ".join(dict.fromkeys(report.dtype for report in reports))
     cases = sum(report.cases for report in reports)

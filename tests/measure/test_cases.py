@@ -17,7 +17,7 @@ def implementation(softmax=vectorized.softmax_loss, name="mine", device="cpu", *
 
 
 @pytest.mark.parametrize("loss", ["svm", "softmax"])
-@pytest.mark.parametrize(("dtype", "tried"), [("float32", len(CASES)), ("float64", len(CASES) + 1)])
+@pytest.mark.parametrize(("dtype", "tried"), [("float32", len(CASES) + 1), ("float64", len(CASES) + 2)])
 def test_what_is_right_passes_every_case(loss, dtype, tried):
     checked = cases.check(implementation(), loss, dtype)
     assert (checked.status, checked.reason, checked.notes) == ("ok", "", [])
@@ -71,9 +71,13 @@ def no_gradient(W, X, y, reg):
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        (unshifted, "scores of 1e4: loss is nan; gradient holds NaN or infinity"),
+        (
+            unshifted,
+            "exp overflows: each row's maximum is not subtracted first "
+            "(scores of 1e4: loss is nan; gradient holds NaN or infinity)",
+        ),
         (half_regularised, "one row: loss is"),
-        (ten_classes_only, "remainders of every tile: gradient is off by"),
+        (ten_classes_only, "right with 10 classes only: is their number written into the code? (remainders of every"),
         (centring, "one row: changes its input X"),
         (raising, "primes: ValueError: no primes"),
         (whole_numbers, "one row: gradient has dtype int64, not a floating-point one"),
@@ -97,7 +101,7 @@ def refusing_pixels(W, X, y, reg):
 def test_what_goes_beyond_the_assignment_is_a_note_for_a_users_code_and_wrong_for_our_own():
     theirs = cases.check(implementation(refusing_pixels), "softmax", "float64")
     assert (theirs.status, theirs.notes) == ("ok", ["X of uint8 pixels: TypeError: pixels"])
-    assert theirs.cases == len(CASES)  # all but one, and the numerical gradient
+    assert theirs.cases == len(CASES) + 1  # all but one, the second call and the numerical gradient
     ours = cases.check(implementation(refusing_pixels, name="numpy"), "softmax", "float64")
     assert (ours.status, ours.reason) == ("wrong", "X of uint8 pixels: TypeError: pixels")
 
@@ -106,7 +110,7 @@ def test_the_simulator_gets_the_small_cases():
     checked = cases.check(implementation(device="simulator", name="numba-cuda"), "softmax", "float32")
     assert checked.device == "simulator"
     assert 0 < checked.left_out == sum(case.products > cases.MOST_IN_SIMULATOR for case in CASES)
-    assert checked.cases + checked.left_out == len(CASES)
+    assert checked.cases + checked.left_out == len(CASES) + 1  # and the second call
 
 
 def test_a_gradient_of_another_function_does_not_fit_the_slope_of_the_loss():

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.losses.implementation import LOSSES, Convention, Implementation, LossName
+from lcbench.losses.user_code import mistakes
 from lcbench.losses.user_code.discovery import UserFunction
 from lcbench.losses.user_code.faults import FaultKind, describe
+from lcbench.losses.user_code.problem import Answer, FloatArray, Problem
 from lcbench.losses.user_code.signature import underlying
 
 RefusalKind = Literal["wrong", "cannot-load"] | FaultKind
@@ -24,7 +25,8 @@ TOLERANCE = 1e-4
 Conventions differ by more than 10 % on the small problem; single precision or an epsilon inside a logarithm stay far
 below this. Whether the digits suffice is a question for verification, not for recognition."""
 
-FloatArray = NDArray[np.float64]
+HALF_PRECISION = 5e-3
+"""Relative error that sums in float16 stay below, on the small problem."""
 
 
 class Oracle(Protocol):
@@ -49,60 +51,27 @@ class Refusal:
 def recognise(user_function: UserFunction, oracle: Oracle) -> Implementation | Refusal:
     """The function as an implementation with the current signature, or why it cannot be one.
 
-    It is called once in each layout, (D, C) first, on copies of a small float64 problem; where its name does not say
-    which loss it is, its answer is compared with both. What it raises becomes a refusal. It may also print or never
-    return: that is for the caller to contain.
+    It is called in each layout, (D, C) first, on copies of a small float64 problem; where its name does not say which
+    loss it is, its answer is compared with both. Where that is not right, a second problem helps to tell which mistake
+    was made. What it raises becomes a refusal. It may also print or never return: that is for the caller to contain.
     """
     if user_function.problem is not None:
         return Refusal("cannot-load", user_function.problem)
     losses = (user_function.loss,) if user_function.loss else LOSSES
-    problem = _Problem.small()
     failures = []
     for columns in (False, True):
         candidate = _in_convention(user_function, losses[0], Convention(columns))
-        answer = _call(candidate, user_function, problem)
-        if isinstance(answer, _Failure):
-            failures.append(answer)
-            continue
-        comparisons = list(_comparisons(answer, problem, losses, columns, oracle))
-        right = next(
-            (comparison for comparison in comparisons if comparison.loss_fits and comparison.gradient_fits), None
-        )
-        if right and not answer.changed:
-            return _in_convention(user_function, right.loss_name, right.convention)
-        failures.append(_what_is_wrong(answer, comparisons))
+        trial = _Trial(losses, columns, oracle, Problem.small(), _call(candidate, user_function, Problem.small()))
+        if isinstance(trial.answer, Answer) and not trial.answer.changed:
+            right = next((each for each in trial.comparisons() if each.loss_fits and each.gradient_fits), None)
+            if right:
+                return _in_convention(user_function, right.loss_name, right.convention)
+        if isinstance(trial.answer, Answer) or trial.answer.distance < _RAISED:
+            again = replace(trial, problem=Problem.other(), answer=_call(candidate, user_function, Problem.other()))
+            failures.append(_what_is_wrong(trial, again))
+        else:
+            failures.append(trial.answer)
     return min(failures, key=lambda failure: failure.distance).refusal
-
-
-@dataclass(frozen=True)
-class _Problem:
-    W: FloatArray
-    X: FloatArray
-    y: NDArray[np.int64]
-    reg: float
-
-    @classmethod
-    def small(cls) -> _Problem:
-        """Rows, features and classes all differ, so that no wrong layout fits by chance. Ten classes, since files that
-        have their number written into them have CIFAR-10's, and each among the labels, since others count those.
-        `reg` makes the regularisation a large part of both losses."""
-        rng = np.random.default_rng(231)
-        rows, features, classes = 17, 13, 10
-        return cls(
-            rng.normal(scale=0.5, size=(features, classes)),
-            rng.normal(size=(rows, features)),
-            rng.permutation(np.arange(rows) % classes),
-            reg=0.3,
-        )
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """What a call returned, in the current layout. `changed`: the inputs that it wrote to."""
-
-    loss: float
-    gradient: FloatArray
-    changed: str
 
 
 @dataclass(frozen=True)
@@ -134,7 +103,7 @@ class _Comparison:
         return self.gradient_error <= TOLERANCE
 
 
-def _call(candidate: Implementation, user_function: UserFunction, problem: _Problem) -> _Answer | _Failure:
+def _call(candidate: Implementation, user_function: UserFunction, problem: Problem) -> Answer | _Failure:
     """The answer to the small problem, or why there is none that could be compared."""
     inputs = {"W": problem.W.copy(), "X": problem.X.copy(), "y": problem.y.copy()}
     try:
@@ -163,20 +132,21 @@ def _call(candidate: Implementation, user_function: UserFunction, problem: _Prob
             return unusable("unfinished", f"unfinished: returns None for the {what}")
     try:
         loss, dW = candidate.fetch(*result)
-        dW = np.asarray(dW, dtype=np.float64)
+        dtype, dW = str(np.asarray(dW).dtype), np.asarray(dW, dtype=np.float64)
     except (Exception, SystemExit):
         return unusable("wrong", "returns something else than a number and an array for (loss, dW)")
     if dW.shape != problem.W.shape:
         returned, expected = (
             tuple(shape[::-1]) if candidate.convention.columns else shape for shape in (dW.shape, problem.W.shape)
         )
-        return unusable("wrong", f"gradient has shape {returned}, W has {expected}")
+        transposed = "gradient is transposed: it" if dW.shape == problem.W.shape[::-1] else "gradient"
+        return unusable("wrong", f"{transposed} has shape {returned}, W has {expected}")
     changed = [name for name, array in prepared.items() if not _same(array, before[name])]
-    return _Answer(loss, dW, ", ".join(changed))
+    return Answer(loss, dW, ", ".join(changed), dtype)
 
 
 def _comparisons(
-    answer: _Answer, problem: _Problem, losses: Iterable[LossName], columns: bool, oracle: Oracle
+    answer: Answer, problem: Problem, losses: Iterable[LossName], columns: bool, oracle: Oracle
 ) -> Iterator[_Comparison]:
     for loss_name in losses:
         right = oracle.svm_loss if loss_name == "svm" else oracle.softmax_loss
@@ -190,11 +160,39 @@ def _comparisons(
             )
 
 
-def _what_is_wrong(answer: _Answer, comparisons: list[_Comparison]) -> _Failure:
-    """What to say of an answer that fits no convention, told under the nearest one."""
+@dataclass(frozen=True)
+class _Trial:
+    """One call, in one layout, and what it may be compared with."""
+
+    losses: tuple[LossName, ...]
+    columns: bool
+    oracle: Oracle
+    problem: Problem
+    answer: Answer | _Failure
+
+    def comparisons(self, losses: tuple[LossName, ...] = ()) -> list[_Comparison]:
+        """The answer beside those of `losses`; of those that the function may be, where none are given."""
+        assert isinstance(self.answer, Answer)
+        return list(_comparisons(self.answer, self.problem, losses or self.losses, self.columns, self.oracle))
+
+
+def _what_is_wrong(trial: _Trial, again: _Trial) -> _Failure:
+    """What to say of an answer that fits no convention, told under the nearest one.
+
+    again: the same function's answer to a second problem.
+    """
+    if isinstance(again.answer, Answer):
+        of_the_first = replace(trial, answer=again.answer).comparisons()
+        if any(each.loss_fits and each.gradient_fits for each in of_the_first):
+            return _Failure(Refusal("wrong", "returns the result of an earlier call"), 0.0)
+    answer = trial.answer
+    if isinstance(answer, _Failure):
+        return answer
+
+    comparisons = trial.comparisons()
     nearest = min(comparisons, key=lambda comparison: comparison.loss_error + comparison.gradient_error)
     distance = min(nearest.loss_error + nearest.gradient_error, _NOT_FINITE)
-    under = f" (under the {nearest.convention})" if nearest.convention != Convention() else ""
+    under = _under(nearest.convention)
     loss, gradient = _in_words(nearest.loss_error), _in_words(nearest.gradient_error)
 
     no_loss, no_gradient = answer.loss == 0, not answer.gradient.any()
@@ -206,29 +204,60 @@ def _what_is_wrong(answer: _Answer, comparisons: list[_Comparison]) -> _Failure:
         refusal = Refusal("unfinished", f"unfinished: the loss is zero; the gradient is {gradient}{under}")
     elif answer.changed:
         refusal = Refusal("wrong", f"changes {answer.changed}; no input may be changed")
-    elif mixed := _mixed_regularisation(comparisons):
-        refusal, distance = Refusal("wrong", mixed), 0.0
-    elif len({comparison.loss_name for comparison in comparisons}) > 1:
+    elif named := _named(trial, again):
+        refusal, distance = Refusal("wrong", named), 0.0
+    elif len(trial.losses) > 1:
         refusal = Refusal("wrong", f"neither loss; as {nearest.loss_name}: loss {loss}; gradient {gradient}{under}")
     else:
         refusal = Refusal("wrong", f"loss {loss}; gradient {gradient}{under}")
     return _Failure(refusal, distance)
 
 
+def _named(trial: _Trial, again: _Trial) -> str | None:
+    """The known mistake that explains the answers, in one line."""
+    answer, second = trial.answer, again.answer
+    assert isinstance(answer, Answer)
+    if np.dtype(answer.dtype).kind != "f":
+        return f"gradient has dtype {answer.dtype}, not a floating-point one"
+    if answer.dtype == "float16":
+        return "gradient has dtype float16, which is too coarse"
+    if isinstance(second, Answer) and second.loss == answer.loss and np.array_equal(second.gradient, answer.gradient):
+        return "returns the same for other inputs, as a cached result does"
+    for each in trial.comparisons():
+        if TOLERANCE / 10 < each.gradient_error < HALF_PRECISION and each.loss_error < HALF_PRECISION:
+            return "right to three digits only, as in half precision (float16)" + _under(each.convention)
+    for other in LOSSES:
+        if other not in trial.losses:
+            for each in trial.comparisons((other,)):
+                if each.loss_fits and each.gradient_fits:
+                    return f"computes the {other} loss, though its name says {trial.losses[0]}{_under(each.convention)}"
+
+    problems, answers = [trial.problem], [answer]
+    if isinstance(second, Answer):
+        problems, answers = [*problems, again.problem], [*answers, second]
+    found = [(mistakes.name(loss_name, problems, answers), loss_name) for loss_name in trial.losses]
+    explained = [(named, loss_name) for named, loss_name in found if named]
+    if len(trial.losses) > 1:  # half of an answer would explain either loss too easily
+        explained = [(named, loss_name) for named, loss_name in explained if named.loss and named.gradient]
+    if not explained:
+        return None
+    named, loss_name = min(explained, key=lambda each: each[0].count)
+    words = named.words if len(trial.losses) == 1 else f"as {loss_name}: {named.words}"
+    if not (named.loss and named.gradient):
+        nearest = min(trial.comparisons((loss_name,)), key=lambda each: each.loss_error + each.gradient_error)
+        unexplained = ("gradient", nearest.gradient_error) if named.loss else ("loss", nearest.loss_error)
+        words += f"; {unexplained[0]} {_in_words(unexplained[1])}"
+    return words + _under(Convention(trial.columns, named.half_regularisation))
+
+
+def _under(convention: Convention) -> str:
+    return f" (under the {convention})" if convention.differs else ""
+
+
 def _in_words(error: float) -> str:
     if error <= TOLERANCE:
         return "right"
     return f"wrong, relative error {error:.2g}" if np.isfinite(error) else "not finite"
-
-
-def _mixed_regularisation(comparisons: list[_Comparison]) -> str | None:
-    """A loss with one factor before its regularisation and the gradient of the other: frequent in public copies."""
-    for one, other in itertools.permutations(comparisons, 2):
-        if one.loss_name == other.loss_name and one.loss_fits and other.gradient_fits:
-            if one.convention.half_regularisation:
-                return "loss adds 0.5 reg sum(W W), whose gradient is reg W; dW adds 2 reg W"
-            return "loss adds reg sum(W W), whose gradient is 2 reg W; dW adds reg W"
-    return None
 
 
 def _in_convention(user_function: UserFunction, loss_name: LossName, convention: Convention) -> Implementation:
