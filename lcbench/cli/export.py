@@ -1,0 +1,45 @@
+"""``lcbench export``: a result in the formats of other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lcbench.errors import LcbenchError
+from lcbench.report.exports import FORMATS
+
+
+@click.command(
+    epilog="\b\nExamples:\n  lcbench export --format csv --output samples.csv\n"
+    "  lcbench export before --format github-action-benchmark"
+)
+@click.argument("result", required=False)
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write to FILE, whole or not at all. Default: print it.",
+)
+def export(result: str | None, form: str, output: Path | None) -> None:
+    """A result for other tools: spreadsheets, CI, trackers.
+
+    RESULT is a file, a saved name or the start of a result's name; default: the newest. Rows that are wrong, simulated
+    or were not measured have no time in any format.
+    """
+    from lcbench import record
+    from lcbench.report import exports
+    from lcbench.report.exports import files
+
+    chosen = record.find(result) if result else next(record.newest_first(), None)
+    if chosen is None:
+        raise LcbenchError("no result to export; 'lcbench run' makes one")
+    text = exports.export(chosen, form)
+    if output:
+        files.write(output, text)
+    else:
+        click.echo(text, nl=False)
+    untimed = sum(not row.ranked for row in chosen.rows)
+    if untimed:
+        click.echo(f"{untimed} of {len(chosen.rows)} rows have no time: wrong, simulated or not measured", err=True)

@@ -1,0 +1,70 @@
+"""``lcbench export`` as a user runs it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from commands import lcbench
+from lcbench import record
+from lcbench.report.exports import FORMATS
+from results import record as make_record
+from results import row
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with an older result, saved as "before", and a newer one, of which one row is wrong."""
+    folder = tmp_path_factory.mktemp("work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LCBENCH_RESULTS", str(folder / "results"))
+        record.write(make_record(row("older", [1e-3, 1.1e-3]), created="2026-01-01T00:00:00+00:00"), "before")
+        record.write(make_record(row("newer", [2e-3, 2.1e-3]), row("bad", status="wrong", reason="no")), "after")
+        record.write(make_record(row("none", status="unavailable"), created="2025-01-01T00:00:00+00:00"), "empty")
+    return folder
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_newest_to_stdout_in_every_format(folder, form):
+    done = lcbench(folder, "export", "--format", form)
+    assert done.returncode == 0
+    assert "newer" in done.stdout
+    assert "older" not in done.stdout
+    assert done.stderr == "1 of 2 rows have no time: wrong, simulated or not measured\n"
+
+
+def test_a_saved_result_to_a_file(folder):
+    printed = lcbench(folder, "export", "before", "--format", "bencher").stdout
+    done = lcbench(folder, "export", "before", "--format", "bencher", "--output", "out/bmf.json")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (folder / "out" / "bmf.json").read_text() == printed
+    assert list(json.loads(printed)) == ["softmax/older[500x3073x10-float32-synthetic-1]"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["befor", "--format", "csv"], "error: no result 'befor' in results; saved names: after, before, empty"),
+        (["--format", "xml"], "Error: Invalid value for '--format': 'xml' is not one of "),
+        ([], "Error: Missing option '--format'. Choose from:"),
+        (["before", "--format", "csv", "--output", "results"], "'results' is a directory."),
+    ],
+)
+def test_bad_input_is_told(folder, arguments, message):
+    done = lcbench(folder, "export", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+
+
+def test_a_result_without_a_time_fills_no_file(folder):
+    done = lcbench(folder, "export", "empty", "--format", "bencher", "--output", "none.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: no row of result ")
+    assert not (folder / "none.json").exists()
+
+
+def test_without_a_result_there_is_nothing_to_export(tmp_path):
+    done = lcbench(tmp_path, "export", "--format", "csv")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: no result to export; 'lcbench run' makes one\n"

@@ -1,0 +1,52 @@
+"""Samples as comma-separated values."""
+
+from __future__ import annotations
+
+import csv
+from io import StringIO
+
+from lcbench.report.exports import export
+from results import record, row
+from results_to_export import NOTHING_TIMED, RESULT, TIMED, sides
+
+
+def lines_of(result):
+    """The lines by column, as another program reads them."""
+    return list(csv.DictReader(StringIO(export(result, "csv"))))
+
+
+def test_every_sample_comes_back_as_it_was():
+    read = [line for line in lines_of(RESULT) if line["implementation"] == "numpy"]
+    assert [(line["block"], line["sample"], float(line["seconds"])) for line in read] == [
+        ("0", "0", 2e-3),
+        ("0", "1", 2.2e-3),
+        ("1", "0", 2.1e-3),
+    ]
+    assert {line["threads"] for line in read} == {"2"}
+
+
+def test_a_row_without_a_time_is_there_and_empty():
+    untimed = [line for line in lines_of(RESULT) if line["implementation"] not in TIMED]
+    assert [(line["implementation"], line["device"], line["status"]) for line in untimed] == [
+        ("wrong.py:f", "cpu", "wrong"),
+        ("torch", "cpu", "crashed"),
+        ("jax", "cpu", "timeout"),
+        ("cupy", "cpu", "unavailable"),
+        ("numba-cuda", "simulator", "ok"),
+    ]
+    assert {(line["block"], line["sample"], line["seconds"]) for line in untimed} == {("", "", "")}
+
+
+def test_a_result_of_no_time_has_lines_all_the_same():
+    assert len(lines_of(NOTHING_TIMED)) == 2
+
+
+def test_files_of_several_results_can_be_joined():
+    one, other = record(*sides("base", "head")), record(row(medians=[1.0]))
+    lines = lines_of(one) + lines_of(other)
+    assert {(line["result"], line["side"]) for line in lines} == {(one.id, "base"), (one.id, "head"), (other.id, "")}
+
+
+def test_names_may_hold_commas_and_quotes():
+    name = 'my "best", so far.py:f'
+    assert lines_of(record(row(name, [1.0])))[0]["implementation"] == name

@@ -1,0 +1,111 @@
+"""JUnit's XML, held against the rules of the schema that Jenkins' xUnit plugin reads it by (junit-10.xsd)."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from lcbench.report.exports import export, junit
+from results import record, row
+from results_to_export import COMPARISONS, NOTHING_TIMED, RESULT, sides
+
+ATTRIBUTES = {
+    "testsuites": {"name", "time", "tests", "failures", "errors"},
+    "testsuite": {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"},
+    "testcase": {"name", "time", "classname"},
+    "failure": {"type", "message"},
+    "error": {"type", "message"},
+    "skipped": {"type", "message"},
+    "system-out": set(),
+}
+REQUIRED = {"testsuite": {"name", "tests", "failures", "errors"}, "testcase": {"name"}}
+CHILDREN = {
+    "testsuites": {"testsuite"},
+    "testsuite": {"testcase"},
+    "testcase": {"failure", "error", "skipped", "system-out"},
+}
+SUITE_TIME = re.compile(r"(([0-9]{0,3},)*[0-9]{3}|[0-9]{0,3})*(\.[0-9]{0,3})?")
+
+
+def cases_of(text):
+    """The test cases of a document that keeps to the rules."""
+    root = ElementTree.fromstring(text)
+    assert root.tag == "testsuites"
+    for element in root.iter():
+        assert set(element.attrib) <= ATTRIBUTES[element.tag]
+        assert set(element.attrib) >= REQUIRED.get(element.tag, set())
+        assert {child.tag for child in element} <= CHILDREN.get(element.tag, set())
+    [suite] = root
+    cases = list(suite)
+    assert SUITE_TIME.fullmatch(suite.get("time"))
+    assert suite.get("tests") == str(len(cases))
+    for count, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        assert suite.get(count) == str(len(suite.findall(f"testcase/{tag}")))
+    names = [(case.get("classname"), case.get("name")) for case in cases]
+    assert len(set(names)) == len(names)
+    for case in cases:
+        assert re.fullmatch(r"\d+\.\d+", case.get("time", "0.0"))
+    return cases
+
+
+def outcomes(cases):
+    """Element and type of every case, by implementation."""
+    return {
+        case.get("name").split("[")[0]: next(((found.tag, found.get("type")) for found in case if found.attrib), None)
+        for case in cases
+    }
+
+
+def test_a_result():
+    cases = cases_of(export(RESULT, "junit"))
+    assert outcomes(cases) == {
+        "numpy": None,
+        "mine.py:softmax_loss": None,
+        "wrong.py:f": ("failure", "wrong"),
+        "torch": ("error", "crashed"),
+        "jax": ("error", "timeout"),
+        "cupy": ("skipped", "unavailable"),
+        "numba-cuda": None,
+    }
+    assert cases[0].get("classname") == "lcbench.softmax"
+    assert [case.get("time") for case in cases] == ["0.002100000", "0.003000000", *[None] * 5]
+    assert cases[-1].findtext("system-out") == "right, simulated: no time"
+
+
+def test_what_xml_cannot_hold_is_replaced():
+    failure = cases_of(export(RESULT, "junit"))[2].find("failure")
+    assert failure.text == "loss is 1,\N{REPLACEMENT CHARACTER}[31m\n right | is <2>"
+    assert export(RESULT, "junit").isascii()
+
+
+@pytest.mark.parametrize("result", [NOTHING_TIMED, record(), record(*sides("base", "control", "head"))])
+def test_any_result_keeps_to_the_rules(result):
+    assert len(cases_of(export(result, "junit"))) == len(result.rows)
+
+
+def test_the_shortest_and_longest_times_have_no_exponent():
+    short, long = cases_of(export(record(row("a", [1e-9]), row("b", [1e6])), "junit"))
+    assert (short.get("time"), long.get("time")) == ("0.000000001", "1000000.000000000")
+
+
+def test_verdicts():
+    cases = cases_of(junit.verdicts(COMPARISONS, 0.05, "base & head"))
+    assert outcomes(cases) == {
+        "same": None,
+        "grown": ("failure", "slower"),
+        "__init__.py:f|g": ("skipped", "inconclusive"),
+        "once": ("skipped", "inconclusive"),
+        "mistaken": ("failure", "wrong"),
+        "gone": ("error", "not measured"),
+    }
+    grown = cases[1].find("failure")
+    assert grown.get("message") == (
+        "400 us before, 500 us now: +25.0 % (95 %: +22.2 % to +27.9 %); slower than the 5.0 % allowed"
+    )
+    assert cases[0].findtext("system-out").endswith("not slower than the 5.0 % allowed")
+
+
+def test_nothing_compared_is_an_empty_suite():
+    assert cases_of(junit.verdicts([], 0.05, "base & head")) == []
