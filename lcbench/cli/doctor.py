@@ -6,34 +6,102 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lcbench.cli.parameters import Seconds
+from lcbench.errors import LcbenchError
+
 if TYPE_CHECKING:
-    from lcbench.measure.disturbances import Finding
-    from lcbench.measure.machine import Facts
+    from lcbench.measure.noise import Noise
 
 
-@click.command(epilog="\b\nExamples:\n  lcbench doctor\n  lcbench doctor --json")
+@click.command(epilog="\b\nExamples:\n  lcbench doctor --no-noise\n  lcbench doctor --seconds 3 --json")
+@click.option(
+    "--seconds",
+    type=Seconds(0, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the noise is measured: identical work, timed again and again.",
+)
+@click.option("--no-noise", is_flag=True, help="Do not measure the noise.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def doctor(as_json: bool) -> None:
-    """The machine, and what would disturb a measurement."""
+def doctor(seconds: float, no_noise: bool, as_json: bool) -> None:
+    """The machine, its noise, and what would disturb a measurement.
+
+    The score, 0 to 100, falls with the noise and with each finding.
+    """
     from lcbench.measure import disturbances, machine
+    from lcbench.measure.conditions import conditions
 
     facts = machine.facts()
     fingerprint = machine.fingerprint(facts)
     numba = _numba_threads()
-    found = disturbances.findings(facts, disturbances.conditions())
+    now = conditions(facts)  # before the measurement, which is a load itself
+    noise = None if no_noise else _noise(seconds)
+    found = disturbances.findings(facts, now, noise.meanwhile if noise else None)
+    score = disturbances.score(found, noise.spread if noise else None)
     if as_json:
         import json
-        from dataclasses import asdict
+
+        import msgspec
 
         report = {
             "fingerprint": fingerprint,
             "machine": facts,
             "numba": numba,
-            "findings": [asdict(finding) for finding in found],
+            "conditions": now,
+            "noise": noise and _with_statements(noise),
+            "findings": found,
+            "score": score,
         }
-        click.echo(json.dumps(report, indent=2))
-    else:
-        _print(facts, fingerprint, numba, found)
+        click.echo(json.dumps(msgspec.to_builtins(report), indent=2))
+        return
+
+    from lcbench.report import doctor_tables, style
+
+    console = style.console()
+    tables = [
+        doctor_tables.machine(facts, fingerprint, now.gpu),
+        doctor_tables.threads(facts, numba),
+        doctor_tables.versions(facts),
+        *([doctor_tables.noise(noise)] if noise else []),
+        *([doctor_tables.findings(found)] if found else []),
+    ]
+    for table in tables:
+        console.print(table)
+        console.print()
+    if not found:
+        console.print("Nothing was found that would disturb a measurement.")
+    console.print(doctor_tables.score(score, noise))
+
+
+def _noise(seconds: float) -> Noise | None:
+    """Measured, with a progress bar; None where it cannot be, after the reason was told."""
+    from lcbench.cli.progress import watching
+    from lcbench.measure import noise
+    from lcbench.measure.schedule import Progress
+
+    try:
+        with watching(quiet=False) as watch:
+            return noise.measure(
+                seconds, lambda elapsed_s: watch(Progress(round(elapsed_s), round(seconds), "identical work, in turn"))
+            )
+    except LcbenchError as error:
+        click.echo(str(error), err=True)
+        return None
+
+
+def _with_statements(noise: Noise) -> dict[str, Any]:
+    """The samples, and what follows from them."""
+    import msgspec
+
+    from lcbench.judge.sensitivity import detectable
+
+    return {
+        **msgspec.to_builtins(noise),
+        "spread": noise.spread,
+        "worst": noise.worst,
+        "detectable_60_s": detectable(noise.log_ratios, noise.block_s),
+    }
 
 
 def _numba_threads() -> dict[str, Any]:
@@ -43,59 +111,3 @@ def _numba_threads() -> dict[str, Any]:
     from lcbench.measure.machine import numba_threading_layers
 
     return {"threads": config.NUMBA_NUM_THREADS, "threading_layers": numba_threading_layers()}
-
-
-def _print(facts: Facts, fingerprint: str, numba: dict[str, Any], found: list[Finding]) -> None:
-    from lcbench.report import style
-
-    console = style.console()
-    for title, rows in (
-        ("Machine", _machine_rows(facts, fingerprint)),
-        ("Threads", _thread_rows(facts, numba)),
-        ("Versions", [("Python", facts["python"]), *facts["versions"].items()]),
-    ):
-        console.print(style.pairs(title, rows))
-        console.print()
-    if not found:
-        console.print("Nothing was found that would disturb a measurement.")
-        return
-    findings = style.table("What would disturb a measurement", "found", "what to do")
-    for finding in found:
-        findings.add_row(finding.what, finding.remedy)
-    console.print(findings)
-
-
-def _machine_rows(facts: Facts, fingerprint: str) -> list[tuple[str, str]]:
-    from lcbench.report.style import MISSING, size
-
-    cpu, gpu = facts["cpu"], facts["gpu"]
-    caches = cpu["caches"]
-    return [
-        ("system", f"{facts['system']} {facts['kernel']}, {cpu['architecture']}"),
-        ("processor", ", ".join(part for part in (cpu["model"], cpu["revision"]) if part) or MISSING),
-        ("instructions", " ".join(cpu["simd"]) or MISSING),
-        ("caches", f"L1d {size(caches['l1d'])}, L2 {size(caches['l2'])}, L3 {size(caches['l3'])}"),
-        ("memory", size(facts["memory_bytes"])),
-        ("GPU", gpu["name"] or f"none: {gpu['why_none']}"),
-        ("fingerprint", fingerprint),
-    ]
-
-
-def _thread_rows(facts: Facts, numba: dict[str, Any]) -> list[tuple[str, str]]:
-    from lcbench.report.style import MISSING
-
-    cpu = facts["cpu"]
-    granted = cpu["cgroup_cores"]
-    layers = numba["threading_layers"]
-    return [
-        ("cores", f"{cpu['physical_cores'] or MISSING} physical, {cpu['logical_cores'] or MISSING} logical"),
-        ("usable", f"{cpu['usable_cores']} logical, container limit {MISSING if granted is None else f'{granted:g}'}"),
-        ("Numba", f"{numba['threads']} threads"),
-        *((f"Numba {layer}", "loads" if why is None else f"does not load: {why}") for layer, why in layers.items()),
-        *(
-            ("BLAS", f"{one['name']} {one['version'] or ''}, {one['threads'] or MISSING} threads,"
-                     f" kernels {one['kernels'] or MISSING}")
-            for one in facts["blas"]
-        ),
-        *facts["environment"].items(),
-    ]  # fmt: skip

@@ -13,15 +13,15 @@ import subprocess
 import sys
 from importlib import metadata
 from math import log2
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypedDict
 
 import psutil
 
+from lcbench.measure import control_group
 from lcbench.measure.covariates import usable_cores
 from lcbench.measure.process import THREAD_VARIABLES
-
-ROOT = Path("/")
+from lcbench.measure.system_files import ROOT, contents
 
 DISTRIBUTIONS = (
     "lcbench", "numpy", "numba", "llvmlite", "scipy", "h5py", "torch", "jax", "jaxlib", "scikit-learn", "numba-cuda",
@@ -105,7 +105,7 @@ def facts() -> Facts:
         "cpu": cpu(),
         "memory_bytes": psutil.virtual_memory().total,
         "gpu": gpu(),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "python": python(),
         "versions": versions(),
         "blas": blas(),
         "environment": {
@@ -140,33 +140,10 @@ def cpu() -> Cpu:
         "physical_cores": psutil.cpu_count(logical=False),
         "logical_cores": psutil.cpu_count(),
         "usable_cores": usable_cores(),
-        "cgroup_cores": cgroup_cores(),
+        "cgroup_cores": control_group.granted_cores(),
         "caches": caches(),
         "simd": simd(),
     }
-
-
-def cgroup_cores(root: Path = ROOT) -> float | None:
-    """Processor time that the control group and those above it grant, in cores; None without a limit.
-
-    root: where /proc and /sys are.
-    """
-    quotas = []
-    for line in contents(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":  # version 2: one hierarchy, "<quota or max> <period>"
-            for folder in _and_above(root / "sys/fs/cgroup", path):
-                quotas.append(contents(folder / "cpu.max").split())
-        elif "cpu" in controllers.split(","):  # version 1
-            for folder in _and_above(root / "sys/fs/cgroup/cpu", path):
-                quotas.append([contents(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")])
-    granted = [int(quota[0]) / int(quota[1]) for quota in quotas if len(quota) == 2 and quota[0].isdigit()]
-    return min(granted, default=None)
-
-
-def _and_above(hierarchy: Path, group: str) -> list[Path]:
-    group_path = PurePosixPath(group.lstrip("/"))
-    return [hierarchy / group_path, *(hierarchy / parent for parent in group_path.parents)]
 
 
 def caches(root: Path = ROOT) -> Caches:
@@ -196,6 +173,11 @@ def gpu() -> Gpu:
     from lcbench.losses.cuda.backend import gpu_name, why_no_gpu
 
     return {"name": gpu_name(), "why_none": why_no_gpu()}
+
+
+def python() -> str:
+    """This interpreter: its kind and version."""
+    return f"{platform.python_implementation()} {platform.python_version()}"
 
 
 def versions() -> dict[str, str]:
@@ -272,11 +254,3 @@ def _linux_processor(cpuinfo: str) -> dict[str, str]:
         "vendor": fields.get("vendor_id", ""),
     }
     return {name: value for name, value in known.items() if value}
-
-
-def contents(path: Path) -> str:
-    """What the file holds, or nothing where it cannot be read."""
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""

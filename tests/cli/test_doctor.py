@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from lcbench.measure.disturbances import Finding, score
+
 
 def lcbench(*arguments, **environment):
     return subprocess.run(
@@ -23,7 +25,7 @@ def lcbench(*arguments, **environment):
 
 @pytest.fixture(scope="module")
 def report():
-    done = lcbench("doctor", OMP_NUM_THREADS="10000", PYTHONIOENCODING="utf-8")
+    done = lcbench("doctor", "--seconds", "1", OMP_NUM_THREADS="10000", PYTHONIOENCODING="utf-8")
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -33,7 +35,13 @@ def test_the_report_fits_eighty_columns_of_plain_text(report):
     assert "\x1b" not in report
 
 
-@pytest.mark.parametrize("word", ["processor", "usable", "Numba workqueue", "BLAS", "GPU", "numpy", "fingerprint"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "processor", "usable", "Numba workqueue", "BLAS", "GPU", "numpy", "fingerprint", "spread", "others' share",
+        "Score: ",
+    ],
+)  # fmt: skip
 def test_the_report_speaks_of(report, word):
     assert word in report
 
@@ -45,14 +53,40 @@ def test_a_disturbance_stands_beside_its_remedy(report):
 
 
 def test_json_holds_the_same():
-    done = lcbench("doctor", "--json", OMP_NUM_THREADS="10000", NUMBA_NUM_THREADS="1")
+    done = lcbench("doctor", "--seconds", "1", "--json", OMP_NUM_THREADS="10000", NUMBA_NUM_THREADS="1")
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
-    assert set(report) == {"fingerprint", "machine", "numba", "findings"}
+    assert list(report) == ["fingerprint", "machine", "numba", "conditions", "noise", "findings", "score"]
     assert report["machine"]["environment"]["OMP_NUM_THREADS"] == "10000"
     assert report["numba"]["threads"] == 1
     assert report["numba"]["threading_layers"]["workqueue"] is None
-    assert any("OMP_NUM_THREADS=10000" in finding["what"] and finding["remedy"] for finding in report["findings"])
+    assert "numa_nodes" in report["conditions"]
+    said = [finding for finding in report["findings"] if "OMP_NUM_THREADS=10000" in finding["what"]]
+    assert [finding["severity"] for finding in said] == ["high"]
+    assert said[0]["remedy"]
+    noise = report["noise"]
+    assert len(noise["blocks"]) >= 3
+    assert min(second for block in noise["blocks"] for second in block) > 0
+    assert 0 <= noise["meanwhile"]["others"] <= 1
+    assert noise["detectable_60_s"] > 0
+    found = [Finding(**finding) for finding in report["findings"]]
+    assert report["score"] == score(found, noise["spread"]) < score(found)
+
+
+def test_without_noise_nothing_is_timed():
+    done = lcbench("doctor", "--no-noise", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert report["noise"] is None
+    assert report["score"] == score(Finding(**finding) for finding in report["findings"])
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
+def test_seconds_that_are_none_are_refused(seconds):
+    done = lcbench("doctor", f"--seconds={seconds}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--seconds" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_examples_of_its_help_work():

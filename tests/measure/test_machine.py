@@ -111,25 +111,6 @@ def test_fingerprint_is_twelve_hex_digits(facts):
     int(machine.fingerprint(facts), 16)
 
 
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n"}, 1.5),
-        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/cpu.max": "100000 100000\n",
-          "sys/fs/cgroup/a/b/cpu.max": "300000 100000\n"}, 1.0),
-        ({"proc/self/cgroup": "0::/a\n", "sys/fs/cgroup/a/cpu.max": "max 100000\n"}, None),
-        ({"proc/self/cgroup": "4:cpu,cpuacct:/j\n", "sys/fs/cgroup/cpu/j/cpu.cfs_quota_us": "50000\n",
-          "sys/fs/cgroup/cpu/j/cpu.cfs_period_us": "100000\n"}, 0.5),
-        ({"proc/self/cgroup": "4:cpu:/\n", "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
-          "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
-    ],
-)  # fmt: skip
-def test_cgroup_cores(tmp_path, files, cores):
-    write(tmp_path, files)
-    assert machine.cgroup_cores(tmp_path) == cores
-
-
 def test_caches_are_those_for_data(tmp_path):
     core = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     for index, (level, kind, size) in enumerate(
