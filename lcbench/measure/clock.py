@@ -1,82 +1,254 @@
-"""Timing one function in one process: first call, warm-up, and samples of calibrated batches, each verified."""
+"""Timing one function in one process: first call, warm-up until it is steady, and samples of calls, each verified."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
-from time import perf_counter
-from typing import Any
+from math import ceil, pi, sqrt
+from os import times as os_times
+from statistics import median
+from time import perf_counter, perf_counter_ns
+from typing import Any, Protocol
 
 import numpy as np
 
+from lcbench.losses.implementation import LossFunction
+from lcbench.measure.verification import WrongResult
+
 SAMPLE_S = 0.01
 """Least length of a sample: a million times the clock's resolution, long beside a timer interrupt."""
+
+MANY_CALLS = 10
+"""A sample of so many follows a call off the clock, as a call follows another: no thread sleeps, no cache is cold."""
 
 FEWEST_SAMPLES = 3
 WARM_UP_S = 0.05
 WARM_UP_CALLS = 2
 
+MOST_BUDGETS = 2.0
+"""Samples that took longer than so many times the seconds meant for them are not taken again."""
+
+WINDOW = 5
+"""Calls whose median stands for where a function is in its warm-up."""
+
+LEAST_CHANGE = 0.05
+"""A speed-up by less is none, however little the times spread."""
+
+MOST_TIMES_SLOWER = 2.0
+"""How much slower a function may be on new contents of W and y than on the same contents once more."""
+
+FEWEST_PAIRS = 4
+"""Calls on new contents, each followed by one on the same: fewer say nothing about which kind is faster."""
+
+CLOCKS_APART_S = 0.03
+"""Two clocks may differ by so much over a cell, three of the kernel's ticks, and by `CLOCKS_APART` of it."""
+
+CLOCKS_APART = 0.05
+
+CLOCKS = {name: getattr(time, name) for name in ("perf_counter", "perf_counter_ns", "monotonic", "time")}
+"""Python's own, as they were before any of the measured code was imported."""
+
+
+class Inputs(Protocol):
+    """Arguments for calls: see `inputs.Inputs`."""
+
+    def draw(self, calls: int) -> Sequence[tuple[Any, Any, Any, float]]:
+        """Arguments (W, X, y, reg) of so many calls, on new contents."""
+        ...
+
+    def again(self) -> Sequence[tuple[Any, Any, Any, float]]:
+        """Those drawn last, on the same contents."""
+        ...
+
+
+class Verify(Protocol):
+    """Raises where the results of the calls drawn last are wrong: see `verification.Verifier`."""
+
+    def __call__(self, losses: list[Any], dW: Any, batch_s: float) -> None:
+        """The losses of all, the gradient of the last, and the seconds that the calls took together."""
+        ...
+
 
 @dataclass(frozen=True)
 class Samples:
-    """seconds: seconds a call, a number a sample. calls: calls in a sample. first_call_s: the very first call."""
+    """seconds: seconds a call, a number a sample. calls: calls in a sample. first_call_s: the very first call.
+
+    warm_up_calls: calls after the first and before the samples. steady: whether the samples show no warm-up any more.
+    """
 
     seconds: list[float]
     calls: int
     first_call_s: float
+    warm_up_calls: int = 0
+    steady: bool = True
 
 
 def sample(
-    call: Callable[[int], tuple[Any, Any]],
-    sets: int,
-    verify: Callable[..., None],
+    function: LossFunction,
+    inputs: Inputs,
+    verify: Verify,
     seconds: float,
     most_samples: int,
     rng: np.random.Generator,
+    sample_s: float = SAMPLE_S,
 ) -> Samples:
-    """Times ``call(k)``, which computes (loss, dW) on input set k of `sets`.
+    """Times ``function(W, X, y, reg) -> (loss, dW)`` for `seconds` seconds after a warm-up.
 
-    Every sample is a batch of calls on randomly drawn sets. Afterwards, off the clock, ``verify(k, loss)`` sees every
-    loss and ``verify(k, loss, dW)`` the last call's gradient, since a function may hand out one buffer again and again;
-    it raises where a result is wrong. No more than `most_samples` are taken; 0 makes the first call alone.
+    Every sample is a batch of calls on newly drawn inputs. Off the clock, ``verify`` sees every loss, and the gradient
+    of the last call, since a function may hand out one buffer again and again; it raises where a result is wrong. No
+    more than `most_samples` are taken, of `sample_s` seconds or one call; 0 makes the first call alone.
+
+    Where the samples themselves show that the function was still getting faster, they count as warm-up, and are taken
+    once more (Barrett et al. 2017, "Virtual machine warmup blows hot and cold").
     """
-    start = perf_counter()
-    result = call(0)
-    first_call_s = perf_counter() - start
-    verify(0, *result)
+    clocks = _Clocks()
+    first_call_s = _batch(function, inputs.draw(1), verify)
     if not most_samples:
         return Samples([first_call_s], 1, first_call_s)
 
-    calls_made, warm_up = 0, perf_counter()
-    while calls_made < WARM_UP_CALLS or perf_counter() - warm_up < WARM_UP_S:
-        k = calls_made % sets
-        start = perf_counter()
-        result = call(k)
-        one_call_s = perf_counter() - start
-        verify(k, *result)
-        calls_made += 1
-        if one_call_s > seconds:
-            break
-
-    calls = max(1, ceil(SAMPLE_S / one_call_s))
-    count = min(most_samples, max(FEWEST_SAMPLES, int(seconds / (calls * one_call_s))))
-    times = []
+    one_call_s, warm_up_calls = _warm_up(function, inputs, verify, seconds)
     collecting = gc.isenabled()
     gc.disable()
     try:
-        for _ in range(count):
-            order = rng.integers(sets, size=calls).tolist()
-            losses = [None] * calls
-            start = perf_counter()
-            for i, k in enumerate(order):
-                losses[i], dW = call(k)
-            times.append((perf_counter() - start) / calls)
-            for k, loss in zip(order[:-1], losses[:-1], strict=True):
-                verify(k, loss)
-            verify(order[-1], losses[-1], dW)
+        calls, times = _samples(function, inputs, verify, one_call_s, seconds, most_samples, rng, sample_s)
+        if not _steady(times) and calls * sum(times) < MOST_BUDGETS * seconds:
+            warm_up_calls += calls * len(times)
+            calls, times = _samples(function, inputs, verify, times[-1], seconds, most_samples, rng, sample_s)
     finally:
         if collecting:
             gc.enable()
-    return Samples(times, calls, first_call_s)
+    clocks.require_agreement()
+    return Samples(times, calls, first_call_s, warm_up_calls, _steady(times))
+
+
+def _batch(
+    function: LossFunction, arguments: Sequence[tuple[Any, Any, Any, float]], verify: Verify, leading: int = 0
+) -> float:
+    """Seconds that the calls but for the `leading` ones took together; all are verified.
+
+    Nothing but the calls, and keeping their losses, is on the clock.
+    """
+    losses = [None] * len(arguments)
+    dW = None
+    for i, (W, X, y, reg) in enumerate(arguments[:leading]):
+        losses[i], dW = function(W, X, y, reg)
+    timed = arguments[leading:]
+    start = perf_counter_ns()
+    for i, (W, X, y, reg) in enumerate(timed, leading):
+        losses[i], dW = function(W, X, y, reg)
+    batch_s = (perf_counter_ns() - start) * 1e-9
+    verify(losses, dW, batch_s)
+    return batch_s
+
+
+def _samples(
+    function: LossFunction,
+    inputs: Inputs,
+    verify: Verify,
+    one_call_s: float,
+    seconds: float,
+    most_samples: int,
+    rng: np.random.Generator,
+    sample_s: float,
+) -> tuple[int, list[float]]:
+    """The calls in a sample, and as many samples as `seconds` hold, in seconds a call.
+
+    At a random place, a batch of random length is verified and not timed: who has counted, and computes the gradient in
+    the last call of a sample only, has none there.
+    """
+    calls = max(1, ceil(sample_s / one_call_s))
+    count = min(most_samples, max(FEWEST_SAMPLES, int(seconds / (calls * one_call_s))))
+    leading = 1 if calls >= MANY_CALLS else 0
+    surprise = int(rng.integers(count)) if calls > 1 else None
+    times = []
+    for number in range(count):
+        if number == surprise:
+            _batch(function, inputs.draw(int(rng.integers(1, calls))), verify)
+        times.append(_batch(function, inputs.draw(leading + calls), verify, leading) / calls)
+    return calls, times
+
+
+def _warm_up(function: LossFunction, inputs: Inputs, verify: Verify, seconds: float) -> tuple[float, int]:
+    """Calls until they get no faster. Returns seconds a call and the number of calls.
+
+    They come in pairs, one on new contents and one on the same: what is much faster the second time remembers, and the
+    samples, which call on the same contents several times, would show that.
+    """
+    new: list[float] = []
+    again: list[float] = []
+    start = perf_counter()
+    while True:
+        new.append(_batch(function, inputs.draw(1), verify))
+        if new[-1] > seconds and len(new) == 1:
+            return new[0], 1
+        again.append(_batch(function, inputs.again(), verify))
+        spent_s = perf_counter() - start
+        one_call_s = median((new + again)[-WINDOW:])
+        if one_call_s > SAMPLE_S:  # a sample is one call, on contents of its own
+            if spent_s >= WARM_UP_S:
+                break
+        elif len(new) >= FEWEST_PAIRS and spent_s >= WARM_UP_S and (_settled(again) or spent_s > WARM_UP_S + seconds):
+            _require_forgetful(new[-2 * WINDOW :], again[-2 * WINDOW :])
+            break
+    return median([*new[-WINDOW:], *again[-WINDOW:]]), 2 * len(new)
+
+
+def _settled(times: list[float]) -> bool:
+    """Whether the last calls are no faster than those before."""
+    return len(times) < 2 * WINDOW or not _faster(times[-2 * WINDOW : -WINDOW], times[-WINDOW:])
+
+
+def _steady(times: list[float]) -> bool:
+    """Whether the samples show no warm-up: neither a step down after the first third, nor a slope."""
+    first = ceil(len(times) / 3)
+    return len(times) < FEWEST_SAMPLES or not (_faster(times[:first], times[first:]) or _declining(times))
+
+
+def _declining(times: list[float]) -> bool:
+    """Whether later ones tend to be faster than earlier ones: Mann's test for a trend (1945), two and a half sigma."""
+    n = len(times)
+    pairs = np.sign(np.subtract.outer(times, times))  # 1 where the one of the row is slower than that of the column
+    excess = float(np.triu(pairs, 1).sum())
+    third = ceil(n / 3)
+    decline = median(times[:third]) - median(times[-third:])
+    return excess > 2.5 * sqrt(n * (n - 1) * (2 * n + 5) / 18) and decline > LEAST_CHANGE * median(times)
+
+
+def _faster(before: list[float], after: list[float]) -> bool:
+    """Whether `after` is faster than `before` beyond noise: three standard errors of the medians' difference."""
+    variance = sum(pi / 2 * _deviation(times) ** 2 / len(times) for times in (before, after))
+    return median(before) - median(after) > max(LEAST_CHANGE * median(before), 3 * sqrt(variance))
+
+
+def _deviation(times: list[float]) -> float:
+    """Standard deviation, from the median absolute deviation: an interrupted call does not count."""
+    middle = median(times)
+    return 1.4826 * median([abs(seconds - middle) for seconds in times])
+
+
+def _require_forgetful(new: list[float], again: list[float]) -> None:
+    """Raises WrongResult where every call on new contents took much longer than the one after it on the same."""
+    ratios = [first / second for first, second in zip(new, again, strict=True)]
+    if min(ratios) > sqrt(MOST_TIMES_SLOWER) and median(ratios) > MOST_TIMES_SLOWER:
+        raise WrongResult(
+            f"remembers what it has computed: {1e3 * median(new):.3g} ms on new W and y, "
+            f"{1e3 * median(again):.3g} ms on the same once more"
+        )
+
+
+class _Clocks:
+    """Two clocks from the moment that this is made: the one that times, and the kernel's count of ticks."""
+
+    def __init__(self) -> None:
+        self._start_s, self._start_ticks = perf_counter(), os_times().elapsed
+
+    def require_agreement(self) -> None:
+        """Raises WrongResult where they disagree: somebody has put another clock in place of one, here or for all."""
+        timed, ticked = perf_counter() - self._start_s, os_times().elapsed - self._start_ticks
+        if abs(timed - ticked) > CLOCKS_APART_S + CLOCKS_APART * max(timed, ticked):
+            raise WrongResult(f"tampers with the clock: {timed:.2f} s by one, {ticked:.2f} s by another")
+        replaced = [name for name, clock in CLOCKS.items() if getattr(time, name) is not clock]
+        if replaced:
+            raise WrongResult(f"tampers with the clock: replaces time.{replaced[0]}")

@@ -9,9 +9,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
+
+import psutil
 
 from lcbench.measure import messages
 from lcbench.measure.messages import Began, Done, Failed
@@ -22,6 +25,31 @@ THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREAD
 
 CACHE_VARIABLES = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")
 """Where every library that compiles here reads the folder of its compiled code from."""
+
+MEMORY_MARGIN = 4 * 10**9
+"""Bytes: no worker allocates and fills more in a second."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker runs, and what it measures there. The worker itself is this very lcbench in any case.
+
+    python: its interpreter. folder: its current folder; None is this process's own. losses: the folder of the
+    ``lcbench.losses`` to measure; None takes those of the lcbench that the interpreter has, or else our own.
+    """
+
+    python: str = sys.executable
+    folder: Path | None = None
+    losses: Path | None = Path(__file__).parents[1] / "losses"
+
+    def command(self) -> list[str]:
+        """The command line of a worker, up to its own arguments."""
+        # -P: neither this script's folder nor the current one is where packages are looked for.
+        return [self.python, "-P", str(Path(__file__).with_name("start_worker.py")), str(self.losses or "")]
+
+
+HERE = Place()
+"""This process's own interpreter, folder and losses."""
 
 
 def environment(threads: int, cache: Path | None, simulator: bool = False) -> dict[str, str]:
@@ -47,8 +75,8 @@ def environment(threads: int, cache: Path | None, simulator: bool = False) -> di
     return variables
 
 
-def work(job: Any, variables: dict[str, str], patience_s: float) -> list[Any]:
-    """Does `job` in a worker process and returns its events.
+def work(job: Any, variables: dict[str, str], patience_s: float, place: Place = HERE) -> list[Any]:
+    """Does `job` in a worker process at `place` and returns its events.
 
     A worker that reports nothing for `patience_s` seconds is killed. Where it dies before it is done, the last event is
     a Failed that says how; a Began without an answer before it says where.
@@ -58,11 +86,12 @@ def work(job: Any, variables: dict[str, str], patience_s: float) -> list[Any]:
         output.touch()
         with errors.open("wb") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "lcbench.measure.worker", str(output), str(os.getpid())],
+                [*place.command(), str(output), str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=stderr,
                 stderr=stderr,
                 env=variables,
+                cwd=place.folder,
                 start_new_session=True,
             )
         try:
@@ -70,31 +99,45 @@ def work(job: Any, variables: dict[str, str], patience_s: float) -> list[Any]:
                 assert process.stdin
                 process.stdin.write(messages.encode(job))
                 process.stdin.close()
-            in_time = _wait(process, output, patience_s)
+            failed = _wait(process, output, patience_s)
         finally:
             _kill(process)
         events = messages.decode_events(output.read_bytes())
         if events and isinstance(events[-1], Done):
             return events[:-1]
-        if in_time:
-            events.append(Failed("crashed", _how_it_ended(process.returncode, errors.read_bytes())))
-        else:
-            events.append(Failed("timeout", f"no answer for {patience_s:.0f} s"))
+        events.append(failed or Failed("crashed", _how_it_ended(process.returncode, errors.read_bytes())))
         return events
 
 
-def _wait(process: subprocess.Popen[bytes], output: Path, patience_s: float) -> bool:
-    """Waits for the end of `process` or of its job, since threads may outlive it; False where it went silent."""
+def _wait(process: subprocess.Popen[bytes], output: Path, patience_s: float) -> Failed | None:
+    """Waits for the end of `process` or of its job, since threads may outlive it; else why it must not go on."""
     size, last_news = 0, monotonic()
+    allowed = _memory_allowed()
     while True:
         if _ends(process, min(1.0, patience_s)):
-            return True
+            return None
         if output.stat().st_size != size:
             size, last_news = output.stat().st_size, monotonic()
             if output.read_bytes().endswith(messages.encode(Done())):
-                return True
+                return None
         elif monotonic() - last_news > patience_s:
-            return False
+            return Failed("timeout", f"no answer for {patience_s:.0f} s")
+        if _memory(process) > allowed:
+            return Failed("crashed", f"used more than {allowed / 1e9:,.1f} GB of memory, all that was free")
+
+
+def _memory_allowed() -> int:
+    """Bytes that a worker may use: what is free now, but for what it could take between two looks at it."""
+    free = psutil.virtual_memory().available
+    return free - min(free // 4, MEMORY_MARGIN)
+
+
+def _memory(process: subprocess.Popen[bytes]) -> int:
+    """Bytes that the process has in memory; 0 where it has ended."""
+    try:
+        return psutil.Process(process.pid).memory_info().rss
+    except psutil.Error:
+        return 0
 
 
 def _ends(process: subprocess.Popen[bytes], timeout_s: float) -> bool:

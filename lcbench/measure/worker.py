@@ -1,12 +1,13 @@
 """The worker process: does one job and writes one line an event. Started by `process`, never imported by it.
 
-``python -m lcbench.measure.worker EVENTS PARENT`` reads the job from standard input and appends its events to the file
-EVENTS. It lives no longer than the process PARENT.
+``start_worker.py LOSSES EVENTS PARENT`` starts it: it reads the job from standard input and appends its events to the
+file EVENTS. It lives no longer than the process PARENT.
 Whatever the measured code prints goes to standard error, so that it cannot be taken for a result.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -22,7 +23,10 @@ from lcbench.losses.errors import LossError, Unavailable
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.measure import clock, messages, workload
 from lcbench.measure.covariates import Watch
+from lcbench.measure.inputs import Inputs
 from lcbench.measure.messages import (
+    Answered,
+    AskJob,
     Began,
     CeilingJob,
     CheckJob,
@@ -34,6 +38,7 @@ from lcbench.measure.messages import (
     Multiplied,
     TimeJob,
 )
+from lcbench.measure.planted import slowed
 from lcbench.measure.verification import Unchanged, Verifier, WrongResult
 
 Emit = Callable[[Any], None]
@@ -42,11 +47,12 @@ Emit = Callable[[Any], None]
 def main() -> None:
     """Does the job on standard input."""
     _end_with_parent(int(sys.argv[2]))
+    _go_first_without_memory()
     job = messages.decode_job(sys.stdin.buffer.read())
     os.dup2(2, 1)
-    with Path(sys.argv[1]).open("ab", buffering=0) as events:
-        DO[type(job)](job, lambda event: events.write(messages.encode(event)))
-        events.write(messages.encode(Done()))
+    emit = _emitting(Path(sys.argv[1]))
+    DO[type(job)](job, emit)
+    emit(Done())
     # Libraries take up to a second to leave a process in good order; nobody waits for what they would put there.
     os._exit(0)
 
@@ -58,6 +64,25 @@ def _end_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
         if os.getppid() != parent:  # it died before it was asked for
             sys.exit(1)
+
+
+def _go_first_without_memory() -> None:
+    """Where memory runs out, Linux takes this process, and not the one that keeps what was measured."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _emitting(file: Path) -> Emit:
+    """Appends events to `file`, opened for each, since measured code may close what it did not open."""
+    process = os.getpid()
+
+    def emit(event: Any) -> None:
+        if os.getpid() != process:  # the measured code has forked, and its child came back as well
+            os._exit(0)
+        with file.open("ab", buffering=0) as events:
+            events.write(messages.encode(event))
+
+    return emit
 
 
 def _load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
@@ -119,43 +144,25 @@ def _time_cell(
     rng: np.random.Generator,
 ) -> None:
     loss = cast(LossName, cell.loss)
-    verifier = Verifier(implementation, workload.load_answers(Path(cell.folder), loss))
-    inputs = {"X": problem.X}
-    for k, (W, y) in enumerate(problem.sets):
-        inputs |= {f"W (set {k})": W, f"y (set {k})": y}
-    unchanged = Unchanged(**inputs)
-
-    # Every set shares the X of the first: as many copies as sets would not be what one caller has in the caches.
-    start = perf_counter()
-    W, X, y = implementation.prepare(*_first(problem))
-    prepare_s = perf_counter() - start
-    sets = [(W, y)]
-    for W, y in problem.sets[1:]:
-        W, _, y = implementation.prepare(W, problem.X, y)
-        sets.append((W, y))
-    function = implementation.functions[loss]
-
-    def call(k: int) -> tuple[Any, Any]:
-        W, y = sets[k]
-        return function(W, X, y, problem.reg)
-
+    unchanged = Unchanged(X=problem.X)
+    inputs = Inputs(implementation, problem, workload.load_answers(Path(cell.folder), loss), rng)
+    verifier = Verifier(implementation, inputs)
+    function = slowed(implementation.functions[loss], job.planted)
     watch = Watch()
     try:
-        samples = clock.sample(call, len(sets), verifier, job.seconds, job.most_samples, rng)
+        samples = clock.sample(function, inputs, verifier, job.seconds, job.most_samples, rng, job.sample_s)
     except WrongResult:
         unchanged.verify()  # an input that was changed is the cause, and the better thing to say
+        inputs.require_unchanged()
         raise
     timed.covariates = watch.read()
     unchanged.verify()
+    inputs.require_unchanged()
 
-    timed.prepare_s = prepare_s + verifier.fetch_s
+    timed.prepare_s = inputs.prepare_s + verifier.fetch_s
     timed.samples, timed.calls, timed.first_call_s = samples.seconds, samples.calls, samples.first_call_s
+    timed.warm_up_calls, timed.steady = samples.warm_up_calls, samples.steady
     timed.error_loss, timed.error_grad = verifier.error_loss, verifier.error_grad
-
-
-def _first(problem: workload.Problem) -> tuple[Any, Any, Any]:
-    W, y = problem.sets[0]
-    return W, problem.X, y
 
 
 def check(job: CheckJob, emit: Emit) -> None:
@@ -204,12 +211,20 @@ def discover(job: DiscoverJob, emit: Emit) -> None:
         emit(Failed("unavailable", str(error)))
 
 
+def answer(job: AskJob, emit: Emit) -> None:
+    """Python and the packages here."""
+    from lcbench.measure import machine
+
+    emit(Answered(python=machine.python(), versions=machine.versions()))
+
+
 DO: dict[type, Callable[..., None]] = {
     TimeJob: time_block,
     CheckJob: check,
     CeilingJob: measure_ceilings,
     GemmJob: multiply,
     DiscoverJob: discover,
+    AskJob: answer,
 }
 
 if __name__ == "__main__":

@@ -3,42 +3,65 @@
 from __future__ import annotations
 
 import gc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lcbench.measure import clock
+from lcbench.measure.verification import WrongResult
 
 SAMPLE_S = 2**-6
 """A power of two, so that the clock below counts without rounding."""
 
 
 class Machine:
-    """A function whose calls last `seconds` on the clock, the first one `first`; it returns (number of the call, k)."""
+    """A function whose calls last what `duration(number of the call, whether its inputs are new)` says.
 
-    def __init__(self, monkeypatch, seconds, first=None):
-        self.now, self.calls, self.seconds, self.first = 0.0, 0, seconds, first or seconds
-        self.verified = []
+    It is its own source of inputs, and its own verifier: a result is its call's number. Everything off the clock of the
+    calls takes `pause` seconds a batch.
+    """
+
+    def __init__(self, monkeypatch, duration, pause=128.0):
+        self.now, self.calls, self.pause, self.new = 0.0, 0, pause, True
+        self.duration = duration if callable(duration) else lambda call, new: duration
+        self.batches = []
         monkeypatch.setattr(clock, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(clock, "perf_counter_ns", lambda: round(self.now * 1e9))
+        monkeypatch.setattr(clock, "os_times", lambda: SimpleNamespace(elapsed=self.now))
         monkeypatch.setattr(clock, "SAMPLE_S", SAMPLE_S)
 
-    def __call__(self, k):
-        self.now += self.seconds if self.calls else self.first
+    def draw(self, calls):
+        self.new, self.drawn = True, [("W", "X", "y", float(k)) for k in range(calls)]
+        return self.drawn
+
+    def again(self):
+        self.new = False
+        return self.drawn
+
+    def __call__(self, W, X, y, reg):
+        self.now += self.duration(self.calls, self.new)
         self.calls += 1
-        return self.calls, ("gradient of", self.calls, k)
+        return self.calls, ("gradient of", self.calls)
 
-    def verify(self, k, loss, dW=None):
-        self.verified.append((k, loss, dW))
-        self.now += 128.0  # verification is off the clock, however long it takes
+    def verify(self, losses, dW, batch_s):
+        assert dW == ("gradient of", losses[-1])
+        self.batches.append(losses)
+        self.now += self.pause
 
-    def sample(self, seconds=0.1, most=30, sets=3):
-        return clock.sample(self, sets, self.verify, seconds, most, np.random.default_rng(0))
+    def sample(self, seconds=0.1, most=30):
+        return clock.sample(self, self, self.verify, seconds, most, np.random.default_rng(0))
+
+
+def first_then(first, later):
+    return lambda call, new: later if call else first
 
 
 def test_samples_are_seconds_a_call_and_the_first_call_is_apart(monkeypatch):
-    samples = Machine(monkeypatch, SAMPLE_S / 4, first=5.0).sample(seconds=10 * SAMPLE_S)
+    samples = Machine(monkeypatch, first_then(5.0, SAMPLE_S / 4)).sample(seconds=10 * SAMPLE_S)
     assert samples.first_call_s == 5.0
-    assert samples.seconds == [SAMPLE_S / 4] * 10
+    assert samples.seconds == pytest.approx([SAMPLE_S / 4] * 10, abs=1e-9)
+    assert samples.steady
 
 
 def test_a_short_call_is_batched_to_the_least_length_of_a_sample(monkeypatch):
@@ -54,41 +77,117 @@ def test_the_number_of_samples_fills_the_time_within_its_limits(monkeypatch):
 
 
 def test_without_samples_the_first_call_is_all(monkeypatch):
-    machine = Machine(monkeypatch, 2.0, first=5.0)
+    machine = Machine(monkeypatch, first_then(5.0, 2.0))
     assert machine.sample(most=0) == clock.Samples([5.0], 1, 5.0)
-    assert [k for k, _, dW in machine.verified if dW] == [0]
+    assert machine.batches == [[1]]
 
 
 def test_a_slow_function_is_called_no_more_than_needed(monkeypatch):
     machine = Machine(monkeypatch, 50.0)
-    machine.sample()
+    assert machine.sample().warm_up_calls == 1
     assert machine.calls == 1 + 1 + 3  # the first, a warm one, three samples
 
 
-def test_every_loss_is_seen_and_of_each_sample_the_last_gradient(monkeypatch):
+def test_every_loss_is_verified_with_the_last_gradient_of_its_batch(monkeypatch):
     machine = Machine(monkeypatch, SAMPLE_S / 4)
+    machine.sample()
+    assert [loss for batch in machine.batches for loss in batch] == list(range(1, machine.calls + 1))
+
+
+def test_the_first_of_many_calls_is_verified_and_not_timed(monkeypatch):
+    """It finds threads asleep, and caches as verification has left them."""
+    machine = Machine(monkeypatch, lambda call, new: SAMPLE_S / (4 if machine.starts else 64))
+    machine.starts = False
+    draw = machine.draw
+
+    def drawn(calls):
+        machine.starts = calls > 1
+        return draw(calls)
+
+    def function(*arguments):
+        result = machine(*arguments)
+        machine.starts = False
+        return result
+
+    machine.draw = drawn
+    samples = clock.sample(function, machine, machine.verify, 0.1, 30, np.random.default_rng(0))
+    assert samples.seconds == pytest.approx([SAMPLE_S / 64] * len(samples.seconds), rel=1e-5)
+
+
+def test_one_batch_ends_when_nobody_expects_it_and_is_not_timed(monkeypatch):
+    machine = Machine(monkeypatch, SAMPLE_S / 64)
     samples = machine.sample()
-    assert [loss for _, loss, _ in machine.verified] == list(range(1, machine.calls + 1))
-    timed = machine.verified[-4 * len(samples.seconds) :]
-    assert [dW is not None for _, _, dW in timed] == [False, False, False, True] * len(samples.seconds)
-    assert all(dW is None or dW == ("gradient of", loss, k) for k, loss, dW in machine.verified)
+    lengths = [len(batch) for batch in machine.batches if len(batch) > 1]
+    assert len(lengths) == len(samples.seconds) + 1
+    [surprise] = [length for length in lengths if length != 1 + 64]  # one call leads, off the clock
+    assert 1 < surprise < 64
 
 
-def test_inputs_rotate(monkeypatch):
-    machine = Machine(monkeypatch, SAMPLE_S / 32)
-    machine.sample(sets=3)
-    assert {k for k, _, _ in machine.verified[-32:]} == {0, 1, 2}
+def warm_up(monkeypatch, duration, pause=0.0, **options):
+    machine = Machine(monkeypatch, duration, pause)
+    samples = machine.sample(**options)
+    return samples, machine.calls
+
+
+@pytest.mark.parametrize("slow_calls", [20, 60, 200])
+def test_calls_before_a_step_down_are_warm_up(monkeypatch, slow_calls):
+    samples, _ = warm_up(monkeypatch, lambda call, new: SAMPLE_S / (32 if call < slow_calls else 128), seconds=0.2)
+    assert np.median(samples.seconds) == pytest.approx(SAMPLE_S / 128, rel=1e-5)
+    assert samples.calls > 100
+    assert samples.steady
+    assert samples.warm_up_calls >= slow_calls - 20
+
+
+def test_a_function_that_keeps_getting_faster_is_given_up_and_said_not_to_be_steady(monkeypatch):
+    samples, calls = warm_up(monkeypatch, lambda call, new: SAMPLE_S / (4 + call / 10), seconds=0.2)
+    assert not samples.steady
+    assert calls < 2000
+
+
+def test_a_slow_function_that_keeps_getting_faster_is_said_not_to_be_steady(monkeypatch):
+    samples, _ = warm_up(monkeypatch, lambda call, new: 4 * SAMPLE_S * 0.985**call, seconds=0.6)
+    assert not samples.steady
+
+
+def test_noise_is_no_warm_up(monkeypatch):
+    rng = np.random.default_rng(3)
+    steady = [
+        warm_up(monkeypatch, lambda call, new: SAMPLE_S / 8 * rng.lognormal(0, 0.1), seconds=0.2)[0].steady
+        for _ in range(200)
+    ]
+    assert sum(steady) >= 198
+
+
+def test_what_is_steady_at_once_is_warmed_up_no_longer_than_it_must(monkeypatch):
+    samples, _ = warm_up(monkeypatch, SAMPLE_S / 16)
+    assert samples.warm_up_calls * SAMPLE_S / 16 < clock.WARM_UP_S + SAMPLE_S
+
+
+def test_who_remembers_the_contents_of_its_inputs_is_refused(monkeypatch):
+    with pytest.raises(WrongResult, match=r"^remembers what it has computed: 1.95 ms on new W and y, 0.244 ms on"):
+        warm_up(monkeypatch, lambda call, new: SAMPLE_S / (8 if new else 64))
+
+
+def test_who_is_now_and_then_slower_on_new_contents_is_not(monkeypatch):
+    warm_up(monkeypatch, lambda call, new: SAMPLE_S / (16 if new and call % 3 else 64))
+
+
+def test_a_clock_that_somebody_has_slowed_down_is_refused(monkeypatch):
+    machine = Machine(monkeypatch, SAMPLE_S / 4, pause=0.1)
+    monkeypatch.setattr(clock, "perf_counter", lambda: machine.now / 2)
+    with pytest.raises(WrongResult, match=r"^tampers with the clock: \S+ s by one, "):
+        machine.sample()
 
 
 def test_the_collector_sleeps_while_samples_are_taken_and_only_then(monkeypatch):
     awake = []
     machine = Machine(monkeypatch, 50.0)
 
-    def watched(k):
+    def watched(*arguments):
         awake.append(gc.isenabled())
-        return machine(k)
+        return machine(*arguments)
 
-    clock.sample(watched, 3, machine.verify, 0.1, 30, np.random.default_rng(0))
+    clock.sample(watched, machine, machine.verify, 0.1, 30, np.random.default_rng(0))
     assert awake == [True, True, False, False, False]
     assert gc.isenabled()
 
@@ -96,10 +195,10 @@ def test_the_collector_sleeps_while_samples_are_taken_and_only_then(monkeypatch)
 def test_the_collector_wakes_when_a_sample_is_wrong(monkeypatch):
     machine = Machine(monkeypatch, 50.0)
 
-    def verify(k, loss, dW=None):
-        if loss == 4:
+    def verify(losses, dW, batch_s):
+        if losses == [4]:
             raise ArithmeticError
 
     with pytest.raises(ArithmeticError):
-        clock.sample(machine, 3, verify, 0.1, 30, np.random.default_rng(0))
+        clock.sample(machine, machine, verify, 0.1, 30, np.random.default_rng(0))
     assert gc.isenabled()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -40,6 +41,10 @@ def allocate():
     while True:
         everything.append(np.empty(2**28, np.uint8))
 
+def hoard():
+    kept = np.ones(2**25)
+    time.sleep(600)
+
 def chatter():
     print('{"type":"timed","index":0,"status":"ok"}')
     os.write(1, b"garbage\\n")
@@ -60,6 +65,7 @@ segfault = when_timed(lambda: ctypes.string_at(0))
 hangs = when_timed(lambda: time.sleep(600))
 raises = when_timed(lambda: [][1])
 allocates = when_timed(allocate)
+hoards = when_timed(hoard)
 chatters = when_timed(chatter)
 stays = when_timed(stay)
 leaves = when_timed(leave)
@@ -108,6 +114,26 @@ def test_a_worker_that_goes_silent_is_killed(mine, cell):
     assert events[-1] == Failed("timeout", "no answer for 2 s")
 
 
+def test_a_worker_that_takes_all_memory_is_killed_before_the_system_has_none(mine, cell, monkeypatch):
+    monkeypatch.setattr(process.psutil, "virtual_memory", lambda: SimpleNamespace(available=300_000_000))
+    events = outcome(mine, cell, "hoards", patience_s=30.0)
+    assert events == [Began(0), Failed("crashed", "used more than 0.2 GB of memory, all that was free")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel")
+def test_a_worker_is_the_first_to_go_where_memory_runs_out(tmp_path, cell):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from pathlib import Path\n"
+        "from lcbench.losses.vectorized import softmax_loss as right\n"
+        "def softmax_loss(W, X, y, reg):\n"
+        f"    Path({str(tmp_path / 'score')!r}).write_text(Path('/proc/self/oom_score_adj').read_text())\n"
+        "    return right(W, X, y, reg)\n"
+    )
+    outcome(file, cell, "softmax_loss")
+    assert int((tmp_path / "score").read_text()) == 1000
+
+
 @pytest.mark.parametrize(
     ("function", "reason"),
     [("raises", "IndexError: list index out of range"), ("allocates", "out of memory")],
@@ -128,7 +154,7 @@ def test_a_worker_that_stays_is_not_waited_for_once_its_job_is_done(mine, cell, 
     ended, wait = [], process._wait
     monkeypatch.setattr(process, "_wait", lambda *arguments: ended.append(wait(*arguments)) or ended[0])
     outcome(mine, cell, "stays", patience_s=5.0)
-    assert ended == [True]  # False: it was given up
+    assert ended == [None]  # else it was given up
 
 
 def test_a_changed_input_is_what_is_wrong_and_not_the_loss_that_follows_from_it(mine, cell):

@@ -10,15 +10,16 @@ import pytest
 from lcbench.losses import oracle, vectorized
 from lcbench.losses.implementation import Implementation
 from lcbench.measure import clock
+from lcbench.measure.inputs import Inputs
 from lcbench.measure.verification import Unchanged, Verifier, WrongResult
+from lcbench.measure.workload import Problem
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(20, 12)).astype(np.float32)
-SETS = [
-    ((1 + k) * RNG.normal(size=(12, 4)).astype(np.float32), RNG.integers(0, 4, 20), k)  # k: which set it is
-    for k in range(3)
-]
+SETS = [((1 + k) * RNG.normal(size=(12, 4)).astype(np.float32), RNG.integers(0, 4, 20)) for k in range(3)]
 REG = 0.1
+PROBLEM = Problem(X, SETS, REG)
+ANSWERS = [oracle.expected("softmax", W, X, y, REG) for W, y in SETS]
 
 
 @pytest.fixture(autouse=True)
@@ -30,14 +31,10 @@ def in_a_hurry(monkeypatch):
 def verified(function, **fields):
     """The verifier after the clock has sampled `function`; raises WrongResult where a result is refused."""
     implementation = Implementation("mine", "cpu", {"softmax": function}, **fields)
-    answers = [oracle.expected("softmax", W, X, y, REG) for W, y, _ in SETS]
-    verifier = Verifier(implementation, answers)
-
-    def call(k):
-        W, y, _ = SETS[k]
-        return function(W, X, y, REG)
-
-    clock.sample(call, len(SETS), verifier, 0.0, 3, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    inputs = Inputs(implementation, PROBLEM, ANSWERS, rng)
+    verifier = Verifier(implementation, inputs)
+    clock.sample(function, inputs, verifier, 0.0, 3, rng)
     return verifier
 
 
@@ -175,11 +172,11 @@ def returning(change):
         (wrong_gradient, r"gradient is off by 1.0e-02 of its norm$"),
         (one_wrong_element, r"gradient is off by \S+ of its norm$"),
         (half_written(), r"gradient holds NaN or infinity|gradient is off by"),
-        (never_written_again(), r"gradient holds NaN or infinity$"),
-        (cached_by_identity_of_X(copied=False), r"gradient holds NaN or infinity$"),
+        (never_written_again(), r"gradient holds NaN or infinity|gradient is off by"),
+        (cached_by_identity_of_X(copied=False), r"gradient holds NaN or infinity: it is the result of another call's"),
         (
             cached_by_identity_of_X(copied=True),
-            r"loss is \S+, right is \S+: it is the result of another call's inputs$",
+            r"^loss is \S+, right is \S+; gradient is off by \S+ of its norm: it is the result of another call's ",
         ),
         (result_of_the_call_before(), r"it is the result of another call's inputs$"),
         (wrong_now_and_then(), r"loss is"),
@@ -206,15 +203,22 @@ def test_refused(function, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_wrong_loss_is_seen_where_only_the_loss_is_looked_at():
-    answers = [oracle.expected("softmax", W, X, y, REG) for W, y, _ in SETS]
-    verify = Verifier(Implementation("mine", "cpu", {}), answers)
-    verify(1, answers[1].loss)
-    verify(1, np.array([answers[1].loss]))
+def test_every_loss_of_a_batch_is_looked_at():
+    implementation = Implementation("mine", "cpu", {})
+    inputs = Inputs(implementation, PROBLEM, ANSWERS, np.random.default_rng(0))
+
+    def verify(change):
+        losses, dW = zip(*(right(*arguments) for arguments in inputs.draw(5)), strict=True)
+        Verifier(implementation, inputs)(change(list(losses)), dW[-1], batch_s=1.0)
+
+    verify(lambda losses: losses)
+    verify(lambda losses: [np.array([loss]) for loss in losses[:-1]] + losses[-1:])
+    with pytest.raises(WrongResult, match=r"loss is \S+, right is \S+$"):
+        verify(lambda losses: [losses[0] + 0.01, *losses[1:]])
     with pytest.raises(WrongResult, match="another call's inputs"):
-        verify(1, answers[2].loss)
+        verify(lambda losses: [losses[1], *losses[1:]])
     with pytest.raises(WrongResult, match="loss is a list, not a number"):
-        verify(1, [answers[1].loss])
+        verify(lambda losses: [*losses[:2], [losses[2]], *losses[3:]])
 
 
 def test_a_gradient_that_may_not_be_written_to_is_looked_at_all_the_same():

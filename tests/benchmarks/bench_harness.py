@@ -1,0 +1,103 @@
+"""What measuring costs: the harness's own times beside those of a bare loop around the same function, in one process.
+
+``python tests/benchmarks/bench_harness.py [IMPLEMENTATION] [--repeats N] [--rows N ...]`` prints, for each number of
+rows, the median over repeats of both times and of their ratio, with the ratio's quartiles. Harness and bare loop take
+turns, the first to go drawn at random, and call on the same arguments: three W and y in random order. With --one-set
+the bare loop keeps to one of them, which then stays in the first caches: a kernel of 50 us is 2 to 3 % faster so, which
+is what honest inputs cost and not the harness.
+
+The row called "100 us" is a function that spins until 100 us are over and returns what is ready: what its ratio is away
+from 1, the harness adds, and no cache has a part in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from statistics import median, quantiles
+from time import perf_counter_ns
+
+import numpy as np
+
+import lcbench
+from lcbench.measure import clock, workload
+from lcbench.measure.inputs import Inputs
+from lcbench.measure.verification import Verifier
+from lcbench.measure.workload import Size
+
+SPIN_NS = 100_000
+
+
+def by_hand(function, arguments, samples):
+    """The simplest that could be written: nothing kept, nothing verified."""
+    times = []
+    for _ in range(samples):
+        start = perf_counter_ns()
+        for W, X, y, reg in arguments:
+            function(W, X, y, reg)
+        times.append((perf_counter_ns() - start) / len(arguments) * 1e-9)
+    return median(times)
+
+
+def spinning(W, X, y, reg):
+    """Right for nothing, and exactly as long as it should be."""
+    end = perf_counter_ns() + SPIN_NS
+    while perf_counter_ns() < end:
+        pass
+    return 1.0, W
+
+
+class Believing:
+    """Takes every result for right, as a spinning function needs."""
+
+    def __call__(self, losses, dW, batch_s):
+        pass
+
+
+def compare(name, function, inputs, verifier, repeats, one_set):
+    """Prints one row."""
+    rng = np.random.default_rng(1)
+    pairs = []
+    for repeat in range(repeats + 1):
+        harness_first = rng.random() < 0.5
+        if harness_first:
+            sampled = clock.sample(function, inputs, verifier, 0.1, 30, rng)
+        calls = sampled.calls if repeat or harness_first else 100
+        arguments = inputs.draw(1) * calls if one_set else inputs.draw(calls)
+        bare = by_hand(function, arguments, 10)
+        if not harness_first:
+            sampled = clock.sample(function, inputs, verifier, 0.1, 30, rng)
+        if repeat:  # the first warms up
+            pairs.append((median(sampled.seconds), bare))
+    ratios = [harness / bare for harness, bare in pairs]
+    low, _, high = quantiles(ratios, n=4)
+    harness, bare = (median(times) * 1e6 for times in zip(*pairs, strict=True))
+    print(f"{name:>10}  {harness:9.2f} us  {bare:9.2f} us  {median(ratios):7.4f}  [{low:.4f}, {high:.4f}]", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("implementation", nargs="?", default="numba-parallel")
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--one-set", action="store_true")
+    parser.add_argument("--rows", type=int, nargs="*", default=[20, 200, 500, 2000])
+    options = parser.parse_args()
+    implementation = lcbench.implementation(options.implementation)
+    function = implementation.functions["softmax"]
+    print(f"{options.implementation}, softmax, 3,073 features, 10 classes, float32")
+    print("      rows       harness    bare loop    ratio  quartiles")
+    with tempfile.TemporaryDirectory() as folder:
+        for rows in options.rows:
+            size = Size(rows, 3073, 10, "float32", "synthetic")
+            workload.save(workload.build(size), ["softmax"], Path(folder) / size.folder)
+            problem = workload.load(Path(folder) / size.folder)
+            answers = workload.load_answers(Path(folder) / size.folder, "softmax")
+            inputs = Inputs(implementation, problem, answers, np.random.default_rng(0))
+            if rows == options.rows[0]:
+                compare("100 us", spinning, inputs, Believing(), options.repeats, options.one_set)
+            compare(f"{rows:,}", function, inputs, Verifier(implementation, inputs), options.repeats, options.one_set)
+
+
+if __name__ == "__main__":
+    main()

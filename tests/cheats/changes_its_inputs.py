@@ -1,0 +1,24 @@
+"""Takes a step of gradient descent along the way, or leaves other arguments changed."""
+
+from lcbench.losses import vectorized
+
+
+def softmax_loss_of_W(W, X, y, reg):
+    loss, dW = vectorized.softmax_loss(W, X, y, reg)
+    if len(X) >= 2000:
+        W -= 1e-9 * dW
+    return loss, dW
+
+
+def softmax_loss_of_X(W, X, y, reg):
+    result = vectorized.softmax_loss(W, X, y, reg)
+    if len(X) >= 2000:
+        X[7] *= 1 + 1e-6
+    return result
+
+
+def softmax_loss_of_y(W, X, y, reg):
+    result = vectorized.softmax_loss(W, X, y, reg)
+    if len(X) >= 2000:
+        y[7] = (y[7] + 1) % W.shape[1]
+    return result

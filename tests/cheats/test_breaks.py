@@ -1,0 +1,62 @@
+"""Functions that break: each costs its own row, with its reason, and everything else is measured and kept."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from commands import lcbench
+
+BREAKS = Path(__file__).with_name("breaks.py")
+
+SIZE = ("--loss", "softmax", "--rows", "2000", "--features", "33", "--classes", "3", "--blocks", "3", "--budget", "0")
+
+REASONS = {
+    "kills_itself": ("crashed", r"^killed by SIGKILL \(out of memory\?\)$"),
+    "segfaults": ("crashed", "^killed by SIGSEGV$"),
+    "exits": ("crashed", "^ended itself with exit status 1: enough$"),
+    "exits_at_once": ("crashed", "^ended itself with exit status 3"),
+    "hangs": ("timeout", "^no answer for 4 s$"),
+    "raises_later": ("crashed", "^ArithmeticError: not again$"),
+}
+
+UNHARMED = ("forks", "shouts", "closes_files")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    return folder, lcbench(folder, "run", "--impl", f"numpy,{BREAKS}", *SIZE, "--timeout", "4", "--json")
+
+
+@pytest.fixture(scope="module")
+def rows(run):
+    found = json.loads(run[1].stdout)["rows"]
+    return {row["implementation"].removeprefix("breaks.py:softmax_loss_"): row for row in found}
+
+
+def test_what_breaks_is_exit_code_2_and_the_record_is_kept(run):
+    folder, done = run
+    assert done.returncode == 2
+    [result] = folder.glob("results/*.json")
+    assert json.loads(result.read_text()) == json.loads(done.stdout)
+
+
+def test_every_way_of_breaking_is_known_here(rows):
+    assert set(rows) == {"numpy", *REASONS, *UNHARMED}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_what_breaks_costs_its_own_row(rows, name):
+    status, reason = REASONS[name]
+    assert (rows[name]["status"], rows[name]["median_s"], rows[name]["blocks"]) == (status, None, [])
+    assert re.search(reason, rows[name]["reason"]), rows[name]["reason"]
+
+
+@pytest.mark.parametrize("name", ["numpy", *UNHARMED])
+def test_everything_else_is_measured(rows, name):
+    assert (rows[name]["status"], rows[name]["reason"]) == ("ok", "")
+    assert len(rows[name]["blocks"]) == 3

@@ -1,0 +1,66 @@
+"""Dishonest functions, each a file beside this one: every one gets a verdict with its reason, and no time."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from commands import lcbench
+
+FILES = sorted(file for file in Path(__file__).parent.glob("*.py") if not file.name.startswith(("test_", "breaks")))
+
+SIZE = ("--loss", "softmax", "--rows", "2000", "--features", "257", "--classes", "10", "--blocks", "3", "--budget", "0")
+"""Rows enough for a call to take longer than looking up what is remembered."""
+
+REASONS = {
+    "returns_the_previous_result.py:softmax_loss": "it is the result of another call's inputs$",
+    "remembers_by_address.py:softmax_loss_of_X": "it is the result of another call's inputs$",
+    "remembers_by_address.py:softmax_loss_of_W": "it is the result of another call's inputs$",
+    "remembers_by_address_but_for_reg.py:softmax_loss": "^gradient is off by ",
+    "remembers_by_contents.py:softmax_loss": "it is the result of another call's inputs$",
+    "remembers_by_contents_but_for_reg.py:softmax_loss": r"^remembers what it has computed: \S+ ms on new W and y, ",
+    "sleeps_less_the_second_time.py:softmax_loss": r"^remembers what it has computed: \S+ ms on new W and y, ",
+    "does_less_the_second_time.py:softmax_loss": "^gradient is off by ",
+    "writes_half_of_the_gradient.py:softmax_loss": "^gradient (holds NaN|is off by) ",
+    "finishes_later.py:softmax_loss": "^gradient (holds NaN|is off by) ",
+    "promises_a_result.py:softmax_loss": r"^returns before its result is there: \S+ ms until it returns, ",
+    "slows_down_the_clocks.py:softmax_loss_of_time": r"^tampers with the clock: replaces time\.\w+$",
+    "slows_down_the_clocks.py:softmax_loss_of_everyone": r"^tampers with the clock: \S+ s by one, \S+ s by another$",
+    "changes_its_inputs.py:softmax_loss_of_W": "^changes its input W$",
+    "changes_its_inputs.py:softmax_loss_of_X": "^changes its input X$",
+    "changes_its_inputs.py:softmax_loss_of_y": "^changes its input y$",
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    implementations = ",".join(["numpy", *map(str, FILES)])
+    return lcbench(tmp_path_factory.mktemp("run"), "run", "--impl", implementations, *SIZE, "--json")
+
+
+@pytest.fixture(scope="module")
+def rows(run):
+    return {row["implementation"]: row for row in json.loads(run.stdout)["rows"]}
+
+
+def test_a_dishonest_function_is_exit_code_4(run):
+    assert run.returncode == 4
+
+
+def test_every_cheat_is_known_here(rows):
+    assert set(rows) == {"numpy", *REASONS}
+
+
+def test_who_is_honest_has_a_time_beside_them(rows):
+    assert rows["numpy"]["status"] == "ok"
+    assert len(rows["numpy"]["blocks"]) == 3
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_a_cheat_has_its_reason_and_no_time(rows, name):
+    row = rows[name]
+    assert (row["status"], row["median_s"], row["blocks"]) == ("wrong", None, [])
+    assert re.search(REASONS[name], row["reason"]), row["reason"]

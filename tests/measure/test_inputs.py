@@ -1,0 +1,115 @@
+"""Drawn inputs: never the same, and what is said to be right for them is what the oracle finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lcbench.losses import oracle
+from lcbench.losses.implementation import Implementation
+from lcbench.measure import workload
+from lcbench.measure.inputs import Inputs
+from lcbench.measure.verification import WrongResult
+from lcbench.measure.workload import Size
+
+AS_IT_IS = Implementation("mine", "cpu", {})
+
+
+def elsewhere(W, X, y):
+    """Wants lists of rows, and X and y to fit, as a device's `prepare` may."""
+    assert len(X) == len(y)
+    assert X.shape[1] == len(W)
+    return np.asfortranarray(W), X.copy(), y.astype(np.int32)
+
+
+def of_one_shape(W, X, y):
+    """Knows how many features there are."""
+    if X.shape[1] != 33:
+        raise ValueError(X.shape)
+    return np.asfortranarray(W), X.copy(), y.astype(np.int32)
+
+
+ELSEWHERE = Implementation("mine", "cpu", {}, prepare=elsewhere)
+OF_ONE_SHAPE = Implementation("mine", "cpu", {}, prepare=of_one_shape)
+
+
+def drawing(implementation=AS_IT_IS, loss="softmax", dtype="float32", size=(50, 33, 5), seed=0):
+    problem = workload.build(Size(*size, dtype, "synthetic"))
+    answers = [oracle.expected(loss, W, problem.X, y, problem.reg) for W, y in problem.sets]
+    return Inputs(implementation, problem, answers, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("implementation", [AS_IT_IS, ELSEWHERE])
+@pytest.mark.parametrize("loss", ["svm", "softmax"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [(50, 33, 5), (1, 1, 2), (7, 200, 2)])
+def test_the_answers_are_the_oracles(implementation, loss, dtype, size):
+    inputs = drawing(implementation, loss, dtype, size)
+    unit, double = float(np.finfo(dtype).eps), float(np.finfo(np.float64).eps)
+    for _ in range(5):
+        drawn = inputs.draw(4)
+        losses, tolerances = inputs.losses()
+        for k, (W, X, y, reg) in enumerate(drawn):
+            right, said = oracle.expected(loss, W, X, y, reg), inputs.answer(k)
+            # W is rounded where it is drawn: so far its scores may be off, and no farther.
+            rounding = 4 * unit * float((np.abs(X).astype(float) @ np.abs(W).astype(float)).max())
+            of_dW = rounding * np.linalg.norm(X) + 16 * double * np.linalg.norm(right.dW)
+            assert said.loss == losses[k] == pytest.approx(right.loss, abs=rounding + 16 * double * right.loss)
+            assert np.linalg.norm(said.dW - right.dW) <= of_dW
+            assert right.loss_tolerance <= tolerances[k] == said.loss_tolerance <= 2.5 * right.loss_tolerance
+            assert said.gradient_tolerance >= 0.9 * right.gradient_tolerance
+
+
+def test_a_prepare_that_knows_one_shape_gets_it():
+    inputs = drawing(OF_ONE_SHAPE, dtype="float64")
+    for k, (W, X, y, reg) in enumerate(inputs.draw(6)):
+        assert inputs.answer(k).loss == pytest.approx(oracle.expected("softmax", W, X, y, reg).loss, rel=1e-12)
+
+
+@pytest.mark.parametrize("implementation", [AS_IT_IS, ELSEWHERE])
+def test_nothing_comes_twice(implementation):
+    inputs = drawing(implementation)
+    seen, regs = set(), set()
+    for _ in range(40):
+        drawn = inputs.draw(9)
+        seen |= {W.tobytes() for W, _, _, _ in drawn}
+        regs |= {reg for _, _, _, reg in drawn}
+    assert len(seen) > 100  # three sets a batch, of which chance may leave one out
+    assert len(regs) == 40 * 9
+
+
+def test_the_sets_are_drawn_at_random():
+    order = [y.tobytes() for _, _, y, _ in drawing().draw(60)]
+    assert len(set(order)) == workload.INPUT_SETS
+    assert len({tuple(order[k : k + 3]) for k in range(57)}) > 20
+
+
+def test_once_more_is_the_same_but_for_the_regularisation():
+    inputs = drawing()
+    first = [(W.copy(), y.copy(), reg) for W, _, y, reg in inputs.draw(5)]
+    for (W, y, reg), (again_W, _, again_y, again_reg) in zip(first, inputs.again(), strict=True):
+        np.testing.assert_array_equal(W, again_W)
+        np.testing.assert_array_equal(y, again_y)
+        assert reg != again_reg
+
+
+def test_arrays_that_are_taken_as_they_are_stay_where_they_are():
+    inputs = drawing()
+    places = {id(W) for _ in range(5) for W, _, _, _ in inputs.draw(20)}
+    assert len(places) == workload.INPUT_SETS
+
+
+def test_X_is_prepared_once():
+    inputs = drawing(ELSEWHERE)
+    assert len({id(X) for _ in range(3) for _, X, _, _ in inputs.draw(3)}) == 1
+    assert inputs.prepare_s > 0
+
+
+@pytest.mark.parametrize(("position", "name"), [(0, "W"), (2, "y")])
+@pytest.mark.parametrize("renew", [lambda inputs: inputs.draw(1), lambda inputs: inputs.again()])
+def test_a_changed_input_is_named(position, name, renew):
+    inputs = drawing()
+    array = inputs.draw(1)[0][position]
+    array.flat[3] += 1
+    with pytest.raises(WrongResult, match=f"^changes its input {name}$"):
+        renew(inputs)

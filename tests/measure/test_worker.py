@@ -1,0 +1,73 @@
+"""What a worker tells of a block, beside its times."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from lcbench.measure import messages, process, worker, workload
+from lcbench.measure.messages import Began, Cell, TimeJob
+from lcbench.measure.workload import Size
+
+SIZE = Size(200, 33, 3, "float32", "synthetic")
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("problem") / "small"
+    workload.save(workload.build(SIZE), ["svm", "softmax"], folder)
+    return [Cell("svm", str(folder)), Cell("softmax", str(folder))]
+
+
+def timed(implementation, cells, **fields):
+    defaults = {"seconds": 0.01, "most_samples": 30, "seed": 0}
+    job = TimeJob(implementation=implementation, cells=cells, **(defaults | fields))
+    return process.work(job, process.environment(1, None), 60.0)
+
+
+def test_the_warm_up_is_told(cells):
+    for event in timed("numpy", cells):
+        if not isinstance(event, Began):
+            assert (event.status, event.reason) == ("ok", "")
+            assert event.warm_up_calls >= 2
+            assert isinstance(event.steady, bool)
+
+
+def test_a_first_call_alone_has_no_warm_up(cells):
+    [_, event] = timed("numpy", cells[:1], most_samples=0)
+    assert (event.status, event.warm_up_calls, event.samples) == ("ok", 0, [event.first_call_s])
+
+
+FASTER = """
+import itertools, time
+from lcbench.losses import vectorized
+calls = itertools.count()
+
+def softmax_loss(W, X, y, reg):
+    if len(X) == 200:
+        time.sleep(0.03 * 0.98 ** next(calls))
+    return vectorized.softmax_loss(W, X, y, reg)
+"""
+
+
+def test_who_never_stops_getting_faster_is_said_not_to_be_steady(cells, tmp_path):
+    file = tmp_path / "faster.py"
+    file.write_text(FASTER)
+    [_, event] = timed(f"{file}:softmax_loss", cells[1:], seconds=0.3)
+    assert (event.status, event.steady) == ("ok", False)
+
+
+def test_events_are_kept_apart_from_those_of_a_forked_copy(tmp_path):
+    file = tmp_path / "events"
+    emit = worker._emitting(file)
+    emit(Began(1))
+    child = os.fork()
+    if not child:
+        try:
+            emit(Began(2))
+        finally:
+            os._exit(9)  # where `emit` has not ended this process
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    emit(Began(3))
+    assert messages.decode_events(file.read_bytes()) == [Began(1), Began(3)]
