@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lcbench.api import compare, implementation, implementations, run
+    from lcbench.api import compare, gate, implementation, implementations, run
 
-__all__ = ["compare", "implementation", "implementations", "run"]
+__all__ = ["compare", "gate", "implementation", "implementations", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -38,6 +38,13 @@ class Covariates(msgspec.Struct, kw_only=True, frozen=True):
     voluntary_switches: int | None = None
     involuntary_switches: int | None = None
     frequency_mhz: float | None = None
+    throttled_periods: int | None = None
+    """Periods in which the time that the container grants was used up."""
+    gpu_clock_mhz: float | None = None
+    """Of the multiprocessors at the end of the block, where it was computed on a GPU; the next two likewise."""
+    gpu_throttle_reasons: list[str] | None = None
+    """What held that clock back, by nvidia-smi's names."""
+    gpu_temperature_c: float | None = None
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -56,6 +63,8 @@ class Row(msgspec.Struct, kw_only=True):
     """Why the status is not `ok`; one line."""
     convention: str = ""
     """How a user's file counts, where that differs from the signature's own."""
+    side: Literal["", "base", "control", "head"] = ""
+    """Of a gate's row: what was measured. `control` is the base once more."""
     threads: int = 1
     median_s: Duration | None = None
     """Median over blocks of each block's median, seconds a call."""
@@ -75,6 +84,10 @@ class Row(msgspec.Struct, kw_only=True):
     first_call_s: float | None = None
     compile_s: float | None = None
     """First call less a steady one, where the first call compiles."""
+    warm_up_calls: list[int] = []
+    """Calls between the first and the samples, a number a block."""
+    steady: list[bool] = []
+    """Whether the samples of a block show no warm-up any more, one a block."""
     roofline_fraction: float | None = None
 
     @property
@@ -103,6 +116,40 @@ class Ceiling(msgspec.Struct, kw_only=True, frozen=True):
     """Rate of NumPy's own matrix product: for reference, and no limit; of the CPU."""
 
 
+class Side(msgspec.Struct, kw_only=True, frozen=True):
+    """One of the two that a gate measured in turn."""
+
+    given: str
+    """As the user named it."""
+    kind: Literal["revision", "folder", "interpreter", "implementation"]
+    revision: str | None = None
+    """Git's, in full; of a folder, that of its checkout."""
+    python: str
+    versions: dict[str, str]
+
+
+class Look(msgspec.Struct, kw_only=True, frozen=True):
+    """One look at the verdicts: after how many blocks, and the share of the permitted error that it could spend."""
+
+    blocks: int
+    share: float
+
+
+class Gate(msgspec.Struct, kw_only=True):
+    """How base and head were measured in turn: what a verdict needs to know beside the times."""
+
+    base: Side
+    head: Side
+    fail_above: float
+    """How much slower head may be: 0.03 is 3 %."""
+    budget_s: float
+    planted: float = 0.0
+    """The slowdown that was planted into head, to see whether it is noticed."""
+    orders: list[str] = []
+    """The order of the four processes of each block: b is base, c the control (base again), h is head."""
+    looks: list[Look] = []
+
+
 class Record(msgspec.Struct, kw_only=True):
     """One run."""
 
@@ -116,8 +163,14 @@ class Record(msgspec.Struct, kw_only=True):
     git_dirty: bool | None = None
     fingerprint: str
     machine: dict[str, Any]
+    score: int | None = None
+    """How quiet the machine was, from 0 to 100, as `lcbench doctor` counts it without a measurement of noise."""
+    findings: list[str] = []
+    """What could have disturbed the measurement, with its severity, a line each."""
     ceilings: list[Ceiling] = []
     rows: list[Row]
+    gate: Gate | None = None
+    """Where base and head were measured in turn; each of them then has rows of its own."""
     interrupted: bool = False
     path: str = ""
     """Where it was written; not in the file."""

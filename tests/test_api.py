@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import lcbench
-from lcbench import api, record
+from lcbench import record
+from lcbench.api import origin
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
 from lcbench.losses.errors import LossError, UnknownImplementation
@@ -30,7 +31,7 @@ def workers(monkeypatch):
     """Stands for the worker processes: every cell takes a millisecond."""
     jobs = []
 
-    def work(job, variables, patience_s):
+    def work(job, variables, patience_s, place=None):
         jobs.append(job)
         cells = getattr(job, "cells", [])
         return [Timed(index=k, status="ok", samples=[1e-3, 1e-3], first_call_s=0.1) for k in range(len(cells))]
@@ -84,7 +85,7 @@ def test_a_run_for_real(results):
     assert measured.roofline_fraction > 0
     assert record.read(results / "baselines" / "before.json").id == result.id
     assert record.find("before").rows == result.rows
-    assert (result.lcbench, result.machine["python"]) == (api.installed_version(), result.machine["python"])
+    assert (result.lcbench, result.machine["python"]) == (origin.installed_version(), result.machine["python"])
 
 
 def test_sizes_where_none_are_given(workers):

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from lcbench.cli.parameters import SHARE
+from lcbench.cli.verdict_options import VerdictOutput, verdict_options
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
-
-def _fraction(context: click.Context, parameter: click.Parameter, value: str) -> float:
-    text = value.strip()
-    try:
-        number = float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        raise click.BadParameter(f"'{value}' is not a share: write 5% or 0.05") from None
-    if not 0 <= number < 1:
-        raise click.BadParameter(f"'{value}' is outside 0..100 %: write 5% or 0.05")
-    return number
+if TYPE_CHECKING:
+    from lcbench.judge.verdicts import Judgement
 
 
-@click.command(epilog="\b\nExamples:\n  lcbench compare\n  lcbench compare before after --fail-above 5%")
+@click.command(epilog="\b\nExamples:\n  lcbench compare\n  lcbench compare before after --fail-above 15%")
 @click.argument("base", required=False)
 @click.argument("new", required=False)
 @click.option(
     "--fail-above",
-    default="5%",
+    default="10%",
     show_default=True,
-    callback=_fraction,
+    type=SHARE,
     metavar="SHARE",
-    help="How much slower a row may be: 5% or 0.05.",
+    help="How much slower a row may be: 10% or 0.1.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def compare(base: str | None, new: str | None, fail_above: float, as_json: bool) -> ExitCode:
+@verdict_options
+def compare(base: str | None, new: str | None, fail_above: float, output: VerdictOutput) -> ExitCode:
     """Did it get slower? Results side by side, or verdicts.
 
     Without arguments: the newest result of every implementation on this machine, side by side. With BASE and NEW (files
-    or saved names; NEW defaults to the newest result): ratio, interval and verdict of every row.
+    or saved names; NEW defaults to the newest result): ratio, interval and verdict of every row. Two runs differ by
+    some percent whatever they measure, for which there is an allowance; 'lcbench gate' measures in turn and sees more.
 
     Exit status: 0 not slower, 1 slower, 3 inconclusive, 4 a result was wrong, 2 nothing to compare.
     """
@@ -43,23 +40,43 @@ def compare(base: str | None, new: str | None, fail_above: float, as_json: bool)
 
     console = style.console()
     if base is None:
-        return _side_by_side(console, as_json)
+        if output.beyond_tables:
+            raise click.UsageError("--format github, --junit and --markdown tell verdicts: name a BASE to compare with")
+        return _side_by_side(console, output.as_json)
 
     import msgspec
 
     from lcbench import api, record
     from lcbench.report import compare_tables
 
-    newest = None if new else next(record.newest_first(), None)
+    newest = None if new else next((run for run in record.newest_first() if run.gate is None), None)
     if not new and not newest:
         raise LcbenchError("no result to compare with; 'lcbench run' makes one")
+    output.require_writable()
     judgement = api.compare(base, new or newest, fail_above)  # type: ignore[arg-type]
-    if as_json:
+    if output.as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(judgement), indent=1))
     else:
         for table in compare_tables.verdicts(judgement):
             console.print(table)
+    if output.beyond_tables:
+        _tell(judgement, output, f"{new or 'the newest result'} against {base}")
     return judgement.exit_code
+
+
+def _tell(judgement: Judgement, output: VerdictOutput, heading: str) -> None:
+    """Hands the verdicts to the other formats. Between two machines none holds, so all but wrong results are open."""
+    from dataclasses import replace
+
+    from lcbench.report.run_tables import title
+
+    comparisons, notes = judgement.comparisons, []
+    if not judgement.same_machine:
+        comparisons = [replace(one, verdict="inconclusive") if one.ratio else one for one in comparisons]
+        notes.append("the two results are from different machines: no verdict holds")
+    for side, rows in (("base", judgement.only_base), ("new", judgement.only_new)):
+        notes += [f"only in {side}: {row.implementation}, {title(row.workload)}" for row in rows]
+    output.write(comparisons, judgement.fail_above, heading, notes)
 
 
 def _side_by_side(console: object, as_json: bool) -> ExitCode:

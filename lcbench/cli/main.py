@@ -13,7 +13,7 @@ from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 from lcbench.losses.errors import LossError
 
-COMMANDS = ("download", "impls", "doctor", "check", "run", "compare", "inspect")
+COMMANDS = ("download", "impls", "doctor", "check", "run", "compare", "gate", "export", "inspect")
 """In the order in which a user meets them; each lives in the file of its name."""
 
 

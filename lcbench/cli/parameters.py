@@ -20,3 +20,23 @@ class Seconds(click.FloatRange):
         if not isfinite(seconds):
             self.fail(f"{value} is not a finite number of seconds", parameter, context)
         return seconds
+
+
+class Share(click.ParamType):
+    """A share from 0 to below 1, written 5% or 0.05."""
+
+    name = "share"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """The number. Fails as a usage error where it is none."""
+        text = str(value).strip()
+        try:
+            number = float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            self.fail(f"'{value}' is not a share: write 5% or 0.05", parameter, context)
+        if not 0 <= number < 1:
+            self.fail(f"'{value}' is outside 0..100 %: write 5% or 0.05", parameter, context)
+        return number
+
+
+SHARE = Share()

@@ -22,6 +22,15 @@ def block_medians(row: Row) -> list[float]:
     return [median(block) for block in row.blocks]
 
 
+def quick(samples: list[float]) -> float:
+    """What the quickest tenth of the samples stay within: the time of a call that nothing disturbed.
+
+    Other programs only ever add to a time, so that low quantiles differ least between like processes (Chen & Revels
+    2016, "Robust benchmarking in noisy environments", take the minimum).
+    """
+    return float(np.quantile(samples, 0.1))
+
+
 def interval(logs: list[float]) -> tuple[float, float]:
     """Interval at `CONFIDENCE` for the mean of `logs` (Student 1908), as ratios (low, high). One value says nothing."""
     if len(logs) < 2:

@@ -34,7 +34,7 @@ def latest(newest_first: Iterable[Record], fingerprint: str) -> list[Latest]:
         if record.fingerprint != fingerprint:
             continue
         for row in record.rows:
-            if row.ranked:
+            if row.ranked and not row.side:  # a gate measures what may never be in use
                 groups.setdefault(row.workload, {}).setdefault(row.implementation, Entry(row, record.created))
     return [
         Latest(workload, sorted(entries.values(), key=lambda entry: entry.row.median_s or 0.0))

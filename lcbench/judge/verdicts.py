@@ -1,14 +1,15 @@
 """Whether something got slower: two records compared row by row.
 
 Three verdicts, each a statement with a bounded error: slower (by more than the threshold), not slower (by as much),
-inconclusive. Across rows the tests are corrected after Holm (1979), so that many rows raise no more false alarms than
-one.
+inconclusive. Two runs differ by more than their blocks show, and how much is not measured in either: an allowance for
+it is part of every error. Across rows the tests are corrected after Holm (1979), so that many rows raise no more false
+alarms than one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import expm1, isfinite, log, log1p, sqrt
+from math import exp, expm1, inf, isfinite, log, log1p, sqrt
 from typing import Literal
 
 import numpy as np
@@ -22,6 +23,10 @@ from lcbench.record import Record, Row
 
 ALPHA = 0.05
 POWER = 0.8
+
+RUN_TO_RUN = 0.02
+"""How far apart, as a standard deviation of its logarithm, the time of the same code lies from one run to another for
+reasons that no number of blocks within a run averages away: temperature, neighbours, where its memory came to lie."""
 
 Verdict = Literal["slower", "not slower", "inconclusive", "wrong", "not measured"]
 
@@ -65,14 +70,17 @@ class Judgement:
         return ExitCode.INCONCLUSIVE if "inconclusive" in verdicts else ExitCode.OK
 
 
-def compare(base: Record, new: Record, fail_above: float = 0.05) -> Judgement:
-    """Holds `new` against `base`: a row is slower where its time grew by more than `fail_above` (0.05 is 5 %).
+def compare(base: Record, new: Record, fail_above: float = 0.10) -> Judgement:
+    """Holds `new` against `base`: a row is slower where its time grew by more than `fail_above` (0.1 is 10 %).
 
     A row that is wrong in `new` is told whatever it was in `base`. Raises LcbenchError where the records have no row in
-    common, since measuring nothing is no pass, and where they are one and the same.
+    common, since measuring nothing is no pass, where they are one and the same, and where one is a gate's.
     """
     if base.id == new.id:
         raise LcbenchError(f"both are the same result, {base.id}: a second run is needed to compare with")
+    for record in (base, new):
+        if record.gate:
+            raise LcbenchError(f"{record.path or record.id} is a gate's result, which has its verdicts already")
     before = {_key(row): row for row in base.rows if row.device != "simulator"}
     after = {_key(row): row for row in new.rows if row.device != "simulator"}
     both = [(row, after[key]) for key, row in before.items() if key in after]
@@ -137,21 +145,32 @@ def _p_not_slower(base: Row, new: Row, fail_above: float) -> float:
 
 
 def _p(base: Row, new: Row, fail_above: float, alternative: str) -> float:
-    """Welch (1947) on the logarithms of the block medians, against a change of exactly `fail_above`."""
+    """Welch's test (1947) on the logarithms of the block medians, against a change of exactly `fail_above`."""
     a, b = _logs(base), _logs(new)
     if min(len(a), len(b)) < 2:
         return 1.0
-    shifted = np.subtract(b, log1p(fail_above))
-    return float(stats.ttest_ind(shifted, a, equal_var=False, alternative=alternative).pvalue)
+    error, freedom = _standard_error(a, b)
+    statistic = (np.mean(b) - np.mean(a) - log1p(fail_above)) / error
+    return float(stats.t.sf(statistic if alternative == "greater" else -statistic, freedom))
+
+
+def _standard_error(a: list[float], b: list[float]) -> tuple[float, float]:
+    """Of the difference of two means from two runs, and its degrees of freedom (Satterthwaite 1946).
+
+    The allowance from run to run counts as known.
+    """
+    variances = [float(np.var(logs, ddof=1)) / len(logs) for logs in (a, b)]
+    total = sum(variances) + 2 * RUN_TO_RUN**2
+    estimated = sum(v**2 / (len(logs) - 1) for v, logs in zip(variances, (a, b), strict=True))
+    return sqrt(total), total**2 / estimated if estimated else inf
 
 
 def _ratio(base: Row, new: Row) -> tuple[Ratio, float | None]:
     a, b = _logs(base), _logs(new)
-    value = float(np.exp(np.mean(b) - np.mean(a)))
+    difference = float(np.mean(b) - np.mean(a))
     if min(len(a), len(b)) < 2:
-        return Ratio(value, 0.0, float("inf")), None
-    test = stats.ttest_ind(b, a, equal_var=False)
-    low, high = np.exp(test.confidence_interval(0.95))
-    error = sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b))
-    detectable = expm1(error * float(stats.t.ppf(1 - ALPHA, test.df) + stats.t.ppf(POWER, test.df)))
-    return Ratio(value, float(low), float(high)), detectable
+        return Ratio(exp(difference), 0.0, inf), None
+    error, freedom = _standard_error(a, b)
+    half = error * float(stats.t.ppf(0.975, freedom))
+    detectable = expm1(error * float(stats.t.ppf(1 - ALPHA, freedom) + stats.t.ppf(POWER, freedom)))
+    return Ratio(exp(difference), exp(difference - half), exp(difference + half)), detectable

@@ -26,6 +26,10 @@ class TimeJob(msgspec.Struct, tag="time", kw_only=True):
     most_samples: int
     """Of one cell; 0 makes the first call only, and its time the one sample."""
     seed: int
+    sample_s: float = 0.01
+    """Least length of a sample: a million times the clock's resolution, long beside a timer interrupt."""
+    planted: float = 0.0
+    """Share of its own time by which every call is made slower, to see whether that is noticed."""
 
 
 class CheckJob(msgspec.Struct, tag="check", kw_only=True):
@@ -55,7 +59,11 @@ class DiscoverJob(msgspec.Struct, tag="discover", kw_only=True):
     skip: int = 0
 
 
-Job = TimeJob | CheckJob | CeilingJob | GemmJob | DiscoverJob
+class AskJob(msgspec.Struct, tag="ask", kw_only=True):
+    """What Python and which packages the worker runs with."""
+
+
+Job = TimeJob | CheckJob | CeilingJob | GemmJob | DiscoverJob | AskJob
 
 
 class Began(msgspec.Struct, tag="began"):
@@ -80,6 +88,8 @@ class Timed(msgspec.Struct, tag="timed", kw_only=True):
     import_s: float | None = None
     prepare_s: float | None = None
     first_call_s: float | None = None
+    warm_up_calls: int = 0
+    steady: bool = True
     compiles: bool = False
 
 
@@ -115,6 +125,13 @@ class Found(msgspec.Struct, tag="found", kw_only=True):
     notes: list[str] = []
 
 
+class Answered(msgspec.Struct, tag="answered", kw_only=True):
+    """The interpreter of a worker, and the versions of what decides its times."""
+
+    python: str
+    versions: dict[str, str]
+
+
 class Failed(msgspec.Struct, tag="failed"):
     """The whole job cannot be done. `status` is one of a row's."""
 
@@ -126,7 +143,7 @@ class Done(msgspec.Struct, tag="done"):
     """The whole job is done. What becomes of the process afterwards does not matter."""
 
 
-Event = Began | Timed | Checked | Measured | Multiplied | Trying | Found | Failed | Done
+Event = Began | Timed | Checked | Measured | Multiplied | Trying | Found | Answered | Failed | Done
 
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Event)
 

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from time import monotonic
 from typing import Any
 
@@ -14,8 +13,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from lcbench.losses.implementation import Device, LossName
-from lcbench.measure import process, workload
-from lcbench.measure.messages import CeilingJob, Cell, Failed, GemmJob, Measured, Multiplied, Timed, TimeJob
+from lcbench.measure import block, process, workload
+from lcbench.measure.messages import CeilingJob, Cell, GemmJob, Measured, Multiplied, TimeJob
 from lcbench.measure.workload import Size
 from lcbench.record import Ceiling, Row
 
@@ -112,20 +111,7 @@ def refused(contender: Contender, status: str, reason: str, plan: Plan) -> list[
 
 
 def _row(contender: Contender, loss: LossName, size: Size, plan: Plan) -> Row:
-    return Row(
-        implementation=contender.row_name or contender.name,
-        loss=loss,
-        dtype=size.dtype,
-        rows=size.rows,
-        features=size.features,
-        classes=size.classes,
-        data=size.data,
-        device=contender.device,
-        status="ok",
-        threads=plan.threads,
-        flops=size.flops,
-        bytes=size.bytes,
-    )
+    return block.empty_row(contender.row_name or contender.name, contender.device, loss, size, plan.threads)
 
 
 def _build(plan: Plan, folder: Path, watch: Watcher) -> None:
@@ -185,35 +171,8 @@ def _in_one_process(
         seed=seed,
     )
     variables = process.environment(plan.threads, folder / "compiled", simulated)
-    events = process.work(job, variables, plan.patience_s)
-    left = dict(enumerate(cells))
-    for event in events:
-        if isinstance(event, Timed):
-            _add(rows[contender.name, left.pop(event.index)], event)
-        elif isinstance(event, Failed):
-            at = process.unanswered(events)
-            for index in list(left) if at is None else [at]:
-                row = rows[contender.name, left.pop(index)]
-                row.status, row.reason = event.status, event.reason  # type: ignore[assignment]
-    return list(left.values())
-
-
-def _add(row: Row, timed: Timed) -> None:
-    row.convention = timed.convention
-    if timed.status != "ok":
-        row.status, row.reason = timed.status, timed.reason  # type: ignore[assignment]
-        row.blocks, row.calls, row.covariates = [], [], []
-        return
-    if not row.blocks:  # later blocks read the code that the first compiled
-        row.first_call_s, row.prepare_s, row.import_s = timed.first_call_s, timed.prepare_s, timed.import_s
-        if timed.compiles and timed.first_call_s is not None:
-            row.compile_s = max(0.0, timed.first_call_s - median(timed.samples))
-    row.blocks.append(timed.samples)
-    row.calls.append(timed.calls)
-    if timed.covariates:
-        row.covariates.append(timed.covariates)
-    row.error_loss = max(row.error_loss or 0.0, timed.error_loss or 0.0)
-    row.error_grad = max(row.error_grad or 0.0, timed.error_grad or 0.0)
+    own = [rows[contender.name, cell] for cell in cells]
+    return [cells[index] for index in block.measure(job, own, variables, plan.patience_s)]
 
 
 def _best(ceilings: list[Ceiling]) -> list[Ceiling]:

@@ -13,6 +13,7 @@ from lcbench.losses.implementation import Device, LossName
 from lcbench.losses.resolve import is_user_code
 from lcbench.measure import process
 from lcbench.measure.messages import DiscoverJob, Failed, Found, Trying
+from lcbench.measure.process import HERE, Place
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def select(names: list[str], losses: list[LossName], patience_s: float = 60.0) -
         if name == "all" or (everything and name in catalog.CATALOG):
             continue
         if is_user_code(name):
-            candidates += _from_user(name, losses, patience_s)
+            candidates += from_user(name, losses, patience_s)
         else:
             candidates.append(_from_catalog(name, losses))
     return list({candidate.name: candidate for candidate in candidates}.values())
@@ -87,7 +88,7 @@ def _from_catalog(name: str, losses: list[LossName]) -> Candidate:
     return Candidate(name, catalog.device_here(entry), offered, unavailable)
 
 
-def discover(spec: str, patience_s: float = 60.0) -> list[Found]:
+def discover(spec: str, patience_s: float = 60.0, place: Place = HERE) -> list[Found]:
     """What the user's file, module or entry point holds, found in a worker process, since it may do anything.
 
     A function that ends the process is told with its `problem` and costs the others nothing. Raises LossError with one
@@ -96,7 +97,7 @@ def discover(spec: str, patience_s: float = 60.0) -> list[Found]:
     found: list[Found] = []
     skip = 0
     while True:
-        events = process.work(DiscoverJob(spec=spec, skip=skip), process.environment(1, None), patience_s)
+        events = process.work(DiscoverJob(spec=spec, skip=skip), process.environment(1, None), patience_s, place)
         found += [event for event in events if isinstance(event, Found)]
         failed = next((event for event in events if isinstance(event, Failed)), None)
         if failed is None:
@@ -113,9 +114,13 @@ def discover(spec: str, patience_s: float = 60.0) -> list[Found]:
         skip = tried.index + 1
 
 
-def _from_user(spec: str, losses: list[LossName], patience_s: float) -> list[Candidate]:
+def from_user(spec: str, losses: list[LossName], patience_s: float, place: Place = HERE) -> list[Candidate]:
+    """The functions of a user's for `losses`, looked at in a worker process at `place`.
+
+    Raises LossError where there is none.
+    """
     candidates = []
-    for found in discover(spec, patience_s):
+    for found in discover(spec, patience_s, place):
         # Which loss a function was meant to be cannot be known where it failed and its name does not say.
         offered = tuple(loss for loss in losses if loss in (found.losses or losses))
         if offered and found.problem:

@@ -17,37 +17,46 @@ VERDICT_STYLES = {"slower": "bold red", "wrong": "bold red", "not measured": "bo
 
 def verdicts(judgement: Judgement) -> Iterator[Table | Text]:
     """Every row that both records have, and what became of the others."""
-    workloads = list(dict.fromkeys(comparison.base.workload for comparison in judgement.comparisons))
-    for workload in workloads:
-        table = style.table(
-            title(workload),
-            Column("implementation", overflow="fold", min_width=14),
-            style.number("base"),
-            style.number("new"),
-            style.number("new / base"),
-            style.number("visible"),
-            Column("verdict", no_wrap=True),
-        )
-        for comparison in judgement.comparisons:
-            if comparison.base.workload == workload:
-                table.add_row(*_cells(comparison))
-        yield table
-        yield Text()
+    yield from side_by_side(judgement.comparisons, "base", "new")
     for row in judgement.only_base:
         yield Text(f"only in base: {row.implementation}, {title(row.workload)}")
     for row in judgement.only_new:
         yield Text(f"only in new: {row.implementation}, {title(row.workload)}")
-    for comparison in judgement.comparisons:
-        if comparison.ratio is None:
-            yield Text(
-                f"{comparison.new.implementation}, {comparison.new.loss}: {comparison.verdict}: {comparison.new.reason}"
-            )
+    yield from without_times(judgement.comparisons)
     if not judgement.same_machine:
         yield Text("the two results are from different machines: no verdict holds", style="yellow")
     yield Text(
         f"threshold {style.percent(judgement.fail_above)}; 95 % intervals; tests corrected for their number (Holm); "
         "visible: smallest slowdown beyond the threshold that 4 of 5 such pairs would show"
     )
+
+
+def side_by_side(comparisons: list[Comparison], base: str, new: str) -> Iterator[Table | Text]:
+    """A table a workload: the times of `base` and `new`, their ratio and its verdict."""
+    for workload in dict.fromkeys(comparison.base.workload for comparison in comparisons):
+        table = style.table(
+            title(workload),
+            Column("implementation", overflow="fold", min_width=14),
+            style.number(base),
+            style.number(new),
+            style.number(f"{new} / {base}"),
+            style.number("visible"),
+            Column("verdict", no_wrap=True),
+        )
+        for comparison in comparisons:
+            if comparison.base.workload == workload:
+                table.add_row(*_cells(comparison))
+        yield table
+        yield Text()
+
+
+def without_times(comparisons: list[Comparison]) -> Iterator[Text]:
+    """A line for everything that could not be compared: on which side, and why."""
+    for comparison in comparisons:
+        if comparison.ratio is None:
+            row = comparison.base if comparison.new.status == "ok" else comparison.new
+            side = f" on {row.side}" if row.side else ""
+            yield Text(f"{row.implementation}, {row.loss}: {comparison.verdict}{side}: {row.reason}")
 
 
 def _cells(comparison: Comparison) -> list[str | Text]:

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import pytest
 
@@ -71,6 +72,58 @@ def test_json_is_all_that_is_printed(folder):
         ("numpy", "slower"),
         ("naive", "not slower"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("new", "code", "command", "element"),
+    [
+        ("same", 0, None, None),
+        ("slower", 1, "error", "failure"),
+        ("unclear", 3, "warning", "skipped"),
+        ("wrong", 4, "error", "failure"),
+        ("elsewhere", 3, "warning", "skipped"),
+    ],
+)
+def test_verdicts_for_a_ci_service(folder, tmp_path, new, code, command, element):
+    asked = ("--format", "github", "--junit", str(tmp_path / "a.xml"), "--markdown", str(tmp_path / "a.md"))
+    summary = tmp_path / "summary.md"
+    done = lcbench(folder, "compare", "base", new, *asked, GITHUB_STEP_SUMMARY=str(summary))
+    assert (done.returncode, done.stderr) == (code, "")
+    table, *commands = done.stdout.split("\n::")
+    assert table == lcbench(folder, "compare", "base", new).stdout.rstrip("\n")
+    assert [one.split(" ")[0] for one in commands] == ([command] if command else []) + ["notice"]
+    cases = ElementTree.parse(tmp_path / "a.xml").getroot().iter("testcase")
+    told = {child.tag for child in next(cases)} - {"system-out"}
+    assert told == ({element} if element else set())
+    page = (tmp_path / "a.md").read_text()
+    assert summary.read_text().strip() == page.strip()
+    assert page.startswith(f"### lcbench: {new} against base\n")
+    assert ("different machines" in page) == (new == "elsewhere")
+    assert ("only in base: naive" in page) == (new not in ("same", "slower"))
+
+
+def test_side_by_side_there_are_no_verdicts_to_report(folder, tmp_path):
+    done = lcbench(folder, "compare", "--junit", str(tmp_path / "a.xml"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "name a BASE to compare with" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_and_annotations_exclude_each_other(folder):
+    done = lcbench(folder, "compare", "base", "same", "--json", "--format", "github")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "exclude each other" in done.stderr
+
+
+def test_json_has_two_spellings(folder):
+    asked = lcbench(folder, "compare", "base", "same", "--format", "json").stdout
+    assert json.loads(asked) == json.loads(lcbench(folder, "compare", "base", "same", "--json").stdout)
+
+
+def test_a_report_that_cannot_be_written_is_one_line(folder):
+    done = lcbench(folder, "compare", "base", "same", "--junit", "results")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: cannot write results: it is a folder; name a file\n"
 
 
 def test_new_is_the_newest_where_it_is_not_named(folder):

@@ -29,6 +29,10 @@ def test_other_machines_wrong_rows_and_simulated_rows_have_no_place():
     assert latest([record(row(status="wrong"), row("numba-cuda", [1.0], device="simulator"))], MACHINE) == []
 
 
+def test_what_a_gate_measured_may_never_be_in_use():
+    assert latest([record(row(medians=[1.0], side="head"))], MACHINE) == []
+
+
 def test_every_workload_has_its_group_in_the_order_last_measured():
     newest = record(row(medians=[1.0], rows=20))
     older = record(row(medians=[1.0], loss="svm"), row(medians=[1.0], rows=20))

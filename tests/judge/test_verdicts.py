@@ -12,6 +12,7 @@ from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 from lcbench.judge import verdicts
 from lcbench.judge.verdicts import ALPHA, compare, holm
+from lcbench.record import Gate, Side
 from results import record, row
 
 NOISE = 0.04
@@ -21,9 +22,16 @@ RARE = 1e-6
 """Probability at which a count of verdicts is outside the bounds below though the error rates hold."""
 
 
-def simulated(rng, blocks, slowdown=1.0, rows=1):
+@pytest.fixture
+def like_runs(monkeypatch):
+    """Runs that differ by nothing but their blocks, as if their differences were none: the plain test is seen."""
+    monkeypatch.setattr(verdicts, "RUN_TO_RUN", 0.0)
+
+
+def simulated(rng, blocks, slowdown=1.0, rows=1, run_to_run=0.0):
     """A record whose rows took one millisecond times `slowdown`, with noise."""
-    times = 1e-3 * slowdown * np.exp(rng.normal(0, NOISE, (rows, blocks)))
+    of_the_run = rng.normal(0, run_to_run, (rows, 1))
+    times = 1e-3 * slowdown * np.exp(of_the_run + rng.normal(0, NOISE, (rows, blocks)))
     return record(*(row(f"impl-{k}", list(own)) for k, own in enumerate(times)))
 
 
@@ -49,7 +57,7 @@ def test_what_is_not_a_number_is_no_statement():
     assert holm([float("nan"), 0.01]) == [1.0, 0.02]
 
 
-def test_a_single_p_value_is_welchs():
+def test_a_single_p_value_is_welchs(like_runs):
     rng = np.random.default_rng(0)
     base, new = simulated(rng, 8), simulated(rng, 12, 1.05)
     [comparison] = compare(base, new, 0.02).comparisons
@@ -62,7 +70,7 @@ def test_a_single_p_value_is_welchs():
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.05])
-def test_a_change_of_just_the_threshold_is_rarely_called(threshold):
+def test_a_change_of_just_the_threshold_is_rarely_called(like_runs, threshold):
     """The worst case of both errors: neither statement is true, and each may be made with probability ALPHA."""
     rng, trials = np.random.default_rng(7), 500
     found = [
@@ -73,7 +81,17 @@ def test_a_change_of_just_the_threshold_is_rarely_called(threshold):
     assert found.count("not slower") <= most
 
 
-def test_many_rows_raise_no_more_false_alarms_than_one():
+def test_runs_that_differ_by_more_than_their_blocks_raise_no_alarm():
+    """Many blocks make each run's mean as good as exact, and what is left is the difference of the runs."""
+    rng, trials = np.random.default_rng(12), 300
+    pairs = [[simulated(rng, 100, run_to_run=verdicts.RUN_TO_RUN) for _ in range(2)] for _ in range(trials)]
+    found = [verdicts_of(compare(base, new, 0.0))[0] for base, new in pairs]
+    most = stats.binom.isf(RARE, trials, ALPHA)
+    assert found.count("slower") <= most
+    assert found.count("not slower") <= most
+
+
+def test_many_rows_raise_no_more_false_alarms_than_one(like_runs):
     rng, trials = np.random.default_rng(8), 150
     alarms = sum(
         "slower" in verdicts_of(compare(simulated(rng, 10, rows=12), simulated(rng, 10, rows=12), 0.0))
@@ -83,21 +101,21 @@ def test_many_rows_raise_no_more_false_alarms_than_one():
     assert alarms <= stats.binom.isf(RARE, trials, ALPHA)
 
 
-def test_a_planted_ten_percent_is_found():
+def test_a_planted_ten_percent_is_found(like_runs):
     rng, trials = np.random.default_rng(9), 100
     found = [verdicts_of(compare(simulated(rng, 30), simulated(rng, 30, 1.1), 0.05))[0] for _ in range(trials)]
     # log(1.1 / 1.05) is 4.5 standard errors of the difference: power above 0.995
     assert found.count("slower") >= stats.binom.ppf(RARE, trials, 0.995)
 
 
-def test_the_same_code_twice_is_not_slower():
+def test_the_same_code_twice_is_not_slower(like_runs):
     rng, trials = np.random.default_rng(10), 100
     found = [verdicts_of(compare(simulated(rng, 30), simulated(rng, 30), 0.05))[0] for _ in range(trials)]
     # log(1.05) is 4.7 standard errors
     assert found.count("not slower") >= stats.binom.ppf(RARE, trials, 0.995)
 
 
-def test_what_is_said_to_be_visible_is_seen_four_times_in_five():
+def test_what_is_said_to_be_visible_is_seen_four_times_in_five(like_runs):
     rng, trials, threshold = np.random.default_rng(11), 400, 0.05
     [comparison] = compare(simulated(rng, 1000), simulated(rng, 1000), threshold).comparisons
     visible = np.expm1(np.log1p(comparison.detectable) * np.sqrt(1000 / 20))  # of 20 blocks instead of 1000
@@ -183,3 +201,11 @@ def test_a_result_is_not_compared_with_itself():
     same = record(row(medians=FAST))
     with pytest.raises(LcbenchError, match="a second run is needed"):
         compare(same, same)
+
+
+def test_a_gates_result_is_not_compared():
+    side = Side(given=".", kind="folder", python="CPython", versions={})
+    of_a_gate = record(row(medians=FAST), gate=Gate(base=side, head=side, fail_above=0.03, budget_s=60))
+    for pair in ((of_a_gate, record(row(medians=FAST))), (record(row(medians=FAST)), of_a_gate)):
+        with pytest.raises(LcbenchError, match="is a gate's result"):
+            compare(*pair)

@@ -1,0 +1,8 @@
+"""What Python code asks of lcbench: the same things as the command line, returning objects instead of printing."""
+
+from lcbench.api.catalogue import implementation, implementations
+from lcbench.api.gates import gate
+from lcbench.api.results import compare
+from lcbench.api.runs import run
+
+__all__ = ["compare", "gate", "implementation", "implementations", "run"]

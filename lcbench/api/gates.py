@@ -1,0 +1,116 @@
+"""Holds head against base, measured in turn: what ``lcbench gate`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
+
+from lcbench.api.origin import Start
+from lcbench.api.problem import require, require_problem
+from lcbench.losses.implementation import LOSSES
+
+if TYPE_CHECKING:
+    from lcbench import record
+    from lcbench.measure.in_turn import Measured
+    from lcbench.measure.schedule import Watcher
+    from lcbench.measure.sides import Side
+    from lcbench.measure.workload import DataName
+    from lcbench.record import Record
+
+ROWS = 5000
+"""Large enough for every core to have its share, small enough for a dozen blocks in a minute."""
+
+PLANTED = 0.05
+"""The slowdown by which a gate tests itself."""
+
+
+def gate(
+    base: str,
+    head: str = ".",
+    implementations: str | Iterable[str] = (),
+    *,
+    losses: str | Iterable[str] = LOSSES,
+    rows: int = ROWS,
+    features: int = 3073,
+    classes: int = 10,
+    dtype: str = "float32",
+    data: str = "synthetic",
+    threads: int | None = None,
+    fail_above: float = 0.03,
+    budget_s: float = 60.0,
+    patience_s: float = 60.0,
+    seed: int | None = None,
+    build: str | None = None,
+    planted: float = 0.0,
+    save: str | None = None,
+    watch: Watcher | None = None,
+) -> Record:
+    """Measures base and head in turn and writes the record, of which `lcbench.judge.gate.judge` makes the verdicts.
+
+    base, head: a git revision, a folder, a Python interpreter or environment, or an implementation (a file, a file's
+    function or a catalogue's name). implementations: what to measure where they are none; none is ``numba-parallel``.
+    fail_above: how much slower head may be, 0.03 is 3 %. build: shell command that is run in each checked-out revision.
+    planted: makes head slower by that much, to see whether it is noticed.
+    Raises LcbenchError or LossError where nothing can be measured, or not enough for a verdict.
+    """
+    from lcbench import record
+    from lcbench.judge import estimates
+    from lcbench.judge import gate as judgement
+    from lcbench.measure import in_turn, pairs, selection, sides
+    from lcbench.measure.covariates import usable_cores
+    from lcbench.measure.workload import Size
+
+    implementations = [implementations] if isinstance(implementations, str) else implementations
+    wanted = [losses] if isinstance(losses, str) else list(losses)
+    require_problem(wanted, [rows], features, classes, dtype, data, threads)
+    require(0 <= fail_above < 1, f"fail_above is {fail_above}: a share between 0 and 1 is needed")
+    require(budget_s > 0, "the budget must be above 0 seconds")
+    record.require_writable(save)
+
+    with sides.opened(base, head, build) as (base_side, head_side):
+        names = selection.split_names(implementations)
+        compared = pairs.pair(base_side, head_side, names, [loss for loss in LOSSES if loss in wanted], patience_s)
+        count = sum(len(pair.losses) for pair in compared)
+        plan = in_turn.Plan(
+            base_side,
+            head_side,
+            tuple(compared),
+            Size(rows, features, classes, dtype, cast("DataName", data)),
+            threads=threads or usable_cores(),
+            budget_s=budget_s,
+            fewest_blocks=judgement.blocks_needed(count),
+            patience_s=patience_s,
+            planted=planted,
+            seed=seed,
+        )
+
+        how = record.Gate(
+            base=_described(base_side),
+            head=_described(head_side),
+            fail_above=fail_above,
+            budget_s=budget_s,
+            planted=planted,
+        )
+
+        def decided(measured: Measured) -> bool:
+            how.orders, how.looks = measured.orders, measured.looks
+            return all(
+                comparison.verdict != "inconclusive" for comparison in judgement.judge(measured.rows, how).comparisons
+            )
+
+        start = Start()
+        measured = in_turn.measure(plan, decided, watch or (lambda progress: None))
+        how.orders, how.looks = measured.orders, measured.looks
+        result = start.record(rows=measured.rows, gate=how, interrupted=measured.interrupted)
+    estimates.complete(result)
+    if any(row.blocks for row in result.rows):
+        record.write(result, save)
+    return result
+
+
+def _described(side: Side) -> record.Side:
+    from lcbench import record
+
+    return record.Side(
+        given=side.given, kind=side.kind, revision=side.revision, python=side.python, versions=side.versions
+    )

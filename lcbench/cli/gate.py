@@ -1,0 +1,161 @@
+"""``lcbench gate``: base and head measured in turn in one job, and a verdict that a CI job can act on."""
+
+from __future__ import annotations
+
+import click
+
+from lcbench.cli.parameters import SHARE, Seconds
+from lcbench.cli.verdict_options import VerdictOutput, verdict_options
+from lcbench.exit_codes import ExitCode
+
+
+@click.command(
+    epilog="\b\nExamples:\n  lcbench gate --base HEAD~1\n  lcbench gate --base old.py --head new.py --fail-above 5%"
+)
+@click.option(
+    "--base",
+    metavar="WHAT",
+    help="What head is held against: a git revision, a folder, a Python interpreter or virtual environment, or an "
+    "implementation (FILE.py[:FUNCTION] or a name).",
+)
+@click.option("--head", default=".", show_default=True, metavar="WHAT", help="The same; '.' is this folder as it is.")
+@click.option(
+    "--impl",
+    "implementations",
+    multiple=True,
+    metavar="NAME",
+    help="What to measure on both sides, as in 'lcbench run'. Default: numba-parallel.",
+)
+@click.option("--loss", "losses", multiple=True, type=click.Choice(["svm", "softmax"]), help="Default: both.")
+@click.option("--rows", type=click.IntRange(1), default=5000, show_default=True, metavar="N", help="Rows of X.")
+@click.option("--features", type=click.IntRange(1), default=3073, show_default=True, help="Columns of X.")
+@click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
+@click.option("--data", type=click.Choice(["synthetic", "cifar10"]), default="synthetic", show_default=True)
+@click.option("--threads", type=click.IntRange(1, 1024), help="Threads of every library. Default: all usable cores.")
+@click.option(
+    "--fail-above",
+    type=SHARE,
+    default="3%",
+    show_default=True,
+    metavar="SHARE",
+    help="How much slower head may be: 3% or 0.03.",
+)
+@click.option(
+    "--budget",
+    type=Seconds(0, min_open=True),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For everything, compilation included. It ends earlier where the verdicts are clear.",
+)
+@click.option(
+    "--timeout",
+    type=Seconds(1),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="A process that says nothing for so long is given up.",
+)
+@click.option("--seed", type=click.IntRange(0), help="Of the random order of processes and inputs.")
+@click.option("--build", metavar="COMMAND", help="Shell command to run in each checked-out revision; a .venv is used.")
+@click.option("--self-test", is_flag=True, help="Plant a slowdown of 5% into base and see whether it is caught.")
+@click.option("--save", metavar="NAME", help="Also keep the result under this name.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+@verdict_options
+def gate(
+    base: str | None,
+    head: str,
+    implementations: tuple[str, ...],
+    losses: tuple[str, ...],
+    rows: int,
+    features: int,
+    classes: int,
+    dtype: str,
+    data: str,
+    threads: int | None,
+    fail_above: float,
+    budget: float,
+    timeout: float,
+    seed: int | None,
+    build: str | None,
+    self_test: bool,
+    save: str | None,
+    quiet: bool,
+    output: VerdictOutput,
+) -> ExitCode:
+    """Is head slower than base? Both measured in turn, in one job.
+
+    Processes of base and head alternate in an order drawn by lot, and base is also held against itself, so that
+    neither a drift of the machine nor its noise is taken for a change of the code. The test is exact, and all rows
+    together raise a false alarm in at most 1 of 100 gates.
+
+    Exit status: 0 not slower, 1 slower, 3 inconclusive, 4 head computes something wrong, 2 nothing measured.
+    """
+    if base is None and not self_test:
+        raise click.UsageError("--base is missing: a git revision, folder, Python or FILE.py, as in --base HEAD~1")
+    if self_test:
+        base = head = base or "."
+
+    from lcbench import api
+    from lcbench.api.gates import PLANTED
+    from lcbench.cli.progress import watching
+    from lcbench.judge.gate import judge
+    from lcbench.report import gate_tables, style
+
+    assert base
+    output.require_writable()
+    with watching(quiet) as watch:
+        result = api.gate(
+            base,
+            head,
+            implementations,
+            losses=losses or ("svm", "softmax"),
+            rows=rows,
+            features=features,
+            classes=classes,
+            dtype=dtype,
+            data=data,
+            threads=threads,
+            fail_above=fail_above,
+            budget_s=budget,
+            patience_s=timeout,
+            seed=seed,
+            build=build,
+            planted=PLANTED if self_test else 0.0,
+            save=save,
+            watch=watch,
+        )
+    assert result.gate
+    gated = judge(result.rows, result.gate)
+    if output.as_json:
+        import msgspec
+
+        found = msgspec.to_builtins(gated) | {"exit_code": int(gated.exit_code), "record": result.path}
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1))
+    else:
+        console = style.console()
+        for table in gate_tables.tables(gated, result.gate):
+            console.print(table)
+    notes = gate_tables.notes(gated, result.gate)
+    if not self_test:  # its verdict is about the gate, and no report should call it a slowdown of the code
+        output.write(gated.comparisons, fail_above, gate_tables.heading(result.gate), notes)
+    if result.path:
+        how = "stopped early; what was measured is in" if result.interrupted else "result:"
+        click.echo(f"{how} {result.path}", err=True)
+    if result.interrupted:
+        return ExitCode.STOPPED
+    return _self_tested(gated.exit_code) if self_test else gated.exit_code
+
+
+def _self_tested(code: ExitCode) -> ExitCode:
+    """The gate works where it says that a planted slowdown is one."""
+    if code is ExitCode.REGRESSION:
+        click.echo("self-test passed: the planted slowdown was caught", err=True)
+        return ExitCode.OK
+    if code is ExitCode.INCONCLUSIVE:
+        click.echo("self-test inconclusive: too noisy here for this budget; 'lcbench doctor' says why", err=True)
+    elif code is ExitCode.OK:
+        click.echo("self-test failed: the planted slowdown was not caught", err=True)
+        return ExitCode.INCONCLUSIVE
+    return code

@@ -1,0 +1,215 @@
+"""The gate's verdicts: whether head is slower than base, by a record in which they were measured in turn.
+
+Every block gives one difference: the mean logarithm of head's two times less that of base's two. Its order was drawn
+by lot, so that the differences are symmetric about the true one, and the signed-rank test is exact. A row is slower
+where a change of only the threshold is rejected from above, not slower where it is rejected from below, else
+inconclusive. Two times stand for a process: what its quickest samples stay within, which the machine's noise hardly
+reaches, and its median, which a slowdown of some calls only does reach. Either can show that a row is slower; for not
+slower, the first must show it and the second must not speak against it.
+
+Errors are bounded for all rows, both times and all looks together (Holm 1979 within a look; the looks share the error).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import exp, expm1, inf, log, log1p
+from statistics import median
+
+from scipy import stats
+
+from lcbench.exit_codes import ExitCode
+from lcbench.judge import signed_rank
+from lcbench.judge.estimates import quick
+from lcbench.judge.quiet import why_disturbed
+from lcbench.judge.ratios import Ratio
+from lcbench.judge.verdicts import POWER, Comparison, Verdict, holm
+from lcbench.record import Gate, Look, Row
+
+ALPHA_SLOWER = 0.01
+"""How often, at most, a gate says "slower" of any row where none is: that stops somebody's work."""
+
+ALPHA_NOT_SLOWER = 0.05
+"""How often, at most, it says "not slower" of a row that is."""
+
+SMALLEST_SHARE = 0.5
+"""Of the permitted error, what the last look may always spend."""
+
+MOST_DISTURBED = 0.5
+"""Share of disturbed blocks above which the machine is too busy for a verdict."""
+
+
+@dataclass(frozen=True)
+class Gated:
+    """What a gate found.
+
+    comparisons: head against base. control: base against itself, by the same rules. blocks: that were used. disturbed:
+    those that were not, by what disturbed them.
+    doubt: why no verdict holds; empty where they do.
+    """
+
+    comparisons: list[Comparison]
+    control: list[Comparison]
+    blocks: int
+    disturbed: dict[str, int]
+    fail_above: float
+    doubt: str = ""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What a CI job is to be told."""
+        verdicts = {comparison.verdict for comparison in self.comparisons}
+        if "wrong" in verdicts:
+            return ExitCode.WRONG
+        if "not measured" in verdicts:
+            return ExitCode.ERROR
+        if "slower" in verdicts:
+            return ExitCode.REGRESSION
+        return ExitCode.INCONCLUSIVE if "inconclusive" in verdicts else ExitCode.OK
+
+
+@dataclass(frozen=True)
+class _Trio:
+    """The three rows of one comparison."""
+
+    base: Row
+    control: Row
+    head: Row
+
+    @property
+    def measured(self) -> bool:
+        return all(row.status == "ok" and row.blocks for row in (self.base, self.control, self.head))
+
+
+def blocks_needed(rows: int) -> int:
+    """With fewer blocks no verdict on so many rows is possible, however slow head is."""
+    slower = ALPHA_SLOWER * SMALLEST_SHARE / (2 * rows)
+    not_slower = ALPHA_NOT_SLOWER * SMALLEST_SHARE / rows
+    return signed_rank.values_needed(min(slower, not_slower))
+
+
+def judge(rows: list[Row], gate: Gate) -> Gated:
+    """The verdicts that the looks taken so far permit, by the rows of a gate's record."""
+    trios = _trios(rows)
+    measured = [trio for trio in trios if trio.measured]
+    reasons = _disturbances(measured, len(gate.orders))
+    quiet = [block for block, reason in enumerate(reasons) if reason is None]
+    disturbed = Counter(reason for reason in reasons if reason is not None)
+
+    comparisons = _over_looks(measured, quiet, gate, head_times)
+    control = _over_looks(measured, quiet, gate, control_times)
+    doubt = _doubt(control, quiet, len(gate.orders))
+    if doubt:
+        comparisons = [_in_doubt(comparison) for comparison in comparisons]
+    for trio in trios:
+        if not trio.measured:
+            comparisons.append(_not_measured(trio))
+    return Gated(comparisons, control, len(quiet), dict(disturbed), gate.fail_above, doubt)
+
+
+Times = Callable[[_Trio, int, Callable[[list[float]], float]], float]
+"""A comparison's difference of log times in one block, by what stands for a process's samples."""
+
+
+def head_times(trio: _Trio, block: int, of: Callable[[list[float]], float]) -> float:
+    """Head against base: two processes each."""
+    head = sum(log(of(samples)) for samples in trio.head.blocks[2 * block : 2 * block + 2])
+    return (head - log(of(trio.base.blocks[block])) - log(of(trio.control.blocks[block]))) / 2
+
+
+def control_times(trio: _Trio, block: int, of: Callable[[list[float]], float]) -> float:
+    """Base against itself: one process each."""
+    return log(of(trio.control.blocks[block])) - log(of(trio.base.blocks[block]))
+
+
+def _trios(all_rows: list[Row]) -> list[_Trio]:
+    sides: dict[tuple[object, ...], dict[str, Row]] = {}
+    for row in all_rows:
+        sides.setdefault((row.implementation, *row.workload), {})[row.side] = row
+    return [_Trio(**rows) for rows in sides.values()]
+
+
+def _disturbances(trios: list[_Trio], blocks: int) -> list[str | None]:
+    """Of each block, what disturbed one of its processes, in whichever row; or None."""
+    reasons: list[str | None] = []
+    for block in range(blocks):
+        processes = [
+            (covariates, row.threads)
+            for trio in trios
+            for row, first, count in ((trio.base, block, 1), (trio.control, block, 1), (trio.head, 2 * block, 2))
+            for covariates in row.covariates[first : first + count]
+        ]
+        found = (why_disturbed(covariates, threads) for covariates, threads in processes)
+        reasons.append(next((reason for reason in found if reason), None))
+    return reasons
+
+
+def _over_looks(trios: list[_Trio], quiet: list[int], gate: Gate, times: Times) -> list[Comparison]:
+    """One comparison a trio: the verdict of the first look that had one."""
+    found: list[Comparison] = []
+    for look in gate.looks:
+        blocks = [block for block in quiet if block < look.blocks]
+        latest = _at_look(trios, blocks, look, gate.fail_above, times)
+        found = [_keep(before, now) for before, now in zip(found or latest, latest, strict=True)]
+    return found or _at_look(trios, quiet, Look(blocks=len(quiet), share=0.0), gate.fail_above, times)
+
+
+def _keep(before: Comparison, now: Comparison) -> Comparison:
+    if before.verdict == "inconclusive":
+        return now
+    return Comparison(now.base, now.new, before.verdict, now.ratio, now.detectable)
+
+
+def _at_look(trios: list[_Trio], blocks: list[int], look: Look, fail_above: float, times: Times) -> list[Comparison]:
+    limit = log1p(fail_above)
+    quickest = [[times(trio, block, quick) for block in blocks] for trio in trios]
+    typical = [[times(trio, block, median) for block in blocks] for trio in trios]
+    slower = holm([signed_rank.p_greater(values, limit) for values in quickest + typical])
+    not_slower = holm([signed_rank.p_less(values, limit) for values in quickest])
+    comparisons = []
+    for index, trio in enumerate(trios):
+        verdict: Verdict = "inconclusive"
+        by_median = slower[len(trios) + index] <= ALPHA_SLOWER * look.share
+        if by_median or slower[index] <= ALPHA_SLOWER * look.share:
+            verdict = "slower"
+        elif not_slower[index] <= ALPHA_NOT_SLOWER * look.share and signed_rank.centre(typical[index]) <= limit:
+            verdict = "not slower"
+        shown = typical[index] if by_median and slower[index] > ALPHA_SLOWER * look.share else quickest[index]
+        ratio, detectable = _ratio(shown)
+        comparisons.append(Comparison(trio.base, trio.head, verdict, ratio, detectable))
+    return comparisons
+
+
+def _ratio(differences: list[float]) -> tuple[Ratio, float | None]:
+    """Head over base with its 95 % interval, and the smallest slowdown beyond the threshold that is likely seen."""
+    if not differences:
+        return Ratio(1.0, 0.0, inf), None
+    centre = signed_rank.centre(differences)
+    low, high = signed_rank.lower_bound(differences, 0.025), signed_rank.upper_bound(differences, 0.025)
+    certain = centre - signed_rank.lower_bound(differences, ALPHA_SLOWER)
+    if certain == inf:
+        return Ratio(exp(centre), exp(low), exp(high)), None
+    # The way from the estimate to its bound is z standard errors; to be seen in `POWER` of all cases takes some more.
+    of_bound, of_power = (float(stats.norm.ppf(p)) for p in (1 - ALPHA_SLOWER, POWER))
+    return Ratio(exp(centre), exp(low), exp(high)), expm1(certain * (1 + of_power / of_bound))
+
+
+def _doubt(control: list[Comparison], quiet: list[int], blocks: int) -> str:
+    """Why nothing that was measured can be believed, or nothing."""
+    if blocks and len(quiet) < (1 - MOST_DISTURBED) * blocks:
+        return f"the machine was too busy: {blocks - len(quiet)} of {blocks} blocks were disturbed"
+    tripped = next((comparison for comparison in control if comparison.verdict == "slower"), None)
+    if tripped:
+        return f"base came out slower than itself ({tripped.base.implementation}, {tripped.base.loss})"
+    return ""
+
+
+def _in_doubt(comparison: Comparison) -> Comparison:
+    return Comparison(comparison.base, comparison.new, "inconclusive", comparison.ratio, comparison.detectable)
+
+
+def _not_measured(trio: _Trio) -> Comparison:
+    """Wrong where head is, whatever base was."""
+    return Comparison(trio.base, trio.head, "wrong" if trio.head.status == "wrong" else "not measured")

@@ -1,0 +1,75 @@
+"""One block: a worker process that times an implementation on some cells, and the rows that it adds to."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from lcbench.losses.implementation import Device, LossName
+from lcbench.measure import process
+from lcbench.measure.messages import Failed, Timed, TimeJob
+from lcbench.measure.process import HERE, Place
+from lcbench.measure.workload import Size
+from lcbench.record import Row
+
+
+def empty_row(implementation: str, device: Device, loss: LossName, size: Size, threads: int) -> Row:
+    """A row of which nothing is measured yet."""
+    return Row(
+        implementation=implementation,
+        loss=loss,
+        dtype=size.dtype,
+        rows=size.rows,
+        features=size.features,
+        classes=size.classes,
+        data=size.data,
+        device=device,
+        status="ok",
+        threads=threads,
+        flops=size.flops,
+        bytes=size.bytes,
+    )
+
+
+def measure(
+    job: TimeJob, rows: list[Row], variables: dict[str, str], patience_s: float, place: Place = HERE
+) -> list[int]:
+    """Does `job`, whose cells belong to `rows` one to one, in a process of its own, and adds what it measured to them.
+
+    Returns the indices of the cells that had no turn because another one ended the process.
+    """
+    events = process.work(job, variables, patience_s, place)
+    left = dict(enumerate(rows))
+    for event in events:
+        if isinstance(event, Timed):
+            _add(left.pop(event.index), event)
+        elif isinstance(event, Failed):
+            at = process.unanswered(events)
+            for index in list(left) if at is None else [at]:
+                _fail(left.pop(index), event.status, event.reason)
+    return list(left)
+
+
+def _add(row: Row, timed: Timed) -> None:
+    row.convention = timed.convention
+    if timed.status != "ok":
+        _fail(row, timed.status, timed.reason)
+        return
+    if not row.blocks:  # later blocks read the code that the first compiled
+        row.first_call_s, row.prepare_s, row.import_s = timed.first_call_s, timed.prepare_s, timed.import_s
+        if timed.compiles and timed.first_call_s is not None:
+            row.compile_s = max(0.0, timed.first_call_s - median(timed.samples))
+    row.blocks.append(timed.samples)
+    row.calls.append(timed.calls)
+    row.warm_up_calls.append(timed.warm_up_calls)
+    row.steady.append(timed.steady)
+    if timed.covariates:
+        row.covariates.append(timed.covariates)
+    row.error_loss = max(row.error_loss or 0.0, timed.error_loss or 0.0)
+    row.error_grad = max(row.error_grad or 0.0, timed.error_grad or 0.0)
+
+
+def _fail(row: Row, status: str, reason: str) -> None:
+    """What failed once has no time, whatever it had before."""
+    row.status, row.reason = status, reason  # type: ignore[assignment]
+    row.blocks, row.calls, row.covariates = [], [], []
+    row.warm_up_calls, row.steady = [], []

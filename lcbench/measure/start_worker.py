@@ -1,0 +1,47 @@
+"""Starts the worker of this very lcbench, under whichever interpreter runs this file, to measure losses from anywhere.
+
+``python -P start_worker.py LOSSES EVENTS PARENT`` is run by its path, so that nothing else of this installation comes
+along: NumPy, Numba and the measured code are those of the interpreter, and only how they are measured is ours. LOSSES
+is the folder of the package ``lcbench.losses`` to measure; empty means that of the lcbench which is installed there,
+or, where there is none, ours.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+
+def main() -> None:
+    """Puts the packages in their places and hands over to the worker."""
+    ours = Path(__file__).resolve().parents[1]
+    losses = Path(sys.argv.pop(1) or _installed_losses() or ours / "losses")
+    lcbench = _import_from("lcbench", ours)
+    lcbench.losses = _import_from("lcbench.losses", losses)  # type: ignore[attr-defined]
+    importlib.import_module("lcbench.measure.worker").main()
+
+
+def _installed_losses() -> Path | None:
+    found = importlib.util.find_spec("lcbench")
+    folders = [Path(folder) / "losses" for folder in found.submodule_search_locations or ()] if found else []
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def _import_from(name: str, folder: Path) -> ModuleType:
+    """The package `name`, imported from `folder` wherever another of that name may lie."""
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""``lcbench gate`` as a user types it."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from commands import lcbench
+from lcbench import record
+
+LOSS = """import numpy as np
+def softmax_loss(W, X, y, reg):
+    rows = np.arange(len(y))
+    scores = X @ W
+    p = np.exp(scores - scores.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    loss = -np.log(p[rows, y]).mean() + reg * np.sum(W * W)
+    p[rows, y] -= 1
+    return loss, X.T @ p / len(y) + 2 * reg * W
+"""
+TINY = ("--rows", "20", "--features", "33", "--classes", "3", "--budget", "14")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "old.py").write_text(LOSS)
+    (tmp_path / "new.py").write_text(LOSS)
+    return tmp_path
+
+
+def test_two_files_are_held_against_each_other(folder):
+    files = ("--junit", "junit.xml", "--markdown", "page.md", "--save", "mine")
+    done = lcbench(folder, "gate", "--base", "old.py", "--head", "new.py", *TINY, *files)
+    assert done.returncode in (0, 1, 3), done.stderr  # by the noise of the moment
+    for words in ("head / base", "new.py:softmax_loss", "control, base against itself", "threshold 3.0 %"):
+        assert words in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert len(ET.parse(folder / "junit.xml").getroot().findall(".//testcase")) == 1
+    assert "softmax_loss" in (folder / "page.md").read_text()
+
+    kept = record.read(folder / "results" / "baselines" / "mine.json")
+    assert {row.side for row in kept.rows} == {"base", "control", "head"}
+    blocks = {row.side: len(row.blocks) for row in kept.rows}
+    assert blocks["base"] == blocks["control"] == len(kept.gate.orders)
+    assert blocks["head"] == 2 * len(kept.gate.orders)
+
+
+def test_head_that_is_wrong_is_exit_code_4_and_json_tells_why(folder):
+    (folder / "new.py").write_text(LOSS.replace("2 * reg", "3 * reg"))
+    done = lcbench(folder, "gate", "--base", "old.py", "--head", "new.py", *TINY, "--json")
+    assert done.returncode == 4, done.stderr
+    found = json.loads(done.stdout)
+    assert found["exit_code"] == 4
+    [comparison] = found["comparisons"]
+    assert comparison["verdict"] == "wrong"
+    assert comparison["new"]["reason"]
+
+
+def test_base_that_is_wrong_is_no_pass(folder):
+    (folder / "old.py").write_text(LOSS.replace("2 * reg", "3 * reg"))
+    done = lcbench(folder, "gate", "--base", "old.py", "--head", "new.py", *TINY)
+    assert done.returncode == 2
+    assert "not measured on base" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "--base is missing"),
+        (("--base", "nothing.py"), "nothing.py"),
+        (("--base", "nothing"), "--base nothing: no such"),
+        (("--base", "old.py"), "so --head must be one too"),
+        (("--base", "old.py", "--head", "new.py", "--impl", "numpy"), "--impl has no place"),
+        (("--base", "old.py", "--head", "new.py", "--loss", "svm"), "no function for the loss"),
+        (("--base", "old.py", "--head", "new.py", "--budget", "1"), "--budget"),
+        (("--base", "old.py", "--head", "new.py", "--fail-above", "five"), "not a share"),
+        (("--base", ".", "--head", ".", "--impl", "nunpy"), "did you mean 'numpy'"),
+        (("--base", "old.py", "--head", "new.py", "--junit", "old.py/x.xml"), "old.py"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(folder, arguments, told):
+    done = lcbench(folder, "gate", *arguments, GIT_CEILING_DIRECTORIES=str(folder.parent))
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert not (folder / "results").exists() or not list((folder / "results").glob("*.json"))

@@ -1,0 +1,72 @@
+"""What ``lcbench doctor`` found out, as an 80-column terminal shows it."""
+
+from __future__ import annotations
+
+from math import exp
+
+from lcbench.judge.sensitivity import detectable
+from lcbench.measure.disturbances import Finding
+from lcbench.measure.gpu_state import GpuState
+from lcbench.measure.meanwhile import Meanwhile, Program
+from lcbench.measure.noise import Noise
+from lcbench.report import doctor_tables
+from lcbench.report.style import percent
+from machines import facts
+from printed import printed
+
+MEANWHILE = Meanwhile(
+    seconds=10.0, others=0.123, steal=0.004, waited=0.05, switches_s=12345.6, throttled_periods=3,
+    thermal_throttles=None, programs=(Program("clang", 0.2),),
+)  # fmt: skip
+NOISE = Noise(tuple((1.0, exp(ratio)) for ratio in (0.04, -0.04, 0.04, -0.04)), 10.0, MEANWHILE, 1.25)
+
+
+def test_noise():
+    lines = printed([doctor_tables.noise(NOISE)])
+    rows = {line[:13].strip(): line[13:].strip() for line in lines[1:]}
+    assert rows["measured"] == "4 blocks in 10 s, two processes each"
+    assert rows["spread"].startswith("4.6 %")
+    assert rows["worst block"] == "4.1 %"
+    visible = percent(detectable(NOISE.log_ratios, 2.5, 60.0))
+    assert rows["visible"] == f"at best a slowdown of {visible} to a gate of 60 s"
+    assert rows["others' share"].startswith("12.3 %")
+    assert rows["steal"] == "0.4 %"
+    assert "12,346 a second in all" in rows["switches"]
+    assert "3 periods by the container, - times by heat" in rows["throttled"]
+
+
+def test_noise_of_which_the_system_tells_nothing():
+    slow = Noise(NOISE.blocks, 400.0, Meanwhile(seconds=400.0))
+    lines = printed([doctor_tables.noise(slow)])
+    assert any(line.startswith("visible") and "nothing to a gate of 60 s" in line for line in lines)
+
+
+def test_the_state_of_a_gpu():
+    state = GpuState(
+        sm_clock_mhz=345, sm_clock_max_mhz=1980, throttle_reasons=("gpu_idle",), temperature_c=30, slowdown_c=95,
+        power_limit_w=700.0, power_limit_default_w=700.0, utilisation=0.0, other_processes=0, persistent=True, ecc=True,
+        compute_mode="default",
+    )  # fmt: skip
+    lines = printed([doctor_tables.machine(facts(gpu="NVIDIA H200"), "0123456789ab", state)])
+    assert lines[-6:] == [
+        "GPU clocks      345 of 1980 MHz, memory - of - MHz",
+        "held down by    gpu_idle",
+        "temperature     30 C, slows down at 95 C",
+        "power limit     700 of 700 W",
+        "used by others  0.0 % of the time, 0 processes",
+        "modes           persistence on, ECC on, MIG -, compute mode default",
+    ]
+
+
+def test_findings_stand_beside_their_remedies():
+    found = [Finding("it is loud", "go elsewhere", "high"), Finding("it is warm", "open a window", "low")]
+    lines = printed([doctor_tables.findings(found)])
+    assert [line.split() for line in lines[-2:]] == [
+        ["high", "it", "is", "loud", "go", "elsewhere"],
+        ["low", "it", "is", "warm", "open", "a", "window"],
+    ]
+
+
+def test_the_score_says_what_it_is_made_of():
+    assert doctor_tables.score(72, NOISE) == "Score: 72 of 100, from the findings and the noise."
+    assert "the noise was not measured" in doctor_tables.score(72, None)
