@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lcbench.record import Record
 
 
-def compare(base: Record | str | Path, new: Record | str | Path, fail_above: float = 0.10) -> Judgement:
+def compare(base: Record | str | Path, new: Record | str | Path, fail_above: float = 0.20) -> Judgement:
     """Holds the record `new` against `base` (records, files or saved names): slower by more than `fail_above`?"""
     from lcbench import record
     from lcbench.judge import verdicts

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from lcbench.judge.verdicts import Judgement
 
 
-@click.command(epilog="\b\nExamples:\n  lcbench compare\n  lcbench compare before after --fail-above 15%")
+@click.command(epilog="\b\nExamples:\n  lcbench compare\n  lcbench compare before after --fail-above 30%")
 @click.argument("base", required=False)
 @click.argument("new", required=False)
 @click.option(
     "--fail-above",
-    default="10%",
+    default="20%",
     show_default=True,
     type=SHARE,
     metavar="SHARE",
-    help="How much slower a row may be: 10% or 0.1.",
+    help="How much slower a row may be: 20% or 0.2.",
 )
 @verdict_options
 def compare(base: str | None, new: str | None, fail_above: float, output: VerdictOutput) -> ExitCode:

@@ -8,6 +8,7 @@ from statistics import median
 import numpy as np
 from scipy import stats
 
+from lcbench.judge.quiet import kept_blocks
 from lcbench.record import Ceiling, Record, Row
 
 CONFIDENCE = 0.95
@@ -18,8 +19,8 @@ busy machine may have measured its limit too low."""
 
 
 def block_medians(row: Row) -> list[float]:
-    """The median of each block, seconds a call."""
-    return [median(block) for block in row.blocks]
+    """The median of each block that nothing disturbed, seconds a call."""
+    return [median(row.blocks[block]) for block in kept_blocks(row)]
 
 
 def quick(samples: list[float]) -> float:

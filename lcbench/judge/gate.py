@@ -23,7 +23,7 @@ from scipy import stats
 from lcbench.exit_codes import ExitCode
 from lcbench.judge import signed_rank
 from lcbench.judge.estimates import quick
-from lcbench.judge.quiet import why_disturbed
+from lcbench.judge.quiet import MOST_DISTURBED, why_disturbed
 from lcbench.judge.ratios import Ratio
 from lcbench.judge.verdicts import POWER, Comparison, Verdict, holm
 from lcbench.record import Gate, Look, Row
@@ -36,9 +36,6 @@ ALPHA_NOT_SLOWER = 0.05
 
 SMALLEST_SHARE = 0.5
 """Of the permitted error, what the last look may always spend."""
-
-MOST_DISTURBED = 0.5
-"""Share of disturbed blocks above which the machine is too busy for a verdict."""
 
 
 @dataclass(frozen=True)

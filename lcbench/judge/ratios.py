@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from math import exp, log
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 
-from lcbench.judge.estimates import block_medians, interval
+from lcbench.judge.estimates import interval
+from lcbench.judge.quiet import kept_blocks
 from lcbench.record import Row
 
 
@@ -24,5 +26,5 @@ def speedup(row: Row, baseline: Row) -> Ratio:
 
     Geometric mean over blocks, with Student's interval of the paired log-ratios.
     """
-    logs = [log(b / a) for a, b in zip(block_medians(row), block_medians(baseline), strict=False)]
+    logs = [log(median(baseline.blocks[block]) / median(row.blocks[block])) for block in kept_blocks(row, baseline)]
     return Ratio(exp(float(np.mean(logs))), *interval(logs))

@@ -81,8 +81,8 @@ class Implementation:
 
     functions: the loss functions by name ("svm", "softmax"), on arrays as `prepare` returns them. A call returns
         when its result is complete: device work is waited for inside.
-    prepare: brings (W, X, y) to where the functions want them (a device, another layout or array type). It may be called
-        again for W beside one row of X, and for y beside one feature.
+    prepare: brings (W, X, y) to where the functions want them (a device, another layout or array type). It may be
+        called again for W beside one row of X, and for y beside one feature.
     fetch: brings (loss, dW) back to a float and a NumPy array.
     compiles: the first call compiles, so it is reported apart.
     convention: how the functions count, where a user's file differs; prepare and fetch already translate.

@@ -17,11 +17,9 @@ import numpy as np
 from lcbench.losses.implementation import LossFunction
 from lcbench.measure.verification import WrongResult
 
-SAMPLE_S = 0.01
-"""Least length of a sample: a million times the clock's resolution, long beside a timer interrupt."""
-
-MANY_CALLS = 10
-"""A sample of so many follows a call off the clock, as a call follows another: no thread sleeps, no cache is cold."""
+SHORT_CALL_S = 0.02
+"""Samples of shorter calls follow a call off the clock, as a call follows another: no thread sleeps, no cache is cold.
+Waking threads takes up to a millisecond, and a different time in every process."""
 
 FEWEST_SAMPLES = 3
 WARM_UP_S = 0.05
@@ -41,6 +39,9 @@ MOST_TIMES_SLOWER = 2.0
 
 FEWEST_PAIRS = 4
 """Calls on new contents, each followed by one on the same: fewer say nothing about which kind is faster."""
+
+PAIRS_TO_BE_SURE = 12
+"""So many more before a function is said to remember: a busy machine can make a few calls in turn look like that."""
 
 CLOCKS_APART_S = 0.03
 """Two clocks may differ by so much over a cell, three of the kernel's ticks, and by `CLOCKS_APART` of it."""
@@ -72,6 +73,18 @@ class Verify(Protocol):
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How samples are taken: for `seconds` seconds, `most` of them, each of `sample_s` seconds or one call if longer.
+
+    At least `FEWEST_SAMPLES`, unless `most` is less; with 0 the first call is all.
+    """
+
+    seconds: float
+    most: int
+    sample_s: float
+
+
+@dataclass(frozen=True)
 class Samples:
     """seconds: seconds a call, a number a sample. calls: calls in a sample. first_call_s: the very first call.
 
@@ -86,36 +99,29 @@ class Samples:
 
 
 def sample(
-    function: LossFunction,
-    inputs: Inputs,
-    verify: Verify,
-    seconds: float,
-    most_samples: int,
-    rng: np.random.Generator,
-    sample_s: float = SAMPLE_S,
+    function: LossFunction, inputs: Inputs, verify: Verify, sampling: Sampling, rng: np.random.Generator
 ) -> Samples:
-    """Times ``function(W, X, y, reg) -> (loss, dW)`` for `seconds` seconds after a warm-up.
+    """Times ``function(W, X, y, reg) -> (loss, dW)`` after a warm-up.
 
     Every sample is a batch of calls on newly drawn inputs. Off the clock, ``verify`` sees every loss, and the gradient
-    of the last call, since a function may hand out one buffer again and again; it raises where a result is wrong. No
-    more than `most_samples` are taken, of `sample_s` seconds or one call; 0 makes the first call alone.
+    of the last call, since a function may hand out one buffer again and again; it raises where a result is wrong.
 
     Where the samples themselves show that the function was still getting faster, they count as warm-up, and are taken
     once more (Barrett et al. 2017, "Virtual machine warmup blows hot and cold").
     """
     clocks = _Clocks()
     first_call_s = _batch(function, inputs.draw(1), verify)
-    if not most_samples:
+    if not sampling.most:
         return Samples([first_call_s], 1, first_call_s)
 
-    one_call_s, warm_up_calls = _warm_up(function, inputs, verify, seconds)
+    one_call_s, warm_up_calls = _warm_up(function, inputs, verify, sampling)
     collecting = gc.isenabled()
     gc.disable()
     try:
-        calls, times = _samples(function, inputs, verify, one_call_s, seconds, most_samples, rng, sample_s)
-        if not _steady(times) and calls * sum(times) < MOST_BUDGETS * seconds:
+        calls, times = _samples(function, inputs, verify, one_call_s, sampling, rng)
+        if not _steady(times) and calls * sum(times) < MOST_BUDGETS * sampling.seconds:
             warm_up_calls += calls * len(times)
-            calls, times = _samples(function, inputs, verify, times[-1], seconds, most_samples, rng, sample_s)
+            calls, times = _samples(function, inputs, verify, times[-1], sampling, rng)
     finally:
         if collecting:
             gc.enable()
@@ -148,19 +154,17 @@ def _samples(
     inputs: Inputs,
     verify: Verify,
     one_call_s: float,
-    seconds: float,
-    most_samples: int,
+    sampling: Sampling,
     rng: np.random.Generator,
-    sample_s: float,
 ) -> tuple[int, list[float]]:
-    """The calls in a sample, and as many samples as `seconds` hold, in seconds a call.
+    """The calls in a sample, and as many samples as the time holds, in seconds a call.
 
     At a random place, a batch of random length is verified and not timed: who has counted, and computes the gradient in
     the last call of a sample only, has none there.
     """
-    calls = max(1, ceil(sample_s / one_call_s))
-    count = min(most_samples, max(FEWEST_SAMPLES, int(seconds / (calls * one_call_s))))
-    leading = 1 if calls >= MANY_CALLS else 0
+    calls = max(1, ceil(sampling.sample_s / one_call_s))
+    leading = 1 if one_call_s < SHORT_CALL_S else 0
+    count = min(sampling.most, max(FEWEST_SAMPLES, int(sampling.seconds / ((leading + calls) * one_call_s))))
     surprise = int(rng.integers(count)) if calls > 1 else None
     times = []
     for number in range(count):
@@ -170,7 +174,7 @@ def _samples(
     return calls, times
 
 
-def _warm_up(function: LossFunction, inputs: Inputs, verify: Verify, seconds: float) -> tuple[float, int]:
+def _warm_up(function: LossFunction, inputs: Inputs, verify: Verify, sampling: Sampling) -> tuple[float, int]:
     """Calls until they get no faster. Returns seconds a call and the number of calls.
 
     They come in pairs, one on new contents and one on the same: what is much faster the second time remembers, and the
@@ -181,16 +185,21 @@ def _warm_up(function: LossFunction, inputs: Inputs, verify: Verify, seconds: fl
     start = perf_counter()
     while True:
         new.append(_batch(function, inputs.draw(1), verify))
-        if new[-1] > seconds and len(new) == 1:
+        if new[-1] > sampling.seconds and len(new) == 1:
             return new[0], 1
         again.append(_batch(function, inputs.again(), verify))
         spent_s = perf_counter() - start
         one_call_s = median((new + again)[-WINDOW:])
-        if one_call_s > SAMPLE_S:  # a sample is one call, on contents of its own
+        if one_call_s > sampling.sample_s:  # a sample is one call, on contents of its own
             if spent_s >= WARM_UP_S:
                 break
-        elif len(new) >= FEWEST_PAIRS and spent_s >= WARM_UP_S and (_settled(again) or spent_s > WARM_UP_S + seconds):
-            _require_forgetful(new[-2 * WINDOW :], again[-2 * WINDOW :])
+        elif (
+            len(new) >= FEWEST_PAIRS
+            and spent_s >= WARM_UP_S
+            and (_settled(again) or spent_s > WARM_UP_S + sampling.seconds)
+        ):
+            if _remembers(new[-2 * WINDOW :], again[-2 * WINDOW :]):
+                _require_forgetful(function, inputs, verify)
             break
     return median([*new[-WINDOW:], *again[-WINDOW:]]), 2 * len(new)
 
@@ -228,10 +237,19 @@ def _deviation(times: list[float]) -> float:
     return 1.4826 * median([abs(seconds - middle) for seconds in times])
 
 
-def _require_forgetful(new: list[float], again: list[float]) -> None:
-    """Raises WrongResult where every call on new contents took much longer than the one after it on the same."""
+def _remembers(new: list[float], again: list[float]) -> bool:
+    """Whether every call on new contents took much longer than the one after it on the same."""
     ratios = [first / second for first, second in zip(new, again, strict=True)]
-    if min(ratios) > sqrt(MOST_TIMES_SLOWER) and median(ratios) > MOST_TIMES_SLOWER:
+    return min(ratios) > sqrt(MOST_TIMES_SLOWER) and median(ratios) > MOST_TIMES_SLOWER
+
+
+def _require_forgetful(function: LossFunction, inputs: Inputs, verify: Verify) -> None:
+    """Raises WrongResult where calls on contents that were seen before are much faster, pair for pair."""
+    new, again = [], []
+    for _ in range(PAIRS_TO_BE_SURE):
+        new.append(_batch(function, inputs.draw(1), verify))
+        again.append(_batch(function, inputs.again(), verify))
+    if _remembers(new, again):
         raise WrongResult(
             f"remembers what it has computed: {1e3 * median(new):.3g} ms on new W and y, "
             f"{1e3 * median(again):.3g} ms on the same once more"

@@ -35,7 +35,7 @@ spend. The last look, when the budget is spent, has what is left of it: so all t
 
 MOST_SAMPLES = 60
 
-SAMPLE_S = 0.002
+SAMPLE_S = 0.005
 """Shorter than a run's: of many short samples more escape what else goes on, and what all share cancels."""
 
 

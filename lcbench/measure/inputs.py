@@ -60,13 +60,16 @@ class _Set:
         self.square_sum = _square_sum(W)
         self.handed = W.copy(), y.copy()
 
-    def renew(self, rng: np.random.Generator) -> None:
+    def renew(self, rng: np.random.Generator, keep: bool = True) -> None:
+        """Makes new contents; without `keep`, for nothing but the time that it takes."""
         column = self._first_W[:, rng.integers(len(self._order))]
-        self._order = rng.permutation(len(self._order))
-        self.W = np.take(self._first_W, self._order, axis=1)
-        self.W += (rng.uniform(-LARGEST_SHIFT, LARGEST_SHIFT) * column).astype(column.dtype)[:, None]
-        self.y = np.argsort(self._order)[self._first_y]
-        self.square_sum = _square_sum(self.W)
+        order = rng.permutation(len(self._order))
+        W = np.take(self._first_W, order, axis=1)
+        W += (rng.uniform(-LARGEST_SHIFT, LARGEST_SHIFT) * column).astype(column.dtype)[:, None]
+        y = np.argsort(order)[self._first_y]
+        square_sum = _square_sum(W)
+        if keep:
+            self._order, self.W, self.y, self.square_sum = order, W, y, square_sum
 
     def hand_over(self, in_place: bool) -> None:
         if in_place:
@@ -127,8 +130,13 @@ class Inputs:
         return self._handed_over()
 
     def again(self) -> list[Arguments]:
-        """Those drawn last once more: W and y are handed over anew, but hold the same. The regularisation differs."""
+        """Those drawn last once more: W and y are handed over anew, but hold the same. The regularisation differs.
+
+        Takes as long as `draw`, so that a thread is as likely to be asleep afterwards, and a cache to be cold.
+        """
         self.require_unchanged()
+        for each in self._sets:
+            each.renew(self._rng, keep=False)
         return self._handed_over()
 
     def _handed_over(self) -> list[Arguments]:

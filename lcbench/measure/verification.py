@@ -21,8 +21,10 @@ LATE_S = 1e-3
 LATE_SHARE = 0.25
 """A batch's results are late where waiting for them takes longer than this, and this part of the batch's own time."""
 
-LATE_IN_A_ROW = 3
-"""One batch may be late for want of a processor, or since something is compiled when the first result is fetched."""
+FEWEST_LATE = 3
+SHARE_LATE = 0.25
+"""So many batches in a row, and this part of all, must be late: one may be for want of a processor, or since something
+is compiled when the first result is fetched."""
 
 
 class Answers(Protocol):
@@ -67,7 +69,8 @@ class Verifier:
         self._answers = answers
         self._first: Expected | None = None
         self._before: Expected | None = None
-        self._late_in_a_row = 0
+        self._batches = self._late_in_a_row = self._most_late_in_a_row = 0
+        self._waited_s = self._returned_s = 0.0
         self.error_loss = 0.0
         self.error_grad = 0.0
         self.fetch_s = 0.0
@@ -80,8 +83,9 @@ class Verifier:
         start = perf_counter()
         gradient, kept, found = self._taken(losses, dW)
         taking_s = perf_counter() - start
+        self._batches += batch_s + taking_s > LATE_S  # a shorter one could not be late
         if taking_s > max(LATE_S, LATE_SHARE * batch_s):
-            self._require_complete(losses, dW, batch_s, taking_s)
+            self._see_whether_late(losses, dW, batch_s, taking_s)
         else:
             self._late_in_a_row = 0
         if kept.dtype.kind != "f":
@@ -115,16 +119,24 @@ class Verifier:
             raise WrongResult(f"gradient is a {type(dW).__name__}, not an array") from None
         return gradient, kept, np.array([*map(_as_float, losses[:-1]), last])
 
-    def _require_complete(self, losses: list[Any], dW: Any, batch_s: float, taking_s: float) -> None:
+    def _see_whether_late(self, losses: list[Any], dW: Any, batch_s: float, taking_s: float) -> None:
         """What takes as long the second time is a transfer. What does not was waiting for work that was not done."""
         start = perf_counter()
         self._taken(losses, dW)
         waited_s = taking_s - (perf_counter() - start)
-        self._late_in_a_row = self._late_in_a_row + 1 if waited_s > max(LATE_S, LATE_SHARE * batch_s) else 0
-        if self._late_in_a_row == LATE_IN_A_ROW:
+        if waited_s > max(LATE_S, LATE_SHARE * batch_s):
+            self._late_in_a_row += 1
+            self._most_late_in_a_row = max(self._most_late_in_a_row, self._late_in_a_row)
+            self._waited_s, self._returned_s = waited_s, batch_s
+        else:
+            self._late_in_a_row = 0
+
+    def require_prompt(self) -> None:
+        """Raises WrongResult where results were not there yet when the calls returned, batch after batch."""
+        if self._most_late_in_a_row >= max(FEWEST_LATE, SHARE_LATE * self._batches):
             raise WrongResult(
-                f"returns before its result is there: {1e3 * batch_s:.3g} ms until it returns, "
-                f"{1e3 * waited_s:.3g} ms more until the result can be read; wait for it inside"
+                f"returns before its result is there: {1e3 * self._returned_s:.3g} ms until it returns, "
+                f"{1e3 * self._waited_s:.3g} ms more until the result can be read; wait for it inside"
             )
 
     def _refuse(

@@ -148,9 +148,11 @@ def _time_cell(
     inputs = Inputs(implementation, problem, workload.load_answers(Path(cell.folder), loss), rng)
     verifier = Verifier(implementation, inputs)
     function = slowed(implementation.functions[loss], job.planted)
+    sampling = clock.Sampling(job.seconds, job.most_samples, job.sample_s)
     watch = Watch()
     try:
-        samples = clock.sample(function, inputs, verifier, job.seconds, job.most_samples, rng, job.sample_s)
+        samples = clock.sample(function, inputs, verifier, sampling, rng)
+        verifier.require_prompt()
     except WrongResult:
         unchanged.verify()  # an input that was changed is the cause, and the better thing to say
         inputs.require_unchanged()

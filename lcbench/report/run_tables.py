@@ -9,6 +9,7 @@ from rich.text import Text
 
 from lcbench.judge import ratios
 from lcbench.judge.estimates import spread, waited_for_a_cpu
+from lcbench.judge.quiet import kept_blocks
 from lcbench.record import Ceiling, Record, Row
 from lcbench.report import style
 
@@ -166,7 +167,11 @@ def _footnotes(record: Record) -> Iterator[Text]:
             style="yellow",
         )
     yield from _limits(record.ceilings)
-    blocks = [len(row.blocks) for row in record.rows if row.ranked]
+    ranked = [row for row in record.rows if row.ranked]
+    left_out = sum(len(row.blocks) - len(kept_blocks(row)) for row in ranked)
+    if left_out:
+        yield Text(f"left out: {left_out} times of a process that something else on the machine disturbed")
+    blocks = [len(row.blocks) for row in ranked]
     if blocks:
         processes = f"{min(blocks)}" if min(blocks) == max(blocks) else f"{min(blocks)} to {max(blocks)}"
         yield Text(

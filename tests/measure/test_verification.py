@@ -24,7 +24,6 @@ ANSWERS = [oracle.expected("softmax", W, X, y, REG) for W, y in SETS]
 
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch):
-    monkeypatch.setattr(clock, "SAMPLE_S", 5e-4)
     monkeypatch.setattr(clock, "WARM_UP_S", 0.0)
 
 
@@ -34,7 +33,7 @@ def verified(function, **fields):
     rng = np.random.default_rng(0)
     inputs = Inputs(implementation, PROBLEM, ANSWERS, rng)
     verifier = Verifier(implementation, inputs)
-    clock.sample(function, inputs, verifier, 0.0, 3, rng)
+    clock.sample(function, inputs, verifier, clock.Sampling(0.0, 3, 5e-4), rng)
     return verifier
 
 
