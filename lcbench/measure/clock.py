@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil, pi, sqrt
 from os import times as os_times
 from statistics import median
-from time import perf_counter, perf_counter_ns
+from time import perf_counter, perf_counter_ns, sleep
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,7 +41,9 @@ FEWEST_PAIRS = 4
 """Calls on new contents, each followed by one on the same: fewer say nothing about which kind is faster."""
 
 PAIRS_TO_BE_SURE = 12
-"""So many more before a function is said to remember: a busy machine can make a few calls in turn look like that."""
+LONGEST_PAUSE_S = 0.005
+"""So many more before a function is said to remember, each call after a pause of random length: on a busy machine,
+calls in step with the scheduler's slices can look like that, every second one interrupted."""
 
 CLOCKS_APART_S = 0.03
 """Two clocks may differ by so much over a cell, three of the kernel's ticks, and by `CLOCKS_APART` of it."""
@@ -114,7 +116,7 @@ def sample(
     if not sampling.most:
         return Samples([first_call_s], 1, first_call_s)
 
-    one_call_s, warm_up_calls = _warm_up(function, inputs, verify, sampling)
+    one_call_s, warm_up_calls = _warm_up(function, inputs, verify, sampling, rng)
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -174,7 +176,9 @@ def _samples(
     return calls, times
 
 
-def _warm_up(function: LossFunction, inputs: Inputs, verify: Verify, sampling: Sampling) -> tuple[float, int]:
+def _warm_up(
+    function: LossFunction, inputs: Inputs, verify: Verify, sampling: Sampling, rng: np.random.Generator
+) -> tuple[float, int]:
     """Calls until they get no faster. Returns seconds a call and the number of calls.
 
     They come in pairs, one on new contents and one on the same: what is much faster the second time remembers, and the
@@ -199,7 +203,7 @@ def _warm_up(function: LossFunction, inputs: Inputs, verify: Verify, sampling: S
             and (_settled(again) or spent_s > WARM_UP_S + sampling.seconds)
         ):
             if _remembers(new[-2 * WINDOW :], again[-2 * WINDOW :]):
-                _require_forgetful(function, inputs, verify)
+                _require_forgetful(function, inputs, verify, rng)
             break
     return median([*new[-WINDOW:], *again[-WINDOW:]]), 2 * len(new)
 
@@ -243,12 +247,18 @@ def _remembers(new: list[float], again: list[float]) -> bool:
     return min(ratios) > sqrt(MOST_TIMES_SLOWER) and median(ratios) > MOST_TIMES_SLOWER
 
 
-def _require_forgetful(function: LossFunction, inputs: Inputs, verify: Verify) -> None:
-    """Raises WrongResult where calls on contents that were seen before are much faster, pair for pair."""
-    new, again = [], []
+def _require_forgetful(function: LossFunction, inputs: Inputs, verify: Verify, rng: np.random.Generator) -> None:
+    """Raises WrongResult where calls on contents that were seen before are much faster, pair for pair.
+
+    After pauses of random length, the two calls of a pair of honest code are alike in all but their names.
+    """
+    new: list[float] = []
+    again: list[float] = []
     for _ in range(PAIRS_TO_BE_SURE):
-        new.append(_batch(function, inputs.draw(1), verify))
-        again.append(_batch(function, inputs.again(), verify))
+        for times, contents in ((new, lambda: inputs.draw(1)), (again, inputs.again)):
+            arguments = contents()
+            sleep(rng.uniform(0, LONGEST_PAUSE_S))
+            times.append(_batch(function, arguments, verify))
     if _remembers(new, again):
         raise WrongResult(
             f"remembers what it has computed: {1e3 * median(new):.3g} ms on new W and y, "

@@ -26,10 +26,15 @@ class Machine:
     def __init__(self, monkeypatch, duration, pause=128.0):
         self.now, self.calls, self.pause, self.new = 0.0, 0, pause, True
         self.duration = duration if callable(duration) else lambda call, new: duration
-        self.batches = []
+        self.batches, self.paused = [], False
         monkeypatch.setattr(clock, "perf_counter", lambda: self.now)
         monkeypatch.setattr(clock, "perf_counter_ns", lambda: round(self.now * 1e9))
+        monkeypatch.setattr(clock, "sleep", self.sleep)
         monkeypatch.setattr(clock, "os_times", lambda: SimpleNamespace(elapsed=self.now))
+
+    def sleep(self, seconds):
+        self.paused = True
+        self.now += seconds
 
     def draw(self, calls):
         self.new, self.drawn = True, [("W", "X", "y", float(k)) for k in range(calls)]
@@ -174,6 +179,13 @@ def test_calls_that_only_looked_like_it_are_no_memory(monkeypatch):
     """A machine that happens to be busy at every other call, for as long as there are few of them."""
     machine = Machine(monkeypatch, lambda call, new: SAMPLE_S / (8 if new and call < 12 else 64), pause=0.0)
     assert machine.sample().steady
+
+
+def test_calls_in_step_with_the_machines_time_slices_are_no_memory(monkeypatch):
+    """Calls on new contents are all interrupted, until pauses of random length bring them out of step."""
+    machine = Machine(monkeypatch, lambda call, new: SAMPLE_S / (8 if new and not machine.paused else 64), pause=0.0)
+    machine.sample()
+    assert machine.paused
 
 
 def test_who_is_now_and_then_slower_on_new_contents_is_not(monkeypatch):

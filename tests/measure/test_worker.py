@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from numba import config
 
 from lcbench.measure import messages, process, worker, workload
 from lcbench.measure.messages import Began, Cell, TimeJob
@@ -71,3 +72,37 @@ def test_events_are_kept_apart_from_those_of_a_forked_copy(tmp_path):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     emit(Began(3))
     assert messages.decode_events(file.read_bytes()) == [Began(1), Began(3)]
+
+
+COMPILED = """
+import numpy as np
+from numba import njit
+
+@njit
+def softmax_loss(W, X, y, reg):
+    scores = X @ W
+    dW = 2 * reg * W
+    loss = reg * np.sum(W * W)
+    for i in range(len(y)):
+        p = np.exp(scores[i] - scores[i].max())  # an expression of arrays is compiled as a function of its own
+        p /= p.sum()
+        loss -= np.log(p[y[i]]) / len(y)
+        p[y[i]] -= 1
+        dW += np.outer(X[i], p / len(y)).astype(dW.dtype)
+    return loss, dW
+"""
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+def test_what_a_users_kernel_compiles_is_kept_for_the_next_process(cells, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(COMPILED)
+    for _ in range(2):
+        job = TimeJob(implementation=f"{file}:softmax_loss", cells=cells[1:], seconds=0.0, most_samples=3, seed=0)
+        [_, event] = process.work(job, process.environment(1, tmp_path / "kept"), 60.0)
+        assert (event.status, event.reason) == ("ok", "")
+    [index] = (tmp_path / "kept").rglob("mine.softmax_loss*.nbi")
+    written = index.stat().st_mtime_ns
+    assert len(list(index.parent.glob("mine.softmax_loss*.nbc"))) == 2  # float64 to be recognised, float32 to be timed
+    process.work(job, process.environment(1, tmp_path / "kept"), 60.0)
+    assert index.stat().st_mtime_ns == written  # nothing was compiled again

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any, cast, get_args
 
 from lcbench.losses.errors import CannotLoad
@@ -133,9 +136,26 @@ def _run_file(path: str) -> tuple[UserModule, tuple[str, ...]]:
         raise CannotLoad(f"{path}: is a notebook; jupyter nbconvert --to script {path} makes a Python file of it")
     modules = UserModules()
     user_module = modules.load(file)
+    for each in modules:
+        _keep_what_is_compiled(each.module)
     own = [str(note) for note in user_module.notes]
     others = [f"{other.file.name} {note}" for other in modules if other is not user_module for note in other.notes]
     return user_module, (*own, *others)
+
+
+def _keep_what_is_compiled(module: ModuleType) -> None:
+    """Has Numba keep the code of the module's functions where a folder is named for that, as if each had `cache=True`.
+
+    A run names one of its own, in which its first process compiles for all that follow.
+    """
+    compiled = [member for member in vars(module).values() if hasattr(member, "enable_caching")]
+    if not compiled or "NUMBA_CACHE_DIR" not in os.environ:
+        return
+    # Kept code names the modules that it needs, and Numba looks for them here: the one exception to leaving it alone.
+    if sys.modules.setdefault(module.__name__, module) is module:
+        for function in compiled:
+            with suppress(RuntimeError):  # its source is no file of its own
+                function.enable_caching()
 
 
 def _defined_in(user_module: UserModule) -> Iterator[tuple[str, Any]]:

@@ -212,3 +212,24 @@ def test_windows_files_load_as_they_are(here):
     assert [function.line for function in functions] == [function.line for function in loaded("softmax.py")]
     W, X, y = np.ones((3, 2)), np.ones((4, 3)), np.array([0, 1, 0, 1])
     assert functions[0].function(W, X, y, 0)[0] == pytest.approx(np.log(2))
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize("named", [True, False])
+def test_compiled_code_is_kept_where_a_folder_is_named_for_it(tmp_path, monkeypatch, named):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from numba import njit\n"
+        "@njit\n"
+        "def half(x):\n"
+        "    return x / 2\n"
+        "def softmax_loss(W, X, y, reg):\n"
+        "    return half(reg), W\n"
+    )
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "kept"))
+    if named:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kept"))
+    [found] = load(str(file))
+    assert found.function(1, 2, 3, 4.0) == (2.0, 1)
+    assert bool(list((tmp_path / "kept").glob("*/mine.half*.nbc"))) == named
