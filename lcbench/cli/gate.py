@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from lcbench.cli.measurement_options import measurement_options
 from lcbench.cli.parameters import SHARE, Seconds
 from lcbench.cli.verdict_options import VerdictOutput, verdict_options
 from lcbench.exit_codes import ExitCode
@@ -26,13 +29,8 @@ from lcbench.exit_codes import ExitCode
     metavar="NAME",
     help="What to measure on both sides, as in 'lcbench run'. Default: numba-parallel.",
 )
-@click.option("--loss", "losses", multiple=True, type=click.Choice(["svm", "softmax"]), help="Default: both.")
 @click.option("--rows", type=click.IntRange(1), default=5000, show_default=True, metavar="N", help="Rows of X.")
-@click.option("--features", type=click.IntRange(1), default=3073, show_default=True, help="Columns of X.")
-@click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
-@click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
 @click.option("--data", type=click.Choice(["synthetic", "cifar10"]), default="synthetic", show_default=True)
-@click.option("--threads", type=click.IntRange(1, 1024), help="Threads of every library. Default: all usable cores.")
 @click.option(
     "--fail-above",
     type=SHARE,
@@ -49,38 +47,22 @@ from lcbench.exit_codes import ExitCode
     metavar="SECONDS",
     help="For everything, compilation included. It ends earlier where the verdicts are clear.",
 )
-@click.option(
-    "--timeout",
-    type=Seconds(1),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="A process that says nothing for so long is given up.",
-)
-@click.option("--seed", type=click.IntRange(0), help="Of the random order of processes and inputs.")
+@measurement_options
 @click.option("--build", metavar="COMMAND", help="Shell command to run in each checked-out revision; a .venv is used.")
 @click.option("--self-test", is_flag=True, help="Plant a slowdown of 5% into base and see whether it is caught.")
-@click.option("--save", metavar="NAME", help="Also keep the result under this name.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @verdict_options
 def gate(
     base: str | None,
     head: str,
     implementations: tuple[str, ...],
-    losses: tuple[str, ...],
     rows: int,
-    features: int,
-    classes: int,
-    dtype: str,
     data: str,
-    threads: int | None,
     fail_above: float,
     budget: float,
-    timeout: float,
-    seed: int | None,
+    measurement: dict[str, Any],
     build: str | None,
     self_test: bool,
-    save: str | None,
     quiet: bool,
     output: VerdictOutput,
 ) -> ExitCode:
@@ -110,21 +92,14 @@ def gate(
             base,
             head,
             implementations,
-            losses=losses or ("svm", "softmax"),
             rows=rows,
-            features=features,
-            classes=classes,
-            dtype=dtype,
             data=data,
-            threads=threads,
             fail_above=fail_above,
             budget_s=budget,
-            patience_s=timeout,
-            seed=seed,
             build=build,
             planted=PLANTED if self_test else 0.0,
-            save=save,
             watch=watch,
+            **measurement,
         )
     assert result.gate
     gated = judge(result.rows, result.gate)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from lcbench.cli.measurement_options import measurement_options
 from lcbench.cli.parameters import Seconds
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     help="Implementation: a name from 'lcbench impls', FILE.py, FILE.py:FUNCTION, MODULE:FUNCTION or 'all'. "
     "Repeat it, or separate names by commas. Default: all that run here.",
 )
-@click.option("--loss", "losses", multiple=True, type=click.Choice(["svm", "softmax"]), help="Default: both.")
 @click.option(
     "--rows",
     multiple=True,
@@ -33,16 +33,12 @@ if TYPE_CHECKING:
     metavar="N",
     help="Rows of X; repeatable. Default: 500 for all, and 10,000 for all but naive.",
 )
-@click.option("--features", type=click.IntRange(1), default=3073, show_default=True, help="Columns of X.")
-@click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
-@click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
 @click.option(
     "--data",
     type=click.Choice(["synthetic", "cifar10"]),
     default=None,
     help="Default: cifar10 where it was downloaded, else synthetic images of the same shape.",
 )
-@click.option("--threads", type=click.IntRange(1, 1024), help="Threads of every library. Default: all usable cores.")
 @click.option(
     "--blocks", type=click.IntRange(1), default=20, show_default=True, help="Most processes an implementation."
 )
@@ -54,35 +50,19 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="No new round of blocks begins after this, but for the first three.",
 )
-@click.option(
-    "--timeout",
-    type=Seconds(1),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="A process that says nothing for so long is given up.",
-)
-@click.option("--seed", type=click.IntRange(0), help="Of the random order of blocks and inputs.")
+@measurement_options
 @click.option("--baseline", default="numpy", show_default=True, metavar="NAME", help="What speed-ups are relative to.")
-@click.option("--save", metavar="NAME", help="Also keep the result under this name, for 'lcbench compare'.")
 @click.option("--require-gpu", is_flag=True, help="Fail where there is no GPU, instead of using the simulator.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record instead of tables.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def run(
     implementations: tuple[str, ...],
-    losses: tuple[str, ...],
     rows: tuple[int, ...],
-    features: int,
-    classes: int,
-    dtype: str,
     data: str | None,
-    threads: int | None,
     blocks: int,
     budget: float,
-    timeout: float,
-    seed: int | None,
+    measurement: dict[str, Any],
     baseline: str,
-    save: str | None,
     require_gpu: bool,
     as_json: bool,
     quiet: bool,
@@ -107,26 +87,11 @@ def run(
 
     if not is_user_code(baseline):
         catalog.find(baseline)
-    data = data or _data_here(features, classes, rows)
+    data = data or _data_here(measurement["features"], measurement["classes"], rows)
     with watching(quiet) as watch:
         result = api.run(
-            implementations,
-            losses=losses or ("svm", "softmax"),
-            rows=rows,
-            features=features,
-            classes=classes,
-            dtype=dtype,
-            data=data,
-            threads=threads,
-            blocks=blocks,
-            budget_s=budget,
-            patience_s=timeout,
-            seed=seed,
-            save=save,
-            watch=watch,
+            implementations, rows=rows, data=data, blocks=blocks, budget_s=budget, watch=watch, **measurement
         )
-    from lcbench.losses import catalog
-
     if baseline != "numpy" and baseline not in {row.implementation for row in result.rows}:
         names = ", ".join(dict.fromkeys(row.implementation for row in result.rows))
         click.echo(f"--baseline {baseline}: no such row; there is {names}", err=True)

@@ -25,7 +25,7 @@ from lcbench.judge import signed_rank
 from lcbench.judge.estimates import quick
 from lcbench.judge.quiet import MOST_DISTURBED, why_disturbed
 from lcbench.judge.ratios import Ratio
-from lcbench.judge.verdicts import POWER, Comparison, Verdict, holm
+from lcbench.judge.verdicts import POWER, Comparison, Verdict, exit_code, holm
 from lcbench.record import Gate, Look, Row
 
 ALPHA_SLOWER = 0.01
@@ -57,14 +57,7 @@ class Gated:
     @property
     def exit_code(self) -> ExitCode:
         """What a CI job is to be told."""
-        verdicts = {comparison.verdict for comparison in self.comparisons}
-        if "wrong" in verdicts:
-            return ExitCode.WRONG
-        if "not measured" in verdicts:
-            return ExitCode.ERROR
-        if "slower" in verdicts:
-            return ExitCode.REGRESSION
-        return ExitCode.INCONCLUSIVE if "inconclusive" in verdicts else ExitCode.OK
+        return exit_code(self.comparisons)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,18 @@ class Comparison:
     detectable: float | None = None
 
 
+def exit_code(comparisons: list[Comparison]) -> ExitCode:
+    """What a CI job is to be told: the worst of all verdicts."""
+    verdicts = {comparison.verdict for comparison in comparisons}
+    if "wrong" in verdicts:
+        return ExitCode.WRONG
+    if "not measured" in verdicts:
+        return ExitCode.ERROR
+    if "slower" in verdicts:
+        return ExitCode.REGRESSION
+    return ExitCode.INCONCLUSIVE if "inconclusive" in verdicts else ExitCode.OK
+
+
 @dataclass(frozen=True)
 class Judgement:
     """Every row that both records have, and the rows that only one has, or has measured."""
@@ -60,15 +72,9 @@ class Judgement:
     def exit_code(self) -> ExitCode:
         """What a CI job is to be told. Times from two machines decide nothing."""
         verdicts = {comparison.verdict for comparison in self.comparisons}
-        if "wrong" in verdicts:
-            return ExitCode.WRONG
-        if "not measured" in verdicts:
-            return ExitCode.ERROR
-        if not self.same_machine:
+        if not self.same_machine and not verdicts & {"wrong", "not measured"}:
             return ExitCode.INCONCLUSIVE
-        if "slower" in verdicts:
-            return ExitCode.REGRESSION
-        return ExitCode.INCONCLUSIVE if "inconclusive" in verdicts else ExitCode.OK
+        return exit_code(self.comparisons)
 
 
 def compare(base: Record, new: Record, fail_above: float = 0.20) -> Judgement:

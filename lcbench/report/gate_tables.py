@@ -34,8 +34,8 @@ def notes(gated: Gated, gate: Gate) -> list[str]:
     """What the verdicts rest on, a line each."""
     controls = [comparison.ratio for comparison in gated.control if comparison.ratio]
     lines = [
-        f"threshold {style.percent(gate.fail_above)}; head / base with 95 % interval over {gated.blocks} blocks, each "
-        "of two processes a side in an order drawn by lot; visible: smallest slowdown beyond the threshold that 4 of 5 "
+        f"threshold {style.percent(gate.fail_above)}; head / base with 95 % interval; blocks: {gated.blocks}, each of "
+        "two processes a side in an order drawn by lot; visible: smallest slowdown beyond the threshold that 4 of 5 "
         "such gates would show",
     ]
     if controls:

@@ -16,6 +16,9 @@ from lcbench.report import style
 BUSY = 0.1
 """Share of its time in which something waited for a CPU, above which the machine is said to have been busy."""
 
+LOW_SCORE = 75
+"""Below this a run says why: something was found that makes times vary, beside others of its kind or worse."""
+
 IMPOSSIBLE = "!"
 """Stands behind a share of more than the whole."""
 
@@ -167,10 +170,12 @@ def _footnotes(record: Record) -> Iterator[Text]:
             style="yellow",
         )
     yield from _limits(record.ceilings)
+    if record.score is not None and record.score < LOW_SCORE:
+        yield Text(f"the machine's score is {record.score} of 100: {'; '.join(record.findings)}", style="yellow")
     ranked = [row for row in record.rows if row.ranked]
     left_out = sum(len(row.blocks) - len(kept_blocks(row)) for row in ranked)
     if left_out:
-        yield Text(f"left out: {left_out} times of a process that something else on the machine disturbed")
+        yield Text(f"processes left out, since something else on the machine disturbed them: {left_out}")
     blocks = [len(row.blocks) for row in ranked]
     if blocks:
         processes = f"{min(blocks)}" if min(blocks) == max(blocks) else f"{min(blocks)} to {max(blocks)}"

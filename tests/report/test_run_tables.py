@@ -136,6 +136,23 @@ def test_a_busy_machine_is_told():
     assert "busy" not in " ".join(printed(run_tables.tables(record(quiet))))
 
 
+def test_a_low_score_is_told_with_its_reasons():
+    told = "the machine's score is 62 of 100: high: others; low: a container"
+
+    def footnotes(score):
+        noisy = record(row(medians=[1.0, 1.1]), score=score, findings=["high: others", "low: a container"])
+        return " ".join(printed(run_tables.tables(noisy)))
+
+    assert told in footnotes(62)
+    assert "score" not in footnotes(run_tables.LOW_SCORE)
+
+
+def test_blocks_that_were_left_out_are_told():
+    calm, busy = Covariates(seconds=1.0, pressure_s=0.0), Covariates(seconds=1.0, pressure_s=0.9)
+    disturbed = record(row(medians=[1.0, 1.1, 5.0], covariates=[calm, calm, busy]))
+    assert "on the machine disturbed them: 1" in " ".join(printed(run_tables.tables(disturbed)))
+
+
 def test_limits_are_told_for_every_device_and_dtype_with_what_was_measured():
     gpu = {"device": "cuda", "flops_s": 6e13, "copy_bytes_s": 3.9e12}
     limits = [

@@ -1,0 +1,47 @@
+"""What is measured and how: the options that ``run`` and ``gate`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+
+from lcbench.cli.parameters import Seconds
+
+_OPTIONS = (
+    click.option("--loss", "losses", multiple=True, type=click.Choice(["svm", "softmax"]), help="Default: both."),
+    click.option("--features", type=click.IntRange(1), default=3073, show_default=True, help="Columns of X."),
+    click.option("--classes", type=click.IntRange(2), default=10, show_default=True),
+    click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True),
+    click.option(
+        "--threads", type=click.IntRange(1, 1024), help="Threads of every library. Default: all usable cores."
+    ),
+    click.option(
+        "--timeout",
+        "patience_s",
+        type=Seconds(1),
+        default=60.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="A process that says nothing for so long is given up.",
+    ),
+    click.option("--seed", type=click.IntRange(0), help="Of the random order of processes and inputs."),
+    click.option("--save", metavar="NAME", help="Also keep the result under this name."),
+)
+_NAMES = ("losses", "features", "classes", "dtype", "threads", "patience_s", "seed", "save")
+
+
+def measurement_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options; the command gets them as `measurement`, by the names that `lcbench.api` has for them."""
+
+    @wraps(command)
+    def with_measurement(**options: Any) -> Any:
+        measurement = {name: options.pop(name) for name in _NAMES}
+        measurement["losses"] = measurement["losses"] or ("svm", "softmax")
+        return command(measurement=measurement, **options)
+
+    for option in reversed(_OPTIONS):
+        with_measurement = option(with_measurement)
+    return with_measurement
