@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 ROWS = 5000
 """Large enough for every core to have its share, small enough for a dozen blocks in a minute."""
 
+BUDGET_S = 60.0
+"""Seconds for a gate of which nobody has said how long it may take: it may take longer where no verdict is possible in
+so short a time."""
+
 PLANTED = 0.05
 """The slowdown by which a gate tests itself."""
 
@@ -37,7 +41,7 @@ def gate(
     data: str = "synthetic",
     threads: int | None = None,
     fail_above: float = 0.03,
-    budget_s: float = 60.0,
+    budget_s: float | None = None,
     patience_s: float = 60.0,
     seed: int | None = None,
     build: str | None = None,
@@ -49,7 +53,8 @@ def gate(
 
     base, head: a git revision, a folder, a Python interpreter or environment, or an implementation (a file, a file's
     function or a catalogue's name). implementations: what to measure where they are none; none is ``numba-parallel``.
-    fail_above: how much slower head may be, 0.03 is 3 %. build: shell command that is run in each checked-out revision.
+    fail_above: how much slower head may be, 0.03 is 3 %. budget_s: for everything; none is a minute, or as long as it
+    takes until a verdict is possible. build: shell command that is run in each checked-out revision.
     planted: makes head slower by that much, to see whether it is noticed.
     Raises LcbenchError or LossError where nothing can be measured, or not enough for a verdict.
     """
@@ -64,7 +69,7 @@ def gate(
     wanted = [losses] if isinstance(losses, str) else list(losses)
     require_problem(wanted, [rows], features, classes, dtype, data, threads)
     require(0 <= fail_above < 1, f"fail_above is {fail_above}: a share between 0 and 1 is needed")
-    require(budget_s > 0, "the budget must be above 0 seconds")
+    require(budget_s is None or budget_s > 0, "the budget must be above 0 seconds")
     record.require_writable(save)
 
     with sides.opened(base, head, build) as (base_side, head_side):
@@ -77,8 +82,9 @@ def gate(
             tuple(compared),
             Size(rows, features, classes, dtype, cast("DataName", data)),
             threads=threads or usable_cores(),
-            budget_s=budget_s,
+            budget_s=budget_s or BUDGET_S,
             fewest_blocks=judgement.blocks_needed(count),
+            stretches=budget_s is None,
             patience_s=patience_s,
             planted=planted,
             seed=seed,
@@ -88,7 +94,7 @@ def gate(
             base=_described(base_side),
             head=_described(head_side),
             fail_above=fail_above,
-            budget_s=budget_s,
+            budget_s=plan.budget_s,
             planted=planted,
         )
 

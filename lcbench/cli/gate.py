@@ -42,10 +42,9 @@ from lcbench.exit_codes import ExitCode
 @click.option(
     "--budget",
     type=Seconds(0, min_open=True),
-    default=60.0,
-    show_default=True,
     metavar="SECONDS",
-    help="For everything, compilation included. It ends earlier where the verdicts are clear.",
+    help="For everything, compilation included; it ends earlier where the verdicts are clear. Default: 60s, or until a "
+    "verdict is possible.",
 )
 @measurement_options
 @click.option("--build", metavar="COMMAND", help="Shell command to run in each checked-out revision; a .venv is used.")
@@ -59,7 +58,7 @@ def gate(
     rows: int,
     data: str,
     fail_above: float,
-    budget: float,
+    budget: float | None,
     measurement: dict[str, Any],
     build: str | None,
     self_test: bool,

@@ -43,9 +43,9 @@ SAMPLE_S = 0.005
 class Plan:
     """pairs: what is compared, on the problem `size`. threads: for every library.
 
-    budget_s: for everything, compilation included. fewest_blocks: with fewer, no verdict is possible at all. cell_s:
-    sampling time of a loss in one process. patience_s: a worker silent for longer is killed. planted: the slowdown of
-    head that is put there on purpose.
+    budget_s: for everything, compilation included. fewest_blocks: with fewer, no verdict is possible at all. stretches:
+    the budget grows where it has no room for them. cell_s: sampling time of a loss in one process. patience_s: a worker
+    silent for longer is killed. planted: the slowdown of head that is put there on purpose.
     """
 
     base: Side
@@ -55,6 +55,7 @@ class Plan:
     threads: int
     budget_s: float
     fewest_blocks: int
+    stretches: bool = False
     cell_s: float = 0.1
     patience_s: float = 60.0
     planted: float = 0.0
@@ -74,8 +75,8 @@ class Measured:
 def measure(plan: Plan, decided: Callable[[Measured], bool], watch: Watcher = lambda progress: None) -> Measured:
     """Measures until the budget is spent, or until `decided`, asked at each look, says that no more is needed.
 
-    Ctrl-C keeps the blocks that are whole. Raises LcbenchError where the budget has no room for `fewest_blocks`, since
-    such a design could never fail.
+    Ctrl-C keeps the blocks that are whole. Raises LcbenchError where the budget has no room for `fewest_blocks` and
+    does not stretch, since such a design could never fail.
     """
     turns = _Turns(plan, watch)
     with tempfile.TemporaryDirectory(prefix="lcbench-gate-") as folder:
@@ -95,6 +96,7 @@ class _Turns:
         self._plan, self._watch = plan, watch
         self._rng = np.random.default_rng(plan.seed)
         self._began = monotonic()
+        self._budget_s = plan.budget_s
         self._rows = {
             (pair, letter): self._empty_rows(pair, side)
             for pair in plan.pairs
@@ -136,8 +138,8 @@ class _Turns:
             began = monotonic()
             self._block()
             longest_s = max(longest_s, monotonic() - began)
-            self._refuse_if_hopeless(longest_s)
-            spent = (monotonic() - self._began + longest_s) / self._plan.budget_s
+            self._require_room(longest_s)
+            spent = (monotonic() - self._began + longest_s) / self._budget_s
             if spent > 1:
                 self._look(1 - sum(look.share for look in self.measured.looks))
                 return
@@ -186,17 +188,22 @@ class _Turns:
         sides = zip(*(self._rows[pair, letter] for letter in "bch"), strict=True)
         return any(all(row.status == "ok" for row in rows) for rows in sides)
 
-    def _refuse_if_hopeless(self, block_s: float) -> None:
-        plan = self._plan
-        before_s = monotonic() - self._began - len(self.measured.orders) * block_s
-        room = len(self.measured.orders) + int(max(0.0, plan.budget_s - (monotonic() - self._began)) / block_s)
-        if room < plan.fewest_blocks and len(self.measured.orders) == 1:
-            wanted = max(before_s, 0.0) + (plan.fewest_blocks + 1) * block_s
+    def _require_room(self, block_s: float) -> None:
+        """After the first block: whether the budget has room for enough of them."""
+        if len(self.measured.orders) > 1:
+            return
+        plan, spent_s = self._plan, monotonic() - self._began
+        room = 1 + int(max(0.0, self._budget_s - spent_s) / block_s)
+        wanted_s = spent_s + plan.fewest_blocks * block_s
+        if room >= plan.fewest_blocks:
+            return
+        if not plan.stretches:
             raise LcbenchError(
                 f"a budget of {plan.budget_s:.0f} s has room for {room} blocks, and with fewer than "
-                f"{plan.fewest_blocks} no verdict is possible: --budget {wanted:.0f}s, or fewer rows, losses or "
+                f"{plan.fewest_blocks} no verdict is possible: --budget {wanted_s:.0f}s, or fewer rows, losses or "
                 "implementations"
             )
+        self._budget_s = wanted_s
 
     def keep_whole_blocks(self) -> None:
         """Drops what an interrupted block has left."""
@@ -208,4 +215,4 @@ class _Turns:
 
     def _tell(self, now: str) -> None:
         spent_s = int(monotonic() - self._began)
-        self._watch(Progress(min(spent_s, int(self._plan.budget_s)), max(1, int(self._plan.budget_s)), now))
+        self._watch(Progress(min(spent_s, int(self._budget_s)), max(1, int(self._budget_s)), now))

@@ -103,6 +103,13 @@ def test_the_budget_that_is_asked_for_is_enough(monkeypatch):
     assert len(in_turn.measure(plan(budget_s=asked, fewest_blocks=9), never).orders) >= 9
 
 
+def test_a_budget_that_nobody_asked_for_stretches_until_a_verdict_is_possible(monkeypatch):
+    Workers(monkeypatch)
+    measured = in_turn.measure(plan(budget_s=20, fewest_blocks=9, stretches=True), never)
+    assert 9 <= len(measured.orders) <= 10
+    assert measured.looks[-1].blocks == len(measured.orders)
+
+
 def test_sides_compile_into_folders_of_their_own(monkeypatch):
     workers = Workers(monkeypatch)
     in_turn.measure(plan(), never)
