@@ -55,7 +55,7 @@ def test_the_inputs_are_those_of_the_action():
     inputs = yaml.safe_load((ROOT / "action.yml").read_text())["inputs"]
     documented = rows_of("input")
     assert list(documented) == list(inputs)
-    for name in ("head", "fail-above", "budget", "inconclusive", "python-version", "artifact"):
+    for name in ("head", "fail-above", "inconclusive", "python-version", "artifact"):
         assert documented[name] == inputs[name]["default"]
 
 
