@@ -124,6 +124,8 @@ class Side(msgspec.Struct, kw_only=True, frozen=True):
     kind: Literal["revision", "folder", "interpreter", "implementation"]
     revision: str | None = None
     """Git's, in full; of a folder, that of its checkout."""
+    dirty: bool = False
+    """Whether the folder has changes since that revision."""
     python: str
     versions: dict[str, str]
 

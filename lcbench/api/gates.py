@@ -118,5 +118,10 @@ def _described(side: Side) -> record.Side:
     from lcbench import record
 
     return record.Side(
-        given=side.given, kind=side.kind, revision=side.revision, python=side.python, versions=side.versions
+        given=side.given,
+        kind=side.kind,
+        revision=side.revision,
+        dirty=side.dirty,
+        python=side.python,
+        versions=side.versions,
     )

@@ -48,7 +48,7 @@ from lcbench.exit_codes import ExitCode
 )
 @measurement_options
 @click.option("--build", metavar="COMMAND", help="Shell command to run in each checked-out revision; a .venv is used.")
-@click.option("--self-test", is_flag=True, help="Plant a slowdown of 5% into base and see whether it is caught.")
+@click.option("--self-test", is_flag=True, help="Hold base against itself, slowed down by 5%: is that caught?")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @verdict_options
 def gate(

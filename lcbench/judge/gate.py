@@ -202,4 +202,5 @@ def _in_doubt(comparison: Comparison) -> Comparison:
 
 def _not_measured(trio: _Trio) -> Comparison:
     """Wrong where head is, whatever base was."""
-    return Comparison(trio.base, trio.head, "wrong" if trio.head.status == "wrong" else "not measured")
+    broken_base = trio.base if trio.base.status != "ok" else trio.control
+    return Comparison(broken_base, trio.head, "wrong" if trio.head.status == "wrong" else "not measured")

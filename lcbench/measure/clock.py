@@ -267,16 +267,22 @@ def _require_forgetful(function: LossFunction, inputs: Inputs, verify: Verify, r
 
 
 class _Clocks:
-    """Two clocks from the moment that this is made: the one that times, and the kernel's count of ticks."""
+    """Clocks from the moment that this is made: those that time, and the kernel's count of ticks."""
 
     def __init__(self) -> None:
-        self._start_s, self._start_ticks = perf_counter(), os_times().elapsed
+        self._start, self._start_ticks = self._read(), os_times().elapsed
+
+    @staticmethod
+    def _read() -> tuple[float, float]:
+        return perf_counter(), perf_counter_ns() * 1e-9
 
     def require_agreement(self) -> None:
         """Raises WrongResult where they disagree: somebody has put another clock in place of one, here or for all."""
-        timed, ticked = perf_counter() - self._start_s, os_times().elapsed - self._start_ticks
-        if abs(timed - ticked) > CLOCKS_APART_S + CLOCKS_APART * max(timed, ticked):
-            raise WrongResult(f"tampers with the clock: {timed:.2f} s by one, {ticked:.2f} s by another")
+        ticked = os_times().elapsed - self._start_ticks
+        for start, now in zip(self._start, self._read(), strict=True):
+            timed = now - start
+            if abs(timed - ticked) > CLOCKS_APART_S + CLOCKS_APART * max(timed, ticked):
+                raise WrongResult(f"tampers with the clock: {timed:.2f} s by one, {ticked:.2f} s by another")
         replaced = [name for name, clock in CLOCKS.items() if getattr(time, name) is not clock]
         if replaced:
             raise WrongResult(f"tampers with the clock: replaces time.{replaced[0]}")

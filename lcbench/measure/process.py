@@ -56,7 +56,7 @@ def environment(threads: int, cache: Path | None, simulator: bool = False) -> di
     """The variables of a worker: as many threads for every library, and compiled code cached in the folder `cache`.
 
     The folder is private to a run: a cache that outlives it would miss edits in other files and hide compile times.
-    None: nothing is cached.
+    None: what is compiled ends with the process.
     """
     variables = dict(os.environ) | dict.fromkeys(THREAD_VARIABLES, str(threads))
     for name in CACHE_VARIABLES:
@@ -90,7 +90,8 @@ def work(job: Any, variables: dict[str, str], patience_s: float, place: Place = 
                 stdin=subprocess.PIPE,
                 stdout=stderr,
                 stderr=stderr,
-                env=variables,
+                # Nothing that is compiled is kept where it would outlive this, or beside a user's file.
+                env={"NUMBA_CACHE_DIR": str(Path(folder) / "compiled")} | variables,
                 cwd=place.folder,
                 start_new_session=True,
             )

@@ -27,7 +27,7 @@ class Side:
     """Base or head, ready to be measured.
 
     given: as the user named it. place: where its workers run. implementation: what to measure, where that is what was
-    given. revision: git's. python, versions: what runs there.
+    given. revision: git's. dirty: whether the folder has changes since. python, versions: what runs there.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Side:
     place: Place
     implementation: str | None = None
     revision: str | None = None
+    dirty: bool = False
     python: str = ""
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -62,7 +63,8 @@ def _opened(name: str, given: str, build: str | None) -> Iterator[Side]:
     elif interpreter:
         side = Side(name, given, "interpreter", Place(str(interpreter), losses=None))
     elif path.is_dir():
-        side = Side(name, given, "folder", _in_tree(path.resolve()), revision=_revision(path, "HEAD"))
+        dirty = bool(_git("status", "--porcelain", "-uno", folder=path))
+        side = Side(name, given, "folder", _in_tree(path.resolve()), revision=_revision(path, "HEAD"), dirty=dirty)
     else:
         with _checked_out(name, given, build) as (folder, revision):
             side = Side(name, given, "revision", _in_tree(folder), revision=revision)
@@ -101,8 +103,8 @@ def _checked_out(name: str, given: str, build: str | None) -> Iterator[tuple[Pat
     revision = _revision(Path.cwd(), given)
     if revision is None:
         raise LcbenchError(
-            f"--{name} {given}: no such revision, file, folder or interpreter; where it is a branch of the remote, "
-            f"'git fetch origin {given}' brings it, and a shallow clone may lack it"
+            f"--{name} {given}: no such revision, file, folder or interpreter; one that is in the remote alone has to "
+            "be fetched first, and a shallow clone lacks most"
         )
     below = Path.cwd().resolve().relative_to(Path(top).resolve())
     parent = tempfile.mkdtemp(prefix=f"lcbench-{name}-")

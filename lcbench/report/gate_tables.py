@@ -65,5 +65,6 @@ def _sides(gate: Gate) -> Iterator[Text]:
 
 
 def _described(side: Side) -> str:
-    commit = f" ({side.revision[:10]})" if side.revision else ""
+    changed = ", with changes" if side.dirty else ""
+    commit = f" ({side.revision[:10]}{changed})" if side.revision else ""
     return f"{side.kind} {side.given}{commit}"

@@ -27,6 +27,8 @@ REASONS = {
     "writes_half_of_the_gradient.py:softmax_loss": "^gradient (holds NaN|is off by) ",
     "finishes_later.py:softmax_loss": "^gradient (holds NaN|is off by) ",
     "promises_a_result.py:softmax_loss": r"^returns before its result is there: \S+ ms until it returns, ",
+    "computes_when_read.py:softmax_loss": "^returns something else than a number and an array",
+    "slows_down_the_clocks.py:softmax_loss_of_ours": r"^tampers with the clock: \S+ s by one, \S+ s by another$",
     "slows_down_the_clocks.py:softmax_loss_of_time": r"^tampers with the clock: replaces time\.\w+$",
     "slows_down_the_clocks.py:softmax_loss_of_everyone": r"^tampers with the clock: \S+ s by one, \S+ s by another$",
     "changes_its_inputs.py:softmax_loss_of_W": "^changes its input W$",

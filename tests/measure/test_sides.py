@@ -51,6 +51,7 @@ def test_revisions_are_checked_out_meanwhile_and_the_folder_is_as_it_stands(repo
         assert base.revision == git(repository, "rev-parse", "v1")
         assert "first" in (base.place.folder / "sub" / "loss.py").read_text()
         assert "third" in (head.place.folder / "sub" / "loss.py").read_text()
+        assert (base.dirty, head.dirty) == (False, True)
         checked_out = base.place.folder
     assert not checked_out.exists()
     assert len(git(repository, "worktree", "list").splitlines()) == 1

@@ -190,7 +190,9 @@ def _what_is_wrong(trial: _Trial, again: _Trial) -> _Failure:
         return answer
 
     comparisons = trial.comparisons()
-    nearest = min(comparisons, key=lambda comparison: comparison.loss_error + comparison.gradient_error)
+    fitting = [each for each in comparisons if each.loss_fits or each.gradient_fits]
+    current = [each for each in comparisons if not each.convention.half_regularisation]
+    nearest = min(fitting or current, key=lambda comparison: comparison.loss_error + comparison.gradient_error)
     distance = min(nearest.loss_error + nearest.gradient_error, _NOT_FINITE)
     under = _under(nearest.convention)
     loss, gradient = _in_words(nearest.loss_error), _in_words(nearest.gradient_error)
@@ -275,6 +277,8 @@ def _in_convention(user_function: UserFunction, loss_name: LossName, convention:
     def fetch(loss: Any, dW: Any) -> tuple[float, NDArray[Any]]:
         if user_function.fetch:
             loss, dW = user_function.fetch(loss, dW)
+        elif not _holds_numbers(dW):
+            raise TypeError(f"a {type(dW).__name__} is no array: it may be computed only when it is read")
         dW = np.asarray(dW)
         return np.asarray(loss, dtype=np.float64).item(), np.ascontiguousarray(dW.T) if convention.columns else dW
 
@@ -289,6 +293,13 @@ def _in_convention(user_function: UserFunction, loss_name: LossName, convention:
         fetch=fetch,
         compiles=user_function.compiles,
         convention=convention,
+    )
+
+
+def _holds_numbers(value: Any) -> bool:
+    """Whether `value` is an array, of whatever library, or a list."""
+    return isinstance(value, np.ndarray | list | tuple) or any(
+        hasattr(value, name) for name in ("__array_interface__", "__dlpack__", "__cuda_array_interface__")
     )
 
 

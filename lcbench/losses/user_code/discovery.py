@@ -148,11 +148,12 @@ def _keep_what_is_compiled(module: ModuleType) -> None:
 
     A run names one of its own, in which its first process compiles for all that follow.
     """
-    compiled = [member for member in vars(module).values() if hasattr(member, "enable_caching")]
-    if not compiled or "NUMBA_CACHE_DIR" not in os.environ:
+    compiled = [member for member in vars(module).values() if hasattr(type(member), "enable_caching")]
+    if not compiled:
         return
     # Kept code names the modules that it needs, and Numba looks for them here: the one exception to leaving it alone.
-    if sys.modules.setdefault(module.__name__, module) is module:
+    found = sys.modules.setdefault(module.__name__, module)
+    if found is module and "NUMBA_CACHE_DIR" in os.environ:
         for function in compiled:
             with suppress(RuntimeError):  # its source is no file of its own
                 function.enable_caching()

@@ -288,6 +288,16 @@ def _hinge(scores: FloatArray, y: NDArray[np.int64]) -> Iterator[_Rows]:
     yield _Rows("margins stand where 0 or 1 should", None, less_of_correct(positive))
     yield _Rows("margins below 0 are counted as well", (margins * wrong).sum(axis=1), less_of_correct(wrong))
     yield _Rows("the margin's 1 (delta) is missing", *hinge(differences))
+    yield _Rows("the margin's 1 (delta) is subtracted", *hinge(differences - 1))
+    before_correct = np.arange(classes) < y[:, None]
+    until_first = np.cumsum(violated, axis=1) - violated < 1
+    for words, counts in (
+        ("classes after the correct one are left out (break?)", before_correct),
+        ("only the first margin above 0 is counted (break?)", until_first),
+        ("the last class is left out", np.arange(classes) < classes - 1),
+        ("the first class is left out", np.arange(classes) > 0),
+    ):
+        yield _Rows(words, (positive * counts).sum(axis=1), less_of_correct(violated * counts))
     reversed_losses, reversed_dscores = hinge(1 - differences)
     yield _Rows("correct minus wrong score where wrong minus correct belongs", reversed_losses, -reversed_dscores)
     yield _Rows("the correct class's part is missing", None, violated)
