@@ -198,6 +198,13 @@ def _data(loss_name: LossName, problem: Problem) -> Iterator[_Data]:
                 None if loss is None else factor * loss,
                 None if gradient is None else factor * gradient,
             )
+    right_losses = next(row_step(X @ W, y)).losses
+    assert right_losses is not None
+    again = ("divided by the number of rows inside the loop",)
+    yield _Data(again, again, float(np.sum(right_losses / float(rows) ** np.arange(rows, 0, -1))), None)
+    of_mean = ("the logarithm of the mean, not the mean of the logarithms",)
+    if loss_name == "softmax":
+        yield _Data(of_mean, of_mean, float(-np.log(np.exp(-right_losses).mean())), None)
     for mistake, inputs in _other_inputs(problem):
         right = next(row_step(inputs.X @ inputs.W, inputs.y))
         assert right.losses is not None
@@ -288,6 +295,7 @@ def _hinge(scores: FloatArray, y: NDArray[np.int64]) -> Iterator[_Rows]:
     yield _Rows("margins stand where 0 or 1 should", None, less_of_correct(positive))
     yield _Rows("margins below 0 are counted as well", (margins * wrong).sum(axis=1), less_of_correct(wrong))
     yield _Rows("the margin's 1 (delta) is missing", *hinge(differences))
+    yield _Rows("all margins are set to 0: [:, y] is not [np.arange(N), y]", 0 * losses, 0 * dscores)
     yield _Rows("the margin's 1 (delta) is subtracted", *hinge(differences - 1))
     before_correct = np.arange(classes) < y[:, None]
     until_first = np.cumsum(violated, axis=1) - violated < 1
