@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,15 +24,15 @@ class Start:
     def record(self, **fields: Any) -> Record:
         """A record of this machine, this checkout and this command, created now, with `fields` measured."""
         from lcbench import record
-        from lcbench.measure import disturbances, machine
+        from lcbench.measure import disturbances, git, machine
 
         found = disturbances.findings(self._facts, self._conditions, self._observer.read())
-        revision, dirty = git_state()
+        revision = git.revision()
         return record.new(
             lcbench=installed_version(),
             command=sys.argv[1:],
             git_revision=revision,
-            git_dirty=dirty,
+            git_dirty=git.has_changes() if revision else None,
             fingerprint=machine.fingerprint(self._facts),
             machine=cast("dict[str, object]", self._facts),
             score=disturbances.score(found),
@@ -47,15 +46,3 @@ def installed_version() -> str:
     from importlib.metadata import version
 
     return version("lcbench")
-
-
-def git_state() -> tuple[str | None, bool | None]:
-    """Revision of the checkout in the current directory, and whether it has changes; None outside of one."""
-    try:
-        revision = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
-        status = subprocess.run(
-            ["git", "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True, timeout=10
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None, None
-    return revision.stdout.strip(), bool(status.stdout.strip())

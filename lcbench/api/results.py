@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lcbench.errors import LcbenchError
+from lcbench.api.problem import require
 
 if TYPE_CHECKING:
     from lcbench.judge.verdicts import Judgement
@@ -20,6 +20,5 @@ def compare(base: Record | str | Path, new: Record | str | Path, fail_above: flo
     def as_record(value: Record | str | Path) -> Record:
         return value if isinstance(value, record.Record) else record.find(str(value))
 
-    if fail_above < 0:
-        raise LcbenchError(f"fail_above is {fail_above}: it cannot be negative")
+    require(fail_above >= 0, f"fail_above is {fail_above}: it cannot be negative")
     return verdicts.compare(as_record(base), as_record(new), fail_above)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, expm1, inf, log, log1p
 from statistics import median
 
@@ -43,8 +43,7 @@ class Gated:
     """What a gate found.
 
     comparisons: head against base. control: base against itself, by the same rules. blocks: that were used. disturbed:
-    those that were not, by what disturbed them.
-    doubt: why no verdict holds; empty where they do.
+    those that were not, by what disturbed them. doubt: why no verdict holds; empty where they do.
     """
 
     comparisons: list[Comparison]
@@ -92,7 +91,7 @@ def judge(rows: list[Row], gate: Gate) -> Gated:
     control = _over_looks(measured, quiet, gate, control_times)
     doubt = _doubt(control, quiet, len(gate.orders))
     if doubt:
-        comparisons = [_in_doubt(comparison) for comparison in comparisons]
+        comparisons = [replace(comparison, verdict="inconclusive") for comparison in comparisons]
     for trio in trios:
         if not trio.measured:
             comparisons.append(_not_measured(trio))
@@ -149,7 +148,7 @@ def _over_looks(trios: list[_Trio], quiet: list[int], gate: Gate, times: Times) 
 def _keep(before: Comparison, now: Comparison) -> Comparison:
     if before.verdict == "inconclusive":
         return now
-    return Comparison(now.base, now.new, before.verdict, now.ratio, now.detectable)
+    return replace(now, verdict=before.verdict)
 
 
 def _at_look(trios: list[_Trio], blocks: list[int], look: Look, fail_above: float, times: Times) -> list[Comparison]:
@@ -194,10 +193,6 @@ def _doubt(control: list[Comparison], quiet: list[int], blocks: int) -> str:
     if tripped:
         return f"base came out slower than itself ({tripped.base.implementation}, {tripped.base.loss})"
     return ""
-
-
-def _in_doubt(comparison: Comparison) -> Comparison:
-    return Comparison(comparison.base, comparison.new, "inconclusive", comparison.ratio, comparison.detectable)
 
 
 def _not_measured(trio: _Trio) -> Comparison:

@@ -15,7 +15,7 @@ from typing import Literal
 
 from lcbench.errors import LcbenchError
 from lcbench.losses import catalog
-from lcbench.measure import process
+from lcbench.measure import git, process
 from lcbench.measure.messages import Answered, AskJob, Failed
 from lcbench.measure.process import HERE, Place
 
@@ -63,8 +63,8 @@ def _opened(name: str, given: str, build: str | None) -> Iterator[Side]:
     elif interpreter:
         side = Side(name, given, "interpreter", Place(str(interpreter), losses=None))
     elif path.is_dir():
-        dirty = bool(_git("status", "--porcelain", "-uno", folder=path))
-        side = Side(name, given, "folder", _in_tree(path.resolve()), revision=_revision(path, "HEAD"), dirty=dirty)
+        dirty = bool(git.has_changes(path))
+        side = Side(name, given, "folder", _in_tree(path.resolve()), revision=git.revision(folder=path), dirty=dirty)
     else:
         with _checked_out(name, given, build) as (folder, revision):
             side = Side(name, given, "revision", _in_tree(folder), revision=revision)
@@ -94,13 +94,13 @@ def _is_lcbench(root: Path) -> bool:
 @contextmanager
 def _checked_out(name: str, given: str, build: str | None) -> Iterator[tuple[Path, str]]:
     """A git worktree of the revision `given`: the folder in it that corresponds to the current one, and its commit."""
-    top = _git("rev-parse", "--show-toplevel")
+    top = git.git("rev-parse", "--show-toplevel")
     if top is None:
         raise LcbenchError(
             f"--{name} {given}: no such file, folder or interpreter, and no git revision, since {Path.cwd()} is in no "
             "git repository"
         )
-    revision = _revision(Path.cwd(), given)
+    revision = git.revision(given)
     if revision is None:
         raise LcbenchError(
             f"--{name} {given}: no such revision, file, folder or interpreter; one that is in the remote alone has to "
@@ -133,19 +133,6 @@ def _build(name: str, command: str, tree: Path) -> None:
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
     return lines[-1][:300] if lines else "it says nothing"
-
-
-def _revision(folder: Path, name: str) -> str | None:
-    """The commit that `name` means in the repository of `folder`, or None."""
-    return _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", folder=folder)
-
-
-def _git(*arguments: str, folder: Path | None = None) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def _in_its_environment(side: Side) -> Side:
