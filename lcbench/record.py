@@ -5,7 +5,6 @@ A record is written whole or not at all and never rewritten. The names in it are
 
 from __future__ import annotations
 
-import os
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -16,11 +15,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from lcbench import paths
+from lcbench import paths, whole_file
 from lcbench.errors import LcbenchError
 
 SCHEMA = 1
 """Raised by every change that an older lcbench could not read."""
+
+_OTHER_FOLDER = "; LCBENCH_RESULTS names another folder"
 
 Duration = Annotated[float, Meta(gt=0, le=1e9)]
 """Seconds that something took."""
@@ -222,10 +223,10 @@ def write(record: Record, name: str | None = None) -> Path:
     """Writes the record into the results folder, and also as the baseline `name`. Returns the file's path."""
     stamp = datetime.fromisoformat(record.created).strftime("%Y%m%dT%H%M%SZ")
     path = paths.results_folder() / f"{stamp}-{record.id}.json"
-    _write_whole(path, to_json(record))
+    whole_file.write(path, to_json(record), _OTHER_FOLDER)
     record.path = str(path)
     if name is not None:
-        _write_whole(_baseline_file(name), to_json(record))
+        whole_file.write(_baseline_file(name), to_json(record), _OTHER_FOLDER)
     return path
 
 
@@ -237,27 +238,7 @@ def require_writable(name: str | None = None) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise _cannot_write(folder, error) from None
-
-
-def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise _cannot_write(path, error) from None
-
-
-def _cannot_write(path: Path, error: OSError) -> LcbenchError:
-    return LcbenchError(f"cannot write {path}: {error.strerror}; LCBENCH_RESULTS names another folder")
+        raise LcbenchError(f"cannot write {folder}: {error.strerror}{_OTHER_FOLDER}") from None
 
 
 def _baseline_file(name: str) -> Path:

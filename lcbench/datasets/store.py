@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +20,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench import whole_file
 from lcbench.datasets.archives import Archive
 from lcbench.datasets.cifar10 import CIFAR10, SPLITS, Dataset, Layout, Split
 from lcbench.errors import LcbenchError
@@ -61,19 +61,7 @@ def write(path: Path, archive: Archive, source: str, dataset: Dataset = CIFAR10)
     content = io.BytesIO()
     with h5py.File(content, "w", libver=_HDF5_VERSIONS) as hdf5:
         _fill(hdf5, archive, source, dataset)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
-            file.write(content.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        raise LcbenchError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+    whole_file.write(path, content.getbuffer())
 
 
 def _fill(file: h5py.File, archive: Archive, source: str, dataset: Dataset) -> None:

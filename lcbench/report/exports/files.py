@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+from lcbench import whole_file
 from lcbench.errors import LcbenchError
 
 
@@ -13,20 +14,13 @@ def write(path: Path, text: str) -> None:
 
     A terminal, pipe or /dev/null is written to, not replaced. Raises LcbenchError where it cannot be written.
     """
-    try:
-        if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8")
-            return
-        path = path.resolve()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    if path.exists() and not path.is_file():
         try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise LcbenchError(f"cannot write {path}: {error.strerror}") from None
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise LcbenchError(f"cannot write {path}: {error.strerror}") from None
+    else:
+        whole_file.write(path.resolve(), text)
 
 
 def require_writable(path: Path) -> None:
