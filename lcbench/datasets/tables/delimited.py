@@ -1,0 +1,250 @@
+"""Text with a row a line: CSV and TSV, as spreadsheets, pandas and NumPy write them.
+
+NumPy's reader takes the numbers in one pass. It cannot say which line of the file is at fault, so what it refuses is
+read again by Python's, slowly, for the message only.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcbench.datasets.tables.contents import Contents, Part, listed, one_line
+from lcbench.errors import LcbenchError
+
+_DELIMITERS = ("\t", ";", ",")
+"""The rarer ones inside a field first: a table that each of them would cut evenly is cut by the first."""
+
+_SAMPLE_LINES = 20
+_LABEL_NAMES = ("label", "class", "y", "target")
+_MISSING = ("", "?", "na", "n/a", "null", "none")
+"""How files say that there is no number."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the file is to be cut. header: the columns' names, or None. label: the number of the labels' column."""
+
+    delimiter: str
+    header: tuple[str, ...] | None
+    columns: int
+    label: int
+
+    def name(self, column: int) -> str:
+        """What a message calls a column."""
+        return f"column {self.header[column]!r}" if self.header else f"column {column} (from 0)"
+
+    def option(self, column: int) -> str:
+        """What --label takes for a column."""
+        return self.header[column] if self.header else str(column)
+
+
+def read(path: Path, label: str | int | None) -> Contents:
+    """Features float64 and labels of a table; the first line may be a header. Raises LcbenchError."""
+    layout = _layout(path, label)
+    codes: dict[str, int] = {}
+    with _lines(path) as lines:
+        if layout.header:
+            next(cells for cells in csv.reader(lines, delimiter=layout.delimiter) if cells)
+        try:
+            table = np.loadtxt(
+                lines,
+                delimiter=layout.delimiter,
+                comments=None,
+                quotechar='"',
+                converters={layout.label: lambda cell: codes.setdefault(cell.strip(), len(codes))},
+                ndmin=2,
+            )
+        except ValueError as error:
+            raise _refused(path, layout, error) from error
+    if table.shape[1] != layout.columns:  # all rows are alike, and the header is not
+        raise _refused(path, layout, ValueError("the header does not fit the rows"))
+    _require_no_index(path, layout, table)
+    X = np.delete(table, layout.label, axis=1)
+    y = _labels(list(codes))[table[:, layout.label].astype(np.intp)]
+
+    def cell(row: int, column: int) -> str:
+        of_table = column + (column >= layout.label)
+        return f"{path}: line {_line_of(path, layout, row)}, {layout.name(of_table)}"
+
+    def label_of(row: int) -> str:
+        return f"{path}: line {_line_of(path, layout, row)}, the label in {layout.name(layout.label)}"
+
+    part = Part(X, y, "the table", layout.name(layout.label), cell, label_of)
+    return Contents({"train": part})
+
+
+def _require_no_index(path: Path, layout: Layout, table: NDArray[np.float64]) -> None:
+    """Numbers of rows, as pandas and R put before the first column, give sorted labels away."""
+    nameless = layout.header and layout.header[0] in ("", "Unnamed: 0") and layout.label
+    if nameless and len(table) > 1 and (np.diff(table[:, 0]) == 1).all():
+        raise LcbenchError(
+            f"{path}: its first column has no name and counts the rows: an index, not a feature; "
+            "write the table without it (pandas: to_csv(index=False))"
+        )
+
+
+def _labels(distinct: list[str]) -> NDArray[Any]:
+    """The different labels as numbers if they all are, else as text."""
+    if all(_is_number(label) for label in distinct):
+        return np.array([float(label) for label in distinct])
+    return np.array(distinct, np.str_)
+
+
+@contextmanager
+def _lines(path: Path) -> Iterator[TextIO]:
+    """The open file. What goes wrong in reading it becomes one line."""
+    try:
+        opened = gzip.open if path.suffix.lower() == ".gz" else open
+        with opened(path, "rt", encoding="utf-8-sig") as lines:
+            yield lines
+    except UnicodeDecodeError as error:
+        raise LcbenchError(f"{path} is not text in UTF-8 ({error.reason}); save it as CSV in UTF-8") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise LcbenchError(f"{path} is damaged or not gzipped ({one_line(error)}); write it again") from error
+    except csv.Error as error:
+        raise LcbenchError(f"{path} is no CSV that can be read ({one_line(error)}); save it as CSV in UTF-8") from error
+
+
+def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row with the number of its (last) line, from 1. Blank lines are none."""
+    with _lines(path) as lines:
+        reader = csv.reader(lines, delimiter=delimiter)
+        for cells in reader:
+            if cells:
+                yield reader.line_num, cells
+
+
+def _layout(path: Path, label: str | int | None) -> Layout:
+    with _lines(path) as lines:
+        sample = [line for line in islice(lines, _SAMPLE_LINES) if line.strip()]
+        if not sample:
+            raise LcbenchError(f"{path} has no rows; it should hold a table in CSV")
+        if "\0" in "".join(sample):
+            raise LcbenchError(f"{path} is not text; save it as CSV in UTF-8")
+        delimiter = _delimiter(sample)
+    rows = [cells for _, cells in islice(_rows(path, delimiter), 2)]
+    first = [cell.strip() for cell in rows[0]]
+    if len(first) == 1:
+        raise LcbenchError(
+            f"{path} has one column, and features and labels need two or more; separate them by comma, semicolon or tab"
+        )
+    header = None
+    second = [cell.strip() for cell in rows[1]] if len(rows) > 1 else []
+    if _is_header(first, second, label):
+        if not second:
+            raise LcbenchError(f"{path} has a header and no rows; add some")
+        header = (first[0].removeprefix("#").strip(), *first[1:])  # numpy.savetxt begins a header with "# "
+    return Layout(delimiter, header, len(first), _label_column(path, header, len(first), label))
+
+
+def _delimiter(sample: list[str]) -> str:
+    """The one that cuts all sampled lines alike, or else the first line into most fields."""
+    widths = {mark: [len(cells) for cells in csv.reader(sample, delimiter=mark) if cells] for mark in _DELIMITERS}
+    even = [mark for mark, found in widths.items() if found[0] > 1 and len(set(found)) == 1]
+    return even[0] if even else max(_DELIMITERS, key=lambda mark: widths[mark][0])
+
+
+def _is_header(first: list[str], second: list[str], label: str | int | None) -> bool:
+    """A row of words is a header, one with a word where the next has a number, and one that counts its columns.
+
+    Labels may be words, so that a word in their place says nothing by itself.
+    """
+    number = -1 if label is None else _as_number(label)
+    if number is None and label in first:
+        return True
+    of_labels = (-1 if number is None else number) % len(first)
+    words = {column for column, cell in enumerate(first) if _is_word(cell)}
+    if len(words) == len(first) or words - {of_labels} - {c for c, cell in enumerate(second) if _is_word(cell)}:
+        return True
+    # pandas counts columns that have no names, from 0, behind an index without a name
+    names = first if first[0] else first[1:]
+    return len(names) > 3 and all(_is_word(name) or name == str(column) for column, name in enumerate(names))
+
+
+def _label_column(path: Path, header: tuple[str, ...] | None, columns: int, label: str | int | None) -> int:
+    if label is None:
+        folded = [name.lower() for name in header or ()]
+        return next((folded.index(name) for name in _LABEL_NAMES if name in folded), columns - 1)
+    if header and label in header:
+        if header.count(str(label)) > 1:
+            raise LcbenchError(f"{path} has {header.count(str(label))} columns {label!r}; choose one by its number")
+        return header.index(str(label))
+    number = _as_number(label)
+    if number is not None:
+        if not -columns <= number < columns:
+            raise LcbenchError(f"{path} has no column {number}: there are {columns}, 0 to {columns - 1}")
+        return number % columns
+    if header is None:
+        raise LcbenchError(f"{path} has no header to find {label!r} in; choose the column by its number, from 0")
+    near = get_close_matches(str(label), header, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {listed(list(header))}"
+    raise LcbenchError(f"{path} has no column {label!r}: {hint}")
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_word(cell: str) -> bool:
+    """Neither a number, in whatever notation, nor a sign that one is missing."""
+    return not _is_number(_with_point(cell)) and cell.lower() not in _MISSING
+
+
+def _with_point(cell: str) -> str:
+    return cell.replace(",", ".", 1)
+
+
+def _as_number(label: str | int) -> int | None:
+    """The column that is meant, if it is given by number."""
+    try:
+        return int(label)
+    except ValueError:
+        return None
+
+
+def _line_of(path: Path, layout: Layout, row: int) -> int:
+    """The line, from 1, on which the row of features stands."""
+    return next(islice(_rows(path, layout.delimiter), row + bool(layout.header), None))[0]
+
+
+def _refused(path: Path, layout: Layout, error: ValueError) -> LcbenchError:
+    """Where and why NumPy could not read the table."""
+    for line, cells in islice(_rows(path, layout.delimiter), bool(layout.header), None):
+        if len(cells) != layout.columns:
+            return LcbenchError(
+                f"{path}: line {line} has {len(cells)} {'field' if len(cells) == 1 else 'fields'}, "
+                f"and the first line has {layout.columns}; mend it or leave it out"
+            )
+        for column, cell in enumerate(cells):
+            if column != layout.label and not _is_number(cell):
+                return LcbenchError(f"{path}: line {line}, {layout.name(column)} {_no_number(cell, layout, column)}")
+    return LcbenchError(f"{path} cannot be read as CSV ({one_line(error)}); write it again")
+
+
+def _no_number(cell: str, layout: Layout, column: int) -> str:
+    if cell.strip().lower() in _MISSING:
+        what = f"holds {cell.strip()!r}" if cell.strip() else "is empty"
+        return f"{what}, where a number should be; fill it in or leave the row out"
+    shown = cell if len(cell) <= 30 else cell[:29] + "…"
+    if _is_number(_with_point(cell)):
+        return f"holds {shown!r}; write decimals with a point"
+    return (
+        f"holds {shown!r}, which is no number; encode it as numbers or leave the column out, "
+        f"or make it the labels with --label {layout.option(column)}"
+    )

@@ -1,0 +1,104 @@
+"""From a file, whatever its format, to splits that are known to be sound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from lcbench.datasets.examples import Examples, LabelledSplits
+from lcbench.datasets.soundness import require_finite, require_rows
+from lcbench.datasets.tables import delimited, features, hdf5, labels, npz, splitting
+from lcbench.datasets.tables.contents import SPLITS, Contents, Split
+from lcbench.errors import LcbenchError
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of file: how messages call it, how its names end, and the bytes with which it begins (none: text)."""
+
+    name: str
+    endings: tuple[str, ...]
+    signature: bytes
+    read: Callable[[Path, str | int | None], Contents]
+
+
+FORMATS = (
+    Format("CSV", (".csv", ".tsv"), b"", delimited.read),
+    Format("gzipped CSV", (".csv.gz", ".tsv.gz"), b"\x1f\x8b", delimited.read),
+    Format("NPZ", (".npz",), b"PK", npz.read),
+    Format("HDF5", (".h5", ".hdf5"), b"\x89HDF\r\n\x1a\n", hdf5.read),
+)
+
+
+def read(
+    path: Path, *, label: str | int | None = None, validation: float = 0.1, test: float = 0.1, seed: int = 0
+) -> LabelledSplits:
+    """The user's own examples from a CSV (or TSV, also gzipped), NPZ or HDF5 file, by its ending.
+
+    CSV: separated by comma, semicolon or tab, with or without a header. `label` is the column of the labels, by name
+    or by number from 0 (negative: from the end); by default the one called label, class, y or target, else the last.
+    All other columns are features, read as float64.
+
+    NPZ and HDF5: X and y, or images and labels, or data and target, the same with a split's name (X_train, train/X),
+    and class_names if wanted. `label` names the array of the labels where it has another name. X keeps uint8, float32
+    and float64, other whole numbers become float32; X of more than two axes is flattened to (N, D).
+
+    Labels are numbers, 0 for the first class and none left out, or text, which is sorted. Splits that the file has are
+    kept; the others are taken from its training rows: the fractions `validation` and `test` of each class, drawn with
+    `seed`, at least one row of each class in each split whose fraction is not 0, rows in the order of the file.
+
+    Raises LcbenchError, one line that names the place, wherever the file is no such table.
+    """
+    fractions: dict[Split, float] = {"validation": validation, "test": test}
+    splitting.require_fractions(fractions)
+    contents = _format(path).read(path, label)
+
+    X: dict[Split, NDArray[Any]] = {}
+    for split, part in contents.parts.items():
+        X[split] = features.as_matrix(part.X, f"{path}: {part.x_name}")
+        require_rows(X[split], part.y, part.x_name, part.y_name, str(path))
+    features.require_alike(X, contents, path)
+    y, class_names = labels.numbered(contents, path)
+    for split, part in contents.parts.items():
+        require_finite(X[split], part.cell)
+
+    missing = {split: fraction for split, fraction in fractions.items() if split not in X}
+    rows = splitting.draw(y["train"], class_names, missing, seed, path)
+    for split in missing:
+        X[split], y[split] = X["train"][rows[split]], y["train"][rows[split]]
+    X["train"], y["train"] = splitting.keep(X["train"], rows["train"]), y["train"][rows["train"]]
+    return LabelledSplits(
+        **{split: Examples(X[split], y[split]) for split in SPLITS},
+        class_names=class_names,
+        source=path.name,
+        image_shape=contents.image_shape or features.image_shape(contents.parts["train"].X),
+    )
+
+
+def _format(path: Path) -> Format:
+    """How to read the file, by its ending, once its first bytes do not speak for another format."""
+    named = next((format_ for format_ in FORMATS if path.name.lower().endswith(format_.endings)), None)
+    if named is None:
+        endings = ", ".join(ending for format_ in FORMATS for ending in format_.endings)
+        raise LcbenchError(f"{path}: its name tells no format; the known endings are {endings}")
+    if path.is_dir():
+        raise LcbenchError(f"{path} is a folder; name a file in it")
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except FileNotFoundError:
+        raise LcbenchError(f"no file {path}; check its name and folder") from None
+    except OSError as error:
+        raise LcbenchError(f"cannot read {path}: {error.strerror or error}; check its permissions") from error
+    if not head:
+        raise LcbenchError(f"{path} is empty; it should hold a table in {named.name}")
+    found = next((format_ for format_ in FORMATS if format_.signature and head.startswith(format_.signature)), None)
+    if found and found is not named:
+        raise LcbenchError(
+            f"{path} is not {named.name} but {found.name} by its content; rename it to end in {found.endings[0]}"
+        )
+    return named

@@ -1,0 +1,183 @@
+import os
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from lcbench.datasets.tables import read, splitting
+from lcbench.errors import LcbenchError
+from refused_tables import refusal
+
+ENDINGS = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".npz", ".h5", ".hdf5")
+
+
+@st.composite
+def tables(draw):
+    """X of any finite numbers and labels, by number or by name, of which every class has three or more rows."""
+    classes, features = draw(st.integers(2, 4)), draw(st.integers(1, 5))
+    extra = draw(st.lists(st.integers(0, classes - 1), max_size=8))
+    y = np.array(draw(st.permutations([*range(classes)] * 3 + extra)))
+    dtype = draw(st.sampled_from([np.uint8, np.float32, np.float64]))
+    values = st.integers(0, 255) if dtype is np.uint8 else st.floats(allow_nan=False, allow_infinity=False, width=32)
+    return draw(arrays.arrays(dtype, (len(y), features), elements=values)), y, draw(st.booleans())
+
+
+def write_csv(path, X, y, mark=",", header=True):
+    lines = [mark.join([*(f"f{i}" for i in range(X.shape[1])), "label"])] if header else []
+    lines += [
+        mark.join([*(repr(value) for value in row), str(label)]) for row, label in zip(X.tolist(), y, strict=True)
+    ]
+    path.write_text("\n".join(lines))
+
+
+def write_hdf5(path, X, y):
+    with h5py.File(path, "w") as file:
+        file["X"] = X
+        file["y"] = y.astype(object) if y.dtype.kind == "U" else y
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("tables")
+
+
+@settings(deadline=None, max_examples=60)
+@given(table=tables())
+def test_any_table_reads_back_the_same_from_every_format(folder, table):
+    X, y, by_name = table
+    labels = np.array(["ant", "bee", "cow", "doe"])[y] if by_name else y
+    write_csv(folder / "a.csv", X, labels)
+    write_csv(folder / "b.tsv", X, labels, "\t", header=False)
+    np.savez(folder / "c.npz", X=X, y=labels)
+    write_hdf5(folder / "d.h5", X, labels)
+    for name in ("a.csv", "b.tsv", "c.npz", "d.h5"):
+        found = read(folder / name, validation=0, test=0)
+        np.testing.assert_array_equal(found.train.X, X)
+        np.testing.assert_array_equal(found.train.y, y)
+        assert found.train.X.dtype == (X.dtype if name in ("c.npz", "d.h5") else np.float64)
+        assert found.source == name
+        split = read(folder / name, seed=5)
+        wanted = read(folder / "a.csv", seed=5)
+        for part in ("train", "validation", "test"):  # the split is of the rows, not of the format
+            np.testing.assert_array_equal(getattr(split, part).X, getattr(wanted, part).X)
+            np.testing.assert_array_equal(getattr(split, part).y, getattr(wanted, part).y)
+
+
+@pytest.fixture
+def numbered(tmp_path):
+    """300 rows, each holding its own number, of three classes in order: 200, 70 and 30."""
+    path = tmp_path / "numbered.npz"
+    np.savez(path, X=np.arange(600, dtype=np.float32).reshape(300, 2), y=np.repeat([0, 1, 2], [200, 70, 30]))
+    return path
+
+
+@pytest.mark.parametrize("block_bytes", [1, 100, 2**20])
+def test_every_row_is_in_one_split_with_its_label_in_the_order_of_the_file(numbered, block_bytes, monkeypatch):
+    monkeypatch.setattr(splitting, "_BLOCK_BYTES", block_bytes)
+    found = read(numbered, validation=0.2, test=0.1)
+    rows = [(part.X[:, 0] / 2).astype(int) for part in (found.train, found.validation, found.test)]
+    np.testing.assert_array_equal(np.sort(np.concatenate(rows)), np.arange(300))
+    of_row = np.repeat([0, 1, 2], [200, 70, 30])
+    for part, numbers in zip((found.train, found.validation, found.test), rows, strict=True):
+        assert (np.diff(numbers) > 0).all()
+        np.testing.assert_array_equal(part.X, np.stack([2 * numbers, 2 * numbers + 1], axis=1))
+        np.testing.assert_array_equal(part.y, of_row[numbers])
+
+
+def test_each_class_gives_its_fraction(numbered):
+    found = read(numbered, validation=0.2, test=0.1)
+    assert np.bincount(found.train.y).tolist() == [140, 49, 21]
+    assert np.bincount(found.validation.y).tolist() == [40, 14, 6]
+    assert np.bincount(found.test.y).tolist() == [20, 7, 3]
+
+
+def test_the_seed_decides_the_rows(numbered):
+    first, same, other = (read(numbered, seed=seed).test.X for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, same)
+    assert not np.array_equal(first, other)
+
+
+@settings(deadline=None)
+@given(
+    counts=st.lists(st.integers(3, 12), min_size=2, max_size=4),
+    validation=st.floats(0.01, 0.95),
+    share=st.floats(0.01, 0.99),
+)
+def test_every_class_is_in_every_split_of_the_smallest_tables(folder, counts, validation, share):
+    y = np.repeat(np.arange(len(counts)), counts)
+    np.savez(folder / "small.npz", X=np.arange(len(y), dtype=float)[:, None], y=y)
+    found = read(folder / "small.npz", validation=validation, test=(1 - validation) * share)
+    for part in (found.train, found.validation, found.test):
+        assert np.unique(part.y).tolist() == list(range(len(counts)))
+
+
+def test_a_fraction_of_nothing_leaves_a_split_empty(numbered):
+    found = read(numbered, validation=0, test=0.1)
+    assert found.validation.X.shape == (0, 2)
+    assert found.validation.y.shape == (0,)
+    assert (len(found.train), len(found.test)) == (270, 30)
+
+
+@pytest.mark.parametrize("fractions", [(0.5, 0.5), (1, 0), (-0.1, 0.1), (float("nan"), 0.1), (0.1, float("inf"))])
+def test_fractions_that_leave_nothing_are_refused(numbered, fractions):
+    with pytest.raises(LcbenchError, match=r"below 1|0 or more"):
+        read(numbered, validation=fractions[0], test=fractions[1])
+
+
+def test_uint8_is_not_copied_where_no_row_moves(tmp_path, monkeypatch):
+    X, y = np.zeros((6, 4, 4, 3), np.uint8), np.arange(6) % 2
+    np.savez(tmp_path / "a.npz", X=X, y=y)
+    monkeypatch.setattr(np.lib.npyio.NpzFile, "__getitem__", lambda archive, name: {"X": X, "y": y}[name])
+    assert np.shares_memory(read(tmp_path / "a.npz", validation=0, test=0).train.X, X)
+
+
+@pytest.mark.parametrize("name", ["table", "table.txt", "table.npy", "table.csv.zip", "csv"])
+def test_an_unknown_ending_is_told_the_known_ones(tmp_path, name):
+    (tmp_path / name).write_text("1,2\n")
+    said = refusal(tmp_path / name)
+    assert "its name tells no format" in said
+    assert all(ending in said for ending in ENDINGS)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_path_that_is_no_file_is_refused(tmp_path, ending):
+    path = tmp_path / f"table{ending}"
+    assert "no file" in refusal(path)
+    path.mkdir()
+    assert "is a folder" in refusal(path)
+    path.rmdir()
+    path.touch()
+    assert "is empty" in refusal(path)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_content_of_another_format_is_called_by_its_name(tmp_path, ending):
+    path = tmp_path / f"table{ending}"
+    if not ending.endswith((".h5", ".hdf5")):
+        write_hdf5(path, np.eye(2), np.arange(2))
+        assert "but HDF5 by its content; rename it to end in .h5" in refusal(path)
+    if ending != ".npz":
+        with path.open("wb") as file:
+            np.savez(file, X=np.eye(2), y=np.arange(2))
+        assert "but NPZ by its content; rename it to end in .npz" in refusal(path)
+    if not ending.endswith((".csv", ".tsv")):
+        path.write_text("1,2,cat\n")
+        assert "damaged or no" in refusal(path)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_file_that_may_not_be_read_is_refused(tmp_path, ending, monkeypatch):
+    path = tmp_path / f"table{ending}"
+    path.write_text("1,2,cat\n")
+    path.chmod(0)
+    if os.access(path, os.R_OK):  # root may read all: the system's refusal is played
+
+        def refuse(*_args, **_kwargs):
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr("pathlib.Path.open", refuse)
+    assert "cannot read" in refusal(path)
+    assert "Permission denied; check its permissions" in refusal(path)
