@@ -18,6 +18,11 @@ def cifar10_file() -> Path:
     return data_folder() / "cifar10.h5"
 
 
+def features_folder() -> Path:
+    """Folder of the features that were computed from images; it may be deleted."""
+    return data_folder() / "features"
+
+
 def results_folder() -> Path:
     """Folder of result files, one a run."""
     return Path(os.environ.get("LCBENCH_RESULTS", "results"))
@@ -26,3 +31,13 @@ def results_folder() -> Path:
 def baselines_folder() -> Path:
     """Folder of the results that were saved under a name."""
     return results_folder() / "baselines"
+
+
+def models_folder() -> Path:
+    """Folder of trained models, one a training."""
+    return results_folder() / "models"
+
+
+def searches_folder() -> Path:
+    """Folder of searches for hyperparameters."""
+    return results_folder() / "searches"

@@ -1,16 +1,21 @@
-"""From pixels to the matrices of the cs231n assignment: the mean image, the ones column, the splits."""
+"""From pixels to the matrices of the cs231n assignment: the mean image, the ones column, standardising, the splits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+_BLOCK_BYTES = 8_000_000
+"""Of float64 at a time, where sums over rows need it."""
 
-def mean_image(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+
+def mean_image(images: NDArray[Any]) -> NDArray[np.float64]:
     """Mean over rows: images (N, pixels) -> (pixels,) float64."""
-    return images.mean(axis=0, dtype=np.float64)
+    mean: NDArray[np.float64] = images.mean(axis=0, dtype=np.float64)
+    return mean
 
 
 def design_matrix(
@@ -25,6 +30,30 @@ def design_matrix(
     np.subtract(images, mean, out=X[:, :pixels], dtype=np.float64, casting="same_kind")
     X[:, pixels] = 1
     return X
+
+
+def standardisation(X: NDArray[Any], ddof: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of every column of X (N, D): two of (D,) float64, 1 for a column that is constant.
+
+    (X - mean) / deviation is then standardised. ddof: the deviation divides by N - ddof; 1 gives that of a sample.
+    Summed in float64, block by block: no float64 copy of X is made. Raises ValueError where N <= ddof.
+    """
+    rows, columns = X.shape
+    if rows <= ddof:
+        raise ValueError(f"the deviation of {rows} rows does not exist with ddof {ddof}")
+    block_rows = max(1, _BLOCK_BYTES // (8 * max(1, columns)))
+    blocks = [slice(start, start + block_rows) for start in range(0, rows, block_rows)]
+    total, squares = np.zeros(columns), np.zeros(columns)
+    for block in blocks:
+        total += X[block].sum(axis=0, dtype=np.float64)
+    mean = total / rows
+    for block in blocks:
+        squares += np.square(X[block] - mean).sum(axis=0)
+    # Rounding of the mean alone leaves a constant column this much: dividing by it would make noise of nothing.
+    squares[squares <= rows * np.square(np.finfo(np.float64).eps * rows * mean)] = 0
+    deviation = np.sqrt(squares / (rows - ddof))
+    deviation[deviation == 0] = 1
+    return mean, deviation
 
 
 @dataclass(frozen=True)

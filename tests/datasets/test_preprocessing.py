@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from lcbench.datasets import synthetic
-from lcbench.datasets.preprocessing import design_matrix, mean_image, split_train_validation_test_dev
+from lcbench.datasets.preprocessing import (
+    design_matrix,
+    mean_image,
+    split_train_validation_test_dev,
+    standardisation,
+)
 
 
 def test_mean_image_is_exact():
@@ -32,6 +37,47 @@ def test_design_matrix_makes_no_second_matrix():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1.1 * X.nbytes
+
+
+@pytest.mark.parametrize("ddof", [0, 1])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_standardisation_is_mean_and_deviation(dtype, ddof):
+    X = np.random.default_rng(0).integers(0, 256, (301, 7)).astype(dtype)
+    mean, deviation = standardisation(X, ddof)
+    assert mean.dtype == deviation.dtype == np.float64
+    np.testing.assert_allclose(mean, X.astype(np.float64).mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(deviation, X.astype(np.float64).std(axis=0, ddof=ddof), rtol=1e-13)
+
+
+def test_standardisation_far_from_zero_keeps_its_digits():
+    X = 1e6 + np.random.default_rng(0).normal(size=(1000, 3))
+    np.testing.assert_allclose(standardisation(X)[1], X.std(axis=0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e6 / 3, -7.0])
+def test_a_constant_column_is_divided_by_one(value):
+    X = np.stack([np.full(1000, value), np.arange(1000.0)], axis=1)
+    mean, deviation = standardisation(X)
+    assert deviation[0] == 1
+    assert deviation[1] == pytest.approx(X[:, 1].std())
+    assert mean[0] == pytest.approx(value)
+
+
+def test_standardisation_goes_block_by_block():
+    X = np.ones((20_000, 500), np.float32)
+    X[::2] = 0
+    tracemalloc.start()
+    mean, deviation = standardisation(X)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < X.nbytes
+    np.testing.assert_allclose(mean, 0.5)
+    np.testing.assert_allclose(deviation, 0.5)
+
+
+def test_one_row_has_no_sample_deviation():
+    with pytest.raises(ValueError, match="ddof 1"):
+        standardisation(np.ones((1, 3)), ddof=1)
 
 
 def test_splits_follow_the_assignment():

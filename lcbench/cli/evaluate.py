@@ -1,0 +1,63 @@
+"""``lcbench evaluate``: how good a trained model is, class by class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from lcbench.learn.evaluation import Evaluation
+
+
+@click.command(
+    epilog="\b\nExamples:\n  lcbench train --data synthetic --output m.h5 && lcbench evaluate m.h5\n"
+    "  lcbench evaluate m.h5 --split validation --json"
+)
+@click.argument("model", type=click.Path(dir_okay=False, path_type=Path), metavar="MODEL.h5")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    default="test",
+    show_default=True,
+    help="Of the data.",
+)
+@click.option(
+    "--data", metavar="WHAT", help="Other data of the same shape: cifar10, synthetic or a file. Default: as trained."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def evaluate(model: Path, split: str, data: str | None, as_json: bool) -> None:
+    """How good is a model? Accuracy, by class, and what is taken for what."""
+    from lcbench.api import trainings
+    from lcbench.cli.stages import stages
+    from lcbench.learn import model as models
+
+    trained = models.read(model)
+    with stages() as watch:
+        found = trainings.evaluate(trained, split, data, watch)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(_fields(str(model), found), indent=1))
+        return
+    from lcbench.report import style, train_tables
+
+    console = style.console()
+    console.print(train_tables.evaluated(found))
+    console.print(train_tables.per_class(found))
+    console.print(train_tables.confusion(found))
+
+
+def _fields(model: str, found: Evaluation) -> dict[str, Any]:
+    accuracies = [None if accuracy != accuracy else accuracy for accuracy in found.class_accuracy.tolist()]
+    return {
+        "model": model,
+        "data": found.source,
+        "split": found.split,
+        "rows": found.rows,
+        "accuracy": found.accuracy,
+        "standard_error": found.standard_error,
+        "class_accuracy": dict(zip(found.class_names, accuracies, strict=True)),
+        "confusion": found.confusion.tolist(),
+    }

@@ -1,0 +1,109 @@
+"""``lcbench train``: a linear classifier, from the first weights to a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lcbench.cli.recipe_options import NOT_NEGATIVE, POSITIVE, recipe_options, use_threads
+from lcbench.errors import LcbenchError
+from lcbench.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from lcbench.learn.model import Model
+
+
+@click.command(
+    epilog="\b\nExamples:\n  lcbench train --data synthetic --loss svm\n"
+    "  lcbench train --data synthetic --solver lbfgs --iterations 20 --output best.h5"
+)
+@recipe_options
+@click.option("--learning-rate", "--lr", type=POSITIVE, help="Default: by data and loss.")
+@click.option("--reg", type=NOT_NEGATIVE, help="Factor of sum(W * W). Default: by data and loss.")
+@click.option("--batch", type=click.IntRange(1), help="Rows of a step. [200]")
+@click.option("--margin", type=POSITIVE, help="Of the svm loss. [1]")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Of every library. Default: all usable cores.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Of the model. Default: a new file in results/models.",
+)
+@click.option(
+    "--resume",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Go on with a training that was broken off, as it was begun.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@click.pass_context
+def train(
+    context: click.Context,
+    settings: dict[str, Any],
+    threads: int | None,
+    output: Path | None,
+    resume: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **numbers: Any,
+) -> ExitCode:
+    """Train a linear classifier: SGD, L-BFGS or random search.
+
+    Without options: softmax on CIFAR-10's pixels, as the assignment does it. Weights, curves and settings go to one
+    HDF5 file, which is a checkpoint meanwhile: after a crash, --resume FILE comes to the same result.
+    """
+    use_threads(threads)
+    from lcbench.api import trainings
+    from lcbench.cli.looks import watching
+
+    with watching(quiet) as watch:
+        if resume:
+            _require_nothing_else(context)
+            model, path = trainings.resume(resume, **watch)
+        else:
+            model, path = trainings.train(output=output, **watch, **settings, **numbers)
+    if as_json:
+        click.echo(_json(model, path))
+    else:
+        from lcbench.report import style, train_tables
+
+        style.console().print(train_tables.trained(model))
+    click.echo(f"model: {path}", err=True)
+    if model.status == "diverged":
+        raise LcbenchError(
+            f"training diverged: the loss is not finite after {model.step:,} steps; try a learning rate below "
+            f"{model.recipe.learning_rate:g} or less regularisation (the curves until then are in {path})"
+        )
+    return ExitCode.OK
+
+
+_BESIDE_RESUME = {"resume", "threads", "as_json", "quiet"}
+
+
+def _require_nothing_else(context: click.Context) -> None:
+    """A training goes on as it was begun: an option that asks for something else would be passed over in silence."""
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name not in _BESIDE_RESUME
+        and context.get_parameter_source(str(option.name)) == click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"--resume goes on as the training was begun: leave {', '.join(given)} out.")
+
+
+def _json(model: Model, path: Path) -> str:
+    import msgspec
+
+    fields = {
+        "file": str(path),
+        "status": model.status,
+        "steps": model.step,
+        "seconds": float(model.curves.seconds[-1]),
+        "accuracy": model.accuracy,
+        "recipe": model.recipe,
+    }
+    return msgspec.json.format(msgspec.json.encode(fields), indent=1).decode()

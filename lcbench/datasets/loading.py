@@ -1,0 +1,59 @@
+"""The data that a name or a file stands for, as pixels or as features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lcbench import paths
+from lcbench.datasets import examples
+from lcbench.datasets.examples import Examples, LabelledSplits
+from lcbench.errors import LcbenchError
+
+Watch = Callable[[str, int, int], None]
+"""Told what is under way, how much of it is done and how much is planned."""
+
+
+def load(
+    data: str,
+    features: Sequence[str] = (),
+    *,
+    label: str | None = None,
+    words: int | None = None,
+    seed: int = 0,
+    watch: Watch = lambda what, done, planned: None,
+) -> LabelledSplits:
+    """The splits of "cifar10", "synthetic" or a file of the user's own; of images, `features` instead of pixels.
+
+    label: the column of a CSV that holds the labels. words, seed: of visual words.
+    Raises LcbenchError where the data is missing or unfit, or features are asked of something that is no image.
+    """
+    if data == "cifar10":
+        splits = examples.cifar10(paths.cifar10_file())
+    elif data == "synthetic":
+        splits = examples.synthetic_images()
+    else:
+        from lcbench.datasets import tables
+
+        if not Path(data).exists():
+            raise LcbenchError(f"no data '{data}': give cifar10, synthetic, or a CSV, NPZ or HDF5 file")
+        splits = tables.read(Path(data), label=label)
+    return _with_features(splits, features, words, seed, watch) if features else splits
+
+
+def _with_features(
+    splits: LabelledSplits, names: Sequence[str], words: int | None, seed: int, watch: Watch
+) -> LabelledSplits:
+    from lcbench.datasets import features
+    from lcbench.datasets.features import catalogue
+
+    if splits.image_shape != examples.IMAGE_SHAPE or splits.train.X.dtype != "uint8":
+        raise LcbenchError(
+            f"{splits.source}: features are of colour images of 32 x 32 uint8 pixels; leave --features out"
+        )
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    images = {name: part.X for name, part in parts.items()}
+    found = features.of(names, images, splits.train.X, words=words or catalogue.WORDS, seed=seed, watch=watch)
+    train, validation, test = (Examples(found[name], part.y) for name, part in parts.items())
+    return replace(splits, train=train, validation=validation, test=test)

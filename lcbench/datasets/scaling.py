@@ -1,0 +1,58 @@
+"""How a row becomes a row of the design matrix: what is subtracted, what it is divided by, the ones column last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from lcbench.datasets.preprocessing import mean_image, standardisation
+
+ScalingName = Literal["none", "mean", "halved", "standard"]
+"""none: as they are. mean: less the mean of the training rows, as the assignment does it. halved: that over 128, so
+that pixels lie about in [-1, 1]. standard: each column less its mean, over its standard deviation."""
+
+HALF_RANGE = 128.0
+"""Half of what a pixel can be."""
+
+_BLOCK_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """x -> ((x - mean) / deviation, 1). mean and deviation (D,) float64."""
+
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+
+    @property
+    def only_shifts(self) -> bool:
+        """Whether nothing is divided."""
+        return bool((self.deviation == 1).all())
+
+    def design_matrix(self, X: NDArray[Any], dtype: DTypeLike = np.float32) -> NDArray[Any]:
+        """X (N, D) of any type -> (N, D + 1) of `dtype`, the ones column last. Computed in float64, rounded once."""
+        rows, columns = X.shape
+        design = np.empty((rows, columns + 1), dtype)
+        for start in range(0, rows, _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
+            design[block, :columns] = (X[block] - self.mean) / self.deviation
+        design[:, columns] = 1
+        return design
+
+    def folded(self, W: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weights (D, C) and offset (C,), float64, that give raw rows the scores of W (D + 1, C)."""
+        weights = W[:-1] / self.deviation[:, None]
+        return weights, W[-1] - self.mean @ weights
+
+
+def scaling(name: ScalingName, X: NDArray[Any]) -> Scaling:
+    """The scaling of that name, from the training rows X (N, D)."""
+    columns = X.shape[1]
+    if name == "none":
+        return Scaling(np.zeros(columns), np.ones(columns))
+    if name == "standard":
+        return Scaling(*standardisation(X))
+    return Scaling(mean_image(X), np.full(columns, HALF_RANGE if name == "halved" else 1.0))

@@ -1,0 +1,74 @@
+"""How often a classifier is right: predictions, accuracy, confusion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcbench.datasets.scaling import Scaling
+from lcbench.learn.blas import one_blas_thread
+
+_BLOCK_ROWS = 1024
+
+
+def predict(W: NDArray[Any], scaling: Scaling, X: NDArray[Any]) -> NDArray[np.int64]:
+    """The class of the highest score for each row of X (N, D), unscaled: (N,) int64. The first where several are equal.
+
+    The scaling is folded into W (D + 1, C), so X is read as it lies; scores are float32 products, a block of rows at a
+    time.
+    """
+    weights, offset = scaling.folded(W)
+    weights, offset = weights.astype(np.float32), offset.astype(np.float32)
+    predicted = np.empty(len(X), np.int64)
+    with one_blas_thread():
+        for start in range(0, len(X), _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
+            np.argmax(X[block].astype(np.float32, copy=False) @ weights + offset, axis=1, out=predicted[block])
+    return predicted
+
+
+def accuracy(predicted: NDArray[np.int64], y: NDArray[np.int64]) -> float:
+    """Share of rows whose class was predicted; NaN of no rows."""
+    return float(np.mean(predicted == y)) if len(y) else float("nan")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a classifier did on some rows.
+
+    confusion (C, C) int64: how often class i (row) was taken for class j (column).
+    """
+
+    source: str
+    split: str
+    class_names: tuple[str, ...]
+    confusion: NDArray[np.int64]
+
+    @property
+    def rows(self) -> int:
+        """How many there were."""
+        return int(self.confusion.sum())
+
+    @property
+    def accuracy(self) -> float:
+        """Share of rows whose class was predicted."""
+        return float(np.trace(self.confusion)) / self.rows
+
+    @property
+    def standard_error(self) -> float:
+        """Of the accuracy, as that of as many independent rows."""
+        return float(np.sqrt(self.accuracy * (1 - self.accuracy) / self.rows))
+
+    @property
+    def class_accuracy(self) -> NDArray[np.float64]:
+        """(C,) share of each class's rows that were predicted; NaN for a class without rows."""
+        rows = self.confusion.sum(axis=1)
+        return np.divide(np.diag(self.confusion), rows, out=np.full(len(rows), np.nan), where=rows > 0)
+
+
+def confusion(predicted: NDArray[np.int64], y: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """How often class i (row) was taken for class j (column): (classes, classes) int64."""
+    return np.bincount(y * classes + predicted, minlength=classes * classes).reshape(classes, classes)

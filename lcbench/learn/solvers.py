@@ -1,0 +1,153 @@
+"""From the first weights to the last: three ways to go down an objective, each telling where it is on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcbench.learn.batches import batches
+from lcbench.learn.blas import one_blas_thread
+from lcbench.learn.objective import Objective
+from lcbench.learn.recipe import Recipe, Solver
+from lcbench.learn.schedules import learning_rates
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a solver is after `step` steps: W (D + 1, C), and what it needs to go on.
+
+    losses: of the steps since the position before. velocity (D + 1, C): of SGD.
+    """
+
+    step: int
+    W: NDArray[Any]
+    losses: NDArray[np.float64]
+    velocity: NDArray[Any] | None = None
+
+
+Report = Callable[[Position], bool]
+"""Told every position; answers whether to go on."""
+
+
+def first_weights(recipe: Recipe, shape: tuple[int, int]) -> NDArray[Any]:
+    """W (D + 1, C) to begin with."""
+    if recipe.solver == "lbfgs":
+        return np.zeros(shape, recipe.dtype)
+    drawn = np.random.default_rng([recipe.seed, 0]).standard_normal(shape)
+    return (recipe.initial_scale * drawn).astype(recipe.dtype)
+
+
+def stretches(first: int, last: int, length: int) -> list[tuple[int, int]]:
+    """Steps first..last in stretches that end at whole multiples of `length`, and at `last`."""
+    ends = [*range((first // length + 1) * length, last, length), last]
+    return [(start, end) for start, end in zip([first, *ends[:-1]], ends, strict=True) if start < end]
+
+
+def sgd(objective: Objective, start: Position, report: Report) -> None:
+    """Stochastic gradient descent with momentum: v <- momentum * v - rate * dW; W <- W + v (Polyak, 1964)."""
+    recipe = objective.recipe
+    descend = _descend_compiled if objective.fused else _descend
+    rates = learning_rates(
+        recipe.schedule, recipe.learning_rate, recipe.iterations, recipe.decay, recipe.decay_every
+    ).astype(recipe.dtype)
+    W, velocity = start.W, np.zeros_like(start.W) if start.velocity is None else start.velocity
+    for first, last in stretches(start.step, recipe.iterations, recipe.report_every):
+        rows = batches(recipe.sampling, len(objective), recipe.batch, first, last, recipe.seed)
+        W, velocity, losses = descend(objective, W, velocity, rows, rates[first:last])
+        if not report(Position(last, W, losses, velocity)):
+            return
+
+
+def _descend(
+    objective: Objective, W: NDArray[Any], velocity: NDArray[Any], batches: NDArray[np.int64], rates: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
+    W, velocity, losses = W.copy(), velocity.copy(), np.empty(len(batches))
+    momentum = W.dtype.type(objective.recipe.momentum)
+    for step, rows in enumerate(batches):
+        losses[step], dW = objective(W, rows)
+        velocity *= momentum
+        velocity -= rates[step] * dW
+        W += velocity
+    return W, velocity, losses
+
+
+def _descend_compiled(
+    objective: Objective, W: NDArray[Any], velocity: NDArray[Any], batches: NDArray[np.int64], rates: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
+    from lcbench.losses.numba_sgd import descend
+
+    recipe = objective.recipe
+    # The hinge with a margin m is m times the hinge with margin 1 at W / m: so is every step.
+    margin = W.dtype.type(objective.margin)
+    found = descend(
+        recipe.loss, W / margin, objective.X, objective.y, batches, rates / margin, recipe.reg * float(margin),
+        momentum=recipe.momentum, velocity=velocity / margin, mean=objective.mean,
+    )  # fmt: skip
+    return found.W * margin, found.velocity * margin, found.losses * float(margin)
+
+
+def lbfgs(objective: Objective, start: Position, report: Report) -> None:
+    """All rows at once, by SciPy's L-BFGS-B (Byrd, Lu, Nocedal & Zhu, 1995), for the best that a linear model can do.
+
+    Its memory of past steps is its own: a resumed run begins again, and so comes to the same result.
+    """
+    from scipy.optimize import OptimizeResult, minimize
+
+    recipe, shape = objective.recipe, start.W.shape
+    losses: list[float] = []
+    position = start
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        value, dW = objective(flat.reshape(shape))
+        return value, dW.ravel()
+
+    def after_each_step(intermediate_result: OptimizeResult) -> None:
+        nonlocal position
+        losses.append(float(intermediate_result.fun))
+        step = position.step + len(losses)
+        if step % recipe.report_every == 0:
+            W = intermediate_result.x.reshape(shape).astype(recipe.dtype)
+            position = Position(step, W, np.array(losses))
+            losses.clear()
+            if not report(position):
+                raise StopIteration
+
+    with one_blas_thread() if objective.fused else nullcontext():
+        found = minimize(
+            loss, start.W.astype(np.float64).ravel(), jac=True, method="L-BFGS-B", callback=after_each_step,
+            options={"maxiter": recipe.iterations, "maxfun": 2 * recipe.iterations + 20, "maxcor": 20},
+        )  # fmt: skip
+    if losses:
+        W = found.x.reshape(shape).astype(recipe.dtype)
+        report(Position(position.step + len(losses), W, np.array(losses)))
+
+
+def random_search(objective: Objective, start: Position, report: Report) -> None:
+    """The best of random weights, each as wide as the first, by their loss on one fixed sample of rows."""
+    recipe = objective.recipe
+    size = min(recipe.batch, len(objective))
+    sample = np.random.default_rng([recipe.seed, 3]).choice(len(objective), size, replace=False)
+    best, least = start.W, objective(start.W, sample)[0]
+    for first, last in stretches(start.step, recipe.iterations, recipe.report_every):
+        losses = np.empty(last - first)
+        for step in range(first, last):
+            drawn = np.random.default_rng([recipe.seed, 4, step]).standard_normal(best.shape)
+            W = (recipe.initial_scale * drawn).astype(recipe.dtype)
+            loss = objective(W, sample)[0]
+            if loss < least:
+                best, least = W, loss
+            losses[step - first] = least
+        if not report(Position(last, best, losses)):
+            return
+
+
+SOLVERS: dict[Solver, Callable[[Objective, Position, Report], None]] = {
+    "sgd": sgd,
+    "lbfgs": lbfgs,
+    "random": random_search,
+}

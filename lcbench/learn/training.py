@@ -1,0 +1,155 @@
+"""Training from the first weights, or from where it was broken off, to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+import numpy as np
+
+from lcbench.datasets.examples import Examples, LabelledSplits
+from lcbench.datasets.scaling import scaling
+from lcbench.errors import LcbenchError
+from lcbench.learn.evaluation import accuracy, predict
+from lcbench.learn.model import Curves, Model, Status
+from lcbench.learn.objective import Objective
+from lcbench.learn.recipe import Recipe
+from lcbench.learn.solvers import SOLVERS, Position, first_weights
+from lcbench.losses import jit
+
+WATCHED_TRAINING_ROWS = 1000
+"""On which the training accuracy is looked at meanwhile."""
+
+SECONDS_BETWEEN_CHECKPOINTS = 5.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is seen of training after `step` steps."""
+
+    step: int
+    loss: float
+    train_accuracy: float
+    validation_accuracy: float
+
+
+def train(
+    splits: LabelledSplits,
+    recipe: Recipe,
+    *,
+    resume: Model | None = None,
+    keep: Callable[[Model], None] = lambda model: None,
+    watch: Callable[[Look], None] = lambda look: None,
+) -> Model:
+    """Trains by `recipe` on `splits`; goes on from `resume` where one is given.
+
+    keep: is given the unfinished model at the start and every few seconds. watch: is told every look at the accuracies.
+    Raises LcbenchError where `resume` was made from other data.
+    """
+    run = _Run(splits, recipe, resume, keep, watch)
+    if run.model.status == "unfinished":
+        run.go()
+    return run.finished()
+
+
+class _Run:
+    """One training, from one look to the next."""
+
+    def __init__(
+        self,
+        splits: LabelledSplits,
+        recipe: Recipe,
+        resume: Model | None,
+        keep: Callable[[Model], None],
+        watch: Callable[[Look], None],
+    ) -> None:
+        self.splits, self.keep, self.watch = splits, keep, watch
+        fingerprint = splits.fingerprint()
+        if resume is None:
+            shape = (splits.train.X.shape[1] + 1, len(splits.class_names))
+            W = first_weights(recipe, shape)
+            scaled = scaling(recipe.scaling, splits.train.X)
+            resume = Model(
+                recipe, W, scaled, splits.class_names, splits.image_shape, fingerprint, jit.thread_count(), Curves(),
+                "unfinished", 0, W, None, {},
+            )  # fmt: skip
+        elif resume.fingerprint != fingerprint:
+            raise LcbenchError(f"the model was trained on other data than this {splits.source}: train it anew")
+        if recipe.patience and not len(splits.validation):
+            raise LcbenchError(f"{splits.source} has no validation rows to stop early by: leave the patience out")
+        self.model = resume
+        rows = len(splits.train)
+        watched = np.random.default_rng([recipe.seed, 5]).permutation(rows)[:WATCHED_TRAINING_ROWS]
+        self.watched = Examples(splits.train.X[watched], splits.train.y[watched])
+        self.last_checkpoint = self.began = perf_counter()
+
+    def go(self) -> None:
+        """Runs the solver from where the model is until it ends."""
+        model = self.model
+        restarts = model.recipe.solver == "lbfgs"
+        start = Position(0 if restarts else model.step, model.last_W, np.empty(0), model.velocity)
+        if restarts or not model.curves.steps.size:
+            start = replace(start, W=first_weights(model.recipe, model.W.shape))
+            self.model = replace(model, curves=Curves(), step=0)
+            self._look(start, 0.0)
+            self.keep(self.model)
+        objective = Objective(model.recipe, self.splits.train, model.scaling)
+        self.began = perf_counter()
+        try:
+            SOLVERS[model.recipe.solver](objective, start, self._report)
+        except KeyboardInterrupt:
+            self.keep(self.model)
+            raise
+
+    def _report(self, position: Position) -> bool:
+        """Takes in where the solver is; answers whether it shall go on."""
+        self._look(position, perf_counter() - self.began)
+        if not (np.isfinite(position.losses).all() and np.isfinite(position.W).all()):
+            self.model = replace(self.model, status="diverged")
+        elif self._waited_in_vain():
+            self.model = replace(self.model, status="stopped early")
+        elif perf_counter() - self.last_checkpoint > SECONDS_BETWEEN_CHECKPOINTS:
+            self.keep(self.model)
+            self.last_checkpoint = perf_counter()
+        self.began = perf_counter()
+        return self.model.status == "unfinished"
+
+    def _look(self, position: Position, seconds: float) -> None:
+        model, before = self.model, self.model.curves
+        train, validation = (
+            accuracy(predict(position.W, model.scaling, part.X), part.y)
+            for part in (self.watched, self.splits.validation)
+        )
+        curves = Curves(
+            np.append(before.losses, position.losses),
+            np.append(before.steps, position.step),
+            np.append(before.train_accuracy, train),
+            np.append(before.validation_accuracy, validation),
+            np.append(before.seconds, seconds + (before.seconds[-1] if before.seconds.size else 0.0)),
+        )
+        best = not model.recipe.patience or not before.steps.size or validation > before.validation_accuracy.max()
+        self.model = replace(
+            model, curves=curves, W=position.W if best else model.W, step=position.step, last_W=position.W,
+            velocity=position.velocity,
+        )  # fmt: skip
+        loss = float(position.losses[-1]) if position.losses.size else float("nan")
+        self.watch(Look(position.step, loss, train, validation))
+
+    def _waited_in_vain(self) -> bool:
+        accuracies, patience = self.model.curves.validation_accuracy, self.model.recipe.patience
+        return bool(patience and len(accuracies) - 1 - int(np.argmax(accuracies)) >= patience)
+
+    def finished(self) -> Model:
+        """The model as it is at the end, with its accuracy on every split."""
+        model = self.model
+        status: Status = "finished" if model.status == "unfinished" else model.status
+        return replace(model, status=status, accuracy=accuracies(model, self.splits))
+
+
+def accuracies(model: Model, splits: LabelledSplits) -> dict[str, float]:
+    """Accuracy of the model on all rows of each split."""
+    parts: dict[str, Examples] = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {
+        name: accuracy(predict(model.W, model.scaling, part.X), part.y) for name, part in parts.items() if len(part)
+    }

@@ -1,0 +1,61 @@
+"""What training and evaluation tell."""
+
+from __future__ import annotations
+
+import numpy as np
+from rich.table import Table
+
+from lcbench.learn.evaluation import Evaluation
+from lcbench.learn.model import Model
+from lcbench.report import style
+
+
+def trained(model: Model) -> Table:
+    """How training went and how good the model is."""
+    recipe, curves = model.recipe, model.curves
+    how = {
+        "sgd": f"SGD, batch {recipe.batch}, learning rate {recipe.learning_rate:g}"
+        + (f", {recipe.schedule}" if recipe.schedule != "constant" else "")
+        + (f", momentum {recipe.momentum:g}" if recipe.momentum else ""),
+        "lbfgs": "L-BFGS on all rows",
+        "random": f"best of random weights, on {recipe.batch} rows",
+    }[recipe.solver]
+    loss = recipe.loss + (f", margin {recipe.margin:g}" if recipe.margin != 1 else "")
+    rows = [
+        ("data", f"{recipe.data}, {' + '.join(recipe.features) or 'as it is'}, scaling {recipe.scaling}"),
+        ("loss", f"{loss}, reg {recipe.reg:g}, by {recipe.implementation} in {recipe.dtype}"),
+        ("solver", how),
+        ("steps", f"{model.step:,} in {style.seconds(float(curves.seconds[-1]))}, {model.status}"),
+    ]
+    if curves.losses.size:
+        rows.append(("loss", f"{curves.losses[0]:.6g} at first, {curves.losses[-1]:.6g} at last"))
+    rows += [(f"{name} accuracy", style.percent(value)) for name, value in model.accuracy.items()]
+    return style.pairs("training", rows)
+
+
+def evaluated(evaluation: Evaluation) -> Table:
+    """The accuracy and how sure it is."""
+    accuracy = f"{style.percent(evaluation.accuracy)}, standard error {style.percent(evaluation.standard_error)}"
+    rows = [("data", f"{evaluation.source}, {evaluation.split}"), ("rows", style.count(evaluation.rows))]
+    return style.pairs("evaluation", [*rows, ("accuracy", accuracy)])
+
+
+def per_class(evaluation: Evaluation) -> Table:
+    """Of each class: how many rows it has, how many were found, and what the others were most often taken for."""
+    table = style.table("by class", "class", style.number("rows"), style.number("accuracy"), "most often taken for")
+    names = evaluation.class_names
+    for c, (row, accuracy) in enumerate(zip(evaluation.confusion, evaluation.class_accuracy, strict=True)):
+        others = np.where(np.arange(len(row)) == c, 0, row)
+        worst = int(others.argmax())
+        taken = f"{names[worst]} ({style.percent(others[worst] / row.sum())})" if others.any() else style.MISSING
+        table.add_row(names[c], style.count(int(row.sum())), style.percent(float(accuracy)), taken)
+    return table
+
+
+def confusion(evaluation: Evaluation) -> Table:
+    """Rows: the true class; columns: what it was taken for, by number."""
+    columns = [style.number(str(c)) for c in range(len(evaluation.class_names))]
+    table = style.table("confusion: the true class down, the predicted one across", "", "class", *columns)
+    for c, (name, row) in enumerate(zip(evaluation.class_names, evaluation.confusion, strict=True)):
+        table.add_row(str(c), name, *[str(count) if count else "." for count in row])
+    return table

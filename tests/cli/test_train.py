@@ -1,0 +1,129 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from lcbench.cli.evaluate import evaluate
+from lcbench.cli.train import train
+from lcbench.errors import LcbenchError
+from lcbench.learn import model as model_file
+from small_splits import splits
+
+SMALL = ["--iterations", "60", "--report-every", "20", "--quiet"]
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """A table with splits of its own, and results that land beside it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LCBENCH_RESULTS", raising=False)
+    data = splits()
+    arrays = {}
+    for name, part in (("train", data.train), ("validation", data.validation), ("test", data.test)):
+        arrays |= {f"X_{name}": part.X, f"y_{name}": part.y}
+    np.savez(tmp_path / "clouds.npz", **arrays)
+    return "clouds.npz"
+
+
+def invoke(command, *arguments):
+    result = CliRunner().invoke(command, list(arguments), standalone_mode=False)
+    if result.exception:
+        raise result.exception
+    return result
+
+
+def test_from_a_table_to_a_model_and_its_evaluation(table):
+    made = json.loads(invoke(train, "--data", table, "--output", "m.h5", "--json", *SMALL).stdout)
+    assert made["file"] == "m.h5"
+    assert made["status"] == "finished"
+    assert made["recipe"]["data"] == table
+    found = json.loads(invoke(evaluate, "m.h5", "--json").stdout)
+    assert found["accuracy"] == pytest.approx(made["accuracy"]["test"])
+    assert np.trace(found["confusion"]) / 60 == pytest.approx(found["accuracy"])
+    text = invoke(evaluate, "m.h5", "--split", "train").stdout
+    assert "120" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_without_an_output_it_lands_among_the_results(table, tmp_path):
+    result = invoke(train, "--data", table, *SMALL)
+    [file] = (tmp_path / "results" / "models").iterdir()
+    assert str(file.relative_to(tmp_path)) in result.stderr
+    assert "validation accuracy" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "nothing"], "no data 'nothing'"),
+        (["--solver", "lbfgs", "--momentum", "0.5"], "momentum.*sgd"),
+        (["--loss", "softmax", "--margin", "2"], "margin"),
+        (["--features", "hog"], "leave --features out"),
+        (["--impl", "numpyy"], "numpy"),
+    ],
+)
+def test_what_cannot_be_is_one_line(table, arguments, words):
+    with pytest.raises(Exception, match=words) as caught:
+        invoke(train, *(["--data", table] if "--data" not in arguments else []), *arguments, *SMALL)
+    assert "\n" not in str(caught.value)
+
+
+def test_divergence_is_one_line_and_keeps_the_curves(table):
+    with pytest.raises(LcbenchError, match=r"diverged.*learning rate below") as caught:
+        invoke(train, "--data", table, "--lr", "1e6", "--reg", "10", "--output", "m.h5", *SMALL)
+    assert "\n" not in str(caught.value)
+    assert model_file.read(Path("m.h5")).status == "diverged"
+
+
+def test_resume_takes_no_other_settings(table):
+    invoke(train, "--data", table, "--output", "m.h5", *SMALL)
+    with pytest.raises(Exception, match=r"leave --learning-rate, --seed out|leave --seed, --learning-rate out"):
+        invoke(train, "--resume", "m.h5", "--lr", "1", "--seed", "0")
+
+
+def test_a_model_of_other_columns_is_not_evaluated(table):
+    invoke(train, "--data", table, "--output", "m.h5", *SMALL)
+    with pytest.raises(LcbenchError, match=r"3072 columns.*trained on 6"):
+        invoke(evaluate, "m.h5", "--data", "synthetic")
+
+
+def test_killed_it_resumes_to_the_same_model(table, tmp_path):
+    def command(*arguments):
+        return [sys.executable, "-m", "lcbench", "train", "--threads", "1", "--quiet", *arguments]
+
+    # naive loops: slow enough to be killed in the middle
+    settings = ["--data", table, "--impl", "naive", "--iterations", "400", "--report-every", "10", "--momentum", "0.9"]
+    subprocess.run(command(*settings, "--output", "whole.h5"), check=True, capture_output=True)
+    checkpointing = "from lcbench.learn import training; training.SECONDS_BETWEEN_CHECKPOINTS = 0; "
+    run_it = f"{checkpointing}import sys; sys.argv[0] = 'lcbench'; from lcbench.cli.main import main; main()"
+    arguments = command(*settings, "--output", "killed.h5")[3:]
+    process = subprocess.Popen([sys.executable, "-c", run_it, *arguments], stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        if (tmp_path / "killed.h5").exists() and model_file.read(tmp_path / "killed.h5").step >= 50:
+            os.kill(process.pid, signal.SIGKILL)
+        time.sleep(0.005)
+    process.wait()
+    unfinished = model_file.read(tmp_path / "killed.h5")
+    assert unfinished.status == "unfinished"
+    assert 50 <= unfinished.step < 400
+    subprocess.run(command("--resume", "killed.h5"), check=True, capture_output=True)
+    whole, resumed = model_file.read(tmp_path / "whole.h5"), model_file.read(tmp_path / "killed.h5")
+    assert (whole.W == resumed.W).all()
+    assert (whole.curves.losses == resumed.curves.losses).all()
+    assert whole.accuracy == resumed.accuracy
+
+
+def test_what_is_no_model_is_one_line(table):
+    with pytest.raises(LcbenchError, match="does not exist"):
+        invoke(evaluate, "none.h5")
+    with h5py.File("other.h5", "w"), pytest.raises(LcbenchError):
+        invoke(evaluate, "other.h5")

@@ -1,0 +1,82 @@
+from dataclasses import fields, replace
+
+import h5py
+import numpy as np
+import pytest
+
+from lcbench.errors import LcbenchError
+from lcbench.learn import model as model_file
+from lcbench.learn.recipe import Recipe
+from lcbench.learn.training import train
+from small_splits import splits
+
+MODEL = train(splits(), Recipe(data="clouds", features=["a", "b"], label="kind", iterations=20, report_every=5))
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "deep" / "model.h5"
+    model_file.write(path, MODEL)
+    return path
+
+
+def test_what_is_written_is_read(path):
+    found = model_file.read(path)
+    for field in fields(MODEL):
+        one, other = getattr(found, field.name), getattr(MODEL, field.name)
+        if field.name in ("scaling", "curves"):
+            assert all(np.array_equal(a, b) for a, b in zip(vars(one).values(), vars(other).values(), strict=True))
+        elif isinstance(other, np.ndarray):
+            assert one.dtype == other.dtype
+            assert np.array_equal(one, other)
+        else:
+            assert one == other
+    model_file.write(path, replace(MODEL, image_shape=(3, 2, 1), velocity=None))
+    assert model_file.read(path).image_shape == (3, 2, 1)
+    assert model_file.read(path).velocity is None
+
+
+def test_missing_and_foreign_files_are_one_line(tmp_path):
+    (tmp_path / "text.h5").write_text("no HDF5")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    expected = {"none.h5": "does not exist", "text.h5": "no model", "other.h5": "no model", "": "folder"}
+    for name, words in expected.items():
+        with pytest.raises(LcbenchError, match=words) as caught:
+            model_file.read(tmp_path / name)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda file: file.__delitem__("W"),
+        lambda file: file.attrs.__setitem__("recipe", "{"),
+        lambda file: file.attrs.__setitem__("recipe", '{"data": "x", "reg": -1}'),
+        lambda file: file.attrs.__setitem__("status", "asleep"),
+        lambda file: file["scaling"].__delitem__("mean"),
+        lambda file: (file.__delitem__("W"), file.__setitem__("W", np.zeros((3, 3)))),
+        lambda file: (file.__delitem__("W"), file.__setitem__("W", np.zeros(3))),
+        lambda file: file.attrs.__delitem__("image_shape"),
+    ],
+)
+def test_damage_is_one_line(path, damage):
+    with h5py.File(path, "a") as file:
+        damage(file)
+    with pytest.raises(LcbenchError, match="damaged"):
+        model_file.read(path)
+
+
+def test_every_cut_is_noticed(path):
+    whole = path.read_bytes()
+    for size in range(0, len(whole), 997):
+        path.write_bytes(whole[:size])
+        with pytest.raises(LcbenchError):
+            model_file.read(path)
+
+
+def test_a_newer_format_is_named(path):
+    with h5py.File(path, "a") as file:
+        file.attrs["format_version"] = 99
+    with pytest.raises(LcbenchError, match=r"99.*upgrade"):
+        model_file.read(path)

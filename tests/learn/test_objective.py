@@ -1,0 +1,41 @@
+import numpy as np
+import pytest
+
+import naive
+from lcbench.datasets.scaling import scaling
+from lcbench.learn.objective import Objective
+from lcbench.learn.recipe import Recipe
+from small_splits import splits
+
+
+def oracle(loss, W, X, y, reg, margin):
+    row = naive.softmax_row if loss == "softmax" else naive.svm_row
+    value, dW = naive.loss_and_gradient(row, W / margin, X, y, 0.0)
+    return margin * value + reg * float((W * W).sum()), np.array(dW) + 2 * reg * W
+
+
+@pytest.mark.parametrize("rows", [None, np.array([3, 3, 17, 0, 9])])
+@pytest.mark.parametrize("implementation", ["numba-parallel", "numpy"])
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs"])
+@pytest.mark.parametrize("name", ["mean", "halved", "standard"])
+@pytest.mark.parametrize(("loss", "margin"), [("softmax", 1.0), ("svm", 1.0), ("svm", 10.0)])
+def test_it_is_the_loss_of_the_scaled_rows(loss, margin, name, solver, implementation, rows):
+    train = splits(dtype="uint8").train
+    scaled = scaling(name, train.X)
+    recipe = Recipe(
+        data="", loss=loss, margin=margin, reg=0.3, implementation=implementation, solver=solver, dtype="float64"
+    )
+    W = 0.1 * np.random.default_rng(5).standard_normal((7, 3))
+    value, dW = Objective(recipe, train, scaled)(W, rows)
+    chosen = slice(None) if rows is None else rows
+    X = scaled.design_matrix(train.X, np.float64)[chosen]
+    expected, gradient = oracle(loss, W, X, train.y[chosen], 0.3, margin)
+    assert value == pytest.approx(expected, rel=1e-10)
+    np.testing.assert_allclose(dW, gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_pixels_are_not_copied_where_the_kernel_takes_them_as_they_are():
+    train = splits(dtype="uint8").train
+    recipe = Recipe(data="", solver="sgd")
+    assert Objective(recipe, train, scaling("mean", train.X)).X is train.X
+    assert Objective(recipe, train, scaling("standard", train.X)).X.dtype == np.float32

@@ -1,0 +1,103 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lcbench.errors import LcbenchError
+from lcbench.learn import model as model_file
+from lcbench.learn import training
+from lcbench.learn.evaluation import accuracy, predict
+from lcbench.learn.recipe import Recipe
+from lcbench.learn.training import train
+from small_splits import splits
+
+DATA = splits()
+RECIPE = Recipe(
+    data="clouds", scaling="standard", learning_rate=0.05, reg=0.01, batch=8, iterations=45, report_every=10,
+    momentum=0.9,
+)  # fmt: skip
+
+
+def same(one, other):
+    arrays = ("W", "last_W", "velocity")
+    curves = ("losses", "steps", "train_accuracy", "validation_accuracy")
+    return (
+        all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays)
+        and all(np.array_equal(getattr(one.curves, name), getattr(other.curves, name)) for name in curves)
+        and (one.status, one.step, one.accuracy) == (other.status, other.step, other.accuracy)
+    )
+
+
+def test_it_learns_and_says_how_well():
+    looks = []
+    model = train(DATA, RECIPE, watch=looks.append)
+    assert model.status == "finished"
+    assert [look.step for look in looks] == model.curves.steps.tolist() == [0, 10, 20, 30, 40, 45]
+    assert model.curves.losses.shape == (45,)
+    assert model.accuracy["test"] > 0.8 > model.curves.validation_accuracy[0]
+    for name, part in (("train", DATA.train), ("validation", DATA.validation), ("test", DATA.test)):
+        assert model.accuracy[name] == accuracy(predict(model.W, model.scaling, part.X), part.y)
+    assert looks[-1].validation_accuracy == model.accuracy["validation"]
+
+
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs", "random"])
+@pytest.mark.parametrize("patience", [0, 2])
+def test_from_every_checkpoint_it_comes_to_the_same_model(monkeypatch, tmp_path, solver, patience):
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    recipe = Recipe(
+        **{**{f: getattr(RECIPE, f) for f in RECIPE.__struct_fields__}, "solver": solver, "patience": patience}
+    )
+    kept = []
+    whole = train(DATA, recipe, keep=kept.append)
+    assert len(kept) > 2
+    for number, unfinished in enumerate(kept):
+        assert unfinished.status == "unfinished"
+        model_file.write(tmp_path / f"{number}.h5", unfinished)
+        assert same(train(DATA, recipe, resume=model_file.read(tmp_path / f"{number}.h5")), whole)
+
+
+def test_a_finished_model_is_not_trained_on():
+    whole = train(DATA, RECIPE)
+    assert same(train(DATA, RECIPE, resume=whole), whole)
+
+
+def test_it_stops_early_and_keeps_the_best(monkeypatch):
+    worse = Recipe(data="", scaling="standard", learning_rate=5.0, iterations=2000, report_every=1, batch=4, patience=3)
+    model = train(DATA, worse)
+    seen = model.curves.validation_accuracy
+    assert model.status == "stopped early"
+    assert model.step < 2000
+    assert len(seen) - 1 - seen.argmax() == 3
+    assert model.accuracy["validation"] == seen.max()
+
+
+def test_divergence_ends_it_and_the_curve_shows_where():
+    model = train(DATA, Recipe(data="", loss="svm", learning_rate=1e3, reg=1e3, iterations=500, report_every=10))
+    assert model.status == "diverged"
+    assert model.step < 500
+    assert not np.isfinite(model.curves.losses).all()
+
+
+def test_when_it_is_stopped_the_checkpoint_is_where_it_was():
+    def stop(look):
+        if look.step == 20:
+            raise KeyboardInterrupt
+
+    kept = []
+    with pytest.raises(KeyboardInterrupt):
+        train(DATA, RECIPE, keep=kept.append, watch=stop)
+    assert kept[-1].step == 20
+    assert same(train(DATA, RECIPE, resume=kept[-1]), train(DATA, RECIPE))
+
+
+def test_other_data_is_not_what_it_was_trained_on():
+    model = train(DATA, RECIPE)
+    with pytest.raises(LcbenchError, match="other data"):
+        train(splits(seed=1), RECIPE, resume=model)
+
+
+def test_without_validation_rows_it_cannot_stop_early():
+    none = dataclasses.replace(DATA, validation=type(DATA.train)(DATA.train.X[:0], DATA.train.y[:0]))
+    with pytest.raises(LcbenchError, match="no validation rows"):
+        train(none, Recipe(data="", patience=1))
+    assert "validation" not in train(none, RECIPE).accuracy
