@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 
-def one_blas_thread() -> Any:
+@cache
+def _pools() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def one_blas_thread(look_again: bool = False) -> Any:
     """Context in which BLAS computes on the calling thread alone.
 
     Its own threads go on spinning for a tenth of a second after a product, on the cores that a kernel wants next.
+    look_again: where a library with a BLAS of its own may have been imported since; to look takes a millisecond.
     """
-    return threadpool_limits(limits=1, user_api="blas")
+    if look_again:
+        _pools.cache_clear()
+    return _pools().limit(limits=1, user_api="blas")

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.datasets.scaling import Scaling
-from lcbench.learn.blas import one_blas_thread
 
 _BLOCK_ROWS = 1024
 
@@ -23,10 +22,9 @@ def predict(W: NDArray[Any], scaling: Scaling, X: NDArray[Any]) -> NDArray[np.in
     weights, offset = scaling.folded(W)
     weights, offset = weights.astype(np.float32), offset.astype(np.float32)
     predicted = np.empty(len(X), np.int64)
-    with one_blas_thread():
-        for start in range(0, len(X), _BLOCK_ROWS):
-            block = slice(start, start + _BLOCK_ROWS)
-            np.argmax(X[block].astype(np.float32, copy=False) @ weights + offset, axis=1, out=predicted[block])
+    for start in range(0, len(X), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        np.argmax(X[block].astype(np.float32, copy=False) @ weights + offset, axis=1, out=predicted[block])
     return predicted
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from lcbench.datasets.examples import Examples, LabelledSplits
 from lcbench.datasets.scaling import scaling
 from lcbench.errors import LcbenchError
+from lcbench.learn.blas import one_blas_thread
 from lcbench.learn.evaluation import accuracy, predict
 from lcbench.learn.model import Curves, Model, Status
 from lcbench.learn.objective import Objective
@@ -117,10 +118,11 @@ class _Run:
 
     def _look(self, position: Position, seconds: float) -> None:
         model, before = self.model, self.model.curves
-        train, validation = (
-            accuracy(predict(position.W, model.scaling, part.X), part.y)
-            for part in (self.watched, self.splits.validation)
-        )
+        with one_blas_thread():
+            train, validation = (
+                accuracy(predict(position.W, model.scaling, part.X), part.y)
+                for part in (self.watched, self.splits.validation)
+            )
         curves = Curves(
             np.append(before.losses, position.losses),
             np.append(before.steps, position.step),
