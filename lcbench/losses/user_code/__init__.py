@@ -5,7 +5,7 @@ which convention it counts. Files need not be in good order: what was written fo
 installed or one broken function costs no more than itself.
 """
 
-from lcbench.losses.user_code.conventions import Oracle, Refusal, recognise
+from lcbench.losses.user_code.conventions import Oracle, Refusal, recognise, recognise_by_loss
 from lcbench.losses.user_code.discovery import UserFunction, entry_point_names, load
 
-__all__ = ["Oracle", "Refusal", "UserFunction", "entry_point_names", "load", "recognise"]
+__all__ = ["Oracle", "Refusal", "UserFunction", "entry_point_names", "load", "recognise", "recognise_by_loss"]

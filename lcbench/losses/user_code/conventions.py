@@ -74,6 +74,31 @@ def recognise(user_function: UserFunction, oracle: Oracle) -> Implementation | R
     return min(failures, key=lambda failure: failure.distance).refusal
 
 
+def recognise_by_loss(user_function: UserFunction, oracle: Oracle) -> Implementation | Refusal:
+    """The function under the convention that its loss alone fits, whatever its gradient is worth.
+
+    For a gradient check, which asks only for the slope of a function's own loss. Where the loss fits no convention, it
+    is the one that the function's name says, in the layout that it accepts. A Refusal where even that is not known, or
+    where the answer is no number and array of W's shape.
+    """
+    losses = (user_function.loss,) if user_function.loss else LOSSES
+    accepted = []
+    for columns in (False, True):
+        candidate = _in_convention(user_function, losses[0], Convention(columns))
+        trial = _Trial(losses, columns, oracle, Problem.small(), _call(candidate, user_function, Problem.small()))
+        if not isinstance(trial.answer, Answer) or trial.answer.changed:
+            continue
+        fitting = next((each for each in trial.comparisons() if each.loss_fits), None)
+        if fitting:
+            return _in_convention(user_function, fitting.loss_name, fitting.convention)
+        accepted.append(candidate)
+    if accepted and user_function.loss:
+        return accepted[0]
+    recognised = recognise(user_function, oracle)
+    assert isinstance(recognised, Refusal)  # what is right has a loss that fits
+    return recognised
+
+
 @dataclass(frozen=True)
 class _Failure:
     """`distance` says in which layout the function came nearest to an answer: that is the failure worth telling."""

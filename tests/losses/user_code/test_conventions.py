@@ -8,7 +8,7 @@ from numba import config
 
 from lcbench.losses import naive
 from lcbench.losses.implementation import Convention, Implementation
-from lcbench.losses.user_code import Refusal, load, recognise
+from lcbench.losses.user_code import Refusal, load, recognise, recognise_by_loss
 
 needs_the_jit = pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled where the JIT is off")
 
@@ -277,3 +277,58 @@ def test_what_is_not_finite_is_wrong_and_not_a_matter_of_layout(written, result)
     [refusal] = written(f"import numpy as np\ndef softmax_loss(W, X, y, reg):\n    X.dot(W)\n    return {result}\n")
     assert refusal.kind == "wrong"
     assert "not finite" in refusal.reason
+
+
+BY_LOSS = """
+from lcbench.losses import vectorized
+
+def svm_loss_wrong_gradient(W, X, y, reg):
+    loss, dW = vectorized.svm_loss(W, X, y, reg)
+    return loss, -dW
+
+def softmax_loss_wrong_gradient_of_2015(W, X, y, reg):
+    loss, dW = vectorized.softmax_loss(W.T, X.T, y, reg / 2)
+    return loss, -dW.T
+
+def wrong_gradient_without_a_telling_name(W, X, y, reg):
+    loss, dW = vectorized.softmax_loss(W, X, y, reg)
+    return loss, -dW
+
+def svm_loss_wrong_altogether(W, X, y, reg):
+    loss, dW = vectorized.svm_loss(W.T, X.T, y, reg)
+    return 2 * loss, -dW.T
+
+def wrong_altogether_without_a_telling_name(W, X, y, reg):
+    loss, dW = vectorized.softmax_loss(W, X, y, reg)
+    return 2 * loss, -dW
+
+def svm_loss_transposed(W, X, y, reg):
+    loss, dW = vectorized.svm_loss(W, X, y, reg)
+    return loss, dW.T
+
+def svm_loss_changing(W, X, y, reg):
+    result = vectorized.svm_loss(W, X, y, reg)
+    W *= 2
+    return result
+"""
+
+
+def test_a_loss_alone_tells_what_a_function_is_where_its_gradient_is_wrong(tmp_path):
+    (tmp_path / "a.py").write_text(BY_LOSS)
+    functions = load(str(tmp_path / "a.py"))
+    found = [recognise_by_loss(function, naive) for function in functions]
+    assert [(list(each.functions), each.convention) for each in found[:4]] == [
+        (["svm"], CURRENT),
+        (["softmax"], YEAR_2015),
+        (["softmax"], CURRENT),
+        (["svm"], Convention(columns=True)),
+    ]
+    assert all(isinstance(each, Refusal) for each in found[4:])
+    assert all(isinstance(recognise(function, naive), Refusal) for function in functions)
+
+
+def test_what_is_right_is_the_same_by_its_loss_alone():
+    for spec in ("softmax.py:softmax_loss_naive", "year2015/losses.py:svm_loss_naive"):
+        [function] = load(str(ASSIGNMENTS / spec))
+        by_loss, whole = recognise_by_loss(function, naive), recognise(function, naive)
+        assert (by_loss.convention, list(by_loss.functions)) == (whole.convention, list(whole.functions))

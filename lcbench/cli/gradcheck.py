@@ -1,0 +1,167 @@
+"""``lcbench gradcheck``: the analytic gradient against the numerical one."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Any, Literal
+
+import click
+
+from lcbench.errors import LcbenchError
+from lcbench.exit_codes import ExitCode
+
+
+class Finite(click.FloatRange):
+    """A finite number within a range."""
+
+    name = "number"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """The number. Fails as a usage error where it is none."""
+        number: float = super().convert(value, parameter, context)
+        if not isfinite(number):
+            self.fail(f"{value} is not a finite number", parameter, context)
+        return number
+
+
+class Coordinate(click.ParamType):
+    """One weight, ROW,CLASS."""
+
+    name = "coordinate"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> tuple[int, int]:
+        """The two numbers. Fails as a usage error where they are none, or outside W."""
+        row, comma, klass = str(value).partition(",")
+        if not (comma and row.strip().isdecimal() and klass.strip().isdecimal()):
+            self.fail(f"'{value}' is no weight: write its row and its class, as in 3072,0", parameter, context)
+        at = int(row), int(klass)
+        if at[0] >= FEATURES or at[1] >= CLASSES:
+            self.fail(f"W has the rows 0 to {FEATURES - 1} and the classes 0 to {CLASSES - 1}", parameter, context)
+        return at
+
+
+FEATURES, CLASSES = 3073, 10
+"""Of W: the pixels of a CIFAR-10 image and the bias, and its classes."""
+
+
+@click.command(
+    epilog="\b\nExamples:\n  lcbench gradcheck --loss svm --h 1e-3 --margin 100\n"
+    "  lcbench gradcheck numpy,numba-parallel --at 0,3 --at 3072,0"
+)
+@click.argument("targets", nargs=-1, metavar="[FILE.py[:FUNCTION] | NAME]...")
+@click.option("--impl", "implementations", multiple=True, metavar="NAME", help="The same as an argument; repeatable.")
+@click.option("--loss", type=click.Choice(["svm", "softmax"]), help="Default: both.")
+@click.option(
+    "--h",
+    "step",
+    type=Finite(0, 1, min_open=True),
+    default=1e-5,
+    show_default=True,
+    help="The numerical gradient is (f(W + h) - f(W - h)) / 2h.",
+)
+@click.option(
+    "--margin",
+    type=Finite(0, 1e6, min_open=True),
+    metavar="M",
+    help="Of the SVM's hinge, max(0, s_j - s_y + M). Default: 1.",
+)
+@click.option(
+    "--coordinates",
+    "count",
+    type=click.IntRange(1, FEATURES * CLASSES),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="How many weights, chosen at random.",
+)
+@click.option("--at", type=Coordinate(), multiple=True, metavar="ROW,CLASS", help="This weight instead; repeatable.")
+@click.option("--rows", type=click.IntRange(1), default=500, show_default=True, metavar="N", help="Images.")
+@click.option(
+    "--data",
+    type=click.Choice(["synthetic", "cifar10"]),
+    help="Default: cifar10 where it was downloaded, else synthetic images of the same shape.",
+)
+@click.option("--reg", type=Finite(0, 1e9), default=50.0, show_default=True, help="Strength of the regularisation.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of W, the images and the weights.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def gradcheck(
+    targets: tuple[str, ...],
+    implementations: tuple[str, ...],
+    loss: Literal["svm", "softmax"] | None,
+    step: float,
+    margin: float | None,
+    count: int,
+    at: tuple[tuple[int, int], ...],
+    rows: int,
+    data: Literal["synthetic", "cifar10"] | None,
+    reg: float,
+    seed: int,
+    as_json: bool,
+) -> ExitCode:
+    """Is the gradient right? Numerical against analytic, in float64.
+
+    Centred differences of a function's own loss against its own gradient, weight by weight, on images and a small
+    random W. Where a difference misses the slope because a hinge has none between W - h and W + h, the kink is named;
+    where because h is too small or too large, that is said. What is wrong is wrong at every h.
+
+    Without arguments: numpy. With FILE.py: every function in it that has the signature (W, X, y, reg).
+
+    Exit status: 0 all right, 4 a gradient is wrong, 2 something could not be checked.
+    """
+    import contextlib
+    import sys
+
+    import msgspec
+    import numpy as np
+
+    from lcbench import paths
+    from lcbench.cli.progress import watching
+    from lcbench.learn import gradient_check, gradient_reports
+    from lcbench.losses import catalog
+    from lcbench.losses.implementation import LOSSES
+    from lcbench.measure.schedule import Progress
+    from lcbench.measure.selection import split_names
+    from lcbench.report import gradcheck_tables, style
+
+    names = split_names([*targets, *implementations]) or ["numpy"]
+    if "all" in names:
+        here = [
+            name
+            for name, entry in catalog.CATALOG.items()
+            if catalog.why_unavailable(entry) is None and catalog.device_here(entry) != "simulator"
+        ]
+        names = list(dict.fromkeys([*here, *(name for name in names if name != "all")]))
+    losses = [loss] if loss else list(LOSSES)
+    if margin is not None and "softmax" in losses:
+        if loss:
+            raise LcbenchError(f"--margin {margin:g}: softmax has no margin; leave it out, or ask for --loss svm")
+        click.echo(f"--margin {margin:g} is for svm: softmax has none", err=True)
+    data = data or ("cifar10" if paths.cifar10_file().exists() else "synthetic")
+    where = f"CIFAR-10 from {paths.cifar10_file()}" if data == "cifar10" else "synthetic images shaped like CIFAR-10"
+    click.echo(f"data: {rows:,} rows, {where}", err=True)
+
+    X, y = gradient_reports.images(data, rows, seed)
+    problems = gradient_reports.problems(losses, X, y, reg, margin or 1.0, seed)
+    coordinates = list(dict.fromkeys(at)) or gradient_check.random_coordinates(
+        (FEATURES, CLASSES), count, np.random.default_rng(seed)
+    )
+    reports: list[gradient_reports.GradientReport] = []
+    # What a user's function prints must not be taken for a result.
+    with watching(quiet=False) as watch, contextlib.redirect_stdout(sys.stderr):
+
+        def tell(name: str) -> None:
+            watch(Progress(len(reports), max(len(names) * len(losses), len(reports) + 1), name))
+
+        for report in gradient_reports.reports(names, problems, coordinates, step, tell):
+            reports.append(report)
+    if as_json:
+        setting = {"data": data, "rows": rows, "features": FEATURES, "classes": CLASSES, "reg": reg, "h": step}
+        click.echo(msgspec.json.format(msgspec.json.encode({**setting, "seed": seed, "reports": reports}), indent=1))
+    else:
+        console = style.console()
+        for table in gradcheck_tables.tables(reports, step):
+            console.print(table)
+    statuses = {report.status for report in reports}
+    if "wrong" in statuses:
+        return ExitCode.WRONG
+    return ExitCode.OK if statuses == {"ok"} else ExitCode.ERROR

@@ -1,0 +1,123 @@
+"""The tables of ``lcbench gradcheck``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+from lcbench.learn.gradient_check import Coordinate, GradientCheck
+from lcbench.learn.gradient_reports import GradientReport
+from lcbench.report import style
+
+COLOURS = {"right": "", "kink": "yellow", "wrong": "bold red", "unchecked": "bold yellow", "ok": "green"}
+
+
+def tables(reports: list[GradientReport], step: float) -> Iterator[Table | Text]:
+    """Two tables and a verdict for each report, and what they come to. step: of the centred differences."""
+    file = ""
+    for report in reports:
+        if _file(report) != file:
+            file = _file(report)
+            yield Text(file, style="bold")
+        if report.found:
+            yield _coordinates(report, report.found, step)
+            yield Text()
+            yield _ways(report.found)
+        yield _verdict(report)
+        yield Text()
+    yield _summary(reports)
+
+
+def _file(report: GradientReport) -> str:
+    """The file of a user's function, or empty."""
+    return report.implementation.rpartition(":")[0]
+
+
+def _label(report: GradientReport) -> str:
+    """An implementation and its loss, or a function, which is one loss, under the name of its file."""
+    function = report.implementation.rpartition(":")[2]
+    return function if _file(report) else f"{function} {report.loss}"
+
+
+def _coordinates(report: GradientReport, found: GradientCheck, step: float) -> Table:
+    margin = "" if report.margin is None else f", margin {report.margin:g}"
+    table = style.table(
+        f"{_label(report)}: h {step:g}{margin}",
+        style.number("at"),
+        style.number("numerical"),
+        style.number("analytic"),
+        style.number("error"),
+        "verdict",
+    )
+    for each in found.coordinates:
+        table.add_row(
+            "{},{}".format(*each.at),
+            f"{each.numerical:.8g}",
+            f"{each.analytic:.8g}",
+            style.scientific(each.relative_error),
+            Text(_in_words(each), style=COLOURS[each.verdict]),
+        )
+    return table
+
+
+def _in_words(each: Coordinate) -> str:
+    """The verdict, and what explains a large error: the nearest kink and how many more there are, or rounding."""
+    if each.verdict == "kink" and each.nearest_kink:
+        more = f", +{each.kinks - 1}" if each.kinks > 1 else ""
+        return f"kink: row {each.nearest_kink.row}, class {each.nearest_kink.wrong_class}{more}"
+    return f"{each.verdict}, but for {each.because}" if each.because else each.verdict
+
+
+def _ways(found: GradientCheck) -> Table:
+    table = style.table(
+        "the three ways",
+        "gradient",
+        style.number(f"{len(found.coordinates)} weights"),
+        style.number("losses"),
+        style.number("all weights"),
+        style.number("losses"),
+        style.number("worst error"),
+        "against",
+    )
+    for way in found.ways:
+        table.add_row(
+            way.name,
+            style.seconds(way.seconds) if way.name != "analytic" else style.MISSING,
+            style.count(way.evaluations) if way.name != "analytic" else style.MISSING,
+            style.seconds(way.whole_seconds),
+            style.count(way.whole_evaluations),
+            style.scientific(way.worst_error),
+            way.against,
+        )
+    return table
+
+
+def _verdict(report: GradientReport) -> Text:
+    text = Text(f"{_label(report)}: ")
+    under = f", under the {report.convention}" if report.convention else ""
+    text.append({"ok": "right", "unchecked": "not checked"}.get(report.status, report.status) + under,
+                style=COLOURS[report.status])  # fmt: skip
+    if report.reason:
+        text.append(f": {report.reason}")
+    if report.found and report.status != "unchecked":
+        text.append(f" ({_counted(report.found)})")
+    return text
+
+
+def _counted(found: GradientCheck) -> str:
+    kinks, worst = found.count("kink"), style.scientific(found.worst_error())
+    words = f"of {len(found.coordinates)} weights {found.count('right')} right, {found.count('wrong')} wrong"
+    if not kinks:
+        return f"{words}; worst relative error {worst}"
+    if kinks == len(found.coordinates):
+        return f"{words}, {kinks} at kinks; worst relative error {worst} at them"
+    away = style.scientific(found.worst_error(kinks=False))
+    return f"{words}, {kinks} at kinks; worst relative error {away} away from kinks, {worst} at them"
+
+
+def _summary(reports: list[GradientReport]) -> Text:
+    count = {status: sum(report.status == status for report in reports) for status in ("ok", "wrong", "unchecked")}
+    unchecked = f", {count['unchecked']} not checked" if count["unchecked"] else ""
+    return Text(f"{count['ok']} right, {count['wrong']} wrong{unchecked}")

@@ -1,0 +1,168 @@
+"""``lcbench gradcheck`` as a user runs it on a file of homework."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from commands import lcbench
+
+HOMEWORK = """
+import numpy as np
+from lcbench.losses import vectorized
+
+def svm_loss_vectorized(W, X, y, reg):
+    print("hello")
+    return vectorized.svm_loss(W, X, y, reg)
+
+def svm_loss_without_gradient_of_reg(W, X, y, reg):
+    loss, dW = vectorized.svm_loss(W, X, y, reg)
+    return loss, dW - 2 * reg * W
+
+def softmax_loss_old(W, X, y, reg):
+    loss, dW = vectorized.softmax_loss(W.T, X.T, y, reg / 2)
+    return loss, dW.T
+
+def softmax_loss_raising(W, X, y, reg):
+    if len(X) == 40:
+        raise RuntimeError("no\\nroom")
+    return vectorized.softmax_loss(W, X, y, reg)
+
+def softmax_loss_transposed(W, X, y, reg):
+    loss, dW = vectorized.softmax_loss(W, X, y, reg)
+    return loss, dW.T
+
+def softmax_loss_todo(W, X, y, reg):
+    return 0.0, np.zeros(W.shape)
+"""
+
+FEW = ("--rows", "40", "--coordinates", "4")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("homework")
+    (folder / "mine.py").write_text(HOMEWORK)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def in_words(folder):
+    return lcbench(folder, "gradcheck", "mine.py", *FEW)
+
+
+def test_every_function_has_its_verdict(in_words):
+    text = " ".join(in_words.stdout.split())
+    assert "svm_loss_vectorized: right (of 4 weights " in text
+    assert "svm_loss_without_gradient_of_reg: wrong: " in text
+    assert "softmax_loss_old: right, under the 2015 convention" in text
+    assert "softmax_loss_raising: not checked: line 19: RuntimeError: no " in text
+    assert "softmax_loss_transposed: wrong: gradient is transposed" in text
+    assert "softmax_loss_todo: not checked: unfinished: returns zeros" in text
+    assert text.endswith("2 right, 2 wrong, 2 not checked")
+
+
+def test_a_known_mistake_is_named_and_shown_on_every_weight(in_words):
+    table = in_words.stdout.partition("svm_loss_without_gradient_of_reg: h ")[2].partition("the three ways")[0]
+    assert [line.split()[-1] for line in table.splitlines()[-5:-1]] == ["wrong"] * 4
+    assert "the regularisation is missing from the gradient" in " ".join(in_words.stdout.split())
+
+
+def test_a_wrong_gradient_is_exit_code_4_and_prints_nothing_of_the_users_into_the_tables(in_words):
+    assert in_words.returncode == 4
+    assert "hello" not in in_words.stdout
+    assert in_words.stderr.startswith("data: 40 rows, synthetic images shaped like CIFAR-10")
+    assert max(map(len, in_words.stdout.splitlines())) <= 80
+
+
+def test_chosen_weights_at_a_margin_as_json(folder):
+    done = lcbench(folder, "gradcheck", "numpy", "--loss", "svm", "--margin", "100", "--h", "1e-3", "--rows", "40",
+                   "--at", "3072,0", "--at", "0,9", "--json")  # fmt: skip
+    assert done.returncode == 0
+    told = json.loads(done.stdout)
+    assert (told["data"], told["rows"], told["features"], told["h"]) == ("synthetic", 40, 3073, 1e-3)
+    [report] = told["reports"]
+    assert (report["implementation"], report["loss"], report["status"], report["margin"]) == ("numpy", "svm", "ok", 100)
+    assert [each["at"] for each in report["found"]["coordinates"]] == [[3072, 0], [0, 9]]
+    assert [way["name"] for way in report["found"]["ways"]] == ["numerical", "analytic", "both"]
+    assert report["found"]["ways"][0]["whole_evaluations"] == 2 * 30_730
+
+
+def test_the_seed_chooses_the_weights(folder):
+    def at(seed):
+        done = lcbench(folder, "gradcheck", "--loss", "svm", *FEW, "--seed", seed, "--json")
+        return [each["at"] for each in json.loads(done.stdout)["reports"][0]["found"]["coordinates"]]
+
+    assert at("1") == at("1") != at("2")
+
+
+def test_what_an_implementation_does_not_offer_is_not_checked(folder):
+    done = lcbench(folder, "gradcheck", "mine.py:svm_loss_vectorized", "--loss", "softmax", *FEW)
+    assert done.returncode == 2
+    assert "not checked: offers svm only" in done.stdout
+
+
+def test_functions_of_a_file_for_another_loss_are_passed_over(folder):
+    (folder / "both.py").write_text(
+        "from lcbench.losses.vectorized import *\n"
+        "def svm_loss_a(W, X, y, reg): return svm_loss(W, X, y, reg)\n"
+        "def softmax_loss_a(W, X, y, reg): return softmax_loss(W, X, y, reg)\n"
+    )
+    done = lcbench(folder, "gradcheck", "both.py", "--loss", "svm", *FEW)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "1 right, 0 wrong"
+
+
+@pytest.mark.parametrize(
+    "names", [["numpy,mine.py:svm_loss_vectorized"], ["numpy", "--impl", "mine.py:svm_loss_vectorized"]]
+)
+def test_several_are_checked_one_after_the_other(folder, names):
+    done = lcbench(folder, "gradcheck", *names, "--loss", "svm", *FEW, "--json")
+    reports = json.loads(done.stdout)["reports"]
+    assert [report["implementation"] for report in reports] == ["numpy", "mine.py:svm_loss_vectorized"]
+    assert [each["found"]["coordinates"] for each in reports[:1]] == [reports[1]["found"]["coordinates"]]
+
+
+def test_a_margin_is_told_to_be_for_svm(folder):
+    done = lcbench(folder, "gradcheck", "--margin", "5", *FEW)
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[0] == "--margin 5 is for svm: softmax has none"
+    assert "numpy svm: h 1e-05, margin 5" in done.stdout
+    assert "numpy softmax: h 1e-05\n" in "\n".join(line.rstrip() for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nunpy"], "error: no implementation 'nunpy': did you mean 'numpy'?"),
+        (["mne.py"], "error: mne.py: no such file; did you mean mine.py?"),
+        (["mine.py:svm_loss_vectorised"], "there is no svm_loss_vectorised; did you mean svm_loss_vectorized"),
+        (["--loss", "softmax", "--margin", "2"], "error: --margin 2: softmax has no margin"),
+        (["--data", "cifar10"], "'lcbench download' fetches it"),
+    ],
+)
+def test_what_cannot_be_is_one_line(folder, arguments, message):
+    done = lcbench(folder, "gradcheck", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr.splitlines()[-1]
+    assert len(done.stderr.splitlines()) <= 2  # behind which data it was
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--at", "3073,0"], "W has the rows 0 to 3072 and the classes 0 to 9"),
+        (["--at", "3,10"], "W has the rows 0 to 3072 and the classes 0 to 9"),
+        (["--at", "3"], "'3' is no weight: write its row and its class"),
+        (["--h", "0"], "0.0 is not in the range"),
+        (["--h", "nan"], "nan is not a finite number"),
+        (["--reg", "1e308"], "1e+308 is not in the range"),
+        (["--margin", "-1"], "-1.0 is not in the range"),
+        (["--coordinate", "3"], "--coordinates"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error(folder, arguments, message):
+    done = lcbench(folder, "gradcheck", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr

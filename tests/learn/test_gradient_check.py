@@ -1,0 +1,188 @@
+"""Right gradients pass whatever h is, kinks are named and excuse nothing, and wrong gradients stay wrong."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from lcbench.datasets import synthetic
+from lcbench.datasets.preprocessing import design_matrix, mean_image
+from lcbench.learn import gradient_check
+from lcbench.learn.gradient_check import Problem, check
+from lcbench.losses import vectorized
+from lcbench.losses.implementation import LOSSES, Implementation
+
+RIGHT = {"svm": vectorized.svm_loss, "softmax": vectorized.softmax_loss}
+SHAPE = (65, 10)
+
+
+def problem(loss="svm", margin=1.0, reg=10.0, scale=1e-3):
+    pixels, y = synthetic.images(200, pixels=SHAPE[0] - 1)
+    X = design_matrix(pixels, mean_image(pixels), np.float64)
+    W = scale * np.random.default_rng(0).standard_normal(SHAPE)
+    return Problem(loss, W, X, y, reg, margin)
+
+
+def checked(problem, function=None, step=1e-5, coordinates=None):
+    implementation = Implementation("mine", "cpu", {problem.loss: function or RIGHT[problem.loss]})
+    some = coordinates or gradient_check.random_coordinates(SHAPE, 30, np.random.default_rng(1))
+    return check(implementation, problem, some, step)
+
+
+@pytest.mark.parametrize(("loss", "step"), list(product(LOSSES, [1e-2, 1e-3, 1e-5, 1e-7, 1e-9, 1e-12])))
+def test_a_right_gradient_is_right_at_every_step(loss, step):
+    assert checked(problem(loss), step=step).count("wrong") == 0
+
+
+MISTAKES = {
+    "missing 2 in reg": lambda loss, dW, W, N, reg: (loss, dW - reg * W),
+    "missing mean": lambda loss, dW, W, N, reg: (loss, N * (dW - 2 * reg * W) + 2 * reg * W),
+    "off-by-one class": lambda loss, dW, W, N, reg: (loss, np.roll(dW, 1, axis=1)),
+    "sign": lambda loss, dW, W, N, reg: (loss, -dW),
+    "1 % too large": lambda loss, dW, W, N, reg: (loss, 1.01 * dW),
+    "NaN": lambda loss, dW, W, N, reg: (loss, np.full_like(dW, np.nan)),
+    "loss without reg": lambda loss, dW, W, N, reg: (loss - reg * np.sum(W * W), dW),
+    "loss is NaN": lambda loss, dW, W, N, reg: (np.nan, dW),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
+@pytest.mark.parametrize(("loss", "step", "margin"), [*product(LOSSES, [1e-2, 1e-5, 1e-9], [1.0]), ("svm", 1e-3, 50.0)])
+def test_a_wrong_gradient_is_wrong_on_every_weight_at_every_step(mistake, loss, step, margin):
+    def wrong(W, X, y, reg):
+        return mistake(*RIGHT[loss](W, X, y, reg), W, len(X), reg)
+
+    found = checked(problem(loss, margin), wrong, step)
+    assert [each.verdict for each in found.coordinates] == ["wrong"] * 30
+    assert not found.single_precision
+
+
+def test_kinks_are_named_and_are_no_mistakes():
+    asked = problem()
+    found = checked(asked, step=1e-3)
+    at_kinks = [each for each in found.coordinates if each.verdict == "kink"]
+    assert at_kinks
+    assert found.count("kink") + found.count("right") == 30
+    for each in at_kinks:
+        assert each.kinks >= 1
+        assert each.relative_error > gradient_check.RIGHT
+        # moved by the distance that is told, the hinge that is named is 0
+        margins = []
+        for away in (each.nearest_kink.distance, -each.nearest_kink.distance):
+            W = asked.W.copy()
+            W[each.at] += away
+            scores = asked.X[each.nearest_kink.row] @ W
+            margins.append(scores[each.nearest_kink.wrong_class] - scores[asked.y[each.nearest_kink.row]] + 1)
+        assert min(map(abs, margins)) < 1e-12
+
+
+def test_away_from_kinks_no_error_is_above_1e_6():
+    assert checked(problem(), step=1e-3).worst_error(kinks=False) < 1e-6
+
+
+def test_a_kink_at_the_weights_themselves_has_no_step_that_leads_away():
+    # one row, margin exactly 0: every slope from 0 to x is right, and nothing else
+    W, X, y = np.array([[1.0, 0.0]]), np.array([[1.0]]), np.array([0])
+    for gradient, verdict in ((0.0, "kink"), (1.0, "kink"), (0.3, "kink"), (-0.1, "wrong"), (1.1, "wrong")):
+
+        def loss(W, X, y, reg, gradient=gradient):
+            return vectorized.svm_loss(W, X, y, reg)[0], np.array([[-gradient, gradient]])
+
+        found = checked(Problem("svm", W, X, y, 0.0), loss, coordinates=[(0, 1)])
+        assert [each.verdict for each in found.coordinates] == [verdict], gradient
+
+
+def test_a_margin_of_100_leaves_no_kinks_and_a_smaller_error():
+    near, far = (checked(problem(margin=margin), step=1e-3) for margin in (1.0, 100.0))
+    assert near.count("kink") > 0
+    assert far.count("kink") == 0
+    assert far.worst_error() < 1e-3 * near.worst_error()
+
+
+def test_the_gradient_at_a_margin_is_held_against_the_oracle_at_that_margin():
+    analytic = {way.name: way for way in checked(problem(margin=0.1)).ways}["analytic"]
+    assert analytic.worst_error < 1e-9
+
+
+@pytest.mark.parametrize(("step", "because"), [(1e-2, "curvature"), (1e-11, "rounding")])
+def test_a_step_that_is_too_large_or_too_small_is_told(step, because):
+    found = checked(problem("softmax"), step=step)
+    assert found.worst_error() > gradient_check.RIGHT
+    assert {each.because for each in found.coordinates} <= {because, ""}
+    assert any(each.because for each in found.coordinates)
+
+
+def test_the_third_derivative_is_never_above_its_bound():
+    asked = problem("softmax", reg=0.0, scale=3e-2)
+    for where in [(0, 0), (30, 4), (64, 9)]:
+        exact = asked.right.dW[where]
+        step = 1e-3
+        missed = abs(gradient_check.slope(lambda W: asked.loss_of(IMPLEMENTATION)(W)[0], asked.W, where, step) - exact)
+        assert 0 < missed <= asked.curvature(where, step) + asked.rounding(step)
+
+
+IMPLEMENTATION = Implementation("numpy", "cpu", RIGHT)
+
+
+def test_the_three_ways_count_their_evaluations():
+    calls = 0
+
+    def counted(W, X, y, reg):
+        nonlocal calls
+        calls += 1
+        return vectorized.svm_loss(W, X, y, reg)
+
+    found = checked(problem(), counted, step=1e-3)
+    numerical, analytic, both = found.ways
+    looked_twice = sum(each.relative_error > gradient_check.RIGHT for each in found.coordinates)
+    assert [way.name for way in found.ways] == ["numerical", "analytic", "both"]
+    assert (numerical.evaluations, analytic.evaluations) == (60, 1)
+    assert both.evaluations == 61 + 2 * looked_twice == calls - 1  # but for the first call, which may compile
+    assert (numerical.whole_evaluations, analytic.whole_evaluations) == (2 * 65 * 10, 1)
+    assert analytic.worst_error < 1e-9 < numerical.worst_error
+    assert both.worst_error == found.worst_error()
+    assert both.seconds >= numerical.seconds + analytic.seconds
+    assert numerical.whole_seconds == pytest.approx(numerical.seconds * 650 / 30)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_single_precision_is_no_wrong_gradient(loss):
+    def single(W, X, y, reg):
+        return RIGHT[loss](W.astype(np.float32), X.astype(np.float32), y, reg)
+
+    def single_and_wrong(W, X, y, reg):
+        value, dW = single(W, X, y, reg)
+        return value, 1.1 * dW
+
+    assert checked(problem(loss), single).single_precision
+    assert not checked(problem(loss), single_and_wrong).single_precision
+
+
+def test_a_gradient_in_a_buffer_that_the_next_call_writes_over():
+    buffer = np.empty(SHAPE)
+
+    def reuses(W, X, y, reg):
+        loss, dW = vectorized.softmax_loss(W, X, y, reg)
+        buffer[:] = dW
+        return loss, buffer
+
+    exact = checked(problem("softmax"))
+    assert [each.analytic for each in checked(problem("softmax"), reuses).coordinates] == [
+        each.analytic for each in exact.coordinates
+    ]
+
+
+def test_random_coordinates_differ_lie_in_W_and_come_from_the_seed():
+    drawn = [gradient_check.random_coordinates((7, 3), 15, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert len(set(drawn[0])) == 15
+    assert all(0 <= row < 7 and 0 <= klass < 3 for row, klass in drawn[0])
+    assert sorted(gradient_check.random_coordinates((2, 2), 99, np.random.default_rng(0))) == list(np.ndindex(2, 2))
+
+
+@pytest.mark.parametrize(("coordinates", "step"), [([], 1e-5), ([(0, 0)], 0.0), ([(0, 0)], float("inf"))])
+def test_nothing_to_check_is_an_error(coordinates, step):
+    with pytest.raises(ValueError, match="needs a coordinate and a step above 0"):
+        check(IMPLEMENTATION, problem(), coordinates, step)
