@@ -1,0 +1,113 @@
+"""Features of images: what a linear classifier sees better than pixels.
+
+`of` computes them, or reads what was computed before from the same images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcbench.datasets.features import cache
+from lcbench.datasets.features.catalogue import PATCHES, WORDS, Feature, Settings, Watcher, find_usable
+from lcbench.datasets.features.square import PLANES, side_of
+from lcbench.errors import LcbenchError
+
+LEAST_SIDE = 8
+"""Rows and columns of the smallest image that has every feature."""
+
+
+def of(
+    names: Sequence[str],
+    images: Mapping[str, NDArray[np.uint8]],
+    fit_on: NDArray[np.uint8],
+    *,
+    words: int = WORDS,
+    seed: int = 0,
+    patches: int = PATCHES,
+    watch: Watcher = lambda what, done, planned: None,
+) -> dict[str, NDArray[np.float32]]:
+    """The features called `names`, side by side in that order, of every split of `images`.
+
+    images: for each split (N, 3 * side * side) uint8 in CIFAR-10's order of planes; the result has (N, D) float32 for
+    each, not standardised. fit_on (M, pixels): the training images, the only ones from which anything is learnt. words,
+    seed, patches: of visual words (`catalogue.Settings`). watch(what, done, planned) is told of the progress of what is
+    not in the cache. Raises LcbenchError for an unknown name, a missing package, images of another shape, and where the
+    cache cannot be written.
+    """
+    settings = Settings(words, seed, patches)
+    chosen = [find_usable(name) for name in names]
+    side = _side([fit_on, *images.values()])
+    ends = np.cumsum([0, *(feature.dimensions(settings, side) for feature in chosen)])
+    found = {split: np.empty((len(rows), ends[-1]), np.float32) for split, rows in images.items()}
+    for feature, start, end in zip(chosen, ends, ends[1:], strict=False):
+        _fill({split: rows[:, start:end] for split, rows in found.items()}, feature, images, fit_on, settings, watch)
+    return found
+
+
+def _side(images: Iterable[NDArray[np.uint8]]) -> int:
+    for rows in images:
+        if rows.ndim != 2 or rows.dtype != np.uint8:
+            raise LcbenchError(f"features are of images, (N, pixels) uint8, not {rows.shape} {rows.dtype}")
+    widths = {rows.shape[1] for rows in images}
+    try:
+        [side] = {side_of(width) for width in widths}
+    except ValueError:
+        side = 0
+    if side < LEAST_SIDE:
+        raise LcbenchError(
+            f"features are of square images with {PLANES} colour planes, at least {LEAST_SIDE} x {LEAST_SIDE} pixels, "
+            f"and all of one size; here a row has {' or '.join(map(str, sorted(widths)))} numbers"
+        )
+    return side
+
+
+def _fill(
+    found: Mapping[str, NDArray[np.float32]],
+    feature: Feature,
+    images: Mapping[str, NDArray[np.uint8]],
+    fit_on: NDArray[np.uint8],
+    settings: Settings,
+    watch: Watcher,
+) -> None:
+    """One feature of every split, from the cache or into it."""
+    extract = None
+    for split, path in _files(feature, images, fit_on, settings).items():
+        kept = {"features": found[split]}
+        if not len(images[split]) or cache.read(path, kept):
+            continue
+        cache.require_room(path, kept)
+        extract = extract or feature.extractor(settings, fit_on, watch)
+        extract(images[split], found[split], _counting(watch, f"{feature.name}, {split}", len(images[split])))
+        cache.write(path, kept)
+
+
+def _counting(watch: Watcher, what: str, planned: int) -> Callable[[int], None]:
+    return lambda done: watch(what, done, planned)
+
+
+def files(
+    name: str,
+    images: Mapping[str, NDArray[np.uint8]],
+    fit_on: NDArray[np.uint8],
+    *,
+    words: int = WORDS,
+    seed: int = 0,
+    patches: int = PATCHES,
+) -> dict[str, Path]:
+    """For each split the file in which `of` keeps that feature of it."""
+    return _files(find_usable(name), images, fit_on, Settings(words, seed, patches))
+
+
+def _files(
+    feature: Feature, images: Mapping[str, NDArray[np.uint8]], fit_on: NDArray[np.uint8], settings: Settings
+) -> dict[str, Path]:
+    decides = {"version": feature.version, **feature.parameters(settings)}
+    if feature.learns:
+        decides["learnt_from"] = cache.content(fit_on)
+    return {
+        split: cache.location(feature.name, images=cache.content(rows), **decides) for split, rows in images.items()
+    }

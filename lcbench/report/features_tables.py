@@ -1,0 +1,81 @@
+"""The tables of ``lcbench features``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Column, Table
+from rich.text import Text
+
+from lcbench.datasets.features.catalogue import CATALOGUE, INSTALL, Settings
+from lcbench.report import style
+
+SIDE = 32
+"""Rows and columns of the images for which dimensions are told."""
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A feature of `rows` images: seconds to compute and keep it, or to read it where it was `kept` before.
+
+    files: by split, where it is kept.
+    """
+
+    name: str
+    dimensions: int
+    rows: int
+    seconds: float
+    kept: bool
+    files: dict[str, str]
+
+
+def listed(words: int) -> list[dict[str, Any]]:
+    """Every feature of the catalogue, with the dimensions that it has for so many visual words."""
+    return [
+        {
+            "name": feature.name,
+            "what": feature.what,
+            "dimensions": feature.dimensions(Settings(words=words), SIDE),
+            "missing": list(feature.missing),
+            "install": INSTALL if feature.missing else "",
+        }
+        for feature in CATALOGUE.values()
+    ]
+
+
+def catalogue(words: int) -> Iterator[Table | Text]:
+    """`listed` as a table, and how to install what is missing."""
+    table = style.table(
+        f"Features of {SIDE} x {SIDE} images; {style.count(words)} visual words",
+        Column("name", no_wrap=True),
+        "what",
+        style.number("dimensions"),
+        "available",
+    )
+    lines = listed(words)
+    for line in lines:
+        table.add_row(line["name"], line["what"], style.count(line["dimensions"]), "no" if line["missing"] else "yes")
+    yield table
+    for package in dict.fromkeys(package for line in lines for package in line["missing"]):
+        needed_by = ", ".join(line["name"] for line in lines if package in line["missing"])
+        yield Text(f"{package}, for {needed_by}, is not installed: {INSTALL}")
+
+
+def computed(done: Sequence[Computed]) -> Iterator[Table | Text]:
+    """What was computed or read, and where it is kept."""
+    table = style.table(
+        f"Features of {style.count(done[0].rows)} images",
+        Column("name", no_wrap=True),
+        *(style.number(heading) for heading in ("dimensions", "size", "time")),
+        "",
+    )
+    for one in done:
+        size = style.size(one.rows * one.dimensions * 4)
+        how = "read" if one.kept else "computed"
+        table.add_row(one.name, style.count(one.dimensions), size, style.seconds(one.seconds), how)
+    yield table
+    folders = {str(Path(file).parent) for one in done for file in one.files.values()}
+    yield Text(f"kept in {', '.join(sorted(folders))}, for {', '.join(done[0].files)}")
