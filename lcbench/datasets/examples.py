@@ -33,8 +33,8 @@ class Examples:
 class LabelledSplits:
     """What a classifier learns from (train), is chosen by (validation) and is judged by (test).
 
-    source: "cifar10", "synthetic" or the name of a file. image_shape: (planes, rows, columns) where a row of X is an
-    image.
+    source: "cifar10", "synthetic" or the name of a file. image_shape: where a row of X is an image, in the
+    order in which its values lie: (3, rows, columns), colour plane by plane, or (rows, columns, 3).
     """
 
     train: Examples

@@ -21,10 +21,11 @@ _PIXELS: dict[tuple[str, str], dict[str, Any]] = {
 }
 _FEATURES: dict[str, dict[str, Any]] = {
     "sgd": {"scaling": "standard", "learning_rate": 1e-2, "reg": 1e-3, "iterations": 3000},
-    "lbfgs": {"scaling": "standard", "reg": 1e-3, "iterations": 200, "report_every": 10},
+    "lbfgs": {"scaling": "standard", "reg": 1e-3, "iterations": 400, "report_every": 10},
     "random": {"scaling": "standard", "reg": 0.0, "iterations": 1000, "batch": 5000, "initial_scale": 1e-1},
 }
-
+_WORDS = {"words", "words-hard"}
+"""Their thousands of columns, each of which says little, want less regularisation."""
 
 OF_SGD = ("learning_rate", "schedule", "decay", "decay_every", "momentum", "epochs")
 """What the other solvers would pass over in silence."""
@@ -43,8 +44,10 @@ def recipe(splits: LabelledSplits, **settings: Any) -> Recipe:
         raise LcbenchError(f"{' and '.join(strange)}: a setting of the sgd solver, not of {solver}; leave it out")
     if loss != "svm" and given.get("margin", 1.0) != 1.0:
         raise LcbenchError("margin: a setting of the svm loss; softmax has none")
-    pixels = splits.train.X.dtype == "uint8" and splits.image_shape is not None
-    chosen = (_PIXELS[solver, loss] if pixels else _FEATURES[solver]) | given
+    usual = _PIXELS[solver, loss] if are_pixels(splits) else _FEATURES[solver]
+    if solver == "lbfgs" and _WORDS & set(given.get("features", ())):
+        usual = usual | {"reg": 3e-4}
+    chosen = usual | given
     try:
         recipe = msgspec.convert(chosen, Recipe)
     except msgspec.ValidationError as error:
@@ -53,3 +56,8 @@ def recipe(splits: LabelledSplits, **settings: Any) -> Recipe:
         return recipe
     steps = max(1, round(epochs * len(splits.train) / recipe.batch))
     return msgspec.structs.replace(recipe, iterations=steps, sampling="shuffle")
+
+
+def are_pixels(splits: LabelledSplits) -> bool:
+    """Whether the rows are images as they are stored, and not features of them or something else."""
+    return splits.train.X.dtype == "uint8" and splits.image_shape is not None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench import whole_file
 from lcbench.errors import LcbenchError
 from lcbench.paths import features_folder
 
@@ -27,6 +27,8 @@ _BLOCK_BYTES = 1 << 20
 
 _SPARE_BYTES = 1 << 20
 """That a file takes beside its arrays, at most."""
+
+_OTHER_FOLDER = "; LCBENCH_DATA moves it"
 
 
 def content(array: NDArray[Any]) -> str:
@@ -59,18 +61,9 @@ def read(path: Path, into: Mapping[str, NDArray[Any]]) -> bool:
 def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Keeps arrays in the file `path`, whole or not at all. Raises LcbenchError where there is no room or no right."""
     require_room(path, arrays)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        try:
-            with h5py.File(temporary, "w", libver="v110") as file:
-                for name, array in arrays.items():
-                    _write_array(file, name, array)
-            _to_disk(temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise _cannot_write(path, error.strerror or str(error)) from None
+    with whole_file.replacing(path, _OTHER_FOLDER) as temporary, h5py.File(temporary, "w", libver="v110") as file:
+        for name, array in arrays.items():
+            _write_array(file, name, array)
 
 
 def require_room(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -91,7 +84,7 @@ def require_room(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def _cannot_write(path: Path, reason: str) -> LcbenchError:
-    return LcbenchError(f"cannot write {path}: {reason}; LCBENCH_DATA moves it")
+    return LcbenchError(f"cannot write {path}: {reason}{_OTHER_FOLDER}")
 
 
 def _write_array(file: h5py.File, name: str, array: NDArray[Any]) -> None:
@@ -105,8 +98,3 @@ def _write_array(file: h5py.File, name: str, array: NDArray[Any]) -> None:
 def _blocks(array: NDArray[Any]) -> list[slice]:
     rows = max(1, _BLOCK_BYTES * len(array) // max(1, array.nbytes))
     return [slice(start, min(start + rows, len(array))) for start in range(0, len(array), rows)]
-
-
-def _to_disk(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
