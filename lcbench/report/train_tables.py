@@ -53,9 +53,9 @@ def per_class(evaluation: Evaluation) -> Table:
 
 
 def confusion(evaluation: Evaluation) -> Table:
-    """Rows: the true class; columns: what it was taken for, by number."""
+    """A row for each true class, a column for what it was taken for, by number."""
     columns = [style.number(str(c)) for c in range(len(evaluation.class_names))]
-    table = style.table("confusion: the true class down, the predicted one across", "", "class", *columns)
+    table = style.table("confusion, true by predicted", "", "class", *columns)
     for c, (name, row) in enumerate(zip(evaluation.class_names, evaluation.confusion, strict=True)):
         table.add_row(str(c), name, *[str(count) if count else "." for count in row])
     return table

@@ -1,0 +1,85 @@
+"""``lcbench reproduce``: figures that others have published, beside what this machine gets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lcbench.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from lcbench.learn.reproduction.figures import Row
+    from lcbench.learn.reproduction.outcome import Outcome
+
+
+@click.command(epilog="\b\nExamples:\n  lcbench reproduce\n  lcbench reproduce lr-0.1-first softmax-layer")
+@click.argument("rows", nargs=-1, metavar="[ROW]...")
+@click.option(
+    "--impl",
+    "implementation",
+    default="numba-parallel",
+    show_default=True,
+    metavar="NAME",
+    help="Whose losses and gradients are used.",
+)
+@click.option("--list", "only_list", is_flag=True, help="What can be reproduced, without doing it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def reproduce(rows: tuple[str, ...], implementation: str, only_list: bool, as_json: bool) -> ExitCode:
+    """Published figures beside what this machine gets.
+
+    Every figure that five course notes on linear classifiers print, from softmax of 1, 2, 3 to the accuracy of an SVM
+    on CIFAR-10, is computed again and held against the printed one. Rows on CIFAR-10 are skipped where it is not there.
+
+    With ROW: every figure of that row.
+
+    Exit status: 0 all reproduced, 4 a row failed, 2 nothing could be reproduced.
+    """
+    import msgspec
+
+    from lcbench.learn.reproduction.rows import chosen
+    from lcbench.report import reproduce_tables, style
+
+    wanted = chosen(list(rows))
+    console = style.console()
+    if only_list:
+        console.print(reproduce_tables.listing(wanted))
+        return ExitCode.OK
+    outcomes = _outcomes(wanted, implementation)
+    if as_json:
+        found = {"implementation": implementation, "rows": reproduce_tables.as_json(outcomes)}
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1))
+    elif rows:
+        for outcome in outcomes:
+            for part in reproduce_tables.details(outcome):
+                console.print(part)
+        console.print(reproduce_tables.summary(outcomes))
+    else:
+        for part in reproduce_tables.overview(outcomes):
+            console.print(part)
+    verdicts = {outcome.verdict for outcome in outcomes}
+    if "fails" in verdicts:
+        return ExitCode.WRONG
+    return ExitCode.OK if "passes" in verdicts else ExitCode.ERROR
+
+
+def _outcomes(wanted: list[Row], implementation: str) -> list[Outcome]:
+    from lcbench.cli.progress import watching
+    from lcbench.learn.reproduction.laboratory import Laboratory
+    from lcbench.learn.reproduction.rows import reproduce as reproduced
+    from lcbench.losses import catalog
+    from lcbench.measure.schedule import Progress
+
+    outcomes: list[Outcome] = []
+    with watching(quiet=False) as watch:
+
+        def tell(now: str) -> None:
+            watch(Progress(len(outcomes), len(wanted), now))
+
+        laboratory = Laboratory(
+            catalog.load(implementation), lambda what, done, planned: tell(f"{what}: {done:,} of {planned:,}")
+        )
+        for row in wanted:
+            tell(row.id)
+            outcomes.append(reproduced(row, laboratory))
+    return outcomes

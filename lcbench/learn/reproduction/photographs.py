@@ -1,0 +1,145 @@
+"""Rows on CIFAR-10."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcbench.datasets.examples import Examples
+from lcbench.datasets.preprocessing import design_matrix, mean_image
+from lcbench.learn.evaluation import accuracy, predict
+from lcbench.learn.model import Model
+from lcbench.learn.reproduction.laboratory import Laboratory
+from lcbench.learn.reproduction.outcome import Found
+
+FIRST_TEST_IMAGES = 1000
+"""Those on which the assignment reports its test accuracy."""
+
+
+def loss_near_zero(inputs: dict[str, Any], laboratory: Laboratory) -> Found:
+    """Softmax loss of a sample of training images at W = 0, and at small random W."""
+    splits = laboratory.cifar10
+    rng = np.random.default_rng(0)
+    rows = rng.choice(len(splits.train), inputs["images"], replace=False)
+    X = design_matrix(splits.train.X[rows], mean_image(splits.train.X))
+    y = splits.train.y[rows]
+
+    def loss(W: NDArray[Any]) -> float:
+        return laboratory.loss("softmax", W.astype(np.float32), X, y)[0]
+
+    shape = (X.shape[1], len(splits.class_names))
+    losses = [loss(inputs["spread"] * rng.standard_normal(shape)) for _ in range(inputs["draws"])]
+    return Found(
+        {"loss, mean of ten": np.mean(losses), "loss, of each": losses, "loss at W = 0": loss(np.zeros(shape))}
+    )
+
+
+def svm_protocol(inputs: dict[str, Any], laboratory: Laboratory) -> Found:
+    """Accuracies of runs that differ in their seeds."""
+    test = laboratory.cifar10.test
+    models = [_by_protocol(laboratory, inputs, seed=seed) for seed in range(inputs["seeds"])]
+    validation = np.array([model.accuracy["validation"] for model in models])
+    first_images = np.array([_accuracy(model, test, FIRST_TEST_IMAGES) for model in models])
+    return Found(
+        {
+            "validation, mean of ten": validation.mean(),
+            "validation": validation,
+            "test less validation": (first_images - validation).mean(),
+            "test": first_images,
+            "test, 10,000 images": [model.accuracy["test"] for model in models],
+        }
+    )
+
+
+def _by_protocol(laboratory: Laboratory, protocol: dict[str, Any], **changes: Any) -> Model:
+    recipe = {
+        "loss": "svm",
+        "scaling": "mean",
+        "learning_rate": protocol["learning rate"],
+        "reg": protocol["reg"],
+        "batch": protocol["batch"],
+        "iterations": protocol["iterations"],
+        "initial_scale": protocol["spread"],
+        "report_every": protocol["iterations"],
+    }
+    return laboratory.trained(**(recipe | changes))
+
+
+def _accuracy(model: Model, examples: Examples, first: int | None = None) -> float:
+    return accuracy(predict(model.W, model.scaling, examples.X[:first]), examples.y[:first])
+
+
+def svm_hyperparameters(inputs: dict[str, Any], laboratory: Laboratory) -> Found:
+    """The pair with the highest validation accuracy, in the mean over a few seeds; and which pairs diverge."""
+    protocol = laboratory.inputs(inputs["protocol"])
+    pairs = list(product(inputs["learning rates"], inputs["regs"]))
+    models = {
+        (rate, reg): [
+            _by_protocol(laboratory, protocol, learning_rate=rate, reg=reg, seed=seed)
+            for seed in range(inputs["seeds"])
+        ]
+        for rate, reg in pairs
+    }
+    validation = {pair: np.mean([model.accuracy["validation"] for model in models[pair]]) for pair in pairs}
+    best = max(pairs, key=lambda pair: validation[pair])
+    return Found(
+        {
+            "best learning rate": best[0],
+            "best reg": best[1],
+            "its validation accuracy": validation[best],
+            "validation": [validation[pair] for pair in pairs],
+            "pairs that diverge": sum(all(model.status == "diverged" for model in models[pair]) for pair in pairs),
+        },
+        drawing={
+            "learning_rates": np.array(inputs["learning rates"]),
+            "regs": np.array(inputs["regs"]),
+            "validation": np.array([validation[pair] for pair in pairs]).reshape(-1, len(inputs["regs"])),
+        },
+    )
+
+
+def templates(inputs: dict[str, Any], laboratory: Laboratory) -> Found:
+    """Each class's weights as an image, and how alike it is to the mean image of each class."""
+    splits = laboratory.cifar10
+    W = _by_protocol(laboratory, laboratory.inputs(inputs["protocol"])).W[:-1]
+    classes = range(W.shape[1])
+    pictures = W.T.reshape(-1, *(splits.image_shape or ())).transpose(0, 2, 3, 1)
+    means = np.stack([splits.train.X[splits.train.y == c].mean(axis=0) for c in classes])
+    means -= mean_image(splits.train.X)
+    alike = np.corrcoef(W.T, means)[: len(classes), len(classes) :]
+    return Found(
+        {
+            "width, height, colours": pictures.shape[1:],
+            "finite templates": np.isfinite(pictures).all(axis=(1, 2, 3)).sum(),
+            "like its class's mean image": np.diag(alike),
+            "like none as much": (alike.argmax(axis=1) == classes).sum(),
+        },
+        drawing={"templates": pictures, "class_names": np.array(splits.class_names)},
+    )
+
+
+def random_search(inputs: dict[str, Any], laboratory: Laboratory) -> Found:
+    """The best of random weights, against as many steps of descent from the first of them."""
+    shared = {
+        "loss": "svm",
+        "iterations": inputs["tries"],
+        "initial_scale": inputs["spread"],
+        "report_every": inputs["tries"] // 20,
+    }
+    best = laboratory.trained(solver="random", batch=inputs["images a try"], **shared)
+    descended = laboratory.trained(solver="sgd", batch=inputs["batch"], learning_rate=inputs["learning rate"], **shared)
+    curves = {f"{name}_{curve}": getattr(model.curves, curve)
+              for name, model in (("random", best), ("descent", descended))
+              for curve in ("losses", "steps", "validation_accuracy")}  # fmt: skip
+    return Found(
+        {
+            "test, random search": best.accuracy["test"],
+            "test, descent": descended.accuracy["test"],
+            "loss, random search": best.curves.losses[-1],
+            "loss, descent": descended.curves.losses[-1],
+        },
+        drawing=curves,
+    )

@@ -1,0 +1,186 @@
+"""The tables of ``lcbench reproduce``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.padding import Padding
+from rich.table import Column, Table
+from rich.text import Text
+
+from lcbench.learn.reproduction.figures import Number, Row, documents
+from lcbench.learn.reproduction.outcome import Outcome
+from lcbench.learn.reproduction.rules import Rule
+from lcbench.report import style
+
+COLOURS = {"passes": "", "fails": "bold red", "skipped": "yellow"}
+
+
+def overview(outcomes: Sequence[Outcome]) -> Iterator[Table | Text]:
+    """One line a row: of its figures, the one that fails or has gone farthest towards what its rule allows."""
+    table = style.table(
+        "published and measured",
+        Column("row", no_wrap=True),
+        *(style.number(heading) for heading in ("published", "expected", "measured", "difference")),
+        "verdict",
+    )
+    for outcome in outcomes:
+        verdict = Text(outcome.verdict, style=COLOURS[outcome.verdict])
+        if outcome.skipped:
+            table.add_row(outcome.row.id, *[style.MISSING] * 4, verdict)
+        else:
+            table.add_row(outcome.row.id, *_figures(outcome.headline), verdict)
+    yield table
+    yield from _failures(outcomes)
+    yield from _skipped(outcomes)
+    for outcome in outcomes:
+        if outcome.row.note and not outcome.skipped:
+            yield Text(f"{outcome.row.id}: {outcome.row.note}", style="dim")
+    if any(len(outcome.numbers) > 1 for outcome in outcomes):
+        yield Text(
+            "of several figures that nearest to what its rule allows is shown; 'lcbench reproduce ROW' shows all",
+            style="dim",
+        )
+    yield summary(outcomes)
+
+
+def _figures(number: Number) -> tuple[str, str, str, str]:
+    """Published, expected, measured, difference. Where a rule says from where to where, that is expected."""
+    expected = _number(number.expected) if Rule(number.rule).needs_expected else _rule(number)
+    return _number(number.published), expected, _number(number.measured), _difference(number.difference)
+
+
+def _rule(number: Number) -> str:
+    """The rule, in signs where they are shorter."""
+    rule = number.rule
+    for words, sign in (("at most", "<="), ("at least", ">="), ("below", "<"), ("above", ">")):
+        rule = rule.replace(words, sign)
+    return rule
+
+
+def _failures(outcomes: Sequence[Outcome]) -> Iterator[Text]:
+    for outcome in outcomes:
+        failing = [number for number in outcome.numbers if not number.met]
+        if failing:
+            first = failing[0]
+            text = Text(f"{outcome.row.id} fails", style="bold red")
+            where = f" in {len(failing)} of {len(outcome.numbers)} figures"
+            measured = f"{first.name}: measured {_number(first.measured)}, expected {_wanted(first)}"
+            yield text.append(f"{where}; {measured}", style="not bold default")
+
+
+def _wanted(number: Number) -> str:
+    expected = "" if number.expected is None else f"{_number(number.expected)}, "
+    return f"{expected}{number.rule}"
+
+
+def _skipped(outcomes: Sequence[Outcome]) -> Iterator[Text]:
+    """One line for every reason, with the rows that it holds for."""
+    rows: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.skipped:
+            rows.setdefault(outcome.skipped, []).append(outcome.row.id)
+    for reason, ids in rows.items():
+        yield Text("skipped", style="bold yellow").append(f" {', '.join(ids)}: {reason}", style="not bold default")
+
+
+def details(outcome: Outcome) -> Iterator[Table | Text | Padding]:
+    """Every figure of one row."""
+    row = outcome.row
+    yield Text(row.id, style="bold").append(f": {row.what}", style="not bold")
+    yield Padding(Text(f"{row.document}: {documents()[row.document]}", style="dim"), (0, 0, 0, 2))
+    if row.note:
+        yield Padding(Text(row.note, style="dim"), (0, 0, 0, 2))
+    if outcome.skipped:
+        yield from _skipped([outcome])
+    else:
+        yield _details(outcome.numbers)
+
+
+def _details(numbers: Sequence[Number]) -> Table:
+    """Columns that would be empty, or the same as others, are left out."""
+    published = any(number.published is not None for number in numbers)
+    expected = any(number.expected is not None and number.expected != number.published for number in numbers)
+    columns = [
+        (Column("figure", min_width=10, overflow="fold"), lambda number: number.name, True),
+        (style.number("published"), lambda number: _number(number.published), published),
+        (style.number("expected"), lambda number: _number(number.expected), expected),
+        (style.number("measured"), lambda number: _number(number.measured), True),
+        (style.number("difference"), lambda number: _difference(number.difference), published or expected),
+        (Column("rule", no_wrap=True), _rule, True),
+        (Column("verdict", no_wrap=True), _verdict, True),
+    ]
+    shown = [(column, cell) for column, cell, wanted in columns if wanted]
+    table = style.table("", *(column for column, _ in shown))
+    table.title = None
+    for number in numbers:
+        table.add_row(*(cell(number) for _, cell in shown))
+    return table
+
+
+def _verdict(number: Number) -> Text:
+    if number.met:
+        return Text("" if number.rule == "shown" else "passes")
+    return Text("fails", style=COLOURS["fails"])
+
+
+def summary(outcomes: Sequence[Outcome]) -> Text:
+    """How many rows have which verdict, and how long it took."""
+    verdicts = [outcome.verdict for outcome in outcomes]
+    skipped = verdicts.count("skipped")
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    return Text(
+        f"{verdicts.count('passes')} reproduced, {verdicts.count('fails')} failed"
+        + (f", {skipped} skipped" if skipped else "")
+        + f", in {style.seconds(seconds)}"
+    )
+
+
+def listing(rows: Sequence[Row]) -> Table:
+    """What can be reproduced."""
+    table = style.table("what can be reproduced", Column("row", no_wrap=True), "document", "what")
+    for row in rows:
+        table.add_row(row.id, row.document, row.what)
+    return table
+
+
+def _number(value: float | None) -> str:
+    """With eight significant digits where they fit into ten columns, else with four: "-4.9999886", "2.186e-11"."""
+    if value is None:
+        return style.MISSING
+    exact = f"{value:.8g}"
+    return exact if len(exact) <= 10 else f"{value:.4g}"
+
+
+def _difference(value: float | None) -> str:
+    return style.MISSING if value is None else f"{value:.2g}"
+
+
+def as_json(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Every row with every figure, for a machine to read."""
+    return [
+        {
+            "id": outcome.row.id,
+            "document": outcome.row.document,
+            "title": documents()[outcome.row.document],
+            "what": outcome.row.what,
+            "verdict": outcome.verdict,
+            "skipped": outcome.skipped,
+            "note": outcome.row.note,
+            "seconds": outcome.seconds,
+            "figures": [
+                {
+                    "name": number.name,
+                    "published": number.published,
+                    "expected": number.expected,
+                    "measured": number.measured,
+                    "difference": number.difference,
+                    "rule": number.rule,
+                    "met": number.met,
+                }
+                for number in outcome.numbers
+            ],
+        }
+        for outcome in outcomes
+    ]

@@ -1,0 +1,78 @@
+"""``lcbench reproduce`` as a user runs it, where nothing was downloaded."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from commands import lcbench
+from lcbench.cli.reproduce import reproduce
+from lcbench.learn.reproduction import figures
+
+WRONG = """
+import msgspec
+from lcbench.learn.reproduction import figures
+
+rows = dict(figures.rows())
+row = rows["lr-0.1-first"]
+cost = row.figures["cost"]
+planted = msgspec.structs.replace(cost, published=[*cost.published[:7], 1.08, *cost.published[8:]])
+rows["lr-0.1-first"] = msgspec.structs.replace(row, figures={"cost": planted})
+figures.rows = lambda: rows
+"""
+
+
+@pytest.fixture(scope="module")
+def in_json(tmp_path_factory):
+    return lcbench(tmp_path_factory.mktemp("empty"), "reproduce", "--json")
+
+
+def test_every_row_is_there_and_none_fails(in_json):
+    assert in_json.returncode == 0, in_json.stderr
+    rows = json.loads(in_json.stdout)["rows"]
+    assert [row["id"] for row in rows] == list(figures.rows())
+    assert {row["verdict"] for row in rows} == {"passes", "skipped"}
+    for row in rows:
+        assert bool(row["skipped"]) == (not row["figures"])
+        assert all(figure["met"] for figure in row["figures"])
+
+
+def test_skipped_rows_are_named_with_the_reason(tmp_path):
+    done = lcbench(tmp_path, "reproduce", "softmax-of-123", "templates", "--impl", "numpy")
+    assert done.returncode == 0
+    assert "skipped templates: no data/cifar10.h5: 'lcbench download' fetches it" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("1 reproduced, 0 failed, 1 skipped")
+
+
+def test_nothing_but_skipped_rows_is_no_success(tmp_path):
+    assert lcbench(tmp_path, "reproduce", "templates", "--impl", "numpy").returncode == 2
+
+
+def test_a_wrong_figure_fails_its_row_and_no_other(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(WRONG)
+    done = lcbench(tmp_path, "reproduce", "--impl", "numpy", "--json", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 4, done.stderr
+    failing = [row for row in json.loads(done.stdout)["rows"] if row["verdict"] == "fails"]
+    assert [row["id"] for row in failing] == ["lr-0.1-first"]
+    assert [figure["name"] for figure in failing[0]["figures"] if not figure["met"]] == ["cost 7"]
+
+
+def test_an_unknown_row_is_one_line(tmp_path):
+    done = lcbench(tmp_path, "reproduce", "lr-0.1-frist")
+    assert done.returncode == 2
+    assert done.stderr == "error: no row 'lr-0.1-frist': did you mean 'lr-0.1-first'?\n"
+
+
+def test_the_list(tmp_path):
+    done = lcbench(tmp_path, "reproduce", "--list")
+    assert done.returncode == 0
+    first_words = [line.partition(" ")[0] for line in done.stdout.splitlines()[3:]]
+    assert [word for word in first_words if word] == list(figures.rows())
+
+
+def test_the_figures_are_part_of_the_package():
+    assert reproduce.name == "reproduce"
+    assert Path(sys.modules[figures.__name__].__file__).with_name("figures.json").is_file()

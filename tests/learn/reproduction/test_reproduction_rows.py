@@ -1,0 +1,136 @@
+"""The rows themselves, as far as they need no download."""
+
+import dataclasses
+
+import msgspec
+import pytest
+
+from lcbench.datasets.examples import synthetic_images
+from lcbench.errors import LcbenchError
+from lcbench.learn.reproduction import figures, rows
+from lcbench.learn.reproduction.laboratory import Laboratory
+from lcbench.losses import catalog
+
+ON_CIFAR10 = {
+    "softmax-sanity-loss", "svm-protocol", "svm-hyperparameters", "gradient-check-kinks", "templates", "random-search",
+    "feature-pipeline",
+}  # fmt: skip
+OFFLINE = [row for row in figures.rows() if row not in ON_CIFAR10]
+
+
+@pytest.fixture(autouse=True)
+def without_cifar10(monkeypatch, tmp_path):
+    monkeypatch.setenv("LCBENCH_DATA", str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def laboratory():
+    return Laboratory(catalog.load("numpy"))
+
+
+@pytest.mark.parametrize("row", OFFLINE)
+@pytest.mark.parametrize("implementation", ["numpy", "numba-parallel", "naive"])
+def test_it_is_reproduced_without_a_download(row, implementation):
+    outcome = rows.reproduce(figures.rows()[row], Laboratory(catalog.load(implementation)))
+    assert outcome.verdict == "passes", [number for number in outcome.numbers if not number.met]
+
+
+@pytest.mark.parametrize("row", sorted(ON_CIFAR10))
+def test_without_cifar10_it_is_skipped_with_the_command_that_fetches_it(row, laboratory):
+    outcome = rows.reproduce(figures.rows()[row], laboratory)
+    assert outcome.verdict == "skipped"
+    assert "'lcbench download' fetches it" in outcome.skipped
+    assert not outcome.numbers
+
+
+def spoiled(value):
+    """Another number in the place of the first, far from any rule's limit."""
+    return [spoiled(value[0]), *value[1:]] if isinstance(value, list) else value + 1.5 + abs(value)
+
+
+@pytest.mark.parametrize("row", OFFLINE)
+def test_a_wrong_figure_makes_it_fail(row, laboratory):
+    right = figures.rows()[row]
+    for name, figure in right.figures.items():
+        given = figure.expected if figure.expected is not None else figure.published
+        if given is None or figure.rule.startswith("at "):
+            continue
+        wrong = msgspec.structs.replace(figure, expected=spoiled(given))
+        changed = msgspec.structs.replace(right, figures={**right.figures, name: wrong})
+        outcome = rows.reproduce(changed, laboratory)
+        assert outcome.verdict == "fails"
+        assert [number.name.partition(" 0")[0] for number in outcome.numbers if not number.met] == [name]
+
+
+def test_a_wrong_loss_makes_rows_fail(laboratory):
+    def half(W, X, y, reg):
+        loss, dW = laboratory.implementation.functions["softmax"](W, X, y, reg)
+        return loss, dW / 2
+
+    wrong = dataclasses.replace(laboratory.implementation, functions={"softmax": half})
+    for row in (
+        "softmax-of-123",
+        "lr-0.1-first",
+        "four-feature-training",
+        "two-classes-logistic",
+        "backprop-of-softmax",
+    ):
+        assert rows.reproduce(figures.rows()[row], Laboratory(wrong)).verdict == "fails"
+    assert "no svm loss" in rows.reproduce(figures.rows()["hinge-example"], Laboratory(wrong)).skipped
+
+
+def test_rows_come_in_the_order_of_the_documents():
+    assert [row.id for row in rows.chosen(["quadratic", "softmax-of-123"])] == ["softmax-of-123", "quadratic"]
+    assert [row.id for row in rows.chosen([])] == list(figures.rows())
+
+
+def test_an_unknown_row_has_its_nearest_named():
+    with pytest.raises(LcbenchError, match="did you mean 'quadratic'"):
+        rows.chosen(["quadratik"])
+    with pytest.raises(LcbenchError, match="'lcbench reproduce --list'"):
+        rows.chosen(["%%%"])
+
+
+@pytest.fixture(scope="module")
+def with_images():
+    laboratory = Laboratory(catalog.load("numpy"))
+    laboratory.cifar10 = synthetic_images(600)
+    return laboratory
+
+
+def small(row, **inputs):
+    """The row with less to compute."""
+    return msgspec.structs.replace(figures.rows()[row], inputs={**figures.rows()[row].inputs, **inputs})
+
+
+def numbers(row, laboratory):
+    outcome = rows.reproduce(row, laboratory)
+    return {number.name: number.measured for number in outcome.numbers}, outcome
+
+
+def test_the_loss_at_zero_weights_is_the_logarithm_of_the_classes(with_images):
+    found, outcome = numbers(small("softmax-sanity-loss", images=50, draws=2), with_images)
+    assert outcome.verdict == "passes"
+    assert found["loss, of each 0"] != found["loss, of each 1"]
+
+
+def test_templates_are_pictures_to_draw(with_images, monkeypatch):
+    protocol = {**figures.rows()["svm-protocol"].inputs, "iterations": 30, "learning rate": 1e-6}
+    monkeypatch.setattr(with_images, "inputs", lambda row: protocol)
+    found, outcome = numbers(figures.rows()["templates"], with_images)
+    assert found["finite templates"] == 10
+    assert outcome.drawing["templates"].shape == (10, 32, 32, 3)
+    assert list(outcome.drawing["class_names"]) == list(with_images.cifar10.class_names)
+
+
+def test_random_search_and_descent_begin_at_the_same_weights(with_images):
+    found, outcome = numbers(small("random-search", **{"tries": 40, "images a try": 100}), with_images)
+    assert found["loss, descent"] < found["loss, random search"]
+    assert len(outcome.drawing["random_losses"]) == len(outcome.drawing["descent_losses"]) == 40
+    assert outcome.drawing["random_validation_accuracy"][0] == outcome.drawing["descent_validation_accuracy"][0]
+
+
+def test_kinks_are_fewer_at_the_larger_margin(with_images):
+    found, outcome = numbers(small("gradient-check-kinks", images=300, coordinates=8), with_images)
+    assert outcome.verdict == "passes"
+    assert found["kinks, margin 1"] > found["kinks, margin 100"] == 0

@@ -1,0 +1,85 @@
+"""What ``lcbench reproduce`` prints, as an 80-column terminal shows it."""
+
+from lcbench.learn.reproduction import figures
+from lcbench.learn.reproduction.figures import Figure, Row
+from lcbench.learn.reproduction.outcome import Found, Outcome, judged
+from lcbench.report import reproduce_tables
+from printed import printed
+
+LAYER = Row(
+    "softmax-layer",
+    "002",
+    "softmax of four scores",
+    {"probability": Figure("3 decimals", published=[0.842, 0.02], expected=[0.842, 0.002])},
+    note="the document prints 0.02: a slip",
+)
+PROTOCOL = Row("svm-protocol", "003", "an SVM", {"validation": Figure("0.37..0.395", published=0.382)})
+
+
+def outcomes():
+    return [
+        judged(LAYER, Found({"probability": [0.8418, 0.0021]}), 0.5),
+        judged(PROTOCOL, Found({"validation": 0.25}), 1.5),
+        Outcome(Row("templates", "003", "pictures", {}), skipped="no data/cifar10.h5: 'lcbench download' fetches it"),
+    ]
+
+
+def test_the_overview():
+    assert printed(reproduce_tables.overview(outcomes())) == [
+        "published and measured",
+        "row            published     expected  measured  difference  verdict",
+        "────────────────────────────────────────────────────────────────────",
+        "softmax-layer       0.02        0.002    0.0021      0.0001  passes",
+        "svm-protocol       0.382  0.37..0.395      0.25       -0.13  fails",
+        "templates              -            -         -           -  skipped",
+        "svm-protocol fails in 1 of 1 figures; validation: measured 0.25, expected 0.382,",
+        "0.37..0.395",
+        "skipped templates: no data/cifar10.h5: 'lcbench download' fetches it",
+        "softmax-layer: the document prints 0.02: a slip",
+        "of several figures that nearest to what its rule allows is shown; 'lcbench",
+        "reproduce ROW' shows all",
+        "1 reproduced, 1 failed, 1 skipped, in 2.00 s",
+    ]
+
+
+def test_every_figure_of_a_row():
+    assert printed(reproduce_tables.details(outcomes()[0])) == [
+        "softmax-layer: softmax of four scores",
+        "  002: softmax regression, lecture notes",
+        "  the document prints 0.02: a slip",
+        "figure         published  expected  measured  difference  rule        verdict",
+        "─────────────────────────────────────────────────────────────────────────────",
+        "probability 0      0.842     0.842    0.8418     -0.0002  3 decimals  passes",
+        "probability 1       0.02     0.002    0.0021      0.0001  3 decimals  passes",
+    ]
+    assert printed(reproduce_tables.details(outcomes()[2]))[-1].startswith("skipped templates: no data/cifar10.h5")
+
+
+def test_the_longest_of_everything_fits():
+    rows = [
+        Row(row.id, row.document, row.what, {name: Figure("shown", -4.9999886) for name in row.figures}, note=row.note)
+        for row in figures.rows().values()
+    ]
+    measured = [judged(row, Found(dict.fromkeys(row.figures, -12345.6789)), 1.0) for row in rows]
+    lines = printed(reproduce_tables.overview(measured))
+    assert not any("…" in line for line in lines)
+    assert [line.split()[0] for line in lines[3 : 3 + len(rows)]] == list(figures.rows())
+    for outcome in measured:
+        assert not any("…" in line for line in printed(reproduce_tables.details(outcome)))
+    printed([reproduce_tables.listing(rows)])
+
+
+def test_json_has_every_figure():
+    first, second, third = reproduce_tables.as_json(outcomes())
+    assert first["verdict"] == "passes"
+    assert first["figures"][1] == {
+        "name": "probability 1",
+        "published": 0.02,
+        "expected": 0.002,
+        "measured": 0.0021,
+        "difference": 0.0021 - 0.002,
+        "rule": "3 decimals",
+        "met": True,
+    }
+    assert second["verdict"] == "fails"
+    assert third["skipped"].startswith("no data")
