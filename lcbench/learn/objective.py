@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lcbench.datasets.examples import Examples
 from lcbench.datasets.scaling import Scaling
+from lcbench.errors import LcbenchError
 from lcbench.learn.margin import with_margin
 from lcbench.learn.recipe import Recipe
 from lcbench.losses import numba_parallel
@@ -18,11 +19,18 @@ FUSED = "numba-parallel"
 """The implementation that reads pixels and rows in place and has a whole descent as one loop."""
 
 
+LARGE = 2 << 30
+"""Bytes. A pass over rows that are scaled as they are read takes half as long again: more than that is not copied."""
+
+
 class Objective:
     """Loss and gradient at W (D + 1, C), whose last row is the bias.
 
     Pixels stay uint8 where `FUSED` can take them so: the mean is subtracted as they are read, and what scaling divides
-    by divides the weights instead. Otherwise the design matrix is made, once.
+    by divides the weights instead. So does what is too large to be kept twice. Otherwise the design matrix is made,
+    once.
+
+    Raises LcbenchError where the implementation lacks the recipe's loss.
     """
 
     def __init__(self, recipe: Recipe, examples: Examples, scaling: Scaling) -> None:
@@ -31,9 +39,10 @@ class Objective:
         self.implementation = resolve(recipe.implementation)
         if recipe.loss not in self.implementation.functions:
             has = " and ".join(self.implementation.functions)
-            raise ValueError(f"{recipe.implementation} has no {recipe.loss} loss; it has {has}")
+            raise LcbenchError(f"{recipe.implementation} has no {recipe.loss} loss; it has {has}")
         self.fused = recipe.implementation == FUSED
-        in_place = self.fused and examples.X.dtype == np.uint8 and (scaling.only_shifts or recipe.solver == "lbfgs")
+        readable = examples.X.dtype == np.uint8 or (examples.X.dtype == self.dtype and examples.X.nbytes > LARGE)
+        in_place = self.fused and readable and (scaling.only_shifts or recipe.solver == "lbfgs")
         self.X = examples.X if in_place else scaling.design_matrix(examples.X, self.dtype)
         self.y = examples.y
         self.mean = scaling.mean.astype(self.dtype) if in_place else None

@@ -1,10 +1,15 @@
 import numpy as np
 import pytest
 
+import dataclasses
+
 import naive
 from lcbench.datasets.scaling import scaling
+from lcbench.errors import LcbenchError
+from lcbench.learn import objective
 from lcbench.learn.objective import Objective
 from lcbench.learn.recipe import Recipe
+from lcbench.losses.resolve import resolve
 from small_splits import splits
 
 
@@ -39,3 +44,24 @@ def test_pixels_are_not_copied_where_the_kernel_takes_them_as_they_are():
     recipe = Recipe(data="", solver="sgd")
     assert Objective(recipe, train, scaling("mean", train.X)).X is train.X
     assert Objective(recipe, train, scaling("standard", train.X)).X.dtype == np.float32
+
+
+def test_what_is_too_large_is_not_kept_twice(monkeypatch):
+    train = splits().train
+    scaled = scaling("standard", train.X)
+    recipe = Recipe(data="", solver="lbfgs", reg=0.1)
+    W = 0.1 * np.random.default_rng(5).standard_normal((7, 3))
+    copied = Objective(recipe, train, scaled)
+    monkeypatch.setattr(objective, "LARGE", train.X.nbytes - 1)
+    in_place = Objective(recipe, train, scaled)
+    assert in_place.X is train.X
+    assert in_place(W)[0] == pytest.approx(copied(W)[0], rel=1e-5)
+    np.testing.assert_allclose(in_place(W)[1], copied(W)[1], atol=1e-5)
+
+
+def test_a_loss_that_is_not_there_is_one_line(monkeypatch):
+    train = splits().train
+    implementation = dataclasses.replace(resolve("numpy"), functions={"softmax": None})
+    monkeypatch.setattr(objective, "resolve", lambda name: implementation)
+    with pytest.raises(LcbenchError, match="numpy has no svm loss; it has softmax"):
+        Objective(Recipe(data="", loss="svm", implementation="numpy"), train, scaling("mean", train.X))
