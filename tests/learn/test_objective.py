@@ -1,7 +1,7 @@
+import dataclasses
+
 import numpy as np
 import pytest
-
-import dataclasses
 
 import naive
 from lcbench.datasets.scaling import scaling
