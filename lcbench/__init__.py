@@ -6,16 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lcbench.api import compare, gate, implementation, implementations, run
+    from lcbench.api.searches import search
+    from lcbench.api.trainings import evaluate, train
 
-__all__ = ["compare", "gate", "implementation", "implementations", "run"]
+__all__ = ["compare", "evaluate", "gate", "implementation", "implementations", "run", "search", "train"]
+
+_HOMES = {"evaluate": "trainings", "search": "searches", "train": "trainings"}
+"""Modules of their own: they import what measuring does not need."""
 
 
 def __getattr__(name: str) -> Any:
     # Imported on first use: `lcbench --help` needs none of it.
     if name in __all__:
-        from lcbench import api
+        from importlib import import_module
 
-        return getattr(api, name)
+        home = f".{_HOMES[name]}" if name in _HOMES else ""
+        return getattr(import_module(f"lcbench.api{home}"), name)
     raise AttributeError(f"module 'lcbench' has no attribute '{name}'")
 
 

@@ -172,3 +172,11 @@ def test_compare_takes_records_files_and_names(results):
 def test_compare_refuses_a_negative_threshold():
     with pytest.raises(LcbenchError, match="cannot be negative"):
         lcbench.compare(make_record(row(medians=[1.0])), make_record(row(medians=[1.0])), fail_above=-0.1)
+
+
+def test_a_model_is_trained_and_evaluated(tmp_path):
+    X, y = np.random.default_rng(0).standard_normal((90, 4)), np.arange(90) % 3
+    np.savez(tmp_path / "table.npz", X=X + 3 * np.eye(4)[y], y=y)
+    model, path = lcbench.train(data=str(tmp_path / "table.npz"), iterations=50, output=tmp_path / "model.h5")
+    assert path.exists()
+    assert lcbench.evaluate(model).accuracy == model.accuracy["test"]
