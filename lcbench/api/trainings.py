@@ -11,15 +11,15 @@ from typing import Any
 from msgspec.structs import replace
 
 from lcbench import paths
-from lcbench.datasets.examples import Examples, LabelledSplits
-from lcbench.datasets.loading import Watch, load
+from lcbench.datasets.examples import Examples
+from lcbench.datasets.loading import Watch
 from lcbench.errors import LcbenchError
 from lcbench.learn import defaults, model, training
+from lcbench.learn.data import splits_of
 from lcbench.learn.evaluation import Evaluation, confusion, predict
 from lcbench.learn.model import Model
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.training import Look
-from lcbench.losses import jit
 
 
 def _nothing(*_: Any) -> None:
@@ -41,7 +41,9 @@ def train(
     progress of features that are computed. The file is a checkpoint meanwhile, that `resume` goes on with.
     Raises LcbenchError where the data or a setting is unfit.
     """
-    splits = _splits(settings.setdefault("data", "cifar10"), settings.get("features") or [], settings, watch)
+    settings.setdefault("data", "cifar10")
+    named = {name: settings[name] for name in ("data", "label", "features", "words", "seed") if settings.get(name)}
+    splits = splits_of(Recipe(**named), watch)
     recipe = defaults.recipe(splits, **settings)
     path = output or _new_file()
     begun(path, recipe)
@@ -92,26 +94,6 @@ def evaluate(trained: Model, split: str = "test", data: str | None = None, watch
     predicted = predict(trained.W, trained.scaling, part.X)
     matrix = confusion(predicted, part.y, len(trained.class_names))
     return Evaluation(splits.source, split, trained.class_names, matrix)
-
-
-def threads_differ(unfinished: Model) -> bool:
-    """Whether this process computes with another number of threads than the model was begun with."""
-    return unfinished.threads != jit.thread_count()
-
-
-def splits_of(recipe: Recipe, watch: Watch = _nothing) -> LabelledSplits:
-    """The data that a recipe names, as it was trained on."""
-    return _splits(
-        recipe.data, recipe.features, {"label": recipe.label, "words": recipe.words, "seed": recipe.seed}, watch
-    )
-
-
-def _splits(data: str, features: list[str], settings: dict[str, Any], watch: Watch) -> LabelledSplits:
-    names = {name: settings.get(name) for name in ("label", "words")}
-    splits = load(data, features, **names, seed=settings.get("seed") or 0, watch=watch)
-    if not len(splits.train):
-        raise LcbenchError(f"{data}: no rows to train on")
-    return splits
 
 
 def _new_file() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -24,8 +25,16 @@ if TYPE_CHECKING:
     help="Whose losses and gradients are used.",
 )
 @click.option("--list", "only_list", is_flag=True, help="What can be reproduced, without doing it.")
+@click.option(
+    "--pictures",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Also draw what the rows trained, and keep it, in FOLDER.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def reproduce(rows: tuple[str, ...], implementation: str, only_list: bool, as_json: bool) -> ExitCode:
+def reproduce(
+    rows: tuple[str, ...], implementation: str, only_list: bool, pictures: Path | None, as_json: bool
+) -> ExitCode:
     """Published figures beside what this machine gets.
 
     Every figure that five course notes on linear classifiers print, from softmax of 1, 2, 3 to the accuracy of an SVM
@@ -45,6 +54,10 @@ def reproduce(rows: tuple[str, ...], implementation: str, only_list: bool, as_js
     if only_list:
         console.print(reproduce_tables.listing(wanted))
         return ExitCode.OK
+    if pictures:
+        from lcbench.report.pictures import require_matplotlib
+
+        require_matplotlib()
     outcomes = _outcomes(wanted, implementation)
     if as_json:
         found = {"implementation": implementation, "rows": reproduce_tables.as_json(outcomes)}
@@ -57,10 +70,23 @@ def reproduce(rows: tuple[str, ...], implementation: str, only_list: bool, as_js
     else:
         for part in reproduce_tables.overview(outcomes):
             console.print(part)
+    if pictures:
+        _draw(outcomes, pictures)
     verdicts = {outcome.verdict for outcome in outcomes}
     if "fails" in verdicts:
         return ExitCode.WRONG
     return ExitCode.OK if "passes" in verdicts else ExitCode.ERROR
+
+
+def _draw(outcomes: list[Outcome], folder: Path) -> None:
+    from lcbench.report import reproduce_pictures
+
+    drawn = list(reproduce_pictures.draw(outcomes, folder))
+    for path in drawn:
+        click.echo(f"picture: {path}", err=True)
+    if not drawn:
+        rows = ", ".join(reproduce_pictures.rows())
+        click.echo(f"no picture: of these rows none that has one was computed; those that have: {rows}", err=True)
 
 
 def _outcomes(wanted: list[Row], implementation: str) -> list[Outcome]:

@@ -58,6 +58,7 @@ def train(
     use_threads(threads)
     from lcbench.api import trainings
     from lcbench.cli.looks import watching
+    from lcbench.losses.jit import thread_count
 
     with watching(quiet) as watch:
         if resume:
@@ -72,6 +73,12 @@ def train(
 
         style.console().print(train_tables.trained(model))
     click.echo(f"model: {path}", err=True)
+    if resume and model.threads != thread_count():
+        click.echo(
+            f"begun on {model.threads} threads, resumed on {thread_count()}: sums were added in another order, and the "
+            "last digits may differ",
+            err=True,
+        )
     if model.status == "diverged":
         raise LcbenchError(
             f"training diverged: the loss is not finite after {model.step:,} steps; try a learning rate below "

@@ -30,7 +30,7 @@ class Expected:
     """
 
     loss: float
-    dW: NDArray[np.float64]  # noqa: N815
+    dW: NDArray[np.float64]
     loss_tolerance: float
     gradient_tolerance: float
 

@@ -76,3 +76,17 @@ def test_the_list(tmp_path):
 def test_the_figures_are_part_of_the_package():
     assert reproduce.name == "reproduce"
     assert Path(sys.modules[figures.__name__].__file__).with_name("figures.json").is_file()
+
+
+def test_pictures_are_drawn_and_named(tmp_path):
+    done = lcbench(tmp_path, "reproduce", "lr-too-small", "lr-too-large", "--impl", "numpy", "--pictures", "drawn")
+    assert done.returncode == 0
+    assert done.stderr == "picture: drawn/learning-rates.png\n"
+    assert (tmp_path / "drawn" / "learning-rates.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_rows_without_a_picture_say_so(tmp_path):
+    done = lcbench(tmp_path, "reproduce", "hardmax", "--impl", "numpy", "--pictures", "drawn")
+    assert done.returncode == 0
+    assert done.stderr.startswith("no picture: of these rows none that has one was computed; those that have: lr-0.1-")
+    assert not (tmp_path / "drawn").exists()

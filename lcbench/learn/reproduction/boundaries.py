@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench.learn.reproduction import by_hand
 from lcbench.learn.reproduction.laboratory import Laboratory
-from lcbench.learn.reproduction.outcome import Found
+from lcbench.learn.reproduction.outcome import Found, Points
 
 GRID_LINES = 41
 HALVINGS = 60
@@ -21,9 +22,10 @@ def decision_boundary(inputs: dict[str, Any], laboratory: Laboratory) -> Found:
     A border is found by halving an edge of a grid whose ends are predicted differently, so from predictions alone.
     """
     X, y = _clouds(inputs["centres"], inputs["points a class"])
-    W = np.zeros((3, len(inputs["centres"])))
+    W, losses = np.zeros((3, len(inputs["centres"]))), []
     for _ in range(inputs["steps"]):
-        _, dW = laboratory.loss("softmax", W, X, y)
+        loss, dW = laboratory.loss("softmax", W, X, y)
+        losses.append(loss)
         W -= inputs["learning rate"] * dW
 
     crossings, pairs = _crossings(W, np.abs(X[:, :2]).max())
@@ -35,7 +37,8 @@ def decision_boundary(inputs: dict[str, Any], laboratory: Laboratory) -> Found:
             "winning scores apart": (ordered[:, -1] - ordered[:, -2]).max(),
             "off a straight line": max(_off_a_line(border) for border in borders if len(border) > 2),
         },
-        drawing={"X": X[:, :2], "y": y, "W": W},
+        {"descent": by_hand.model(laboratory, W, losses, inputs["learning rate"], len(y))},
+        Points(X[:, :2], y),
     )
 
 

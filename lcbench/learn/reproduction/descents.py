@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench.learn.model import Model
+from lcbench.learn.reproduction import by_hand
 from lcbench.learn.reproduction.laboratory import Laboratory
 from lcbench.learn.reproduction.outcome import Found
 
@@ -15,14 +17,15 @@ EPOCHS = 20
 
 def twenty_costs(inputs: dict[str, Any], laboratory: Laboratory) -> Found:
     """The cost before each step of softmax regression."""
-    costs, _ = _descend(inputs, laboratory)
-    return Found({"cost": costs})
+    costs, W = _descend(inputs, laboratory)
+    return Found({"cost": costs}, {"descent": _model(inputs, laboratory, W, costs)})
 
 
 def costs_of_too_large_steps(inputs: dict[str, Any], laboratory: Laboratory) -> Found:
     """The same, told apart where the difference between two roundings has grown as large as the costs."""
-    costs, _ = _descend(inputs, laboratory)
-    return Found({"cost": costs[:4], "cost once chaotic": costs[4:]})
+    costs, W = _descend(inputs, laboratory)
+    model = _model(inputs, laboratory, W, costs)
+    return Found({"cost": costs[:4], "cost once chaotic": costs[4:]}, {"descent": model})
 
 
 def test_set(inputs: dict[str, Any], laboratory: Laboratory) -> Found:
@@ -44,6 +47,10 @@ def _descend(inputs: dict[str, Any], laboratory: Laboratory) -> tuple[list[float
         costs.append(cost)
         W -= rate * dW
     return costs, W
+
+
+def _model(inputs: dict[str, Any], laboratory: Laboratory, W: NDArray[np.float32], costs: list[float]) -> Model:
+    return by_hand.model(laboratory, W, costs, inputs["learning rate"], len(inputs["x"]))
 
 
 def _with_ones(x: list[list[float]]) -> NDArray[np.float32]:

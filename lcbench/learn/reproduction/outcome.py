@@ -6,22 +6,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lcbench.learn.model import Model
 from lcbench.learn.reproduction.figures import Number, Row
 
 Verdict = Literal["passes", "fails", "skipped"]
 
 
 @dataclass(frozen=True)
+class Points:
+    """What a model was trained on where no file has it: X (N, D) and y (N,)."""
+
+    X: NDArray[Any]
+    y: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Found:
     """What the function of a row returns.
 
-    figures: by the names that the row gives them. drawing: arrays from which a picture of it can be drawn.
+    figures: by the names that the row gives them. models: what it trained, to be drawn. points: that those were trained
+    on.
     """
 
     figures: Mapping[str, ArrayLike]
-    drawing: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    models: Mapping[str, Model] = field(default_factory=dict)
+    points: Points | None = None
 
 
 @dataclass(frozen=True)
@@ -30,7 +42,8 @@ class Outcome:
 
     row: Row
     numbers: tuple[Number, ...] = ()
-    drawing: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    models: Mapping[str, Model] = field(default_factory=dict)
+    points: Points | None = None
     skipped: str = ""
     seconds: float = 0.0
 
@@ -60,4 +73,4 @@ def judged(row: Row, found: Found, seconds: float) -> Outcome:
     if found.figures.keys() != row.figures.keys():
         raise ValueError(f"{row.id}: figures {sorted(found.figures)} were found, {sorted(row.figures)} are published")
     numbers = [number for name, figure in row.figures.items() for number in figure.numbers(name, found.figures[name])]
-    return Outcome(row, tuple(numbers), found.drawing, seconds=seconds)
+    return Outcome(row, tuple(numbers), found.models, found.points, seconds=seconds)

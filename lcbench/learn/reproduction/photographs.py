@@ -93,18 +93,14 @@ def svm_hyperparameters(inputs: dict[str, Any], laboratory: Laboratory) -> Found
             "validation": [validation[pair] for pair in pairs],
             "pairs that diverge": sum(all(model.status == "diverged" for model in models[pair]) for pair in pairs),
         },
-        drawing={
-            "learning_rates": np.array(inputs["learning rates"]),
-            "regs": np.array(inputs["regs"]),
-            "validation": np.array([validation[pair] for pair in pairs]).reshape(-1, len(inputs["regs"])),
-        },
     )
 
 
 def templates(inputs: dict[str, Any], laboratory: Laboratory) -> Found:
     """Each class's weights as an image, and how alike it is to the mean image of each class."""
     splits = laboratory.cifar10
-    W = _by_protocol(laboratory, laboratory.inputs(inputs["protocol"])).W[:-1]
+    model = _by_protocol(laboratory, laboratory.inputs(inputs["protocol"]))
+    W = model.W[:-1]
     classes = range(W.shape[1])
     pictures = W.T.reshape(-1, *(splits.image_shape or ())).transpose(0, 2, 3, 1)
     means = np.stack([splits.train.X[splits.train.y == c].mean(axis=0) for c in classes])
@@ -117,7 +113,7 @@ def templates(inputs: dict[str, Any], laboratory: Laboratory) -> Found:
             "like its class's mean image": np.diag(alike),
             "like none as much": (alike.argmax(axis=1) == classes).sum(),
         },
-        drawing={"templates": pictures, "class_names": np.array(splits.class_names)},
+        {"svm": model},
     )
 
 
@@ -125,15 +121,13 @@ def random_search(inputs: dict[str, Any], laboratory: Laboratory) -> Found:
     """The best of random weights, against as many steps of descent from the first of them."""
     shared = {
         "loss": "svm",
+        "reg": 0.0,  # of both, so that their losses are the same function of W
         "iterations": inputs["tries"],
         "initial_scale": inputs["spread"],
         "report_every": inputs["tries"] // 20,
     }
     best = laboratory.trained(solver="random", batch=inputs["images a try"], **shared)
     descended = laboratory.trained(solver="sgd", batch=inputs["batch"], learning_rate=inputs["learning rate"], **shared)
-    curves = {f"{name}_{curve}": getattr(model.curves, curve)
-              for name, model in (("random", best), ("descent", descended))
-              for curve in ("losses", "steps", "validation_accuracy")}  # fmt: skip
     return Found(
         {
             "test, random search": best.accuracy["test"],
@@ -141,5 +135,5 @@ def random_search(inputs: dict[str, Any], laboratory: Laboratory) -> Found:
             "loss, random search": best.curves.losses[-1],
             "loss, descent": descended.curves.losses[-1],
         },
-        drawing=curves,
+        {"tries": best, "descent": descended},
     )

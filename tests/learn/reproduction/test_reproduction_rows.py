@@ -119,15 +119,16 @@ def test_templates_are_pictures_to_draw(with_images, monkeypatch):
     monkeypatch.setattr(with_images, "inputs", lambda row: protocol)
     found, outcome = numbers(figures.rows()["templates"], with_images)
     assert found["finite templates"] == 10
-    assert outcome.drawing["templates"].shape == (10, 32, 32, 3)
-    assert list(outcome.drawing["class_names"]) == list(with_images.cifar10.class_names)
+    assert outcome.models["svm"].image_shape == (3, 32, 32)
+    assert outcome.models["svm"].class_names == with_images.cifar10.class_names
 
 
 def test_random_search_and_descent_begin_at_the_same_weights(with_images):
     found, outcome = numbers(small("random-search", **{"tries": 40, "images a try": 100}), with_images)
     assert found["loss, descent"] < found["loss, random search"]
-    assert len(outcome.drawing["random_losses"]) == len(outcome.drawing["descent_losses"]) == 40
-    assert outcome.drawing["random_validation_accuracy"][0] == outcome.drawing["descent_validation_accuracy"][0]
+    tries, descent = (outcome.models[name].curves for name in ("tries", "descent"))
+    assert len(tries.losses) == len(descent.losses) == 40
+    assert tries.validation_accuracy[0] == descent.validation_accuracy[0]
 
 
 def test_kinks_are_fewer_at_the_larger_margin(with_images):

@@ -1,0 +1,114 @@
+"""From files to the bytes of a picture."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+import pytest
+from picture_files import grid, model
+
+from lcbench.datasets.loading import load
+from lcbench.errors import LcbenchError
+from lcbench.learn import model as models
+from lcbench.learn import search_file
+from lcbench.report import pictures
+
+POINTS = "x,y,label\n" + "".join(f"{np.sin(7 * k):.3f},{np.cos(5 * k):.3f},{k % 3}\n" for k in range(60))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """An image model, one of points in the plane with its table, and a search."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "points.csv").write_text(POINTS)
+    data = str(folder / "points.csv")
+    models.write(folder / "images.h5", model())
+    models.write(
+        folder / "points.h5", model(columns=2, image_shape=None, data=data, fingerprint=load(data).fingerprint())
+    )
+    search_file.write(folder / "search.json", grid(lambda rate, reg: 0.3, [1e-7, 1e-6], [1.0]))
+    return folder
+
+
+FILES = {
+    "templates": ["images.h5"],
+    "curves": ["images.h5"],
+    "boundaries": ["points.h5"],
+    "confusion": ["points.h5"],
+    "search": ["search.json"],
+    "learning-rates": ["images.h5", "points.h5"],
+    "descents": ["points.h5", "images.h5"],
+}
+
+
+def drawn(folder, kind, form, **options):
+    return pictures.drawn(pictures.kind(kind), [folder / name for name in FILES[kind]], form, **options)
+
+
+def test_no_kind_is_left_out_here():
+    assert pictures.KINDS.keys() == FILES.keys()
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_same_files_give_the_same_picture_whatever_the_user_likes(folder, kind):
+    svg, png = (drawn(folder, kind, form) for form in ("svg", "png"))
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "savefig.transparent": True}):
+        assert drawn(folder, kind, "svg") == svg
+        assert drawn(folder, kind, "png") == png
+    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+    assert b"<dc:date>" not in svg
+    assert png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("dpi", [50, 100])
+def test_pixels_an_inch(folder, dpi):
+    assert int.from_bytes(drawn(folder, "curves", "png", dpi=dpi)[16:20]) == 8 * dpi
+
+
+@pytest.mark.parametrize(
+    ("kind", "files", "message"),
+    [
+        (
+            "boundaries",
+            ["images.h5"],
+            "images.h5 has no boundaries: it classifies rows of 60 columns, and a plane has 2; "
+            "what can be drawn of it: templates, curves, confusion, learning-rates, descents",
+        ),
+        ("templates", ["points.h5"], "points.h5 has no templates: its rows of 2 columns are no images; what can be"),
+        ("templates", ["images.h5", "points.h5"], "templates is drawn of a model, and 2 files are named; of several: "),
+        ("curves", ["search.json"], "search.json is no model, or damaged: "),
+        ("search", ["images.h5"], "images.h5 is no search, or damaged: "),
+        ("curves", ["missing.h5"], "missing.h5: it does not exist"),
+    ],
+)
+def test_what_does_not_fit_is_told(folder, kind, files, message):
+    with pytest.raises(LcbenchError) as error:
+        pictures.drawn(pictures.kind(kind), [folder / name for name in files])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_data_that_has_changed_is_not_drawn_with_the_old_boundaries(folder, tmp_path):
+    table = tmp_path / "points.csv"
+    table.write_text(POINTS)
+    given = model(columns=2, image_shape=None, data=str(table), fingerprint=load(str(table)).fingerprint())
+    models.write(tmp_path / "m.h5", given)
+    pictures.drawn(pictures.kind("boundaries"), [tmp_path / "m.h5"])
+    table.write_text(POINTS.replace("0.000", "0.001"))
+    with pytest.raises(LcbenchError, match=r"was trained on other data than what .* holds now"):
+        pictures.drawn(pictures.kind("boundaries"), [tmp_path / "m.h5"])
+
+
+def test_the_format_is_that_of_the_ending():
+    assert pictures.form_of(Path("a.b.PNG")) == "png"
+    assert pictures.form_of(Path("a.svg")) == "svg"
+    with pytest.raises(LcbenchError, match=r"cannot draw a\.jpg: pictures are \.png or \.svg"):
+        pictures.form_of(Path("a.jpg"))
+
+
+def test_an_unknown_kind():
+    with pytest.raises(LcbenchError, match="no kind of picture 'curve': did you mean 'curves'"):
+        pictures.kind("curve")
+    with pytest.raises(LcbenchError, match="no kind of picture 'xyz': there are templates, curves, "):
+        pictures.kind("xyz")
