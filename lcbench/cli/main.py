@@ -13,7 +13,24 @@ from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 from lcbench.losses.errors import LossError
 
-COMMANDS = ("download", "impls", "doctor", "check", "run", "compare", "gate", "export", "inspect")
+COMMANDS = (
+    "download",
+    "impls",
+    "doctor",
+    "check",
+    "gradcheck",
+    "run",
+    "compare",
+    "gate",
+    "export",
+    "inspect",
+    "features",
+    "train",
+    "evaluate",
+    "search",
+    "plot",
+    "reproduce",
+)
 """In the order in which a user meets them; each lives in the file of its name."""
 
 
@@ -52,7 +69,7 @@ def lcbench() -> None:
     """Benchmark of linear-classifier losses on CIFAR-10.
 
     Proves every implementation right, times it against the others and the machine's own limit, and says whether
-    something got slower.
+    something got slower. Trains with what it measures.
     """
 
 

@@ -75,6 +75,18 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_recipe
 
 
+def require_alone(context: click.Context, why: str, allowed: tuple[str, ...]) -> None:
+    """Raises UsageError where an option was given whose name is not among `allowed`: it would be passed over."""
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name not in allowed
+        and context.get_parameter_source(str(option.name)) == click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{why}: leave {', '.join(given)} out.")
+
+
 def use_threads(threads: int | None) -> None:
     """Tells every library how many threads to use. To be called before any of them is imported."""
     if threads is not None:

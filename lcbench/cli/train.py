@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lcbench.cli.recipe_options import NOT_NEGATIVE, POSITIVE, recipe_options, use_threads
+from lcbench.cli.recipe_options import NOT_NEGATIVE, POSITIVE, recipe_options, require_alone, use_threads
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from lcbench.learn.model import Model
+
+
+RESUME = ("resume", "threads", "as_json", "quiet")
+"""Options that go with a resumed training."""
 
 
 @click.command(
@@ -62,7 +66,7 @@ def train(
 
     with watching(quiet) as watch:
         if resume:
-            _require_nothing_else(context)
+            require_alone(context, "--resume goes on as the training was begun", RESUME)
             model, path = trainings.resume(resume, **watch)
         else:
             model, path = trainings.train(output=output, **watch, **settings, **numbers)
@@ -85,21 +89,6 @@ def train(
             f"{model.recipe.learning_rate:g} or less regularisation (the curves until then are in {path})"
         )
     return ExitCode.OK
-
-
-_BESIDE_RESUME = {"resume", "threads", "as_json", "quiet"}
-
-
-def _require_nothing_else(context: click.Context) -> None:
-    """A training goes on as it was begun: an option that asks for something else would be passed over in silence."""
-    given = [
-        option.opts[0]
-        for option in context.command.params
-        if option.name not in _BESIDE_RESUME
-        and context.get_parameter_source(str(option.name)) == click.core.ParameterSource.COMMANDLINE
-    ]
-    if given:
-        raise click.UsageError(f"--resume goes on as the training was begun: leave {', '.join(given)} out.")
 
 
 def _json(model: Model, path: Path) -> str:

@@ -44,7 +44,7 @@ def recipe(splits: LabelledSplits, **settings: Any) -> Recipe:
         raise LcbenchError(f"{' and '.join(strange)}: a setting of the sgd solver, not of {solver}; leave it out")
     if loss != "svm" and given.get("margin", 1.0) != 1.0:
         raise LcbenchError("margin: a setting of the svm loss; softmax has none")
-    usual = _PIXELS[solver, loss] if are_pixels(splits) else _FEATURES[solver]
+    usual = _PIXELS.get((solver, loss), {}) if are_pixels(splits) else _FEATURES.get(solver, {})
     if solver == "lbfgs" and _WORDS & set(given.get("features", ())):
         usual = usual | {"reg": 3e-4}
     chosen = usual | given

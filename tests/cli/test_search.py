@@ -1,0 +1,184 @@
+"""``lcbench search`` as a user runs it, and as it is when somebody pulls the plug."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+from commands import environment, lcbench
+from lcbench.learn import model, search_file
+
+QUICK = ("--data", "points.csv", "--impl", "numpy", "--iterations", "300", "--report-every", "300")
+RATES = ("--lr", "1e-3,1e-2,1e30", "--reg", "1e-3:1e-1:2")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("searches")
+    stream = np.random.default_rng(0)
+    y = stream.integers(0, 3, 400)
+    X = stream.normal(size=(400, 2)) + np.array([[0, 0], [2, 0], [0, 2]])[y]
+    rows = "".join(f"{a:.6f},{b:.6f},{'xyz'[c]}\n" for (a, b), c in zip(X, y, strict=True))
+    (folder / "points.csv").write_text("a,b,kind\n" + rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def searched(folder):
+    return lcbench(folder, "search", *QUICK, *RATES, "--output", "s.json", "--workers", "2")
+
+
+def results(search):
+    """What must not depend on when and by whom it was computed."""
+    return [(trial.recipe, trial.status, trial.validation_accuracy, trial.loss) for trial in search.trials]
+
+
+def same_model(one, other):
+    return np.array_equal(one.W, other.W) and np.array_equal(one.curves.losses, other.curves.losses)
+
+
+def test_the_best_is_refitted_to_the_same_and_tested(folder, searched):
+    assert searched.returncode == 0
+    search = search_file.read(folder / "s.json")
+    assert [trial.status for trial in search.trials] == ["finished"] * 4 + ["diverged"] * 2
+    best, refit = search.trials[search.refit.trial], search.refit
+    assert best.validation_accuracy == max(trial.validation_accuracy for trial in search.trials[:4])
+    assert refit.accuracy["validation"] == best.validation_accuracy
+    assert refit.accuracy["train"] == best.train_accuracy
+    kept = model.read(folder / refit.model)
+    assert kept.accuracy == refit.accuracy
+    assert kept.recipe == best.recipe
+    assert kept.curves.losses[-1] == best.loss
+
+
+def test_the_tables_in_eighty_columns(searched):
+    text = searched.stdout
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("diverged") == 1 + 2 + 2
+    assert "the learning rate down, reg across" in text
+    assert "test accuracy" in text
+    assert "s.h5" in text
+    assert "'lcbench search --resume s.json' goes on after a crash" in searched.stderr
+
+
+def test_it_is_the_model_that_train_gives(folder, searched):
+    search = search_file.read(folder / "s.json")
+    recipe = search.trials[search.refit.trial].recipe
+    numbers = ("--lr", str(recipe.learning_rate), "--reg", str(recipe.reg), "--threads", "1")
+    assert lcbench(folder, "train", *QUICK, *numbers, "--output", "t.h5").returncode == 0
+    assert same_model(model.read(folder / "t.h5"), model.read(folder / "s.h5"))
+
+
+def test_the_number_of_workers_changes_nothing(folder, searched):
+    alone = lcbench(folder, "search", *QUICK, *RATES, "--output", "alone.json", "--workers", "1", "--json", "--quiet")
+    assert (alone.returncode, alone.stderr) == (0, "search: alone.json\n")
+    assert json.loads(alone.stdout) == {"file": "alone.json"} | json.loads((folder / "alone.json").read_text())
+    assert results(search_file.read(folder / "alone.json")) == results(search_file.read(folder / "s.json"))
+    assert same_model(model.read(folder / "alone.h5"), model.read(folder / "s.h5"))
+
+
+def test_a_search_that_has_ended_is_shown_again(folder, searched):
+    again = lcbench(folder, "search", "--resume", "s.json")
+    assert (again.returncode, again.stdout) == (0, searched.stdout)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_stopped_at_any_moment_it_goes_on_to_the_same_result(folder, how):
+    slow = ("--iterations", "6000", "--random", "5", "--lr", "1e-3:1e-1", "--reg", "1e-4:1e-1", "--workers", "2")
+    name = how.name.lower()
+    lcbench(folder, "search", *QUICK, *slow, "--output", f"{name}-whole.json")
+    path = folder / f"{name}.json"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lcbench", "search", *QUICK, *slow, "--output", path.name],
+        cwd=folder, env=environment(TMPDIR=str(folder)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    while not path.exists() or len(search_file.read(path).waiting) > 3:
+        assert process.poll() is None
+        time.sleep(0.02)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert workers
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=60)
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert not alive
+    assert not list(folder.glob("lcbench-search-*"))
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert f"'lcbench search --resume {path.name}' goes on" in errors.splitlines()[-3]
+    unfinished = search_file.read(path)
+    assert unfinished.waiting
+    assert unfinished.refit is None
+    done = [trial for trial in unfinished.trials if trial.status != "waiting"]
+
+    refused = lcbench(folder, "search", *QUICK, *slow, "--output", path.name)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert f"is a search that was broken off: --resume {path.name} goes on" in refused.stderr
+
+    resumed = lcbench(folder, "search", "--resume", path.name, "--workers", "1")
+    assert resumed.returncode == 0
+    whole = search_file.read(folder / f"{name}-whole.json")
+    found = search_file.read(path)
+    assert results(found) == results(whole)
+    assert (found.refit.trial, found.refit.accuracy) == (whole.refit.trial, whole.refit.accuracy)
+    assert same_model(model.read(folder / found.refit.model), model.read(folder / whole.refit.model))
+    assert all(trial in found.trials for trial in done)  # seconds included: it was not tried again
+
+
+def test_the_best_may_be_refitted_on_all_rows(folder):
+    done = lcbench(folder, "search", *QUICK, "--lr", "1e-2", "--reg", "1e-3", "--refit-all", "--output", "all.json")
+    assert done.returncode == 0
+    assert set(search_file.read(folder / "all.json").refit.accuracy) == {"train", "test"}
+    assert "training and validation rows" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--lr", "1e-7:"], "Error: Invalid value for '--learning-rate' / '--lr': '' is no number"),
+        (["--lr", "1e-7:1e-6"], "error: learning_rate 1e-07:1e-06: how many values?"),
+        (["--lr", "1e-6:1e-7:3"], "Error: Invalid value for '--learning-rate' / '--lr': no range 1e-06:1e-07:3"),
+        (["--lr", "0"], "Error: Invalid value for '--learning-rate' / '--lr': 0 is not above 0"),
+        (["--reg", "nan"], "Error: Invalid value for '--reg': nan is not 0 or more"),
+        (["--batch", "1.5"], "Error: Invalid value for '--batch': '1.5' is no whole number"),
+        (["--solver", "lbfgs", "--lr", "1"], "error: learning_rate: a setting of the sgd solver"),
+        (["--solver", "lbfgs", "--batch", "1"], "error: batch: L-BFGS takes all rows at once"),
+        (["--loss", "softmax", "--margin", "1,2"], "error: margin: a setting of the svm loss"),
+        (["--impl", "nunpy"], "error: no trial can be begun: no implementation 'nunpy': did you mean 'numpy'?"),
+        (["--output", "s.h5"], "error: s.h5: the search is JSON"),
+        (["--resume", "missing.json"], "Error: --resume goes on as the search was begun: leave --data, --impl"),
+        (["--regs", "1"], "Error: No such option '--regs'"),
+        (["--refit-all", "--patience", "2"], "error: refit_all leaves early stopping no validation rows"),
+    ],
+)
+def test_what_cannot_be_searched_is_one_line(folder, arguments, message):
+    before = set(folder.rglob("*"))
+    done = lcbench(folder, "search", *QUICK, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith(message)
+    assert set(folder.rglob("*")) == before
+
+
+def test_only_divergence_is_no_result(folder):
+    done = lcbench(folder, "search", *QUICK, "--lr", "1e30", "--reg", "1,2", "--output", "diverged.json")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: no trial gave a model")
+    assert done.stdout.count("diverged") == 3
+    assert not (folder / "diverged.h5").exists()
+
+
+def test_a_search_on_other_data_is_not_gone_on_with(folder, tmp_path):
+    path = tmp_path / "other.json"
+    search = search_file.read(folder / "diverged.json")
+    search_file.write(
+        path, search_file.Search(**{f: getattr(search, f) for f in search.__struct_fields__} | {"fingerprint": "0"})
+    )
+    done = lcbench(folder, "search", "--resume", str(path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "searched on other data than this points.csv: search anew" in done.stderr

@@ -1,0 +1,72 @@
+"""A search as Python code asks for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lcbench.api import searches, trainings
+from lcbench.errors import LcbenchError
+from lcbench.learn import search_file
+
+
+@pytest.fixture
+def table(tmp_path):
+    stream = np.random.default_rng(0)
+    y = np.arange(120) % 2
+    X = stream.normal(size=(120, 3)) + 3 * y[:, None]
+    np.savetxt(tmp_path / "t.csv", np.column_stack([X, y]), delimiter=",", header="a,b,c,label", comments="")
+    return {"data": str(tmp_path / "t.csv"), "implementation": "numpy", "output": tmp_path / "s.json"}
+
+
+def test_what_is_not_given_is_known_to_work_and_everything_is_told(table):
+    begun, waiting = [], []
+    found, path = searches.search(
+        **table, iterations=20, workers=1,
+        begun=lambda path, search: begun.append((path, len(search.waiting))),
+        tried=lambda search: waiting.append(len(search.waiting)),
+    )  # fmt: skip
+    trials = len(found.trials)
+    assert begun == [(path, trials)]
+    assert waiting == list(range(trials - 1, -1, -1))
+    assert {trial.recipe.schedule for trial in found.trials} == {"linear"}
+    assert {trial.recipe.iterations for trial in found.trials} == {20}
+    assert set(found.axes) == {"learning_rate", "reg"}
+    assert found == search_file.read(path)
+    assert found.refit.accuracy["test"] > 0.8
+
+
+def test_where_learning_rates_are_given_the_rest_is_as_in_training(table):
+    found, _ = searches.search(**table, axes={"learning_rate": [0.1], "batch": [10, 20]}, epochs=2, workers=1)
+    splits = trainings.splits_of(found.trials[0].recipe)
+    steps = {trial.recipe.batch: trial.recipe.iterations for trial in found.trials}
+    assert steps == {batch: round(2 * len(splits.train) / batch) for batch in (10, 20)}
+    assert {trial.recipe.schedule for trial in found.trials} == {"constant"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"axes": {"momentum": [0.9]}}, "cannot search momentum: the axes are learning_rate, reg"),
+        ({"axes": {"learning_rate": [0.0]}}, "no such training"),
+        ({"loss": "hinge"}, "no such training|hinge"),
+    ],
+)
+def test_what_cannot_be_searched_leaves_no_file(table, settings, message):
+    with pytest.raises(LcbenchError, match=message):
+        searches.search(**table, **settings)
+    assert not table["output"].exists()
+
+
+def test_without_rows_to_choose_by_there_is_no_search(table, monkeypatch):
+    from dataclasses import replace
+
+    whole = trainings.splits_of
+
+    def without_validation(recipe, watch):
+        splits = whole(recipe, watch)
+        return replace(splits, validation=type(splits.validation)(splits.test.X[:0], splits.test.y[:0]))
+
+    monkeypatch.setattr(trainings, "splits_of", without_validation)
+    with pytest.raises(LcbenchError, match="has no validation rows to choose by"):
+        searches.search(**table)
