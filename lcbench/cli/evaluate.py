@@ -11,11 +11,8 @@ if TYPE_CHECKING:
     from lcbench.learn.evaluation import Evaluation
 
 
-@click.command(
-    epilog="\b\nExamples:\n  lcbench train --data synthetic --output m.h5 && lcbench evaluate m.h5\n"
-    "  lcbench evaluate m.h5 --split validation --json"
-)
-@click.argument("model", type=click.Path(dir_okay=False, path_type=Path), metavar="MODEL.h5")
+@click.command(epilog="\b\nExamples:\n  lcbench evaluate\n  lcbench evaluate --split validation --json")
+@click.argument("model", required=False, type=click.Path(dir_okay=False, path_type=Path), metavar="[MODEL.h5]")
 @click.option(
     "--split",
     type=click.Choice(["train", "validation", "test"]),
@@ -27,12 +24,16 @@ if TYPE_CHECKING:
     "--data", metavar="WHAT", help="Other data of the same shape: cifar10, synthetic or a file. Default: as trained."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def evaluate(model: Path, split: str, data: str | None, as_json: bool) -> None:
-    """How good is a model? Accuracy, by class, and what is taken for what."""
+def evaluate(model: Path | None, split: str, data: str | None, as_json: bool) -> None:
+    """How good is a model? By class, and what is taken for what.
+
+    Without MODEL.h5: the newest in results/models.
+    """
     from lcbench.api import trainings
     from lcbench.cli.stages import stages
     from lcbench.learn import model as models
 
+    model = model or models.newest()
     trained = models.read(model)
     with stages() as watch:
         found = trainings.evaluate(trained, split, data, watch)

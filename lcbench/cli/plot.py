@@ -21,18 +21,17 @@ _HELP = "\n".join(
             for line in (f"of {of}:", *(f"  {kind.name:<15} {kind.what}" for kind in kinds))
         ),
         "",
-        "The same files give the same picture, byte for byte.",
+        "Without FILE: the newest in results. The same files give the same picture, byte for byte.",
     ]
 )
 
 
 @click.command(
     help=_HELP,
-    epilog="\b\nExamples:\n  lcbench train --data synthetic --output m.h5 && lcbench plot curves m.h5\n"
-    "  lcbench plot templates m.h5 --output templates.svg",
+    epilog="\b\nExamples:\n  lcbench plot curves\n  lcbench plot templates --output templates.svg",
 )
 @click.argument("kind")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -47,6 +46,7 @@ def plot(kind: str, files: tuple[Path, ...], output: Path | None, dpi: int) -> N
     from lcbench.report import pictures
 
     chosen = pictures.kind(kind)
+    files = files or (pictures.newest(chosen),)
     path = output or files[0].with_name(f"{files[0].stem}-{chosen.name}.png")
     form = pictures.form_of(path)
     with stages() as watch:

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench import whole_file
+from lcbench import paths, whole_file
 from lcbench.datasets.scaling import Scaling
 from lcbench.errors import LcbenchError
 from lcbench.learn.recipe import Recipe
@@ -118,6 +118,14 @@ def read(path: Path) -> Model:
         if model.last_W.shape != (D, C) or model.scaling.mean.shape != (D - 1,) or len(model.class_names) != C:
             raise ValueError("its arrays do not fit together")
         return model
+
+
+def newest() -> Path:
+    """The file of the model that was begun last, of those that were given no name. Raises LcbenchError without one."""
+    files = sorted(paths.models_folder().glob("*.h5"))
+    if not files:
+        raise LcbenchError(f"no model in {paths.models_folder()}: 'lcbench train' makes one, or name a file")
+    return files[-1]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from lcbench import whole_file
+from lcbench import paths, whole_file
 from lcbench.errors import LcbenchError
 from lcbench.learn.recipe import Recipe
 
@@ -123,3 +123,11 @@ def read(path: Path) -> Search:
         return search
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise LcbenchError(f"{path} is no search, or damaged: {error}; 'lcbench search' makes one") from None
+
+
+def newest() -> Path:
+    """The file of the search that was begun last, of those that were given no name. Raises LcbenchError without one."""
+    files = sorted(paths.searches_folder().glob("*.json"))
+    if not files:
+        raise LcbenchError(f"no search in {paths.searches_folder()}: 'lcbench search' makes one, or name a file")
+    return files[-1]

@@ -47,7 +47,9 @@ def test_the_ending_chooses_the_format_and_a_second_time_gives_the_same_bytes(fo
         (["templates", "m.h5"], "error: m.h5 has no templates: its rows of 2 columns are no images; what can be drawn"),
         (["boundaries", "m.h5"], "error: no data 'points.csv'"),
         (["curves", "m.h5", "--dpi", "0"], "Invalid value for '--dpi'"),
-        (["curves"], "Missing argument 'FILE...'"),
+        (["curves"], "error: no model in results/models: 'lcbench train' makes one, or name a file\n"),
+        (["search"], "error: no search in results/searches: 'lcbench search' makes one, or name a file\n"),
+        (["descents"], "error: descents is drawn of several models: name their files\n"),
     ],
 )
 def test_bad_input_is_one_line_and_no_file(folder, arguments, message):

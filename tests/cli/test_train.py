@@ -122,6 +122,13 @@ def test_killed_it_resumes_to_the_same_model(table, tmp_path):
     assert whole.accuracy == resumed.accuracy
 
 
+def test_the_newest_model_is_the_one_that_is_meant(table):
+    with pytest.raises(LcbenchError, match=r"no model in results/models: 'lcbench train' makes one"):
+        invoke(evaluate)
+    made = json.loads(invoke(train, "--data", table, "--json", *SMALL).stdout)
+    assert json.loads(invoke(evaluate, "--json").stdout)["model"] == made["file"]
+
+
 def test_what_is_no_model_is_one_line(table):
     with pytest.raises(LcbenchError, match="does not exist"):
         invoke(evaluate, "none.h5")

@@ -63,6 +63,15 @@ def kind(name: str) -> Kind:
     raise LcbenchError(f"no kind of picture '{name}': {hint}")
 
 
+def newest(chosen: Kind) -> Path:
+    """The newest file that such a picture is drawn of. Raises LcbenchError where there is none, or it wants several."""
+    from lcbench.learn import model, search_file
+
+    if chosen.of == "several models":
+        raise LcbenchError(f"{chosen.name} is drawn of several models: name their files")
+    return search_file.newest() if chosen.of == "a search" else model.newest()
+
+
 def form_of(path: Path) -> str:
     """The format that a file's ending asks for. Raises LcbenchError where it is none that is drawn."""
     form = path.suffix.lower().removeprefix(".")
