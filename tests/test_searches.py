@@ -7,7 +7,7 @@ import pytest
 
 from lcbench.api import searches, trainings
 from lcbench.errors import LcbenchError
-from lcbench.learn import search_file
+from lcbench.learn.search import search_file
 
 
 @pytest.fixture
@@ -61,12 +61,12 @@ def test_what_cannot_be_searched_leaves_no_file(table, settings, message):
 def test_without_rows_to_choose_by_there_is_no_search(table, monkeypatch):
     from dataclasses import replace
 
-    whole = trainings.splits_of
+    whole = searches.splits_of
 
     def without_validation(recipe, watch):
         splits = whole(recipe, watch)
         return replace(splits, validation=type(splits.validation)(splits.test.X[:0], splits.test.y[:0]))
 
-    monkeypatch.setattr(trainings, "splits_of", without_validation)
+    monkeypatch.setattr(searches, "splits_of", without_validation)
     with pytest.raises(LcbenchError, match="has no validation rows to choose by"):
         searches.search(**table)

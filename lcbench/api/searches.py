@@ -17,13 +17,24 @@ from lcbench import paths
 from lcbench.datasets.examples import LabelledSplits
 from lcbench.datasets.loading import Watch
 from lcbench.errors import LcbenchError
-from lcbench.learn import defaults, model, search_file, shared_rows, training
+from lcbench.learn import defaults, model, training
 from lcbench.learn.data import splits_of
 from lcbench.learn.recipe import Recipe, Solver
-from lcbench.learn.search import AXES, DEFAULT_DESCENT, Axes, Range, default_axes, drawn, grid, grid_values, ranking
-from lcbench.learn.search_file import Refit, Search, Trial
-from lcbench.learn.trial_pool import Pool
-from lcbench.learn.trial_worker import Job
+from lcbench.learn.search import search_file, shared_rows
+from lcbench.learn.search.points import (
+    AXES,
+    DEFAULT_DESCENT,
+    Axes,
+    Range,
+    default_axes,
+    drawn,
+    grid,
+    grid_values,
+    ranking,
+)
+from lcbench.learn.search.search_file import Refit, Search, Trial
+from lcbench.learn.search.trial_pool import Pool
+from lcbench.learn.search.trial_worker import Job
 from lcbench.losses.implementation import LossName
 
 _DATA = ("data", "label", "features", "words", "seed")

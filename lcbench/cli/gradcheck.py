@@ -116,7 +116,7 @@ def gradcheck(
 
     from lcbench import paths
     from lcbench.cli.progress import watching
-    from lcbench.learn import gradient_check, gradient_reports
+    from lcbench.learn.gradient import gradient_check, gradient_reports
     from lcbench.losses import catalog
     from lcbench.losses.implementation import LOSSES
     from lcbench.measure.schedule import Progress

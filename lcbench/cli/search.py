@@ -14,8 +14,8 @@ from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from lcbench.learn.search import Axis
-    from lcbench.learn.search_file import Search
+    from lcbench.learn.search.points import Axis
+    from lcbench.learn.search.search_file import Search
 
 
 class AxisType(click.ParamType):
@@ -28,7 +28,7 @@ class AxisType(click.ParamType):
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Axis:
         """The axis. Fails as a usage error where it is none."""
-        from lcbench.learn.search import Range
+        from lcbench.learn.search.points import Range
 
         if not isinstance(value, str):
             axis: Axis = value
@@ -131,7 +131,7 @@ def search(
                 **watch, **settings,
             )  # fmt: skip
     if as_json:
-        from lcbench.learn import search_file
+        from lcbench.learn.search import search_file
 
         click.echo(search_file.to_json(found, file=str(path)))
     else:

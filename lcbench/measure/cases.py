@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lcbench.learn import gradient_check
+from lcbench.learn.gradient import gradient_check
 from lcbench.losses import oracle
 from lcbench.losses.catalog import CATALOG
 from lcbench.losses.implementation import Implementation, LossName

@@ -9,8 +9,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.search import AXES, ranking
-from lcbench.learn.search_file import Search, Trial
+from lcbench.learn.search.points import AXES, ranking
+from lcbench.learn.search.search_file import Search, Trial
 from lcbench.report import style
 
 ROWS = 20

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from commands import environment, lcbench
-from lcbench.learn import model, search_file
+from lcbench.learn import model
+from lcbench.learn.search import search_file
 
 QUICK = ("--data", "points.csv", "--impl", "numpy", "--iterations", "300", "--report-every", "300")
 RATES = ("--lr", "1e-3,1e-2,1e30", "--reg", "1e-3:1e-1:2")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import naive
-from lcbench.learn import gradient_check
+from lcbench.learn.gradient import gradient_check
 from lcbench.losses import oracle
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.search_file import Refit, Search, Trial
+from lcbench.learn.search.search_file import Refit, Search, Trial
 from lcbench.report import search_tables
 from printed import printed
 

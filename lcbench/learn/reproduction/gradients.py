@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from lcbench.datasets import synthetic
 from lcbench.datasets.preprocessing import design_matrix, mean_image
-from lcbench.learn import gradient_check
-from lcbench.learn.gradient_check import GradientCheck, Problem, slope
+from lcbench.learn.gradient import gradient_check
+from lcbench.learn.gradient.gradient_check import GradientCheck, Problem, slope
 from lcbench.learn.reproduction.laboratory import Laboratory
 from lcbench.learn.reproduction.outcome import Found
 

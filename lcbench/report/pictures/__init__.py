@@ -65,7 +65,8 @@ def kind(name: str) -> Kind:
 
 def newest(chosen: Kind) -> Path:
     """The newest file that such a picture is drawn of. Raises LcbenchError where there is none, or it wants several."""
-    from lcbench.learn import model, search_file
+    from lcbench.learn import model
+    from lcbench.learn.search import search_file
 
     if chosen.of == "several models":
         raise LcbenchError(f"{chosen.name} is drawn of several models: name their files")
@@ -126,7 +127,7 @@ def _of_models(chosen: Kind, files: Sequence[Path], watch: Watch) -> Any:
 
 
 def _of_search(chosen: Kind, files: Sequence[Path], watch: Watch) -> Any:
-    from lcbench.learn import search_file
+    from lcbench.learn.search import search_file
 
     (path,) = _only(chosen, files)
     search = search_file.read(path)

@@ -8,7 +8,7 @@ import numpy as np
 from lcbench.datasets.scaling import Scaling
 from lcbench.learn.model import Curves, Model
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.search_file import Search, Trial
+from lcbench.learn.search.search_file import Search, Trial
 
 IMAGE = (3, 4, 5)
 

@@ -11,7 +11,7 @@ from picture_files import grid, model
 from lcbench.datasets.loading import load
 from lcbench.errors import LcbenchError
 from lcbench.learn import model as models
-from lcbench.learn import search_file
+from lcbench.learn.search import search_file
 from lcbench.report import pictures
 
 POINTS = "x,y,label\n" + "".join(f"{np.sin(7 * k):.3f},{np.cos(5 * k):.3f},{k % 3}\n" for k in range(60))

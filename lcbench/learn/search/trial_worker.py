@@ -1,6 +1,6 @@
 """The process that tries one recipe after the other: jobs come on standard input, an answer goes out for each.
 
-``python -c BEGIN SYS_PATH FOLDER``, as `lcbench.learn.trial_pool` starts it, with the rows in FOLDER.
+``python -c BEGIN SYS_PATH FOLDER``, as `lcbench.learn.search.trial_pool` starts it, with the rows in FOLDER.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ import numpy as np
 
 from lcbench.datasets.examples import Examples, LabelledSplits
 from lcbench.errors import LcbenchError
-from lcbench.learn import model, shared_rows, training
+from lcbench.learn import model, training
 from lcbench.learn.model import Model
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.search_file import TrialStatus
+from lcbench.learn.search import shared_rows
+from lcbench.learn.search.search_file import TrialStatus
 from lcbench.losses.errors import LossError
 
 
@@ -38,7 +39,7 @@ class Job(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Answer(msgspec.Struct, kw_only=True, frozen=True):
-    """What came of a job: the fields of `lcbench.learn.search_file.Trial`."""
+    """What came of a job: the fields of `lcbench.learn.search.search_file.Trial`."""
 
     status: TrialStatus
     validation_accuracy: float | None = None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lcbench.datasets.examples import Examples, LabelledSplits
-from lcbench.learn import shared_rows
+from lcbench.learn.search import shared_rows
 
 
 def splits(dtype):

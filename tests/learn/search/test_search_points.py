@@ -7,8 +7,8 @@ import pytest
 
 from lcbench.errors import LcbenchError
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.search import AXES, Range, default_axes, drawn, grid, grid_values, ranking
-from lcbench.learn.search_file import Trial
+from lcbench.learn.search.points import AXES, Range, default_axes, drawn, grid, grid_values, ranking
+from lcbench.learn.search.search_file import Trial
 
 
 def test_a_grid_has_every_combination_once_the_last_axis_fastest():

@@ -12,7 +12,7 @@ import numpy as np
 
 from lcbench.errors import LcbenchError
 from lcbench.learn.recipe import Solver
-from lcbench.learn.search_file import Trial
+from lcbench.learn.search.search_file import Trial
 from lcbench.losses.implementation import LossName
 
 AXES = ("learning_rate", "reg", "batch", "margin")

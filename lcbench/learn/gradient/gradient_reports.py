@@ -15,8 +15,8 @@ from lcbench import paths
 from lcbench.datasets import store, synthetic
 from lcbench.datasets.preprocessing import design_matrix, mean_image, split_train_validation_test_dev
 from lcbench.errors import LcbenchError
-from lcbench.learn import gradient_check
-from lcbench.learn.gradient_check import GradientCheck, Problem
+from lcbench.learn.gradient import gradient_check
+from lcbench.learn.gradient.gradient_check import GradientCheck, Problem
 from lcbench.losses import catalog, oracle, user_code
 from lcbench.losses.errors import Unavailable
 from lcbench.losses.implementation import LOSSES, Implementation, LossName

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lcbench.learn.gradient_check import slope
-from lcbench.learn.kinks import Hinges, Kinks
+from lcbench.learn.gradient.gradient_check import slope
+from lcbench.learn.gradient.kinks import Hinges, Kinks
 from lcbench.losses import vectorized
 
 

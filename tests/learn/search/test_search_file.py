@@ -7,9 +7,9 @@ import json
 import pytest
 
 from lcbench.errors import LcbenchError
-from lcbench.learn import search_file
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.search_file import Refit, Search, Trial
+from lcbench.learn.search import search_file
+from lcbench.learn.search.search_file import Refit, Search, Trial
 
 
 def a_search(**fields):

@@ -9,8 +9,8 @@ import pytest
 
 from lcbench.datasets import synthetic
 from lcbench.datasets.preprocessing import design_matrix, mean_image
-from lcbench.learn import gradient_check
-from lcbench.learn.gradient_check import Problem, check
+from lcbench.learn.gradient import gradient_check
+from lcbench.learn.gradient.gradient_check import Problem, check
 from lcbench.losses import vectorized
 from lcbench.losses.implementation import LOSSES, Implementation
 

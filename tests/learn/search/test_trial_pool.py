@@ -10,10 +10,11 @@ import psutil
 import pytest
 
 from lcbench.datasets.examples import Examples, LabelledSplits
-from lcbench.learn import model, shared_rows, training
+from lcbench.learn import model, training
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.trial_pool import Pool
-from lcbench.learn.trial_worker import Job
+from lcbench.learn.search import shared_rows
+from lcbench.learn.search.trial_pool import Pool
+from lcbench.learn.search.trial_worker import Job
 
 DYING = """
 import os, pathlib, signal

@@ -21,12 +21,12 @@ from types import TracebackType
 
 import msgspec
 
-from lcbench.learn.trial_worker import Answer, Job
+from lcbench.learn.search.trial_worker import Answer, Job
 
 _BEGIN = """
 import json, pathlib, sys
 sys.path[:] = json.loads(sys.argv[1])
-from lcbench.learn.trial_worker import main
+from lcbench.learn.search.trial_worker import main
 main(pathlib.Path(sys.argv[2]))
 """
 """They find the same packages as this process."""
