@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lcbench.api import searches, trainings
+from lcbench.api import searches
 from lcbench.errors import LcbenchError
+from lcbench.learn.data import splits_of
 from lcbench.learn.search import search_file
 
 
@@ -38,7 +39,7 @@ def test_what_is_not_given_is_known_to_work_and_everything_is_told(table):
 
 def test_where_learning_rates_are_given_the_rest_is_as_in_training(table):
     found, _ = searches.search(**table, axes={"learning_rate": [0.1], "batch": [10, 20]}, epochs=2, workers=1)
-    splits = trainings.splits_of(found.trials[0].recipe)
+    splits = splits_of(found.trials[0].recipe)
     steps = {trial.recipe.batch: trial.recipe.iterations for trial in found.trials}
     assert steps == {batch: round(2 * len(splits.train) / batch) for batch in (10, 20)}
     assert {trial.recipe.schedule for trial in found.trials} == {"constant"}
