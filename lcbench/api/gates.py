@@ -11,9 +11,9 @@ from lcbench.losses.implementation import LOSSES
 
 if TYPE_CHECKING:
     from lcbench import record
-    from lcbench.measure.in_turn import Measured
+    from lcbench.measure.gating.in_turn import Measured
+    from lcbench.measure.gating.sides import Side
     from lcbench.measure.schedule import Watcher
-    from lcbench.measure.sides import Side
     from lcbench.measure.workload import DataName
     from lcbench.record import Record
 
@@ -61,8 +61,9 @@ def gate(
     from lcbench import record
     from lcbench.judge import estimates
     from lcbench.judge import gate as judgement
-    from lcbench.measure import in_turn, pairs, selection, sides
-    from lcbench.measure.covariates import usable_cores
+    from lcbench.measure import selection
+    from lcbench.measure.gating import in_turn, pairs, sides
+    from lcbench.measure.surroundings.covariates import usable_cores
     from lcbench.measure.workload import Size
 
     implementations = [implementations] if isinstance(implementations, str) else implementations

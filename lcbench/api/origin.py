@@ -14,8 +14,8 @@ class Start:
 
     def __init__(self) -> None:
         from lcbench.measure import machine
-        from lcbench.measure.conditions import conditions
-        from lcbench.measure.meanwhile import Observer
+        from lcbench.measure.surroundings.conditions import conditions
+        from lcbench.measure.surroundings.meanwhile import Observer
 
         self._facts = machine.facts()
         self._conditions = conditions(self._facts)
@@ -24,7 +24,9 @@ class Start:
     def record(self, **fields: Any) -> Record:
         """A record of this machine, this checkout and this command, created now, with `fields` measured."""
         from lcbench import record
-        from lcbench.measure import disturbances, git, machine
+        from lcbench.measure import machine
+        from lcbench.measure.gating import git
+        from lcbench.measure.surroundings import disturbances
 
         found = disturbances.findings(self._facts, self._conditions, self._observer.read())
         revision = git.revision()

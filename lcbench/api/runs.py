@@ -43,8 +43,8 @@ def run(
     from lcbench import record
     from lcbench.judge import estimates
     from lcbench.measure import schedule, selection, workload
-    from lcbench.measure.covariates import usable_cores
     from lcbench.measure.schedule import Plan
+    from lcbench.measure.surroundings.covariates import usable_cores
     from lcbench.measure.workload import Size
 
     implementations = [implementations] if isinstance(implementations, str) else implementations

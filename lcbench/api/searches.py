@@ -136,7 +136,7 @@ def _go(
     tried: Tried,
 ) -> tuple[Search, Path]:
     from lcbench.measure import process
-    from lcbench.measure.covariates import usable_cores
+    from lcbench.measure.surroundings.covariates import usable_cores
 
     if search.refit or not (search.waiting or ranking(search.trials)):
         begun(path, search)

@@ -43,7 +43,7 @@ def check(
     import msgspec
 
     from lcbench.cli.progress import watching
-    from lcbench.measure import checking
+    from lcbench.measure.correctness import checking
     from lcbench.report import check_tables, style
 
     with watching(quiet=False) as watch:

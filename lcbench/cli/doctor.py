@@ -10,7 +10,7 @@ from lcbench.cli.parameters import Seconds
 from lcbench.errors import LcbenchError
 
 if TYPE_CHECKING:
-    from lcbench.measure.noise import Noise
+    from lcbench.measure.surroundings.noise import Noise
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench doctor --no-noise\n  lcbench doctor --seconds 3 --json")
@@ -29,8 +29,9 @@ def doctor(seconds: float, no_noise: bool, as_json: bool) -> None:
 
     The score, 0 to 100, falls with the noise and with each finding.
     """
-    from lcbench.measure import disturbances, machine
-    from lcbench.measure.conditions import conditions
+    from lcbench.measure import machine
+    from lcbench.measure.surroundings import disturbances
+    from lcbench.measure.surroundings.conditions import conditions
 
     facts = machine.facts()
     fingerprint = machine.fingerprint(facts)
@@ -77,8 +78,8 @@ def doctor(seconds: float, no_noise: bool, as_json: bool) -> None:
 def _noise(seconds: float) -> Noise | None:
     """Measured, with a progress bar; None where it cannot be, after the reason was told."""
     from lcbench.cli.progress import watching
-    from lcbench.measure import noise
     from lcbench.measure.schedule import Progress
+    from lcbench.measure.surroundings import noise
 
     try:
         with watching(quiet=False) as watch:

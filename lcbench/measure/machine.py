@@ -18,10 +18,10 @@ from typing import TypedDict
 
 import psutil
 
-from lcbench.measure import control_group
-from lcbench.measure.covariates import usable_cores
 from lcbench.measure.process import THREAD_VARIABLES
-from lcbench.measure.system_files import ROOT, contents
+from lcbench.measure.surroundings import control_group
+from lcbench.measure.surroundings.covariates import usable_cores
+from lcbench.measure.surroundings.system_files import ROOT, contents
 
 DISTRIBUTIONS = (
     "lcbench", "numpy", "numba", "llvmlite", "scipy", "h5py", "torch", "jax", "jaxlib", "scikit-learn", "numba-cuda",

@@ -22,7 +22,7 @@ import numpy as np
 from lcbench.losses.errors import LossError, Unavailable
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.measure import clock, messages, workload
-from lcbench.measure.covariates import Watch
+from lcbench.measure.gating.planted import slowed
 from lcbench.measure.inputs import Inputs
 from lcbench.measure.messages import (
     Answered,
@@ -38,7 +38,7 @@ from lcbench.measure.messages import (
     Multiplied,
     TimeJob,
 )
-from lcbench.measure.planted import slowed
+from lcbench.measure.surroundings.covariates import Watch
 from lcbench.measure.verification import Unchanged, Verifier, WrongResult
 
 Emit = Callable[[Any], None]
@@ -169,7 +169,7 @@ def _time_cell(
 
 def check(job: CheckJob, emit: Emit) -> None:
     """Losses and dtypes of an implementation against the oracle."""
-    from lcbench.measure import cases
+    from lcbench.measure.correctness import cases
 
     implementation, _ = _load(job.implementation, emit)
     if implementation is None:
@@ -182,12 +182,12 @@ def check(job: CheckJob, emit: Emit) -> None:
 def measure_ceilings(job: CeilingJob, emit: Emit) -> None:
     """The machine's own limits, or its GPU's."""
     if job.device == "cuda":
-        from lcbench.measure import gpu_roofline
+        from lcbench.measure.limits import gpu_roofline
 
         ceilings = gpu_roofline.ceilings(job.wanted)
     else:
         from lcbench.losses import jit
-        from lcbench.measure import roofline
+        from lcbench.measure.limits import roofline
 
         ceilings = roofline.ceilings(job.wanted, jit.thread_count())
     for ceiling in ceilings:
@@ -196,7 +196,7 @@ def measure_ceilings(job: CeilingJob, emit: Emit) -> None:
 
 def multiply(job: GemmJob, emit: Emit) -> None:
     """NumPy's matrix product, in a process of its own: threads of its BLAS spin on for a while after each."""
-    from lcbench.measure import gemm
+    from lcbench.measure.limits import gemm
 
     for dtype in job.dtypes:
         emit(Multiplied(dtype=dtype, flops_s=gemm.flops_s(dtype)))
@@ -204,7 +204,7 @@ def multiply(job: GemmJob, emit: Emit) -> None:
 
 def discover(job: DiscoverJob, emit: Emit) -> None:
     """What a user's file holds."""
-    from lcbench.measure import discovery
+    from lcbench.measure.correctness import discovery
 
     try:
         for event in discovery.discover(job.spec, job.skip):

@@ -8,11 +8,11 @@ from typing import Any
 from rich.table import Table
 
 from lcbench.judge.sensitivity import detectable
-from lcbench.measure.disturbances import Finding
-from lcbench.measure.gpu_state import GpuState
 from lcbench.measure.machine import Facts
-from lcbench.measure.meanwhile import Meanwhile
-from lcbench.measure.noise import Noise
+from lcbench.measure.surroundings.disturbances import Finding
+from lcbench.measure.surroundings.gpu_state import GpuState
+from lcbench.measure.surroundings.meanwhile import Meanwhile
+from lcbench.measure.surroundings.noise import Noise
 from lcbench.report import style
 from lcbench.report.style import MISSING, count, percent, size
 

@@ -8,7 +8,8 @@ import pytest
 
 from commands import lcbench
 from lcbench.losses.implementation import LOSSES
-from lcbench.measure import checking, process
+from lcbench.measure import process
+from lcbench.measure.correctness import checking
 from lcbench.measure.messages import Began, Failed
 from lcbench.record import Checked
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from lcbench.measure.disturbances import Finding, score
+from lcbench.measure.surroundings.disturbances import Finding, score
 
 
 def lcbench(*arguments, **environment):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import exp
 
 from lcbench.judge.sensitivity import detectable
-from lcbench.measure.disturbances import Finding
-from lcbench.measure.gpu_state import GpuState
-from lcbench.measure.meanwhile import Meanwhile, Program
-from lcbench.measure.noise import Noise
+from lcbench.measure.surroundings.disturbances import Finding
+from lcbench.measure.surroundings.gpu_state import GpuState
+from lcbench.measure.surroundings.meanwhile import Meanwhile, Program
+from lcbench.measure.surroundings.noise import Noise
 from lcbench.report import doctor_tables
 from lcbench.report.style import percent
 from machines import facts

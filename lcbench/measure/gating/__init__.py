@@ -1,0 +1,1 @@
+"""Two revisions, folders, interpreters or files measured in turn."""

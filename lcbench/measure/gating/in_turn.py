@@ -1,0 +1,218 @@
+"""Base and head measured in turn: blocks of four processes, two of each, in an order that a coin decides.
+
+In a block, base runs first and last and head between, or the other way round. So a drift that is steady within the
+block hits both alike; and since the coin might have fallen the other way, the difference of a block is as likely to
+come out with either sign if base and head are the same: that is what the exact test of the verdict rests on. One of the
+two processes of base, drawn by lot as well, is the control.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+
+from lcbench.errors import LcbenchError
+from lcbench.measure import block, process, workload
+from lcbench.measure.gating.pairs import Pair
+from lcbench.measure.gating.sides import Side
+from lcbench.measure.messages import Cell, TimeJob
+from lcbench.measure.schedule import Progress, Watcher
+from lcbench.measure.workload import Size
+from lcbench.record import Look, Row
+
+ORDERS = ("bhhc", "chhb", "hbch", "hcbh")
+"""b is base, c the control (base once more), h is head."""
+
+LOOKS = ((0.4, 0.2), (0.7, 0.3))
+"""The shares of the budget after which the verdicts are looked at early, and of the permitted error that each look may
+spend. The last look, when the budget is spent, has what is left of it: so all together err no more often than one would
+(alpha spending after Lan & DeMets 1983, summed by Bonferroni's bound)."""
+
+MOST_SAMPLES = 60
+
+SAMPLE_S = 0.005
+"""Shorter than a run's: of many short samples more escape what else goes on, and what all share cancels."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """pairs: what is compared, on the problem `size`. threads: for every library.
+
+    budget_s: for everything, compilation included. fewest_blocks: with fewer, no verdict is possible at all. stretches:
+    the budget grows where it has no room for them. cell_s: sampling time of a loss in one process. patience_s: a worker
+    silent for longer is killed. planted: the slowdown of head that is put there on purpose.
+    """
+
+    base: Side
+    head: Side
+    pairs: tuple[Pair, ...]
+    size: Size
+    threads: int
+    budget_s: float
+    fewest_blocks: int
+    stretches: bool = False
+    cell_s: float = 0.1
+    patience_s: float = 60.0
+    planted: float = 0.0
+    seed: int | None = None
+
+
+@dataclass
+class Measured:
+    """Rows of base, control and head, the order of each block, and the looks that were taken."""
+
+    rows: list[Row]
+    orders: list[str] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def measure(plan: Plan, decided: Callable[[Measured], bool], watch: Watcher = lambda progress: None) -> Measured:
+    """Measures until the budget is spent, or until `decided`, asked at each look, says that no more is needed.
+
+    Ctrl-C keeps the blocks that are whole. Raises LcbenchError where the budget has no room for `fewest_blocks` and
+    does not stretch, since such a design could never fail.
+    """
+    turns = _Turns(plan, watch)
+    with tempfile.TemporaryDirectory(prefix="lcbench-gate-") as folder:
+        try:
+            turns.prepare(Path(folder))
+            turns.take(decided)
+        except KeyboardInterrupt:
+            turns.measured.interrupted = True
+    turns.keep_whole_blocks()
+    return turns.measured
+
+
+class _Turns:
+    """One measurement on its way."""
+
+    def __init__(self, plan: Plan, watch: Watcher) -> None:
+        self._plan, self._watch = plan, watch
+        self._rng = np.random.default_rng(plan.seed)
+        self._began = monotonic()
+        self._budget_s = plan.budget_s
+        self._rows = {
+            (pair, letter): self._empty_rows(pair, side)
+            for pair in plan.pairs
+            for letter, side in (("b", "base"), ("c", "control"), ("h", "head"))
+        }
+        self._folder = Path()
+        self.measured = Measured([row for rows in self._rows.values() for row in rows])
+
+    def _empty_rows(self, pair: Pair, side: str) -> list[Row]:
+        size, threads = self._plan.size, self._plan.threads
+        rows = [block.empty_row(pair.name, pair.device, loss, size, threads) for loss in pair.losses]
+        problem = pair.head_problem if side == "head" else pair.base_problem
+        for row in rows:
+            row.side = side  # type: ignore[assignment]
+            if problem:
+                row.status, row.reason = problem  # type: ignore[assignment]
+        return rows
+
+    def prepare(self, folder: Path) -> None:
+        """Writes the problem, and runs every implementation once on either side, which fills its compilation cache."""
+        self._folder = folder
+        losses = list(dict.fromkeys(loss for pair in self._plan.pairs for loss in pair.losses))
+        self._tell("data")
+        workload.save(workload.build(self._plan.size), losses, folder / "problem")
+        for pair in self._plan.pairs:
+            for letter in "bh":
+                rows = self._rows[pair, letter]
+                if self._alive_pair(pair):
+                    self._tell(f"{pair.name}, {rows[0].side}: first calls")
+                    self._process(pair, letter, planted=0.0)
+                for row in rows:
+                    row.blocks, row.calls, row.covariates = [], [], []
+
+    def take(self, decided: Callable[[Measured], bool]) -> None:
+        """Blocks, and looks between them."""
+        longest_s = 0.0
+        early = list(LOOKS)
+        while self._alive():
+            began = monotonic()
+            self._block()
+            longest_s = max(longest_s, monotonic() - began)
+            self._require_room(longest_s)
+            spent = (monotonic() - self._began + longest_s) / self._budget_s
+            if spent > 1:
+                self._look(1 - sum(look.share for look in self.measured.looks))
+                return
+            if early and spent > early[0][0]:
+                _, share = early.pop(0)
+                if len(self.measured.orders) >= self._plan.fewest_blocks:
+                    self._look(share)
+                    if decided(self.measured):
+                        return
+
+    def _look(self, share: float) -> None:
+        self.measured.looks.append(Look(blocks=len(self.measured.orders), share=share))
+
+    def _block(self) -> None:
+        order = str(self._rng.choice(ORDERS))
+        for index in self._rng.permutation(len(self._plan.pairs)).tolist():
+            pair = self._plan.pairs[index]
+            for letter in order:
+                if self._alive_pair(pair):
+                    self._tell(f"{pair.name}, {self._rows[pair, letter][0].side}")
+                    self._process(pair, letter, self._plan.planted if letter == "h" else 0.0)
+        self.measured.orders.append(order)
+
+    def _process(self, pair: Pair, letter: str, planted: float) -> None:
+        side = self._plan.head if letter == "h" else self._plan.base
+        rows = self._rows[pair, letter]
+        job = TimeJob(
+            implementation=pair.head if letter == "h" else pair.base,
+            cells=[Cell(row.loss, str(self._folder / "problem")) for row in rows],
+            seconds=self._plan.cell_s,
+            most_samples=MOST_SAMPLES,
+            sample_s=SAMPLE_S,
+            seed=int(self._rng.integers(2**31)),
+            planted=planted,
+        )
+        variables = process.environment(self._plan.threads, self._folder / f"compiled-{side.name}")
+        waiting = block.measure(job, rows, variables, self._plan.patience_s, side.place)
+        for index in waiting:
+            rows[index].status, rows[index].reason = "crashed", "another loss ended the process"
+
+    def _alive(self) -> bool:
+        return any(self._alive_pair(pair) for pair in self._plan.pairs)
+
+    def _alive_pair(self, pair: Pair) -> bool:
+        """Whether some loss of the pair is still in order on both sides."""
+        sides = zip(*(self._rows[pair, letter] for letter in "bch"), strict=True)
+        return any(all(row.status == "ok" for row in rows) for rows in sides)
+
+    def _require_room(self, block_s: float) -> None:
+        """After the first block: whether the budget has room for enough of them."""
+        if len(self.measured.orders) > 1:
+            return
+        plan, spent_s = self._plan, monotonic() - self._began
+        room = 1 + int(max(0.0, self._budget_s - spent_s) / block_s)
+        wanted_s = spent_s + plan.fewest_blocks * block_s
+        if room >= plan.fewest_blocks:
+            return
+        if not plan.stretches:
+            raise LcbenchError(
+                f"a budget of {plan.budget_s:.0f} s has room for {room} blocks, and with fewer than "
+                f"{plan.fewest_blocks} no verdict is possible: --budget {wanted_s:.0f}s, or fewer rows, losses or "
+                "implementations"
+            )
+        self._budget_s = wanted_s
+
+    def keep_whole_blocks(self) -> None:
+        """Drops what an interrupted block has left."""
+        whole = len(self.measured.orders)
+        for (_, letter), rows in self._rows.items():
+            kept = 2 * whole if letter == "h" else whole
+            for row in rows:
+                row.blocks, row.calls, row.covariates = row.blocks[:kept], row.calls[:kept], row.covariates[:kept]
+
+    def _tell(self, now: str) -> None:
+        spent_s = int(monotonic() - self._began)
+        self._watch(Progress(min(spent_s, int(self._budget_s)), max(1, int(self._budget_s)), now))

@@ -1,0 +1,113 @@
+"""How far apart times of the very same work lie here: one implementation against itself, as `run` would measure it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import expm1, log
+from pathlib import Path
+from statistics import median, stdev
+from time import monotonic
+
+from lcbench.errors import LcbenchError
+from lcbench.losses.implementation import LossName
+from lcbench.measure import process, workload
+from lcbench.measure.messages import Cell, Failed, Timed, TimeJob
+from lcbench.measure.surroundings.covariates import usable_cores
+from lcbench.measure.surroundings.meanwhile import Meanwhile, Observer
+from lcbench.measure.workload import Size
+
+IMPLEMENTATION = "numpy"
+LOSS: LossName = "softmax"
+SIZE = Size(rows=500, features=3073, classes=10, dtype="float32", data="synthetic")
+"""A call takes about a millisecond on every core: what disturbs one core, or the caches, disturbs it."""
+
+CELL_S = 0.05
+MOST_SAMPLES = 30
+PATIENCE_S = 60.0
+
+FEWEST_BLOCKS = 3
+"""Two would be a spread, but hardly one to rely on."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Identical work, timed in fresh processes, two a block.
+
+    blocks: median seconds a call of A and of A', which are the same. seconds: length of the whole measurement.
+    involuntary_switches_s: times a second, while a call was timed, that its process was made to leave a core.
+    """
+
+    blocks: tuple[tuple[float, float], ...]
+    seconds: float
+    meanwhile: Meanwhile
+    involuntary_switches_s: float | None = None
+
+    @property
+    def log_ratios(self) -> list[float]:
+        """Logarithm of the time of A' over that of A, a number a block."""
+        return [log(other / one) for one, other in self.blocks]
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the log-ratios: 0.04 is 4 %."""
+        return stdev(self.log_ratios)
+
+    @property
+    def worst(self) -> float:
+        """By how much the slower of the two took longer in the worst block: 0.15 is 15 %."""
+        return expm1(max(abs(ratio) for ratio in self.log_ratios))
+
+    @property
+    def block_s(self) -> float:
+        """Seconds that a block takes, its processes' start included."""
+        return self.seconds / len(self.blocks)
+
+
+def measure(seconds: float, watch: Callable[[float], None] = lambda elapsed_s: None) -> Noise:
+    """Times A and A' in turn for about `seconds`, and for no fewer than `FEWEST_BLOCKS` blocks.
+
+    Which of the two comes first changes from block to block, so that a drift hits both alike. watch: told the seconds
+    gone by. Raises LcbenchError where the work cannot be done.
+    """
+    with tempfile.TemporaryDirectory(prefix="lcbench-noise-") as name:
+        folder = Path(name)
+        workload.save(workload.build(SIZE), [LOSS], folder / SIZE.folder)
+        _once(folder, 0)  # what is read for the first time comes from the disk
+        observer, began = Observer(), monotonic()
+        blocks: list[tuple[float, float]] = []
+        timed: list[Timed] = []
+        while len(blocks) < FEWEST_BLOCKS or monotonic() - began < seconds:
+            watch(monotonic() - began)
+            pair = _once(folder, 2 * len(blocks)), _once(folder, 2 * len(blocks) + 1)
+            timed += pair
+            one, other = (median(each.samples) for each in pair)
+            blocks.append((one, other) if len(blocks) % 2 == 0 else (other, one))
+        return Noise(tuple(blocks), monotonic() - began, observer.read(), _involuntary_switches_s(timed))
+
+
+def _once(folder: Path, seed: int) -> Timed:
+    """One process."""
+    job = TimeJob(
+        implementation=IMPLEMENTATION,
+        cells=[Cell(LOSS, str(folder / SIZE.folder))],
+        seconds=CELL_S,
+        most_samples=MOST_SAMPLES,
+        seed=seed,
+    )
+    events = process.work(job, process.environment(usable_cores(), folder / "compiled"), PATIENCE_S)
+    for event in events:
+        if isinstance(event, Timed) and event.samples:
+            return event
+    reasons = [event.reason for event in events if isinstance(event, Timed | Failed)]
+    raise LcbenchError(f"the noise cannot be measured: {IMPLEMENTATION}: {'; '.join(reasons) or 'no answer'}")
+
+
+def _involuntary_switches_s(timed: list[Timed]) -> float | None:
+    known = [
+        (each.covariates.involuntary_switches, each.covariates.seconds)
+        for each in timed
+        if each.covariates and each.covariates.involuntary_switches is not None
+    ]
+    return sum(count for count, _ in known) / sum(seconds for _, seconds in known) if known else None

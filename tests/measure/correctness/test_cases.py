@@ -1,0 +1,149 @@
+"""The table of cases: what is right passes all of it, and each known kind of mistake is caught by its case."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lcbench.losses import vectorized
+from lcbench.losses.implementation import Implementation
+from lcbench.measure.correctness import cases
+from lcbench.measure.correctness.cases import CASES, Case
+
+
+def implementation(softmax=vectorized.softmax_loss, name="mine", device="cpu", **fields):
+    functions = {"softmax": softmax, "svm": vectorized.svm_loss}
+    return Implementation(name, device, functions, **fields)
+
+
+@pytest.mark.parametrize("loss", ["svm", "softmax"])
+@pytest.mark.parametrize(("dtype", "tried"), [("float32", len(CASES) + 1), ("float64", len(CASES) + 2)])
+def test_what_is_right_passes_every_case(loss, dtype, tried):
+    checked = cases.check(implementation(), loss, dtype)
+    assert (checked.status, checked.reason, checked.notes) == ("ok", "", [])
+    assert (checked.cases, checked.left_out) == (tried, 0)
+    assert 0 < checked.error_grad < (1e-4 if dtype == "float32" else 1e-12)
+
+
+def unshifted(W, X, y, reg):
+    probabilities = np.exp(X @ W)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    rows = np.arange(len(X))
+    loss = -np.log(probabilities[rows, y]).mean() + reg * np.sum(W * W)
+    probabilities[rows, y] -= 1
+    return loss, X.T @ probabilities / len(X) + 2 * reg * W
+
+
+def half_regularised(W, X, y, reg):
+    return vectorized.softmax_loss(W, X, y, reg / 2)
+
+
+def ten_classes_only(W, X, y, reg):
+    loss, dW = vectorized.softmax_loss(W, X, y, reg)
+    dW[:, 10:] = 0
+    return loss, dW
+
+
+def labels_as_bytes(W, X, y, reg):
+    return vectorized.softmax_loss(W, X, np.asarray(y, np.uint8), reg)
+
+
+def centring(W, X, y, reg):
+    X -= 0.5
+    return vectorized.softmax_loss(W, X, y, reg)
+
+
+def raising(W, X, y, reg):
+    if len(X) == 101:
+        raise ValueError("no\nprimes")
+    return vectorized.softmax_loss(W, X, y, reg)
+
+
+def whole_numbers(W, X, y, reg):
+    loss, dW = vectorized.softmax_loss(W, X, y, reg)
+    return loss, np.zeros(dW.shape, int)
+
+
+def no_gradient(W, X, y, reg):
+    return vectorized.softmax_loss(W, X, y, reg)[0], None
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (
+            unshifted,
+            "exp overflows: each row's maximum is not subtracted first "
+            "(scores of 1e4: loss is nan; gradient holds NaN or infinity)",
+        ),
+        (half_regularised, "one row: loss is"),
+        (ten_classes_only, "right with 10 classes only: is their number written into the code? (remainders of every"),
+        (centring, "one row: changes its input X"),
+        (raising, "primes: ValueError: no primes"),
+        (whole_numbers, "one row: gradient has dtype int64, not a floating-point one"),
+        (no_gradient, "one row: gradient has dtype object"),
+        (lambda W, X, y, reg: None, "one row: TypeError"),
+    ],
+)
+def test_a_mistake_is_caught_by_its_case(function, reason):
+    checked = cases.check(implementation(function), "softmax", "float64")
+    assert checked.status == "wrong"
+    assert checked.reason.startswith(reason)
+    assert "\n" not in checked.reason
+
+
+def refusing_pixels(W, X, y, reg):
+    if X.dtype == np.uint8:
+        raise TypeError("pixels")
+    return vectorized.softmax_loss(W, X, y, reg)
+
+
+def test_what_goes_beyond_the_assignment_is_a_note_for_a_users_code_and_wrong_for_our_own():
+    theirs = cases.check(implementation(refusing_pixels), "softmax", "float64")
+    assert (theirs.status, theirs.notes) == ("ok", ["X of uint8 pixels: TypeError: pixels"])
+    assert theirs.cases == len(CASES) + 1  # all but one, the second call and the numerical gradient
+    ours = cases.check(implementation(refusing_pixels, name="numpy"), "softmax", "float64")
+    assert (ours.status, ours.reason) == ("wrong", "X of uint8 pixels: TypeError: pixels")
+
+
+def test_the_simulator_gets_the_small_cases():
+    checked = cases.check(implementation(device="simulator", name="numba-cuda"), "softmax", "float32")
+    assert checked.device == "simulator"
+    assert 0 < checked.left_out == sum(case.products > cases.MOST_IN_SIMULATOR for case in CASES)
+    assert checked.cases + checked.left_out == len(CASES) + 1  # and the second call
+
+
+def test_a_gradient_of_another_function_does_not_fit_the_slope_of_the_loss():
+    wrong = cases._numerical_gradient(
+        implementation(lambda W, X, y, reg: (vectorized.softmax_loss(W, X, y, reg)[0], 1.001 * W)), "softmax"
+    )
+    assert wrong.startswith("dW[")
+    assert "the slope of the loss there" in wrong
+    assert cases._numerical_gradient(implementation(), "softmax") is None
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_case_is_what_it_says(case):
+    W, X, y, reg = cases.problem(case, "float32")
+    assert X.shape == (case.rows, case.features)
+    assert W.shape == (case.features, case.classes)
+    assert y.shape == (case.rows,)
+    assert (W.dtype, X.dtype) == ("float32", "uint8" if case.layout == "uint8" else "float32")
+    assert 0 <= y.min() <= y.max() < case.classes
+    assert reg > 0
+    if case.layout == "F":
+        assert X.flags.f_contiguous
+        assert not X.flags.c_contiguous
+    if case.layout == "strided":
+        assert X.strides[0] < 0 < X.strides[1] != X.itemsize
+    if case.shift:
+        assert (X @ W).mean() == pytest.approx(case.shift, rel=0.1)
+    if case.labels in ("int8", "uint8"):
+        assert y.dtype == case.labels
+    if case.labels == "equal":
+        assert set(y) == {case.classes - 1}
+
+
+def test_cases_have_names_of_their_own():
+    assert len({case.name for case in CASES}) == len(CASES)
+    assert Case("x", 2, 3, 4).products == 24

@@ -1,0 +1,228 @@
+"""Whole files of assignments through everything that ``lcbench check`` asks of them: which mistake is named, and that
+what is right is not refused.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from lcbench.losses import oracle, user_code
+from lcbench.losses.user_code import Refusal
+from lcbench.measure.correctness import cases
+
+ASSIGNMENTS = Path(__file__).parents[2] / "losses" / "user_code" / "assignments"
+
+UNREGULARISED_GRADIENT = "the regularisation is missing from the gradient"
+CORRECT_COUNTED = "the correct class is counted in the hinge"
+CLASSES_OF_LABELS = "wrong where a class has no label: are the classes counted from y?"
+EARLIER = "returns the result of an earlier call"
+OF_2015 = " (under the 2015 convention: W (C, D), X (D, N), 0.5 reg sum(W W))"
+
+WORDS = {
+    "svm_naive.py": {
+        "svm_loss_reg_missing": "the regularisation is missing",
+        "svm_loss_reg_missing_from_gradient": UNREGULARISED_GRADIENT,
+        "svm_loss_reg_halved_in_the_loss": "loss adds 0.5 reg sum(W W), whose gradient is reg W; dW adds 2 reg W",
+        "svm_loss_not_averaged": "not averaged over the rows",
+        "svm_loss_gradient_not_averaged": "in the gradient, not averaged over the rows",
+        "svm_loss_averaged_twice": "averaged over the rows twice",
+        "svm_loss_correct_class_counted": f"in the loss, {CORRECT_COUNTED}",
+        "svm_loss_crammer_singer": "the largest margin instead of their sum (Crammer-Singer)",
+        "svm_loss_squared": "the hinge is squared",
+        "svm_loss_divided_by_classes": "divided by the number of classes",
+        "svm_loss_last_row_left_out": "the last row is left out",
+        "svm_loss_returns_after_the_first_row": "only the first row is used",
+        "svm_loss_only_the_wrong_classes": "the correct class's part is missing from the gradient",
+        "svm_loss_whole_numbers": "gradient has dtype int64, not a floating-point one",
+        "svm_loss_no_delta": "the margin's 1 (delta) is missing",
+        "svm_loss_columns_without_reg_gradient": UNREGULARISED_GRADIENT + OF_2015,
+    },
+    "svm_vectorized.py": {
+        "svm_loss_correct_class_in_the_mask": f"in the gradient, {CORRECT_COUNTED}",
+        "svm_loss_correct_class_in_the_loss": f"in the loss, {CORRECT_COUNTED}",
+        "svm_loss_negated": "in the gradient, the sign is wrong",
+        "svm_loss_transposed": "gradient is transposed: it has shape (10, 13), W has (13, 10)",
+        "svm_loss_reshaped": "in the gradient, reshaped, not transposed",
+        "svm_loss_margins_as_mask": "in the gradient, margins stand where 0 or 1 should",
+        "svm_loss_subtracted_once": "in the gradient, X is subtracted once a row, not once a margin",
+        "svm_loss_scales_X": "changes X; no input may be changed",
+        "svm_loss_cached_by_shape": f"{EARLIER} (",
+        "svm_loss_classes_from_labels": f"{CLASSES_OF_LABELS} (one row: ",
+        "svm_loss_first_500": "only the first 500 rows of 1033 are used (many rows: ",
+        "svm_loss_reg_by_rows": "the regularisation is divided by the number of rows",
+        "svm_loss_of_probabilities": "computes the softmax loss, though its name says svm",
+    },
+    "softmax_naive.py": {
+        "softmax_loss_twice": "softmax is applied twice",
+        "softmax_loss_no_shift": "exp overflows: each row's maximum is not subtracted first (scores of 1e4: ",
+        "softmax_loss_neighbour": "in the gradient, the labels are off by one",
+        "softmax_loss_one_not_subtracted": "in the gradient, the correct class's 1 is not subtracted",
+        "softmax_loss_overwrites": "only the last row is used",
+        "softmax_loss_no_log": "the logarithm is missing from the loss",
+        "softmax_loss_positive_log": "in the loss, the sign is wrong",
+        "softmax_loss_reg_of_another_factor": "loss adds reg sum(W W), whose gradient is 2 reg W; dW adds reg W",
+        "softmax_loss_starter": "unfinished: returns zeros, as the assignment's starter code does",
+        "softmax_loss_starter_with_a_loss": "unfinished: the gradient is zeros; the loss is right",
+        "softmax_loss_reg_once_a_row": "the regularisation is multiplied by the number of rows",
+    },
+    "softmax_vectorized.py": {
+        "softmax_loss_reg_missing_from_loss": "the regularisation is missing from the loss",
+        "softmax_loss_not_averaged_in_loss": "in the loss, not averaged over the rows",
+        "softmax_loss_gradient_averaged_twice": "in the gradient, averaged over the rows twice",
+        "softmax_loss_mean_over_everything": "in the loss, divided by the number of classes",
+        "softmax_loss_wrong_axis": "normalised over the rows, not the classes",
+        "softmax_loss_negated_gradient": "in the gradient, the sign is wrong",
+        "softmax_loss_every_class_less_one": "in the gradient, 1 is subtracted at every class",
+        "softmax_loss_of_the_predicted_class": (
+            "in the gradient, the correct class's part is in another class's column"
+        ),
+        "softmax_loss_of_the_call_before": EARLIER,
+        "softmax_loss_cached_by_identity": f"a second call: {EARLIER}",
+        "softmax_loss_updates_W": "changes W; no input may be changed",
+        "softmax_loss_half_precision": "gradient has dtype float16, which is too coarse",
+        "softmax_loss_labels_from_one": "the labels are off by one",
+        "softmax_loss_one_hot_of_seen_labels": f"{CLASSES_OF_LABELS} (one row: ",
+        "softmax_loss_whole_batches": "only the first 1000 rows of 1033 are used (primes: ",
+        "softmax_loss_bias_not_regularised": "the last row of W (a bias?) is not regularised",
+        "softmax_loss_log2": "in the loss, the logarithm is to base 2",
+        "softmax_loss_2015_summed": f"not averaged over the rows{OF_2015}",
+    },
+}
+"""The words that name each mistake: the whole reason, or its beginning, up to a bracket or a colon."""
+
+
+def verdicts(file):
+    """What is said of each function in `file`: the reason why it is wrong, or "" where it is right."""
+    for function in user_code.load(str(file)):
+        recognised = user_code.recognise(function, oracle)
+        name = function.spec.rpartition(":")[2]
+        if isinstance(recognised, Refusal):
+            yield name, str(recognised)
+        else:
+            [loss] = recognised.functions
+            yield name, cases.check(recognised, loss, "float64").reason
+
+
+@pytest.mark.parametrize("file", WORDS)
+def test_each_mistake_is_refused_by_its_name(file):
+    words = WORDS[file]
+    found = dict(verdicts(ASSIGNMENTS / "wrong" / file))
+    assert found.keys() == words.keys()
+    for name, reason in found.items():
+        expected = words[name]
+        assert reason.startswith(expected), name
+        assert reason == expected or expected[-1] in " (:", name
+
+
+def test_there_is_a_file_for_every_kind_of_mistake():
+    assert {path.name for path in (ASSIGNMENTS / "wrong").glob("*.py")} == WORDS.keys()
+    assert sum(map(len, WORDS.values())) >= 50
+
+
+needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch")
+RIGHT = {
+    "automatic.py": 1,
+    "classes.py": 2,
+    "compiled.py": 1,
+    "loops.py": 3,
+    "old_conventions.py": 4,
+    "vectorized.py": 10,
+}
+
+
+@pytest.mark.parametrize(
+    "file", [pytest.param(file, marks=needs_torch) if file == "automatic.py" else file for file in RIGHT]
+)
+def test_what_is_right_is_not_refused(file):
+    found = dict(verdicts(ASSIGNMENTS / "right" / file))
+    assert len(found) == RIGHT[file]
+    assert {name: reason for name, reason in found.items() if reason} == {}
+
+
+def test_every_right_file_is_tried():
+    assert {path.name for path in (ASSIGNMENTS / "right").glob("*.py")} == RIGHT.keys()
+
+
+@pytest.fixture
+def checked(tmp_path):
+    def checked(text):
+        (tmp_path / "a.py").write_text(
+            f"import numpy as np\nfrom lcbench.losses.vectorized import softmax_loss as right\n{text}"
+        )
+        [function] = user_code.load(str(tmp_path / "a.py"))
+        implementation = user_code.recognise(function, oracle)
+        return cases.check(implementation, "softmax", "float64")
+
+    return checked
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("return right(W, X, np.asarray(y, np.uint8), reg)", "wrong with 300 classes: are the labels cut to bytes?"),
+        ("return right(W, X, y, reg) if W.shape[1] <= 10 else (0.0, W)", "right with 10 classes only"),
+        (
+            "X = X.astype(np.float32); p = np.exp(X @ W.astype(np.float32)); n = np.arange(len(y)); "
+            "loss, dW = right(W, X, y, reg); e = np.exp(np.float32(X @ W - (X @ W).max(1)[:, None]));"
+            "return -np.log((e / e.sum(1)[:, None])[n, y]).mean() + reg * np.sum(W * W), dW",
+            "log of 0: a probability underflows",
+        ),
+        (
+            "p = np.exp(X @ W - (X @ W).max(1)[:, None]); loss, dW = right(W, X, y, reg); "
+            "p = (p / p.sum(1)[:, None])[np.arange(len(y)), y]; "
+            "return -np.log(p + 1e-8).mean() + reg * np.sum(W * W), dW",
+            "1e-08 is added or clipped to inside the logarithm (",
+        ),
+    ],
+)
+def test_what_shows_on_some_problems_only(checked, body, words):
+    found = checked(f"def softmax_loss(W, X, y, reg):\n    {body}\n")
+    assert found.status == "wrong"
+    assert found.reason.startswith(words)
+
+
+def test_half_a_result_may_be_of_an_earlier_call(checked):
+    found = checked(
+        "first = []\n"
+        "def softmax_loss(W, X, y, reg):\n"
+        "    loss, dW = right(W, X, y, reg)\n"
+        "    first.append(loss)\n"
+        "    return first[0], dW\n"
+    )
+    assert found.reason.startswith("returns the result of an earlier call (one row: ")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return right(W, X, y, reg) if len(X) != 101 else (0.0, W)",
+        "return right(W, X, y, reg) if X.flags.c_contiguous else (0.0, W)",
+    ],
+)
+def test_what_nothing_explains_is_told_as_it_is(checked, body):
+    assert checked(f"def softmax_loss(W, X, y, reg):\n    {body}\n").reason.split(":")[0] in (
+        "primes",
+        "X in Fortran order",
+    )
+
+
+def test_single_precision_is_told_and_not_refused(checked):
+    found = checked(
+        "def softmax_loss(W, X, y, reg):\n    return right(W.astype(np.float32), X.astype(np.float32), y, reg)\n"
+    )
+    assert (found.status, found.notes) == ("ok", ["to single precision only"])
+    assert 1e-9 < found.error_grad < 1e-3
+    assert found.cases == len(cases.CASES) + 1  # steps of a numerical gradient are too small for it
+
+
+def test_single_precision_is_no_excuse_in_our_own_code():
+    from lcbench.losses import vectorized
+    from lcbench.losses.implementation import Implementation
+
+    def rounding(W, X, y, reg):
+        return vectorized.softmax_loss(W.astype("float32"), X.astype("float32"), y, reg)
+
+    assert cases.check(Implementation("numpy", "cpu", {"softmax": rounding}), "softmax", "float64").status == "wrong"

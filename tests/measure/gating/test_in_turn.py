@@ -1,0 +1,177 @@
+"""Blocks of base and head: their orders, their budget, and what is kept where something fails or stops."""
+
+from __future__ import annotations
+
+import pytest
+
+from lcbench.errors import LcbenchError
+from lcbench.measure import process
+from lcbench.measure.gating import in_turn
+from lcbench.measure.gating.in_turn import LOOKS, ORDERS, Plan
+from lcbench.measure.gating.pairs import Pair
+from lcbench.measure.gating.sides import Side
+from lcbench.measure.messages import Began, Failed, Timed
+from lcbench.measure.process import Place
+from lcbench.measure.workload import Size
+
+SIZE = Size(20, 33, 3, "float32", "synthetic")
+BASE = Side("base", "a", "folder", Place(python="base-python"))
+HEAD = Side("head", "b", "folder", Place(python="head-python"))
+PAIR = Pair("loss.py:f", "loss.py:f", "loss.py:f", ("softmax",))
+
+
+def plan(**fields):
+    defaults = {"pairs": (PAIR,), "size": SIZE, "threads": 1, "budget_s": 100, "fewest_blocks": 3, "seed": 1}
+    return Plan(BASE, HEAD, **(defaults | fields))
+
+
+class Workers:
+    """Stands in for worker processes: a clock that each moves on by a second, and what they were asked."""
+
+    def __init__(self, monkeypatch, answer=None):
+        self.jobs, self.now = [], 0.0
+        self.answer = answer or (lambda job, place: [self.timed(k) for k in range(len(job.cells))])
+        monkeypatch.setattr(process, "work", self.work)
+        monkeypatch.setattr(in_turn, "monotonic", lambda: self.now)
+
+    @staticmethod
+    def timed(index, seconds=0.001):
+        return Timed(index=index, status="ok", samples=[seconds], calls=1, error_loss=0.0, error_grad=0.0)
+
+    def work(self, job, variables, patience_s, place):
+        self.now += 1
+        self.jobs.append((place.python, job, variables))
+        return self.answer(job, place)
+
+
+def never(measured):
+    return False
+
+
+def test_blocks_alternate_in_an_order_drawn_by_lot(monkeypatch):
+    workers = Workers(monkeypatch)
+    measured = in_turn.measure(plan(), never)
+    letters = "".join("h" if python == "head-python" else "b" for python, *_ in workers.jobs[2:])
+    assert letters == "".join(measured.orders).replace("c", "b")
+    assert set(measured.orders) == set(ORDERS)
+    counts = {row.side: len(row.blocks) for row in measured.rows}
+    blocks = len(measured.orders)
+    assert counts == {"base": blocks, "control": blocks, "head": 2 * blocks}
+
+
+def test_orders_are_balanced():
+    for order in ORDERS:
+        places = [place for place, letter in enumerate(order) if letter == "h"]
+        assert sum(places) == 3  # a steady drift adds as much to head as to base
+    assert {order.index("b") < order.index("c") for order in ORDERS} == {True, False}
+
+
+def test_the_budget_is_kept_and_the_last_look_has_what_the_early_ones_left(monkeypatch):
+    workers = Workers(monkeypatch)
+    measured = in_turn.measure(plan(budget_s=102), never)
+    assert 98 <= workers.now <= 102
+    assert [look.share for look in measured.looks] == [*(share for _, share in LOOKS), pytest.approx(0.5)]
+    assert measured.looks[-1].blocks == len(measured.orders)
+    assert sum(look.share for look in measured.looks) == pytest.approx(1)
+
+
+def test_it_ends_at_the_first_look_that_decides(monkeypatch):
+    workers = Workers(monkeypatch)
+    measured = in_turn.measure(plan(), lambda measured: True)
+    assert len(measured.looks) == 1
+    assert workers.now < 50
+
+
+def test_a_look_that_could_decide_nothing_is_not_taken(monkeypatch):
+    Workers(monkeypatch)
+    measured = in_turn.measure(plan(fewest_blocks=15), never)
+    assert [look.share for look in measured.looks] == [0.3, pytest.approx(0.7)]
+
+
+def test_a_budget_without_room_for_a_verdict_is_refused_at_once(monkeypatch):
+    workers = Workers(monkeypatch)
+    with pytest.raises(LcbenchError, match=r"has room for 4 blocks.*fewer than 9.*--budget \d+s"):
+        in_turn.measure(plan(budget_s=20, fewest_blocks=9), never)
+    assert workers.now <= 6
+
+
+def test_the_budget_that_is_asked_for_is_enough(monkeypatch):
+    Workers(monkeypatch)
+    with pytest.raises(LcbenchError) as told:
+        in_turn.measure(plan(budget_s=20, fewest_blocks=9), never)
+    asked = float(str(told.value).rpartition("--budget ")[2].partition("s")[0])
+    Workers(monkeypatch)
+    assert len(in_turn.measure(plan(budget_s=asked, fewest_blocks=9), never).orders) >= 9
+
+
+def test_a_budget_that_nobody_asked_for_stretches_until_a_verdict_is_possible(monkeypatch):
+    Workers(monkeypatch)
+    measured = in_turn.measure(plan(budget_s=20, fewest_blocks=9, stretches=True), never)
+    assert 9 <= len(measured.orders) <= 10
+    assert measured.looks[-1].blocks == len(measured.orders)
+
+
+def test_sides_compile_into_folders_of_their_own(monkeypatch):
+    workers = Workers(monkeypatch)
+    in_turn.measure(plan(), never)
+    caches = {(python, variables["NUMBA_CACHE_DIR"]) for python, _, variables in workers.jobs}
+    assert len(caches) == 2
+    assert len({folder for _, folder in caches}) == 2
+
+
+def test_only_head_is_slowed_on_purpose(monkeypatch):
+    workers = Workers(monkeypatch)
+    in_turn.measure(plan(planted=0.05), never)
+    assert {(python, job.planted) for python, job, _ in workers.jobs[2:]} == {
+        ("base-python", 0.0),
+        ("head-python", 0.05),
+    }
+
+
+def test_one_that_dies_costs_its_own_row(monkeypatch):
+    pair = Pair("both", "both", "both", ("svm", "softmax"))
+
+    def answer(job, place):
+        if place.python == "head-python":
+            dies = next((k for k, cell in enumerate(job.cells) if cell.loss == "svm"), None)
+            if dies is not None:
+                return [Workers.timed(1 - dies), Began(dies), Failed("crashed", "killed by SIGSEGV")]
+        return [Workers.timed(k) for k in range(len(job.cells))]
+
+    Workers(monkeypatch, answer)
+    measured = in_turn.measure(plan(pairs=(pair,)), never)
+    statuses = {(row.side, row.loss): row.status for row in measured.rows}
+    assert statuses["head", "svm"] == "crashed"
+    assert statuses["head", "softmax"] == "ok"
+    blocks = len(measured.orders)
+    assert {len(row.blocks) for row in measured.rows if row.loss == "softmax"} == {blocks, 2 * blocks}
+    assert blocks > 3
+
+
+def test_it_ends_where_nothing_is_left_to_compare(monkeypatch):
+    workers = Workers(monkeypatch, lambda job, place: [Failed("crashed", "killed by SIGSEGV")])
+    measured = in_turn.measure(plan(), never)
+    assert workers.now == 1
+    assert measured.orders == []
+
+
+def test_ctrl_c_keeps_whole_blocks(monkeypatch):
+    def answer(job, place):
+        if len(workers.jobs) == 2 + 4 * 3 + 2:
+            raise KeyboardInterrupt
+        return [Workers.timed(k) for k in range(len(job.cells))]
+
+    workers = Workers(monkeypatch, answer)
+    measured = in_turn.measure(plan(), never)
+    assert measured.interrupted
+    assert len(measured.orders) == 3
+    assert {row.side: len(row.blocks) for row in measured.rows} == {"base": 3, "control": 3, "head": 6}
+
+
+def test_what_cannot_be_measured_is_known_beforehand(monkeypatch):
+    workers = Workers(monkeypatch)
+    broken = Pair("x", "x", "x", ("svm",), head_problem=("wrong", "line 3: it raises"))
+    measured = in_turn.measure(plan(pairs=(PAIR, broken)), never)
+    assert {job.implementation for _, job, _ in workers.jobs} == {"loss.py:f"}
+    [head] = [row for row in measured.rows if row.implementation == "x" and row.side == "head"]
+    assert (head.status, head.reason) == ("wrong", "line 3: it raises")
