@@ -42,7 +42,7 @@ def check(
     """
     import msgspec
 
-    from lcbench.cli.progress import watching
+    from lcbench.cli.progress.blocks import watching
     from lcbench.measure.correctness import checking
     from lcbench.report import check_tables, style
 

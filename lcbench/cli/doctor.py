@@ -77,7 +77,7 @@ def doctor(seconds: float, no_noise: bool, as_json: bool) -> None:
 
 def _noise(seconds: float) -> Noise | None:
     """Measured, with a progress bar; None where it cannot be, after the reason was told."""
-    from lcbench.cli.progress import watching
+    from lcbench.cli.progress.blocks import watching
     from lcbench.measure.schedule import Progress
     from lcbench.measure.surroundings import noise
 

@@ -30,7 +30,7 @@ def evaluate(model: Path | None, split: str, data: str | None, as_json: bool) ->
     Without MODEL.h5: the newest in results/models.
     """
     from lcbench.api import trainings
-    from lcbench.cli.stages import stages
+    from lcbench.cli.progress.stages import stages
     from lcbench.learn import model as models
 
     model = model or models.newest()

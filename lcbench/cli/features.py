@@ -56,7 +56,7 @@ def _compute(names: list[str], words: int, seed: int, data: str) -> list[Compute
     from time import perf_counter
 
     from lcbench import paths
-    from lcbench.cli.stages import stages
+    from lcbench.cli.progress.stages import stages
     from lcbench.datasets import examples
     from lcbench.datasets import features as offered
     from lcbench.datasets.features.catalogue import find_usable

@@ -80,7 +80,7 @@ def gate(
 
     from lcbench import api
     from lcbench.api.gates import PLANTED
-    from lcbench.cli.progress import watching
+    from lcbench.cli.progress.blocks import watching
     from lcbench.judge.gate import judge
     from lcbench.report import gate_tables, style
 

@@ -115,7 +115,7 @@ def gradcheck(
     import numpy as np
 
     from lcbench import paths
-    from lcbench.cli.progress import watching
+    from lcbench.cli.progress.blocks import watching
     from lcbench.learn.gradient import gradient_check, gradient_reports
     from lcbench.losses import catalog
     from lcbench.losses.implementation import LOSSES

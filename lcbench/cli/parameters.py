@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from lcbench.errors import LcbenchError
+
+if TYPE_CHECKING:
+    from lcbench.learn.search.points import Axis
 
 
 class Seconds(click.FloatRange):
@@ -40,3 +45,42 @@ class Share(click.ParamType):
 
 
 SHARE = Share()
+
+
+class AxisType(click.ParamType):
+    """Values, "1e-7,5e-7", or a range that is even in the logarithm, "1e-8:1e-6:5" or "1e-8:1e-6"."""
+
+    name = "list"
+
+    def __init__(self, whole: bool = False, zero: bool = False) -> None:
+        self.whole, self.zero = whole, zero
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Axis:
+        """The axis. Fails as a usage error where it is none."""
+        from lcbench.learn.search.points import Range
+
+        if not isinstance(value, str):
+            axis: Axis = value
+            return axis
+        if ":" not in value:
+            return [self._number(text, parameter, context) for text in value.split(",")]
+        ends = value.split(":")
+        if len(ends) > 3:
+            self.fail(f"'{value}' is no range: write LOW:HIGH:COUNT", parameter, context)
+        if len(ends) == 3 and not ends[2].strip().isdecimal():
+            self.fail(f"'{ends[2]}' in '{value}' is no number of values: write LOW:HIGH:COUNT", parameter, context)
+        low, high = (self._number(text, parameter, context) for text in ends[:2])
+        try:
+            return Range(low, high, int(ends[2]) if len(ends) == 3 else None)
+        except LcbenchError as error:
+            self.fail(str(error), parameter, context)
+
+    def _number(self, text: str, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        try:
+            number = int(text) if self.whole else float(text)
+        except ValueError:
+            kind = "whole number" if self.whole else "number"
+            self.fail(f"'{text.strip()}' is no {kind}: write 1,2,3 or LOW:HIGH:COUNT", parameter, context)
+        if not isfinite(number) or number < 0 or (number == 0 and not self.zero):
+            self.fail(f"{text.strip()} is not {'0 or more' if self.zero else 'above 0'}", parameter, context)
+        return number

@@ -42,7 +42,7 @@ _HELP = "\n".join(
 def plot(kind: str, files: tuple[Path, ...], output: Path | None, dpi: int) -> None:
     """Draws, and tells where the picture is."""
     from lcbench import whole_file
-    from lcbench.cli.stages import stages
+    from lcbench.cli.progress.stages import stages
     from lcbench.report import pictures
 
     chosen = pictures.kind(kind)

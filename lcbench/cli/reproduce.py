@@ -90,7 +90,7 @@ def _draw(outcomes: list[Outcome], folder: Path) -> None:
 
 
 def _outcomes(wanted: list[Row], implementation: str) -> list[Outcome]:
-    from lcbench.cli.progress import watching
+    from lcbench.cli.progress.blocks import watching
     from lcbench.learn.reproduction.laboratory import Laboratory
     from lcbench.learn.reproduction.rows import reproduce as reproduced
     from lcbench.losses import catalog

@@ -80,7 +80,7 @@ def run(
             raise LcbenchError(f"--require-gpu: {reason}")
 
     from lcbench import api, record
-    from lcbench.cli.progress import watching
+    from lcbench.cli.progress.blocks import watching
     from lcbench.losses import catalog
     from lcbench.losses.resolve import is_user_code
     from lcbench.report import run_tables, style

@@ -2,62 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lcbench.cli.parameters import AxisType
 from lcbench.cli.recipe_options import recipe_options, require_alone
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from lcbench.learn.search.points import Axis
-    from lcbench.learn.search.search_file import Search
-
-
-class AxisType(click.ParamType):
-    """Values, "1e-7,5e-7", or a range that is even in the logarithm, "1e-8:1e-6:5" or "1e-8:1e-6"."""
-
-    name = "list"
-
-    def __init__(self, whole: bool = False, zero: bool = False) -> None:
-        self.whole, self.zero = whole, zero
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Axis:
-        """The axis. Fails as a usage error where it is none."""
-        from lcbench.learn.search.points import Range
-
-        if not isinstance(value, str):
-            axis: Axis = value
-            return axis
-        if ":" not in value:
-            return [self._number(text, parameter, context) for text in value.split(",")]
-        ends = value.split(":")
-        if len(ends) > 3:
-            self.fail(f"'{value}' is no range: write LOW:HIGH:COUNT", parameter, context)
-        if len(ends) == 3 and not ends[2].strip().isdecimal():
-            self.fail(f"'{ends[2]}' in '{value}' is no number of values: write LOW:HIGH:COUNT", parameter, context)
-        low, high = (self._number(text, parameter, context) for text in ends[:2])
-        try:
-            return Range(low, high, int(ends[2]) if len(ends) == 3 else None)
-        except LcbenchError as error:
-            self.fail(str(error), parameter, context)
-
-    def _number(self, text: str, parameter: click.Parameter | None, context: click.Context | None) -> float:
-        from math import isfinite
-
-        try:
-            number = int(text) if self.whole else float(text)
-        except ValueError:
-            kind = "whole number" if self.whole else "number"
-            self.fail(f"'{text.strip()}' is no {kind}: write 1,2,3 or LOW:HIGH:COUNT", parameter, context)
-        if not isfinite(number) or number < 0 or (number == 0 and not self.zero):
-            self.fail(f"{text.strip()} is not {'0 or more' if self.zero else 'above 0'}", parameter, context)
-        return number
-
 
 RESUME = ("resume", "workers", "as_json", "quiet")
 """Options that go with a resumed search."""
@@ -119,8 +75,9 @@ def search(
     After a crash or Ctrl-C, --resume FILE comes to the same result.
     """
     from lcbench.api import searches
+    from lcbench.cli.progress.trials import watching
 
-    with _watching(quiet) as watch:
+    with watching(quiet) as watch:
         if resume:
             require_alone(context, "--resume goes on as the search was begun", RESUME)
             found, path = searches.resume(resume, workers=workers, **watch)
@@ -146,71 +103,3 @@ def search(
             "no trial gave a model: where they diverged, try smaller learning rates or less regularisation"
         )
     return ExitCode.OK
-
-
-SECONDS_BETWEEN_LINES = 5.0
-"""Of progress, where standard error is no terminal."""
-
-
-@contextmanager
-def _watching(quiet: bool) -> Iterator[dict[str, Any]]:
-    """Gives what `lcbench.api.searches` tells its progress to, and shows it on standard error meanwhile.
-
-    Where the search is stopped, it says how to go on.
-    """
-    from time import monotonic
-
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from lcbench.cli.stages import stages
-    from lcbench.report import style
-
-    console = style.console(stderr=True)
-    columns = (BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    bar = Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
-    state: dict[str, Any] = {}
-
-    def begun(path: Path, search: Search) -> None:
-        done = len(search.trials) - len(search.waiting)
-        state.update(path=path, search=search, before=done, began=monotonic(), spoken=monotonic())
-        state["task"] = bar.add_task("", total=len(search.trials) - done)
-        if search.waiting and not quiet:
-            rest = f"{done} of {len(search.trials)} trials are done; " if done else f"{len(search.trials)} trials; "
-            console.print(
-                f"{rest}they go to {path}; 'lcbench search --resume {path}' goes on after a crash", soft_wrap=True
-            )
-        bar.start()
-
-    def tried(search: Search) -> None:
-        state["search"] = search
-        left = len(search.waiting)
-        done = len(search.trials) - left - state["before"]
-        best = f"best validation {style.percent(_best_so_far(search))}"
-        bar.update(state["task"], completed=done, description=best)
-        now = monotonic()
-        if not quiet and not console.is_terminal and now - state["spoken"] > SECONDS_BETWEEN_LINES:
-            state["spoken"] = now
-            seconds = (now - state["began"]) / done * left
-            console.print(f"{left} of {len(search.trials)} trials left, about {seconds:.0f} s; {best}", soft_wrap=True)
-
-    with stages() as watch:
-        try:
-            yield {"begun": begun, "tried": tried} | ({} if quiet else {"watch": watch})
-        except KeyboardInterrupt:
-            bar.stop()
-            if state:
-                left = len(state["search"].waiting)
-                console.print(
-                    f"{left} of {len(state['search'].trials)} trials are left; best validation "
-                    f"{style.percent(_best_so_far(state['search']))}; "
-                    f"'lcbench search --resume {state['path']}' goes on",
-                    soft_wrap=True,
-                )
-            raise
-        finally:
-            bar.stop()
-
-
-def _best_so_far(search: Search) -> float | None:
-    accuracies = [trial.validation_accuracy for trial in search.trials if trial.validation_accuracy is not None]
-    return max(accuracies, default=None)

@@ -61,7 +61,7 @@ def train(
     """
     use_threads(threads)
     from lcbench.api import trainings
-    from lcbench.cli.looks import watching
+    from lcbench.cli.progress.looks import watching
     from lcbench.losses.jit import thread_count
 
     with watching(quiet) as watch:

@@ -1,7 +1,7 @@
 import pytest
 
-from lcbench.cli import stages as module
-from lcbench.cli.stages import stages
+from lcbench.cli.progress import stages as module
+from lcbench.cli.progress.stages import stages
 
 
 @pytest.fixture

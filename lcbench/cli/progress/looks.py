@@ -23,7 +23,7 @@ def watching(quiet: bool) -> Iterator[dict[str, Any]]:
     """Gives what `lcbench.api.trainings` tells its progress to: begun, look and watch; shows it meanwhile."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from lcbench.cli.stages import stages
+    from lcbench.cli.progress.stages import stages
     from lcbench.report import style
 
     if quiet:
