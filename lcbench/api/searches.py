@@ -53,7 +53,7 @@ def search(
     workers: int | None = None,
     threads: int = 1,
     refit_all: bool = False,
-    output: Path | None = None,
+    output: Path | str | None = None,
     begun: Callable[[Path, Search], None] = _nothing,
     tried: Tried = _nothing,
     watch: Watch = _nothing,
@@ -71,7 +71,7 @@ def search(
     """
     if refit_all and settings.get("patience"):
         raise LcbenchError("refit_all leaves early stopping no validation rows to go by: leave one of the two out")
-    path = output or _new_file()
+    path = Path(output) if output else _new_file()
     _require_free(path)
     data = {name: settings[name] for name in _DATA if settings.get(name) is not None}
     splits = splits_of(Recipe(**{"data": "cifar10"} | data), watch)
@@ -194,12 +194,13 @@ def _require_free(path: Path) -> None:
     """Raises LcbenchError where the search could not have its files there, or would overwrite one that can go on."""
     if path.suffix == ".h5":
         raise LcbenchError(f"{path}: the search is JSON, and the model goes to the .h5 beside it; name it .json")
+    model.require_free(path.with_suffix(".h5"))
     if not path.exists():
         return
     try:
         found = search_file.read(path)
     except LcbenchError:
-        return
+        raise LcbenchError(f"{path} is there and is no search: name another file") from None
     if found.waiting:
         raise LcbenchError(
             f"{path} is a search that was broken off: --resume {path} goes on; remove it, or name another file"

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import replace
+import numpy as np
+from numpy.typing import NDArray
 
 from lcbench import paths
-from lcbench.datasets.examples import Examples
-from lcbench.datasets.loading import Watch
+from lcbench.datasets.examples import Examples, LabelledSplits
+from lcbench.datasets.loading import Watch, load
 from lcbench.errors import LcbenchError
 from lcbench.learn import defaults, model, training
 from lcbench.learn.data import splits_of
@@ -28,7 +29,7 @@ def _nothing(*_: Any) -> None:
 
 def train(
     *,
-    output: Path | None = None,
+    output: Path | str | None = None,
     begun: Callable[[Path, Recipe], None] = _nothing,
     look: Callable[[Look], None] = _nothing,
     watch: Watch = _nothing,
@@ -42,10 +43,11 @@ def train(
     Raises LcbenchError where the data or a setting is unfit.
     """
     settings.setdefault("data", "cifar10")
+    path = Path(output) if output else _new_file()
+    model.require_free(path)
     named = {name: settings[name] for name in ("data", "label", "features", "words", "seed") if settings.get(name)}
     splits = splits_of(Recipe(**named), watch)
     recipe = defaults.recipe(splits, **settings)
-    path = output or _new_file()
     begun(path, recipe)
     trained = training.train(splits, recipe, keep=lambda unfinished: model.write(path, unfinished), watch=look)
     model.write(path, trained)
@@ -74,26 +76,61 @@ def resume(
     return trained, path
 
 
-def evaluate(trained: Model, split: str = "test", data: str | None = None, watch: Watch = _nothing) -> Evaluation:
-    """How good a model is on a split ("train", "validation", "test") of its own data, or of other data.
+def evaluate(
+    trained: Model | Path | str, split: str = "test", data: str | None = None, watch: Watch = _nothing
+) -> Evaluation:
+    """How good a model, or the one in a file, is on a split ("train", "validation", "test") of its data, or other data.
 
+    Of a file that has no splits of its own, other data is all of its rows. Classes are told apart by their names.
     Raises LcbenchError where that data has no such rows, or other columns or classes than the model.
     """
-    recipe = trained.recipe if data is None else replace(trained.recipe, data=data)
-    splits = splits_of(recipe, watch)
-    part: Examples = getattr(splits, split)
-    columns = len(trained.scaling.mean)
+    if not isinstance(trained, Model):
+        trained = model.read(Path(trained))
+    recipe = trained.recipe
+    if data is None:
+        splits = splits_of(recipe, watch)
+        part: Examples = getattr(splits, split)
+    else:
+        # what features were learnt from is what they are computed by
+        images = load(recipe.data, label=recipe.label).train.X if recipe.features else None
+        splits = load(
+            data, recipe.features, label=recipe.label, words=recipe.words, seed=recipe.seed, held_out=False,
+            learn_from=images, watch=watch,
+        )  # fmt: skip
+        undivided = not (len(splits.validation) or len(splits.test))
+        part = splits.train if undivided else getattr(splits, split)
+        split = "all rows" if undivided else split
     if not len(part):
-        raise LcbenchError(f"{splits.source} has no rows to {split} on: choose another --split")
-    if part.X.shape[1] != columns:
-        raise LcbenchError(f"{splits.source} has {part.X.shape[1]} columns, and the model was trained on {columns}")
-    if len(splits.class_names) > len(trained.class_names):
-        raise LcbenchError(
-            f"{splits.source} has {len(splits.class_names)} classes, and the model knows {len(trained.class_names)}"
-        )
+        raise LcbenchError(f"{splits.source} has no {split} rows: choose another --split")
+    _require_same_columns(trained, splits)
     predicted = predict(trained.W, trained.scaling, part.X)
-    matrix = confusion(predicted, part.y, len(trained.class_names))
-    return Evaluation(splits.source, split, trained.class_names, matrix)
+    matrix = confusion(predicted, _classes_of(trained, splits)[part.y], len(trained.class_names))
+    as_trained = data is not None or splits.fingerprint() == trained.fingerprint
+    return Evaluation(splits.source, split, trained.class_names, matrix, as_trained)
+
+
+def _require_same_columns(trained: Model, splits: LabelledSplits) -> None:
+    """Raises LcbenchError where rows have other columns than those that the model was trained on."""
+    columns, found = len(trained.scaling.mean), splits.train.X.shape[1]
+    if found != columns:
+        raise LcbenchError(f"{splits.source} has {found} columns, and the model was trained on {columns}")
+    if trained.feature_names and splits.feature_names and trained.feature_names != splits.feature_names:
+        place = [a == b for a, b in zip(trained.feature_names, splits.feature_names, strict=True)].index(False)
+        raise LcbenchError(
+            f"{splits.source}: its column {splits.feature_names[place]!r} stands where the model was trained on "
+            f"{trained.feature_names[place]!r}; bring the columns into that order"
+        )
+
+
+def _classes_of(trained: Model, splits: LabelledSplits) -> NDArray[np.int64]:
+    """For each class of `splits` the model's class of that name. Raises LcbenchError where it has none."""
+    number = {name: c for c, name in enumerate(trained.class_names)}
+    for name in splits.class_names:
+        if name not in number:
+            raise LcbenchError(
+                f"{splits.source} has a class {name!r}, and the model knows {', '.join(trained.class_names)}"
+            )
+    return np.array([number[name] for name in splits.class_names])
 
 
 def _new_file() -> Path:

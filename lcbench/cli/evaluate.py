@@ -37,6 +37,11 @@ def evaluate(model: Path | None, split: str, data: str | None, as_json: bool) ->
     trained = models.read(model)
     with stages() as watch:
         found = trainings.evaluate(trained, split, data, watch)
+    if not found.as_trained:
+        click.echo(
+            f"{found.source} is no longer what {model} was trained on: rows that it was trained on may be among these",
+            err=True,
+        )
     if as_json:
         import json
 

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Any, Literal
 
 import click
 
+from lcbench.cli.parameters import Finite
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
-
-
-class Finite(click.FloatRange):
-    """A finite number within a range."""
-
-    name = "number"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
-        """The number. Fails as a usage error where it is none."""
-        number: float = super().convert(value, parameter, context)
-        if not isfinite(number):
-            self.fail(f"{value} is not a finite number", parameter, context)
-        return number
 
 
 class Coordinate(click.ParamType):

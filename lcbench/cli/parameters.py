@@ -13,18 +13,27 @@ if TYPE_CHECKING:
     from lcbench.learn.search.points import Axis
 
 
-class Seconds(click.FloatRange):
-    """A number of seconds, with or without an s behind it: finite, and within the range given."""
+class Finite(click.FloatRange):
+    """A finite number within a range."""
+
+    name = "number"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
+        """The number. Fails as a usage error where it is none."""
+        number: float = super().convert(value, parameter, context)
+        if not isfinite(number):
+            self.fail(f"{value} is not a finite number", parameter, context)
+        return number
+
+
+class Seconds(Finite):
+    """A number of seconds, with or without an s behind it."""
 
     name = "seconds"
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
         """The number. Fails as a usage error where it is none."""
-        number: Any = value.removesuffix("s") if isinstance(value, str) else value
-        seconds: float = super().convert(number, parameter, context)
-        if not isfinite(seconds):
-            self.fail(f"{value} is not a finite number of seconds", parameter, context)
-        return seconds
+        return super().convert(value.removesuffix("s") if isinstance(value, str) else value, parameter, context)
 
 
 class Share(click.ParamType):

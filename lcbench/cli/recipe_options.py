@@ -8,8 +8,14 @@ from typing import Any
 
 import click
 
-POSITIVE = click.FloatRange(0, min_open=True)
-NOT_NEGATIVE = click.FloatRange(0)
+from lcbench.cli.parameters import Finite
+
+MOST = 1e30
+"""Of a setting: its square is still a float64, and itself a float32."""
+
+POSITIVE = Finite(0, MOST, min_open=True)
+NOT_NEGATIVE = Finite(0, MOST)
+COUNT = click.IntRange(1, 10**9)
 
 _OPTIONS = (
     click.option(
@@ -36,21 +42,22 @@ _OPTIONS = (
     ),
     click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True),
     click.option("--solver", type=click.Choice(["sgd", "lbfgs", "random"]), default="sgd", show_default=True),
-    click.option("--iterations", type=click.IntRange(1), help="Steps."),
+    click.option("--iterations", type=COUNT, help="Steps."),
     click.option(
-        "--epochs", type=POSITIVE, help="Steps by passes over the training rows, each row once a pass."
+        "--epochs", type=Finite(0, 1e6, min_open=True),
+        help="Steps by passes over the training rows, each row once a pass.",
     ),
     click.option(
         "--schedule", type=click.Choice(["constant", "step", "linear", "cosine"]), help="Of the learning rate."
     ),
     click.option("--decay", type=POSITIVE, help="Factor of the step schedule. [0.95]"),
-    click.option("--decay-every", type=click.IntRange(1), metavar="STEPS", help="Of the step schedule. [250]"),
+    click.option("--decay-every", type=COUNT, metavar="STEPS", help="Of the step schedule. [250]"),
     click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), help="[0]"),
     click.option("--initial-scale", type=NOT_NEGATIVE, help="Standard deviation of the first weights. [0.001]"),
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
-    click.option("--report-every", type=click.IntRange(1), metavar="STEPS", help="Looks at the accuracies. [100]"),
+    click.option("--report-every", type=COUNT, metavar="STEPS", help="Looks at the accuracies. [100]"),
     click.option(
-        "--patience", type=click.IntRange(1), metavar="LOOKS",
+        "--patience", type=COUNT, metavar="LOOKS",
         help="Stop after so many looks without a better validation accuracy, and keep the best weights.",
     ),
 )  # fmt: skip

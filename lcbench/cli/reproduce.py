@@ -51,6 +51,9 @@ def reproduce(
 
     wanted = chosen(list(rows))
     console = style.console()
+    if only_list and as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(reproduce_tables.listed(wanted)), indent=1))
+        return ExitCode.OK
     if only_list:
         console.print(reproduce_tables.listing(wanted))
         return ExitCode.OK

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lcbench.cli.recipe_options import NOT_NEGATIVE, POSITIVE, recipe_options, require_alone, use_threads
+from lcbench.cli.recipe_options import COUNT, NOT_NEGATIVE, POSITIVE, recipe_options, require_alone, use_threads
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
@@ -26,7 +28,7 @@ RESUME = ("resume", "threads", "as_json", "quiet")
 @recipe_options
 @click.option("--learning-rate", "--lr", type=POSITIVE, help="Default: by data and loss.")
 @click.option("--reg", type=NOT_NEGATIVE, help="Factor of sum(W * W). Default: by data and loss.")
-@click.option("--batch", type=click.IntRange(1), help="Rows of a step. [200]")
+@click.option("--batch", type=COUNT, help="Rows of a step. [200]")
 @click.option("--margin", type=POSITIVE, help="Of the svm loss. [1]")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Of every library. Default: all usable cores.")
 @click.option(
@@ -64,7 +66,8 @@ def train(
     from lcbench.cli.progress.looks import watching
     from lcbench.losses.jit import thread_count
 
-    with watching(quiet) as watch:
+    # what a user's own implementation prints is no result
+    with watching(quiet) as watch, redirect_stdout(sys.stderr):
         if resume:
             require_alone(context, "--resume goes on as the training was begun", RESUME)
             model, path = trainings.resume(resume, **watch)

@@ -18,6 +18,9 @@ IMAGE_SHAPE = (3, 32, 32)
 """Colour planes, rows and columns of a CIFAR-10 image, in the order in which its values lie."""
 
 
+_BLOCK_ROWS = 4096
+
+
 @dataclass(frozen=True)
 class Examples:
     """X (N, D) uint8, float32 or float64; y (N,) int64 in [0, C)."""
@@ -34,7 +37,8 @@ class LabelledSplits:
     """What a classifier learns from (train), is chosen by (validation) and is judged by (test).
 
     source: "cifar10", "synthetic" or the name of a file. image_shape: where a row of X is an image, in the
-    order in which its values lie: (3, rows, columns), colour plane by plane, or (rows, columns, 3).
+    order in which its values lie: (3, rows, columns), colour plane by plane, or (rows, columns, 3). feature_names: of
+    the columns of X, where they have names.
     """
 
     train: Examples
@@ -43,15 +47,17 @@ class LabelledSplits:
     class_names: tuple[str, ...]
     source: str
     image_shape: tuple[int, int, int] | None = None
+    feature_names: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
-        """Tells other data apart: a hash of all shapes and labels, and of a thousand rows of each X."""
+        """Tells other data apart: a hash of every shape, type, value and label."""
         digest = hashlib.sha256()
         for examples in (self.train, self.validation, self.test):
             X, y = examples.X, examples.y
             digest.update(f"{X.shape} {X.dtype}".encode())
             digest.update(y.tobytes())
-            digest.update(X[:: max(1, len(X) // 1000)].tobytes())
+            for start in range(0, len(X), _BLOCK_ROWS):
+                digest.update(X[start : start + _BLOCK_ROWS].tobytes())
         return digest.hexdigest()[:16]
 
 

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lcbench import paths
 from lcbench.datasets import examples
 from lcbench.datasets.examples import Examples, LabelledSplits
@@ -22,11 +25,15 @@ def load(
     label: str | None = None,
     words: int | None = None,
     seed: int = 0,
+    held_out: bool = True,
+    learn_from: NDArray[np.uint8] | None = None,
     watch: Watch = lambda what, done, planned: None,
 ) -> LabelledSplits:
     """The splits of "cifar10", "synthetic" or a file of the user's own; of images, `features` instead of pixels.
 
-    label: the column of a CSV that holds the labels. words, seed: of visual words.
+    label: the column of a CSV that holds the labels. words, seed: of visual words. held_out: whether rows of a file are
+    set apart for validation and test where it does not do so itself. learn_from: images from which features are learnt,
+    instead of the training images.
     Raises LcbenchError where the data is missing or unfit, or features are asked of something that is no image.
     """
     if data == "cifar10":
@@ -38,12 +45,18 @@ def load(
 
         if not Path(data).exists():
             raise LcbenchError(f"no data '{data}': give cifar10, synthetic, or a CSV, NPZ or HDF5 file")
-        splits = tables.read(Path(data), label=label)
-    return _with_features(splits, features, words, seed, watch) if features else splits
+        fraction = 0.1 if held_out else 0.0
+        splits = tables.read(Path(data), label=label, validation=fraction, test=fraction)
+    return _with_features(splits, features, words, seed, learn_from, watch) if features else splits
 
 
 def _with_features(
-    splits: LabelledSplits, names: Sequence[str], words: int | None, seed: int, watch: Watch
+    splits: LabelledSplits,
+    names: Sequence[str],
+    words: int | None,
+    seed: int,
+    learn_from: NDArray[np.uint8] | None,
+    watch: Watch,
 ) -> LabelledSplits:
     from lcbench.datasets import features
     from lcbench.datasets.features import catalogue
@@ -54,6 +67,7 @@ def _with_features(
         )
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     images = {name: part.X for name, part in parts.items()}
-    found = features.of(names, images, splits.train.X, words=words or catalogue.WORDS, seed=seed, watch=watch)
+    fit_on = splits.train.X if learn_from is None else learn_from
+    found = features.of(names, images, fit_on, words=words or catalogue.WORDS, seed=seed, watch=watch)
     train, validation, test = (Examples(found[name], part.y) for name, part in parts.items())
     return replace(splits, train=train, validation=validation, test=test)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from lcbench.datasets.preprocessing import mean_image, standardisation
+from lcbench.errors import LcbenchError
 
 ScalingName = Literal["none", "mean", "halved", "standard"]
 """none: as they are. mean: less the mean of the training rows, as the assignment does it. halved: that over 128, so
@@ -33,12 +34,23 @@ class Scaling:
         return bool((self.deviation == 1).all())
 
     def design_matrix(self, X: NDArray[Any], dtype: DTypeLike = np.float32) -> NDArray[Any]:
-        """X (N, D) of any type -> (N, D + 1) of `dtype`, the ones column last. Computed in float64, rounded once."""
+        """X (N, D) of any type -> (N, D + 1) of `dtype`, the ones column last. Computed in float64, rounded once.
+
+        Raises LcbenchError where a value is beyond the range of `dtype`.
+        """
         rows, columns = X.shape
         design = np.empty((rows, columns + 1), dtype)
         for start in range(0, rows, _BLOCK_ROWS):
             block = slice(start, start + _BLOCK_ROWS)
-            design[block, :columns] = (X[block] - self.mean) / self.deviation
+            with np.errstate(over="ignore", invalid="ignore"):
+                design[block, :columns] = (X[block] - self.mean) / self.deviation
+            finite = X.dtype.kind != "f" or np.isfinite(design[block, :columns])
+            if not np.all(finite):
+                row, column = np.argwhere(~finite)[0] + (start, 0)
+                raise LcbenchError(
+                    f"X[{row}, {column}] is {X[row, column]:g}, which leaves the range of {design.dtype}: divide such "
+                    "columns, or choose scaling standard or dtype float64"
+                )
         design[:, columns] = 1
         return design
 
@@ -53,6 +65,6 @@ def scaling(name: ScalingName, X: NDArray[Any]) -> Scaling:
     columns = X.shape[1]
     if name == "none":
         return Scaling(np.zeros(columns), np.ones(columns))
-    if name == "standard":
-        return Scaling(*standardisation(X))
-    return Scaling(mean_image(X), np.full(columns, HALF_RANGE if name == "halved" else 1.0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = standardisation(X) if name == "standard" else (mean_image(X), np.ones(columns))
+    return Scaling(mean, deviation * HALF_RANGE if name == "halved" else deviation)

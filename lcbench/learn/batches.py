@@ -7,17 +7,21 @@ from numpy.typing import NDArray
 
 from lcbench.learn.recipe import Sampling
 
+STEPS_A_STREAM = 50
+"""Steps whose rows come from one generator, with a seed of its own."""
+
 
 def batches(sampling: Sampling, rows: int, batch: int, start: int, stop: int, seed: int) -> NDArray[np.int64]:
     """Row numbers of steps start..stop, (stop - start, batch) int64 in [0, rows).
 
-    replacement: each row drawn by itself; a stretch of steps has a stream of its own, so the same stretches give the
-    same rows. shuffle: all rows in random order, then all in another; a batch may reach into the next epoch.
+    replacement: each row drawn by itself. shuffle: all rows in random order, then all in another; a batch may reach
+    into the next epoch.
     """
-    steps = stop - start
     if sampling == "replacement":
-        return np.random.default_rng([seed, 1, start]).integers(0, rows, (steps, batch))
+        streams = range(start // STEPS_A_STREAM, -(-stop // STEPS_A_STREAM))
+        drawn = [np.random.default_rng([seed, 1, k]).integers(0, rows, (STEPS_A_STREAM, batch)) for k in streams]
+        return np.concatenate(drawn)[start - streams.start * STEPS_A_STREAM :][: stop - start]
     first, last = start * batch, stop * batch
     epochs = range(first // rows, -(-last // rows))
     order = np.concatenate([np.random.default_rng([seed, 2, epoch]).permutation(rows) for epoch in epochs])
-    return order[first - epochs.start * rows :][: last - first].reshape(steps, batch)
+    return order[first - epochs.start * rows :][: last - first].reshape(stop - start, batch)

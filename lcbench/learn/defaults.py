@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -24,8 +25,11 @@ _FEATURES: dict[str, dict[str, Any]] = {
     "lbfgs": {"scaling": "standard", "reg": 1e-3, "iterations": 400, "report_every": 10},
     "random": {"scaling": "standard", "reg": 0.0, "iterations": 1000, "batch": 5000, "initial_scale": 1e-1},
 }
-_WORDS = {"words", "words-hard"}
-"""Their thousands of columns, each of which says little, want less regularisation."""
+_REG_OF_WORDS = {"words": {"reg": 3e-4}, "words-hard": {"reg": 3e-3}}
+"""Of thousands of columns, in the mean each says little: less is right; not so where most of them are 0."""
+
+_SHORT = {"lr": "learning_rate", "impl": "implementation"}
+"""What the command line calls them."""
 
 OF_SGD = ("learning_rate", "schedule", "decay", "decay_every", "momentum", "epochs")
 """What the other solvers would pass over in silence."""
@@ -39,14 +43,27 @@ def recipe(splits: LabelledSplits, **settings: Any) -> Recipe:
     """
     given = {name: value for name, value in settings.items() if value is not None}
     epochs = given.pop("epochs", None)
+    for name in given:
+        if name not in Recipe.__struct_fields__:
+            near = _SHORT.get(name) or next(
+                iter(get_close_matches(name, Recipe.__struct_fields__, n=1, cutoff=0.5)), None
+            )
+            hint = f"did you mean '{near}'?" if near else f"there are {', '.join(Recipe.__struct_fields__)}"
+            raise LcbenchError(f"no setting '{name}': {hint}")
     solver, loss = given.get("solver", "sgd"), given.get("loss", "softmax")
     if solver != "sgd" and (strange := [name for name in OF_SGD if settings.get(name) is not None]):
         raise LcbenchError(f"{' and '.join(strange)}: a setting of the sgd solver, not of {solver}; leave it out")
+    if solver == "lbfgs" and (strange := [name for name in ("batch", "initial_scale") if name in given]):
+        raise LcbenchError(f"{' and '.join(strange)}: L-BFGS takes all rows at once and begins at zero; leave it out")
+    if given.get("schedule") != "step" and (strange := [name for name in ("decay", "decay_every") if name in given]):
+        raise LcbenchError(f"{' and '.join(strange)}: of the step schedule; leave it out, or choose schedule step")
+    if "words" in given and not _REG_OF_WORDS.keys() & set(given.get("features", ())):
+        raise LcbenchError("words: there are no visual words among the features; leave it out, or add features words")
     if loss != "svm" and given.get("margin", 1.0) != 1.0:
         raise LcbenchError("margin: a setting of the svm loss; softmax has none")
     usual = _PIXELS.get((solver, loss), {}) if are_pixels(splits) else _FEATURES.get(solver, {})
-    if solver == "lbfgs" and _WORDS & set(given.get("features", ())):
-        usual = usual | {"reg": 3e-4}
+    if solver == "lbfgs":
+        usual = usual | next((_REG_OF_WORDS[name] for name in given.get("features", ()) if name in _REG_OF_WORDS), {})
     chosen = usual | given
     try:
         recipe = msgspec.convert(chosen, Recipe)

@@ -16,15 +16,17 @@ _BLOCK_ROWS = 1024
 def predict(W: NDArray[Any], scaling: Scaling, X: NDArray[Any]) -> NDArray[np.int64]:
     """The class of the highest score for each row of X (N, D), unscaled: (N,) int64. The first where several are equal.
 
-    The scaling is folded into W (D + 1, C), so X is read as it lies; scores are float32 products, a block of rows at a
-    time.
+    What the scaling divides by divides the weights of W (D + 1, C) instead; the mean is subtracted in X's own
+    precision, since a column may be far from 0. Scores are float32 products, a block of rows at a time.
     """
-    weights, offset = scaling.folded(W)
-    weights, offset = weights.astype(np.float32), offset.astype(np.float32)
+    weights = (W[:-1] / scaling.deviation[:, None]).astype(np.float32)
+    offset = W[-1].astype(np.float32)
+    mean = scaling.mean.astype(np.float32 if X.dtype == np.uint8 else X.dtype)
     predicted = np.empty(len(X), np.int64)
     for start in range(0, len(X), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
-        np.argmax(X[block].astype(np.float32, copy=False) @ weights + offset, axis=1, out=predicted[block])
+        centred = (X[block] - mean).astype(np.float32, copy=False)
+        np.argmax(centred @ weights + offset, axis=1, out=predicted[block])
     return predicted
 
 
@@ -37,13 +39,15 @@ def accuracy(predicted: NDArray[np.int64], y: NDArray[np.int64]) -> float:
 class Evaluation:
     """How a classifier did on some rows.
 
-    confusion (C, C) int64: how often class i (row) was taken for class j (column).
+    confusion (C, C) int64: how often class i (row) was taken for class j (column). as_trained: False where the data is
+    no longer what the model was trained on, so that rows it was trained on may be among these.
     """
 
     source: str
     split: str
     class_names: tuple[str, ...]
     confusion: NDArray[np.int64]
+    as_trained: bool = True
 
     @property
     def rows(self) -> int:

@@ -46,7 +46,8 @@ class Model:
     """W (D + 1, C): the weights to use, bias last; they are applied to rows as `scaling` leaves them.
 
     step, last_W, velocity: where the solver was, to go on from. fingerprint: of the data. threads: that computed.
-    accuracy: by split, of W, on all rows of it; empty until training has ended.
+    accuracy: by split, of W, on all rows of it; empty until training has ended. feature_names: of the columns of X,
+    where they have names.
     """
 
     recipe: Recipe
@@ -62,6 +63,7 @@ class Model:
     last_W: NDArray[Any]
     velocity: NDArray[Any] | None
     accuracy: dict[str, float]
+    feature_names: tuple[str, ...] = ()
 
 
 def write(path: Path, model: Model) -> None:
@@ -80,7 +82,8 @@ def write(path: Path, model: Model) -> None:
                 "image_shape": model.image_shape or (),
             }
         )
-        file.create_dataset("class_names", data=list(model.class_names), dtype=h5py.string_dtype())
+        for name in ("class_names", "feature_names"):
+            file.create_dataset(name, data=list(getattr(model, name)), dtype=h5py.string_dtype())
         arrays = {"W": model.W, "last_W": model.last_W, "velocity": model.velocity}
         arrays |= {f"scaling/{name}": array for name, array in vars(model.scaling).items()}
         arrays |= {f"curves/{name}": array for name, array in vars(model.curves).items()}
@@ -104,6 +107,7 @@ def read(path: Path) -> Model:
             W=file["W"][()],
             scaling=Scaling(**{name: array[()] for name, array in file["scaling"].items()}),
             class_names=tuple(file["class_names"].asstr()[()]),
+            feature_names=tuple(file["feature_names"].asstr()[()]),
             image_shape=image_shape if len(image_shape) == 3 else None,
             fingerprint=attributes["fingerprint"],
             threads=int(attributes["threads"]),
@@ -118,6 +122,20 @@ def read(path: Path) -> Model:
         if model.last_W.shape != (D, C) or model.scaling.mean.shape != (D - 1,) or len(model.class_names) != C:
             raise ValueError("its arrays do not fit together")
         return model
+
+
+def require_free(path: Path) -> None:
+    """Raises LcbenchError where a model at `path` would take the place of anything but a finished model."""
+    if not path.exists():
+        return
+    try:
+        found = read(path)
+    except LcbenchError:
+        raise LcbenchError(f"{path} is there and is no model: name another file") from None
+    if found.status == "unfinished":
+        raise LcbenchError(
+            f"{path} is a training that was broken off: --resume {path} goes on; remove it, or name another file"
+        )
 
 
 def newest() -> Path:

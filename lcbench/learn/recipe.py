@@ -17,8 +17,9 @@ weights, to be beaten."""
 Sampling = Literal["replacement", "shuffle"]
 """How batches are drawn: any row at any time, as the assignment does it, or every row once an epoch."""
 
-Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=1)]
+Positive = Annotated[float, Meta(gt=0, le=1e30)]
+NotNegative = Annotated[float, Meta(ge=0, le=1e30)]
+Count = Annotated[int, Meta(ge=1, le=10**9)]
 
 
 class Recipe(msgspec.Struct, kw_only=True, frozen=True):
@@ -36,7 +37,7 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True):
     loss: Literal["svm", "softmax"] = "softmax"
     margin: Positive = 1.0
     """Of the hinge."""
-    reg: Annotated[float, Meta(ge=0)] = 0.0
+    reg: NotNegative = 0.0
     implementation: str = "numba-parallel"
     dtype: Literal["float32", "float64"] = "float32"
     solver: Solver = "sgd"
@@ -51,7 +52,7 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True):
     decay_every: Count = 250
     """Iterations."""
     momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    initial_scale: Annotated[float, Meta(ge=0)] = 1e-3
+    initial_scale: NotNegative = 1e-3
     """Standard deviation of the first weights; L-BFGS begins at zero."""
     seed: Annotated[int, Meta(ge=0)] = 0
     report_every: Count = 100

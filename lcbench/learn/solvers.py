@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,26 @@ from lcbench.learn.schedules import learning_rates
 class Position:
     """Where a solver is after `step` steps: W (D + 1, C), and what it needs to go on.
 
-    losses: of the steps since the position before. velocity (D + 1, C): of SGD.
+    losses: of the steps since the position before. velocity (D + 1, C): of SGD. look: whether accuracies are due;
+    otherwise the solver only offers to be stopped or kept here.
     """
 
     step: int
     W: NDArray[Any]
     losses: NDArray[np.float64]
     velocity: NDArray[Any] | None = None
+    look: bool = True
 
 
 Report = Callable[[Position], bool]
 """Told every position; answers whether to go on."""
+
+
+STEPS_AT_ONCE = 1000
+"""Of the compiled loop, which nothing can stop half-way: a tenth of a second of the assignment's protocol."""
+
+SECONDS_AT_ONCE = 1.0
+"""Of other loops, between two chances to be kept in a checkpoint."""
 
 
 def first_weights(recipe: Recipe, shape: tuple[int, int]) -> NDArray[Any]:
@@ -55,25 +65,32 @@ def sgd(objective: Objective, start: Position, report: Report) -> None:
     rates = learning_rates(
         recipe.schedule, recipe.learning_rate, recipe.iterations, recipe.decay, recipe.decay_every
     ).astype(recipe.dtype)
-    W, velocity = start.W, np.zeros_like(start.W) if start.velocity is None else start.velocity
-    for first, last in stretches(start.step, recipe.iterations, recipe.report_every):
-        rows = batches(recipe.sampling, len(objective), recipe.batch, first, last, recipe.seed)
-        W, velocity, losses = descend(objective, W, velocity, rows, rates[first:last])
-        if not report(Position(last, W, losses, velocity)):
-            return
+    step, W, velocity = start.step, start.W, np.zeros_like(start.W) if start.velocity is None else start.velocity
+    for _, last in stretches(start.step, recipe.iterations, recipe.report_every):
+        while step < last:
+            stop = min(last, step + STEPS_AT_ONCE)
+            rows = batches(recipe.sampling, len(objective), recipe.batch, step, stop, recipe.seed)
+            W, velocity, losses = descend(objective, W, velocity, rows, rates[step:stop])
+            step += len(losses)
+            if not report(Position(step, W, losses, velocity, look=step == last)):
+                return
 
 
 def _descend(
     objective: Objective, W: NDArray[Any], velocity: NDArray[Any], batches: NDArray[np.int64], rates: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
-    W, velocity, losses = W.copy(), velocity.copy(), np.empty(len(batches))
+    """As many of the steps as `SECONDS_AT_ONCE` hold, one at least."""
+    W, velocity, losses, until = W.copy(), velocity.copy(), list[float](), monotonic() + SECONDS_AT_ONCE
     momentum = W.dtype.type(objective.recipe.momentum)
-    for step, rows in enumerate(batches):
-        losses[step], dW = objective(W, rows)
+    for rate, rows in zip(rates, batches, strict=True):
+        loss, dW = objective(W, rows)
         velocity *= momentum
-        velocity -= rates[step] * dW
+        velocity -= rate * dW
         W += velocity
-    return W, velocity, losses
+        losses.append(loss)
+        if monotonic() > until:
+            break
+    return W, velocity, np.array(losses)
 
 
 def _descend_compiled(
@@ -133,17 +150,34 @@ def random_search(objective: Objective, start: Position, report: Report) -> None
     size = min(recipe.batch, len(objective))
     sample = np.random.default_rng([recipe.seed, 3]).choice(len(objective), size, replace=False)
     best, least = start.W, objective(start.W, sample)[0]
-    for first, last in stretches(start.step, recipe.iterations, recipe.report_every):
-        losses = np.empty(last - first)
-        for step in range(first, last):
-            drawn = np.random.default_rng([recipe.seed, 4, step]).standard_normal(best.shape)
-            W = (recipe.initial_scale * drawn).astype(recipe.dtype)
-            loss = objective(W, sample)[0]
-            if loss < least:
-                best, least = W, loss
-            losses[step - first] = least
-        if not report(Position(last, best, losses)):
-            return
+    step = start.step
+    for _, last in stretches(start.step, recipe.iterations, recipe.report_every):
+        while step < last:
+            losses, until = list[float](), monotonic() + SECONDS_AT_ONCE
+            while step < last:
+                drawn = np.random.default_rng([recipe.seed, 4, step]).standard_normal(best.shape)
+                W = (recipe.initial_scale * drawn).astype(recipe.dtype)
+                loss = objective(W, sample)[0]
+                if loss < least:
+                    best, least = W, loss
+                losses.append(least)
+                step += 1
+                if monotonic() > until:
+                    break
+            if not report(Position(step, best, np.array(losses), look=step == last)):
+                return
+
+
+def warm_up(objective: Objective, start: Position) -> None:
+    """Calls once what the solver will call, without effect: what compiles has compiled before the first step."""
+    recipe = objective.recipe
+    if recipe.solver == "lbfgs":
+        objective(start.W.astype(np.float64))
+    elif recipe.solver == "sgd" and objective.fused:
+        nothing = np.empty((0, recipe.batch), np.int64)
+        _descend_compiled(objective, start.W, start.W, nothing, np.empty(0, recipe.dtype))
+    else:
+        objective(start.W, np.arange(recipe.batch) % len(objective))
 
 
 SOLVERS: dict[Solver, Callable[[Objective, Position, Report], None]] = {

@@ -16,7 +16,8 @@ from lcbench.learn.evaluation import accuracy, predict
 from lcbench.learn.model import Curves, Model, Status
 from lcbench.learn.objective import Objective
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.solvers import SOLVERS, Position, first_weights
+from lcbench.learn.solvers import SOLVERS, Position, first_weights, warm_up
+from lcbench.learn.uninterrupted import uninterrupted
 from lcbench.losses import jit
 
 WATCHED_TRAINING_ROWS = 1000
@@ -48,10 +49,12 @@ def train(
     keep: is given the unfinished model at the start and every few seconds. watch: is told every look at the accuracies.
     Raises LcbenchError where `resume` was made from other data.
     """
-    run = _Run(splits, recipe, resume, keep, watch)
-    if run.model.status == "unfinished":
-        run.go()
-    return run.finished()
+    # weights that leave the range of their type are told as divergence, once
+    with np.errstate(all="ignore"):
+        run = _Run(splits, recipe, resume, keep, watch)
+        if run.model.status == "unfinished":
+            run.go()
+        return run.finished()
 
 
 class _Run:
@@ -73,7 +76,7 @@ class _Run:
             scaled = scaling(recipe.scaling, splits.train.X)
             resume = Model(
                 recipe, W, scaled, splits.class_names, splits.image_shape, fingerprint, jit.thread_count(), Curves(),
-                "unfinished", 0, W, None, {},
+                "unfinished", 0, W, None, {}, splits.feature_names,
             )  # fmt: skip
         elif resume.fingerprint != fingerprint:
             raise LcbenchError(f"the model was trained on other data than this {splits.source}: train it anew")
@@ -83,6 +86,7 @@ class _Run:
         rows = len(splits.train)
         watched = np.random.default_rng([recipe.seed, 5]).permutation(rows)[:WATCHED_TRAINING_ROWS]
         self.watched = Examples(splits.train.X[watched], splits.train.y[watched])
+        self.seconds = float(resume.curves.seconds[-1]) if resume.curves.seconds.size else 0.0
         self.last_checkpoint = self.began = perf_counter()
 
     def go(self) -> None:
@@ -93,9 +97,12 @@ class _Run:
         if restarts or not model.curves.steps.size:
             start = replace(start, W=first_weights(model.recipe, model.W.shape))
             self.model = replace(model, curves=Curves(), step=0)
-            self._look(start, 0.0)
+            self._advance(start)
+            self._look()
             self.keep(self.model)
         objective = Objective(model.recipe, self.splits.train, model.scaling)
+        with uninterrupted():
+            warm_up(objective, start)
         self.began = perf_counter()
         try:
             SOLVERS[model.recipe.solver](objective, start, self._report)
@@ -105,7 +112,10 @@ class _Run:
 
     def _report(self, position: Position) -> bool:
         """Takes in where the solver is; answers whether it shall go on."""
-        self._look(position, perf_counter() - self.began)
+        self.seconds += perf_counter() - self.began
+        self._advance(position)
+        if position.look:
+            self._look()
         if not (np.isfinite(position.losses).all() and np.isfinite(position.W).all()):
             self.model = replace(self.model, status="diverged")
         elif self._waited_in_vain():
@@ -116,27 +126,36 @@ class _Run:
         self.began = perf_counter()
         return self.model.status == "unfinished"
 
-    def _look(self, position: Position, seconds: float) -> None:
+    def _advance(self, position: Position) -> None:
+        model = self.model
+        self.model = replace(
+            model,
+            curves=replace(model.curves, losses=np.append(model.curves.losses, position.losses)),
+            # where training may stop early, the weights to use are the best that were looked at
+            W=model.W if model.recipe.patience else position.W,
+            step=position.step,
+            last_W=position.W,
+            velocity=position.velocity,
+        )
+
+    def _look(self) -> None:
         model, before = self.model, self.model.curves
         with one_blas_thread():
             train, validation = (
-                accuracy(predict(position.W, model.scaling, part.X), part.y)
+                accuracy(predict(model.last_W, model.scaling, part.X), part.y)
                 for part in (self.watched, self.splits.validation)
             )
-        curves = Curves(
-            np.append(before.losses, position.losses),
-            np.append(before.steps, position.step),
-            np.append(before.train_accuracy, train),
-            np.append(before.validation_accuracy, validation),
-            np.append(before.seconds, seconds + (before.seconds[-1] if before.seconds.size else 0.0)),
+        curves = replace(
+            before,
+            steps=np.append(before.steps, model.step),
+            train_accuracy=np.append(before.train_accuracy, train),
+            validation_accuracy=np.append(before.validation_accuracy, validation),
+            seconds=np.append(before.seconds, self.seconds),
         )
-        best = not model.recipe.patience or not before.steps.size or validation > before.validation_accuracy.max()
-        self.model = replace(
-            model, curves=curves, W=position.W if best else model.W, step=position.step, last_W=position.W,
-            velocity=position.velocity,
-        )  # fmt: skip
-        loss = float(position.losses[-1]) if position.losses.size else float("nan")
-        self.watch(Look(position.step, loss, train, validation))
+        best = not before.steps.size or validation > before.validation_accuracy.max()
+        self.model = replace(model, curves=curves, W=model.last_W if best or not model.recipe.patience else model.W)
+        loss = float(curves.losses[-1]) if curves.losses.size else float("nan")
+        self.watch(Look(model.step, loss, train, validation))
 
     def _waited_in_vain(self) -> bool:
         accuracies, patience = self.model.curves.validation_accuracy, self.model.recipe.patience

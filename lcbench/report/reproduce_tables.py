@@ -145,6 +145,11 @@ def listing(rows: Sequence[Row]) -> Table:
     return table
 
 
+def listed(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """The same as fields."""
+    return [{"row": row.id, "document": row.document, "what": row.what} for row in rows]
+
+
 def _number(value: float | None) -> str:
     """With eight significant digits where they fit into ten columns, else with four: "-4.9999886", "2.186e-11"."""
     if value is None:

@@ -34,6 +34,7 @@ def tables(search: Search, path: Path) -> Iterator[Table | Text]:
         yield Text("validation accuracy in %: the learning rate down, reg across", style="bold")
         yield grid
     if search.refit:
+        yield from _edges(search)
         yield _best(search, path)
 
 
@@ -57,23 +58,25 @@ def _ordered(search: Search) -> list[int]:
 
 def _trials(search: Search, places: list[int]) -> Table:
     names = axes(search)
+    narrow = len(names) > 2  # then the settings take the room of what matters less
     table = style.table(
         f"{_counted(search.trials)}: {_what(search.trials[0].recipe)}",
         *[style.number(_HEADINGS[name]) for name in names],
         style.number("validation"),
-        style.number("train"),
-        style.number("last loss"),
-        style.number("took"),
+        *([] if narrow else [style.number("train"), style.number("last loss"), style.number("took")]),
         Column("result", no_wrap=True),
     )
     for place in places:
         trial = search.trials[place]
-        table.add_row(
-            *[f"{getattr(trial.recipe, name):g}" for name in names],
-            style.percent(trial.validation_accuracy),
+        less = (
             style.percent(trial.train_accuracy),
             style.MISSING if trial.loss is None else f"{trial.loss:.4g}",
             style.seconds(trial.seconds),
+        )
+        table.add_row(
+            *[f"{getattr(trial.recipe, name):g}" for name in names],
+            style.percent(trial.validation_accuracy),
+            *([] if narrow else less),
             Text(trial.status, style="" if trial.succeeded else "yellow"),
         )
     return table
@@ -130,6 +133,17 @@ def _cell(trial: Trial, best: bool) -> Text:
     if trial.validation_accuracy is None:
         return Text(style.MISSING if trial.status == "waiting" else trial.status, style="yellow")
     return Text(f"{100 * trial.validation_accuracy:.1f}", style="bold green" if best else "")
+
+
+def _edges(search: Search) -> Iterator[Text]:
+    """Where the best of a grid lies at the end of an axis, a better one may lie behind it."""
+    assert search.refit
+    best = search.trials[search.refit.trial].recipe
+    for name in axes(search) if search.way == "grid" else ():
+        values = _values(search, name)
+        if len(values) > 2 and getattr(best, name) in (values[0], values[-1]):
+            end = "smallest" if getattr(best, name) == values[0] else "largest"
+            yield Text(f"the best has the {end} {_HEADINGS[name]} of the grid: beyond it may be better", style="yellow")
 
 
 def _best(search: Search, path: Path) -> Table:

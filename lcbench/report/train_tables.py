@@ -18,7 +18,7 @@ def trained(model: Model) -> Table:
         + (f", {recipe.schedule}" if recipe.schedule != "constant" else "")
         + (f", momentum {recipe.momentum:g}" if recipe.momentum else ""),
         "lbfgs": "L-BFGS on all rows",
-        "random": f"best of random weights, on {recipe.batch} rows",
+        "random": "the best of random weights",
     }[recipe.solver]
     loss = recipe.loss + (f", margin {recipe.margin:g}" if recipe.margin != 1 else "")
     rows = [

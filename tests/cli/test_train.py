@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -6,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import h5py
 import numpy as np
 import pytest
@@ -120,6 +122,67 @@ def test_killed_it_resumes_to_the_same_model(table, tmp_path):
     assert (whole.W == resumed.W).all()
     assert (whole.curves.losses == resumed.curves.losses).all()
     assert whole.accuracy == resumed.accuracy
+
+
+def test_nothing_but_a_finished_model_is_replaced(table):
+    before = Path(table).read_bytes()
+    with pytest.raises(LcbenchError, match="is there and is no model"):
+        invoke(train, "--data", table, "--output", table, *SMALL)
+    assert Path(table).read_bytes() == before
+    invoke(train, "--data", table, "--output", "m.h5", *SMALL)
+    invoke(train, "--data", table, "--output", "m.h5", *SMALL)
+    unfinished = dataclasses.replace(model_file.read(Path("m.h5")), status="unfinished")
+    model_file.write(Path("m.h5"), unfinished)
+    with pytest.raises(LcbenchError, match=r"broken off: --resume m.h5 goes on"):
+        invoke(train, "--data", table, "--output", "m.h5", *SMALL)
+
+
+def write_csv(path, names, rows, columns=("a", "b")):
+    rng = np.random.default_rng(0)
+    lines = [",".join((*columns, "label"))]
+    for row in range(rows):
+        c = row % len(names)
+        centre = ("ant", "bee", "cow").index(names[c]) if names[c] in ("ant", "bee", "cow") else 0
+        lines.append(f"{3 * centre + rng.normal()},{-3 * centre + rng.normal()},{names[c]}")
+    Path(path).write_text("\n".join(lines) + "\n")
+
+
+def test_other_data_is_matched_by_name_and_all_of_it_counts(table):
+    write_csv("abc.csv", ("ant", "bee", "cow"), 90)
+    write_csv("bc.csv", ("bee", "cow"), 40)
+    write_csv("yak.csv", ("ant", "yak"), 40)
+    write_csv("ba.csv", ("ant", "bee", "cow"), 90, columns=("b", "a"))
+    invoke(train, "--data", "abc.csv", "--output", "m.h5", "--solver", "lbfgs", "--quiet")
+    found = json.loads(invoke(evaluate, "m.h5", "--data", "bc.csv", "--json").stdout)
+    assert (found["rows"], found["split"]) == (40, "all rows")
+    assert found["accuracy"] > 0.9
+    assert found["class_accuracy"]["ant"] is None
+    with pytest.raises(LcbenchError, match=r"yak.csv has a class 'yak', and the model knows ant, bee, cow"):
+        invoke(evaluate, "m.h5", "--data", "yak.csv")
+    with pytest.raises(LcbenchError, match="its column 'b' stands where the model was trained on 'a'"):
+        invoke(evaluate, "m.h5", "--data", "ba.csv")
+    write_csv("abc.csv", ("ant", "bee", "cow"), 93)
+    assert "no longer what m.h5 was trained on" in invoke(evaluate, "m.h5").stderr
+
+
+def test_what_an_implementation_prints_is_no_result(table):
+    Path("loud.py").write_text(
+        "import numpy as np\nfrom lcbench.losses.vectorized import softmax_loss as right\n"
+        "def softmax_loss(W, X, y, reg):\n    print('loud')\n    return right(W, X, y, reg)\n"
+    )
+    result = invoke(train, "--data", table, "--impl", "loud.py", "--output", "m.h5", "--json", *SMALL)
+    assert json.loads(result.stdout)["status"] == "finished"
+    assert "loud" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--lr", "inf"], ["--lr", "nan"], ["--epochs", "nan"], ["--epochs", "1e300"], ["--iterations", "9" * 26],
+     ["--batch", "9" * 20], ["--reg", "-1"], ["--momentum", "1"]],
+)  # fmt: skip
+def test_numbers_that_are_none_are_usage_errors(table, arguments):
+    with pytest.raises(click.UsageError):
+        invoke(train, "--data", table, *arguments)
 
 
 def test_the_newest_model_is_the_one_that_is_meant(table):

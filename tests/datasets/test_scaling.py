@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from lcbench.datasets.scaling import scaling
+from lcbench.errors import LcbenchError
 
 RAW = np.random.default_rng(0).integers(0, 256, (40, 5)).astype(np.uint8)
 
@@ -39,3 +40,11 @@ def test_a_constant_column_is_not_divided_by_nothing():
     X = RAW.copy()
     X[:, 2] = 7
     assert (scaling("standard", X).design_matrix(X)[:, 2] == 0).all()
+
+
+@pytest.mark.parametrize("name", ["none", "mean"])
+def test_what_leaves_the_range_of_the_type_is_one_line(name):
+    X = np.array([[1.0, 2.0], [3.0, 1e300]])
+    with pytest.raises(LcbenchError, match=r"X\[., 1\] is .*, which leaves the range of float32"):
+        scaling(name, X).design_matrix(X)
+    assert np.isfinite(scaling(name, X).design_matrix(X, np.float64)).all()

@@ -30,3 +30,14 @@ def test_an_evaluation_says_how_sure_it_is():
     assert evaluation.standard_error == pytest.approx((0.85 * 0.15 / 20) ** 0.5)
     assert evaluation.class_accuracy[:2].tolist() == [0.8, 0.9]
     assert np.isnan(evaluation.class_accuracy[2])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_column_far_from_zero_spoils_nothing(dtype):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 3)).astype(dtype)
+    X[:, 1] = (1e6 if dtype == np.float32 else 1e9) + 0.1 * X[:, 1]
+    W = rng.standard_normal((4, 3))
+    scaled = scaling("standard", X)
+    expected = (scaled.design_matrix(X, np.float64) @ W).argmax(axis=1)
+    assert (predict(W, scaled, X) == expected).mean() > 0.98

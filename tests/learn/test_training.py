@@ -1,11 +1,12 @@
 import dataclasses
 
+import msgspec
 import numpy as np
 import pytest
 
 from lcbench.errors import LcbenchError
 from lcbench.learn import model as model_file
-from lcbench.learn import training
+from lcbench.learn import solvers, training
 from lcbench.learn.evaluation import accuracy, predict
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.training import train
@@ -54,6 +55,25 @@ def test_from_every_checkpoint_it_comes_to_the_same_model(monkeypatch, tmp_path,
         assert unfinished.status == "unfinished"
         model_file.write(tmp_path / f"{number}.h5", unfinished)
         assert same(train(DATA, recipe, resume=model_file.read(tmp_path / f"{number}.h5")), whole)
+
+
+def test_between_two_looks_it_can_be_kept_too(monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(solvers, "SECONDS_AT_ONCE", 0.0)
+    monkeypatch.setattr(solvers, "STEPS_AT_ONCE", 7)
+    for solver, implementation in (("sgd", "numpy"), ("sgd", "numba-parallel"), ("random", "numpy")):
+        recipe = msgspec.structs.replace(RECIPE, solver=solver, implementation=implementation, report_every=20)
+        kept = []
+        whole = train(DATA, recipe, keep=kept.append)
+        assert len({unfinished.step for unfinished in kept}) > len(whole.curves.steps)
+        for unfinished in kept:
+            model_file.write(tmp_path / "kept.h5", unfinished)
+            assert same(train(DATA, recipe, resume=model_file.read(tmp_path / "kept.h5")), whole)
+
+
+def test_how_often_it_is_looked_at_changes_nothing():
+    often, rarely = (train(DATA, msgspec.structs.replace(RECIPE, report_every=steps)) for steps in (3, 45))
+    assert (often.W == rarely.W).all()
 
 
 def test_a_finished_model_is_not_trained_on():

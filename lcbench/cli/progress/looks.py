@@ -26,17 +26,19 @@ def watching(quiet: bool) -> Iterator[dict[str, Any]]:
     from lcbench.cli.progress.stages import stages
     from lcbench.report import style
 
-    if quiet:
-        yield {}
-        return
     console = style.console(stderr=True)
     columns = (BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    bar = Progress(*columns, console=console, transient=True, refresh_per_second=4, disable=not console.is_terminal)
+    bar = Progress(
+        *columns, console=console, transient=True, refresh_per_second=4, disable=quiet or not console.is_terminal
+    )
     task = bar.add_task("")
-    spoken = 0.0
+    spoken, file = 0.0, ""
 
     def begun(path: Path, recipe: Recipe) -> None:
-        console.print(f"checkpoints: {path} (--resume goes on with it after a crash)", soft_wrap=True)
+        nonlocal file
+        file = str(path)
+        if not quiet:
+            console.print(f"checkpoints: {path} (--resume goes on with it after a crash)", soft_wrap=True)
         bar.update(task, total=recipe.iterations)
         bar.start()
 
@@ -45,12 +47,17 @@ def watching(quiet: bool) -> Iterator[dict[str, Any]]:
         loss = f"loss {look.loss:.4g}  " if look.step else ""
         line = f"{loss}train {style.percent(look.train_accuracy)}  validation {style.percent(look.validation_accuracy)}"
         bar.update(task, completed=look.step, description=line)
-        if not console.is_terminal and monotonic() - spoken > SECONDS_BETWEEN_LINES:
+        if not (quiet or console.is_terminal) and monotonic() - spoken > SECONDS_BETWEEN_LINES:
             spoken = monotonic()
             console.print(f"step {look.step:,}: {line}", soft_wrap=True)
 
     with stages() as watch:
         try:
-            yield {"begun": begun, "look": look, "watch": watch}
+            yield {"begun": begun, "look": look} | ({} if quiet else {"watch": watch})
+        except KeyboardInterrupt:
+            bar.stop()
+            if file:
+                console.print(f"'lcbench train --resume {file}' goes on from here", soft_wrap=True)
+            raise
         finally:
             bar.stop()

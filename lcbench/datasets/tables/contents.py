@@ -33,11 +33,12 @@ class Part:
 class Contents:
     """parts: always with "train"; the others where the file tells them apart itself.
 
-    class_names, image_shape: where the file states them.
+    class_names, feature_names, image_shape: where the file states them.
     """
 
     parts: Mapping[Split, Part]
     class_names: tuple[str, ...] | None = None
+    feature_names: tuple[str, ...] = ()
     image_shape: tuple[int, int, int] | None = None
 
 

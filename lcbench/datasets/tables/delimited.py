@@ -82,7 +82,8 @@ def read(path: Path, label: str | int | None) -> Contents:
         return f"{path}: line {_line_of(path, layout, row)}, the label in {layout.name(layout.label)}"
 
     part = Part(X, y, "the table", layout.name(layout.label), cell, label_of)
-    return Contents({"train": part})
+    names = [name for column, name in enumerate(layout.header or ()) if column != layout.label]
+    return Contents({"train": part}, feature_names=tuple(names))
 
 
 def _require_no_index(path: Path, layout: Layout, table: NDArray[np.float64]) -> None:

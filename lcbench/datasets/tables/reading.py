@@ -75,6 +75,7 @@ def read(
         **{split: Examples(X[split], y[split]) for split in SPLITS},
         class_names=class_names,
         source=path.name,
+        feature_names=contents.feature_names,
         image_shape=contents.image_shape or features.image_shape(contents.parts["train"].X),
     )
 

@@ -19,7 +19,7 @@ a subgradient, and J / 2 is the distance from their middle to either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import sqrt
@@ -199,6 +199,9 @@ def check(
 ) -> GradientCheck:
     """The gradient of `implementation` against centred differences of its own loss with `step`, at `coordinates`.
 
+    Where all of them are right, the weight at which the gradient is farthest from the oracle's is looked at too, and
+    added where it is wrong: so a mistake in one weight of thousands is found.
+
     Raises ValueError where there is no coordinate or the step is not above 0, and whatever the implementation raises.
     """
     if not coordinates or not 0 < step < np.inf:
@@ -221,10 +224,11 @@ def check(
 
     exact = [float(problem.right.dW[where]) for where in coordinates]
     analytic = [each.analytic for each in judged]
+    found = [*judged, *_wrong_elsewhere(function.loss, problem, step, dW)] if _all_right(judged) else judged
     share = len(judged) / problem.W.size
     rest_s, rest, of_numerical = both_s - analytic_s, function.evaluations - 1, 2 * len(judged)
     return GradientCheck(
-        judged,
+        found,
         [
             Way("numerical", numerical_s, of_numerical, numerical_s / share, round(of_numerical / share),
                 _worst(_errors(differences, exact)), "the oracle"),
@@ -232,8 +236,25 @@ def check(
             Way("both", both_s, 1 + rest, analytic_s + rest_s / share, 1 + round(rest / share),
                 _worst(_errors(differences, analytic)), "each other"),
         ],
-        any(each.verdict == "wrong" for each in judged) and problem.is_right_in_single_precision_only(loss, dW),
+        not _all_right(found) and problem.is_right_in_single_precision_only(loss, dW),
     )  # fmt: skip
+
+
+def _all_right(judged: Sequence[Coordinate]) -> bool:
+    return all(each.verdict != "wrong" for each in judged)
+
+
+def _wrong_elsewhere(
+    loss: Callable[[NDArray[Any]], float], problem: Problem, step: float, dW: NDArray[Any]
+) -> Iterator[Coordinate]:
+    """The weight at which dW is farthest from the oracle's gradient, where that is no slope of the loss."""
+    difference = np.nan_to_num(np.abs(dW - problem.right.dW), nan=np.inf)
+    row, column = np.unravel_index(int(np.argmax(difference)), difference.shape)
+    where = int(row), int(column)
+    if relative_error(float(dW[where]), float(problem.right.dW[where])) > RIGHT:
+        found = _judged(loss, problem, where, step, slope(loss, problem.W, where, step), float(dW[where]))
+        if found.verdict == "wrong":
+            yield found
 
 
 def _judged(

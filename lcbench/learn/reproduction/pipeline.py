@@ -20,7 +20,7 @@ def features_and_classifier(inputs: dict[str, Any], laboratory: Laboratory) -> F
         for rate, reg in product(inputs["learning rates"], inputs["regs"])
     ]  # fmt: skip
     best = max(grid, key=lambda model: model.accuracy["validation"])
-    test = {name: laboratory.trained((name,), words).accuracy["test"] for name in names}
+    test = {name: laboratory.trained((name,), words if name == "words" else None).accuracy["test"] for name in names}
     pixels, together = laboratory.trained().accuracy["test"], laboratory.trained(names, words).accuracy["test"]
     return Found(
         {

@@ -21,6 +21,7 @@ class _Layout(msgspec.Struct, kw_only=True, frozen=True):
     class_names: tuple[str, ...]
     source: str
     image_shape: tuple[int, int, int] | None
+    feature_names: tuple[str, ...]
 
 
 def lay_out(folder: Path, splits: LabelledSplits) -> LabelledSplits:
@@ -34,7 +35,7 @@ def lay_out(folder: Path, splits: LabelledSplits) -> LabelledSplits:
     layout = _Layout(
         train=len(splits.train), rows=sum(map(len, parts)), columns=splits.train.X.shape[1],
         dtype=str(splits.train.X.dtype), class_names=splits.class_names, source=splits.source,
-        image_shape=splits.image_shape,
+        image_shape=splits.image_shape, feature_names=splits.feature_names,
     )  # fmt: skip
     (folder / "layout.json").write_bytes(msgspec.json.encode(layout))
     return replace(mapped(folder), test=splits.test)
@@ -48,4 +49,6 @@ def mapped(folder: Path, *, all_rows: bool = False) -> LabelledSplits:
     y = np.asarray(np.memmap(folder / "y", np.int64, "c", shape=(layout.rows,)))
     end = layout.rows if all_rows else layout.train
     train, validation, nothing = Examples(X[:end], y[:end]), Examples(X[end:], y[end:]), Examples(X[:0], y[:0])
-    return LabelledSplits(train, validation, nothing, layout.class_names, layout.source, layout.image_shape)
+    return LabelledSplits(
+        train, validation, nothing, layout.class_names, layout.source, layout.image_shape, layout.feature_names
+    )

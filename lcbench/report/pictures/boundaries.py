@@ -43,7 +43,8 @@ def draw(model: Model, splits: LabelledSplits) -> Figure:
             of_class[:, 0], of_class[:, 1], s=30, marker=style.marker(c), color=style.colour(c), edgecolor="white",
             linewidth=0.5, zorder=2, label=style.shortened(name, 30) + ("" if len(of_class) else " (no points)"),
         )  # fmt: skip
-    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="first feature", ylabel="second feature")
+    across, up = model.feature_names or ("first feature", "second feature")
+    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel=across, ylabel=up)
     if len(model.class_names) <= _MOST_IN_LEGEND:
         figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     return figure
