@@ -16,17 +16,19 @@ _BLOCK_ROWS = 1024
 def predict(W: NDArray[Any], scaling: Scaling, X: NDArray[Any]) -> NDArray[np.int64]:
     """The class of the highest score for each row of X (N, D), unscaled: (N,) int64. The first where several are equal.
 
-    What the scaling divides by divides the weights of W (D + 1, C) instead; the mean is subtracted in X's own
-    precision, since a column may be far from 0. Scores are float32 products, a block of rows at a time.
+    The scaling of pixels is folded into W (D + 1, C), so that they are read as they lie. Of other rows, whose columns
+    may be far from 0, the mean is subtracted first, in X's own precision. Scores are float32 products, a block of rows
+    at a time.
     """
-    weights = (W[:-1] / scaling.deviation[:, None]).astype(np.float32)
-    offset = W[-1].astype(np.float32)
-    mean = scaling.mean.astype(np.float32 if X.dtype == np.uint8 else X.dtype)
+    weights, offset = scaling.folded(W)
+    pixels = X.dtype == np.uint8
+    weights, offset = weights.astype(np.float32), (offset if pixels else W[-1]).astype(np.float32)
+    mean = scaling.mean.astype(X.dtype)
     predicted = np.empty(len(X), np.int64)
     for start in range(0, len(X), _BLOCK_ROWS):
         block = slice(start, start + _BLOCK_ROWS)
-        centred = (X[block] - mean).astype(np.float32, copy=False)
-        np.argmax(centred @ weights + offset, axis=1, out=predicted[block])
+        rows = (X[block] if pixels else X[block] - mean).astype(np.float32, copy=False)
+        np.argmax(rows @ weights + offset, axis=1, out=predicted[block])
     return predicted
 
 
