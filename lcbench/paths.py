@@ -5,6 +5,8 @@ Both folders lie in the current directory, so that each project keeps its own da
 """
 
 import os
+import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 
 
@@ -41,3 +43,8 @@ def models_folder() -> Path:
 def searches_folder() -> Path:
     """Folder of searches for hyperparameters."""
     return results_folder() / "searches"
+
+
+def new_file(folder: Path, ending: str) -> Path:
+    """A file in `folder` that nobody has, named so that later ones sort behind it."""
+    return folder / f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(4)}{ending}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from lcbench.datasets.examples import LabelledSplits
 from lcbench.datasets.loading import Watch
 from lcbench.errors import LcbenchError
 from lcbench.learn import defaults, model, training
-from lcbench.learn.data import splits_of
+from lcbench.learn.data import data_of, splits_of
 from lcbench.learn.recipe import Recipe, Solver
 from lcbench.learn.search import search_file, shared_rows
 from lcbench.learn.search.points import (
@@ -36,8 +35,6 @@ from lcbench.learn.search.search_file import Refit, Search, Trial
 from lcbench.learn.search.trial_pool import Pool
 from lcbench.learn.search.trial_worker import Job
 from lcbench.losses.implementation import LossName
-
-_DATA = ("data", "label", "features", "words", "seed")
 
 Tried = Callable[[Search], None]
 
@@ -71,10 +68,10 @@ def search(
     """
     if refit_all and settings.get("patience"):
         raise LcbenchError("refit_all leaves early stopping no validation rows to go by: leave one of the two out")
-    path = Path(output) if output else _new_file()
+    path = Path(output) if output else paths.new_file(paths.searches_folder(), ".json")
     _require_free(path)
-    data = {name: settings[name] for name in _DATA if settings.get(name) is not None}
-    splits = splits_of(Recipe(**{"data": "cifar10"} | data), watch)
+    settings.setdefault("data", "cifar10")
+    splits = splits_of(data_of(settings), watch)
     plan = _plan(splits, axes or {}, random, settings)
     plan = replace(plan, threads=threads, refit_all=refit_all)
     return _go(path, plan, splits, workers, begun, tried)
@@ -113,7 +110,7 @@ def _plan(splits: LabelledSplits, axes: Axes, random: int | None, settings: dict
         settings = DEFAULT_DESCENT | {name: value for name, value in settings.items() if value is not None}
     axes = default_axes(defaults.are_pixels(splits), solver, loss) | dict(axes)
     points = grid(axes) if random is None else drawn(axes, random, settings.get("seed") or 0)
-    recipes = [defaults.recipe(splits, **{"data": "cifar10"} | settings | point) for point in points]
+    recipes = [defaults.recipe(splits, **settings | point) for point in points]
     return Search(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         way="grid" if random is None else "random",
@@ -185,7 +182,7 @@ def _refit(pool: Pool, search: Search, place: int, splits: LabelledSplits, path:
     trained = model.read(file)
     accuracy = training.accuracies(trained, seen)
     # as 'lcbench train' leaves it, which knows the test rows
-    trained = dataclasses.replace(trained, fingerprint=splits.fingerprint(), accuracy=accuracy)
+    trained = dataclasses.replace(trained, fingerprint=search.fingerprint, accuracy=accuracy)
     model.write(path, trained)
     return Refit(trial=place, model=path.name, accuracy=accuracy)
 
@@ -205,8 +202,3 @@ def _require_free(path: Path) -> None:
         raise LcbenchError(
             f"{path} is a search that was broken off: --resume {path} goes on; remove it, or name another file"
         )
-
-
-def _new_file() -> Path:
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return paths.searches_folder() / f"{stamp}-{secrets.token_hex(4)}.json"

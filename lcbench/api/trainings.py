@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from lcbench.datasets.examples import Examples, LabelledSplits
 from lcbench.datasets.loading import Watch, load
 from lcbench.errors import LcbenchError
 from lcbench.learn import defaults, model, training
-from lcbench.learn.data import splits_of
+from lcbench.learn.data import data_of, splits_of
 from lcbench.learn.evaluation import Evaluation, confusion, predict
 from lcbench.learn.model import Model
 from lcbench.learn.recipe import Recipe
@@ -43,10 +41,9 @@ def train(
     Raises LcbenchError where the data or a setting is unfit.
     """
     settings.setdefault("data", "cifar10")
-    path = Path(output) if output else _new_file()
+    path = Path(output) if output else paths.new_file(paths.models_folder(), ".h5")
     model.require_free(path)
-    named = {name: settings[name] for name in ("data", "label", "features", "words", "seed") if settings.get(name)}
-    splits = splits_of(Recipe(**named), watch)
+    splits = splits_of(data_of(settings), watch)
     recipe = defaults.recipe(splits, **settings)
     begun(path, recipe)
     trained = training.train(splits, recipe, keep=lambda unfinished: model.write(path, unfinished), watch=look)
@@ -131,8 +128,3 @@ def _classes_of(trained: Model, splits: LabelledSplits) -> NDArray[np.int64]:
                 f"{splits.source} has a class {name!r}, and the model knows {', '.join(trained.class_names)}"
             )
     return np.array([number[name] for name in splits.class_names])
-
-
-def _new_file() -> Path:
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return paths.models_folder() / f"{stamp}-{secrets.token_hex(4)}.h5"

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from lcbench.datasets.examples import LabelledSplits
 from lcbench.datasets.loading import Watch, load
 from lcbench.learn.recipe import Recipe
+
+
+def data_of(settings: Mapping[str, Any]) -> Recipe:
+    """A recipe of nothing but the data, of all settings of one; those that are None are left out."""
+    names = ("data", "label", "features", "words", "seed")
+    return Recipe(**{name: settings[name] for name in names if settings.get(name) is not None})
 
 
 def splits_of(recipe: Recipe, watch: Watch = lambda what, done, planned: None) -> LabelledSplits:
