@@ -148,7 +148,9 @@ def _go(
             search_file.write(path, search)
             begun(path, search)
             places = search.waiting
-            for done, answer in pool.answers([Job(recipe=search.trials[place].recipe) for place in places]):
+            for done, answer in pool.answers(
+                [Job(recipe=search.trials[place].recipe, fingerprint=search.fingerprint) for place in places]
+            ):
                 trials = list(search.trials)
                 trials[places[done]] = Trial(recipe=trials[places[done]].recipe, **msgspec.structs.asdict(answer))
                 search = replace(search, trials=trials)
@@ -172,7 +174,9 @@ def _refit(pool: Pool, search: Search, place: int, splits: LabelledSplits, path:
     """Trains a trial's recipe once more, as it was trained or on all rows, tests it and writes the model to `path`."""
     file = pool.folder / "best.h5"
     recipe = search.trials[place].recipe
-    [(_, answer)] = pool.answers([Job(recipe=recipe, all_rows=search.refit_all, model=str(file))])
+    [(_, answer)] = pool.answers(
+        [Job(recipe=recipe, all_rows=search.refit_all, fingerprint=search.fingerprint, model=str(file))]
+    )
     if answer.status == "crashed":
         raise LcbenchError(f"the best trial could not be refitted: {answer.reason}; --resume tries again")
     seen = splits
@@ -182,7 +186,7 @@ def _refit(pool: Pool, search: Search, place: int, splits: LabelledSplits, path:
     trained = model.read(file)
     accuracy = training.accuracies(trained, seen)
     # as 'lcbench train' leaves it, which knows the test rows
-    trained = dataclasses.replace(trained, fingerprint=search.fingerprint, accuracy=accuracy)
+    trained = dataclasses.replace(trained, accuracy=accuracy)
     model.write(path, trained)
     return Refit(trial=place, model=path.name, accuracy=accuracy)
 

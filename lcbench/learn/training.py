@@ -41,17 +41,19 @@ def train(
     recipe: Recipe,
     *,
     resume: Model | None = None,
+    fingerprint: str | None = None,
     keep: Callable[[Model], None] = lambda model: None,
     watch: Callable[[Look], None] = lambda look: None,
 ) -> Model:
     """Trains by `recipe` on `splits`; goes on from `resume` where one is given.
 
-    keep: is given the unfinished model at the start and every few seconds. watch: is told every look at the accuracies.
+    fingerprint: of `splits`, where it is known already. keep: is given the unfinished model at the start and every few
+    seconds. watch: is told every look at the accuracies.
     Raises LcbenchError where `resume` was made from other data.
     """
     # weights that leave the range of their type are told as divergence, once
     with np.errstate(all="ignore"):
-        run = _Run(splits, recipe, resume, keep, watch)
+        run = _Run(splits, recipe, resume, fingerprint or splits.fingerprint(), keep, watch)
         if run.model.status == "unfinished":
             run.go()
         return run.finished()
@@ -65,11 +67,11 @@ class _Run:
         splits: LabelledSplits,
         recipe: Recipe,
         resume: Model | None,
+        fingerprint: str,
         keep: Callable[[Model], None],
         watch: Callable[[Look], None],
     ) -> None:
         self.splits, self.keep, self.watch = splits, keep, watch
-        fingerprint = splits.fingerprint()
         if resume is None:
             shape = (splits.train.X.shape[1] + 1, len(splits.class_names))
             W = first_weights(recipe, shape)

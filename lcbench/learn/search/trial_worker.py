@@ -34,6 +34,8 @@ class Job(msgspec.Struct, kw_only=True, frozen=True):
     recipe: Recipe
     all_rows: bool = False
     first_rows: int | None = None
+    fingerprint: str | None = None
+    """Of the data of the whole search, which no trial needs to find out again."""
     model: str | None = None
     """A file for the model."""
 
@@ -77,7 +79,7 @@ def answer(job: Job, folder: Path) -> Answer:
     if job.first_rows is not None:
         splits = _first_rows(splits, job.first_rows)
     try:
-        trained = training.train(splits, job.recipe)
+        trained = training.train(splits, job.recipe, fingerprint=job.fingerprint)
     except (LcbenchError, LossError) as error:
         return Answer(status="crashed", reason=str(error))
     except Exception as error:
