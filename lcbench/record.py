@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -48,6 +48,24 @@ class Covariates(msgspec.Struct, kw_only=True, frozen=True):
     gpu_temperature_c: float | None = None
 
 
+class Workload(NamedTuple):
+    """What a row computed; the names are those of the row."""
+
+    loss: str
+    dtype: str
+    rows: int
+    features: int
+    classes: int
+    data: str
+    batch: int | None = None
+    streamed: bool = False
+
+    def __str__(self) -> str:
+        rows = f"{self.rows:,} rows" if self.batch is None else f"{self.batch:,} of {self.rows:,} rows"
+        data = f"{self.data}, streamed" if self.streamed else self.data
+        return f"{self.loss}: {rows} x {self.features:,} features, {self.classes:,} classes, {self.dtype}, {data}"
+
+
 class Row(msgspec.Struct, kw_only=True):
     """One implementation on one workload."""
 
@@ -58,6 +76,10 @@ class Row(msgspec.Struct, kw_only=True):
     features: int
     classes: int
     data: str
+    batch: int | None = None
+    """Rows of X, drawn at random, that each call computes on; None is all of X."""
+    streamed: bool = False
+    """Whether X stayed in its file and was read block by block in every call."""
     device: Literal["cpu", "cuda", "simulator"]
     status: Status
     reason: str = ""
@@ -92,9 +114,11 @@ class Row(msgspec.Struct, kw_only=True):
     roofline_fraction: float | None = None
 
     @property
-    def workload(self) -> tuple[str, str, int, int, int, str]:
+    def workload(self) -> Workload:
         """What was computed: rows with equal workloads can be compared."""
-        return (self.loss, self.dtype, self.rows, self.features, self.classes, self.data)
+        return Workload(
+            self.loss, self.dtype, self.rows, self.features, self.classes, self.data, self.batch, self.streamed
+        )
 
     @property
     def ranked(self) -> bool:

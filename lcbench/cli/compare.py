@@ -68,14 +68,12 @@ def _tell(judgement: Judgement, output: VerdictOutput, heading: str) -> None:
     """Hands the verdicts to the other formats. Between two machines none holds, so all but wrong results are open."""
     from dataclasses import replace
 
-    from lcbench.report.run_tables import title
-
     comparisons, notes = judgement.comparisons, []
     if not judgement.same_machine:
         comparisons = [replace(one, verdict="inconclusive") if one.ratio else one for one in comparisons]
         notes.append("the two results are from different machines: no verdict holds")
     for side, rows in (("base", judgement.only_base), ("new", judgement.only_new)):
-        notes += [f"only in {side}: {row.implementation}, {title(row.workload)}" for row in rows]
+        notes += [f"only in {side}: {row.implementation}, {row.workload}" for row in rows]
     output.write(comparisons, judgement.fail_above, heading, notes)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lcbench.record import Record, Row
+from lcbench.record import Record, Row, Workload
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Entry:
 class Latest:
     """Rows of one workload, fastest first."""
 
-    workload: tuple[str, str, int, int, int, str]
+    workload: Workload
     entries: list[Entry]
 
 
@@ -29,7 +29,7 @@ def latest(newest_first: Iterable[Record], fingerprint: str) -> list[Latest]:
 
     Workloads come in the order in which they were last measured.
     """
-    groups: dict[tuple[str, str, int, int, int, str], dict[str, Entry]] = {}
+    groups: dict[Workload, dict[str, Entry]] = {}
     for record in newest_first:
         if record.fingerprint != fingerprint:
             continue

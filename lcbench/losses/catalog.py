@@ -21,6 +21,7 @@ class Entry:
     install: the command that would bring them.
     compiles: the first call compiles.
     losses: what the implementation offers.
+    takes_rows: its functions take ``rows=``, as `Implementation` says.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Entry:
     install: str = ""
     compiles: bool = False
     losses: tuple[LossName, ...] = LOSSES
+    takes_rows: bool = False
 
 
 _HERE = "lcbench.losses"
@@ -42,7 +44,14 @@ CATALOG: dict[str, Entry] = {
         Entry("naive", f"{_HERE}.naive", "cpu", "Python loops over rows and classes"),
         Entry("numpy", f"{_HERE}.vectorized", "cpu", "vectorised NumPy"),
         Entry("numba-njit", f"{_HERE}.numba_njit", "cpu", "the naive loops, compiled", compiles=True),
-        Entry("numba-parallel", f"{_HERE}.numba_parallel", "cpu", "one pass over X, all cores", compiles=True),
+        Entry(
+            "numba-parallel",
+            f"{_HERE}.numba_parallel",
+            "cpu",
+            "one pass over X, all cores",
+            compiles=True,
+            takes_rows=True,
+        ),
         Entry("numba-cuda", f"{_HERE}.numba_cuda", "cuda", "Numba CUDA kernels", compiles=True),
         Entry("torch", f"{_PEERS}.torch", "cpu", "PyTorch, eager", ("torch",), "pip install torch"),
         Entry(
@@ -123,7 +132,12 @@ def load(name: str) -> Implementation:
     except ImportError as error:
         raise Unavailable(f"{entry.name} does not import: {' '.join(str(error).split())}", entry.install) from error
     return Implementation(
-        name, device_here(entry), functions_of(module), compiles=entry.compiles, **data_movers(module)
+        name,
+        device_here(entry),
+        functions_of(module),
+        compiles=entry.compiles,
+        takes_rows=entry.takes_rows,
+        **data_movers(module),
     )
 
 

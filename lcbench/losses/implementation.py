@@ -86,6 +86,7 @@ class Implementation:
     fetch: brings (loss, dW) back to a float and a NumPy array.
     compiles: the first call compiles, so it is reported apart.
     convention: how the functions count, where a user's file differs; prepare and fetch already translate.
+    takes_rows: the functions take ``rows=`` (M,), the loss being that of X[rows] and y[rows], which are read in place.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Implementation:
     fetch: Callable[[Any, Any], tuple[float, NDArray[Any]]] = _as_numpy
     compiles: bool = False
     convention: Convention = field(default=CURRENT)
+    takes_rows: bool = False
 
     def loss(self, name: str, W: Any, X: Any, y: Any, reg: float) -> tuple[float, NDArray[Any]]:
         """Loss and gradient of NumPy arrays, transfers included.

@@ -22,6 +22,8 @@ def empty_row(implementation: str, device: Device, loss: LossName, size: Size, t
         features=size.features,
         classes=size.classes,
         data=size.data,
+        batch=size.batch,
+        streamed=size.streamed,
         device=device,
         status="ok",
         threads=threads,

@@ -25,13 +25,18 @@ INPUT_SETS = 3
 
 @dataclass(frozen=True)
 class Size:
-    """The arrays of a problem: X (rows, features), W (features, classes), both of `dtype`."""
+    """The arrays of a problem: X (rows, features), W (features, classes), both of `dtype`.
+
+    batch: rows of X, drawn at random, that a call computes on; None is all of X. streamed: X stays in its file.
+    """
 
     rows: int
     features: int
     classes: int
     dtype: str
     data: DataName
+    batch: int | None = None
+    streamed: bool = False
 
     @property
     def flops(self) -> int:

@@ -10,7 +10,7 @@ from rich.text import Text
 from lcbench.judge.latest import Latest
 from lcbench.judge.verdicts import Comparison, Judgement
 from lcbench.report import style
-from lcbench.report.run_tables import footnote_on_impossible, share, title
+from lcbench.report.run_tables import footnote_on_impossible, share
 
 VERDICT_STYLES = {"slower": "bold red", "wrong": "bold red", "not measured": "bold red", "inconclusive": "yellow"}
 
@@ -19,9 +19,9 @@ def verdicts(judgement: Judgement) -> Iterator[Table | Text]:
     """Every row that both records have, and what became of the others."""
     yield from side_by_side(judgement.comparisons, "base", "new")
     for row in judgement.only_base:
-        yield Text(f"only in base: {row.implementation}, {title(row.workload)}")
+        yield Text(f"only in base: {row.implementation}, {row.workload}")
     for row in judgement.only_new:
-        yield Text(f"only in new: {row.implementation}, {title(row.workload)}")
+        yield Text(f"only in new: {row.implementation}, {row.workload}")
     yield from without_times(judgement.comparisons)
     if not judgement.same_machine:
         yield Text("the two results are from different machines: no verdict holds", style="yellow")
@@ -35,7 +35,7 @@ def side_by_side(comparisons: list[Comparison], base: str, new: str) -> Iterator
     """A table a workload: the times of `base` and `new`, their ratio and its verdict."""
     for workload in dict.fromkeys(comparison.base.workload for comparison in comparisons):
         table = style.table(
-            title(workload),
+            str(workload),
             Column("implementation", overflow="fold", min_width=14),
             style.number(base),
             style.number(new),
@@ -81,7 +81,7 @@ def latest(groups: list[Latest]) -> Iterator[Table | Text]:
     """The newest result of every implementation, a table a workload, fastest first."""
     for group in groups:
         table = style.table(
-            title(group.workload),
+            str(group.workload),
             Column("implementation", overflow="fold", min_width=14),
             style.number("median"),
             style.number("x fastest"),

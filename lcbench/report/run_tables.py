@@ -10,7 +10,7 @@ from rich.text import Text
 from lcbench.judge import ratios
 from lcbench.judge.estimates import spread, waited_for_a_cpu
 from lcbench.judge.quiet import kept_blocks
-from lcbench.record import Ceiling, Record, Row
+from lcbench.record import Ceiling, Record, Row, Workload
 from lcbench.report import style
 
 BUSY = 0.1
@@ -42,16 +42,10 @@ def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
     yield from _footnotes(record)
 
 
-def title(workload: tuple[str, str, int, int, int, str]) -> str:
-    """A workload in words."""
-    loss, dtype, rows, features, classes, data = workload
-    return f"{loss}: {rows:,} rows x {features:,} features, {classes:,} classes, {dtype}, {data}"
-
-
-def _ranking(workload: tuple[str, str, int, int, int, str], rows: list[Row], baseline: str) -> Table:
+def _ranking(workload: Workload, rows: list[Row], baseline: str) -> Table:
     base = next((row for row in rows if row.implementation == baseline and row.ranked), None)
     table = style.table(
-        title(workload),
+        str(workload),
         Column("implementation", overflow="fold", min_width=14),
         style.number("median"),
         style.number("spread"),

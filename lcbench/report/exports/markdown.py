@@ -38,7 +38,7 @@ def verdicts(comparisons: Sequence[Comparison], fail_above: float, heading: str,
     for workload in dict.fromkeys(comparison.new.workload for comparison in comparisons):
         same = [comparison for comparison in comparisons if comparison.new.workload == workload]
         same.sort(key=lambda comparison: wording.ORDER.index(comparison.verdict))
-        parts.append(escaped(run_tables.title(workload)))
+        parts.append(escaped(str(workload)))
         parts.append(
             _table(
                 COLUMNS,

@@ -11,7 +11,6 @@ from statistics import mean, median, median_low, quantiles, stdev
 from lcbench.judge.estimates import block_medians
 from lcbench.record import Record, Row
 from lcbench.report.exports.cases import full_name, timed
-from lcbench.report.run_tables import title
 
 PARAMS = ("implementation", "rows", "features", "classes", "dtype", "data", "device", "threads", "side")
 """The fields of a row that tell it from the others of its loss."""
@@ -40,7 +39,7 @@ def result(record: Record) -> str:
 def _benchmark(row: Row) -> dict[str, object]:
     params = {field: getattr(row, field) for field in PARAMS}
     return {
-        "group": title(row.workload),
+        "group": str(row.workload),
         "name": full_name(row),
         "fullname": full_name(row),
         "params": params,
