@@ -177,6 +177,19 @@ class Gate(msgspec.Struct, kw_only=True):
     looks: list[Look] = []
 
 
+class Sweep(msgspec.Struct, kw_only=True):
+    """Which points a sweep measures, and what it takes to go on with it."""
+
+    axes: dict[str, list[int | str]]
+    """By the name that a row has for it, its values in ascending order; one axis or two."""
+    settings: dict[str, Any] = {}
+    """All else that `lcbench.sweep` was given, by its names."""
+    rounds: int = 0
+    """That are complete: each has one process, or a few, for every implementation and number of threads."""
+    spent_s: float = 0.0
+    """That those rounds took."""
+
+
 class Record(msgspec.Struct, kw_only=True):
     """One run."""
 
@@ -198,6 +211,8 @@ class Record(msgspec.Struct, kw_only=True):
     rows: list[Row]
     gate: Gate | None = None
     """Where base and head were measured in turn; each of them then has rows of its own."""
+    sweep: Sweep | None = None
+    """Where the rows are points along axes."""
     interrupted: bool = False
     path: str = ""
     """Where it was written; not in the file."""
@@ -252,6 +267,11 @@ def write(record: Record, name: str | None = None) -> Path:
     if name is not None:
         whole_file.write(_baseline_file(name), to_json(record), _OTHER_FOLDER)
     return path
+
+
+def write_to(path: Path, record: Record) -> None:
+    """Replaces `path` by a record that is not complete yet."""
+    whole_file.write(path, to_json(record), _OTHER_FOLDER)
 
 
 def require_writable(name: str | None = None) -> None:

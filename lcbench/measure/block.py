@@ -53,6 +53,7 @@ def measure(
 
 def _add(row: Row, timed: Timed) -> None:
     row.convention = timed.convention
+    row.threads = timed.threads or row.threads
     if timed.status != "ok":
         _fail(row, timed.status, timed.reason)
         return

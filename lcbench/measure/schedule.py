@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import numpy as np
 from msgspec.structs import replace
 
 from lcbench.losses.implementation import Device, LossName
-from lcbench.measure import block, process, workload
+from lcbench.measure import block, process, too_long, workload
 from lcbench.measure.messages import CeilingJob, Cell, GemmJob, Measured, Multiplied, TimeJob
 from lcbench.measure.workload import Size
 from lcbench.record import Ceiling, Row
@@ -26,13 +27,15 @@ FEWEST_BLOCKS = 3
 class Contender:
     """An implementation that takes part, with the losses and sizes on which it does.
 
-    name: what resolves to it. row_name: what its rows are called, where that is something else.
+    name: what resolves to it. row_name: what its rows are called, where that is something else. threads: for every
+    library in its processes; None is the plan's.
     """
 
     name: str
     device: Device
     cells: tuple[tuple[LossName, Size], ...]
     row_name: str = ""
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class Plan:
     """contenders: who takes part on what. threads: for every library. blocks: at most so many rounds.
 
     budget_s: rounds stop when the next would end later, but not before `FEWEST_BLOCKS`. cell_s: sampling time of a cell
-    in one block. patience_s: a worker silent for longer is killed.
+    in one block. patience_s: a worker silent for longer is killed. most_call_s: what would take longer a call, going by
+    smaller problems, is left out; None measures everything.
     """
 
     contenders: tuple[Contender, ...]
@@ -50,6 +54,7 @@ class Plan:
     cell_s: float = 0.1
     patience_s: float = 60.0
     seed: int | None = None
+    most_call_s: float | None = None
 
 
 @dataclass
@@ -62,36 +67,47 @@ class Progress:
 
 
 Watcher = Callable[[Progress], None]
+Rows = dict[tuple[Contender, tuple[LossName, Size]], Row]
 
 
 @dataclass
 class Run:
-    """What a run has measured so far."""
+    """What a run has measured so far. rounds: that are complete. spent_s: time that those took."""
 
     rows: list[Row]
     ceilings: list[Ceiling] = field(default_factory=list)
     interrupted: bool = False
+    rounds: int = 0
+    spent_s: float = 0.0
 
 
-def run(plan: Plan, watch: Watcher = lambda progress: None) -> Run:
+def begin(plan: Plan) -> Run:
+    """A run of `plan` of which nothing is measured yet."""
+    return Run([_row(contender, *cell, plan) for contender in plan.contenders for cell in contender.cells])
+
+
+def run(
+    plan: Plan,
+    watch: Watcher = lambda progress: None,
+    result: Run | None = None,
+    after_round: Callable[[Run], None] = lambda result: None,
+) -> Run:
     """Measures all that `plan` names. Ctrl-C ends it early and keeps what was measured.
 
+    result: an earlier run of the same plan, to go on with. after_round: is told what there is after every round.
     Raises LcbenchError where a workload's data cannot be had.
     """
-    rng = np.random.default_rng(plan.seed)
-    rows = {
-        (contender.name, cell): _row(contender, *cell, plan)
-        for contender in plan.contenders
-        for cell in contender.cells
-    }
-    result = Run(list(rows.values()))
+    result = result or begin(plan)
+    rng = np.random.default_rng(plan.seed if plan.seed is None else [plan.seed, result.rounds])
+    cells = ((contender, cell) for contender in plan.contenders for cell in contender.cells)
+    rows = dict(zip(cells, result.rows, strict=True))
     with tempfile.TemporaryDirectory(prefix="lcbench-run-") as name:
         folder = Path(name)
         try:
             _build(plan, folder, watch)
             limits = "the machine's own limits"
-            result.ceilings = _ceilings(plan, folder, watch, Progress(0, 1, limits))
-            _rounds(plan, rows, folder, rng, watch)
+            result.ceilings = _best([*result.ceilings, *_ceilings(plan, folder, watch, Progress(0, 1, limits))])
+            _rounds(plan, result, rows, folder, rng, watch, after_round)
             # Noise only ever lowers a limit: the better of two, at both ends of the run, is nearer to it.
             result.ceilings = _best([*result.ceilings, *_ceilings(plan, folder, watch, Progress(1, 1, limits))])
         except KeyboardInterrupt:
@@ -111,7 +127,8 @@ def refused(contender: Contender, status: str, reason: str, plan: Plan) -> list[
 
 
 def _row(contender: Contender, loss: LossName, size: Size, plan: Plan) -> Row:
-    return block.empty_row(contender.row_name or contender.name, contender.device, loss, size, plan.threads)
+    threads = contender.threads or plan.threads
+    return block.empty_row(contender.row_name or contender.name, contender.device, loss, size, threads)
 
 
 def _build(plan: Plan, folder: Path, watch: Watcher) -> None:
@@ -120,46 +137,77 @@ def _build(plan: Plan, folder: Path, watch: Watcher) -> None:
         for loss, size in contender.cells:
             if loss not in losses.setdefault(size, []):
                 losses[size].append(loss)
-    for size, wanted in losses.items():
-        watch(Progress(0, 1, f"data: {size.rows:,} x {size.features:,}"))
-        workload.save(workload.build(size), wanted, folder / size.folder)
+    alike: dict[Size, list[Size]] = {}
+    for size in losses:
+        alike.setdefault(dataclasses.replace(size, rows=0), []).append(size)
+    for sizes in alike.values():  # the larger begin with the smaller: their rows are drawn and answered once
+        largest = max(sizes, key=lambda size: size.rows)
+        wanted = list(dict.fromkeys(loss for size in sizes for loss in losses[size]))
+        watch(Progress(0, 1, f"data: {largest.rows:,} x {largest.features:,}"))
+
+        def told(what: str, done: int, planned: int) -> None:
+            watch(Progress(done, planned, what))
+
+        problem = workload.build(largest, watch=told)
+        workload.save_first(problem, wanted, {size.rows: folder / size.folder for size in sizes}, told)
 
 
-def _rounds(plan: Plan, rows: dict[Any, Row], folder: Path, rng: np.random.Generator, watch: Watcher) -> None:
-    start = monotonic()
-    progress = Progress(planned=len(plan.contenders) * min(plan.blocks, FEWEST_BLOCKS + 1))
+def _rounds(
+    plan: Plan,
+    result: Run,
+    rows: Rows,
+    folder: Path,
+    rng: np.random.Generator,
+    watch: Watcher,
+    after_round: Callable[[Run], None],
+) -> None:
+    start = monotonic() - result.spent_s
+    first, each = result.rounds, len(plan.contenders)
+    progress = Progress(first * each, each * min(plan.blocks, max(first, FEWEST_BLOCKS) + 1))
     longest_s = 0.0
-    for number in range(plan.blocks):
+    for number in range(first, plan.blocks):
         began = monotonic()
         if number >= FEWEST_BLOCKS and began - start + longest_s > plan.budget_s:
             break
-        if number >= 2:  # the first round compiles
+        if number >= first + 2:  # the first round compiles
             fitting = int((plan.budget_s - (began - start)) / max(longest_s, 1e-3))
-            rounds = max(FEWEST_BLOCKS, number + fitting)
-            progress.planned = len(plan.contenders) * min(plan.blocks, rounds)
-        for index in rng.permutation(len(plan.contenders)).tolist():
+            progress.planned = each * min(plan.blocks, max(FEWEST_BLOCKS, number + fitting))
+        for index in rng.permutation(each).tolist():
             contender = plan.contenders[index]
             progress.now = contender.name
             watch(progress)
             if number == 0 or contender.device != "simulator":  # simulated times mean nothing: once is enough
                 _block(contender, plan, rows, folder, int(rng.integers(2**31)))
             progress.done += 1
-        if number:
+        if number > first:
             longest_s = max(longest_s, monotonic() - began)
+        result.rounds, result.spent_s = number + 1, monotonic() - start
+        after_round(result)
 
 
-def _block(contender: Contender, plan: Plan, rows: dict[Any, Row], folder: Path, seed: int) -> None:
+def _block(contender: Contender, plan: Plan, rows: Rows, folder: Path, seed: int) -> None:
     """One worker process: the implementation's cells that are still in order.
 
-    A cell that kills the process is out, and those that it kept from their turn get a process of their own.
+    A cell that kills the process is out, and those that it kept from their turn get a process of their own. So do, in
+    the first round, larger cells, where it is to be known from smaller ones whether they would take too long.
     """
-    waiting = [cell for cell in contender.cells if rows[contender.name, cell].status == "ok"]
-    while waiting:
-        waiting = _in_one_process(contender, waiting, plan, rows, folder, seed)
+    everything = [rows[contender, cell] for cell in contender.cells]
+    waiting = list(contender.cells)
+    while True:
+        if plan.most_call_s is not None:
+            too_long.refuse(everything, plan.most_call_s)
+        waiting = [cell for cell in waiting if rows[contender, cell].status == "ok"]
+        if not waiting:
+            return
+        now = waiting
+        if plan.most_call_s is not None:
+            now = list(compress(waiting, too_long.first([rows[contender, cell] for cell in waiting])))
+        later = [cell for cell in waiting if cell not in now]
+        waiting = _in_one_process(contender, now, plan, rows, folder, seed) + later
 
 
 def _in_one_process(
-    contender: Contender, cells: list[tuple[LossName, Size]], plan: Plan, rows: dict[Any, Row], folder: Path, seed: int
+    contender: Contender, cells: list[tuple[LossName, Size]], plan: Plan, rows: Rows, folder: Path, seed: int
 ) -> list[tuple[LossName, Size]]:
     """Measures `cells`; returns those that had no turn because another one ended the process."""
     simulated = contender.device == "simulator"
@@ -170,8 +218,8 @@ def _in_one_process(
         most_samples=0 if simulated else MOST_SAMPLES,
         seed=seed,
     )
-    variables = process.environment(plan.threads, folder / "compiled", simulated)
-    own = [rows[contender.name, cell] for cell in cells]
+    variables = process.environment(contender.threads or plan.threads, folder / "compiled", simulated)
+    own = [rows[contender, cell] for cell in cells]
     return [cells[index] for index in block.measure(job, own, variables, plan.patience_s)]
 
 

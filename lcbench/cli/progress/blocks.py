@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lcbench.measure.schedule import Progress, Watcher
+    from lcbench.record import Record
 
 
 @contextmanager
@@ -32,3 +35,27 @@ def watching(quiet: bool) -> Iterator[Watcher]:
             bar.update(task, completed=progress.done, total=progress.planned, description=progress.now)
 
         yield watch
+
+
+@contextmanager
+def sweeping(quiet: bool) -> Iterator[dict[str, Any]]:
+    """Gives what `lcbench.api.sweeps` tells its progress to, and shows it; where stopped, says how to go on."""
+    import click
+
+    file: Path | None = None
+
+    def begun(path: Path, unfinished: Record) -> None:
+        nonlocal file
+        file = path
+        if not quiet:
+            assert unfinished.sweep
+            done = f"goes on after round {unfinished.sweep.rounds}; " if unfinished.sweep.rounds else ""
+            click.echo(f"{done}kept until finished: {path} ('lcbench sweep --resume' goes on with it)", err=True)
+
+    try:
+        with watching(quiet) as watch:
+            yield {"watch": watch, "begun": begun}
+    except KeyboardInterrupt:
+        if file and file.exists():
+            click.echo(f"what whole rounds have measured is kept: 'lcbench sweep --resume {file}' goes on", err=True)
+        raise

@@ -1,0 +1,248 @@
+"""Times implementations along axes: what ``lcbench sweep`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lcbench.api.origin import Start
+from lcbench.api.problem import require, require_named, require_problem
+from lcbench.errors import LcbenchError
+from lcbench.losses.implementation import LOSSES
+
+if TYPE_CHECKING:
+    from lcbench.measure.axes import Point, Value
+    from lcbench.measure.schedule import Contender, Plan, Run, Watcher
+    from lcbench.measure.selection import Candidate
+    from lcbench.measure.workload import Size
+    from lcbench.record import Record, Row
+
+DEFAULT_ROWS = 10_000
+"""Where rows are no axis."""
+
+Begun = Callable[[Path, "Record"], None]
+
+
+def sweep(
+    axes: Mapping[str, str | Iterable[int | str]],
+    implementations: str | Iterable[str] = (),
+    *,
+    losses: str | Iterable[str] = LOSSES,
+    rows: int = DEFAULT_ROWS,
+    features: int = 3073,
+    classes: int = 10,
+    batch: int | None = None,
+    dtype: str = "float32",
+    data: str = "synthetic",
+    threads: int | None = None,
+    blocks: int = 20,
+    budget_s: float = 100.0,
+    most_call_s: float = 1.0,
+    patience_s: float = 60.0,
+    seed: int | None = None,
+    save: str | None = None,
+    watch: Watcher | None = None,
+    begun: Begun | None = None,
+) -> Record:
+    """Times implementations at every point of one axis or two, each verified, and writes the record.
+
+    axes: by name (rows, features, classes, batch, threads, dtype) the values, or a text as ``--axis`` takes it:
+    "1e2:1e5", "lin:1:8:8". implementations: names as ``--impl`` takes them; none is every one that runs here. rows to
+    threads: what is no axis. most_call_s: where a call would take longer, going by smaller problems, it is left out.
+    Until it is finished, the sweep is kept in a file, after each round; `begun` is told which, and `resume` goes on
+    with it. Raises LcbenchError or LossError where nothing can be measured.
+    """
+    from lcbench import paths, record
+    from lcbench.measure import axes as axis
+    from lcbench.record import Sweep
+
+    settings = {
+        "implementations": [implementations] if isinstance(implementations, str) else list(implementations),
+        "losses": [losses] if isinstance(losses, str) else list(losses),
+        "rows": rows,
+        "features": features,
+        "classes": classes,
+        "batch": batch,
+        "dtype": dtype,
+        "data": data,
+        "threads": threads,
+        "blocks": blocks,
+        "budget_s": budget_s,
+        "most_call_s": most_call_s,
+        "patience_s": patience_s,
+        "seed": seed,
+        "save": save,
+    }
+    require(blocks >= 1, "blocks must be at least 1")
+    require(most_call_s > 0, "most_call_s must be above 0")
+    wanted = Sweep(axes=axis.resolve(axes), settings=settings)
+    _require_points(wanted)
+    record.require_writable(save)
+    begins = Start()
+    unfinished = begins.record(rows=[], sweep=wanted, interrupted=True)
+    file = paths.new_file(paths.sweeps_folder(), ".json")
+    return _measure(unfinished, file, begins, watch, begun)
+
+
+def resume(file: Path | None = None, *, watch: Watcher | None = None, begun: Begun | None = None) -> Record:
+    """Goes on with the unfinished sweep in `file`, with its own settings; None is the newest unfinished one.
+
+    Raises LcbenchError where there is none, or it was begun on another machine or with other versions.
+    """
+    from lcbench import record
+    from lcbench.measure import machine
+
+    file = file or newest()
+    unfinished = record.read(file)
+    if unfinished.sweep is None or not unfinished.interrupted:
+        raise LcbenchError(f"{file} is no unfinished sweep: 'lcbench sweep --resume' goes on with the newest")
+    begins = Start()
+    here = machine.facts()
+    if unfinished.fingerprint != machine.fingerprint(here):
+        raise LcbenchError(f"{file} was begun on another machine: times of two machines do not make one sweep")
+    if unfinished.machine.get("versions") != here["versions"]:
+        raise LcbenchError(f"{file} was begun with other versions of Python's packages: begin a new sweep")
+    return _measure(unfinished, file, begins, watch, begun)
+
+
+def newest() -> Path:
+    """The file of the unfinished sweep that was begun last. Raises LcbenchError without one."""
+    from lcbench import paths
+
+    files = sorted(paths.sweeps_folder().glob("*.json"))
+    if not files:
+        raise LcbenchError(f"no unfinished sweep in {paths.sweeps_folder()}: --axis begins one")
+    return files[-1]
+
+
+def _measure(unfinished: Record, file: Path, begins: Start, watch: Watcher | None, begun: Begun | None) -> Record:
+    """Measures what is missing in `unfinished`, which `file` keeps meanwhile, and writes the finished record."""
+    from lcbench import record
+    from lcbench.judge import estimates
+    from lcbench.measure import schedule, selection
+
+    assert unfinished.sweep
+    progress, settings = unfinished.sweep, unfinished.sweep.settings
+    wanted = [loss for loss in LOSSES if loss in settings["losses"]]
+    chosen = selection.select(selection.split_names(settings["implementations"]), wanted, settings["patience_s"])
+    contenders = _contenders(chosen, progress)
+    refused = {candidate.name: candidate for candidate in chosen if candidate.unavailable}
+    plan = _plan([contender for contender in contenders if contender.name not in refused], settings)
+    missing: list[Row] = []
+    for contender in contenders:
+        if contender.name in refused:
+            candidate = refused[contender.name]
+            missing += schedule.refused(contender, candidate.status, candidate.unavailable, plan)
+
+    def keep(measured: Run) -> None:
+        progress.rounds, progress.spent_s = measured.rounds, measured.spent_s
+        unfinished.rows, unfinished.ceilings = measured.rows + missing, measured.ceilings
+        record.write_to(file, unfinished)
+
+    result = schedule.begin(plan)
+    if progress.rounds:
+        result.rows = _same(result.rows, unfinished.rows, file)
+        result.ceilings, result.rounds, result.spent_s = unfinished.ceilings, progress.rounds, progress.spent_s
+    keep(result)
+    if begun:
+        begun(file, unfinished)
+    try:
+        measured = schedule.run(plan, watch or (lambda progress: None), result, keep)
+    except BaseException:
+        if not progress.rounds:
+            file.unlink(missing_ok=True)  # nothing was measured
+        raise
+    if measured.interrupted:
+        if not progress.rounds:
+            file.unlink(missing_ok=True)
+        raise KeyboardInterrupt
+    finished = begins.record(ceilings=measured.ceilings, rows=measured.rows + missing, sweep=progress)
+    estimates.complete(finished)
+    if any(row.blocks for row in finished.rows):
+        record.write(finished, settings["save"])
+    file.unlink(missing_ok=True)
+    return finished
+
+
+def _same(wanted: list[Row], rows: list[Row], file: Path) -> list[Row]:
+    """What `file` has of rows of which nothing is measured yet: they come first in it, in the same order."""
+    kept = rows[: len(wanted)]
+    if [(row.implementation, row.workload) for row in kept] != [(row.implementation, row.workload) for row in wanted]:
+        raise LcbenchError(f"{file} has other implementations than there are now: begin a new sweep")
+    return kept
+
+
+def _plan(contenders: list[Contender], settings: Mapping[str, Any]) -> Plan:
+    from lcbench.measure.schedule import Plan
+    from lcbench.measure.surroundings.covariates import usable_cores
+
+    names = ("blocks", "budget_s", "patience_s", "seed", "most_call_s")
+    most = max((contender.threads or 0 for contender in contenders), default=0)
+    return Plan(
+        tuple(contenders),
+        threads=most or settings["threads"] or usable_cores(),
+        **{name: settings[name] for name in names},
+    )
+
+
+def _contenders(candidates: list[Candidate], sweep: Any) -> list[Contender]:
+    """Who takes part on which points: a contender has one number of threads."""
+    from lcbench.measure import axes, selection, workload
+    from lcbench.measure.schedule import Contender
+
+    row_names = selection.row_names(candidates)
+    contenders = []
+    for candidate in candidates:
+        of_threads: dict[int | None, list[Size]] = {}
+        for point in axes.points(sweep.axes):
+            threads, size = _place(point, sweep.settings)
+            if candidate.device == "simulator":
+                size = workload.SIMULATOR_SIZE
+            sizes = of_threads.setdefault(threads, [])
+            if size not in sizes:
+                sizes.append(size)
+        contenders += [
+            Contender(
+                candidate.name,
+                candidate.device,
+                tuple((loss, size) for size in sizes for loss in candidate.losses),
+                row_names[candidate.name],
+                threads,
+            )
+            for threads, sizes in of_threads.items()
+        ]
+    return contenders
+
+
+def _place(point: Point, settings: Mapping[str, Any]) -> tuple[Any, Size]:
+    """The threads and the size of a point: its own values, and the settings where it has none."""
+    from lcbench.measure.workload import Size
+
+    at: dict[str, Any] = {**settings, **point}
+    names = ("rows", "features", "classes", "dtype", "data", "batch")
+    return at["threads"], Size(**{name: at[name] for name in names})
+
+
+def _require_points(sweep: Any) -> None:
+    """Raises LcbenchError where a point of the sweep is no problem that can be measured."""
+    settings, axes = sweep.settings, sweep.axes
+
+    def values(name: str) -> list[Any]:
+        value: list[Value] = axes.get(name) or [settings[name]]
+        return value
+
+    require_problem(
+        settings["losses"],
+        values("rows"),
+        min(values("features")),
+        min(values("classes")),
+        values("dtype")[0],
+        values("threads")[0],
+    )
+    require_named(settings["data"])
+    batches = [batch for batch in values("batch") if batch is not None]
+    require(
+        not batches or max(batches) <= min(values("rows")),
+        f"a batch of {max(batches, default=0):,} is drawn from {min(values('rows')):,} rows: choose more rows",
+    )

@@ -1,0 +1,196 @@
+"""``lcbench sweep``: times along an axis, and how they grow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from lcbench.cli import completion_values as complete
+from lcbench.cli.measurement_options import measurement_options
+from lcbench.cli.parameters import Seconds
+from lcbench.errors import LcbenchError
+from lcbench.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from lcbench.record import Record
+
+NEWEST = "newest"
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  lcbench sweep --axis rows=1e2:1e5 --impl numpy,numba-parallel\n"
+    "  lcbench sweep --axis threads=1,2 --axis rows=500,5000 --loss softmax --impl numba-parallel"
+)
+@click.option(
+    "--axis",
+    "axes",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="What varies: rows, features, classes, batch, threads or dtype; at most two. VALUES are LOW:HIGH (three "
+    "points a decade), LOW:HIGH:COUNT, both even in the logarithm, lin:LOW:HIGH:COUNT, or a list as 1,2,4.",
+)
+@click.option(
+    "--impl",
+    "implementations",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete.implementations,
+    help="Implementation, as for 'lcbench run'. Default: all that run here.",
+)
+@click.option("--rows", type=click.IntRange(1), default=10_000, show_default=True, metavar="N", help="Rows of X.")
+@click.option("--batch", type=click.IntRange(1), metavar="N", help="Rows drawn from X for each call. Default: all.")
+@click.option(
+    "--data",
+    type=click.Choice(["synthetic", "cifar10"]),
+    default=None,
+    help="Default: cifar10 where it was downloaded and all points fit it, else synthetic images of the same shape.",
+)
+@click.option(
+    "--blocks", type=click.IntRange(1), default=20, show_default=True, help="Most processes an implementation."
+)
+@click.option(
+    "--budget",
+    type=Seconds(0),
+    default=100.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="No new round of blocks begins after this, but for the first three.",
+)
+@click.option(
+    "--most-seconds-a-call",
+    "most_call_s",
+    type=Seconds(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Points where a call would take longer, going by smaller ones, are left out.",
+)
+@measurement_options
+@click.option(
+    "--baseline",
+    default="numpy",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=complete.implementation,
+    help="What speed-ups are relative to.",
+)
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value=NEWEST,
+    metavar="[FILE]",
+    help="Go on with an unfinished sweep, with its own settings. Default: the newest.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the record instead of tables.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.pass_context
+def sweep(
+    context: click.Context,
+    axes: tuple[str, ...],
+    implementations: tuple[str, ...],
+    rows: int,
+    batch: int | None,
+    data: str | None,
+    blocks: int,
+    budget: float,
+    most_call_s: float,
+    measurement: dict[str, Any],
+    baseline: str,
+    resume: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> ExitCode:
+    """How does it grow? Times along rows, features, classes, batch, threads or dtype.
+
+    Every point is measured and verified as 'lcbench run' does it, in several processes, and all are interleaved. Tells
+    the exponents with which times grow, where caches end, where one implementation passes another, and what threads
+    gain. Until it is finished, it is kept in a file after every round, and --resume goes on with it.
+    """
+    from lcbench import record
+    from lcbench.api import sweeps
+    from lcbench.cli.progress.blocks import sweeping
+    from lcbench.losses import catalog
+    from lcbench.losses.resolve import is_user_code
+    from lcbench.report import style, sweep_tables
+
+    if not is_user_code(baseline):
+        catalog.find(baseline)
+    given = [name for name in context.params if context.get_parameter_source(name) == ParameterSource.COMMANDLINE]
+    if resume is not None:
+        _require_alone(given)
+        with sweeping(quiet) as tell:
+            result = sweeps.resume(None if resume == NEWEST else Path(resume), **tell)
+    else:
+        values = _axes(axes, given)
+        data = data or _data_here(values, measurement, rows)
+        with sweeping(quiet) as tell:
+            result = sweeps.sweep(
+                values,
+                implementations,
+                rows=rows,
+                batch=batch,
+                data=data,
+                blocks=blocks,
+                budget_s=budget,
+                most_call_s=most_call_s,
+                **tell,
+                **measurement,
+            )
+    if as_json:
+        click.echo(record.to_json(result))
+    else:
+        console = style.console()
+        for table in sweep_tables.tables(result, baseline):
+            console.print(table)
+    if result.path:
+        click.echo(f"result: {result.path}", err=True)
+    return _exit_code(result)
+
+
+def _axes(texts: tuple[str, ...], given: list[str]) -> dict[str, list[int | str]]:
+    """The axes with their values. Raises LcbenchError where an axis is fixed by its own option as well."""
+    from lcbench.measure import axes
+
+    if not texts:
+        raise LcbenchError(
+            f"--axis is missing: what varies, as in --axis rows=1e2:1e5; there is {', '.join(axes.AXES)}"
+        )
+    values = axes.parse(texts)
+    twice = next((name for name in values if name in given), None)
+    if twice:
+        raise LcbenchError(f"--{twice} is given, and {twice} is an axis: leave one of them out")
+    return values
+
+
+def _require_alone(given: list[str]) -> None:
+    """Raises LcbenchError where settings are given beside --resume: the sweep has its own."""
+    own = {"resume", "baseline", "as_json", "quiet"}
+    other = next((name for name in given if name not in own), None)
+    if other:
+        option = {"implementations": "impl", "axes": "axis", "losses": "loss"}.get(other, other.replace("_", "-"))
+        raise LcbenchError(f"--resume goes on with the sweep's own settings: leave out --{option}")
+
+
+def _data_here(axes: dict[str, list[int | str]], measurement: dict[str, Any], rows: int) -> str:
+    """The real images where they are and all points fit them, otherwise synthetic ones."""
+    from lcbench import paths
+
+    fits = (
+        axes.get("features", [measurement["features"]]) == [3073]
+        and axes.get("classes", [measurement["classes"]]) == [10]
+        and max(int(value) for value in axes.get("rows", [rows])) <= 50_000
+    )
+    return "cifar10" if fits and paths.cifar10_file().exists() else "synthetic"
+
+
+def _exit_code(result: Record) -> ExitCode:
+    if any(row.status == "wrong" for row in result.rows):
+        return ExitCode.WRONG
+    measured = {row.implementation for row in result.rows if row.blocks}
+    # Points that would take too long are left out on purpose; whoever has none at all, or fell over, is not.
+    fine = all(row.status in ("ok", "unavailable") and row.implementation in measured for row in result.rows)
+    return ExitCode.OK if measured and fine else ExitCode.ERROR

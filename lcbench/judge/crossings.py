@@ -1,0 +1,79 @@
+"""Where, along an axis of a sweep, one implementation passes another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from math import exp
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcbench.judge import jackknife
+from lcbench.judge.points import NUMERIC, Curve, Other, curves
+from lcbench.record import Record
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Above `at`, `faster` is faster than `slower`, and below it slower. low, high: of `at`, at 95 %.
+
+    It lies between two points of the sweep at each of which the difference is beyond the noise, so never outside them.
+    other: the place on the other axis.
+    """
+
+    faster: str
+    slower: str
+    loss: str
+    axis: str
+    at: float
+    low: float
+    high: float
+    other: Other
+
+
+def crossings(record: Record) -> list[Crossing]:
+    """Every crossing of two implementations along every axis with distances, in ascending order of each pair's."""
+    found = []
+    for axis in NUMERIC:
+        for one, two in combinations(curves(record, axis), 2):
+            if (one.loss, one.other) == (two.loss, two.other):
+                found += _between(one, two)
+    return found
+
+
+def _between(one: Curve, two: Curve) -> list[Crossing]:
+    common = [float(value) for value in one.values if value in two.values]
+    one, two = one.at(common), two.at(common)
+    blocks = [block for block in one.blocks if block in two.blocks]
+    if len(common) < 2 or len(blocks) < 2:
+        return []
+    lead = one.log_times[:, : max(blocks) + 1] - two.log_times[:, : max(blocks) + 1]  # above 0 where `two` is faster
+    places = np.log(common)
+    signs = [_sign(row, blocks) for row in lead]
+    sure = [point for point, sign in enumerate(signs) if sign]
+    found = []
+    for left, right in pairwise(sure):
+        if signs[left] == signs[right]:
+            continue
+        points = slice(left, right + 1)
+        at = jackknife.estimate(lambda kept, points=points: _zero(places[points], lead[points][:, kept]), blocks)
+        inside = np.clip([at.value, at.low, at.high], places[left], places[right])
+        faster, slower = (two, one) if signs[right] > 0 else (one, two)
+        value, low, high = (exp(place) for place in inside)
+        found.append(
+            Crossing(faster.implementation, slower.implementation, one.loss, one.axis, value, low, high, one.other)
+        )
+    return found
+
+
+def _sign(lead: NDArray[np.float64], blocks: list[int]) -> int:
+    """1 or -1 where the difference at one point (blocks,) is beyond the noise; else 0."""
+    difference = jackknife.estimate(lambda kept: float(np.mean(lead[kept])), blocks)
+    return int(difference.low > 0) - int(difference.high < 0)
+
+
+def _zero(places: NDArray[np.float64], lead: NDArray[np.float64]) -> float:
+    """Where the line through the differences (points, blocks) is zero: between two points, plain interpolation."""
+    slope, offset = np.polyfit(places, lead.mean(axis=1), 1)
+    return float(-offset / slope)

@@ -1,0 +1,83 @@
+"""Where one implementation passes another: found where it is beyond the noise on both sides, and only there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lcbench.judge.crossings import crossings
+from simulated_sweeps import sweep
+
+ROWS = [10, 30, 100, 300, 1000, 3000]
+
+LAWS = {"plain": lambda n: 1e-6 * n, "clever": lambda n: 1e-4 + 1e-7 * n}
+"""Equal at 111.1 rows."""
+
+
+def test_a_crossing_is_between_its_neighbours_and_near_the_truth():
+    [found] = crossings(sweep("rows", ROWS, LAWS, noise=0.01))
+    assert (found.faster, found.slower, found.loss, found.axis) == ("clever", "plain", "softmax", "rows")
+    assert 100 < found.low <= found.at <= found.high < 300
+    assert found.at == pytest.approx(111, rel=0.1)
+
+
+def test_the_order_of_the_implementations_does_not_matter():
+    [found] = crossings(sweep("rows", ROWS, dict(reversed(LAWS.items())), noise=0.01))
+    assert (found.faster, found.slower) == ("clever", "plain")
+
+
+def test_who_falls_behind_again_is_passed_twice():
+    laws = {"a": lambda n: 1e-6 * n, "b": lambda n: 1e-6 * n * (0.5 if 50 < n < 500 else 2)}
+    found = crossings(sweep("rows", ROWS, laws, noise=0.01))
+    assert [(each.faster, each.slower) for each in found] == [("b", "a"), ("a", "b")]
+    assert found[0].at == pytest.approx((30 * 100) ** 0.5, rel=0.05)
+
+
+def test_a_point_that_is_undecided_lies_inside():
+    laws = {"a": lambda n: 1e-6 * n, "b": lambda n: 1e-6 * n * {10: 1.5, 30: 1.4, 100: 1.0}.get(n, 0.7)}
+    [found] = crossings(sweep("rows", ROWS, laws, noise=0.02))
+    assert 30 <= found.low <= found.at <= found.high <= 300
+
+
+def test_noise_alone_crosses_nothing():
+    equal = {"a": lambda n: 1e-6 * n, "b": lambda n: 1e-6 * n}
+    found = [crossings(sweep("rows", ROWS, equal, noise=0.02, seed=seed)) for seed in range(20)]
+    # both ends of a false crossing need a one-sided error of 2.5 % each
+    assert sum(map(len, found)) <= 2
+
+
+def test_a_difference_on_one_side_only_is_no_crossing():
+    laws = {"a": lambda n: 1e-6 * n, "b": lambda n: 1e-6 * n * (0.5 if n >= 1000 else 1)}
+    assert crossings(sweep("rows", ROWS, laws)) == []
+
+
+def test_intervals_hold_the_truth_as_often_as_they_promise():
+    laws = {"a": lambda n: 1e-6 * n, "b": lambda n: 1e-4 * (n / 100) ** 0.5}  # straight lines in the logarithm
+    seeds = 150
+    found = [crossings(sweep("rows", [10, 60, 180, 1000], laws, noise=0.03, seed=seed)) for seed in range(seeds)]
+    assert all(len(each) == 1 for each in found)
+    fewest, most = stats.binom.interval(0.999, seeds, 0.95)
+    assert fewest <= sum(each.low <= 100 <= each.high for [each] in found) <= most
+
+
+def test_an_axis_without_distances_has_none_and_missing_points_do_not_matter():
+    assert crossings(sweep("threads", [1], LAWS)) == []
+    measured = sweep("rows", ROWS, LAWS, noise=0.01)
+    left_out = next(each for each in measured.rows if (each.implementation, each.rows) == ("plain", 3000))
+    left_out.status, left_out.blocks = "unavailable", []
+    assert len(crossings(measured)) == 1
+
+
+def test_a_disturbed_block_does_not_decide():
+    from lcbench.record import Covariates
+
+    measured = sweep("rows", ROWS, LAWS, blocks=6, noise=0.01)
+    before = crossings(measured)
+    for each in measured.rows:
+        each.covariates = [Covariates(seconds=1.0, steal_s=0.5 if block == 2 else 0.0) for block in range(6)]
+        if each.implementation == "clever":
+            each.blocks[2] = [100 * each.blocks[2][0]]
+    [found] = crossings(measured)
+    assert found.at == pytest.approx(before[0].at, rel=0.05)
+    assert np.isfinite(found.low)
