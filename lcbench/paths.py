@@ -45,6 +45,21 @@ def searches_folder() -> Path:
     return results_folder() / "searches"
 
 
+def sweeps_folder() -> Path:
+    """Folder of sweeps that are not finished yet."""
+    return results_folder() / "sweeps"
+
+
+def pictures_folder() -> Path:
+    """Folder of the pictures that are drawn of everything at once."""
+    return results_folder() / "pictures"
+
+
+def reports_folder() -> Path:
+    """Folder of HTML pages."""
+    return results_folder() / "reports"
+
+
 def new_file(folder: Path, ending: str) -> Path:
     """A file in `folder` that nobody has, named so that later ones sort behind it."""
     return folder / f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(4)}{ending}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,28 @@ class Share(click.ParamType):
 
 
 SHARE = Share()
+
+
+class Count(click.ParamType):
+    """A whole number above 0, written 5000000, 5_000_000, 5M, 500k or 1e6."""
+
+    name = "count"
+    _TIMES = {"k": 10**3, "m": 10**6, "g": 10**9}  # noqa: RUF012
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        """The number. Fails as a usage error where it is none."""
+        text = str(value).strip().lower().replace(",", "")
+        times = self._TIMES.get(text[-1:], 1)
+        try:
+            number = Fraction(text[:-1] if times > 1 else text) * times
+        except (ValueError, ZeroDivisionError):
+            number = Fraction(0)
+        if number < 1 or number.denominator > 1:
+            self.fail(f"'{value}' is no whole number above 0: write 50000, 500k, 5M or 1e6", parameter, context)
+        return int(number)
+
+
+COUNT = Count()
 
 
 class AxisType(click.ParamType):

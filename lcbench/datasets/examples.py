@@ -12,24 +12,34 @@ from numpy.typing import NDArray
 
 from lcbench.datasets import store, synthetic
 from lcbench.datasets.cifar10 import CIFAR10, Split
+from lcbench.datasets.on_disk import open_rows
 from lcbench.datasets.preprocessing import split_train_validation_test_dev
+from lcbench.datasets.rows import Rows, blocks, choose, in_memory
+from lcbench.datasets.watching import Watch, unwatched
 
 IMAGE_SHAPE = (3, 32, 32)
 """Colour planes, rows and columns of a CIFAR-10 image, in the order in which its values lie."""
 
 
-_BLOCK_ROWS = 4096
+_BLOCK_ROWS = 1024
 
 
 @dataclass(frozen=True)
 class Examples:
-    """X (N, D) uint8, float32 or float64; y (N,) int64 in [0, C)."""
+    """X (N, D) uint8, float32 or float64, in memory or on disk; y (N,) int64 in [0, C)."""
 
-    X: NDArray[Any]
+    X: Rows
     y: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """X, for those who want all of it at once. Raises ValueError where it is on disk."""
+        if not isinstance(self.X, np.ndarray):
+            raise ValueError("X is on disk: load it with stream=False")
+        return self.X
 
 
 @dataclass(frozen=True)
@@ -49,38 +59,52 @@ class LabelledSplits:
     image_shape: tuple[int, int, int] | None = None
     feature_names: tuple[str, ...] = ()
 
-    def fingerprint(self) -> str:
-        """Tells other data apart: a hash of every shape, type, value and label."""
+    @property
+    def streamed(self) -> bool:
+        """Whether the rows to train on stay in their file."""
+        return not in_memory(self.train.X)
+
+    def fingerprint(self, watch: Watch = unwatched) -> str:
+        """Tells other data apart: a hash of every shape, type, value and label. watch: is told how far it is."""
         digest = hashlib.sha256()
-        for examples in (self.train, self.validation, self.test):
-            X, y = examples.X, examples.y
+        for name in ("train", "validation", "test"):
+            X, y = getattr(self, name).X, getattr(self, name).y
             digest.update(f"{X.shape} {X.dtype}".encode())
-            digest.update(y.tobytes())
-            for start in range(0, len(X), _BLOCK_ROWS):
-                digest.update(X[start : start + _BLOCK_ROWS].tobytes())
+            digest.update(np.ascontiguousarray(y).data)
+            for _, block in blocks(X, _BLOCK_ROWS, f"fingerprint of the {name} rows", watch):
+                digest.update(np.ascontiguousarray(block).data)
         return digest.hexdigest()[:16]
 
 
-def cifar10(path: Path) -> LabelledSplits:
+def cifar10(path: Path, on_disk: bool = False) -> LabelledSplits:
     """The assignment's splits of the real images: 49,000, 1,000, and the whole test set of 10,000.
 
+    on_disk: the images are not read; they stay in the file.
     Raises LcbenchError where the file is missing or damaged.
     """
     rows = split_train_validation_test_dev()
-    images, labels = _read(path, "train")
+    images, labels = _read(path, "train", on_disk)
     return LabelledSplits(
-        Examples(images[rows.train], labels[rows.train]),
-        Examples(images[rows.validation], labels[rows.validation]),
-        Examples(*_read(path, "test")),
+        _part(images, labels, rows.train),
+        _part(images, labels, rows.validation),
+        Examples(*_read(path, "test", on_disk)),
         CIFAR10.class_names,
         "cifar10",
         IMAGE_SHAPE,
     )
 
 
-def _read(path: Path, split: Split) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _read(path: Path, split: Split, on_disk: bool) -> tuple[Rows, NDArray[np.int64]]:
+    if on_disk:
+        return open_rows(path, f"{split}/images"), store.read_labels(path, split).astype(np.int64)
     images, labels = store.read_split(path, split)
     return images, labels.astype(np.int64)
+
+
+def _part(images: Rows, labels: NDArray[np.int64], rows: slice) -> Examples:
+    if isinstance(images, np.ndarray):
+        return Examples(images[rows], labels[rows])
+    return Examples(choose(images, np.arange(rows.start, rows.stop)), labels[rows])
 
 
 def synthetic_images(rows: int = 12_000, seed: int = 0) -> LabelledSplits:

@@ -8,14 +8,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from lcbench.datasets.rows import Rows, blocks
+from lcbench.datasets.watching import Watch, unwatched
+
 _BLOCK_BYTES = 8_000_000
 """Of float64 at a time, where sums over rows need it."""
 
+_SUMMED_BYTES = 4_000_000
+"""Of X at a time, where it is only added up."""
 
-def mean_image(images: NDArray[Any]) -> NDArray[np.float64]:
-    """Mean over rows: images (N, pixels) -> (pixels,) float64."""
-    mean: NDArray[np.float64] = images.mean(axis=0, dtype=np.float64)
+
+def mean_image(images: Rows, watch: Watch = unwatched) -> NDArray[np.float64]:
+    """Mean over rows: images (N, pixels) -> (pixels,) float64. Summed block by block; watch: is told how far."""
+    rows, pixels = images.shape
+    total = np.zeros(pixels)
+    for _, block in blocks(images, _rows_of(_SUMMED_BYTES, pixels, images.dtype.itemsize), "mean", watch):
+        total += _sum(block)
+    mean: NDArray[np.float64] = total / rows
     return mean
+
+
+def _rows_of(size: int, columns: int, itemsize: int) -> int:
+    return max(1, size // (itemsize * max(1, columns)))
+
+
+def _sum(block: NDArray[Any]) -> NDArray[Any]:
+    """Over rows. Of pixels in whole numbers: exact as in float64, and faster."""
+    exact = block.dtype == np.uint8 and len(block) < 2**24
+    total: NDArray[Any] = block.sum(axis=0, dtype=np.uint32 if exact else np.float64)
+    return total
 
 
 def design_matrix(
@@ -32,23 +53,21 @@ def design_matrix(
     return X
 
 
-def standardisation(X: NDArray[Any], ddof: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def standardisation(
+    X: Rows, ddof: int = 0, watch: Watch = unwatched
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of every column of X (N, D): two of (D,) float64, 1 for a column that is constant.
 
     (X - mean) / deviation is then standardised. ddof: the deviation divides by N - ddof; 1 gives that of a sample.
-    Summed in float64, block by block: no float64 copy of X is made. Raises ValueError where N <= ddof.
+    Summed in float64, block by block: no float64 copy of X is made. watch: is told how far. Raises ValueError where
+    N <= ddof.
     """
     rows, columns = X.shape
     if rows <= ddof:
         raise ValueError(f"the deviation of {rows} rows does not exist with ddof {ddof}")
-    block_rows = max(1, _BLOCK_BYTES // (8 * max(1, columns)))
-    blocks = [slice(start, start + block_rows) for start in range(0, rows, block_rows)]
-    total, squares = np.zeros(columns), np.zeros(columns)
-    for block in blocks:
-        total += X[block].sum(axis=0, dtype=np.float64)
-    mean = total / rows
-    for block in blocks:
-        squares += np.square(X[block] - mean).sum(axis=0)
+    mean, squares = mean_image(X, watch), np.zeros(columns)
+    for _, block in blocks(X, _rows_of(_BLOCK_BYTES, columns, 8), "standard deviation", watch):
+        squares += np.square(block - mean).sum(axis=0)
     # Rounding of the mean alone leaves a constant column this much: dividing by it would make noise of nothing.
     squares[squares <= rows * np.square(np.finfo(np.float64).eps * rows * mean)] = 0
     deviation = np.sqrt(squares / (rows - ddof))

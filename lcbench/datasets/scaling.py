@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from lcbench.datasets.preprocessing import mean_image, standardisation
+from lcbench.datasets.rows import Rows
+from lcbench.datasets.watching import Watch, unwatched
 from lcbench.errors import LcbenchError
 
 ScalingName = Literal["none", "mean", "halved", "standard"]
@@ -33,10 +35,10 @@ class Scaling:
         """Whether nothing is divided."""
         return bool((self.deviation == 1).all())
 
-    def design_matrix(self, X: NDArray[Any], dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    def design_matrix(self, X: NDArray[Any], dtype: DTypeLike = np.float32, first_row: int = 0) -> NDArray[Any]:
         """X (N, D) of any type -> (N, D + 1) of `dtype`, the ones column last. Computed in float64, rounded once.
 
-        Raises LcbenchError where a value is beyond the range of `dtype`.
+        Raises LcbenchError where a value is beyond the range of `dtype`; its row is counted from `first_row`.
         """
         rows, columns = X.shape
         design = np.empty((rows, columns + 1), dtype)
@@ -48,8 +50,8 @@ class Scaling:
             if not np.all(finite):
                 row, column = np.argwhere(~finite)[0] + (start, 0)
                 raise LcbenchError(
-                    f"X[{row}, {column}] is {X[row, column]:g}, which leaves the range of {design.dtype}: divide such "
-                    "columns, or choose scaling standard or dtype float64"
+                    f"X[{first_row + row}, {column}] is {X[row, column]:g}, which leaves the range of {design.dtype}: "
+                    "divide such columns, or choose scaling standard or dtype float64"
                 )
         design[:, columns] = 1
         return design
@@ -60,11 +62,13 @@ class Scaling:
         return weights, W[-1] - self.mean @ weights
 
 
-def scaling(name: ScalingName, X: NDArray[Any]) -> Scaling:
-    """The scaling of that name, from the training rows X (N, D)."""
+def scaling(name: ScalingName, X: Rows, watch: Watch = unwatched) -> Scaling:
+    """The scaling of that name, from the training rows X (N, D). watch: is told how far they have been read."""
     columns = X.shape[1]
     if name == "none":
         return Scaling(np.zeros(columns), np.ones(columns))
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, deviation = standardisation(X) if name == "standard" else (mean_image(X), np.ones(columns))
+        mean, deviation = (
+            standardisation(X, watch=watch) if name == "standard" else (mean_image(X, watch), np.ones(columns))
+        )
     return Scaling(mean, deviation * HALF_RANGE if name == "halved" else deviation)

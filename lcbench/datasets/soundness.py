@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench.datasets.rows import Rows, blocks
+from lcbench.datasets.watching import Watch, unwatched
 from lcbench.errors import LcbenchError
 
 _BLOCK_VALUES = 2**18
 """Values looked at together: the temporaries stay in the cache, and below a megabyte whatever the size of X."""
 
 
-def require_examples(X: NDArray[Any], y: NDArray[Any], classes: int, where: str) -> None:
+def require_examples(X: Rows, y: NDArray[Any], classes: int, where: str) -> None:
     """Raises LcbenchError, beginning with `where`, unless a classifier of so many classes can be trained on X and y.
 
     That is: X (N, D) uint8, float32 or float64 and finite, D and N at least 1, and y (N,) integers in [0, classes).
@@ -30,7 +32,7 @@ def require_examples(X: NDArray[Any], y: NDArray[Any], classes: int, where: str)
     require_finite(X, lambda row, column: f"{where}: X[{row}, {column}]")
 
 
-def require_rows(X: NDArray[Any], y: NDArray[Any], x_name: str, y_name: str, where: str) -> None:
+def require_rows(X: Rows, y: NDArray[Any], x_name: str, y_name: str, where: str) -> None:
     """Raises LcbenchError unless X (N, D) and y (N,) have one label for each row, and at least one row and feature."""
     if y.ndim != 1:
         one_hot = y.ndim == 2 and y.shape[1] > 1
@@ -46,26 +48,27 @@ def require_rows(X: NDArray[Any], y: NDArray[Any], x_name: str, y_name: str, whe
         raise LcbenchError(f"{where}: no features in {x_name}; there must be some to learn from")
 
 
-def require_finite(X: NDArray[Any], cell: Callable[[int, int], str]) -> None:
+def require_finite(X: Rows, cell: Callable[[int, int], str], watch: Watch = unwatched) -> None:
     """Raises LcbenchError where X (N, D) holds NaN or infinity: how many there are, and the first of them.
 
-    cell: what to call the value in a row and column, file included. X is read in blocks, without a copy.
+    cell: what to call the value in a row and column, file included. X is read in blocks, without a copy. watch: is told
+    how far it has been looked at.
     """
     if X.dtype.kind != "f":
         return
     first, count = None, 0
     rows = max(1, _BLOCK_VALUES // X.shape[1])
-    for start in range(0, len(X), rows):
-        finite = np.isfinite(X[start : start + rows])
+    for start, block in blocks(X, rows, "looking for values that are not finite", watch):
+        finite = np.isfinite(block)
         if finite.all():
             continue
         if first is None:
-            row, column = np.unravel_index(np.argmin(finite), finite.shape)
-            first = start + int(row), int(column)
+            row, column = (int(place) for place in np.unravel_index(np.argmin(finite), finite.shape))
+            first, value = (start + row, column), block[row, column]
         count += finite.size - int(np.count_nonzero(finite))
     if first is not None:
         others = f", the first of {count:,} values that are not finite" if count > 1 else ""
-        raise LcbenchError(f"{cell(*first)} is {X[first]}{others}; fill in numbers or leave such rows out")
+        raise LcbenchError(f"{cell(*first)} is {value}{others}; fill in numbers or leave such rows out")
 
 
 def require_labels(y: NDArray[Any], classes: int | None, label: Callable[[int], str]) -> None:

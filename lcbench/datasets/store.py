@@ -134,6 +134,13 @@ def read_split(
         return images[first : last + 1][rows - first], labels[first : last + 1][rows - first]
 
 
+def read_labels(path: Path, split: Split, dataset: Dataset = CIFAR10) -> NDArray[np.uint8]:
+    """Labels (n,) uint8 of a split, without its images. Raises LcbenchError as `read_split` does."""
+    with _opened(path, dataset) as file:
+        labels: NDArray[np.uint8] = file[f"{split}/labels"][()]
+        return labels
+
+
 def verify(path: Path, dataset: Dataset = CIFAR10) -> None:
     """Reads all of the file and compares every array with the official content. Raises LcbenchError."""
     with _opened(path, dataset) as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 512
+BLOCK_ROWS = 512
 """Rows drawn from one generator: bounds the temporaries, and makes rows independent of how many follow."""
 
 _RUN = 64
@@ -22,24 +22,37 @@ def images(
     """
     if min(rows, pixels, classes) < 1:
         raise ValueError(f"rows, pixels and classes must be at least 1, not {rows}, {pixels}, {classes}")
-    templates = _templates(pixels, classes, np.random.default_rng([seed]))
-    X = np.empty((rows, pixels), np.uint8)
-    y = np.empty(rows, np.int64)
-    runs = -(-pixels // _RUN)
-    for start in range(0, rows, _BLOCK):
-        block = X[start : start + _BLOCK]
-        size = len(block)
-        # a block is drawn whole even where fewer rows are wanted: what follows in the stream must not depend on that
-        stream = np.random.default_rng([seed, 1 + start // _BLOCK])
-        labels = stream.integers(0, classes, _BLOCK)[:size]
-        coarse = stream.integers(0, 128, (_BLOCK, runs), np.uint8)[:size]
-        fine = np.frombuffer(stream.bytes(size * pixels), np.uint8).reshape(size, pixels)
-        # the three parts reach at most 64, 127 and 63: no sum leaves uint8
-        np.right_shift(fine, 2, out=block)
-        block += np.repeat(coarse, _RUN, axis=1)[:, :pixels]
-        block += templates[labels]
-        y[start : start + size] = labels
+    X, y = np.empty((rows, pixels), np.uint8), np.empty(rows, np.int64)
+    source = Source(pixels, classes, seed)
+    for start in range(0, rows, BLOCK_ROWS):
+        block = slice(start, start + BLOCK_ROWS)
+        source.draw(start // BLOCK_ROWS, X[block], y[block])
     return X, y
+
+
+class Source:
+    """Draws the images block by block. Blocks do not depend on each other, so that threads may draw them."""
+
+    def __init__(self, pixels: int = 3072, classes: int = 10, seed: int = 0) -> None:
+        self._seed, self._classes = seed, classes
+        self._templates = _templates(pixels, classes, np.random.default_rng([seed]))
+
+    def draw(self, block: int, X: NDArray[np.uint8], y: NDArray[np.integer]) -> None:
+        """Fills X (n, pixels) and y (n,), n <= `BLOCK_ROWS`, with the first rows of block number `block`."""
+        rows, pixels = X.shape
+        runs = -(-pixels // _RUN)
+        # a block is drawn whole even where fewer rows are wanted: what follows in the stream must not depend on that
+        stream = np.random.default_rng([self._seed, 1 + block])
+        y[:] = stream.integers(0, self._classes, BLOCK_ROWS)[:rows]
+        coarse = stream.integers(0, 128, (BLOCK_ROWS, runs), np.uint8)[:rows]
+        fine = np.frombuffer(stream.bytes(rows * pixels), np.uint8).reshape(rows, pixels)
+        # the three parts reach at most 64, 127 and 63: no sum leaves uint8
+        np.right_shift(fine, 2, out=X)
+        whole = pixels // _RUN * _RUN
+        X[:, :whole].reshape(rows, -1, _RUN)[:] += coarse[:, : whole // _RUN, None]
+        X[:, whole:] += coarse[:, whole // _RUN :]
+        for label in range(self._classes):
+            X[y == label] += self._templates[label]
 
 
 def _templates(pixels: int, classes: int, stream: np.random.Generator) -> NDArray[np.uint8]:

@@ -12,8 +12,11 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 @contextmanager
-def stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Gives the function (what, done, planned) that work tells its progress to, and shows it meanwhile."""
+def stages(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Gives the function (what, done, planned) that work tells its progress to, and shows it meanwhile, unless `quiet`."""
+    if quiet:
+        yield lambda what, done, planned: None
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     from lcbench.report import style

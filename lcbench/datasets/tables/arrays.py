@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench.datasets.on_disk import RowsOnDisk
 from lcbench.datasets.tables.contents import SPLITS, Contents, Part, Split, listed
 from lcbench.errors import LcbenchError
 
@@ -19,8 +20,17 @@ _SPLIT_NAMES = {"train": ("train", "training"), "validation": ("validation", "va
 Load = Callable[[str], NDArray[Any]]
 
 
-def contents(path: Path, names: Iterable[str], load: Load, label: str | int | None) -> Contents:
-    """Chooses X and y among `names` and loads them, with class_names where there are any. Raises LcbenchError."""
+def contents(
+    path: Path,
+    names: Iterable[str],
+    load: Load,
+    label: str | int | None,
+    load_X: Callable[[str], NDArray[Any] | RowsOnDisk] | None = None,
+) -> Contents:
+    """Chooses X and y among `names` and loads them, with class_names where there are any. Raises LcbenchError.
+
+    load_X: loads X, where that is done otherwise.
+    """
     names = list(names)
     chosen = _chosen(path, names, label)
     class_names = None
@@ -29,7 +39,7 @@ def contents(path: Path, names: Iterable[str], load: Load, label: str | int | No
         if array.ndim != 1 or array.dtype.kind != "U" or len(set(array)) != array.size or not array.size:
             raise LcbenchError(f"{path}: class_names is not a list of different names; mend it or leave it out")
         class_names = tuple(str(name) for name in array)
-    return Contents({split: _part(path, load, *pair) for split, pair in chosen.items()}, class_names)
+    return Contents({split: _part(path, load_X or load, load, *pair) for split, pair in chosen.items()}, class_names)
 
 
 def _chosen(path: Path, names: list[str], label: str | int | None) -> dict[Split, tuple[str, str]]:
@@ -76,9 +86,9 @@ def _first(names: list[str], split: Split, wanted: tuple[str, ...]) -> str | Non
     return next((by_spelling[s.casefold()] for s in spellings if s.casefold() in by_spelling), None)
 
 
-def _part(path: Path, load: Load, x_name: str, y_name: str) -> Part:
+def _part(path: Path, load_X: Callable[[str], NDArray[Any] | RowsOnDisk], load: Load, x_name: str, y_name: str) -> Part:
     return Part(
-        load(x_name),
+        load_X(x_name),
         as_text(load(y_name)),
         x_name,
         y_name,

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from lcbench.datasets.on_disk import RowsOnDisk
+
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -16,12 +18,12 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 class Part:
     """The rows of one split as they stand in the file.
 
-    X (N, ...) of any type; y numbers or text ("U").
+    X (N, ...) of any type, or (N, D) where it stays on disk; y numbers or text ("U").
     x_name, y_name: what the file calls them. cell, label: what a message calls the value of X in a row and column, and
     the label of a row, file included.
     """
 
-    X: NDArray[Any]
+    X: NDArray[Any] | RowsOnDisk
     y: NDArray[Any]
     x_name: str
     y_name: str

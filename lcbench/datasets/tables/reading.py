@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
-
+from lcbench.datasets import memory
 from lcbench.datasets.examples import Examples, LabelledSplits
+from lcbench.datasets.rows import Rows, choose
 from lcbench.datasets.soundness import require_finite, require_rows
 from lcbench.datasets.tables import delimited, features, hdf5, labels, npz, splitting
 from lcbench.datasets.tables.contents import SPLITS, Contents, Split
+from lcbench.datasets.watching import Watch, unwatched
 from lcbench.errors import LcbenchError
 
 
@@ -35,7 +35,14 @@ FORMATS = (
 
 
 def read(
-    path: Path, *, label: str | int | None = None, validation: float = 0.1, test: float = 0.1, seed: int = 0
+    path: Path,
+    *,
+    label: str | int | None = None,
+    validation: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+    stream: bool | None = None,
+    watch: Watch = unwatched,
 ) -> LabelledSplits:
     """The user's own examples from a CSV (or TSV, also gzipped), NPZ or HDF5 file, by its ending.
 
@@ -51,25 +58,28 @@ def read(
     kept; the others are taken from its training rows: the fractions `validation` and `test` of each class, drawn with
     `seed`, at least one row of each class in each split whose fraction is not 0, rows in the order of the file.
 
+    stream: whether X stays in its file, which must be HDF5, and is read as it is needed; None: where it would not fit
+    in memory. What is made of it is the same. watch: is told how far X has been looked at.
+
     Raises LcbenchError, one line that names the place, wherever the file is no such table.
     """
     fractions: dict[Split, float] = {"validation": validation, "test": test}
     splitting.require_fractions(fractions)
-    contents = _format(path).read(path, label)
+    contents = _contents(path, label, stream)
 
-    X: dict[Split, NDArray[Any]] = {}
+    X: dict[Split, Rows] = {}
     for split, part in contents.parts.items():
         X[split] = features.as_matrix(part.X, f"{path}: {part.x_name}")
         require_rows(X[split], part.y, part.x_name, part.y_name, str(path))
     features.require_alike(X, contents, path)
     y, class_names = labels.numbered(contents, path)
     for split, part in contents.parts.items():
-        require_finite(X[split], part.cell)
+        require_finite(X[split], part.cell, watch)
 
     missing = {split: fraction for split, fraction in fractions.items() if split not in X}
     rows = splitting.draw(y["train"], class_names, missing, seed, path)
     for split in missing:
-        X[split], y[split] = X["train"][rows[split]], y["train"][rows[split]]
+        X[split], y[split] = choose(X["train"], rows[split]), y["train"][rows[split]]
     X["train"], y["train"] = splitting.keep(X["train"], rows["train"]), y["train"][rows["train"]]
     return LabelledSplits(
         **{split: Examples(X[split], y[split]) for split in SPLITS},
@@ -78,6 +88,17 @@ def read(
         feature_names=contents.feature_names,
         image_shape=contents.image_shape or features.image_shape(contents.parts["train"].X),
     )
+
+
+def _contents(path: Path, label: str | int | None, stream: bool | None) -> Contents:
+    format_ = _format(path)
+    if format_.read is not hdf5.read:
+        if stream:
+            raise LcbenchError(f"{path}: {format_.name} is read whole; only HDF5 can be streamed, write it as that")
+        return format_.read(path, label)
+    if stream is None:
+        stream = not memory.fits(hdf5.size(path))
+    return hdf5.read(path, label, on_disk=stream)
 
 
 def _format(path: Path) -> Format:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench.datasets.rows import Rows, choose
 from lcbench.datasets.tables.contents import Split
 from lcbench.errors import LcbenchError
 
@@ -69,10 +69,12 @@ def _too_few(
     )
 
 
-def keep(X: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+def keep(X: Rows, rows: NDArray[np.int64]) -> Rows:
     """``X[rows]`` for ascending rows without a second X in memory: they move to the front of X, which is given up."""
     if len(rows) == len(X):
         return X
+    if not isinstance(X, np.ndarray):
+        return choose(X, rows)
     step = max(1, _BLOCK_BYTES // (X.shape[1] * X.itemsize))
     for start in range(0, len(rows), step):
         block = rows[start : start + step]

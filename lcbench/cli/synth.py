@@ -1,0 +1,43 @@
+"""``lcbench synth``: synthetic images as an HDF5 file of any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lcbench.cli.parameters import COUNT
+from lcbench.errors import LcbenchError
+
+
+@click.command(epilog="\b\nExamples:\n  lcbench synth --rows 20k synth.h5\n  lcbench synth --rows 1k --force synth.h5")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--rows", type=COUNT, required=True, metavar="N", help="How many images: 50000, 500k, 5M or 1e6.")
+@click.option("--features", type=click.IntRange(1), default=3072, show_default=True, help="Pixels of an image.")
+@click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Other images for each.")
+@click.option("--force", is_flag=True, help="Replace the file that is there, once the new one is complete.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def synth(file: Path, rows: int, features: int, classes: int, seed: int, force: bool, quiet: bool) -> None:
+    """Write synthetic images to an HDF5 file, as many as the disk holds.
+
+    X (rows, features) uint8 and y (rows,), as 'run --data FILE' and 'train --data FILE' read them. More rows begin with
+    the same rows.
+    """
+    if file.exists() and not force:
+        raise LcbenchError(f"{file} is there already: --force replaces it")
+    if not file.name.lower().endswith((".h5", ".hdf5")):
+        raise LcbenchError(f"{file}: end its name in .h5, so that it is read as HDF5")
+
+    from contextlib import nullcontext
+
+    from lcbench.cli.progress.stages import stages
+    from lcbench.datasets import synthetic_file
+
+    with nullcontext(_tell_nobody) if quiet else stages() as watch:
+        synthetic_file.write(file, rows, features, classes, seed, watch)
+    click.echo(f"{file}: {rows:,} x {features:,} uint8 in {classes} classes, {file.stat().st_size / 1e9:,.2f} GB")
+
+
+def _tell_nobody(what: str, done: int, planned: int) -> None:
+    pass

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from lcbench.datasets import synthetic, synthetic_file, tables
+from lcbench.errors import LcbenchError
+
+
+@pytest.mark.parametrize("rows", [1, 511, 5000])
+def test_the_file_holds_the_images_of_the_same_seed(tmp_path, rows):
+    import h5py
+
+    path = tmp_path / "new folder" / "synth.h5"
+    synthetic_file.write(path, rows, pixels=70, classes=3, seed=4)
+    X, y = synthetic.images(rows, 70, 3, seed=4)
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file["X"][()], X)
+        np.testing.assert_array_equal(file["y"][()], y)
+        assert file["X"].dtype == file["y"].dtype == np.uint8
+        assert file["X"].id.get_offset() is not None
+
+
+def test_a_table_is_read_from_it(tmp_path):
+    path = tmp_path / "synth.h5"
+    synthetic_file.write(path, 300, pixels=20, classes=3)
+    splits = tables.read(path)
+    assert splits.class_names == ("class 0", "class 1", "class 2")
+    assert sum(len(part.y) for part in (splits.train, splits.validation, splits.test)) == 300
+
+
+def test_many_classes_get_the_smallest_type_that_holds_them(tmp_path):
+    import h5py
+
+    synthetic_file.write(tmp_path / "synth.h5", 3000, pixels=4, classes=257)
+    with h5py.File(tmp_path / "synth.h5") as file:
+        assert file["y"].dtype == np.uint16
+        assert file["y"][()].max() > 200
+
+
+def test_a_full_disk_is_told_before_anything_is_written(tmp_path):
+    with pytest.raises(LcbenchError, match=r"would take .* GB are free"):
+        synthetic_file.write(tmp_path / "synth.h5", 10**15)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_stopped_leaves_nothing_and_keeps_the_old_file(tmp_path):
+    path = tmp_path / "synth.h5"
+    path.write_bytes(b"old")
+
+    def stop(what, done, planned):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        synthetic_file.write(path, 5000, pixels=4, watch=stop)
+    assert [each.name for each in tmp_path.iterdir()] == ["synth.h5"]
+    assert path.read_bytes() == b"old"
+
+
+def test_progress_ends_with_all_rows(tmp_path):
+    told = []
+    synthetic_file.write(tmp_path / "synth.h5", 2000, pixels=4, watch=lambda *each: told.append(each))
+    assert [done for what, done, _ in told if what == "rows written"][-1] == 2000
