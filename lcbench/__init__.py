@@ -5,13 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lcbench.api import compare, gate, implementation, implementations, run
+    from lcbench.api import compare, gate, history, implementation, implementations, run
     from lcbench.api.searches import search
+    from lcbench.api.sweeps import sweep
     from lcbench.api.trainings import evaluate, train
 
-__all__ = ["compare", "evaluate", "gate", "implementation", "implementations", "run", "search", "train"]
+__all__ = [
+    "compare",
+    "evaluate",
+    "gate",
+    "history",
+    "implementation",
+    "implementations",
+    "run",
+    "search",
+    "sweep",
+    "train",
+]
 
-_HOMES = {"evaluate": "trainings", "search": "searches", "train": "trainings"}
+_HOMES = {"evaluate": "trainings", "search": "searches", "sweep": "sweeps", "train": "trainings"}
 """Modules of their own: they import what measuring does not need."""
 
 

@@ -126,6 +126,10 @@ class Row(msgspec.Struct, kw_only=True):
         return self.status == "ok" and self.device != "simulator" and self.median_s is not None and bool(self.blocks)
 
 
+LARGEST_FOOTPRINT = 1 << 27
+"""Bytes of a streamed X over which a ceiling is measured at most: more than most caches hold, and little in memory."""
+
+
 class Ceiling(msgspec.Struct, kw_only=True, frozen=True):
     """What the machine itself can do, measured in the same run: all threads of the CPU together, or the GPU."""
 

@@ -2,7 +2,7 @@
 
 from lcbench.api.catalogue import implementation, implementations
 from lcbench.api.gates import gate
-from lcbench.api.results import compare
+from lcbench.api.results import compare, history
 from lcbench.api.runs import run
 
-__all__ = ["compare", "gate", "implementation", "implementations", "run"]
+__all__ = ["compare", "gate", "history", "implementation", "implementations", "run"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from lcbench.api.origin import Start
-from lcbench.api.problem import require, require_problem
+from lcbench.api.problem import require, require_named, require_problem
 from lcbench.losses.implementation import LOSSES
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from lcbench.measure.gating.in_turn import Measured
     from lcbench.measure.gating.sides import Side
     from lcbench.measure.schedule import Watcher
-    from lcbench.measure.workload import DataName
     from lcbench.record import Record
 
 ROWS = 5000
@@ -68,7 +67,8 @@ def gate(
 
     implementations = [implementations] if isinstance(implementations, str) else implementations
     wanted = [losses] if isinstance(losses, str) else list(losses)
-    require_problem(wanted, [rows], features, classes, dtype, data, threads)
+    require_problem(wanted, [rows], features, classes, dtype, threads)
+    require_named(data)
     require(0 <= fail_above < 1, f"fail_above is {fail_above}: a share between 0 and 1 is needed")
     require(budget_s is None or budget_s > 0, "the budget must be above 0 seconds")
     record.require_writable(save)
@@ -81,7 +81,7 @@ def gate(
             base_side,
             head_side,
             tuple(compared),
-            Size(rows, features, classes, dtype, cast("DataName", data)),
+            Size(rows, features, classes, dtype, data),
             threads=threads or usable_cores(),
             budget_s=budget_s or BUDGET_S,
             fewest_blocks=judgement.blocks_needed(count),

@@ -1,15 +1,20 @@
-"""Holds results against each other: what ``lcbench compare`` does."""
+"""Holds results against each other: what ``lcbench compare`` and ``lcbench history`` do."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lcbench.api.problem import require
+from lcbench.errors import LcbenchError
 
 if TYPE_CHECKING:
+    from lcbench.judge.history import History
     from lcbench.judge.verdicts import Judgement
-    from lcbench.record import Record
+    from lcbench.record import Record, Row
 
 
 def compare(base: Record | str | Path, new: Record | str | Path, fail_above: float = 0.20) -> Judgement:
@@ -22,3 +27,66 @@ def compare(base: Record | str | Path, new: Record | str | Path, fail_above: flo
 
     require(fail_above >= 0, f"fail_above is {fail_above}: it cannot be negative")
     return verdicts.compare(as_record(base), as_record(new), fail_above)
+
+
+def history(
+    implementations: str | Iterable[str] = (),
+    *,
+    losses: str | Iterable[str] = (),
+    rows: int | Iterable[int] = (),
+    since: datetime | str | None = None,
+) -> History:
+    """What every result of this machine says, over time, and where a time changed.
+
+    implementations: names as they stand in the results, or several with commas; losses and rows likewise, none is all.
+    since: a time (UTC where it names no zone), an ISO 8601 date, or a git revision that was measured.
+    """
+    from lcbench import record
+    from lcbench.judge import history as judged
+    from lcbench.measure import machine
+
+    implementations = [implementations] if isinstance(implementations, str) else implementations
+    names = {name.strip() for text in implementations for name in text.split(",")}
+    losses = {losses} if isinstance(losses, str) else set(losses)
+    sizes = {rows} if isinstance(rows, int) else set(rows)
+
+    def wanted(row: Row) -> bool:
+        return (
+            (not names or row.implementation in names)
+            and (not losses or row.loss in losses)
+            and (not sizes or row.rows in sizes)
+        )
+
+    begin = _begin(since)
+    found = judged.history(record.newest_first(), machine.fingerprint(machine.facts()), wanted, begin)
+    _require_series(found, names, begin)
+    return found
+
+
+def _begin(since: datetime | str | None) -> datetime | str | None:
+    """A time with its zone, or a revision by its digits."""
+    if isinstance(since, str):
+        from lcbench.measure.gating import git
+
+        try:
+            since = datetime.fromisoformat(since)
+        except ValueError:
+            return git.revision(since) or since
+    return since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
+
+
+def _require_series(found: History, names: set[str], begin: datetime | str | None) -> None:
+    """Raises LcbenchError, which says what is there, where nothing is."""
+    if isinstance(begin, str) and not found.records and found.revisions:
+        measured = ", ".join(revision[:10] for revision in found.revisions[:5])
+        raise LcbenchError(f"no result of a revision '{begin}', nor is it a date like 2026-01-31; newest: {measured}")
+    if not found.records:
+        when = " since then" if begin else ""
+        others = f"; {found.elsewhere} of other machines" if found.elsewhere else ""
+        raise LcbenchError(f"no result of this machine{when}{others}; 'lcbench run' makes one")
+    for name in sorted(names - set(found.implementations)):
+        near = get_close_matches(name, found.implementations, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"there is {', '.join(found.implementations) or 'none'}"
+        raise LcbenchError(f"no result of '{name}': {hint}")
+    if not found.series:
+        raise LcbenchError(f"none of {found.records} results has a time for that; leave out --loss, --rows or --impl")

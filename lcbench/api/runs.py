@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from lcbench.api.data import Data, Note, opened
 from lcbench.api.origin import Start
 from lcbench.api.problem import require, require_problem
 from lcbench.losses.implementation import LOSSES
@@ -12,7 +13,7 @@ from lcbench.losses.implementation import LOSSES
 if TYPE_CHECKING:
     from lcbench.measure.schedule import Contender, Watcher
     from lcbench.measure.selection import Candidate
-    from lcbench.measure.workload import DataName, Size
+    from lcbench.measure.workload import Size
     from lcbench.record import Record
 
 
@@ -25,6 +26,8 @@ def run(
     classes: int = 10,
     dtype: str = "float32",
     data: str = "synthetic",
+    stream: bool = False,
+    batch: int | None = None,
     threads: int | None = None,
     blocks: int = 20,
     budget_s: float = 36.0,
@@ -32,43 +35,48 @@ def run(
     seed: int | None = None,
     save: str | None = None,
     watch: Watcher | None = None,
+    note: Note = lambda line: None,
 ) -> Record:
     """Times implementations, each verified, and writes the record into the results folder.
 
     implementations: names as ``--impl`` takes them; none is every one that runs here. rows: sizes; none is `dev` (500,
-    every implementation) and `train` (10,000, all but `naive`). threads: for every library; None is every core that may
-    be used. save: also keep the record as a named baseline.
+    every implementation) and `train` (10,000, all but `naive`), or all that there are where they are streamed.
+    data: "synthetic", "cifar10" or a CSV, NPZ or HDF5 file, which says itself how many features and classes it has.
+    stream: X stays in its HDF5 file and is read block by block in every call; so it does where a file's would not fit
+    in memory, and `note` is told so. batch: each call computes on so many rows, drawn at random, and gathers them.
+    threads: for every library; None is every core that may be used. save: also keep the record as a named baseline.
     Raises LcbenchError or LossError where nothing can be measured.
     """
     from lcbench import record
     from lcbench.judge import estimates
-    from lcbench.measure import schedule, selection, workload
+    from lcbench.measure import schedule, selection
     from lcbench.measure.schedule import Plan
     from lcbench.measure.surroundings.covariates import usable_cores
-    from lcbench.measure.workload import Size
 
     implementations = [implementations] if isinstance(implementations, str) else implementations
     losses = [losses] if isinstance(losses, str) else list(losses)
     rows = [rows] if isinstance(rows, int) else list(dict.fromkeys(rows))
-    require_problem(losses, rows, features, classes, dtype, data, threads)
+    require_problem(losses, rows, features, classes, dtype, threads)
     require(blocks >= 1, "blocks must be at least 1")
+    require(batch is None or batch >= 1, "batch must be at least 1")
+    require(not (batch and stream), "a batch is drawn from rows in memory: leave either the batch or the streaming out")
     record.require_writable(save)
 
     wanted = [loss for loss in LOSSES if loss in losses]
     chosen = selection.select(selection.split_names(implementations), wanted, patience_s)
-    shape = (features, classes, dtype, cast(workload.DataName, data))
-    contenders = _contenders(chosen, [Size(count, *shape) for count in rows], shape)
     refused = {candidate.name: candidate for candidate in chosen if candidate.unavailable}
-    plan = Plan(
-        tuple(contender for contender in contenders if contender.name not in refused),
-        threads=threads or usable_cores(),
-        blocks=blocks,
-        budget_s=budget_s,
-        patience_s=patience_s,
-        seed=seed,
-    )
-    start = Start()
-    measured = schedule.run(plan, watch or (lambda progress: None))
+    with opened(data, stream, rows, features, classes, dtype, note) as source:
+        contenders = _contenders(chosen, source, bool(rows), batch)
+        plan = Plan(
+            tuple(contender for contender in contenders if contender.name not in refused),
+            threads=threads or usable_cores(),
+            blocks=blocks,
+            budget_s=budget_s,
+            patience_s=patience_s,
+            seed=seed,
+        )
+        start = Start()
+        measured = schedule.run(plan, watch or (lambda progress: None))
     for contender in contenders:
         if contender.name in refused:
             measured.rows += schedule.refused(
@@ -81,19 +89,19 @@ def run(
     return result
 
 
-def _contenders(
-    candidates: list[Candidate], asked: list[Size], shape: tuple[int, int, str, DataName]
-) -> list[Contender]:
+def _contenders(candidates: list[Candidate], data: Data, asked: bool, batch: int | None) -> list[Contender]:
     """Who takes part on what: the sizes asked for, or the default ones, of which the naive loops get the small one."""
     from lcbench.measure import selection, workload
     from lcbench.measure.schedule import Contender
 
-    dev, train = (workload.Size(rows, *shape) for rows in workload.DEFAULT_ROWS)
+    default = data.rows or list(workload.DEFAULT_ROWS)
+    small = min(*default, *workload.DEFAULT_ROWS)
 
     def sizes(candidate: Candidate) -> list[Size]:
         if candidate.device == "simulator":
             return [workload.SIMULATOR_SIZE]
-        return asked or ([dev] if candidate.name == "naive" else [dev, train])
+        rows = [small] if candidate.name == "naive" and not asked else default
+        return [data.size(count, batch) for count in rows]
 
     row_names = selection.row_names(candidates)
     return [

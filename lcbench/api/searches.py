@@ -19,7 +19,8 @@ from lcbench.errors import LcbenchError
 from lcbench.learn import defaults, model, training
 from lcbench.learn.data import data_of, splits_of
 from lcbench.learn.recipe import Recipe, Solver
-from lcbench.learn.search import search_file, shared_rows
+from lcbench.learn.search import cluster_pool, search_file, shared_rows
+from lcbench.learn.search.cluster_pool import ClusterPool
 from lcbench.learn.search.points import (
     AXES,
     DEFAULT_DESCENT,
@@ -34,6 +35,7 @@ from lcbench.learn.search.points import (
 from lcbench.learn.search.search_file import Refit, Search, Trial
 from lcbench.learn.search.trial_pool import Pool
 from lcbench.learn.search.trial_worker import Job
+from lcbench.losses.cluster.shared_files import shared_folder
 from lcbench.losses.implementation import LossName
 
 Tried = Callable[[Search], None]
@@ -132,18 +134,14 @@ def _go(
     begun: Callable[[Path, Search], None],
     tried: Tried,
 ) -> tuple[Search, Path]:
-    from lcbench.measure import process
-    from lcbench.measure.surroundings.covariates import usable_cores
-
     if search.refit or not (search.waiting or ranking(search.trials)):
         begun(path, search)
         return search, path
-    size = workers or max(1, min(usable_cores() // search.threads, len(search.waiting)))
-    with TemporaryDirectory(prefix="lcbench-search-") as name:
+    on_cluster = search.trials[0].recipe.implementation == cluster_pool.IMPLEMENTATION
+    with TemporaryDirectory(prefix="lcbench-search-", dir=shared_folder() if on_cluster else None) as name:
         folder = Path(name)
         splits = shared_rows.lay_out(folder, splits)
-        # what is compiled is kept for all workers, and for nobody after them
-        with Pool(size, folder, process.environment(search.threads, folder / "compiled")) as pool:
+        with ClusterPool(folder, workers, search.threads) if on_cluster else _pool(folder, workers, search) as pool:
             _compile(pool, search.trials[0].recipe)
             search_file.write(path, search)
             begun(path, search)
@@ -162,7 +160,17 @@ def _go(
     return search, path
 
 
-def _compile(pool: Pool, recipe: Recipe) -> None:
+def _pool(folder: Path, workers: int | None, search: Search) -> Pool:
+    """Processes on this machine."""
+    from lcbench.measure import process
+    from lcbench.measure.surroundings.covariates import usable_cores
+
+    size = workers or max(1, min(usable_cores() // search.threads, len(search.waiting)))
+    # what is compiled is kept for all workers, and for nobody after them
+    return Pool(size, folder, process.environment(search.threads, folder / "compiled"))
+
+
+def _compile(pool: Pool | ClusterPool, recipe: Recipe) -> None:
     """One step on few rows: what is compiled is compiled once, and what cannot run at all is known."""
     short = replace(recipe, iterations=1, report_every=1)
     [(_, answer)] = pool.answers([Job(recipe=short, first_rows=2 * min(recipe.batch, 500))])
@@ -170,7 +178,9 @@ def _compile(pool: Pool, recipe: Recipe) -> None:
         raise LcbenchError(f"no trial can be begun: {answer.reason}")
 
 
-def _refit(pool: Pool, search: Search, place: int, splits: LabelledSplits, path: Path) -> Refit:
+def _refit(
+    pool: Pool | ClusterPool, search: Search, place: int, splits: LabelledSplits, path: Path
+) -> Refit:
     """Trains a trial's recipe once more, as it was trained or on all rows, tests it and writes the model to `path`."""
     file = pool.folder / "best.h5"
     recipe = search.trials[place].recipe

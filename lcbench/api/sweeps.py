@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lcbench.api.origin import Start
-from lcbench.api.problem import require, require_named, require_problem
+from lcbench.api.problem import require, require_problem
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import LOSSES
 
 if TYPE_CHECKING:
-    from lcbench.measure.axes import Point, Value
+    from lcbench.api.data import Data
     from lcbench.measure.schedule import Contender, Plan, Run, Watcher
     from lcbench.measure.selection import Candidate
     from lcbench.measure.workload import Size
-    from lcbench.record import Record, Row
+    from lcbench.record import Record, Row, Sweep
 
 DEFAULT_ROWS = 10_000
 """Where rows are no axis."""
 
+Note = Callable[[str], None]
 Begun = Callable[[Path, "Record"], None]
 
 
@@ -35,6 +38,7 @@ def sweep(
     batch: int | None = None,
     dtype: str = "float32",
     data: str = "synthetic",
+    stream: bool = False,
     threads: int | None = None,
     blocks: int = 20,
     budget_s: float = 100.0,
@@ -44,14 +48,16 @@ def sweep(
     save: str | None = None,
     watch: Watcher | None = None,
     begun: Begun | None = None,
+    note: Note = lambda line: None,
 ) -> Record:
     """Times implementations at every point of one axis or two, each verified, and writes the record.
 
     axes: by name (rows, features, classes, batch, threads, dtype) the values, or a text as ``--axis`` takes it:
     "1e2:1e5", "lin:1:8:8". implementations: names as ``--impl`` takes them; none is every one that runs here. rows to
-    threads: what is no axis. most_call_s: where a call would take longer, going by smaller problems, it is left out.
-    Until it is finished, the sweep is kept in a file, after each round; `begun` is told which, and `resume` goes on
-    with it. Raises LcbenchError or LossError where nothing can be measured.
+    threads: as `lcbench.run` takes them, what is no axis. most_call_s: where a call would take longer, going by smaller
+    problems, it is left out. Until it is finished, the sweep is kept in a file after each round; `begun` is told which
+    after the first, and `resume` goes on with it. note: is told what the user should know. Raises LcbenchError or
+    LossError where nothing can be measured, and KeyboardInterrupt after Ctrl-C.
     """
     from lcbench import paths, record
     from lcbench.measure import axes as axis
@@ -66,6 +72,7 @@ def sweep(
         "batch": batch,
         "dtype": dtype,
         "data": data,
+        "stream": stream,
         "threads": threads,
         "blocks": blocks,
         "budget_s": budget_s,
@@ -82,10 +89,16 @@ def sweep(
     begins = Start()
     unfinished = begins.record(rows=[], sweep=wanted, interrupted=True)
     file = paths.new_file(paths.sweeps_folder(), ".json")
-    return _measure(unfinished, file, begins, watch, begun)
+    return _measure(unfinished, file, begins, watch, begun, note)
 
 
-def resume(file: Path | None = None, *, watch: Watcher | None = None, begun: Begun | None = None) -> Record:
+def resume(
+    file: Path | None = None,
+    *,
+    watch: Watcher | None = None,
+    begun: Begun | None = None,
+    note: Note = lambda line: None,
+) -> Record:
     """Goes on with the unfinished sweep in `file`, with its own settings; None is the newest unfinished one.
 
     Raises LcbenchError where there is none, or it was begun on another machine or with other versions.
@@ -103,7 +116,7 @@ def resume(file: Path | None = None, *, watch: Watcher | None = None, begun: Beg
         raise LcbenchError(f"{file} was begun on another machine: times of two machines do not make one sweep")
     if unfinished.machine.get("versions") != here["versions"]:
         raise LcbenchError(f"{file} was begun with other versions of Python's packages: begin a new sweep")
-    return _measure(unfinished, file, begins, watch, begun)
+    return _measure(unfinished, file, begins, watch, begun, note)
 
 
 def newest() -> Path:
@@ -116,53 +129,72 @@ def newest() -> Path:
     return files[-1]
 
 
-def _measure(unfinished: Record, file: Path, begins: Start, watch: Watcher | None, begun: Begun | None) -> Record:
+def _measure(
+    unfinished: Record, file: Path, begins: Start, watch: Watcher | None, begun: Begun | None, note: Note
+) -> Record:
     """Measures what is missing in `unfinished`, which `file` keeps meanwhile, and writes the finished record."""
     from lcbench import record
     from lcbench.judge import estimates
     from lcbench.measure import schedule, selection
 
     assert unfinished.sweep
-    progress, settings = unfinished.sweep, unfinished.sweep.settings
+    sweep, settings = unfinished.sweep, unfinished.sweep.settings
     wanted = [loss for loss in LOSSES if loss in settings["losses"]]
     chosen = selection.select(selection.split_names(settings["implementations"]), wanted, settings["patience_s"])
-    contenders = _contenders(chosen, progress)
     refused = {candidate.name: candidate for candidate in chosen if candidate.unavailable}
-    plan = _plan([contender for contender in contenders if contender.name not in refused], settings)
-    missing: list[Row] = []
-    for contender in contenders:
-        if contender.name in refused:
-            candidate = refused[contender.name]
-            missing += schedule.refused(contender, candidate.status, candidate.unavailable, plan)
+    with _opened(sweep, note) as data:
+        contenders = _contenders(chosen, sweep, data)
+        plan = _plan([contender for contender in contenders if contender.name not in refused], settings)
+        missing: list[Row] = []
+        for contender in contenders:
+            if contender.name in refused:
+                candidate = refused[contender.name]
+                missing += schedule.refused(contender, candidate.status, candidate.unavailable, plan)
 
-    def keep(measured: Run) -> None:
-        progress.rounds, progress.spent_s = measured.rounds, measured.spent_s
-        unfinished.rows, unfinished.ceilings = measured.rows + missing, measured.ceilings
-        record.write_to(file, unfinished)
+        def keep(measured: Run) -> None:
+            first = not file.exists()
+            sweep.rounds, sweep.spent_s = measured.rounds, measured.spent_s
+            unfinished.rows, unfinished.ceilings = measured.rows + missing, measured.ceilings
+            record.write_to(file, unfinished)
+            if begun and first:
+                begun(file, unfinished)
 
-    result = schedule.begin(plan)
-    if progress.rounds:
-        result.rows = _same(result.rows, unfinished.rows, file)
-        result.ceilings, result.rounds, result.spent_s = unfinished.ceilings, progress.rounds, progress.spent_s
-    keep(result)
-    if begun:
-        begun(file, unfinished)
-    try:
-        measured = schedule.run(plan, watch or (lambda progress: None), result, keep)
-    except BaseException:
-        if not progress.rounds:
-            file.unlink(missing_ok=True)  # nothing was measured
-        raise
+        measured = schedule.begin(plan)
+        if sweep.rounds:
+            measured.rows = _same(measured.rows, unfinished.rows, file)
+            measured.ceilings, measured.rounds, measured.spent_s = unfinished.ceilings, sweep.rounds, sweep.spent_s
+            if begun:
+                begun(file, unfinished)
+        schedule.run(plan, watch or (lambda progress: None), measured, keep)
     if measured.interrupted:
-        if not progress.rounds:
-            file.unlink(missing_ok=True)
-        raise KeyboardInterrupt
-    finished = begins.record(ceilings=measured.ceilings, rows=measured.rows + missing, sweep=progress)
+        raise KeyboardInterrupt  # what the rounds have measured is in the file
+    finished = begins.record(ceilings=measured.ceilings, rows=measured.rows + missing, sweep=sweep)
     estimates.complete(finished)
     if any(row.blocks for row in finished.rows):
         record.write(finished, settings["save"])
     file.unlink(missing_ok=True)
     return finished
+
+
+def _opened(sweep: Sweep, note: Note) -> AbstractContextManager[Data]:
+    """The rows to be measured on. Raises LcbenchError where an axis asks for others than there are."""
+    from lcbench.api import data
+    from lcbench.measure.workload import GENERATED
+
+    settings = sweep.settings
+    for name in ("features", "classes"):
+        fixed = settings["stream"] or settings["data"] not in GENERATED
+        require(name not in sweep.axes or not fixed, f"{name} are no axis of {settings['data']}: its file fixes them")
+    rows = [int(value) for value in sweep.axes.get("rows", [settings["rows"]])]
+    return data.opened(
+        settings["data"],
+        settings["stream"],
+        rows,
+        settings["features"],
+        settings["classes"],
+        settings["dtype"],
+        note=note,
+    )
 
 
 def _same(wanted: list[Row], rows: list[Row], file: Path) -> list[Row]:
@@ -186,51 +218,39 @@ def _plan(contenders: list[Contender], settings: Mapping[str, Any]) -> Plan:
     )
 
 
-def _contenders(candidates: list[Candidate], sweep: Any) -> list[Contender]:
+def _contenders(candidates: list[Candidate], sweep: Sweep, data: Data) -> list[Contender]:
     """Who takes part on which points: a contender has one number of threads."""
     from lcbench.measure import axes, selection, workload
     from lcbench.measure.schedule import Contender
 
+    of_threads: dict[Any, list[Size]] = {}
+    for point in axes.points(sweep.axes):
+        at: dict[str, Any] = {**sweep.settings, **point}
+        size = data.size(at["rows"], at["batch"])
+        varied: dict[str, Any] = {name: point[name] for name in ("features", "classes", "dtype") if name in point}
+        of_threads.setdefault(at["threads"], []).append(replace(size, **varied))
     row_names = selection.row_names(candidates)
-    contenders = []
-    for candidate in candidates:
-        of_threads: dict[int | None, list[Size]] = {}
-        for point in axes.points(sweep.axes):
-            threads, size = _place(point, sweep.settings)
-            if candidate.device == "simulator":
-                size = workload.SIMULATOR_SIZE
-            sizes = of_threads.setdefault(threads, [])
-            if size not in sizes:
-                sizes.append(size)
-        contenders += [
-            Contender(
-                candidate.name,
-                candidate.device,
-                tuple((loss, size) for size in sizes for loss in candidate.losses),
-                row_names[candidate.name],
-                threads,
-            )
-            for threads, sizes in of_threads.items()
-        ]
-    return contenders
+    return [
+        Contender(
+            candidate.name,
+            candidate.device,
+            tuple((loss, size) for size in sizes for loss in candidate.losses),
+            row_names[candidate.name],
+            threads,
+        )
+        for candidate in candidates
+        for threads, sizes in (
+            {None: [workload.SIMULATOR_SIZE]} if candidate.device == "simulator" else of_threads
+        ).items()
+    ]
 
 
-def _place(point: Point, settings: Mapping[str, Any]) -> tuple[Any, Size]:
-    """The threads and the size of a point: its own values, and the settings where it has none."""
-    from lcbench.measure.workload import Size
-
-    at: dict[str, Any] = {**settings, **point}
-    names = ("rows", "features", "classes", "dtype", "data", "batch")
-    return at["threads"], Size(**{name: at[name] for name in names})
-
-
-def _require_points(sweep: Any) -> None:
+def _require_points(sweep: Sweep) -> None:
     """Raises LcbenchError where a point of the sweep is no problem that can be measured."""
     settings, axes = sweep.settings, sweep.axes
 
     def values(name: str) -> list[Any]:
-        value: list[Value] = axes.get(name) or [settings[name]]
-        return value
+        return list(axes.get(name) or [settings[name]])
 
     require_problem(
         settings["losses"],
@@ -240,7 +260,10 @@ def _require_points(sweep: Any) -> None:
         values("dtype")[0],
         values("threads")[0],
     )
-    require_named(settings["data"])
+    require(
+        not (settings["stream"] and (settings["batch"] or "batch" in axes)),
+        "a batch is drawn from rows in memory: leave either the batch or the streaming out",
+    )
     batches = [batch for batch in values("batch") if batch is not None]
     require(
         not batches or max(batches) <= min(values("rows")),

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from lcbench import paths
 from lcbench.datasets.examples import Examples, LabelledSplits
-from lcbench.datasets.loading import Watch, load
+from lcbench.datasets.loading import Note, load
+from lcbench.datasets.watching import Watch, patient
 from lcbench.errors import LcbenchError
 from lcbench.learn import defaults, model, training
 from lcbench.learn.data import data_of, splits_of
@@ -31,22 +32,28 @@ def train(
     begun: Callable[[Path, Recipe], None] = _nothing,
     look: Callable[[Look], None] = _nothing,
     watch: Watch = _nothing,
+    stream: bool | None = None,
+    note: Note = _nothing,
     **settings: Any,
 ) -> tuple[Model, Path]:
     """Trains a classifier and writes it to `output`, by default a new file in `paths.models_folder()`.
 
     settings: the fields of `lcbench.learn.recipe.Recipe`, and epochs; what is left out is chosen by data and loss.
     begun: is told the file and the whole recipe before the first step. look: every look at the accuracies. watch: the
-    progress of features that are computed. The file is a checkpoint meanwhile, that `resume` goes on with.
+    progress of features that are computed, and of whatever else takes long before and after the steps. The file is a
+    checkpoint meanwhile, that `resume` goes on with. stream: whether the rows stay in their HDF5 file, to be read as
+    they are needed; None: where they would not fit in memory, and `note` is told so. The model is the same.
     Raises LcbenchError where the data or a setting is unfit.
     """
     settings.setdefault("data", "cifar10")
     path = Path(output) if output else paths.new_file(paths.models_folder(), ".h5")
     model.require_free(path)
-    splits = splits_of(data_of(settings), watch)
+    splits = splits_of(data_of(settings), watch, stream, note)
     recipe = defaults.recipe(splits, **settings)
     begun(path, recipe)
-    trained = training.train(splits, recipe, keep=lambda unfinished: model.write(path, unfinished), watch=look)
+    trained = training.train(
+        splits, recipe, keep=lambda unfinished: model.write(path, unfinished), watch=look, passes=watch
+    )
     model.write(path, trained)
     return trained, path
 
@@ -57,42 +64,51 @@ def resume(
     begun: Callable[[Path, Recipe], None] = _nothing,
     look: Callable[[Look], None] = _nothing,
     watch: Watch = _nothing,
+    stream: bool | None = None,
+    note: Note = _nothing,
 ) -> tuple[Model, Path]:
     """Goes on with the training whose checkpoint is in `path`, to the result of one that was never broken off.
 
-    Bit for bit where it runs with as many threads. Raises LcbenchError where the file is no model or the data is
+    Bit for bit where it runs with as many threads; stream: whether the rows are read from their file as they are
+    needed, which makes no difference either. Raises LcbenchError where the file is no model or the data is
     another.
     """
     unfinished = model.read(path)
     begun(path, unfinished.recipe)
     trained = training.train(
-        splits_of(unfinished.recipe, watch), unfinished.recipe, resume=unfinished,
-        keep=lambda kept: model.write(path, kept), watch=look,
+        splits_of(unfinished.recipe, watch, stream, note), unfinished.recipe, resume=unfinished,
+        keep=lambda kept: model.write(path, kept), watch=look, passes=watch,
     )  # fmt: skip
     model.write(path, trained)
     return trained, path
 
 
 def evaluate(
-    trained: Model | Path | str, split: str = "test", data: str | None = None, watch: Watch = _nothing
+    trained: Model | Path | str,
+    split: str = "test",
+    data: str | None = None,
+    watch: Watch = _nothing,
+    stream: bool | None = None,
+    note: Note = _nothing,
 ) -> Evaluation:
     """How good a model, or the one in a file, is on a split ("train", "validation", "test") of its data, or other data.
 
     Of a file that has no splits of its own, other data is all of its rows. Classes are told apart by their names.
+    watch, stream, note: as in `train`.
     Raises LcbenchError where that data has no such rows, or other columns or classes than the model.
     """
     if not isinstance(trained, Model):
         trained = model.read(Path(trained))
     recipe = trained.recipe
     if data is None:
-        splits = splits_of(recipe, watch)
+        splits = splits_of(recipe, watch, stream, note)
         part: Examples = getattr(splits, split)
     else:
         # what features were learnt from is what they are computed by
-        images = load(recipe.data, label=recipe.label).train.X if recipe.features else None
+        images = load(recipe.data, label=recipe.label, stream=False).train.array if recipe.features else None
         splits = load(
             data, recipe.features, label=recipe.label, words=recipe.words, seed=recipe.seed, held_out=False,
-            learn_from=images, watch=watch,
+            learn_from=images, stream=stream, watch=watch, note=note,
         )  # fmt: skip
         undivided = not (len(splits.validation) or len(splits.test))
         part = splits.train if undivided else getattr(splits, split)
@@ -100,9 +116,10 @@ def evaluate(
     if not len(part):
         raise LcbenchError(f"{splits.source} has no {split} rows: choose another --split")
     _require_same_columns(trained, splits)
-    predicted = predict(trained.W, trained.scaling, part.X)
+    slow = patient(watch)
+    predicted = predict(trained.W, trained.scaling, part.X, split, slow)
     matrix = confusion(predicted, _classes_of(trained, splits)[part.y], len(trained.class_names))
-    as_trained = data is not None or splits.fingerprint() == trained.fingerprint
+    as_trained = data is not None or splits.fingerprint(slow) == trained.fingerprint
     return Evaluation(splits.source, split, trained.class_names, matrix, as_trained)
 
 

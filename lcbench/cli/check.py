@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import click
 
+from lcbench.cli import completion_values as complete
 from lcbench.cli.parameters import Seconds
 from lcbench.exit_codes import ExitCode
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench check\n  lcbench check --impl numpy,numba-parallel --dtype float32")
-@click.argument("targets", nargs=-1, metavar="[FILE.py[:FUNCTION] | NAME]...")
-@click.option("--impl", "implementations", multiple=True, metavar="NAME", help="The same as an argument; repeatable.")
+@click.argument("targets", nargs=-1, metavar="[FILE.py[:FUNCTION] | NAME]...", shell_complete=complete.implementations)
+@click.option(
+    "--impl",
+    "implementations",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete.implementations,
+    help="The same as an argument; repeatable.",
+)
 @click.option(
     "--dtype",
     "dtypes",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lcbench.cli import completion_values as complete
 from lcbench.cli.parameters import SHARE
 from lcbench.cli.verdict_options import VerdictOutput, verdict_options
 from lcbench.errors import LcbenchError
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench compare\n  lcbench compare before after --fail-above 30%")
-@click.argument("base", required=False)
-@click.argument("new", required=False)
+@click.argument("base", required=False, shell_complete=complete.results)
+@click.argument("new", required=False, shell_complete=complete.results)
 @click.option(
     "--fail-above",
     default="20%",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from lcbench.cli.recipe_options import stream_option
 
 if TYPE_CHECKING:
     from lcbench.learn.evaluation import Evaluation
@@ -23,8 +26,9 @@ if TYPE_CHECKING:
 @click.option(
     "--data", metavar="WHAT", help="Other data of the same shape: cifar10, synthetic or a file. Default: as trained."
 )
+@stream_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def evaluate(model: Path | None, split: str, data: str | None, as_json: bool) -> None:
+def evaluate(model: Path | None, split: str, data: str | None, stream: bool | None, as_json: bool) -> None:
     """How good is a model? By class, and what is taken for what.
 
     Without MODEL.h5: the newest in results/models.
@@ -36,7 +40,7 @@ def evaluate(model: Path | None, split: str, data: str | None, as_json: bool) ->
     model = model or models.newest()
     trained = models.read(model)
     with stages() as watch:
-        found = trainings.evaluate(trained, split, data, watch)
+        found = trainings.evaluate(trained, split, data, watch, stream, partial(click.echo, err=True))
     if not found.as_trained:
         click.echo(
             f"{found.source} is no longer what {model} was trained on: rows that it was trained on may be among these",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from lcbench.cli import completion_values as complete
 from lcbench.errors import LcbenchError
 from lcbench.report.exports import FORMATS
 
@@ -14,7 +15,7 @@ from lcbench.report.exports import FORMATS
     epilog="\b\nExamples:\n  lcbench export --format csv --output samples.csv\n"
     "  lcbench export before --format github-action-benchmark"
 )
-@click.argument("result", required=False)
+@click.argument("result", required=False, shell_complete=complete.results)
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True)
 @click.option(
     "--output",

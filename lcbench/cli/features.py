@@ -65,7 +65,7 @@ def _compute(names: list[str], words: int, seed: int, data: str) -> list[Compute
     for name in names:  # before the images are read
         find_usable(name)
     splits = examples.cifar10(paths.cifar10_file()) if data == "cifar10" else examples.synthetic_images()
-    images = {"train": splits.train.X, "validation": splits.validation.X, "test": splits.test.X}
+    images = {"train": splits.train.array, "validation": splits.validation.array, "test": splits.test.array}
     told: list[str] = []
     results = []
     with stages() as show:

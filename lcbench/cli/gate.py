@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from lcbench.cli import completion_values as complete
 from lcbench.cli.measurement_options import measurement_options
 from lcbench.cli.parameters import SHARE, Seconds
 from lcbench.cli.verdict_options import VerdictOutput, verdict_options
@@ -27,6 +28,7 @@ from lcbench.exit_codes import ExitCode
     "implementations",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete.implementations,
     help="What to measure on both sides, as in 'lcbench run'. Default: numba-parallel.",
 )
 @click.option("--rows", type=click.IntRange(1), default=5000, show_default=True, metavar="N", help="Rows of X.")

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import click
 
+from lcbench.cli import completion_values as complete
 from lcbench.cli.parameters import Finite
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
@@ -35,8 +36,15 @@ FEATURES, CLASSES = 3073, 10
     epilog="\b\nExamples:\n  lcbench gradcheck --loss svm --h 1e-3 --margin 100\n"
     "  lcbench gradcheck numpy,numba-parallel --at 0,3 --at 3072,0"
 )
-@click.argument("targets", nargs=-1, metavar="[FILE.py[:FUNCTION] | NAME]...")
-@click.option("--impl", "implementations", multiple=True, metavar="NAME", help="The same as an argument; repeatable.")
+@click.argument("targets", nargs=-1, metavar="[FILE.py[:FUNCTION] | NAME]...", shell_complete=complete.implementations)
+@click.option(
+    "--impl",
+    "implementations",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete.implementations,
+    help="The same as an argument; repeatable.",
+)
 @click.option("--loss", type=click.Choice(["svm", "softmax"]), help="Default: both.")
 @click.option(
     "--h",

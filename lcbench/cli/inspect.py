@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lcbench.cli import completion_values as complete
+
 if TYPE_CHECKING:
     from lcbench.measure.machine_code.assembly import Loop
     from lcbench.measure.machine_code.gpu import Kernel
@@ -24,7 +26,7 @@ def _capability(context: click.Context, parameter: click.Parameter, value: str |
 @click.command(
     epilog="\b\nExamples:\n  lcbench inspect numba-parallel\n  lcbench inspect numba-njit --dtype float64 --asm"
 )
-@click.argument("implementation", metavar="NAME | FILE.py[:FUNCTION]")
+@click.argument("implementation", metavar="NAME | FILE.py[:FUNCTION]", shell_complete=complete.implementation)
 @click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
 @click.option("--pixels", is_flag=True, help="X as uint8 pixels instead of --dtype.")
 @click.option("--classes", type=click.IntRange(2, 1000), default=10, show_default=True)

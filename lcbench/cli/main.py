@@ -15,12 +15,15 @@ from lcbench.losses.errors import LossError
 
 COMMANDS = (
     "download",
+    "synth",
     "impls",
     "doctor",
     "check",
     "gradcheck",
     "run",
+    "sweep",
     "compare",
+    "history",
     "gate",
     "export",
     "inspect",
@@ -29,7 +32,9 @@ COMMANDS = (
     "evaluate",
     "search",
     "plot",
+    "report",
     "reproduce",
+    "completion",
 )
 """In the order in which a user meets them; each lives in the file of its name."""
 
@@ -77,7 +82,7 @@ def main() -> None:
     """Entry point of the console script: one line and an exit code for whatever a user can mend."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job that is cancelled keeps what it has measured
     try:
-        code = lcbench.main(standalone_mode=False)
+        code = lcbench.main(prog_name="lcbench", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = ExitCode.ERROR

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from lcbench.cli import completion_values as complete
+from lcbench.cli.cluster_options import scheduler_option
 from lcbench.cli.parameters import Seconds
 
 _OPTIONS = (
@@ -27,8 +29,11 @@ _OPTIONS = (
         metavar="SECONDS",
         help="A process that says nothing for so long is given up.",
     ),
+    scheduler_option,
     click.option("--seed", type=click.IntRange(0), help="Of the random order of processes and inputs."),
-    click.option("--save", metavar="NAME", help="Also keep the result under this name."),
+    click.option(
+        "--save", metavar="NAME", shell_complete=complete.baselines, help="Also keep the result under this name."
+    ),
 )
 _NAMES = ("losses", "features", "classes", "dtype", "threads", "patience_s", "seed", "save")
 

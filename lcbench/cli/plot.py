@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from lcbench.cli import completion_values as complete
 from lcbench.report.pictures import FORMATS, KINDS
 
 _HELP = "\n".join(
     [
-        "A picture of a model, of several, or of a search.",
+        "Pictures of results, models and searches.",
         "",
         "\b",
         "KIND is one of",
@@ -21,35 +22,83 @@ _HELP = "\n".join(
             for line in (f"of {of}:", *(f"  {kind.name:<15} {kind.what}" for kind in kinds))
         ),
         "",
-        "Without FILE: the newest in results. The same files give the same picture, byte for byte.",
+        "FILE may also be a result's saved name, or the start of its name or id. Without FILE: the newest in results. "
+        "The same files give the same picture, byte for byte.",
     ]
 )
 
 
 @click.command(
     help=_HELP,
-    epilog="\b\nExamples:\n  lcbench plot curves\n  lcbench plot templates --output templates.svg",
+    epilog="\b\nExamples:\n  lcbench plot curves\n  lcbench plot --all",
 )
-@click.argument("kind")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+@click.argument("kind", required=False, metavar="KIND", shell_complete=complete.pictures)
+@click.argument("files", nargs=-1, metavar="[FILE]...", shell_complete=complete.pictured)
+@click.option("--all", "everything", is_flag=True, help="Every picture that the files allow, in place of KIND.")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help=f"Of the picture: {' or '.join(f'.{form}' for form in FORMATS)}. Default: beside the first file.",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help=f"Of the picture, {' or '.join(f'.{form}' for form in FORMATS)}; default: beside the first file. "
+    "With --all, their folder; default: results/pictures.",
 )
 @click.option("--dpi", type=click.IntRange(20, 600), default=160, show_default=True, help="Pixels an inch of a PNG.")
-def plot(kind: str, files: tuple[Path, ...], output: Path | None, dpi: int) -> None:
-    """Draws, and tells where the picture is."""
+@click.option("--quiet", is_flag=True, help="No progress.")
+def plot(
+    kind: str | None, files: tuple[str, ...], everything: bool, output: Path | None, dpi: int, quiet: bool
+) -> None:
+    """Draws, and tells where the pictures are."""
+    if everything:
+        if kind in KINDS and not Path(kind).exists():
+            raise click.UsageError(f"--all draws every kind: leave out '{kind}', or --all")
+        _draw_all((kind, *files) if kind else (), output, dpi, quiet)
+    elif kind is None:
+        raise click.UsageError("name a KIND of picture, or --all; 'lcbench plot --help' lists the kinds")
+    else:
+        _draw_one(kind, files, output, dpi, quiet)
+
+
+def _draw_one(name: str, names: tuple[str, ...], output: Path | None, dpi: int, quiet: bool) -> None:
     from lcbench import whole_file
     from lcbench.cli.progress.stages import stages
     from lcbench.report import pictures
+    from lcbench.report.pictures import sources
 
-    chosen = pictures.kind(kind)
-    files = files or (pictures.newest(chosen),)
-    path = output or files[0].with_name(f"{files[0].stem}-{chosen.name}.png")
-    form = pictures.form_of(path)
-    with stages() as watch:
-        content = pictures.drawn(chosen, files, form, dpi, watch)
+    chosen = pictures.kind(name)
+    pictures.require_drawable(chosen)
+    if output:
+        pictures.form_of(chosen, output)
+    files = sources.resolve(chosen, names)
+    path = output or files[0].with_name(f"{files[0].stem}-{chosen.name}{chosen.ending}")
+    with stages(quiet) as watch:
+        content = pictures.drawn(chosen, files, pictures.form_of(chosen, path), dpi, watch)
     whole_file.write(path, content, "; --output names another file")
     click.echo(f"picture: {path}", err=True)
+
+
+def _draw_all(names: tuple[str, ...], output: Path | None, dpi: int, quiet: bool) -> None:
+    from lcbench import paths, whole_file
+    from lcbench.cli.progress.stages import stages
+    from lcbench.errors import LcbenchError
+    from lcbench.report import pictures
+    from lcbench.report.pictures import everything
+
+    folder = output or paths.pictures_folder()
+    planned, unread = everything.of(names)
+    for reason in unread:
+        click.echo(f"left out: {reason}", err=True)
+    made = 0
+    with stages(quiet) as watch:
+        for number, picture in enumerate(planned):
+            watch("pictures", number, len(planned))
+            path = folder / picture.file_name
+            try:
+                content = pictures.drawn(picture.kind, picture.files, picture.form, dpi)
+            except LcbenchError as error:
+                click.echo(f"left out: {picture.file_name}: {error}", err=True)
+                continue
+            whole_file.write(path, content, "; --output names another folder")
+            click.echo(f"picture: {path}", err=True)
+            made += 1
+    if not made:
+        raise LcbenchError("no picture was drawn")

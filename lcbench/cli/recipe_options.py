@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from lcbench.cli import completion_values as complete
+from lcbench.cli.cluster_options import scheduler_option
 from lcbench.cli.parameters import Finite
 
 MOST = 1e30
@@ -38,8 +40,10 @@ _OPTIONS = (
     click.option("--loss", type=click.Choice(["svm", "softmax"]), default="softmax", show_default=True),
     click.option(
         "--impl", "implementation", default="numba-parallel", show_default=True, metavar="NAME",
+        shell_complete=complete.implementation,
         help="As 'lcbench run' takes it: a name, FILE.py, FILE.py:FUNCTION.",
     ),
+    scheduler_option,
     click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True),
     click.option("--solver", type=click.Choice(["sgd", "lbfgs", "random"]), default="sgd", show_default=True),
     click.option("--iterations", type=COUNT, help="Steps."),
@@ -64,6 +68,14 @@ _OPTIONS = (
 _NAMES = ("data", "label", "features", "words", "scaling", "loss", "implementation", "dtype", "solver", "iterations",
           "epochs", "schedule", "decay", "decay_every", "momentum", "initial_scale", "seed", "report_every",
           "patience")  # fmt: skip
+
+stream_option = click.option(
+    "--stream",
+    is_flag=True,
+    default=None,
+    help="Read the rows of an HDF5 file as they are needed: same result. By itself where they would not fit in memory.",
+)
+"""How the data is read is no part of the recipe: it makes no difference to what comes out."""
 
 
 def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lcbench.cli import completion_values as complete
 from lcbench.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     default="numba-parallel",
     show_default=True,
     metavar="NAME",
+    shell_complete=complete.implementation,
     help="Whose losses and gradients are used.",
 )
 @click.option("--list", "only_list", is_flag=True, help="What can be reproduced, without doing it.")

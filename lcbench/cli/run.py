@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lcbench.cli import completion_values as complete
 from lcbench.cli.measurement_options import measurement_options
-from lcbench.cli.parameters import Seconds
+from lcbench.cli.parameters import COUNT, Seconds
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
@@ -23,21 +24,30 @@ if TYPE_CHECKING:
     "implementations",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete.implementations,
     help="Implementation: a name from 'lcbench impls', FILE.py, FILE.py:FUNCTION, MODULE:FUNCTION or 'all'. "
     "Repeat it, or separate names by commas. Default: all that run here.",
 )
 @click.option(
     "--rows",
     multiple=True,
-    type=click.IntRange(1),
+    type=COUNT,
     metavar="N",
-    help="Rows of X; repeatable. Default: 500 for all, and 10,000 for all but naive.",
+    help="Rows of X, as 5000 or 2M; repeatable. Default: 500 for all, and 10,000 for all but naive; streamed: all.",
 )
 @click.option(
     "--data",
-    type=click.Choice(["synthetic", "cifar10"]),
-    default=None,
-    help="Default: cifar10 where it was downloaded, else synthetic images of the same shape.",
+    metavar="NAME|FILE",
+    help="cifar10, synthetic, or your own HDF5, NPZ or CSV. Default: cifar10 where it was downloaded, else synthetic "
+    "images of the same shape.",
+)
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Leave X on disk and read it block by block in every call; so are files that would not fit in memory.",
+)
+@click.option(
+    "--batch", type=COUNT, metavar="N", help="Each call computes on N rows, drawn at random, and gathers them."
 )
 @click.option(
     "--blocks", type=click.IntRange(1), default=20, show_default=True, help="Most processes an implementation."
@@ -51,7 +61,14 @@ if TYPE_CHECKING:
     help="No new round of blocks begins after this, but for the first three.",
 )
 @measurement_options
-@click.option("--baseline", default="numpy", show_default=True, metavar="NAME", help="What speed-ups are relative to.")
+@click.option(
+    "--baseline",
+    default="numpy",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=complete.implementation,
+    help="What speed-ups are relative to.",
+)
 @click.option("--require-gpu", is_flag=True, help="Fail where there is no GPU, instead of using the simulator.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record instead of tables.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
@@ -59,6 +76,8 @@ def run(
     implementations: tuple[str, ...],
     rows: tuple[int, ...],
     data: str | None,
+    stream: bool,
+    batch: int | None,
     blocks: int,
     budget: float,
     measurement: dict[str, Any],
@@ -90,12 +109,21 @@ def run(
     data = data or _data_here(measurement["features"], measurement["classes"], rows)
     with watching(quiet) as watch:
         result = api.run(
-            implementations, rows=rows, data=data, blocks=blocks, budget_s=budget, watch=watch, **measurement
+            implementations,
+            rows=rows,
+            data=data,
+            stream=stream,
+            batch=batch,
+            blocks=blocks,
+            budget_s=budget,
+            watch=watch,
+            note=lambda line: click.echo(line, err=True),
+            **measurement,
         )
     if baseline != "numpy" and baseline not in {row.implementation for row in result.rows}:
         names = ", ".join(dict.fromkeys(row.implementation for row in result.rows))
         click.echo(f"--baseline {baseline}: no such row; there is {names}", err=True)
-    _say_which_data(result)
+    _say_which_data(result, data)
     if as_json:
         click.echo(record.to_json(result))
     else:
@@ -117,9 +145,12 @@ def _data_here(features: int, classes: int, rows: tuple[int, ...]) -> str:
     return "cifar10" if fits and paths.cifar10_file().exists() else "synthetic"
 
 
-def _say_which_data(result: Record) -> None:
+def _say_which_data(result: Record, data: str) -> None:
     from lcbench import paths
 
+    if data not in ("cifar10", "synthetic"):
+        click.echo(f"data: {data}", err=True)
+        return
     if any(row.data == "cifar10" for row in result.rows):
         click.echo(f"data: CIFAR-10 from {paths.cifar10_file()}", err=True)
         return

@@ -15,7 +15,7 @@ from lcbench.exit_codes import ExitCode
 if TYPE_CHECKING:
     from lcbench.learn.search.points import Axis
 
-RESUME = ("resume", "workers", "as_json", "quiet")
+RESUME = ("resume", "workers", "scheduler", "as_json", "quiet")
 """Options that go with a resumed search."""
 
 

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from lcbench.cli import completion_values as complete
 from lcbench.cli.measurement_options import measurement_options
-from lcbench.cli.parameters import Seconds
+from lcbench.cli.parameters import COUNT, Seconds
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
@@ -41,13 +41,20 @@ NEWEST = "newest"
     shell_complete=complete.implementations,
     help="Implementation, as for 'lcbench run'. Default: all that run here.",
 )
-@click.option("--rows", type=click.IntRange(1), default=10_000, show_default=True, metavar="N", help="Rows of X.")
-@click.option("--batch", type=click.IntRange(1), metavar="N", help="Rows drawn from X for each call. Default: all.")
+@click.option("--rows", type=COUNT, default=10_000, show_default=True, metavar="N", help="Rows of X, as 5000 or 2M.")
+@click.option(
+    "--batch", type=COUNT, metavar="N", help="Each call computes on N rows, drawn at random, and gathers them."
+)
 @click.option(
     "--data",
-    type=click.Choice(["synthetic", "cifar10"]),
-    default=None,
-    help="Default: cifar10 where it was downloaded and all points fit it, else synthetic images of the same shape.",
+    metavar="NAME|FILE",
+    help="cifar10, synthetic, or your own HDF5, NPZ or CSV. Default: cifar10 where it was downloaded and all points "
+    "fit it, else synthetic images of the same shape.",
+)
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Leave X on disk and read it block by block in every call; so are files that would not fit in memory.",
 )
 @click.option(
     "--blocks", type=click.IntRange(1), default=20, show_default=True, help="Most processes an implementation."
@@ -95,6 +102,7 @@ def sweep(
     rows: int,
     batch: int | None,
     data: str | None,
+    stream: bool,
     blocks: int,
     budget: float,
     most_call_s: float,
@@ -134,6 +142,7 @@ def sweep(
                 rows=rows,
                 batch=batch,
                 data=data,
+                stream=stream,
                 blocks=blocks,
                 budget_s=budget,
                 most_call_s=most_call_s,

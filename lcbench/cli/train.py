@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lcbench.cli.recipe_options import COUNT, NOT_NEGATIVE, POSITIVE, recipe_options, require_alone, use_threads
+from lcbench.cli.recipe_options import (
+    COUNT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    recipe_options,
+    require_alone,
+    stream_option,
+    use_threads,
+)
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
@@ -17,7 +26,7 @@ if TYPE_CHECKING:
     from lcbench.learn.model import Model
 
 
-RESUME = ("resume", "threads", "as_json", "quiet")
+RESUME = ("resume", "threads", "scheduler", "stream", "as_json", "quiet")
 """Options that go with a resumed training."""
 
 
@@ -43,6 +52,7 @@ RESUME = ("resume", "threads", "as_json", "quiet")
     metavar="FILE",
     help="Go on with a training that was broken off, as it was begun.",
 )
+@stream_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @click.pass_context
@@ -52,6 +62,7 @@ def train(
     threads: int | None,
     output: Path | None,
     resume: Path | None,
+    stream: bool | None,
     as_json: bool,
     quiet: bool,
     **numbers: Any,
@@ -67,12 +78,13 @@ def train(
     from lcbench.losses.jit import thread_count
 
     # what a user's own implementation prints is no result
+    reading: dict[str, Any] = {"stream": stream, "note": partial(click.echo, err=True)}
     with watching(quiet) as watch, redirect_stdout(sys.stderr):
         if resume:
             require_alone(context, "--resume goes on as the training was begun", RESUME)
-            model, path = trainings.resume(resume, **watch)
+            model, path = trainings.resume(resume, **watch, **reading)
         else:
-            model, path = trainings.train(output=output, **watch, **settings, **numbers)
+            model, path = trainings.train(output=output, **watch, **reading, **settings, **numbers)
     if as_json:
         click.echo(_json(model, path))
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from lcbench.errors import LcbenchError
 
-BLOCK_BYTES = 16_000_000
+BLOCK_BYTES = 32_000_000
 """Of rows at a time: long beside what it takes to hand them over."""
 
 AHEAD = 2
@@ -139,6 +139,11 @@ class RowsOnDisk:
             raise IndexError(f"rows are chosen by (n,) integers, not {numbers.shape} {numbers.dtype}")
         return self._gathered(numbers.astype(np.int64, copy=False))
 
+    def take(self, rows: NDArray[np.int64], out: NDArray[Any]) -> NDArray[Any]:
+        """X[rows], (n,) row numbers, in the first n rows of `out`, contiguous and of X's dtype: memory used again is
+        there, which fresh memory is only when it is first touched. Raises as X[rows] does."""
+        return self._gathered(rows, out[: len(rows)])
+
     def blocks(
         self, rows: int | None = None, start: int = 0, stop: int | None = None
     ) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -150,55 +155,61 @@ class RowsOnDisk:
         """
         stop = self.rows if stop is None else min(stop, self.rows)
         rows = min(rows or self.rows_a_block(), max(1, stop - start))
-        firsts = range(start, stop, rows)
+        return self.stretches([(first, min(first + rows, stop)) for first in range(start, stop, rows)])
+
+    def stretches(self, bounds: Sequence[tuple[int, int]]) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Rows first..stop for each pair of `bounds` in turn, as `blocks` gives them."""
         reader = self._reader()
         with ThreadPoolExecutor(1, "rows-on-disk") as thread:
             try:
                 if isinstance(reader, _Straight) and self._stored.dtype == self.dtype:
-                    yield from self._mapped(reader, firsts, stop, thread)
+                    yield from self._mapped(reader, bounds, thread)
                 else:
-                    yield from self._read_ahead(firsts, stop, thread)
+                    yield from self._read_ahead(bounds, thread)
             finally:
                 thread.shutdown(cancel_futures=True)
 
     def _mapped(
-        self, reader: _Straight, firsts: range, stop: int, thread: ThreadPoolExecutor
+        self, reader: _Straight, bounds: Sequence[tuple[int, int]], thread: ThreadPoolExecutor
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Each block is the file's own pages: nothing is copied. The thread has the disk bring those to come."""
-        for first in firsts[1:AHEAD]:
-            thread.submit(reader.fetch, first, min(firsts.step, stop - first))
-        for first in firsts:
-            later = first + AHEAD * firsts.step
-            if later < stop:
-                thread.submit(reader.fetch, later, min(firsts.step, stop - later))
-            yield first, reader.mapped(first, min(firsts.step, stop - first))
+        for first, stop in bounds[1:AHEAD]:
+            thread.submit(reader.fetch, first, stop - first)
+        for number, (first, stop) in enumerate(bounds):
+            for later, end in bounds[number + AHEAD : number + AHEAD + 1]:
+                thread.submit(reader.fetch, later, end - later)
+            yield first, reader.mapped(first, stop - first)
 
-    def _read_ahead(self, firsts: range, stop: int, thread: ThreadPoolExecutor) -> Iterator[tuple[int, NDArray[Any]]]:
+    def _read_ahead(
+        self, bounds: Sequence[tuple[int, int]], thread: ThreadPoolExecutor
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Each block is one of a few buffers, which the thread fills."""
-        buffers = [np.empty((firsts.step, self.shape[1]), self.dtype) for _ in range(AHEAD + 1)]
+        longest = max((stop - first for first, stop in bounds), default=0)
+        buffers = [np.empty((longest, self.shape[1]), self.dtype) for _ in range(AHEAD + 1)]
         ahead: deque[Future[tuple[int, NDArray[Any]]]] = deque()
 
         def read(number: int) -> tuple[int, NDArray[Any]]:
-            first = firsts[number]
+            first, stop = bounds[number]
             block = buffers[number % len(buffers)][: stop - first]
             self._read(first, block)
             return first, block
 
-        for number in range(min(AHEAD, len(firsts))):
+        for number in range(min(AHEAD, len(bounds))):
             ahead.append(thread.submit(read, number))
-        for number in range(len(firsts)):
-            if number + AHEAD < len(firsts):  # into the block that was just given back
+        for number in range(len(bounds)):
+            if number + AHEAD < len(bounds):  # into the block that was just given back
                 ahead.append(thread.submit(read, number + AHEAD))
             yield ahead.popleft().result()
 
-    def rows_a_block(self, size: int = BLOCK_BYTES) -> int:
-        """As many rows as `size` bytes hold, in whole chunks of the file."""
-        fitting = max(1, size // max(1, self.shape[1] * self.dtype.itemsize))
+    def rows_a_block(self) -> int:
+        """As many rows as `BLOCK_BYTES` hold, in whole chunks of the file."""
+        fitting = max(1, BLOCK_BYTES // max(1, self.shape[1] * self.dtype.itemsize))
         chunk = self._stored.chunk_rows
         return max(chunk, fitting // chunk * chunk)
 
-    def _gathered(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        out = np.empty((len(rows), self.shape[1]), self.dtype)
+    def _gathered(self, rows: NDArray[np.int64], out: NDArray[Any] | None = None) -> NDArray[Any]:
+        if out is None:
+            out = np.empty((len(rows), self.shape[1]), self.dtype)
         if not len(rows):
             return out
         if rows.min() < -self.rows or rows.max() >= self.rows:
@@ -209,10 +220,16 @@ class RowsOnDisk:
             return out
         # neighbours in one read, and all in the order of the file
         ends = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
+        firsts = rows[ends[:-1]]
+        order = np.argsort(firsts, kind="stable")
         runs = list(pairwise(ends))
-        for k in np.argsort(rows[ends[:-1]], kind="stable").tolist():
-            first, end = runs[k]
-            self._read(int(rows[first]), out[first:end])
+        in_turn = [(row, *runs[k]) for k, row in zip(order.tolist(), firsts[order].tolist(), strict=True)]
+        reader = self._reader()
+        if isinstance(reader, _Straight) and self._stored.dtype == self.dtype:
+            reader.gather(in_turn, out)
+            return out
+        for row, first, end in in_turn:
+            self._read(row, out[first:end])
         return out
 
     def _gather_by_chunks(self, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
@@ -289,6 +306,14 @@ class _Straight:
 
     def _cut_off(self) -> LcbenchError:
         return LcbenchError(f"{self._stored.where} is cut off; write the file again")
+
+    def gather(self, runs: list[tuple[int, int, int]], out: NDArray[Any]) -> None:
+        """Fills out[first:end] with the rows from `row` on, for each (row, first, end) of `runs`."""
+        file, size = self._file.fileno(), self._row_bytes
+        memory = memoryview(out.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+        for row, first, end in runs:  # many, of a row each: so nothing is done here that can be done before
+            if os.preadv(file, [memory[first * size : end * size]], self._position(row)) < (end - first) * size:
+                self.read(row, out[first:end])
 
     def read(self, start: int, out: NDArray[Any]) -> None:
         """Fills `out`, without Python's lock."""

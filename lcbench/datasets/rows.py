@@ -55,19 +55,29 @@ class ChosenRows:
 
     def __getitem__(self, rows: Any) -> NDArray[Any]:
         """A fresh array of what `rows`, a slice or an index array, chooses among these rows; one row of a number."""
-        numbers = self.numbers[rows]
-        if isinstance(rows, slice) and len(numbers) and rows.step in (None, 1):
-            first, last = int(numbers[0]), int(numbers[-1])
-            if last - first < _DENSE * len(numbers):
-                between = self.source[first : last + 1]
-                return between if len(between) == len(numbers) else between[numbers - first]
-        return self.source[numbers]
+        return self.source[self.numbers[rows]]
+
+    def take(self, rows: NDArray[np.int64], out: NDArray[Any]) -> NDArray[Any]:
+        """X[rows] in the first rows of `out`, which is contiguous and of X's dtype."""
+        return self.source.take(self.numbers[rows], out)
 
     def blocks(self, rows: int) -> Iterator[tuple[int, NDArray[Any]]]:
         """All rows, `rows` at a time, each block with the place of its first row; those to come are read meanwhile."""
+        for start, X, places in self.scattered_blocks(rows):
+            yield start, X if places is None else X[places]
+
+    def scattered_blocks(self, rows: int) -> Iterator[tuple[int, NDArray[Any], NDArray[np.int64] | None]]:
+        """As `blocks`, but the rows may have others between them: then their places in the array come with it."""
         starts = range(0, len(self), rows)
-        read = (partial(self.__getitem__, slice(start, start + rows)) for start in starts)
-        return zip(starts, read_ahead(read), strict=True)
+        parts = [self.numbers[start : start + rows] for start in starts]
+        if len(self) and self.numbers[-1] - self.numbers[0] < _DENSE * len(self):
+            bounds = [(int(part[0]), int(part[-1]) + 1) for part in parts]
+            for start, part, (first, X) in zip(starts, parts, self.source.stretches(bounds), strict=True):
+                yield start, X, None if len(X) == len(part) else part - first
+        else:
+            gathered = read_ahead(partial(self.source.__getitem__, part) for part in parts)
+            for start, X in zip(starts, gathered, strict=True):
+                yield start, X, None
 
 
 Rows: TypeAlias = NDArray[Any] | RowsOnDisk | ChosenRows
@@ -94,11 +104,21 @@ def blocks(X: Rows, rows: int, what: str = "", watch: Watch = unwatched) -> Iter
 
     watch: is told `what` is done with them, and to how many.
     """
-    found: Iterator[tuple[int, NDArray[Any]]]
-    if isinstance(X, np.ndarray):
-        found = ((start, X[start : start + rows]) for start in range(0, len(X), rows))
-    else:
-        found = X.blocks(rows)
-    for start, block in found:
+    for start, block in _in_memory(X, rows) if isinstance(X, np.ndarray) else X.blocks(rows):
         yield start, block
         watch(what, start + len(block), len(X))
+
+
+def scattered_blocks(X: Rows, rows: int) -> Iterator[tuple[int, NDArray[Any], NDArray[np.int64] | None]]:
+    """As `blocks`, for those who can read rows with others between them: these are at the places that come last.
+
+    None: there are no others. Nothing is copied to bring the rows together.
+    """
+    if isinstance(X, ChosenRows):
+        yield from X.scattered_blocks(rows)
+    else:
+        yield from ((start, block, None) for start, block in blocks(X, rows))
+
+
+def _in_memory(X: NDArray[Any], rows: int) -> Iterator[tuple[int, NDArray[Any]]]:
+    return ((start, X[start : start + rows]) for start in range(0, len(X), rows))

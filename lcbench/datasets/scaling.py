@@ -20,7 +20,8 @@ that pixels lie about in [-1, 1]. standard: each column less its mean, over its 
 HALF_RANGE = 128.0
 """Half of what a pixel can be."""
 
-_BLOCK_ROWS = 1024
+_BLOCK_VALUES = 2**17
+"""Scaled together: in float64 they stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,24 @@ class Scaling:
         """Whether nothing is divided."""
         return bool((self.deviation == 1).all())
 
-    def design_matrix(self, X: NDArray[Any], dtype: DTypeLike = np.float32, first_row: int = 0) -> NDArray[Any]:
+    def design_matrix(
+        self, X: NDArray[Any], dtype: DTypeLike = np.float32, first_row: int = 0, out: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
         """X (N, D) of any type -> (N, D + 1) of `dtype`, the ones column last. Computed in float64, rounded once.
 
-        Raises LcbenchError where a value is beyond the range of `dtype`; its row is counted from `first_row`.
+        out: memory for it, of that shape and type. Raises LcbenchError where a value is beyond the range of `dtype`; its
+        row is counted from `first_row`.
         """
         rows, columns = X.shape
-        design = np.empty((rows, columns + 1), dtype)
-        for start in range(0, rows, _BLOCK_ROWS):
-            block = slice(start, start + _BLOCK_ROWS)
+        design = np.empty((rows, columns + 1), dtype) if out is None else out
+        block_rows = max(1, _BLOCK_VALUES // max(1, columns))
+        scaled = np.empty((block_rows, columns))
+        for start in range(0, rows, block_rows):
+            block = slice(start, start + block_rows)
+            part = scaled[: len(X[block])]
             with np.errstate(over="ignore", invalid="ignore"):
-                design[block, :columns] = (X[block] - self.mean) / self.deviation
+                np.subtract(X[block], self.mean, out=part)
+                np.divide(part, self.deviation, out=design[block, :columns], dtype=np.float64, casting="same_kind")
             finite = X.dtype.kind != "f" or np.isfinite(design[block, :columns])
             if not np.all(finite):
                 row, column = np.argwhere(~finite)[0] + (start, 0)

@@ -57,7 +57,7 @@ def cache_ends(record: Record) -> list[CacheEnd]:
 def _rises(curve: Curve, sizes: dict[str, int]) -> Iterator[CacheEnd]:
     an_element = curve.log_times - np.log(curve.values)[:, None]
     for first, last in _climbs(an_element, curve.blocks):
-        rise = jackknife.estimate(lambda kept, ends=(first, last): _rise(an_element, kept, *ends), curve.blocks)
+        rise = jackknife.mean(an_element[last] - an_element[first], curve.blocks)
         if rise.low <= 0 or rise.value < log(LEAST_STEP):
             continue
         start, end = curve.rows[first], curve.rows[last]
@@ -79,10 +79,7 @@ def _rises(curve: Curve, sizes: dict[str, int]) -> Iterator[CacheEnd]:
 
 def _climbs(an_element: NDArray[np.float64], blocks: list[int]) -> Iterator[tuple[int, int]]:
     """First and last point of every stretch along which each step goes up beyond the noise."""
-    up = [
-        jackknife.estimate(lambda kept, point=point: _rise(an_element, kept, point, point + 1), blocks).low > 0
-        for point in range(len(an_element) - 1)
-    ]
+    up = [jackknife.mean(rise, blocks).low > 0 for rise in np.diff(an_element, axis=0)]
     first = None
     for point, rises in enumerate([*up, False]):
         if rises and first is None:
@@ -90,10 +87,6 @@ def _climbs(an_element: NDArray[np.float64], blocks: list[int]) -> Iterator[tupl
         elif not rises and first is not None:
             yield first, point
             first = None
-
-
-def _rise(an_element: NDArray[np.float64], blocks: list[int], first: int, last: int) -> float:
-    return float(np.mean(an_element[last, blocks] - an_element[first, blocks]))
 
 
 def _outgrown(curve: Curve, start: Row, end: Row, sizes: dict[str, int]) -> dict[str, float]:

@@ -48,28 +48,37 @@ def _between(one: Curve, two: Curve) -> list[Crossing]:
     blocks = [block for block in one.blocks if block in two.blocks]
     if len(common) < 2 or len(blocks) < 2:
         return []
-    lead = one.log_times[:, : max(blocks) + 1] - two.log_times[:, : max(blocks) + 1]  # above 0 where `two` is faster
-    places = np.log(common)
-    signs = [_sign(row, blocks) for row in lead]
+    together = max(blocks) + 1
+    lead = one.log_times[:, :together] - two.log_times[:, :together]  # above 0 where `two` is faster
+    signs = [_sign(of_point, blocks) for of_point in lead]
     sure = [point for point, sign in enumerate(signs) if sign]
-    found = []
-    for left, right in pairwise(sure):
-        if signs[left] == signs[right]:
-            continue
-        points = slice(left, right + 1)
-        at = jackknife.estimate(lambda kept, points=points: _zero(places[points], lead[points][:, kept]), blocks)
-        inside = np.clip([at.value, at.low, at.high], places[left], places[right])
-        faster, slower = (two, one) if signs[right] > 0 else (one, two)
-        value, low, high = (exp(place) for place in inside)
-        found.append(
-            Crossing(faster.implementation, slower.implementation, one.loss, one.axis, value, low, high, one.other)
-        )
-    return found
+    return [
+        _crossing(*((two, one) if signs[right] > 0 else (one, two)), lead, slice(left, right + 1), blocks)
+        for left, right in pairwise(sure)
+        if signs[left] != signs[right]
+    ]
+
+
+def _crossing(faster: Curve, slower: Curve, lead: NDArray[np.float64], points: slice, blocks: list[int]) -> Crossing:
+    """Where the difference `lead` (points, blocks), which is beyond the noise at both ends of `points`, is zero."""
+    places = np.log(faster.values[points])
+    at = jackknife.estimate(lambda kept: _zero(places, lead[points][:, kept]), blocks)
+    value, low, high = (exp(place) for place in np.clip(at, places[0], places[-1]))
+    return Crossing(
+        faster=faster.implementation,
+        slower=slower.implementation,
+        loss=faster.loss,
+        axis=faster.axis,
+        at=value,
+        low=low,
+        high=high,
+        other=faster.other,
+    )
 
 
 def _sign(lead: NDArray[np.float64], blocks: list[int]) -> int:
     """1 or -1 where the difference at one point (blocks,) is beyond the noise; else 0."""
-    difference = jackknife.estimate(lambda kept: float(np.mean(lead[kept])), blocks)
+    difference = jackknife.mean(lead, blocks)
     return int(difference.low > 0) - int(difference.high < 0)
 
 

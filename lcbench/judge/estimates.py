@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 from lcbench.judge.quiet import kept_blocks
-from lcbench.record import Ceiling, Record, Row
+from lcbench.record import LARGEST_FOOTPRINT, Ceiling, Record, Row
 
 CONFIDENCE = 0.95
 
@@ -62,8 +62,9 @@ def complete(record: Record) -> None:
 
 def ceiling_for(row: Row, ceilings: list[Ceiling]) -> Ceiling | None:
     """The ceiling measured for the row's device, its dtype and the footprint of its X; the simulator has none."""
-    wanted = (row.device, row.dtype, row.rows * row.features * np.dtype(row.dtype).itemsize)
-    return next((c for c in ceilings if (c.device, c.dtype, c.footprint) == wanted), None)
+    footprint = row.rows * row.features * np.dtype(row.dtype).itemsize
+    alike = {c.footprint: c for c in ceilings if (c.device, c.dtype) == (row.device, row.dtype)}
+    return alike.get(footprint) or alike.get(min(footprint, LARGEST_FOOTPRINT))
 
 
 def shortest_s(row: Row, ceiling: Ceiling) -> float:

@@ -30,12 +30,12 @@ SHORTEST = 3
 """Records on either side of a change: fewer cannot be told from a record that a busy machine disturbed."""
 
 NEEDED = 8
-"""Records that a series needs before anything is said about changes: of 6, not even a step without any noise gains what a
-cut must, since the noise is estimated from as few."""
+"""Records that a series needs before anything is said about changes: of 6, not even a step without any noise gains what
+a cut must, since the noise is estimated from as few."""
 
 PENALTY = 18.0
-"""What a cut must gain, in variances of the noise: of series without a change, be they of 8 records or of 300, at most 1
-in 100 are cut (by simulation, as in tests/judge/test_history.py)."""
+"""What a cut must gain, in variances of the noise: of series without a change, be they of 8 records or of 300, at most
+1 in 100 are cut (by simulation, as in tests/judge/test_history.py)."""
 
 STRAY = 3.0
 """How many standard deviations from its neighbours a record may lie before it is drawn in (Hampel 1974)."""

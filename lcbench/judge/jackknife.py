@@ -7,6 +7,7 @@ from math import inf, sqrt
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from lcbench.judge.estimates import CONFIDENCE
@@ -33,3 +34,8 @@ def estimate(statistic: Callable[[list[int]], float], blocks: Sequence[int]) -> 
     error = sqrt((count - 1) * float(np.var(without_one)))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * error
     return Estimate(value, value - half, value + half)
+
+
+def mean(numbers: NDArray[np.float64], blocks: Sequence[int]) -> Estimate:
+    """The mean of the numbers that `blocks` have: one number a block."""
+    return estimate(lambda kept: float(np.mean(numbers[kept])), blocks)

@@ -31,7 +31,7 @@ def latest(newest_first: Iterable[Record], fingerprint: str) -> list[Latest]:
     """
     groups: dict[Workload, dict[str, Entry]] = {}
     for record in newest_first:
-        if record.fingerprint != fingerprint:
+        if record.fingerprint != fingerprint or record.sweep:  # a sweep's processes time many sizes each
             continue
         for row in record.rows:
             if row.ranked and not row.side:  # a gate measures what may never be in use

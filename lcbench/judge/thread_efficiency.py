@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp
 
-import numpy as np
-
 from lcbench.judge import jackknife
 from lcbench.judge.points import Other, curves
 from lcbench.record import Record
@@ -45,7 +43,7 @@ def efficiencies(record: Record) -> list[Efficiency]:
     for curve in curves(record, "threads"):
         gain = curve.log_times[0] - curve.log_times
         for point in range(1, len(curve.rows)):
-            times = jackknife.estimate(lambda kept, gain=gain[point]: float(np.mean(gain[kept])), curve.blocks)
+            times = jackknife.mean(gain[point], curve.blocks)
             found.append(
                 Efficiency(
                     implementation=curve.implementation,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,5 +25,11 @@ def batches(sampling: Sampling, rows: int, batch: int, start: int, stop: int, se
         return np.concatenate(drawn)[start - streams.start * STEPS_A_STREAM :][: stop - start]
     first, last = start * batch, stop * batch
     epochs = range(first // rows, -(-last // rows))
-    order = np.concatenate([np.random.default_rng([seed, 2, epoch]).permutation(rows) for epoch in epochs])
-    return order[first - epochs.start * rows :][: last - first].reshape(stop - start, batch)
+    parts = [_order(rows, epoch, seed)[max(0, first - epoch * rows) : max(0, last - epoch * rows)] for epoch in epochs]
+    return np.concatenate(parts).reshape(stop - start, batch)
+
+
+@lru_cache(2)
+def _order(rows: int, epoch: int, seed: int) -> NDArray[np.int64]:
+    """All rows as an epoch sees them: of millions, too long a list to shuffle again for every few steps."""
+    return np.random.default_rng([seed, 2, epoch]).permutation(rows)

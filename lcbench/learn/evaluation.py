@@ -8,27 +8,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench.datasets.rows import Rows, blocks
 from lcbench.datasets.scaling import Scaling
+from lcbench.datasets.watching import Watch, unwatched
 
 _BLOCK_ROWS = 1024
 
 
-def predict(W: NDArray[Any], scaling: Scaling, X: NDArray[Any]) -> NDArray[np.int64]:
+def predict(W: NDArray[Any], scaling: Scaling, X: Rows, which: str = "", watch: Watch = unwatched) -> NDArray[np.int64]:
     """The class of the highest score for each row of X (N, D), unscaled: (N,) int64. The first where several are equal.
 
     The scaling of pixels is folded into W (D + 1, C), so that they are read as they lie. Of other rows, whose columns
     may be far from 0, the mean is subtracted first, in X's own precision. Scores are float32 products, a block of rows
-    at a time.
+    at a time. watch: is told how far they have been predicted; `which` rows
+    they are.
     """
     weights, offset = scaling.folded(W)
     pixels = X.dtype == np.uint8
     weights, offset = weights.astype(np.float32), (offset if pixels else W[-1]).astype(np.float32)
     mean = scaling.mean.astype(X.dtype)
     predicted = np.empty(len(X), np.int64)
-    for start in range(0, len(X), _BLOCK_ROWS):
-        block = slice(start, start + _BLOCK_ROWS)
-        rows = (X[block] if pixels else X[block] - mean).astype(np.float32, copy=False)
-        np.argmax(rows @ weights + offset, axis=1, out=predicted[block])
+    for start, block in blocks(X, _BLOCK_ROWS, f"predicting the {which} rows", watch):
+        rows = (block if pixels else block - mean).astype(np.float32, copy=False)
+        np.argmax(rows @ weights + offset, axis=1, out=predicted[start : start + len(block)])
     return predicted
 
 

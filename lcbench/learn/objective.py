@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from lcbench.datasets.examples import Examples
+from lcbench.datasets.rows import blocks, in_memory, scattered_blocks
 from lcbench.datasets.scaling import Scaling
 from lcbench.errors import LcbenchError
 from lcbench.learn.margin import with_margin
@@ -22,13 +25,31 @@ FUSED = "numba-parallel"
 LARGE = 2 << 30
 """Bytes. A pass over rows that are scaled as they are read takes half as long again: more than that is not copied."""
 
+BLOCK_VALUES = 16_000_000
+"""Of X. A sum over all rows is one over blocks of so many values, in memory as on disk, so that it is the same sum."""
+
+
+class Memory:
+    """Arrays that are made once and used again: what the system gives anew, it gives page by page, slowly."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, NDArray[Any]] = {}
+
+    def array(self, name: str, rows: int, columns: int, dtype: DTypeLike) -> NDArray[Any]:
+        """(rows, columns) uninitialised: the array of that name, or a new one where that was too small."""
+        found = self._arrays.get(name)
+        if found is None or len(found) < rows:
+            found = self._arrays[name] = np.empty((rows, columns), dtype)
+        return found[:rows]
+
 
 class Objective:
     """Loss and gradient at W (D + 1, C), whose last row is the bias.
 
     Pixels stay uint8 where `FUSED` can take them so: the mean is subtracted as they are read, and what scaling divides
     by divides the weights instead. So does what is too large to be kept twice. Otherwise the design matrix is made,
-    once.
+    once; of rows on disk, that of each block or batch as it is read. Where the rows are makes no difference to what
+    comes out, to the last bit.
 
     Raises LcbenchError where the implementation lacks the recipe's loss.
     """
@@ -42,15 +63,45 @@ class Objective:
             raise LcbenchError(f"{recipe.implementation} has no {recipe.loss} loss; it has {has}")
         self.fused = recipe.implementation == FUSED
         readable = examples.X.dtype == np.uint8 or (examples.X.dtype == self.dtype and examples.X.nbytes > LARGE)
-        in_place = self.fused and readable and (scaling.only_shifts or recipe.solver == "lbfgs")
-        self.X = examples.X if in_place else scaling.design_matrix(examples.X, self.dtype)
+        self.in_place = self.fused and readable and (scaling.only_shifts or recipe.solver == "lbfgs")
+        self.scaling = scaling
+        self.columns = len(scaling.mean)
+        self.streamed = not in_memory(examples.X)
+        self.X: Any = examples.X if self.streamed else self._as_the_loss_takes_them(examples.X)
         self.y = examples.y
-        self.mean = scaling.mean.astype(self.dtype) if in_place else None
+        self.mean = scaling.mean.astype(self.dtype) if self.in_place else None
         self.margin = recipe.margin if recipe.loss == "svm" else 1.0
-        self.divisor = None if scaling.only_shifts or not in_place else np.append(scaling.deviation, 1.0)[:, None]
+        self.divisor = None if scaling.only_shifts or not self.in_place else np.append(scaling.deviation, 1.0)[:, None]
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @property
+    def row_bytes(self) -> int:
+        """What a row takes in memory, as the loss takes it."""
+        return self.columns * (self.X.dtype.itemsize if self.in_place else self.dtype.itemsize)
+
+    @property
+    def rows_a_block(self) -> int:
+        """How many rows are summed at once."""
+        return max(1, BLOCK_VALUES // self.columns)
+
+    def among(self, rows: NDArray[np.int64], memory: Memory | None = None) -> Objective:
+        """The objective on X[rows] alone, which are in memory then: its row k is our row rows[k].
+
+        memory: where they are to lie, if they come from disk.
+        """
+        found = copy(self)
+        found.y = self.y[rows]
+        found.streamed = False
+        if not self.streamed:
+            found.X = self.X[rows]
+            return found
+        memory = memory or Memory()
+        X = self.X.take(rows, memory.array("rows", len(rows), self.columns, self.X.dtype))
+        design = None if self.in_place else memory.array("design", len(rows), self.columns + 1, self.dtype)
+        found.X = self._as_the_loss_takes_them(X, out=design)
+        return found
 
     def __call__(self, W: NDArray[Any], rows: NDArray[np.int64] | None = None) -> tuple[float, NDArray[Any]]:
         """Loss and gradient on X[rows], or on all rows. dW has W's dtype; the loss is computed in the recipe's."""
@@ -63,8 +114,47 @@ class Objective:
 
     def _loss(self, W: NDArray[Any], rows: NDArray[np.int64] | None) -> tuple[float, NDArray[Any]]:
         W = W.astype(self.dtype, copy=False)
+        if rows is None:
+            return self._mean_over_blocks(W)
+        if self.streamed:
+            found = self.among(rows)
+            return found._of(W, found.X, found.y)
+        return self._of(W, self.X, self.y, rows) if self.fused else self._of(W, self.X[rows], self.y[rows])
+
+    def _mean_over_blocks(self, W: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        loss, dW = 0.0, np.zeros(W.shape)
+        for X, y, rows in self._blocks():
+            of_block, gradient = self._of(W, X, y, rows)
+            count = len(X) if rows is None else len(rows)
+            if count == len(self):
+                return of_block, gradient
+            share = count / len(self)
+            loss += share * of_block
+            dW += np.multiply(share, gradient, dtype=np.float64)
+        return loss, dW
+
+    def _blocks(self) -> Iterator[tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64] | None]]:
+        """All rows block by block: X and y, and which of them are meant where there are others between them."""
+        if not self.in_place:
+            for start, block in blocks(self.X, self.rows_a_block):
+                X = self._as_the_loss_takes_them(block, start) if self.streamed else block
+                yield X, self.y[start : start + len(X)], None
+            return
+        for start, X, places in scattered_blocks(self.X, self.rows_a_block):
+            if places is None:
+                yield X, self.y[start : start + len(X)], None
+            else:
+                y = np.zeros(len(X), self.y.dtype)
+                y[places] = self.y[start : start + len(places)]
+                yield X, y, places
+
+    def _of(
+        self, W: NDArray[Any], X: NDArray[Any], y: NDArray[np.int64], rows: NDArray[np.int64] | None = None
+    ) -> tuple[float, NDArray[Any]]:
         if self.fused:
             fused = numba_parallel.svm_loss if self.recipe.loss == "svm" else numba_parallel.softmax_loss
-            return fused(W, self.X, self.y, 0.0, rows=rows, mean=self.mean)
-        X, y = (self.X, self.y) if rows is None else (self.X[rows], self.y[rows])
+            return fused(W, X, y, 0.0, rows=rows, mean=self.mean)
         return self.implementation.loss(self.recipe.loss, W, X, y, 0.0)
+
+    def _as_the_loss_takes_them(self, X: Any, first_row: int = 0, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        return X if self.in_place else self.scaling.design_matrix(X, self.dtype, first_row, out)

@@ -15,6 +15,7 @@ from lcbench.learn.batches import batches
 from lcbench.learn.blas import one_blas_thread
 from lcbench.learn.objective import Objective
 from lcbench.learn.recipe import Recipe, Solver
+from lcbench.learn.rows_ahead import RowsAhead
 from lcbench.learn.schedules import learning_rates
 
 
@@ -62,6 +63,7 @@ def sgd(objective: Objective, start: Position, report: Report) -> None:
     """Stochastic gradient descent with momentum: v <- momentum * v - rate * dW; W <- W + v (Polyak, 1964)."""
     recipe = objective.recipe
     descend = _descend_compiled if objective.fused else _descend
+    ahead = RowsAhead(objective)
     rates = learning_rates(
         recipe.schedule, recipe.learning_rate, recipe.iterations, recipe.decay, recipe.decay_every
     ).astype(recipe.dtype)
@@ -70,42 +72,48 @@ def sgd(objective: Objective, start: Position, report: Report) -> None:
         while step < last:
             stop = min(last, step + STEPS_AT_ONCE)
             rows = batches(recipe.sampling, len(objective), recipe.batch, step, stop, recipe.seed)
-            W, velocity, losses = descend(objective, W, velocity, rows, rates[step:stop])
+            W, velocity, losses = descend(ahead, W, velocity, rows, rates[step:stop])
             step += len(losses)
             if not report(Position(step, W, losses, velocity, look=step == last)):
                 return
 
 
 def _descend(
-    objective: Objective, W: NDArray[Any], velocity: NDArray[Any], batches: NDArray[np.int64], rates: NDArray[Any]
+    ahead: RowsAhead, W: NDArray[Any], velocity: NDArray[Any], batches: NDArray[np.int64], rates: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
     """As many of the steps as `SECONDS_AT_ONCE` hold, one at least."""
     W, velocity, losses, until = W.copy(), velocity.copy(), list[float](), monotonic() + SECONDS_AT_ONCE
-    momentum = W.dtype.type(objective.recipe.momentum)
-    for rate, rows in zip(rates, batches, strict=True):
-        loss, dW = objective(W, rows)
-        velocity *= momentum
-        velocity -= rate * dW
-        W += velocity
-        losses.append(loss)
-        if monotonic() > until:
-            break
+    momentum = W.dtype.type(ahead.objective.recipe.momentum)
+    for objective, its_batches in ahead(batches):
+        for rows in its_batches:
+            loss, dW = objective(W, rows)
+            velocity *= momentum
+            velocity -= rates[len(losses)] * dW
+            W += velocity
+            losses.append(loss)
+            if monotonic() > until:
+                return W, velocity, np.array(losses)
     return W, velocity, np.array(losses)
 
 
 def _descend_compiled(
-    objective: Objective, W: NDArray[Any], velocity: NDArray[Any], batches: NDArray[np.int64], rates: NDArray[Any]
+    ahead: RowsAhead, W: NDArray[Any], velocity: NDArray[Any], batches: NDArray[np.int64], rates: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
     from lcbench.losses.numba_sgd import descend
 
-    recipe = objective.recipe
+    recipe = ahead.objective.recipe
     # The hinge with a margin m is m times the hinge with margin 1 at W / m: so is every step.
-    margin = W.dtype.type(objective.margin)
-    found = descend(
-        recipe.loss, W / margin, objective.X, objective.y, batches, rates / margin, recipe.reg * float(margin),
-        momentum=recipe.momentum, velocity=velocity / margin, mean=objective.mean,
-    )  # fmt: skip
-    return found.W * margin, found.velocity * margin, found.losses * float(margin)
+    margin = W.dtype.type(ahead.objective.margin)
+    W, velocity, rates = W / margin, velocity / margin, rates / margin
+    losses, step = np.empty(len(batches)), 0
+    for objective, its_batches in ahead(batches):
+        last = step + len(its_batches)
+        found = descend(
+            recipe.loss, W, objective.X, objective.y, its_batches, rates[step:last], recipe.reg * float(margin),
+            momentum=recipe.momentum, velocity=velocity, mean=objective.mean,
+        )  # fmt: skip
+        W, velocity, losses[step:last], step = found.W, found.velocity, found.losses, last
+    return W * margin, velocity * margin, losses * float(margin)
 
 
 def lbfgs(objective: Objective, start: Position, report: Report) -> None:
@@ -149,6 +157,7 @@ def random_search(objective: Objective, start: Position, report: Report) -> None
     recipe = objective.recipe
     size = min(recipe.batch, len(objective))
     sample = np.random.default_rng([recipe.seed, 3]).choice(len(objective), size, replace=False)
+    objective, sample = objective.among(sample), np.arange(size)
     best, least = start.W, objective(start.W, sample)[0]
     step = start.step
     for _, last in stretches(start.step, recipe.iterations, recipe.report_every):
@@ -171,11 +180,13 @@ def random_search(objective: Objective, start: Position, report: Report) -> None
 def warm_up(objective: Objective, start: Position) -> None:
     """Calls once what the solver will call, without effect: what compiles has compiled before the first step."""
     recipe = objective.recipe
+    if objective.streamed:
+        objective = objective.among(np.arange(min(objective.rows_a_block, len(objective))))
     if recipe.solver == "lbfgs":
         objective(start.W.astype(np.float64))
     elif recipe.solver == "sgd" and objective.fused:
         nothing = np.empty((0, recipe.batch), np.int64)
-        _descend_compiled(objective, start.W, start.W, nothing, np.empty(0, recipe.dtype))
+        _descend_compiled(RowsAhead(objective), start.W, start.W, nothing, np.empty(0, recipe.dtype))
     else:
         objective(start.W, np.arange(recipe.batch) % len(objective))
 

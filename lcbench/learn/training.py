@@ -10,6 +10,7 @@ import numpy as np
 
 from lcbench.datasets.examples import Examples, LabelledSplits
 from lcbench.datasets.scaling import scaling
+from lcbench.datasets.watching import Watch, patient, unwatched
 from lcbench.errors import LcbenchError
 from lcbench.learn.blas import one_blas_thread
 from lcbench.learn.evaluation import accuracy, predict
@@ -44,16 +45,19 @@ def train(
     fingerprint: str | None = None,
     keep: Callable[[Model], None] = lambda model: None,
     watch: Callable[[Look], None] = lambda look: None,
+    passes: Watch = unwatched,
 ) -> Model:
     """Trains by `recipe` on `splits`; goes on from `resume` where one is given.
 
     fingerprint: of `splits`, where it is known already. keep: is given the unfinished model at the start and every few
-    seconds. watch: is told every look at the accuracies.
+    seconds. watch: is told every look at the accuracies. passes: how far passes over the data before and after the
+    steps are, where they take long.
     Raises LcbenchError where `resume` was made from other data.
     """
     # weights that leave the range of their type are told as divergence, once
     with np.errstate(all="ignore"):
-        run = _Run(splits, recipe, resume, fingerprint or splits.fingerprint(), keep, watch)
+        passes = patient(passes)
+        run = _Run(splits, recipe, resume, fingerprint or splits.fingerprint(passes), keep, watch, passes)
         if run.model.status == "unfinished":
             run.go()
         return run.finished()
@@ -70,12 +74,13 @@ class _Run:
         fingerprint: str,
         keep: Callable[[Model], None],
         watch: Callable[[Look], None],
+        passes: Watch,
     ) -> None:
-        self.splits, self.keep, self.watch = splits, keep, watch
+        self.splits, self.keep, self.watch, self.passes = splits, keep, watch, passes
         if resume is None:
             shape = (splits.train.X.shape[1] + 1, len(splits.class_names))
             W = first_weights(recipe, shape)
-            scaled = scaling(recipe.scaling, splits.train.X)
+            scaled = scaling(recipe.scaling, splits.train.X, passes)
             resume = Model(
                 recipe, W, scaled, splits.class_names, splits.image_shape, fingerprint, jit.thread_count(), Curves(),
                 "unfinished", 0, W, None, {}, splits.feature_names,
@@ -167,12 +172,14 @@ class _Run:
         """The model as it is at the end, with its accuracy on every split."""
         model = self.model
         status: Status = "finished" if model.status == "unfinished" else model.status
-        return replace(model, status=status, accuracy=accuracies(model, self.splits))
+        return replace(model, status=status, accuracy=accuracies(model, self.splits, self.passes))
 
 
-def accuracies(model: Model, splits: LabelledSplits) -> dict[str, float]:
-    """Accuracy of the model on all rows of each split."""
+def accuracies(model: Model, splits: LabelledSplits, watch: Watch = unwatched) -> dict[str, float]:
+    """Accuracy of the model on all rows of each split. watch: is told how far each has been predicted."""
     parts: dict[str, Examples] = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
-        name: accuracy(predict(model.W, model.scaling, part.X), part.y) for name, part in parts.items() if len(part)
+        name: accuracy(predict(model.W, model.scaling, part.X, name, watch), part.y)
+        for name, part in parts.items()
+        if len(part)
     }

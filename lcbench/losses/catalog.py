@@ -21,7 +21,8 @@ class Entry:
     install: the command that would bring them.
     compiles: the first call compiles.
     losses: what the implementation offers.
-    takes_rows: its functions take ``rows=``, as `Implementation` says.
+    takes_rows, takes_mean, streams: what its functions take besides, as `Implementation` says.
+    by_name_only: takes part only where it is named, and not as one of all.
     """
 
     name: str
@@ -33,6 +34,9 @@ class Entry:
     compiles: bool = False
     losses: tuple[LossName, ...] = LOSSES
     takes_rows: bool = False
+    takes_mean: bool = False
+    streams: bool = False
+    by_name_only: bool = False
 
 
 _HERE = "lcbench.losses"
@@ -51,6 +55,7 @@ CATALOG: dict[str, Entry] = {
             "one pass over X, all cores",
             compiles=True,
             takes_rows=True,
+            takes_mean=True,
         ),
         Entry("numba-cuda", f"{_HERE}.numba_cuda", "cuda", "Numba CUDA kernels", compiles=True),
         Entry("torch", f"{_PEERS}.torch", "cpu", "PyTorch, eager", ("torch",), "pip install torch"),
@@ -94,6 +99,10 @@ CATALOG: dict[str, Entry] = {
             "numba-parallel on row chunks across a Dask cluster",
             ("distributed",),
             "pip install 'lcbench[dask]'",
+            compiles=True,
+            takes_rows=True,
+            streams=True,
+            by_name_only=True,
         ),
     )
 }
@@ -137,6 +146,8 @@ def load(name: str) -> Implementation:
         functions_of(module),
         compiles=entry.compiles,
         takes_rows=entry.takes_rows,
+        takes_mean=entry.takes_mean,
+        streams=entry.streams,
         **data_movers(module),
     )
 
@@ -166,5 +177,6 @@ def functions_of(namespace: Any) -> dict[str, Any]:
 
 
 def data_movers(namespace: Any) -> dict[str, Any]:
-    """The `prepare` and `fetch` that a module or object offers."""
-    return {name: getattr(namespace, name) for name in ("prepare", "fetch") if hasattr(namespace, name)}
+    """The `prepare`, `fetch`, `threads` and `release` that a module or object offers."""
+    names = ("prepare", "fetch", "threads", "release")
+    return {name: getattr(namespace, name) for name in names if hasattr(namespace, name)}

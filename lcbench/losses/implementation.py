@@ -7,16 +7,18 @@ The signature is that of Stanford's cs231n assignments, so that an assignment fi
 
 W (D, C), X (N, D), y (N,) integers in [0, C), reg >= 0; loss a float, dW (D, C) of W's dtype. The loss is the mean over
 rows plus ``reg * sum(W * W)``. No input is changed.
+
+NumPy is imported by what computes: the catalogue is read without, as the shell does to complete a name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LossName = Literal["svm", "softmax"]
 LOSSES: tuple[LossName, ...] = ("svm", "softmax")
@@ -58,6 +60,8 @@ CURRENT = Convention()
 
 def require_fitting(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> None:
     """Raises ValueError where W, X and y are not (D, C), (N, D) and (N,), or W is not float32 or float64."""
+    import numpy as np
+
     shapes = f"W {np.shape(W)}, X {np.shape(X)}, y {np.shape(y)}"
     if np.ndim(W) != 2 or np.ndim(X) != 2 or np.ndim(y) != 1 or X.shape[1] != W.shape[0] or len(y) != len(X):
         raise ValueError(f"shapes do not fit: {shapes}; they must be (D, C), (N, D) and (N,)")
@@ -67,12 +71,20 @@ def require_fitting(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> None:
         raise ValueError(f"W is {W.dtype}: it must be float32 or float64, and so will dW be")
 
 
-def _as_they_are(W: Any, X: Any, y: Any) -> tuple[Any, Any, Any]:
+def as_they_are(W: Any, X: Any, y: Any) -> tuple[Any, Any, Any]:
+    """What `prepare` is where NumPy's arrays are taken."""
     return W, X, y
 
 
-def _as_numpy(loss: Any, dW: Any) -> tuple[float, NDArray[Any]]:
+def as_numpy(loss: Any, dW: Any) -> tuple[float, NDArray[Any]]:
+    """What `fetch` is where NumPy can read the result."""
+    import numpy as np
+
     return float(loss), np.asarray(dW)
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -87,16 +99,24 @@ class Implementation:
     compiles: the first call compiles, so it is reported apart.
     convention: how the functions count, where a user's file differs; prepare and fetch already translate.
     takes_rows: the functions take ``rows=`` (M,), the loss being that of X[rows] and y[rows], which are read in place.
+    takes_mean: the functions take X as uint8 pixels with ``mean=`` (D - 1,), W having one row more, the bias.
+    streams: `prepare` takes an X that stays in its file (`streamed.Streamed`) as it is.
+    threads: how many compute, where that is not for this process to say.
+    release: gives back what prepare has taken beside memory, as processes and files. It may be called when nothing was.
     """
 
     name: str
     device: Device
     functions: Mapping[str, LossFunction]
-    prepare: Callable[[Any, Any, Any], tuple[Any, Any, Any]] = _as_they_are
-    fetch: Callable[[Any, Any], tuple[float, NDArray[Any]]] = _as_numpy
+    prepare: Callable[[Any, Any, Any], tuple[Any, Any, Any]] = as_they_are
+    fetch: Callable[[Any, Any], tuple[float, NDArray[Any]]] = as_numpy
     compiles: bool = False
     convention: Convention = field(default=CURRENT)
     takes_rows: bool = False
+    takes_mean: bool = False
+    streams: bool = False
+    threads: Callable[[], int] | None = None
+    release: Callable[[], None] = _nothing
 
     def loss(self, name: str, W: Any, X: Any, y: Any, reg: float) -> tuple[float, NDArray[Any]]:
         """Loss and gradient of NumPy arrays, transfers included.
@@ -104,6 +124,8 @@ class Implementation:
         Raises KeyError where this implementation lacks the loss `name`, ValueError where the arrays do not fit together
         or a label is not in [0, C).
         """
+        import numpy as np
+
         require_fitting(W, X, y)
         if np.min(y) < 0 or np.max(y) >= W.shape[1]:
             raise ValueError(f"labels go from {np.min(y)} to {np.max(y)}, classes from 0 to {W.shape[1] - 1}")

@@ -58,3 +58,8 @@ def is_x86() -> bool:
 def thread_count() -> int:
     """Threads that a parallel kernel uses: `NUMBA_NUM_THREADS`, or every core that this process may run on."""
     return int(config.NUMBA_NUM_THREADS)
+
+
+def use_threads(count: int) -> None:
+    """From now on, in this process, `thread_count` is `count`."""
+    config.NUMBA_NUM_THREADS = count

@@ -6,7 +6,9 @@ The tests hold the oracle against plain loops and numerical gradients. All toler
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import isfinite, sqrt
 from typing import Any
 
@@ -15,7 +17,10 @@ from numpy.typing import NDArray
 
 from lcbench.losses.implementation import LossName
 
-ROWS_A_BLOCK = 1024
+ROWS_A_BLOCK = 512
+
+Watch = Callable[[str, int, int], None]
+"""Told what is under way, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True)
@@ -70,40 +75,114 @@ def expected(name: LossName, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], 
 
     W (D, C), X (N, D) float or uint8, y (N,) integers in [0, C). Temporaries hold `ROWS_A_BLOCK` rows.
     """
-    rows, features = X.shape
-    unit = float(np.finfo(W.dtype).eps)
-    rounding = unit * (8 + sqrt(features))
-    W64 = W.astype(np.float64)
+    return expected_of_first([name], [(W, y)], X, reg, [len(X)])[0][name][0]
+
+
+def expected_of_first(
+    names: Sequence[LossName],
+    sets: Sequence[tuple[NDArray[Any], NDArray[Any]]],
+    X: Any,
+    reg: float,
+    counts: Sequence[int],
+    watch: Watch = lambda what, done, planned: None,
+) -> list[dict[LossName, list[Expected]]]:
+    """What `expected` says of each loss at each (W, y), on as many of the first rows as each of `counts` says.
+
+    All from reading X once: an entry a count, which ascend, and in it a list of the length of `sets` a loss. All W have
+    one shape and dtype. X may also be what `blocks(rows, dtype)` gives, with the first row's number before each block.
+    watch: is told how far it is, in rows.
+    """
+    classes = sets[0][0].shape[1]
+    W64 = np.concatenate([W.astype(np.float64) for W, _ in sets], axis=1)
     magnitude = np.abs(W64)
-    row_step = _hinge if name == "svm" else _cross_entropy
-    total = largest_score = squared_norms = largest_sum = undecided = 0.0
-    dW = np.zeros(W.shape)
-    for start in range(0, rows, ROWS_A_BLOCK):
-        x = X[start : start + ROWS_A_BLOCK].astype(np.float64)
-        labels = np.asarray(y[start : start + ROWS_A_BLOCK]).astype(np.intp)
-        losses, dscores, distances = row_step(x @ W64, labels)
-        total += float(losses.sum())
-        dW += x.T @ dscores
-        largest_sum = max(largest_sum, float(np.linalg.norm(dW)))
+    sums = {name: [_Sums(name, W) for W, _ in sets] for name in names}
+    absolute = np.empty((min(ROWS_A_BLOCK, counts[-1]), X.shape[1]))  # memory is used again: fresh takes longer to get
+    found = []
+    for start, x in _blocks(X, counts):
+        end = start + len(x)
+        scores, magnitudes = x @ W64, np.abs(x, out=absolute[: len(x)]) @ magnitude
+        norms = np.sqrt(np.einsum("ij,ij->i", x, x))
+        dscores = []
+        for each in sums.values():
+            for k, (_, y) in enumerate(sets):
+                own = slice(k * classes, (k + 1) * classes)
+                labels = np.asarray(y[start:end]).astype(np.intp)
+                dscores.append(each[k].add(scores[:, own], labels, magnitudes[:, own], norms))
+        gradients = iter(np.split(x.T @ np.concatenate(dscores, axis=1), len(dscores), axis=1))
+        for each in sums.values():
+            for own_sums in each:
+                own_sums.add_gradient(next(gradients))
+        watch("right answers", end, counts[-1])
+        if end in counts:
+            found.append({name: [own_sums.expected(end, reg) for own_sums in each] for name, each in sums.items()})
+    return found
 
-        magnitudes = (np.abs(x) @ magnitude).max(axis=1)
-        norms = np.linalg.norm(x, axis=1)
-        largest_score = max(largest_score, float(magnitudes.max()))
+
+def _blocks(X: Any, counts: Sequence[int]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """The first rows of X in float64, `ROWS_A_BLOCK` at most at a time, none of the `counts` inside a block."""
+    whole = range(0, counts[-1], ROWS_A_BLOCK)
+    found = X.blocks(ROWS_A_BLOCK, np.float64) if not isinstance(X, np.ndarray) else _converted(X, whole)
+    for start, block in found:
+        end = min(start + len(block), counts[-1])
+        for first, last in pairwise([start, *(count for count in counts if start < count < end), end]):
+            if first < last:
+                yield first, block[first - start : last - start]
+
+
+def _converted(X: NDArray[Any], starts: range) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    block = np.empty((min(starts.step, len(X)), X.shape[1]))
+    for start in starts:
+        part = X[start : start + starts.step]
+        block[: len(part)] = part
+        yield start, block[: len(part)]
+
+
+class _Sums:
+    """What one loss at one W (D, C) comes to, over blocks of rows."""
+
+    def __init__(self, name: LossName, W: NDArray[Any]) -> None:
+        self._row_step = _hinge if name == "svm" else _cross_entropy
+        self._W = W.astype(np.float64)
+        self._unit = float(np.finfo(W.dtype).eps)
+        self._rounding = self._unit * (8 + sqrt(len(W)))
+        self._loss = self._largest_score = self._squared_norms = self._largest_sum = self._undecided = 0.0
+        self._dW = np.zeros(W.shape)
+
+    def add(
+        self,
+        scores: NDArray[np.float64],
+        labels: NDArray[np.intp],
+        magnitudes: NDArray[np.float64],
+        norms: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Adds the rows with these scores (n, C) and sums of magnitudes (n, C); returns the scores' gradient (n, C)."""
+        losses, dscores, distances = self._row_step(scores, labels)
+        self._loss += float(losses.sum())
+        largest = magnitudes.max(axis=1)
+        self._largest_score = max(self._largest_score, float(largest.max()))
         row_gradients = norms * np.maximum(1, np.linalg.norm(dscores, axis=1))
-        squared_norms += float((row_gradients**2).sum())
-        near_kink = distances <= rounding * (1 + magnitudes[:, None])
-        undecided += float((near_kink.sum(axis=1) * norms).sum()) * sqrt(2)
+        self._squared_norms += float((row_gradients**2).sum())
+        near_kink = distances <= self._rounding * (1 + largest[:, None])
+        self._undecided += float((near_kink.sum(axis=1) * norms).sum()) * sqrt(2)
+        return dscores
 
-    loss = total / rows + reg * float(np.sum(W64 * W64))
-    of_scores = rounding * (1 + largest_score)
-    of_sums = unit * (8 + (rows + W.shape[1]) / 2)
-    gradient_tolerance = of_scores * sqrt(squared_norms) + of_sums * largest_sum + undecided
-    return Expected(
-        loss,
-        dW / rows + 2 * reg * W64,
-        loss_tolerance=of_scores * (1 + abs(loss)),
-        gradient_tolerance=gradient_tolerance / rows + 8 * unit * 2 * reg * float(np.linalg.norm(W64)),
-    )
+    def add_gradient(self, dW: NDArray[np.float64]) -> None:
+        """Adds a block's gradient."""
+        self._dW += dW
+        self._largest_sum = max(self._largest_sum, float(np.linalg.norm(self._dW)))
+
+    def expected(self, rows: int, reg: float) -> Expected:
+        """What is right for all rows together."""
+        loss = self._loss / rows + reg * float(np.sum(self._W * self._W))
+        of_scores = self._rounding * (1 + self._largest_score)
+        of_sums = self._unit * (8 + (rows + self._W.shape[1]) / 2)
+        gradient_tolerance = of_scores * sqrt(self._squared_norms) + of_sums * self._largest_sum + self._undecided
+        return Expected(
+            loss,
+            self._dW / rows + 2 * reg * self._W,
+            loss_tolerance=of_scores * (1 + abs(loss)),
+            gradient_tolerance=gradient_tolerance / rows + 8 * self._unit * 2 * reg * float(np.linalg.norm(self._W)),
+        )
 
 
 def _hinge(

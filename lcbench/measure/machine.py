@@ -25,7 +25,7 @@ from lcbench.measure.surroundings.system_files import ROOT, contents
 
 DISTRIBUTIONS = (
     "lcbench", "numpy", "numba", "llvmlite", "scipy", "h5py", "torch", "jax", "jaxlib", "scikit-learn", "numba-cuda",
-    "numba-cuda-mlir", "cupy", "cupy-cuda12x", "cupy-cuda13x", "distributed", "tbb",
+    "numba-cuda-mlir", "cupy", "cupy-cuda12x", "cupy-cuda13x", "dask", "distributed", "tbb",
 )  # fmt: skip
 """Packages whose version can change a time."""
 

@@ -91,6 +91,7 @@ class Timed(msgspec.Struct, tag="timed", kw_only=True):
     warm_up_calls: int = 0
     steady: bool = True
     compiles: bool = False
+    threads: int | None = None
 
 
 class Measured(msgspec.Struct, tag="measured"):

@@ -52,7 +52,7 @@ def select(names: list[str], losses: list[LossName], patience_s: float = 60.0) -
     if everything:
         for name in catalog.CATALOG:
             candidate = _from_catalog(name, losses)
-            if not candidate.unavailable or name in names:
+            if name in names or not (candidate.unavailable or catalog.CATALOG[name].by_name_only):
                 candidates.append(candidate)
     for name in names:
         if name == "all" or (everything and name in catalog.CATALOG):

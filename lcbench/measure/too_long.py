@@ -38,8 +38,8 @@ def refuse(rows: list[Row], most_call_s: float) -> None:
 def predicted_s(row: Row, rows: list[Row]) -> float | None:
     """Seconds a call that `row` would take, by the smaller ones among `rows`.
 
-    The line through the two largest of those, in the logarithm of the work; never less than in proportion to the work. None where nothing smaller was measured; infinite where one of them did
-    not answer in time.
+    The line through the two largest of those, in the logarithm of the work; never less than in proportion to the work.
+    None where nothing smaller was measured; infinite where one of them did not answer in time.
     """
     smaller = [other for other in rows if other.loss == row.loss and other.flops <= row.flops and other is not row]
     if any(other.status == "timeout" for other in smaller):

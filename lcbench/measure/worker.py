@@ -102,13 +102,13 @@ def _load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
 
 
 def time_block(job: TimeJob, emit: Emit) -> None:
-    """One block: every cell of the job in random order."""
+    """One block: every cell of the job, problem by problem in random order, and in random order within each."""
     implementation, import_s = _load(job.implementation, emit)
     if implementation is None:
         return
     rng = np.random.default_rng(job.seed)
     problems: dict[str, workload.Problem] = {}  # both losses on one X: reading it again takes longer than timing a call
-    for index in rng.permutation(len(job.cells)).tolist():
+    for index in _together(job.cells, rng):
         emit(Began(index))
         timed = messages.Timed(
             index=index,
@@ -121,6 +121,7 @@ def time_block(job: TimeJob, emit: Emit) -> None:
         cell = job.cells[index]
         try:
             if cell.folder not in problems:
+                problems.clear()  # its last cell is done
                 problems[cell.folder] = workload.load(Path(cell.folder))
             _time_cell(implementation, job, cell, problems[cell.folder], timed, rng)
         except WrongResult as error:
@@ -133,6 +134,13 @@ def time_block(job: TimeJob, emit: Emit) -> None:
         except Exception as error:
             timed.status, timed.reason = "crashed", messages.one_line(error)
         emit(timed)
+    implementation.release()
+
+
+def _together(cells: list[messages.Cell], rng: np.random.Generator) -> list[int]:
+    """The cells' indices, those of one problem one after the other, so that only one problem need be held."""
+    turn = {folder: place for place, folder in enumerate(rng.permutation(sorted({cell.folder for cell in cells})))}
+    return sorted(rng.permutation(len(cells)).tolist(), key=lambda index: turn[cells[index].folder])
 
 
 def _time_cell(
@@ -144,7 +152,9 @@ def _time_cell(
     rng: np.random.Generator,
 ) -> None:
     loss = cast(LossName, cell.loss)
-    unchanged = Unchanged(X=problem.X)
+    implementation = workload.fitted(implementation, problem)
+    # what stays in its file cannot be written to
+    unchanged = Unchanged(**({"X": problem.X} if isinstance(problem.X, np.ndarray) else {}))
     inputs = Inputs(implementation, problem, workload.load_answers(Path(cell.folder), loss), rng)
     verifier = Verifier(implementation, inputs)
     function = slowed(implementation.functions[loss], job.planted)
@@ -158,6 +168,7 @@ def _time_cell(
         inputs.require_unchanged()
         raise
     timed.covariates = watch.read()
+    timed.threads = implementation.threads() if implementation.threads else None
     unchanged.verify()
     inputs.require_unchanged()
 
@@ -177,6 +188,7 @@ def check(job: CheckJob, emit: Emit) -> None:
     for index, (loss, dtype) in enumerate(job.cells):
         emit(Began(index))
         emit(cases.check(implementation, cast(LossName, loss), dtype))
+    implementation.release()
 
 
 def measure_ceilings(job: CeilingJob, emit: Emit) -> None:

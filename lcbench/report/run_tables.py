@@ -151,7 +151,8 @@ def _largest(values: Iterator[float | None]) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-def _footnotes(record: Record) -> Iterator[Text]:
+def circumstances(record: Record) -> Iterator[Text]:
+    """What one must know of the files and of the machine to read the times."""
     conventions = {row.implementation: row.convention for row in record.rows if row.convention}
     for name, convention in conventions.items():
         yield Text(f"{name} follows the {convention}")
@@ -170,7 +171,11 @@ def _footnotes(record: Record) -> Iterator[Text]:
     left_out = sum(len(row.blocks) - len(kept_blocks(row)) for row in ranked)
     if left_out:
         yield Text(f"processes left out, since something else on the machine disturbed them: {left_out}")
-    blocks = [len(row.blocks) for row in ranked]
+
+
+def _footnotes(record: Record) -> Iterator[Text]:
+    yield from circumstances(record)
+    blocks = [len(row.blocks) for row in record.rows if row.ranked]
     if blocks:
         processes = f"{min(blocks)}" if min(blocks) == max(blocks) else f"{min(blocks)} to {max(blocks)}"
         yield Text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterable
 
@@ -19,6 +20,14 @@ def console(stderr: bool = False) -> Console:
     Square brackets are text, as in ``pip install 'lcbench[dask]'``, never markup.
     """
     return _Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+
+
+def recording(columns: int) -> Console:
+    """A console that shows nothing and keeps what a terminal of that width would, in colours: for `export_svg`."""
+    return _Console(
+        file=io.StringIO(), record=True, width=columns, force_terminal=True, color_system="truecolor", no_color=False,
+        legacy_windows=False, markup=False, highlight=False, emoji=False, _environ={},
+    )  # fmt: skip
 
 
 class _Console(Console):
@@ -72,6 +81,11 @@ def ratio(value: float | None) -> str:
     if value is None or math.isnan(value):
         return MISSING
     return f"{_significant(value)} x"
+
+
+def significant(value: float) -> str:
+    """A number with three significant digits and its thousands set apart: 30764.2 is "30,800"."""
+    return f"{_rounded(value):,.0f}" if value >= 100 else f"{_rounded(value):g}"
 
 
 def within(value: float, low: float, high: float, decimals: int = 2) -> str:

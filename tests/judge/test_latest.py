@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lcbench.judge.latest import latest
+from lcbench.record import Sweep
 from results import MACHINE, record, row
 
 
@@ -31,6 +32,12 @@ def test_other_machines_wrong_rows_and_simulated_rows_have_no_place():
 
 def test_what_a_gate_measured_may_never_be_in_use():
     assert latest([record(row(medians=[1.0], side="head"))], MACHINE) == []
+
+
+def test_a_sweep_fills_no_place():
+    swept = record(row(medians=[1.0]), sweep=Sweep(axes={"rows": [500]}))
+    [group] = latest([swept, record(row(medians=[2.0]))], MACHINE)
+    assert group.entries[0].row.median_s == 2.0
 
 
 def test_every_workload_has_its_group_in_the_order_last_measured():

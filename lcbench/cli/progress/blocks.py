@@ -49,12 +49,15 @@ def sweeping(quiet: bool) -> Iterator[dict[str, Any]]:
         file = path
         if not quiet:
             assert unfinished.sweep
-            done = f"goes on after round {unfinished.sweep.rounds}; " if unfinished.sweep.rounds else ""
-            click.echo(f"{done}kept until finished: {path} ('lcbench sweep --resume' goes on with it)", err=True)
+            click.echo(
+                f"round {unfinished.sweep.rounds} is done; kept until finished: {path}, with which "
+                "'lcbench sweep --resume' goes on",
+                err=True,
+            )
 
     try:
         with watching(quiet) as watch:
-            yield {"watch": watch, "begun": begun}
+            yield {"watch": watch, "begun": begun, "note": lambda line: click.echo(line, err=True)}
     except KeyboardInterrupt:
         if file and file.exists():
             click.echo(f"what whole rounds have measured is kept: 'lcbench sweep --resume {file}' goes on", err=True)

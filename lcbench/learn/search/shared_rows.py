@@ -30,7 +30,7 @@ def lay_out(folder: Path, splits: LabelledSplits) -> LabelledSplits:
     with (folder / "X").open("wb") as X, (folder / "y").open("wb") as y:
         for part in parts:
             # written and not mapped, so that a full disk is an error and not the end of the process
-            part.X.astype(splits.train.X.dtype, copy=False).tofile(X)
+            part.array.astype(splits.train.X.dtype, copy=False).tofile(X)
             part.y.tofile(y)
     layout = _Layout(
         train=len(splits.train), rows=sum(map(len, parts)), columns=splits.train.X.shape[1],

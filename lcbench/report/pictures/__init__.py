@@ -1,8 +1,8 @@
-"""Pictures of stored files: one file here a kind. They need matplotlib, of the extra `lab`."""
+"""Pictures of stored files: one file here a kind. But for tables, they need matplotlib, of the extra `lab`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -13,35 +13,57 @@ from lcbench.errors import LcbenchError
 
 if TYPE_CHECKING:
     from lcbench.datasets.loading import Watch
-    from lcbench.learn.model import Model
 
 INSTALL = "pip install 'lcbench[lab]'"
 FORMATS = ("png", "svg")
 
-Source = Literal["a model", "a model and its data", "several models", "a search"]
+Source = Literal[
+    "a result",
+    "a sweep",
+    "results over time",
+    "one result, or two compared",
+    "a model",
+    "a model and its data",
+    "several models",
+    "a search",
+]
 
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of picture: what it shows, and of what files.
 
-    Its module has `draw`, which takes what was read and gives a figure, and, where it draws models, `unfit`, which says
-    why one cannot be drawn.
+    Its module has `draw`, which takes what was read and gives a figure, and, where not everything that was read has
+    such a picture, `unfit`, which says why. as_text: `draw` gives the SVG itself, of text in a terminal, without
+    matplotlib.
     """
 
     name: str
     what: str
     of: Source
+    as_text: bool = False
 
     @property
     def module(self) -> Any:
         """The file of its name."""
         return import_module(f"lcbench.report.pictures.{self.name.replace('-', '_')}")
 
+    @property
+    def ending(self) -> str:
+        """Of the file, unless another is asked for."""
+        return ".svg" if self.as_text else ".png"
+
 
 KINDS = {
     kind.name: kind
     for kind in (
+        Kind("bars", "median and interval of each implementation", "a result"),
+        Kind("samples", "every sample, process by process", "a result"),
+        Kind("roofline", "rates below what the machine can do", "a result"),
+        Kind("scaling", "time along an axis, growth, crossings", "a sweep"),
+        Kind("threads", "speed-up and efficiency of threads", "a sweep"),
+        Kind("history", "times over dates, lasting changes", "results over time"),
+        Kind("table", "what the terminal shows, as SVG", "one result, or two compared", as_text=True),
         Kind("templates", "each class's weights as an image", "a model"),
         Kind("curves", "loss and accuracies on the way", "a model"),
         Kind("boundaries", "regions and points of two features", "a model and its data"),
@@ -63,22 +85,20 @@ def kind(name: str) -> Kind:
     raise LcbenchError(f"no kind of picture '{name}': {hint}")
 
 
-def newest(chosen: Kind) -> Path:
-    """The newest file that such a picture is drawn of. Raises LcbenchError where there is none, or it wants several."""
-    from lcbench.learn import model
-    from lcbench.learn.search import search_file
-
-    if chosen.of == "several models":
-        raise LcbenchError(f"{chosen.name} is drawn of several models: name their files")
-    return search_file.newest() if chosen.of == "a search" else model.newest()
-
-
-def form_of(path: Path) -> str:
-    """The format that a file's ending asks for. Raises LcbenchError where it is none that is drawn."""
+def form_of(chosen: Kind, path: Path) -> str:
+    """The format that a file's ending asks for. Raises LcbenchError where such a picture is not drawn in it."""
     form = path.suffix.lower().removeprefix(".")
+    if chosen.as_text and form != "svg":
+        raise LcbenchError(f"cannot draw {path}: a {chosen.name} is text, and drawn as .svg only")
     if form not in FORMATS:
         raise LcbenchError(f"cannot draw {path}: pictures are .png or .svg")
     return form
+
+
+def require_drawable(chosen: Kind) -> None:
+    """Raises LcbenchError, with the line that installs it, where the kind needs matplotlib and it is missing."""
+    if not chosen.as_text:
+        require_matplotlib()
 
 
 def require_matplotlib() -> None:
@@ -100,70 +120,15 @@ def drawn(
 
     Raises LcbenchError where matplotlib is missing or a file does not fit the kind.
     """
-    require_matplotlib()
+    require_drawable(chosen)
+    from lcbench.report.pictures import sources
+
+    if chosen.as_text:
+        text: str = chosen.module.draw(*sources.read(chosen, files, watch))
+        return text.encode()
+
     from lcbench.report.pictures import style
 
     with style.applied():
-        return style.rendered(_READERS[chosen.of](chosen, files, watch), "svg" if form == "svg" else "png", dpi)
-
-
-def _of_model(chosen: Kind, files: Sequence[Path], watch: Watch) -> Any:
-    (model,) = _models(chosen, _only(chosen, files)).values()
-    return chosen.module.draw(model)
-
-
-def _of_model_and_data(chosen: Kind, files: Sequence[Path], watch: Watch) -> Any:
-    from lcbench.learn.data import splits_of
-
-    ((name, model),) = _models(chosen, _only(chosen, files)).items()
-    splits = splits_of(model.recipe, watch)
-    if splits.fingerprint() != model.fingerprint:
-        raise LcbenchError(f"{name} was trained on other data than what {model.recipe.data} holds now: train it anew")
-    return chosen.module.draw(model, splits)
-
-
-def _of_models(chosen: Kind, files: Sequence[Path], watch: Watch) -> Any:
-    return chosen.module.draw(_models(chosen, files))
-
-
-def _of_search(chosen: Kind, files: Sequence[Path], watch: Watch) -> Any:
-    from lcbench.learn.search import search_file
-
-    (path,) = _only(chosen, files)
-    search = search_file.read(path)
-    if reason := chosen.module.unfit(search):
-        raise LcbenchError(f"{path} cannot be drawn: {reason}")
-    return chosen.module.draw(search)
-
-
-_READERS: dict[Source, Callable[[Kind, Sequence[Path], Any], Any]] = {
-    "a model": _of_model,
-    "a model and its data": _of_model_and_data,
-    "several models": _of_models,
-    "a search": _of_search,
-}
-
-
-def _only(chosen: Kind, files: Sequence[Path]) -> Sequence[Path]:
-    if len(files) > 1:
-        several = [kind.name for kind in KINDS.values() if kind.of == "several models"]
-        raise LcbenchError(
-            f"{chosen.name} is drawn of {chosen.of}, and {len(files)} files are named; of several: {', '.join(several)}"
-        )
-    return files
-
-
-def _models(chosen: Kind, files: Sequence[Path]) -> dict[str, Model]:
-    """The models by the names of their files, each fit for the kind."""
-    from lcbench.learn import model
-
-    models = {str(path): model.read(path) for path in files}
-    for name, found in models.items():
-        if reason := chosen.module.unfit(found):
-            raise LcbenchError(f"{name} has no {chosen.name}: {reason}; {_what_would_do(found)}")
-    return models
-
-
-def _what_would_do(model: Model) -> str:
-    fit = [kind.name for kind in KINDS.values() if kind.of != "a search" and not kind.module.unfit(model)]
-    return f"what can be drawn of it: {', '.join(fit) or 'nothing'}"
+        figure = chosen.module.draw(*sources.read(chosen, files, watch))
+        return style.rendered(figure, "svg" if form == "svg" else "png", dpi)

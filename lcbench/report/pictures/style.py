@@ -22,21 +22,27 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from lcbench.report.pictures import looks
+
 PictureFormat = Literal["png", "svg"]
 
 WIDTH = 8.0
 """Inches."""
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
-"""Blue, vermilion, green, purple, orange, sky blue, yellow."""
+COLOURS = (looks.BLUE, looks.VERMILION, looks.GREEN, looks.PURPLE, looks.ORANGE, looks.SKY, looks.YELLOW)
+"""Of lines and classes, in this order."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """Tell classes apart once the colours are used up."""
 
-INK = "#262626"
-FAINT = "#8C8C8C"
+INK = looks.BLACK
+FAINT = looks.GREY
+NOTE = "#595959"
+"""Of captions: lighter than what is said in the picture, and dark enough to be read."""
 ABSENT = "#E4E4E4"
 """Where there is no number."""
+LEFT_OUT = "#C4C4C4"
+"""What was measured and does not count."""
 
 SCALE = "cividis"
 """From low to high, made for colour-blind readers (Nunez, Anderton & Renslow, 2018)."""
@@ -162,6 +168,25 @@ def plain_ticks(axis: Any) -> None:
 def plain(value: float) -> str:
     """A number of four digits as it is typed: 25000, 3.162e-08."""
     return f"{float(f'{value:.4g}'):g}"
+
+
+def time_ticks(axis: Any) -> None:
+    """Seconds on an axis in the unit that suits each: 500 us, 2 ms."""
+
+    def told(value: float, _: int | None) -> str:
+        if value <= 0:
+            return "0" if value == 0 else ""
+        for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+            if value >= 0.9999 * size:
+                return f"{value / size:g} {unit}"
+        return f"{value / 1e-9:g} ns"
+
+    def between(value: float, place: int | None) -> str:
+        low, high = axis.get_view_interval()
+        return told(value, place) if high / low < 12 and f"{value:e}"[0] in "25" else ""
+
+    axis.set_major_formatter(FuncFormatter(told))
+    axis.set_minor_formatter(FuncFormatter(between))
 
 
 def percent_axis(axis: Any) -> None:

@@ -1,0 +1,192 @@
+"""The Dask cluster of this process: the one that `LCBENCH_SCHEDULER` names, or worker processes on this machine.
+
+It is found or started when something first asks for it, and is there until the process ends or `release` is called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import dask
+
+from lcbench.losses import jit
+from lcbench.losses.errors import Unavailable
+
+SCHEDULER_VARIABLE = "LCBENCH_SCHEDULER"
+"""Address or scheduler file of the cluster; empty or missing: this machine."""
+
+PATIENCE_S = 8.0
+"""For a scheduler to answer, and then for it to have a first worker."""
+
+ALIKE = ("lcbench", "dask", "distributed", "numba", "numpy")
+"""What must have one version everywhere: a record tells one, and pickles go both ways."""
+
+QUIET = "critical"
+"""Level of Dask's own log: a worker that is lost costs time, and is no news."""
+
+_LOCAL: dict[str, Any] = {
+    "distributed.worker.profile.enabled": False,  # looks at what runs a hundred times a second
+    "distributed.worker.daemon": True,
+    "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": QUIET,
+    "distributed.scheduler.work-stealing": False,  # a chunk takes longer to move than its worker to be free
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.scheduler.allowed-failures": 10,  # of the workers that a task was on: none says that it is to blame
+}
+
+
+class Connection:
+    """A client, and the workers that were there when it connected. threads: of all of them together."""
+
+    def __init__(self, scheduler: str = "") -> None:
+        with dask.config.set({"logging.distributed": QUIET}):
+            import distributed
+        for name in ("distributed", "distributed.client", "distributed.scheduler", "distributed.nanny"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self.scheduler = scheduler
+        self._cluster: Any = None
+        self._compiled = TemporaryDirectory(prefix="lcbench-compiled-")
+        if scheduler:
+            self.client = _connected(distributed, scheduler)
+        else:
+            self._cluster = _started(distributed, jit.thread_count(), self._compiled.name)
+            self.client = distributed.Client(self._cluster, set_as_default=False)
+        try:
+            threads = _workers(self.client, scheduler or "this machine")
+            if scheduler:
+                _require_alike(self.client, scheduler)
+        except BaseException:
+            self.close()
+            raise
+        # What is sent within ten milliseconds of what was sent before would wait for them to pass.
+        self.client.scheduler_comm.interval = 1e-3
+        self.threads = sum(threads.values())
+        self.parts = len(threads)
+
+    def workers(self) -> list[str]:
+        """The addresses of the workers that are there now, in an order that stays."""
+        return sorted(self.client.nthreads())
+
+    def wait(self, futures: list[Any]) -> None:
+        """Until all are there. Raises what a task has raised."""
+        from distributed import wait
+
+        with self.client.as_current():
+            wait(futures)
+        for future in futures:
+            if future.status == "error":
+                future.result()
+
+    def close(self) -> None:
+        """Leaves the cluster, and ends it where it was started for this process."""
+        self.client.close(timeout=2)
+        if self._cluster is not None:
+            self._cluster.close(timeout=5)
+        self._compiled.cleanup()
+
+
+_connection: Connection | Unavailable | None = None
+
+
+def connection() -> Connection:
+    """The cluster of this process. Raises Unavailable, the second time at once."""
+    global _connection
+    if _connection is None:
+        try:
+            _connection = Connection(os.environ.get(SCHEDULER_VARIABLE, ""))
+        except Unavailable as error:
+            _connection = error
+    if isinstance(_connection, Unavailable):
+        raise _connection
+    return _connection
+
+
+def release() -> None:
+    """Leaves the cluster. Whoever asks for it afterwards gets another connection."""
+    global _connection
+    found, _connection = _connection, None
+    if isinstance(found, Connection):
+        found.close()
+
+
+def _started(distributed: Any, workers: int, compiled: str) -> Any:
+    """So many worker processes of one thread each. They end with this process, however it ends.
+
+    compiled: a folder for their kernels, where the environment names none: one that takes a lost one's place reads them.
+    """
+    # A worker finds the same losses as this process, wherever they lie, and is told so before it imports any.
+    here = str(Path(__file__).parents[3])
+    with dask.config.set(_LOCAL):
+        return distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=None,  # what does not fit would be written to disk and read again in every call
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+            env={"NUMBA_CACHE_DIR": compiled} | _numba_s_own() | {"NUMBA_NUM_THREADS": "1"},
+            preload=[f"import sys; sys.path.insert(0, {here!r})"],
+        )
+
+
+def _numba_s_own() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("NUMBA_")}
+
+
+def _connected(distributed: Any, scheduler: str) -> Any:
+    """A client of the scheduler at an address, or of the one that a scheduler file tells of."""
+    is_file = scheduler.endswith(".json")
+    if is_file and not Path(scheduler).is_file():
+        raise Unavailable(f"no Dask scheduler file {scheduler}: start 'dask scheduler --scheduler-file {scheduler}'")
+    try:
+        found = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
+        return distributed.Client(**found, timeout=PATIENCE_S, set_as_default=False)
+    except (OSError, asyncio.TimeoutError, ValueError) as error:
+        why = "no answer" if isinstance(error, (OSError, asyncio.TimeoutError)) else _one_line(error)
+        raise Unavailable(
+            f"no Dask scheduler at {scheduler}: {why}; start one with 'dask scheduler', or leave --scheduler out"
+        ) from None
+
+
+def _workers(client: Any, where: str) -> dict[str, int]:
+    """Threads of each worker, by address."""
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE_S)
+    except (OSError, asyncio.TimeoutError):
+        raise Unavailable(f"the Dask scheduler at {where} has no workers: start one with 'dask worker {where}'") from None
+    return dict(client.nthreads())
+
+
+def _require_alike(client: Any, scheduler: str) -> None:
+    """Raises Unavailable where a worker lacks lcbench, or has other versions than this process."""
+    here = _python() | {name: metadata.version(name) for name in ALIKE}
+    for name, version in here.items():
+        # Only what every Python has can be asked of a worker that may lack lcbench.
+        ask = (metadata.version, name) if name in ALIKE else (eval, "__import__('platform').python_version()")
+        for worker, found in client.run(*ask, on_error="return").items():
+            if isinstance(found, Exception):
+                raise Unavailable(f"the Dask worker at {worker} has no {name}: install there what is installed here")
+            if found != version:
+                raise Unavailable(
+                    f"the Dask worker at {worker} has {name} {found}, and here it is {version}: use one environment"
+                )
+
+
+def _python() -> dict[str, str]:
+    return {"Python": ".".join(map(str, sys.version_info[:3]))}
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def spread(workers: Iterable[str], parts: int) -> list[str]:
+    """Which worker each of so many parts belongs to: neighbours together, none with two more than another."""
+    known = list(workers)
+    return [known[part * len(known) // parts] if parts >= len(known) else known[part] for part in range(parts)]

@@ -1,0 +1,159 @@
+"""What the page's script draws, as plain data: every number and word decided here, places and colours of marks too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lcbench.judge.estimates import ceiling_for
+from lcbench.record import Record, Row
+from lcbench.report import style
+from lcbench.report.page.samples import interval, processes, rounded
+from lcbench.report.page.times import Group, coordinate, speedup
+from lcbench.report.pictures.looks import Look, look
+from lcbench.report.run_tables import share
+
+Drawing = dict[str, Any]
+
+WIDE_RANGE = 15.0
+"""Slowest over fastest from which an axis of times is logarithmic."""
+
+_SYMBOLS = {
+    "o": "circle",
+    "s": "square",
+    "^": "triangle",
+    "v": "wye",
+    "D": "diamond",
+    "X": "times",
+    "P": "cross",
+    "p": "star",
+    "h": "hexagon",
+    "*": "asterisk",
+    "<": "plus",
+    ">": "square2",
+    "d": "diamond2",
+}
+"""The script's names of the markers in other pictures."""
+
+
+def appearance(implementation: str) -> dict[str, Any]:
+    """Colour and symbol of an implementation; the page's style knows a shade of each colour for the dark."""
+    of: Look = look(implementation)
+    return {
+        "colour": f"var(--{of.colour[1:].lower()}, {of.colour})",
+        "symbol": _SYMBOLS.get(of.marker, "circle"),
+        "filled": of.filled,
+    }
+
+
+def subject(row: Row, group: Group) -> dict[str, Any]:
+    """What is shown of a mark that stands for `row`: its name, its numbers as they are written, and its samples."""
+    return {
+        "name": group.label(row),
+        "what": str(row.workload),
+        "lines": [line for line in (_median(row), _limit(row)) if line],
+        "processes": processes(row),
+        **appearance(row.implementation),
+    }
+
+
+def _median(row: Row) -> str:
+    within = interval(row)
+    return f"median {style.seconds(row.median_s)}" + (f", 95 % interval {within}" if within else "")
+
+
+def _limit(row: Row) -> str:
+    return f"{share(row.roofline_fraction)} of the machine's limit" if row.roofline_fraction is not None else ""
+
+
+def bars(group: Group, baseline: str) -> Drawing:
+    """The median and its interval of each row, fastest first."""
+    marks = []
+    for name, row in group.ranked.items():
+        assert row.median_s is not None
+        ratio = speedup(row, group, baseline)
+        times = f", {style.ratio(ratio.value)}" if ratio and row.implementation != baseline else ""
+        marks.append(
+            {
+                "row": name,
+                "value": rounded(row.median_s),
+                "low": rounded(row.ci95_s[0]) if row.ci95_s else None,
+                "high": rounded(row.ci95_s[1]) if row.ci95_s else None,
+                "text": style.seconds(row.median_s) + times,
+            }
+        )
+    values = [mark["value"] for mark in marks]
+    return {"kind": "bars", "logarithmic": max(values) > WIDE_RANGE * min(values), "marks": marks}
+
+
+def distributions(group: Group) -> Drawing:
+    """Every sample of each row, process by process; the rows' own data has the places."""
+    return {"kind": "samples", "marks": [{"row": name} for name in group.ranked]}
+
+
+def rooflines(group: Group, record: Record) -> Drawing | None:
+    """The rate of each row under the machine's limits; None where they were not measured for this workload.
+
+    Williams, Waterman & Patterson 2009, "Roofline". Rows of one workload all do as much work for each byte.
+    """
+    ceilings = {name: ceiling_for(row, record.ceilings) for name, row in group.ranked.items()}
+    measured = {name: row for name, row in group.ranked.items() if ceilings[name] is not None}
+    devices = {row.device for row in measured.values()}
+    if len(devices) != 1:  # the limits of a CPU and of a GPU are two pictures, and which points lie under which is unclear
+        return None
+    ceiling = next(ceilings[name] for name in measured)
+    assert ceiling is not None
+    marks = [
+        {
+            "row": name,
+            "intensity": rounded(row.flops / row.bytes),
+            "rate": rounded(row.flops / (row.median_s or 1.0)),
+            "text": share(row.roofline_fraction),
+        }
+        for name, row in measured.items()
+    ]
+    return {
+        "kind": "roofline",
+        "read": ceiling.read_bytes_s,
+        "readText": f"reads {ceiling.read_bytes_s / 1e9:.0f} GB/s",
+        "flops": ceiling.flops_s,
+        "flopsText": f"FMA {ceiling.flops_s / 1e9:.0f} GFLOP/s",
+        "gemm": ceiling.gemm_flops_s,
+        "gemmText": f"GEMM {ceiling.gemm_flops_s / 1e9:.0f}" if ceiling.gemm_flops_s else "",
+        "marks": marks,
+    }
+
+
+def fastest(group: Group, baseline: str) -> tuple[str, list[str]]:
+    """The fastest of a group with its time, and what there is to say of that."""
+    row = next(iter(group.ranked.values()))
+    ratio = speedup(row, group, baseline)
+    words = []
+    if ratio and row.implementation != baseline:
+        words.append(f"{' '.join(style.within(*ratio).split())} x {baseline}")
+    if row.roofline_fraction is not None:
+        words.append(f"{share(row.roofline_fraction)} of the machine's limit")
+    return f"{group.label(row)}: {style.seconds(row.median_s)}", words
+
+
+def curves(group: Group, axis: str) -> Drawing:
+    """Times along one axis of a sweep: a curve an implementation, its points in order."""
+    marks = [
+        {
+            "row": name,
+            "curve": row.implementation,
+            "at": coordinate(row, axis),
+            "value": rounded(row.median_s or 0.0),
+            "low": rounded(row.ci95_s[0]) if row.ci95_s else None,
+            "high": rounded(row.ci95_s[1]) if row.ci95_s else None,
+        }
+        for name, row in sorted(group.ranked.items(), key=lambda one: (one[1].implementation, coordinate(one[1], axis)))
+    ]
+    return {
+        "kind": "scaling",
+        "axis": axis,
+        "numeric": not any(isinstance(mark["at"], str) for mark in marks),
+        "marks": marks,
+        "legend": [{"curve": name, **appearance(name), "text": ""} for name in dict.fromkeys(m["curve"] for m in marks)],
+        "crossings": [],
+        "caches": [],
+    }

@@ -1,0 +1,216 @@
+"""The page itself: parts, template, style, script and libraries put together into one text."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from lcbench.record import Record, Row
+from lcbench.report.page import drawings, growth, machine, times, verdicts, verification
+from lcbench.report.page.drawings import Drawing
+from lcbench.report.page.sheets import Sheet
+from lcbench.report.run_tables import circumstances
+
+LIBRARIES = ("d3.min.js", "plot.umd.min.js")
+"""In the order in which they must run."""
+
+LICENCES = ("d3.LICENSE", "plot.LICENSE")
+
+SCRIPTS = (
+    "shown.js",
+    "tables.js",
+    "plots/common.js",
+    "plots/legend.js",
+    "plots/bars.js",
+    "plots/samples.js",
+    "plots/roofline.js",
+    "plots/ratios.js",
+    "plots/scaling.js",
+    "plots/threads.js",
+    "figures.js",
+    "printing.js",
+)
+"""The page's own, in the order in which they must run."""
+
+
+@dataclass
+class Figure:
+    """A drawing's title and where its data is."""
+
+    number: int
+    title: str
+    kind: str
+
+
+@dataclass
+class Card:
+    """A table with the drawings above it."""
+
+    sheet: Sheet
+    headline: str = ""
+    figures: list[Figure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Fastest:
+    """The fastest of one table, at a glance."""
+
+    workload: str
+    target: str
+    winner: str
+    words: list[str]
+
+
+@dataclass
+class Section:
+    """Everything of one record."""
+
+    number: int
+    record: Record
+    title: str
+    created: str
+    command: str
+    machine: list[tuple[str, str]]
+    details: list[tuple[str, str]]
+    noisy: bool
+    gate: verdicts.Verdicts | None
+    gate_card: Card | None
+    growth: list[Card]
+    glance: list[Fastest]
+    times: list[Card]
+    verification: Sheet
+    notes: list[str]
+    samples: list[tuple[str, dict[str, Any]]]
+
+
+class _Page:
+    """Gathers drawings and rows while sections are made, since the script finds them by number and name."""
+
+    def __init__(self) -> None:
+        self.drawings: list[Drawing] = []
+        self.subjects: dict[str, dict[str, Any]] = {}
+
+    def figure(self, title: str, drawing: Drawing) -> Figure:
+        self.drawings.append(drawing)
+        return Figure(len(self.drawings) - 1, title, drawing["kind"])
+
+
+def html(records: list[Record], baseline: str = "numpy") -> str:
+    """The page of `records`, in their order. Speed-ups are over `baseline`, where it was measured.
+
+    The same records give the same page.
+    """
+    page = _Page()
+    compared = verdicts.of_two(records)
+    comparison = _verdict_card(page, compared) if compared else None
+    sections = [_section(page, number, record, baseline) for number, record in enumerate(records)]
+    return _template().render(
+        title=_title(records),
+        sections=sections,
+        compared=compared,
+        comparison=comparison,
+        data={"drawings": page.drawings, "rows": page.subjects},
+        style=_text("page.css"),
+        libraries=[_text("vendor", name) for name in LIBRARIES],
+        licences="\n".join(_text("vendor", name) for name in LICENCES),
+        scripts=[_text("scripts", *name.split("/")) for name in SCRIPTS],
+        version=records[0].lcbench,
+    )
+
+
+def _section(page: _Page, number: int, record: Record, baseline: str) -> Section:
+    rows = {f"{number}-{place}": row for place, row in enumerate(record.rows)}
+    groups = times.groups(record, rows)
+    for group in groups:
+        page.subjects |= {name: drawings.subject(row, group) for name, row in group.ranked.items()}
+    gate = verdicts.of_gate(record)
+    return Section(
+        number=number,
+        record=record,
+        title=f"{_kind(record)} {record.id}",
+        created=datetime.fromisoformat(record.created).strftime("%-d %B %Y, %H:%M UTC"),
+        command=shlex.join(["lcbench", *record.command]) if record.command else "",
+        machine=machine.essentials(record),
+        details=machine.everything(record),
+        noisy=machine.disturbed(record),
+        gate=gate,
+        gate_card=_verdict_card(page, gate) if gate else None,
+        growth=_growth_cards(page, record, groups) if record.sweep else [],
+        glance=[] if record.gate or record.sweep else _glance(number, groups, baseline),
+        times=[_times_card(page, record, group, baseline) for group in groups],
+        verification=verification.sheet(rows),
+        notes=[note.plain for note in circumstances(record)],
+        samples=_samples(page, rows),
+    )
+
+
+def _times_card(page: _Page, record: Record, group: times.Group, baseline: str) -> Card:
+    card = Card(times.sheet(group, baseline))
+    if group.ranked and not record.sweep:
+        card.figures.append(page.figure("Median and 95 % interval", drawings.bars(group, baseline)))
+        roofline = drawings.rooflines(group, record)
+        if roofline:
+            card.figures.append(page.figure("Under the machine's limits; dashed: NumPy's GEMM", roofline))
+        card.figures.append(page.figure("Every sample, process by process", drawings.distributions(group)))
+    return card
+
+
+def _glance(number: int, groups: list[times.Group], baseline: str) -> list[Fastest]:
+    ranked = [(place, group) for place, group in enumerate(groups) if group.ranked]
+    titles = times.short_titles([group for _, group in ranked])
+    return [
+        Fastest(title, f"times-{number}-{place}", *drawings.fastest(group, baseline))
+        for title, (place, group) in zip(titles, ranked, strict=True)
+    ]
+
+
+def _growth_cards(page: _Page, record: Record, groups: list[times.Group]) -> list[Card]:
+    grown = Card(growth.growth_sheet(record), notes=growth.sentences(record))
+    grown.figures = [page.figure(*one) for group in groups for one in growth.scaling(record, group)]
+    threads = Card(growth.threads_sheet(record))
+    threads.figures = [page.figure(*one) for group in groups for one in growth.threads(record, group)]
+    return [card for card in (grown, threads) if card.figures or card.sheet.lines]
+
+
+def _verdict_card(page: _Page, of: verdicts.Verdicts) -> Card:
+    card = Card(of.sheet, headline=of.summary, notes=of.notes)
+    if of.drawing["marks"]:
+        card.figures.append(page.figure("Ratio of the times, with its 95 % interval", of.drawing))
+    return card
+
+
+def _samples(page: _Page, rows: dict[str, Row]) -> list[tuple[str, dict[str, Any]]]:
+    return [(name, page.subjects[name]) for name in rows if name in page.subjects]
+
+
+def _kind(record: Record) -> str:
+    return "Gate" if record.gate else "Sweep" if record.sweep else "Run"
+
+
+def _title(records: list[Record]) -> str:
+    names = ", ".join(f"{_kind(record).lower()} {record.id}" for record in records)
+    return f"lcbench: {names}"
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("lcbench.report.page"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return environment.get_template("page.html")
+
+
+def _text(*path: str) -> str:
+    """A file of this package."""
+    return resources.files("lcbench.report.page").joinpath(*path).read_text(encoding="utf-8")

@@ -1,0 +1,51 @@
+// Medians with their intervals. Where the axis is logarithmic, points: there the length of a bar says nothing.
+
+plots.bars = ({ marks, logarithmic }, width) => {
+  const nameOf = (mark) => ofRow(mark).name;
+  const marginLeft = roomFor(marks.map(nameOf), width);
+  const marginRight = roomFor(marks.map((mark) => mark.text), width, 0.34);
+  const low = d3.min(marks, (mark) => mark.low ?? mark.value);
+  const high = d3.max(marks, (mark) => mark.high ?? mark.value);
+  const domain = logarithmic ? [low / 1.3, high * 1.1] : [0, high];
+  const name = Object.fromEntries(marks.map((mark) => [mark.row, shortened(nameOf(mark), marginLeft - 12)]));
+  const between = marks.filter((mark) => mark.low !== null);
+  const inner = width - marginLeft - marginRight;
+  return Plot.plot({
+    width,
+    height: 44 + 28 * marks.length,
+    marginLeft,
+    marginRight,
+    marginTop: 6,
+    marginBottom: 36,
+    ariaLabel: "Bars: median and 95 % interval of each implementation, seconds a call",
+    x: logarithmic
+      ? { type: "log", domain, axis: null }
+      : { domain, label: "time of a call", tickFormat: seconds, grid: true, ticks: Math.max(2, Math.floor(inner / 70)) },
+    y: { domain: marks.map((mark) => mark.row), label: null, tickFormat: (row) => name[row], tickSize: 0 },
+    marks: [
+      logarithmic ? logAxes({ x: { ticks: logTicks(domain, inner), format: seconds, label: "time of a call" } }) : null,
+      logarithmic
+        ? Plot.dot(marks, {
+            x: "value", y: "row", r: 6, symbol: (mark) => ofRow(mark).symbol,
+            fill: (mark) => ofRow(mark).filled ? ofRow(mark).colour : "var(--card)",
+            stroke: (mark) => ofRow(mark).colour,
+            ...answering(marks, (mark) => [ofRow(mark)]),
+          })
+        : Plot.barX(marks, {
+            x: "value", y: "row", insetTop: 3, insetBottom: 3, rx: 2,
+            fill: (mark) => ofRow(mark).colour, fillOpacity: (mark) => ofRow(mark).filled ? 0.85 : 0.25,
+            stroke: (mark) => ofRow(mark).colour,
+            ...answering(marks, (mark) => [ofRow(mark)]),
+          }),
+      Plot.ruleY(between, { y: "row", x1: "low", x2: "high", strokeWidth: 1.5, pointerEvents: "none" }),
+      Plot.tickX(between, { y: "row", x: "low", insetTop: 9, insetBottom: 9, pointerEvents: "none" }),
+      Plot.tickX(between, { y: "row", x: "high", insetTop: 9, insetBottom: 9, pointerEvents: "none" }),
+      Plot.text(marks, {
+        x: (mark) => mark.high ?? mark.value, y: "row", text: (mark) => shortened(mark.text, marginRight - 4),
+        textAnchor: "start", dx: logarithmic ? 11 : 7, fill: "currentColor", pointerEvents: "none",
+      }),
+    ],
+    color: { type: "identity" },
+    symbol: { type: "identity" },
+  });
+};

@@ -1,0 +1,92 @@
+// What the plots share. A plot is a function of a drawing's data and a width in pixels, and gives an element.
+
+const { drawings, rows } = JSON.parse(document.getElementById("data").textContent);
+
+const plots = {};
+
+const LETTER = 6.6; // pixels of an ordinary one, 12 px high
+
+function shortened(text, pixels) {
+  const most = Math.max(4, Math.floor(pixels / LETTER));
+  if (text.length <= most) return text;
+  const head = Math.floor((most - 1) / 2); // names differ at their ends
+  return `${text.slice(0, head)}…${text.slice(text.length - (most - 1 - head))}`;
+}
+
+// Room for the longest of the names, up to a share of the width.
+function roomFor(names, width, share = 0.36) {
+  const longest = Math.max(...names.map((name) => name.length));
+  return Math.ceil(Math.min(longest * LETTER + 14, width * share));
+}
+
+function seconds(value) {
+  for (const [unit, size] of [["s", 1], ["ms", 1e-3], ["us", 1e-6]]) {
+    if (value >= size * 0.9999) return `${+(value / size).toPrecision(3)} ${unit}`;
+  }
+  return value ? `${+(value / 1e-9).toPrecision(3)} ns` : "0";
+}
+
+// 1, 2 and 5 of each decade of a logarithmic axis of that many pixels, or as many of them as there is room for.
+function logTicks([low, high], length, room = 60) {
+  const most = Math.max(2, Math.floor(length / room));
+  const powers = d3.range(Math.floor(Math.log10(low)), Math.ceil(Math.log10(high)) + 1);
+  const among = (digits) =>
+    powers.flatMap((power) => digits.map((digit) => +`${digit}e${power}`)).filter((tick) => tick >= low && tick <= high);
+  const choices = [[1, 2, 5], [1, 3], [1]].map(among);
+  const decades = choices[2];
+  return choices.find((ticks) => ticks.length >= 2 && ticks.length <= most)
+    ?? decades.filter((_, place) => place % Math.ceil(decades.length / most) === 0);
+}
+
+// d3 leaves out labels of logarithmic axes by a rule of its own; here every tick has one.
+function logAxes({ x, y }) {
+  const texts = (ticks, format) => ticks.map((tick) => format(tick));
+  return [
+    ...(x ? [Plot.gridX(x.ticks), Plot.axisX(x.ticks, { text: texts(x.ticks, x.format), label: x.label })] : []),
+    ...(y ? [Plot.gridY(y.ticks), Plot.axisY(y.ticks, { text: texts(y.ticks, y.format), label: y.label })] : []),
+  ];
+}
+
+// The marks of this layer answer to pointer, touch and, where `focus` is true, to the keyboard.
+// `about(datum)` gives what `show` takes: [about, process].
+function answering(data, about, focus = true) {
+  return {
+    render(index, scales, values, dimensions, context, next) {
+      const group = next(index, scales, values, dimensions, context);
+      for (const element of group.children) {
+        const datum = data[d3.select(element).datum()];
+        if (!datum) continue;
+        const [subject, process] = about(datum);
+        element.classList.add("mark");
+        if (focus) {
+          element.setAttribute("tabindex", "0");
+          element.setAttribute("role", "img");
+          element.setAttribute("aria-label", [subject.name, subject.what, ...subject.lines].join("; "));
+          element.addEventListener("focus", () => show(element, subject, process));
+          element.addEventListener("blur", hide);
+        }
+        element.addEventListener("pointerenter", () => show(element, subject, process));
+        element.addEventListener("click", () => show(element, subject, process));
+        element.addEventListener("pointerleave", (event) => {
+          if (event.pointerType === "mouse") hide();
+        });
+      }
+      return group;
+    },
+  };
+}
+
+// Places apart by at least `gap` pixels, as near as may be to where they would be; in the order given.
+function apart(places, gap, low, high) {
+  const order = d3.sort(d3.range(places.length), (place) => places[place]);
+  const moved = [...places];
+  let floor = low;
+  for (const index of order) floor = (moved[index] = Math.max(moved[index], floor)) + gap;
+  let ceiling = high;
+  for (const index of order.reverse()) ceiling = (moved[index] = Math.min(moved[index], ceiling)) - gap;
+  return moved;
+}
+
+function ofRow(mark) {
+  return rows[mark.row];
+}

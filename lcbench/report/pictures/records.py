@@ -1,0 +1,127 @@
+"""What all pictures of records share: which rows they show, what these are called, and the words around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from textwrap import wrap
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lcbench.record import Record, Row, Workload
+from lcbench.report.pictures import style
+from lcbench.report.pictures.looks import Look, look
+
+LONGEST_NAME = 24
+"""Letters; the middle of a longer name is left out."""
+
+_CAPTION_LETTERS = 112
+"""In a line as wide as the picture."""
+
+
+def why_no_run(record: Record) -> str:
+    """Why the record is not of a run with times, or nothing."""
+    if record.sweep is not None:
+        return "it is of a sweep"
+    return why_untimed(record)
+
+
+def why_untimed(record: Record) -> str:
+    """Why there is nothing to draw in the record, or nothing."""
+    return "" if any(row.ranked for row in record.rows) else "none of its rows has a time"
+
+
+def by_workload(record: Record) -> dict[Workload, list[Row]]:
+    """The rows that have times, fastest first, by what was computed, in the order of rows of X and losses."""
+    ranked = [row for row in record.rows if row.ranked]
+    workloads = sorted({row.workload for row in ranked}, key=_order)
+    return {
+        workload: sorted((row for row in ranked if row.workload == workload), key=lambda row: row.median_s or 0.0)
+        for workload in workloads
+    }
+
+
+def name(row: Row, most: int = LONGEST_NAME) -> str:
+    """What the row is called in a picture, in so many letters: its implementation, and its side in a gate."""
+    side = f" ({row.side})" if row.side else ""
+    return f"{style.shortened(row.implementation, most - len(side))}{side}"
+
+
+def mark(row: Row) -> dict[str, Any]:
+    """Colour and marker of a row, as matplotlib takes them."""
+    return marker(look(row.implementation))
+
+
+def marker(of: Look) -> dict[str, Any]:
+    """Colour and marker, as matplotlib takes them."""
+    return {
+        "color": of.colour,
+        "marker": of.marker,
+        "markerfacecolor": of.colour if of.filled else "white",
+        "markeredgecolor": of.colour,
+    }
+
+
+def titles(workloads: Iterable[Workload]) -> dict[Workload, str]:
+    """A title for each: its loss and its rows, and whatever else tells the workloads apart."""
+    all_of = list(workloads)
+    fields = [field for field in Workload._fields if field in ("loss", "rows") or _differ(all_of, field)]
+    return {workload: ", ".join(filter(None, (_said(workload, field) for field in fields))) for workload in all_of}
+
+
+def shared(workloads: Iterable[Workload]) -> str:
+    """What the titles do not say, since it is the same for all."""
+    all_of = list(workloads)
+    fields = [field for field in Workload._fields if field not in ("loss", "rows") and not _differ(all_of, field)]
+    return ", ".join(filter(None, (_said(all_of[0], field) for field in fields)))
+
+
+def caption(figure: Figure, record: Record, *more: str) -> None:
+    """A faint line at the foot: what was computed on which machine."""
+    ranked = [row for row in record.rows if row.ranked]
+    threads = sorted({row.threads for row in ranked})
+    on = str(record.machine.get("cpu", {}).get("model") or "") if isinstance(record.machine.get("cpu"), dict) else ""
+    many = f"{threads[0]} to {threads[-1]} threads" if len(threads) > 1 else said("threads", threads[0])
+    words = [*more, shared(row.workload for row in ranked), f"{on}, {many}" if on else many, record.created[:10]]
+    lines = wrap("; ".join(filter(None, words)), _CAPTION_LETTERS)
+    figure.supxlabel("\n".join(lines), x=0.01, ha="left", size=style.SMALL, color=style.NOTE)
+
+
+def grid(figure: Figure, panels: int, columns: int, **options: Any) -> list[Axes]:
+    """Axes for so many panels, row by row; what is left over of the last row stays empty."""
+    rows = -(-panels // columns)
+    found = list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+    for axes in found[panels:]:
+        axes.set_axis_off()
+    return found[:panels]
+
+
+def _order(workload: Workload) -> tuple[Any, ...]:
+    # svm stands before softmax, as in the tables
+    return (
+        workload.rows, workload.batch or 0, workload.features, workload.classes, workload.dtype, workload.data,
+        workload.streamed, -ord(workload.loss[1]),
+    )  # fmt: skip
+
+
+def _differ(workloads: list[Workload], field: str) -> bool:
+    return len({getattr(workload, field) for workload in workloads}) > 1
+
+
+def _said(workload: Workload, field: str) -> str:
+    return said(field, getattr(workload, field))
+
+
+def said(field: str, value: Any) -> str:
+    """A field of a row in words: 1,000 rows, 1 thread, float64; nothing where it is as usual."""
+    if field == "batch":
+        return "" if value is None else f"batches of {value:,}"
+    if field == "streamed":
+        return "streamed" if value else ""
+    if field in ("rows", "features", "classes", "threads"):
+        return f"{value:,} {_ONE[field] if value == 1 else field}"
+    return str(value)
+
+
+_ONE = {"rows": "row", "features": "feature", "classes": "class", "threads": "thread"}

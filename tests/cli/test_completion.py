@@ -1,0 +1,130 @@
+"""``lcbench completion`` in the shells themselves: what is offered when the key is pressed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from commands import environment, lcbench
+from lcbench import record
+from lcbench.losses.catalog import CATALOG
+from results import record as make_record
+from results import row
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a saved result and a file of code, and the program on the path."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "softmax.py").write_text("")
+    program = folder / "bin" / "lcbench"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m lcbench "$@"\n')
+    program.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LCBENCH_RESULTS", str(folder / "results"))
+        record.write(make_record(row(medians=[1.0, 1.0])), "before")
+    return folder
+
+
+def in_shell(folder, shell, script):
+    """What the shell prints, with the completion script of ours read."""
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [shell, "-c", script], cwd=folder, env=environment(PATH=path), capture_output=True, encoding="utf-8", timeout=60
+    )
+    return done.stdout.splitlines()
+
+
+def offered(folder, *words):
+    """What bash offers for the last of `words`."""
+    typed = " ".join(f"'{word}'" for word in words)
+    return in_shell(
+        folder,
+        "bash",
+        f'source <(lcbench completion bash); compopt() {{ echo "compopt $1 $2"; }}; COMP_WORDS=(lcbench {typed}); '
+        f"COMP_CWORD={len(words)}; "
+        f"$(complete -p lcbench | sed 's/.* -F //') lcbench; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "offers"),
+    [
+        (["gr"], ["gradcheck"]),
+        (["run", "--base"], ["--baseline"]),
+        (["run", "--loss", "s"], ["svm", "softmax"]),
+        (["run", "--impl", "numba-p"], ["numba-parallel"]),
+        (["run", "--impl", "numpy,numba-p"], ["numpy,numba-parallel"]),
+        (["run", "--impl", "numpy,nump"], ["compopt -o default", ""]),
+        (["train", "--impl", "numba-p"], ["numba-parallel"]),
+        (["check", "numba-p"], ["numba-parallel"]),
+        (["run", "--save", "b"], ["before"]),
+        (["compare", "bef"], ["before"]),
+        (["compare", "before", "bef"], ["before"]),
+        (["plot", "his"], ["history"]),
+        (["plot", "bars", "bef"], ["before"]),
+        (["check", "./"], ["compopt -o default", ""]),
+        (["completion", "f"], ["fish"]),
+    ],
+)
+def test_bash_offers(folder, words, offers):
+    assert offered(folder, *words) == offers
+
+
+def test_bash_offers_every_name_and_result(folder):
+    names = offered(folder, "run", "--impl", "")
+    assert [name for name in CATALOG if name not in names] == []
+    saved, stored = offered(folder, "export", "")
+    assert saved == "before"
+    assert (folder / "results" / f"{stored}.json").is_file()
+
+
+def test_zsh_is_told_what_names_mean(folder):
+    asked = {"COMP_WORDS": "lcbench run --impl nump", "COMP_CWORD": "3", "_LCBENCH_COMPLETE": "zsh_complete"}
+    done = lcbench(folder, **asked)
+    assert done.stdout.splitlines() == ["plain", "numpy", CATALOG["numpy"].what]
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+def test_fish_completes_the_second_of_two_names(folder):
+    script = "lcbench completion fish | source; complete --do-complete 'lcbench run --impl numpy,numba-p'"
+    assert in_shell(folder, "fish", script) == [f"numpy,numba-parallel\t{CATALOG['numba-parallel'].what}"]
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
+def test_zsh_reads_the_script(folder):
+    script = "autoload -U compinit; compinit -D; source <(lcbench completion zsh); echo $_comps[lcbench]"
+    assert in_shell(folder, "zsh", script) == ["_lcbench_completion"]
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [
+        ("bash", "_LCBENCH_COMPLETE=bash_complete $1"),
+        ("zsh", "#compdef lcbench"),
+        ("fish", "complete --no-files --command lcbench"),
+    ],
+)
+def test_a_script_for_each_shell(folder, shell, line):
+    done = lcbench(folder, "completion", shell)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert line in done.stdout
+
+
+def test_another_shell_is_one_line(folder):
+    done = lcbench(folder, "completion", "tcsh")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'tcsh' is not one of 'bash', 'zsh', 'fish'" in done.stderr.splitlines()[-1]
+
+
+def test_an_answer_needs_nothing_heavy(folder):
+    heavy = "import sys; from lcbench.cli import completion_values as c; c.implementations(None, None, ''); "
+    heavy += "c.results(None, None, ''); c.pictures(None, None, ''); "
+    heavy += "print({'numpy', 'numba', 'h5py', 'msgspec', 'matplotlib', 'scipy', 'rich'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, cwd=folder, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,110 @@
+"""``lcbench history`` as a user runs it, on results in which one implementation got slower."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import lcbench as python
+from commands import lcbench
+from lcbench import record
+from lcbench.measure import machine
+from results import record as make_record
+from results import row
+
+TIMES = [1e-3, 1.01e-3, 0.99e-3, 1e-3, 1.2e-3, 1.21e-3, 1.19e-3, 1.2e-3]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Eight results of this machine, a day apart, and one of another."""
+    folder = tmp_path_factory.mktemp("work")
+    here = machine.fingerprint(machine.facts())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LCBENCH_RESULTS", str(folder / "results"))
+        for day, time in enumerate(TIMES):
+            measured = make_record(
+                row("numba-parallel", [0.99 * time, time, 1.01 * time]),
+                row(medians=[2e-3, 2.02e-3, 1.98e-3], loss="svm", rows=20),
+                fingerprint=here,
+                git_revision=f"{day}" * 40,
+            )
+            measured.created = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day)).isoformat()
+            record.write(measured)
+        record.write(make_record(row(medians=[1.0, 1.0]), fingerprint="another"))
+    (folder / "results" / "20260101T000000Z-broken.json").write_text("{")
+    return folder
+
+
+def test_tables_name_the_change(folder):
+    done = lcbench(folder, "history")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "\x1b" not in done.stdout
+    text = " ".join(done.stdout.split())
+    assert "numba-parallel: slower, 1.20 [" in text
+    assert f"changed with it: git {'3' * 10} -> {'4' * 10}" in text
+    assert "8 results of this machine from 2026-01-01 to 2026-01-08 (UTC); 1 of other machines left out" in text
+
+
+def test_json_is_all_that_is_printed(folder):
+    done = lcbench(folder, "history", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    series = {one["implementation"]: one for one in told["series"]}
+    assert series["numpy"]["workload"]["loss"] == "svm"
+    assert series["numpy"]["changes"] == []
+    [change] = series["numba-parallel"]["changes"]
+    assert (change["before"], change["after"]) == (3, 4)
+    assert change["ratio"][1] < 1.2 < change["ratio"][2]
+
+
+@pytest.mark.parametrize(
+    ("options", "names", "points"),
+    [
+        (["--impl", "numpy"], ["numpy"], 8),
+        (["--impl", "numpy,numba-parallel", "--loss", "softmax"], ["numba-parallel"], 8),
+        (["--rows", "20"], ["numpy"], 8),
+        (["--since", "2026-01-06", "--rows", "20"], ["numpy"], 3),
+        (["--since", "2026-01-06T12:00+01:00", "--rows", "20"], ["numpy"], 2),
+        (["--since", "44444", "--rows", "20"], ["numpy"], 4),
+    ],
+)
+def test_a_part_of_it(folder, options, names, points):
+    told = json.loads(lcbench(folder, "history", "--json", *options).stdout)
+    assert [one["implementation"] for one in told["series"]] == names
+    assert [len(one["points"]) for one in told["series"]] == [points]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--impl", "nunpy"], "error: no result of 'nunpy': did you mean 'numpy'?"),
+        (["--impl", "zzz"], "error: no result of 'zzz': there is numba-parallel, numpy"),
+        (["--rows", "21"], "error: none of 8 results has a time for that; leave out --loss, --rows or --impl"),
+        (
+            ["--since", "then"],
+            "error: no result of a revision 'then', nor is it a date like 2026-01-31; newest: 777777",
+        ),
+        (["--since", "2027-01-01"], "error: no result of this machine since then; 'lcbench run' makes one"),
+    ],
+)
+def test_what_is_not_there_is_one_line(folder, options, message):
+    done = lcbench(folder, "history", *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(message)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_nothing_measured_yet_is_one_line(tmp_path):
+    done = lcbench(tmp_path, "history")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: no result of this machine; 'lcbench run' makes one\n"
+
+
+def test_from_python(folder, monkeypatch):
+    monkeypatch.setenv("LCBENCH_RESULTS", str(folder / "results"))
+    [series] = python.history("numba-parallel", since=datetime(2026, 1, 1)).series
+    assert [change.slower for change in series.changes] == [True]

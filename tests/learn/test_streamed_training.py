@@ -1,0 +1,94 @@
+"""Where the rows are makes no difference to what is learnt from them."""
+
+import dataclasses
+
+import h5py
+import msgspec
+import numpy as np
+import pytest
+
+from lcbench.datasets import tables
+from lcbench.learn import objective, rows_ahead
+from lcbench.learn.recipe import Recipe
+from lcbench.learn.training import train
+from small_splits import splits
+
+PLAIN = Recipe(
+    data="clouds", scaling="standard", learning_rate=0.05, reg=0.01, batch=8, iterations=45, report_every=10,
+    momentum=0.9,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def several_blocks(monkeypatch):
+    """Even of these few rows, a sum is one over blocks, and steps are read a few at a time."""
+    monkeypatch.setattr(objective, "BLOCK_VALUES", 100)
+    monkeypatch.setattr(rows_ahead, "BYTES_AT_ONCE", 700)
+
+
+def written(path, dtype, divided, **more):
+    """A file of 240 rows, with splits of its own or without."""
+    data = splits(dtype=dtype)
+    with h5py.File(path, "w") as file:
+        if divided:
+            for name in ("train", "validation", "test"):
+                part = getattr(data, name)
+                file.create_dataset(f"{name}/images", data=part.X, **more)
+                file[f"{name}/labels"] = part.y.astype(np.uint8)
+        else:
+            parts = (data.train, data.validation, data.test)
+            file.create_dataset("X", data=np.concatenate([part.X for part in parts]), **more)
+            file["y"] = np.concatenate([part.y for part in parts])
+    return path
+
+
+def require_same(path, recipe):
+    in_memory, streamed = (tables.read(path, stream=stream) for stream in (False, True))
+    assert streamed.streamed
+    assert not in_memory.streamed
+    ours, theirs = train(streamed, recipe), train(in_memory, recipe)
+    for name in ("W", "last_W", "velocity"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    for name in ("losses", "steps", "train_accuracy", "validation_accuracy"):
+        np.testing.assert_array_equal(getattr(ours.curves, name), getattr(theirs.curves, name))
+    assert ours.accuracy == theirs.accuracy
+    assert ours.fingerprint == theirs.fingerprint
+    assert ours.accuracy["test"] > 0.5  # of three classes
+    assert ours.status == "finished"
+
+
+SOLVERS = [
+    {"solver": "sgd"},
+    {"solver": "sgd", "sampling": "shuffle"},
+    {"solver": "lbfgs"},
+    {"solver": "random", "initial_scale": 1.0, "batch": 30, "iterations": 200},
+]
+
+
+@pytest.mark.parametrize("divided", [False, True])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("loss", [{"loss": "softmax"}, {"loss": "svm"}, {"loss": "svm", "margin": 10.0}])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_the_same_recipe_gives_the_same_weights_bit_for_bit(tmp_path, solver, loss, dtype, divided):
+    path = written(tmp_path / "clouds.h5", dtype, divided)
+    require_same(path, msgspec.structs.replace(PLAIN, **solver, **loss))
+
+
+@pytest.mark.parametrize(
+    ("scaling", "rates"),
+    [
+        ("none", {"learning_rate": 1e-6, "reg": 1.0}),
+        ("mean", {"learning_rate": 1e-4, "reg": 0.1}),
+        ("halved", {}),
+        ("standard", {}),
+    ],
+)
+@pytest.mark.parametrize("implementation", ["numba-parallel", "numpy"])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_however_it_is_scaled_and_whoever_computes(tmp_path, solver, implementation, scaling, rates):
+    path = written(tmp_path / "clouds.h5", "uint8", divided=False, chunks=(7, 6), compression="gzip")
+    if solver["solver"] == "random":
+        rates = {"initial_scale": {"none": 1e-2, "mean": 1e-2}.get(scaling, 1.0)}
+    require_same(
+        path, msgspec.structs.replace(PLAIN, **rates | solver, scaling=scaling, implementation=implementation)
+    )

@@ -1,0 +1,83 @@
+"""Getting to a cluster: each way in which that can fail is one line."""
+
+from __future__ import annotations
+
+import socket
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lcbench.losses.cluster import connection as connecting
+from lcbench.losses.cluster.connection import SCHEDULER_VARIABLE, connection, spread
+from lcbench.losses.errors import Unavailable
+
+
+def refused(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv(SCHEDULER_VARIABLE, scheduler)
+    monkeypatch.setattr(connecting, "PATIENCE_S", 0.5)
+    with pytest.raises(Unavailable) as error:
+        connection()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.usefixtures("nobody")
+def test_an_address_where_nobody_answers_is_told_and_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    line = refused(address, monkeypatch)
+    assert line.startswith(f"no Dask scheduler at {address}: ")
+    monkeypatch.setattr(connecting, "Connection", None)  # whoever tried again would fall over this
+    assert refused(address, monkeypatch) == line
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_scheduler_file_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert f"no Dask scheduler file {tmp_path / 'none.json'}" in refused(str(tmp_path / "none.json"), monkeypatch)
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_scheduler_without_workers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=0, dashboard_address=None) as empty:
+        assert "has no workers" in refused(empty.scheduler_address, monkeypatch)
+
+
+class Workers:
+    """A client of one worker, on which asking for a version gives `answers`."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+
+    def run(self, function: Any, argument: str, on_error: str) -> dict[str, Any]:
+        assert on_error == "return"
+        name = argument if function is metadata.version else "Python"
+        return {"tcp://10.0.0.1:1": self.answers[name] if name in self.answers else function(argument)}
+
+
+def test_workers_with_the_same_versions_will_do() -> None:
+    connecting._require_alike(Workers(), "tcp://10.0.0.9:8786")
+
+
+@pytest.mark.parametrize(
+    ("answers", "line"),
+    [
+        ({"lcbench": metadata.PackageNotFoundError("lcbench")}, "the Dask worker at tcp://10.0.0.1:1 has no lcbench"),
+        ({"lcbench": "0.0.1"}, "has lcbench 0.0.1, and here it is"),
+        ({"numba": "0.1"}, "has numba 0.1, and here it is"),
+        ({"Python": "3.1.0"}, "has Python 3.1.0, and here it is"),
+    ],
+)
+def test_workers_without_lcbench_or_with_other_versions_are_told(answers: dict[str, Any], line: str) -> None:
+    with pytest.raises(Unavailable, match=line):
+        connecting._require_alike(Workers(**answers), "tcp://10.0.0.9:8786")
+
+
+def test_neighbouring_chunks_lie_together_and_no_worker_has_two_more_than_another() -> None:
+    assert spread("ab", 5) == ["a", "a", "a", "b", "b"]
+    assert spread("abc", 2) == ["a", "b"]
+    assert spread("abc", 3) == ["a", "b", "c"]

@@ -1,0 +1,52 @@
+"""Arrays in files of all workers: read by rows, gone when nobody needs them."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lcbench.losses.cluster import shared_files
+from lcbench.losses.cluster.shared_files import FOLDER_VARIABLE, SharedArray
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "shared"))
+    return tmp_path / "shared"
+
+
+def test_slices_are_arrays_of_their_own() -> None:
+    array = np.arange(12).reshape(6, 2)[:, ::-1]
+    part = SharedArray(array)[1:4]
+    np.testing.assert_array_equal(part, array[1:4])
+    assert part.flags.writeable
+    assert part.flags.c_contiguous
+
+
+def test_the_file_goes_with_its_array_and_not_with_a_copy_sent_elsewhere(folder: Path) -> None:
+    shared = SharedArray(np.ones((3, 2)))
+    sent = pickle.loads(pickle.dumps(shared))
+    np.testing.assert_array_equal(sent[0:1], np.ones((1, 2)))
+    del sent
+    gc.collect()
+    assert list(folder.iterdir()) == [shared.path]
+    del shared
+    gc.collect()
+    assert not list(folder.iterdir())
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(folder: Path) -> None:
+    kept = SharedArray(np.ones(3))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    names = [kept.path.name.replace(f"-{shared_files.os.getpid()}-", f"-{dead.pid}-"), "lcbench-rows-elsewhere-1-a.npy"]
+    for name in names:
+        (folder / name).touch()
+    another = SharedArray(np.ones(3))
+    assert {path.name for path in folder.iterdir()} == {kept.path.name, another.path.name, names[1]}

@@ -1,0 +1,75 @@
+"""Tables as SVG: the lines that the terminal prints, and nothing loaded from elsewhere."""
+
+import io
+import re
+from html import unescape
+from xml.etree import ElementTree
+
+from picture_records import rows_sweep, run
+from rich.console import Console
+
+from lcbench.judge import verdicts
+from lcbench.report import compare_tables, run_tables
+from lcbench.report.pictures import table
+from results import record, row
+
+
+def lines_of(svg):
+    """The text of each line, as it stands in the SVG."""
+    found: dict[str, str] = {}
+    for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text"):
+        found[element.get("y")] = found.get(element.get("y"), "") + unescape(element.text)
+    return [line for line in ("".join(line.split()) for line in found.values()) if line]
+
+
+def printed(tables):
+    """The lines on a terminal of 80 columns, without their spaces; none is empty."""
+    console = Console(width=80, file=io.StringIO(), markup=False, highlight=False, emoji=False)
+    for each in tables:
+        console.print(each)
+    return [line for line in ("".join(line.split()) for line in console.file.getvalue().splitlines()) if line]
+
+
+def test_the_svg_has_the_command_and_the_lines_that_the_terminal_prints():
+    given = run()
+    first, *lines = lines_of(table.draw(given))
+    assert first == "$lcbenchrun--rows500"
+    assert lines == printed(run_tables.tables(given))
+
+
+def test_of_two_results_the_verdicts():
+    base, new = record(row("numpy", [1e-3, 1.01e-3, 0.99e-3])), record(row("numpy", [2e-3, 2.01e-3, 1.99e-3]))
+    base.path, new.path = "results/base.json", "results/new.json"
+    first, *lines = lines_of(table.draw(base, new))
+    assert first == "$lcbenchcomparebasenew"
+    assert lines == printed(compare_tables.verdicts(verdicts.compare(base, new)))
+
+
+def test_a_sweep_has_its_own_tables():
+    lines = lines_of(table.draw(rows_sweep()))
+    assert any(line.startswith("Growth:") for line in lines)
+
+
+def test_the_arguments_of_a_users_own_program_are_no_command_of_ours():
+    assert "$" not in "".join(lines_of(table.draw(run(command=["my_program.py", "3"]))))
+
+
+def test_colours_are_in_it_whatever_the_terminal_and_nothing_is_loaded(monkeypatch):
+    given = run()
+    svg = table.draw(given)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "30")
+    assert table.draw(given) == svg
+    assert "#ff7b72" in svg  # a wrong row is told in red
+    assert re.findall(r"https?://[^\"' ]*", svg) == ["http://www.w3.org/2000/svg"]
+
+
+def test_names_are_text_whatever_they_hold():
+    svg = table.draw(record(row("a<b>&c.py:f", [1e-3, 1.1e-3])))
+    assert "a<b>&c.py:f" in "".join(lines_of(svg))
+
+
+def test_a_record_without_rows_has_no_tables():
+    assert table.unfit(record()) == "it has no rows"
+    assert table.unfit(run()) == ""
