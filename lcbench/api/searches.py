@@ -178,9 +178,7 @@ def _compile(pool: Pool | ClusterPool, recipe: Recipe) -> None:
         raise LcbenchError(f"no trial can be begun: {answer.reason}")
 
 
-def _refit(
-    pool: Pool | ClusterPool, search: Search, place: int, splits: LabelledSplits, path: Path
-) -> Refit:
+def _refit(pool: Pool | ClusterPool, search: Search, place: int, splits: LabelledSplits, path: Path) -> Refit:
     """Trains a trial's recipe once more, as it was trained or on all rows, tests it and writes the model to `path`."""
     file = pool.folder / "best.h5"
     recipe = search.trials[place].recipe

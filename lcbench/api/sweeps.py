@@ -113,7 +113,7 @@ def resume(
     begins = Start()
     here = machine.facts()
     if unfinished.fingerprint != machine.fingerprint(here):
-        raise LcbenchError(f"{file} was begun on another machine: times of two machines do not make one sweep")
+        raise LcbenchError(f"{file} was begun on another machine: times of two machines are no sweep")
     if unfinished.machine.get("versions") != here["versions"]:
         raise LcbenchError(f"{file} was begun with other versions of Python's packages: begin a new sweep")
     return _measure(unfinished, file, begins, watch, begun, note)
@@ -169,6 +169,7 @@ def _measure(
     if measured.interrupted:
         raise KeyboardInterrupt  # what the rounds have measured is in the file
     finished = begins.record(ceilings=measured.ceilings, rows=measured.rows + missing, sweep=sweep)
+    finished.command = unfinished.command
     estimates.complete(finished)
     if any(row.blocks for row in finished.rows):
         record.write(finished, settings["save"])

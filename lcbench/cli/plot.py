@@ -30,7 +30,7 @@ _HELP = "\n".join(
 
 @click.command(
     help=_HELP,
-    epilog="\b\nExamples:\n  lcbench plot curves\n  lcbench plot --all",
+    epilog="\b\nExamples:\n  lcbench plot bars\n  lcbench plot --all",
 )
 @click.argument("kind", required=False, metavar="KIND", shell_complete=complete.pictures)
 @click.argument("files", nargs=-1, metavar="[FILE]...", shell_complete=complete.pictured)
@@ -85,8 +85,7 @@ def _draw_all(names: tuple[str, ...], output: Path | None, dpi: int, quiet: bool
 
     folder = output or paths.pictures_folder()
     planned, unread = everything.of(names)
-    for reason in unread:
-        click.echo(f"left out: {reason}", err=True)
+    told = [f"left out: {reason}" for reason in unread]
     made = 0
     with stages(quiet) as watch:
         for number, picture in enumerate(planned):
@@ -95,10 +94,12 @@ def _draw_all(names: tuple[str, ...], output: Path | None, dpi: int, quiet: bool
             try:
                 content = pictures.drawn(picture.kind, picture.files, picture.form, dpi)
             except LcbenchError as error:
-                click.echo(f"left out: {picture.file_name}: {error}", err=True)
+                told.append(f"left out: {picture.file_name}: {error}")
                 continue
             whole_file.write(path, content, "; --output names another folder")
-            click.echo(f"picture: {path}", err=True)
+            told.append(f"picture: {path}")
             made += 1
+    for line in told:  # not before, where the bar is
+        click.echo(line, err=True)
     if not made:
         raise LcbenchError("no picture was drawn")

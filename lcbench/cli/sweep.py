@@ -165,9 +165,7 @@ def _axes(texts: tuple[str, ...], given: list[str]) -> dict[str, list[int | str]
     from lcbench.measure import axes
 
     if not texts:
-        raise LcbenchError(
-            f"--axis is missing: what varies, as in --axis rows=1e2:1e5; there is {', '.join(axes.AXES)}"
-        )
+        raise LcbenchError(f"--axis is missing, as in --axis rows=1e2:1e5: what varies, of {', '.join(axes.AXES)}")
     values = axes.parse(texts)
     twice = next((name for name in values if name in given), None)
     if twice:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.datasets.on_disk import RowsOnDisk
-from lcbench.datasets.read_ahead import read_ahead
+from lcbench.datasets.read_ahead import AHEAD, read_ahead
 from lcbench.datasets.watching import Watch, unwatched
 
 _DENSE = 2
@@ -75,7 +75,10 @@ class ChosenRows:
             for start, part, (first, X) in zip(starts, parts, self.source.stretches(bounds), strict=True):
                 yield start, X, None if len(X) == len(part) else part - first
         else:
-            gathered = read_ahead(partial(self.source.__getitem__, part) for part in parts)
+            memories = [np.empty((min(rows, len(self)), self.shape[1]), self.dtype) for _ in range(AHEAD + 1)]
+            gathered = read_ahead(
+                partial(self.source.take, part, memories[number % len(memories)]) for number, part in enumerate(parts)
+            )
             for start, X in zip(starts, gathered, strict=True):
                 yield start, X, None
 

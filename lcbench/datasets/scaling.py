@@ -52,8 +52,11 @@ class Scaling:
             block = slice(start, start + block_rows)
             part = scaled[: len(X[block])]
             with np.errstate(over="ignore", invalid="ignore"):
-                np.subtract(X[block], self.mean, out=part)
-                np.divide(part, self.deviation, out=design[block, :columns], dtype=np.float64, casting="same_kind")
+                part[:] = X[block]
+                part -= self.mean
+                if not self.only_shifts:
+                    part /= self.deviation
+                design[block, :columns] = part
             finite = X.dtype.kind != "f" or np.isfinite(design[block, :columns])
             if not np.all(finite):
                 row, column = np.argwhere(~finite)[0] + (start, 0)

@@ -55,9 +55,8 @@ def cache_ends(record: Record) -> list[CacheEnd]:
 
 
 def _rises(curve: Curve, sizes: dict[str, int]) -> Iterator[CacheEnd]:
-    an_element = curve.log_times - np.log(curve.values)[:, None]
-    for first, last in _climbs(an_element, curve.blocks):
-        rise = jackknife.mean(an_element[last] - an_element[first], curve.blocks)
+    for first, last in _climbs(curve):
+        rise = jackknife.mean(_rise(curve, first, last))
         if rise.low <= 0 or rise.value < log(LEAST_STEP):
             continue
         start, end = curve.rows[first], curve.rows[last]
@@ -77,9 +76,9 @@ def _rises(curve: Curve, sizes: dict[str, int]) -> Iterator[CacheEnd]:
         )
 
 
-def _climbs(an_element: NDArray[np.float64], blocks: list[int]) -> Iterator[tuple[int, int]]:
+def _climbs(curve: Curve) -> Iterator[tuple[int, int]]:
     """First and last point of every stretch along which each step goes up beyond the noise."""
-    up = [jackknife.mean(rise, blocks).low > 0 for rise in np.diff(an_element, axis=0)]
+    up = [jackknife.mean(_rise(curve, point, point + 1)).low > 0 for point in range(len(curve.rows) - 1)]
     first = None
     for point, rises in enumerate([*up, False]):
         if rises and first is None:
@@ -87,6 +86,11 @@ def _climbs(an_element: NDArray[np.float64], blocks: list[int]) -> Iterator[tupl
         elif not rises and first is not None:
             yield first, point
             first = None
+
+
+def _rise(curve: Curve, first: int, last: int) -> NDArray[np.float64]:
+    """Logarithm of the time an element of X at point `last` over that at `first` (blocks,)."""
+    return curve.rise(first, last) - np.log(curve.values[last] / curve.values[first])
 
 
 def _outgrown(curve: Curve, start: Row, end: Row, sizes: dict[str, int]) -> dict[str, float]:

@@ -45,24 +45,22 @@ def crossings(record: Record) -> list[Crossing]:
 def _between(one: Curve, two: Curve) -> list[Crossing]:
     common = [float(value) for value in one.values if value in two.values]
     one, two = one.at(common), two.at(common)
-    blocks = [block for block in one.blocks if block in two.blocks]
-    if len(common) < 2 or len(blocks) < 2:
+    if len(common) < 2 or min(len(one.blocks), len(two.blocks)) < 2:
         return []
-    together = max(blocks) + 1
-    lead = one.log_times[:, :together] - two.log_times[:, :together]  # above 0 where `two` is faster
-    signs = [_sign(of_point, blocks) for of_point in lead]
+    lead = one.lead_of(two)
+    signs = [_sign(of_point) for of_point in lead]
     sure = [point for point, sign in enumerate(signs) if sign]
     return [
-        _crossing(*((two, one) if signs[right] > 0 else (one, two)), lead, slice(left, right + 1), blocks)
+        _crossing(*((two, one) if signs[right] > 0 else (one, two)), lead, slice(left, right + 1))
         for left, right in pairwise(sure)
         if signs[left] != signs[right]
     ]
 
 
-def _crossing(faster: Curve, slower: Curve, lead: NDArray[np.float64], points: slice, blocks: list[int]) -> Crossing:
+def _crossing(faster: Curve, slower: Curve, lead: NDArray[np.float64], points: slice) -> Crossing:
     """Where the difference `lead` (points, blocks), which is beyond the noise at both ends of `points`, is zero."""
     places = np.log(faster.values[points])
-    at = jackknife.estimate(lambda kept: _zero(places, lead[points][:, kept]), blocks)
+    at = jackknife.estimate(lambda kept: _zero(places, lead[points][:, kept]), range(lead.shape[1]))
     value, low, high = (exp(place) for place in np.clip(at, places[0], places[-1]))
     return Crossing(
         faster=faster.implementation,
@@ -76,13 +74,13 @@ def _crossing(faster: Curve, slower: Curve, lead: NDArray[np.float64], points: s
     )
 
 
-def _sign(lead: NDArray[np.float64], blocks: list[int]) -> int:
+def _sign(lead: NDArray[np.float64]) -> int:
     """1 or -1 where the difference at one point (blocks,) is beyond the noise; else 0."""
-    difference = jackknife.mean(lead, blocks)
+    difference = jackknife.mean(lead)
     return int(difference.low > 0) - int(difference.high < 0)
 
 
 def _zero(places: NDArray[np.float64], lead: NDArray[np.float64]) -> float:
     """Where the line through the differences (points, blocks) is zero: between two points, plain interpolation."""
-    slope, offset = np.polyfit(places, lead.mean(axis=1), 1)
+    slope, offset = np.polyfit(places, np.nanmean(lead, axis=1), 1)
     return float(-offset / slope)

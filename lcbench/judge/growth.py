@@ -72,12 +72,12 @@ def growths(record: Record) -> list[Growth]:
 
 def _growth(curve: Curve) -> Growth:
     def fitted(blocks: list[int]) -> Fit:
-        return fit(curve.values, curve.log_times[:, blocks].mean(axis=1))
+        return fit(curve.values, np.nanmean(curve.log_times[:, blocks], axis=1))
 
-    best = fitted(curve.blocks)
+    best = fitted(list(curve.blocks))
     exponent = jackknife.estimate(lambda blocks: fitted(blocks).exponent, curve.blocks)
     fixed = jackknife.estimate(lambda blocks: fitted(blocks).fixed_s, curve.blocks)
-    times = np.exp(curve.log_times[:, curve.blocks].mean(axis=1))
+    times = np.exp(np.nanmean(curve.log_times, axis=1))
     return Growth(
         implementation=curve.implementation,
         loss=curve.loss,

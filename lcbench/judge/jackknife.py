@@ -36,6 +36,7 @@ def estimate(statistic: Callable[[list[int]], float], blocks: Sequence[int]) -> 
     return Estimate(value, value - half, value + half)
 
 
-def mean(numbers: NDArray[np.float64], blocks: Sequence[int]) -> Estimate:
-    """The mean of the numbers that `blocks` have: one number a block."""
-    return estimate(lambda kept: float(np.mean(numbers[kept])), blocks)
+def mean(numbers: NDArray[np.float64]) -> Estimate:
+    """The mean of one number a block (blocks,); NaN is left out."""
+    present = numbers[~np.isnan(numbers)]
+    return estimate(lambda kept: float(np.mean(present[kept])), range(len(present)))

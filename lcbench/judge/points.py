@@ -38,15 +38,36 @@ class Curve:
         return np.array([getattr(row, self.axis) for row in self.rows], float)
 
     @cached_property
-    def log_times(self) -> NDArray[np.float64]:
-        """Logarithm of the median of every point and block, seconds a call (points, blocks)."""
-        count = min(len(row.blocks) for row in self.rows)
-        return np.log([[median(row.blocks[block]) for block in range(count)] for row in self.rows])
+    def blocks(self) -> range:
+        """The blocks that every point has."""
+        return range(min(len(row.blocks) for row in self.rows))
 
     @cached_property
-    def blocks(self) -> list[int]:
-        """The blocks that no point lacks and in which nothing disturbed any."""
-        return kept_blocks(*self.rows)
+    def log_times(self) -> NDArray[np.float64]:
+        """Logarithm of the median of every point and block, seconds a call (points, blocks); NaN where disturbed."""
+        return np.stack([self._log_times(row, row) for row in self.rows])
+
+    def rise(self, first: int, last: int) -> NDArray[np.float64]:
+        """Logarithm of the time at point `last` over that at `first` (blocks,); NaN where one was disturbed."""
+        return self._log_times(self.rows[last], self.rows[first]) - self._log_times(self.rows[first], self.rows[last])
+
+    def lead_of(self, other: Curve) -> NDArray[np.float64]:
+        """Logarithm of this one's time over the other's (points, blocks), positive where the other is faster.
+
+        They have the same points. NaN where one was disturbed.
+        """
+        count = min(len(self.blocks), len(other.blocks))
+        pairs = zip(self.rows, other.rows, strict=True)
+        leads = [self._log_times(own, its)[:count] - other._log_times(its, own)[:count] for own, its in pairs]
+        return np.stack(leads)
+
+    def _log_times(self, row: Row, beside: Row) -> NDArray[np.float64]:
+        """Of `row`, NaN in the blocks in which it or `beside` was disturbed, if at least two are left."""
+        logs = np.log([median(row.blocks[block]) for block in self.blocks])
+        kept = [block for block in kept_blocks(row, beside) if block < len(logs)]
+        if len(kept) >= 2:
+            logs[np.setdiff1d(self.blocks, kept)] = np.nan
+        return logs
 
     def at(self, values: list[float]) -> Curve:
         """The same with the points at `values` only."""

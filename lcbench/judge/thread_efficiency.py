@@ -41,9 +41,8 @@ def efficiencies(record: Record) -> list[Efficiency]:
     """Of every implementation, loss and place on the other axis, for each number of threads but the fewest."""
     found = []
     for curve in curves(record, "threads"):
-        gain = curve.log_times[0] - curve.log_times
         for point in range(1, len(curve.rows)):
-            times = jackknife.mean(gain[point], curve.blocks)
+            times = jackknife.mean(curve.rise(point, 0))
             found.append(
                 Efficiency(
                     implementation=curve.implementation,

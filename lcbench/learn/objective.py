@@ -17,6 +17,7 @@ from lcbench.learn.margin import with_margin
 from lcbench.learn.recipe import Recipe
 from lcbench.losses import numba_parallel
 from lcbench.losses.resolve import resolve
+from lcbench.losses.streamed import Streamed
 
 FUSED = "numba-parallel"
 """The implementation that reads pixels and rows in place and has a whole descent as one loop."""
@@ -49,7 +50,8 @@ class Objective:
     Pixels stay uint8 where `FUSED` can take them so: the mean is subtracted as they are read, and what scaling divides
     by divides the weights instead. So does what is too large to be kept twice. Otherwise the design matrix is made,
     once; of rows on disk, that of each block or batch as it is read. Where the rows are makes no difference to what
-    comes out, to the last bit.
+    comes out, to the last bit. An implementation that takes rows and holds its data elsewhere, as a cluster does, is
+    brought X and y once.
 
     Raises LcbenchError where the implementation lacks the recipe's loss.
     """
@@ -63,15 +65,17 @@ class Objective:
             raise LcbenchError(f"{recipe.implementation} has no {recipe.loss} loss; it has {has}")
         self.fused = recipe.implementation == FUSED
         readable = examples.X.dtype == np.uint8 or (examples.X.dtype == self.dtype and examples.X.nbytes > LARGE)
-        self.in_place = self.fused and readable and (scaling.only_shifts or recipe.solver == "lbfgs")
+        elsewhere = self.implementation.takes_rows and not self.fused
+        self.in_place = elsewhere or (self.fused and readable and (scaling.only_shifts or recipe.solver == "lbfgs"))
         self.scaling = scaling
         self.columns = len(scaling.mean)
-        self.streamed = not in_memory(examples.X)
+        self.streamed = not (elsewhere or in_memory(examples.X))
         self.X: Any = examples.X if self.streamed else self._as_the_loss_takes_them(examples.X)
         self.y = examples.y
         self.mean = scaling.mean.astype(self.dtype) if self.in_place else None
         self.margin = recipe.margin if recipe.loss == "svm" else 1.0
         self.divisor = None if scaling.only_shifts or not self.in_place else np.append(scaling.deviation, 1.0)[:, None]
+        self._brought = self._bring() if elsewhere else None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -91,6 +95,8 @@ class Objective:
 
         memory: where they are to lie, if they come from disk.
         """
+        if self._brought:
+            return Objective(self.recipe, Examples(self.X[rows], self.y[rows]), self.scaling)
         found = copy(self)
         found.y = self.y[rows]
         found.streamed = False
@@ -114,12 +120,23 @@ class Objective:
 
     def _loss(self, W: NDArray[Any], rows: NDArray[np.int64] | None) -> tuple[float, NDArray[Any]]:
         W = W.astype(self.dtype, copy=False)
+        if self._brought:
+            W, _, _ = self.implementation.prepare(W, np.zeros((1, len(W)), self.dtype), np.zeros(1, np.int64))
+            chosen = {} if rows is None else {"rows": rows}
+            found = self.implementation.functions[self.recipe.loss](W, *self._brought, 0.0, **chosen)  # type: ignore[call-arg]
+            return self.implementation.fetch(*found)
         if rows is None:
             return self._mean_over_blocks(W)
         if self.streamed:
             found = self.among(rows)
             return found._of(W, found.X, found.y)
         return self._of(W, self.X, self.y, rows) if self.fused else self._of(W, self.X[rows], self.y[rows])
+
+    def _bring(self) -> tuple[Any, Any]:
+        """X and y where the implementation wants them, the mean with them."""
+        W = np.zeros((self.columns + 1, 2), self.dtype)
+        _, X, y = self.implementation.prepare(W, Streamed(self.X, self.scaling.mean, self.dtype), self.y)
+        return X, y
 
     def _mean_over_blocks(self, W: NDArray[Any]) -> tuple[float, NDArray[Any]]:
         loss, dW = 0.0, np.zeros(W.shape)

@@ -47,7 +47,7 @@ class Arguments(NamedTuple):
 
 
 class _Set:
-    """One (W, y) of the problem in its present contents, and what is right for them: one answer, or one a batch of rows.
+    """One (W, y) of the problem in its present contents, and what is right for them: an answer, or one a batch.
 
     W and y are what the contents should be; `handed` what the implementation got, in the same memory each time where it
     takes NumPy arrays as they are: where W lies can matter for speed, and a result remembered for an address is wrong.

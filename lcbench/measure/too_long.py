@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from math import inf, log
 from statistics import median
 
@@ -11,7 +12,7 @@ STEP = 10.0
 """Problems of up to so many times the work of the smallest are measured before anything is said about larger ones."""
 
 STEEPEST = 3.0
-"""Exponent of the time in the work that is believed at most: noise between two close points shows any."""
+"""Exponent of the time in the work that is believed at most: between two close points, noise shows any."""
 
 
 def first(waiting: list[Row]) -> list[bool]:
@@ -38,17 +39,17 @@ def refuse(rows: list[Row], most_call_s: float) -> None:
 def predicted_s(row: Row, rows: list[Row]) -> float | None:
     """Seconds a call that `row` would take, by the smaller ones among `rows`.
 
-    The line through the two largest of those, in the logarithm of the work; never less than in proportion to the work.
-    None where nothing smaller was measured; infinite where one of them did not answer in time.
+    Going on from each with their common slope in the logarithm of the work, and never less than in proportion to it,
+    the least counts: what disturbs a time only lengthens it, and so does a fixed cost for the smallest. None where
+    nothing smaller was measured; infinite where one of them did not answer in time.
     """
     smaller = [other for other in rows if other.loss == row.loss and other.flops <= row.flops and other is not row]
     if any(other.status == "timeout" for other in smaller):
         return inf
-    times = {other.flops: median(other.blocks[0]) for other in smaller if other.blocks}
+    times = {other.flops: min(other.blocks[0]) for other in smaller if other.blocks}
     if not times:
         return None
-    work = sorted(times)
-    exponent = 1.0
-    if len(work) > 1:
-        exponent = log(times[work[-1]] / times[work[-2]]) / log(work[-1] / work[-2])
-    return times[work[-1]] * (row.flops / work[-1]) ** min(STEEPEST, max(1.0, exponent))
+    pairs = combinations(times.items(), 2)
+    slopes = [log(seconds / other_s) / log(work / other) for (work, seconds), (other, other_s) in pairs]
+    exponent = min(STEEPEST, max(1.0, median(slopes or [1.0])))
+    return min(seconds * (row.flops / work) ** exponent for work, seconds in times.items())

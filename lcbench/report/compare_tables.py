@@ -78,15 +78,14 @@ def _visible(slowdown: float | None) -> str:
 
 
 def latest(groups: list[Latest]) -> Iterator[Table | Text]:
-    """The newest result of every implementation, a table a workload, fastest first."""
+    """The newest result of every implementation, a table a workload and number of threads, fastest first."""
     for group in groups:
         table = style.table(
-            str(group.workload),
+            f"{group.workload}, {group.threads} thread{'s' * (group.threads > 1)}",
             Column("implementation", overflow="fold", min_width=14),
             style.number("median"),
             style.number("x fastest"),
             style.number("limit"),
-            style.number("threads"),
             Column("measured (UTC)", no_wrap=True),
         )
         fastest = group.entries[0].row.median_s or 0.0
@@ -98,7 +97,6 @@ def latest(groups: list[Latest]) -> Iterator[Table | Text]:
                 style.seconds(row.median_s),
                 f"{row.median_s / fastest:.2f}",
                 share(row.roofline_fraction),
-                str(row.threads),
                 entry.created[:16].replace("T", " "),
             )
         yield table

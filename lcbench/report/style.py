@@ -10,6 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 
+from lcbench.report.folding_table import FoldingTable
+
 MISSING = "-"
 """Stands where there is no number."""
 
@@ -37,8 +39,11 @@ class _Console(Console):
 
 
 def table(title: str, *columns: str | Column) -> Table:
-    """An empty table with a header. A column is a heading, or `number(heading)` for right-aligned numbers."""
-    return Table(
+    """An empty table with a header. A column is a heading, or `number(heading)` for right-aligned numbers.
+
+    Where the terminal is too narrow for it, it is shown as a list.
+    """
+    return FoldingTable(
         *columns,
         title=title,
         title_justify="left",
@@ -58,7 +63,7 @@ def number(heading: str) -> Column:
 
 def pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
     """A table of names and values without a header."""
-    result = table(title, Column("name", no_wrap=True), "value")
+    result = table(title, Column("name", no_wrap=True), Column("value", overflow="fold", min_width=20))
     result.show_header = False
     for name, value in rows:
         result.add_row(name, value)

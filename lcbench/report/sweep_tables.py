@@ -9,7 +9,6 @@ from math import isfinite
 from rich.table import Column, Table
 from rich.text import Text
 
-from lcbench.judge import ratios
 from lcbench.judge.cache_ends import CacheEnd, cache_ends
 from lcbench.judge.crossings import Crossing, crossings
 from lcbench.judge.growth import Growth, growths
@@ -41,21 +40,24 @@ def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
             if row.loss == loss and all(getattr(row, name) == value for name, value in zip(others, place, strict=True))
         ]
         if any(row.ranked for row in here):
-            yield Text(_title(here[0], first), style="bold")
+            yield _heading(_title(here[0], first))
             for table in _times(record, here, first, baseline):
                 yield from (table, Text())
     yield from _missing(record)
     growth = growths(record)
     if growth:
-        yield _growth(growth)
-        yield Text()
+        yield from (*_growth(growth), Text())
     efficiency = efficiencies(record)
     if efficiency:
-        yield _threads(efficiency)
-        yield Text()
+        yield from (*_threads(efficiency), Text())
     yield from (Text(crossing(each)) for each in crossings(record))
     yield from (Text(cache_end(each)) for each in cache_ends(record))
     yield from _footnotes(record, growth)
+
+
+def _heading(text: str) -> Text:
+    """Above a table, and not its own title, which would break where the table is narrower."""
+    return Text(text, style="bold")
 
 
 def _times(record: Record, rows: list[Row], axis: str, baseline: str) -> Iterator[Table]:
@@ -119,9 +121,9 @@ def _value(value: int | str | None) -> str:
 
 
 def _times_faster(row: Row | None, base: Row | None) -> str:
-    if row is None or base is None:
+    if row is None or base is None or not row.median_s or not base.median_s:
         return style.MISSING
-    return style.ratio(ratios.speedup(row, base).value).removesuffix(" x")
+    return style.ratio(base.median_s / row.median_s).removesuffix(" x")
 
 
 def _missing(record: Record) -> Iterator[Text]:
@@ -147,10 +149,11 @@ def _missing(record: Record) -> Iterator[Text]:
         yield Text(f"{', '.join(simulated)}: in the simulator, whose times mean nothing")
 
 
-def _growth(growth: list[Growth]) -> Table:
+def _growth(growth: list[Growth]) -> Iterator[Table | Text]:
     axes = list(dict.fromkeys(each.axis for each in growth))
+    yield _heading(f"Growth: a call takes fixed + c x {' or '.join(axes)} ^ p seconds")
     table = style.table(
-        f"Growth: a call takes fixed + c x {' or '.join(axes)} ^ p seconds",
+        "",
         Column("implementation", overflow="fold", min_width=SHORTEST_NAME),
         "loss",
         *(["along"] if len(axes) > 1 else []),
@@ -188,10 +191,11 @@ def at(other: dict[str, int | str]) -> str:
     return ", ".join(f"{name} {_value(value)}" for name, value in other.items())
 
 
-def _threads(found: list[Efficiency]) -> Table:
+def _threads(found: list[Efficiency]) -> Iterator[Table | Text]:
     base = found[0].base
+    yield _heading(f"Threads: times as fast as with {base}, and its share of the ideal")
     table = style.table(
-        f"Threads: times as fast as with {base}, and its share of the ideal",
+        "",
         Column("implementation", overflow="fold", min_width=SHORTEST_NAME),
         "loss",
         *(["at"] if any(each.other for each in found) else []),

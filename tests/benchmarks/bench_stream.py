@@ -8,6 +8,7 @@ FILE.h5 as `lcbench synth` writes it; it should be in the page cache: what is re
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -48,14 +49,13 @@ def main() -> None:
         on_blocks = streamed(implementation).functions[loss]
         for size in BLOCK_BYTES:
             on_disk.BLOCK_BYTES = size
-            pairs = []
-            for _ in range(options.pairs + 1):
-                pairs.append(
-                    (
-                        seconds(lambda: in_memory(W, pixels, labels, 0.1, mean=mean)),
-                        seconds(lambda: on_blocks(W, X, labels, 0.1)),
-                    )
+            pairs = [
+                (
+                    seconds(partial(in_memory, W, pixels, labels, 0.1, mean=mean)),
+                    seconds(partial(on_blocks, W, X, labels, 0.1)),
                 )
+                for _ in range(options.pairs + 1)
+            ]
             times = pairs[1:]  # the first compiles
             memory_s, stream_s = (median(each) for each in zip(*times, strict=True))
             ratio = median(memory / stream for memory, stream in times)

@@ -10,11 +10,14 @@ from lcbench.datasets.scaling import Scaling
 from lcbench.learn import model as models
 from lcbench.learn.model import Curves, Model
 from lcbench.learn.recipe import Recipe
+from lcbench.record import to_json
+from lcbench.report.pictures import KINDS
+from results import record, row
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a model of two features, m.h5."""
+    """A folder with a model of two features, m.h5, and results, one of them saved as a baseline."""
     folder = tmp_path_factory.mktemp("work")
     W = np.arange(6.0).reshape(3, 2)
     curves = Curves(np.array([1.0, 0.5]), np.array([0, 2]), np.array([0.5, 0.7]), np.array([0.4, 0.6]), np.zeros(2))
@@ -22,7 +25,14 @@ def folder(tmp_path_factory):
     recipe = Recipe(data="points.csv")
     stored = Model(recipe, W, scaling, ("a", "b"), None, "", 1, curves, "finished", 2, W, None, {})
     models.write(folder / "m.h5", stored)
+    for name in ("", "baselines"):
+        (folder / "results" / name).mkdir()
+    (folder / "results" / "20260102T030405Z-0badcafe.json").write_text(to_json(RESULT))
+    (folder / "results" / "baselines" / "before.json").write_text(to_json(RESULT))
     return folder
+
+
+RESULT = record(row("numpy", [2e-3, 2.1e-3]), row("torch", [1e-3, 1.1e-3]), command=["run"])
 
 
 def test_beside_the_file_unless_said_otherwise(folder):
@@ -50,6 +60,15 @@ def test_the_ending_chooses_the_format_and_a_second_time_gives_the_same_bytes(fo
         (["curves"], "error: no model in results/models: 'lcbench train' makes one, or name a file\n"),
         (["search"], "error: no search in results/searches: 'lcbench search' makes one, or name a file\n"),
         (["descents"], "error: descents is drawn of several models: name their files\n"),
+        ([], "Error: name a KIND of picture, or --all; 'lcbench plot --help' lists the kinds\n"),
+        (["bars", "--all"], "Error: --all draws every kind: leave out 'bars', or --all\n"),
+        (["bars", "nothing"], "error: no result 'nothing' in results; saved names: before\n"),
+        (["scaling"], "error: no result in results of which scaling can be drawn: 'lcbench sweep' makes one, or name"),
+        (
+            ["table", "before", "--output", "t.png"],
+            "error: cannot draw t.png: a table is text, and drawn as .svg only\n",
+        ),
+        (["--all", "nothing.h5"], "error: no model nothing.h5: it does not exist"),
     ],
 )
 def test_bad_input_is_one_line_and_no_file(folder, arguments, message):
@@ -68,7 +87,42 @@ def test_without_matplotlib_the_line_that_installs_it(folder):
     assert done.stderr == "error: pictures need matplotlib, which is not installed: pip install 'lcbench[lab]'\n"
 
 
+@pytest.mark.parametrize("name", [(), ("0badcafe",), ("20260102T0304",)])
+def test_a_result_is_found_by_its_id_or_the_start_of_its_name(folder, name):
+    done = lcbench(folder, "plot", "bars", *name)
+    assert (done.returncode, done.stderr) == (0, "picture: results/20260102T030405Z-0badcafe-bars.png\n")
+
+
+def test_a_saved_result_is_found_by_its_name(folder):
+    done = lcbench(folder, "plot", "table", "before")
+    assert (done.returncode, done.stderr) == (0, "picture: results/baselines/before-table.svg\n")
+    assert "numpy" in (folder / "results" / "baselines" / "before-table.svg").read_text()
+
+
+def test_everything_at_once_and_a_second_time_the_same_bytes(folder):
+    contents = []
+    for _ in range(2):
+        done = lcbench(folder, "plot", "--all", "before", "m.h5", "--output", "docs")
+        assert (done.returncode, done.stdout) == (0, "")
+        lines = done.stderr.splitlines()
+        assert lines[0] == "picture: docs/before-bars.png"
+        assert [line.split(": ")[1] for line in lines if line.startswith("left out")] == [
+            "m-boundaries.png",
+            "m-confusion.png",
+        ]
+        contents.append({path.name: path.read_bytes() for path in (folder / "docs").iterdir()})
+    assert contents[0] == contents[1]
+    assert contents[0].keys() == {"before-bars.png", "before-samples.png", "before-table.svg", "m-curves.png"}
+
+
+def test_everything_newest_without_files(folder):
+    done = lcbench(folder, "plot", "--all")
+    assert done.returncode == 0
+    found = {path.name for path in (folder / "results" / "pictures").iterdir()}
+    assert found == {f"20260102T030405Z-0badcafe-{name}" for name in ("bars.png", "samples.png", "table.svg")}
+
+
 def test_help_names_every_kind(folder):
     done = lcbench(folder, "plot", "--help")
-    assert all(f"\n    {kind} " in done.stdout for kind in ("templates", "search", "learning-rates", "boundaries"))
+    assert all(f"\n    {kind} " in done.stdout for kind in KINDS)
     assert max(map(len, done.stdout.splitlines())) <= 80

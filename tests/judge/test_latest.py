@@ -20,6 +20,17 @@ def test_the_newest_row_counts_fastest_first():
     assert [entry.created[:10] for entry in group.entries] == ["2026-01-01", "2026-02-02"]
 
 
+def test_times_with_other_threads_are_not_ranked_together():
+    one, two = (
+        record(row(medians=[2.0, 2.0])),
+        record(row("naive", [1.0, 1.0], threads=2), row(medians=[1.5], threads=2)),
+    )
+    assert [(group.threads, names(group)) for group in latest([one, two], MACHINE)] == [
+        (1, ["numpy"]),
+        (2, ["naive", "numpy"]),
+    ]
+
+
 def test_a_failed_run_does_not_hide_the_last_good_one():
     [group] = latest([record(row(status="crashed")), record(row(medians=[1.0, 1.0]))], MACHINE)
     assert group.entries[0].row.median_s == 1.0

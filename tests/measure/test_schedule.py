@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lcbench.measure import schedule
+from lcbench.losses import oracle
+from lcbench.measure import schedule, workload
 from lcbench.measure.messages import Failed, GemmJob, Measured, Multiplied, Timed
 from lcbench.measure.schedule import Contender, Plan
 from lcbench.measure.workload import Size
@@ -248,6 +249,74 @@ def test_what_an_interrupt_kept_from_its_turn_is_not_ok(workers):
     assert [(row.status, row.reason) for row in result.rows] == [("crashed", "stopped before it was measured")] * 2
 
 
+def test_every_contender_has_its_own_threads(workers):
+    contenders = [Contender("a", "cpu", SOFTMAX, threads=threads) for threads in (1, 4)] + [
+        Contender("b", "cpu", SOFTMAX)
+    ]
+    rows = schedule.run(plan(*contenders, blocks=1)).rows
+    assert [(row.implementation, row.threads, len(row.blocks)) for row in rows] == [
+        ("a", 1, 1),
+        ("a", 4, 1),
+        ("b", 2, 1),
+    ]
+    used = {(job.implementation, variables["OMP_NUM_THREADS"]) for job, variables in workers.jobs}
+    assert used == {("a", "1"), ("a", "4"), ("b", "2")}
+
+
+def test_every_round_is_told_when_it_is_complete(workers):
+    told = []
+    contenders = [Contender(name, "cpu", SOFTMAX) for name in "ab"]
+
+    def after_round(result):
+        told.append((result.rounds, [len(row.blocks) for row in result.rows], result.spent_s > 0))
+
+    schedule.run(plan(*contenders, blocks=3), after_round=after_round)
+    assert told == [(1, [1, 1], True), (2, [2, 2], True), (3, [3, 3], True)]
+
+
+def test_a_run_goes_on_where_another_ended(workers):
+    contenders = [Contender(name, "cpu", SOFTMAX) for name in "ab"]
+    begun = schedule.run(plan(*contenders, blocks=2))
+    before = [list(row.blocks) for row in begun.rows]
+    workers.answer = lambda job: [timed(0, seconds=(7.0,))]
+    result = schedule.run(plan(*contenders, blocks=5), result=begun)
+    assert result.rounds == 5
+    assert [row.blocks for row in result.rows] == [[*blocks, *[[7.0]] * 3] for blocks in before]
+
+
+def test_time_that_was_spent_before_counts(workers):
+    begun = schedule.run(plan(blocks=3))
+    begun.spent_s = 100.0
+    result = schedule.run(plan(blocks=9, budget_s=50.0), result=begun)
+    assert (result.rounds, len(workers.jobs)) == (3, 3)
+
+
+ROWS = (10, 50, 100, 1000, 10_000)
+
+
+def in_proportion(job):
+    """A millisecond a row."""
+    rows = [int(Path(cell.folder).name.split("-")[1].partition("x")[0]) for cell in job.cells]
+    return [timed(index, seconds=(1e-3 * count,)) for index, count in enumerate(rows)]
+
+
+def test_what_would_take_too_long_is_left_out_and_what_is_near_is_measured_first(workers):
+    workers.answer = in_proportion
+    cells = tuple(("softmax", Size(rows, 33, 3, "float32", "synthetic")) for rows in ROWS)
+    rows = schedule.run(plan(Contender("naive", "cpu", cells), blocks=2, most_call_s=2.0)).rows
+    assert [row.status for row in rows] == ["ok"] * 4 + ["unavailable"]
+    assert rows[-1].reason == "would take about 10 s a call; --most-seconds-a-call is 2"
+    assert [len(job.cells) for job, _ in workers.jobs] == [3, 1, 4]
+    assert [len(row.blocks) for row in rows] == [2, 2, 2, 2, 0]
+
+
+def test_without_a_limit_everything_is_measured_in_one_process(workers):
+    workers.answer = in_proportion
+    cells = tuple(("softmax", Size(rows, 33, 3, "float32", "synthetic")) for rows in ROWS)
+    schedule.run(plan(Contender("naive", "cpu", cells), blocks=1))
+    assert [len(job.cells) for job, _ in workers.jobs] == [5]
+
+
 def test_progress_counts_up_to_what_is_planned(workers):
     seen = []
     schedule.run(plan(Contender("a", "cpu", SOFTMAX), blocks=4), lambda progress: seen.append(vars(progress).copy()))
@@ -313,6 +382,24 @@ def test_the_better_of_two_limits_keeps_what_only_one_has():
         Ceiling(dtype="float32", footprint=1, read_bytes_s=3.0, flops_s=4.0, gemm_flops_s=2.0),
         gpu,
     ]
+
+
+def test_problems_that_differ_in_rows_share_those_that_they_have_in_common(tmp_path):
+    larger = Size(50, 33, 3, "float32", "synthetic")
+    cells = (("softmax", TINY), ("softmax", larger), ("svm", larger))
+    schedule._build(plan(Contender("a", "cpu", cells)), tmp_path, lambda _: None)
+    small, large = (workload.load(tmp_path / size.folder) for size in (TINY, larger))
+    assert (small.X.shape, large.X.shape) == ((20, 33), (50, 33))
+    np.testing.assert_array_equal(small.X, large.X[:20])
+    for (W, y), (same_W, longer_y), right in zip(
+        small.sets, large.sets, workload.load_answers(tmp_path / TINY.folder, "softmax"), strict=True
+    ):
+        np.testing.assert_array_equal(W, same_W)
+        np.testing.assert_array_equal(y, longer_y[:20])
+        alone = oracle.expected("softmax", W, small.X, y, small.reg)
+        assert right.loss == pytest.approx(alone.loss, rel=1e-12)
+        np.testing.assert_allclose(right.dW, alone.dW, rtol=1e-9, atol=1e-12)
+        assert right.gradient_tolerance == pytest.approx(alone.gradient_tolerance)
 
 
 def test_problems_are_built_once_with_the_answers_of_the_losses_asked_for(tmp_path):

@@ -6,9 +6,27 @@ from io import StringIO
 
 from rich.console import Console
 
+NARROW = (60, 40)
+"""Columns of terminals in which nothing may be cut off either."""
+
 
 def printed(tables, width=80):
-    """The lines, without the spaces that fill them up; none is longer than the terminal is wide."""
+    """The lines, without the spaces that fill them up; none is longer than the terminal is wide.
+
+    Nothing is cut off, nor would it be in a narrower terminal.
+    """
+    tables = list(tables)
+    cut_by_ourselves = _cut_off(_lines(tables, 1000))
+    for columns in (width, *NARROW):
+        assert _cut_off(_lines(tables, columns)) == cut_by_ourselves, f"something is cut off at {columns} columns"
+    return _lines(tables, width)
+
+
+def _cut_off(lines):
+    return sum(line.count("…") for line in lines)
+
+
+def _lines(tables, width):
     file = StringIO()
     console = Console(width=width, file=file, markup=False, highlight=False, emoji=False)
     for table in tables:

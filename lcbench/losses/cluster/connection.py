@@ -5,7 +5,6 @@ It is found or started when something first asks for it, and is there until the 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
@@ -25,6 +24,9 @@ SCHEDULER_VARIABLE = "LCBENCH_SCHEDULER"
 
 PATIENCE_S = 8.0
 """For a scheduler to answer, and then for it to have a first worker."""
+
+STUCK_S = 5.0
+"""Without news, until somebody looks whether a worker is missing."""
 
 ALIKE = ("lcbench", "dask", "distributed", "numba", "numpy")
 """What must have one version everywhere: a record tells one, and pickles go both ways."""
@@ -52,11 +54,13 @@ class Connection:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self.scheduler = scheduler
         self._cluster: Any = None
-        self._compiled = TemporaryDirectory(prefix="lcbench-compiled-")
+        self._compiled: TemporaryDirectory[str] | None = None
         if scheduler:
             self.client = _connected(distributed, scheduler)
         else:
-            self._cluster = _started(distributed, jit.thread_count(), self._compiled.name)
+            if not jit.CACHE:  # one that takes a lost worker's place reads its kernels
+                self._compiled = TemporaryDirectory(prefix="lcbench-compiled-")
+            self._cluster = _started(distributed, jit.thread_count(), self._compiled.name if self._compiled else "")
             self.client = distributed.Client(self._cluster, set_as_default=False)
         try:
             threads = _workers(self.client, scheduler or "this machine")
@@ -74,22 +78,35 @@ class Connection:
         """The addresses of the workers that are there now, in an order that stays."""
         return sorted(self.client.nthreads())
 
-    def wait(self, futures: list[Any]) -> None:
-        """Until all are there. Raises what a task has raised."""
-        from distributed import wait
+    def done(self, futures: list[Any], workers: list[str]) -> bool:
+        """Waits until all are done, and raises what a task has raised.
 
-        with self.client.as_current():
-            wait(futures)
-        for future in futures:
-            if future.status == "error":
-                future.result()
+        False where they may never be: some of `workers`, for which they were meant, are gone. Dask gives what is lost
+        to another worker; but where there was none for a moment, tasks that were meant for one wait for its return.
+        """
+        import distributed
+
+        while True:
+            try:
+                with self.client.as_current():
+                    distributed.wait(futures, timeout=STUCK_S)
+            except TimeoutError:
+                there = self.workers()
+                if there and not set(workers) <= set(there):
+                    return False
+            else:
+                for future in futures:
+                    if future.status != "finished":
+                        future.result()
+                return True
 
     def close(self) -> None:
         """Leaves the cluster, and ends it where it was started for this process."""
         self.client.close(timeout=2)
         if self._cluster is not None:
             self._cluster.close(timeout=5)
-        self._compiled.cleanup()
+        if self._compiled:
+            self._compiled.cleanup()
 
 
 _connection: Connection | Unavailable | None = None
@@ -119,7 +136,7 @@ def release() -> None:
 def _started(distributed: Any, workers: int, compiled: str) -> Any:
     """So many worker processes of one thread each. They end with this process, however it ends.
 
-    compiled: a folder for their kernels, where the environment names none: one that takes a lost one's place reads them.
+    compiled: a folder for their kernels, or empty where the environment names one.
     """
     # A worker finds the same losses as this process, wherever they lie, and is told so before it imports any.
     here = str(Path(__file__).parents[3])
@@ -128,15 +145,12 @@ def _started(distributed: Any, workers: int, compiled: str) -> Any:
             n_workers=workers,
             threads_per_worker=1,
             memory_limit=None,  # what does not fit would be written to disk and read again in every call
-            dashboard_address=None,
+            dashboard_address=":0",
+            scheduler_kwargs={"dashboard": False},
             silence_logs=logging.CRITICAL,
-            env={"NUMBA_CACHE_DIR": compiled} | _numba_s_own() | {"NUMBA_NUM_THREADS": "1"},
+            env={"NUMBA_NUM_THREADS": "1"} | ({"NUMBA_CACHE_DIR": compiled} if compiled else {}),
             preload=[f"import sys; sys.path.insert(0, {here!r})"],
         )
-
-
-def _numba_s_own() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith("NUMBA_")}
 
 
 def _connected(distributed: Any, scheduler: str) -> Any:
@@ -147,8 +161,8 @@ def _connected(distributed: Any, scheduler: str) -> Any:
     try:
         found = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
         return distributed.Client(**found, timeout=PATIENCE_S, set_as_default=False)
-    except (OSError, asyncio.TimeoutError, ValueError) as error:
-        why = "no answer" if isinstance(error, (OSError, asyncio.TimeoutError)) else _one_line(error)
+    except (OSError, ValueError) as error:  # a TimeoutError is an OSError
+        why = "no answer" if isinstance(error, OSError) else _one_line(error)
         raise Unavailable(
             f"no Dask scheduler at {scheduler}: {why}; start one with 'dask scheduler', or leave --scheduler out"
         ) from None
@@ -158,8 +172,10 @@ def _workers(client: Any, where: str) -> dict[str, int]:
     """Threads of each worker, by address."""
     try:
         client.wait_for_workers(1, timeout=PATIENCE_S)
-    except (OSError, asyncio.TimeoutError):
-        raise Unavailable(f"the Dask scheduler at {where} has no workers: start one with 'dask worker {where}'") from None
+    except OSError:
+        raise Unavailable(
+            f"the Dask scheduler at {where} has no workers: start one with 'dask worker {where}'"
+        ) from None
     return dict(client.nthreads())
 
 

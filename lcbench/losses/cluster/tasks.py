@@ -35,7 +35,7 @@ def read(source: Any, start: int, stop: int, mean: NDArray[Any] | None) -> Chunk
         return Chunk(np.ascontiguousarray(source[start:stop]), mean)
     except OSError as error:
         raise LossError(
-            f"a worker cannot read {source.path}: {error.strerror or error}; let LCBENCH_SHARED name a folder that all see"
+            f"a worker cannot read {source.path}: {error.strerror or error}; let LCBENCH_SHARED name a folder of all"
         ) from None
 
 
@@ -65,6 +65,7 @@ def part(
 def added(*sums: Sum) -> Sum:
     """Their sum, added in pairs, always the same ones: when each came makes no difference."""
     while len(sums) > 1:
-        pairs = [Sum(a.loss + b.loss, a.dW + b.dW, a.workers + b.workers) for a, b in zip(sums[::2], sums[1::2])]
-        sums = (*pairs, *sums[2 * len(pairs) :])
+        pairs = zip(sums[0:-1:2], sums[1::2], strict=True)
+        last = sums[len(sums) // 2 * 2 :]
+        sums = (*(Sum(a.loss + b.loss, a.dW + b.dW, a.workers + b.workers) for a, b in pairs), *last)
     return sums[0]

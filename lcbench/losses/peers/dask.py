@@ -71,25 +71,48 @@ def _loss(
 ) -> tuple[float, NDArray[Any]]:
     if X.shape[1] != W.shape[0] or len(X) != len(y):
         raise ValueError(f"shapes do not fit: W {W.shape}, X {X.shape}, y {y.shape}")
-    client = connection().client
+    here = connection()
+    for each in (X, y):
+        if not each.chunks:
+            each.bring()
     held = _by_chunk(X, rows)
     all_rows = len(X) if rows is None else len(rows)
+    sums = _sums(here.client, name, W, X, y, held, all_rows)
+    while not here.done(sums, X.homes + y.homes):
+        X.place()
+        y.place()
+        sums = _sums(here.client, name, W, X, y, held, all_rows)
+    total = tasks.added(*here.client.gather(sums))
+    if rows is None:
+        X.found_at(total.workers)
+    weights = np.asarray(W, np.float64)
+    return total.loss + reg * float(np.vdot(weights, weights)), total.dW + W.dtype.type(2 * reg) * W
+
+
+def _sums(
+    client: Any, name: LossName, W: NDArray[Any], X: Rows, y: Labels, held: list[tuple[int, Any]], all_rows: int
+) -> list[Any]:
+    """The last few sums, as futures: the tasks are with the scheduler."""
     everywhere = W if len(held) <= FAN_IN else client.submit(tasks.itself, W, pure=False)
     sums = [
         client.submit(
-            tasks.part, name, everywhere, X.chunks[k], y.chunks[k], own, all_rows, workers=[X.homes[k]],
-            allow_other_workers=True, pure=False,
-        )  # fmt: skip
+            tasks.part,
+            name,
+            everywhere,
+            X.chunks[k],
+            y.chunks[k],
+            own,
+            all_rows,
+            workers=[X.homes[k]],
+            allow_other_workers=True,
+            pure=False,
+        )
         for k, own in held
     ]
     while len(sums) > FAN_IN:
         groups = [sums[first : first + FAN_IN] for first in range(0, len(sums), FAN_IN)]
         sums = [client.submit(tasks.added, *group, pure=False) for group in groups]
-    total = tasks.added(*client.gather(sums))
-    if rows is None:
-        X.found_at(total.workers)
-    weights = np.asarray(W, np.float64)
-    return total.loss + reg * float(np.vdot(weights, weights)), total.dW + W.dtype.type(2 * reg) * W
+    return sums
 
 
 def _by_chunk(X: Rows, rows: NDArray[Any] | None) -> list[tuple[int, NDArray[Any] | None]]:

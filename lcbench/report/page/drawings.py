@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from lcbench.judge.estimates import ceiling_for
@@ -67,22 +68,31 @@ def _limit(row: Row) -> str:
 
 def bars(group: Group, baseline: str) -> Drawing:
     """The median and its interval of each row, fastest first."""
-    marks = []
-    for name, row in group.ranked.items():
-        assert row.median_s is not None
-        ratio = speedup(row, group, baseline)
-        times = f", {style.ratio(ratio.value)}" if ratio and row.implementation != baseline else ""
-        marks.append(
-            {
-                "row": name,
-                "value": rounded(row.median_s),
-                "low": rounded(row.ci95_s[0]) if row.ci95_s else None,
-                "high": rounded(row.ci95_s[1]) if row.ci95_s else None,
-                "text": style.seconds(row.median_s) + times,
-            }
-        )
-    values = [mark["value"] for mark in marks]
-    return {"kind": "bars", "logarithmic": max(values) > WIDE_RANGE * min(values), "marks": marks}
+    medians = [row.median_s or 0.0 for row in group.ranked.values()]
+    return {
+        "kind": "bars",
+        "logarithmic": max(medians) > WIDE_RANGE * min(medians),
+        "marks": [
+            {"row": name, **_estimate(row), "text": _in_short(row, group, baseline)}
+            for name, row in group.ranked.items()
+        ],
+    }
+
+
+def _estimate(row: Row) -> dict[str, float | None]:
+    """Where a ranked row's median lies, and its interval."""
+    low, high = row.ci95_s or (None, None)
+    return {
+        "value": rounded(row.median_s or 0.0),
+        "low": None if low is None else rounded(low),
+        "high": None if high is None else rounded(high),
+    }
+
+
+def _in_short(row: Row, group: Group, baseline: str) -> str:
+    ratio = speedup(row, group, baseline)
+    times = f", {style.ratio(ratio.value)}" if ratio and row.implementation != baseline else ""
+    return style.seconds(row.median_s) + times
 
 
 def distributions(group: Group) -> Drawing:
@@ -98,7 +108,9 @@ def rooflines(group: Group, record: Record) -> Drawing | None:
     ceilings = {name: ceiling_for(row, record.ceilings) for name, row in group.ranked.items()}
     measured = {name: row for name, row in group.ranked.items() if ceilings[name] is not None}
     devices = {row.device for row in measured.values()}
-    if len(devices) != 1:  # the limits of a CPU and of a GPU are two pictures, and which points lie under which is unclear
+    if (
+        len(devices) != 1
+    ):  # the limits of a CPU and of a GPU are two pictures, and which points lie under which is unclear
         return None
     ceiling = next(ceilings[name] for name in measured)
     assert ceiling is not None
@@ -137,23 +149,22 @@ def fastest(group: Group, baseline: str) -> tuple[str, list[str]]:
 
 def curves(group: Group, axis: str) -> Drawing:
     """Times along one axis of a sweep: a curve an implementation, its points in order."""
+    ordered = sorted(group.ranked.items(), key=lambda one: (one[1].implementation, coordinate(one[1], axis)))
     marks = [
-        {
-            "row": name,
-            "curve": row.implementation,
-            "at": coordinate(row, axis),
-            "value": rounded(row.median_s or 0.0),
-            "low": rounded(row.ci95_s[0]) if row.ci95_s else None,
-            "high": rounded(row.ci95_s[1]) if row.ci95_s else None,
-        }
-        for name, row in sorted(group.ranked.items(), key=lambda one: (one[1].implementation, coordinate(one[1], axis)))
+        {"row": name, "curve": row.implementation, "at": coordinate(row, axis), **_estimate(row)}
+        for name, row in ordered
     ]
     return {
         "kind": "scaling",
         "axis": axis,
         "numeric": not any(isinstance(mark["at"], str) for mark in marks),
         "marks": marks,
-        "legend": [{"curve": name, **appearance(name), "text": ""} for name in dict.fromkeys(m["curve"] for m in marks)],
+        "legend": legend(row.implementation for _, row in ordered),
         "crossings": [],
         "caches": [],
     }
+
+
+def legend(curves: Iterable[str]) -> list[dict[str, Any]]:
+    """Each curve once, with its looks; what else is said of it goes into its text."""
+    return [{"curve": name, **appearance(name), "text": ""} for name in dict.fromkeys(curves)]

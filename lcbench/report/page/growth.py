@@ -12,7 +12,7 @@ from lcbench.judge.points import Other
 from lcbench.judge.thread_efficiency import Efficiency, efficiencies
 from lcbench.record import Record, Row
 from lcbench.report import style, sweep_tables
-from lcbench.report.page.drawings import Drawing, appearance, curves
+from lcbench.report.page.drawings import Drawing, curves, legend
 from lcbench.report.page.samples import rounded
 from lcbench.report.page.sheets import Column, Line, Sheet, between, number, seconds, text
 from lcbench.report.page.times import Group, coordinate
@@ -161,12 +161,9 @@ def threads(record: Record, group: Group) -> Iterator[tuple[str, Drawing]]:
             if (one.loss, one.other) == (_loss(group), other)
         ]
         if marks:
-            legend = [{"curve": name, **appearance(name), "text": ""} for name in dict.fromkeys(m["curve"] for m in marks)]
-            base = found[0].base
-            yield (
-                _titled(f"{_loss(group)}: speed-up by threads", other),
-                {"kind": "threads", "base": base, "marks": marks, "legend": legend},
-            )
+            curves_there = legend(one.implementation for one in found)
+            drawing = {"kind": "threads", "base": found[0].base, "marks": marks, "legend": curves_there}
+            yield _titled(f"{_loss(group)}: speed-up by threads", other), drawing
 
 
 def _by_place(group: Group, axis: str) -> Iterator[tuple[Other, Group]]:

@@ -14,7 +14,7 @@ PACKAGES = ("numpy", "numba", "torch", "jax", "scikit-learn")
 
 
 def essentials(record: Record) -> list[tuple[str, str]]:
-    """Processor, memory, GPU, versions and limits: a name and a value a line. What the record does not know is left out."""
+    """Processor, memory, GPU, versions and limits: a name and a value each, without what the record does not know."""
     facts = record.machine
     versions = _at(facts, "versions") or {}
     told = [

@@ -79,5 +79,5 @@ def number(written: str, value: float | None) -> Cell:
 
 def between(low: str, high: str) -> str:
     """An interval of two numbers as they are written; the unit once where both have the same."""
-    number_, _, unit = low.partition(" ")
-    return f"{number_ if unit and high.endswith(f' {unit}') else low} – {high}"
+    value, _, unit = low.partition(" ")
+    return f"{value if unit and high.endswith(f' {unit}') else low} to {high}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
@@ -15,6 +16,7 @@ from lcbench.report.pictures import records, style
 from lcbench.report.pictures.looks import look
 
 _PANEL_INCHES = 2.9
+_SHORTEST_DAYS = 1e-3
 _FEW = 60
 """Points of a series up to which each has a marker."""
 
@@ -33,7 +35,7 @@ def draw(history: History) -> Figure:
     columns = min(2, len(workloads))
     rows = -(-len(workloads) // columns)
     figure = style.figure(0.9 + rows * _PANEL_INCHES, "")  # its title is the legend's: else one would hide the other
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     for axes, workload in zip(records.grid(figure, len(workloads), columns), workloads, strict=True):
         shown = [series for series in history.series if series.workload == workload]
         for series in shown:
@@ -53,10 +55,10 @@ def draw(history: History) -> Figure:
     return figure
 
 
-def _draw_series(axes: Axes, series: Series) -> object:
+def _draw_series(axes: Axes, series: Series) -> Any:
     of = look(series.implementation)
     marks = records.marker(of)
-    dates = [_date(point) for point in series.points]
+    dates: list[Any] = [_date(point) for point in series.points]
     times = [point.median_s for point in series.points]
     intervals = [point.ci95_s or (point.median_s, point.median_s) for point in series.points]
     # an interval reaches below its median and above it, but for rounding
@@ -93,6 +95,9 @@ def _date(point: Point) -> datetime:
 
 
 def _dates(axes: Axes) -> None:
+    first, last = axes.dataLim.intervalx
+    if last - first < _SHORTEST_DAYS:
+        axes.set_xlim(first - 1, last + 1)  # else matplotlib would show years around a single moment
     locator = AutoDateLocator(maxticks=6)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
@@ -100,5 +105,6 @@ def _dates(axes: Axes) -> None:
 
 def _caption(history: History) -> str:
     shared = records.shared(series.workload for series in history.series)
+    counted = f"{history.records} result{'s' * (history.records != 1)}"
     rings = "; rings: changes that last" if any(series.changes for series in history.series) else ""
-    return "; ".join(filter(None, [f"{history.records} results of one machine{rings}", shared, "dates in UTC"]))
+    return "; ".join(filter(None, [f"{counted} of one machine{rings}", shared, "dates in UTC"]))

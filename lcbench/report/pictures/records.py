@@ -16,7 +16,7 @@ from lcbench.report.pictures.looks import Look, look
 LONGEST_NAME = 24
 """Letters; the middle of a longer name is left out."""
 
-_CAPTION_LETTERS = 112
+_CAPTION_LETTERS = 130
 """In a line as wide as the picture."""
 
 
@@ -120,8 +120,9 @@ def said(field: str, value: Any) -> str:
     if field == "streamed":
         return "streamed" if value else ""
     if field in ("rows", "features", "classes", "threads"):
-        return f"{value:,} {_ONE[field] if value == 1 else field}"
+        return f"{value:,} {ONE[field] if value == 1 else field}"
     return str(value)
 
 
-_ONE = {"rows": "row", "features": "feature", "classes": "class", "threads": "thread"}
+ONE = {"rows": "row", "features": "feature", "classes": "class", "batch": "row of the batch", "threads": "thread"}
+"""Of what an axis counts."""

@@ -141,7 +141,7 @@ def _draw_points(axes: Axes, some: Sequence[Point], roof_above: float, height: f
             )  # fmt: skip
         axes.annotate(
             name, (edge, np.exp(centre)), xytext=(edge, np.exp(place)), textcoords=label, va="center",
-            size=style.SMALL, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
+            size=style.SMALL, bbox=style.BACKED,
             arrowprops=_LEADER,
         )  # fmt: skip
 

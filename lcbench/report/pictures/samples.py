@@ -48,8 +48,10 @@ def draw(record: Record) -> Figure:
         _frame(axes, name, rows, starts, ends)
     heading.set_xlim(-0.8, ends[workloads[-1]] - 0.2)
     panels[-1].set_xticks([])
-    hollow = any(len(kept_blocks(row)) < len(row.blocks) for rows in names.values() for row in rows)
-    told = ["lines: medians of processes", *(["grey: left out, something disturbed the process"] if hollow else [])]
+    some_left_out = any(len(kept_blocks(row)) < len(row.blocks) for rows in names.values() for row in rows)
+    told = ["lines: medians of processes", "triangles: farther away"]
+    if some_left_out:
+        told.append("grey: left out, something disturbed the process")
     records.caption(figure, record, *told)
     return figure
 

@@ -37,7 +37,8 @@ def unfit(record: Record) -> str:
 
 
 def draw(record: Record) -> Figure:
-    """A column a loss. Of one axis, a call's time and, under it, that over the axis; of two, a row a value of the other.
+    """A column a loss. Of one axis: the time of a call and, under it, that over the axis; of two: a row for each value
+    of the other.
     """
     axis = _axis(record)
     along = list(curves(record, axis))
@@ -120,13 +121,14 @@ def _draw_crossings(axes: Axes, crossed: Sequence[Crossing], own: Sequence[Curve
         height = float(np.exp(np.interp(np.log(crossing.at), np.log(curve.values), times)))
         axes.errorbar(
             crossing.at, height, xerr=[[crossing.at - crossing.low], [crossing.high - crossing.at]], color=style.INK,
-            marker="o", markersize=9, markerfacecolor="none", markeredgewidth=1.1, elinewidth=1.1, capsize=2.5,
+            marker="o", markersize=9, markerfacecolor="none", markeredgewidth=1.1, elinewidth=1.1, capsize=4,
             zorder=5,
         )  # fmt: skip
         above = number % 2 == 0
         axes.annotate(
-            f"{style.plain(float(f'{crossing.at:.2g}'))}", (crossing.at, height), xytext=(0, 8 if above else -8),
+            f"{float(f'{crossing.at:.2g}'):,g}", (crossing.at, height), xytext=(0, 8 if above else -8),
             textcoords="offset points", ha="center", va="bottom" if above else "top", size=style.SMALL, zorder=6,
+            bbox=style.BACKED,
         )  # fmt: skip
 
 
@@ -142,7 +144,7 @@ def _draw_caches(axes: Axes, record: Record, own: Sequence[Curve], named: bool =
             if named:
                 axes.annotate(
                     _CACHES.get(name, name), (place, 0), xycoords=axes.get_xaxis_transform(), xytext=(3, 3),
-                    textcoords="offset points", size=style.SMALL, color=style.NOTE,
+                    textcoords="offset points", size=style.SMALL, color=style.NOTE, bbox=style.BACKED,
                 )  # fmt: skip
 
 
@@ -165,7 +167,7 @@ def _label(panels: Any, axis: str, several: bool) -> None:
             style.time_ticks(axes.yaxis)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
             axes.xaxis.set_minor_formatter(_between(axes))
-        line[0].set_ylabel("time of a call" if several or row == 0 else f"time over {axis}")
+        line[0].set_ylabel("time of a call" if several or row == 0 else f"time a {records.ONE[axis]}")
     for axes in panels[-1]:
         axes.set_xlabel(axis)
 

@@ -44,6 +44,9 @@ ABSENT = "#E4E4E4"
 LEFT_OUT = "#C4C4C4"
 """What was measured and does not count."""
 
+BACKED = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
+"""Behind text that lies on lines."""
+
 SCALE = "cividis"
 """From low to high, made for colour-blind readers (Nunez, Anderton & Renslow, 2018)."""
 
@@ -183,7 +186,7 @@ def time_ticks(axis: Any) -> None:
 
     def between(value: float, place: int | None) -> str:
         low, high = axis.get_view_interval()
-        return told(value, place) if high / low < 12 and f"{value:e}"[0] in "25" else ""
+        return told(value, place) if high / low < 40 and f"{value:e}"[0] in "25" else ""
 
     axis.set_major_formatter(FuncFormatter(told))
     axis.set_minor_formatter(FuncFormatter(between))

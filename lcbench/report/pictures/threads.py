@@ -20,6 +20,8 @@ _PANEL_INCHES = 2.6
 _HOLLOW = "svm"
 _ASIDE = 3.0
 """Points by which curves lie beside each other, so that their intervals can be told apart."""
+_WIDEST = 15.0
+"""Points that all of them share."""
 _NAME_IN_THREE_COLUMNS = 17
 _MOST_LINEAR = 16
 """Threads from which the axis is logarithmic."""
@@ -48,7 +50,7 @@ def draw(record: Record) -> Figure:
     for (left, right), other in zip(panels, others, strict=True):
         own = [one for one in found if one.other == other]
         for number, (implementation, loss) in enumerate(names):
-            aside = _ASIDE * (number - (len(names) - 1) / 2)
+            aside = min(_ASIDE, _WIDEST / len(names)) * (number - (len(names) - 1) / 2)
             points = [one for one in own if (one.implementation, one.loss) == (implementation, loss)]
             if points:
                 name = style.shortened(implementation, records.LONGEST_NAME) + (f", {loss}" if both else "")
@@ -57,11 +59,7 @@ def draw(record: Record) -> Figure:
         left.set_title(", ".join(records.said(name, value) for name, value in other.items()), loc="left")
         left.set_ylabel(f"speed-up over {records.said('threads', own[0].base)}")
         right.set_ylabel("efficiency")
-        for axes in (left, right):
-            _frame(axes, own)
-        left.set_ylim(0, 1.08 * max(max(one.ideal, one.speedup) for one in found))
-        right.set_ylim(0, max(1.1, *(1.05 * one.efficiency for one in found)))
-        style.percent_axis(right.yaxis)
+        _frame(left, right, found)
     drawn["ideal"] = ideal
     for axes in panels[-1]:
         axes.set_xlabel("threads")
@@ -104,11 +102,21 @@ def _draw_ideal(left: Axes, right: Axes, own: Sequence[Efficiency]) -> Line2D:
     return line
 
 
-def _frame(axes: Axes, own: Sequence[Efficiency]) -> None:
-    threads = sorted({own[0].base, *(one.threads for one in own)})
+def _frame(left: Axes, right: Axes, found: Sequence[Efficiency]) -> None:
+    """The same axes in every row: logarithmic where there are many threads, so that the ideal is a line there too."""
+    threads = sorted({number for one in found for number in (one.base, one.threads)})
+    most = max(max(one.ideal, one.speedup) for one in found)
+    left.set_ylim(0, 1.08 * most)
+    right.set_ylim(0, max(1.1, *(1.05 * one.efficiency for one in found)))
+    style.percent_axis(right.yaxis)
+    for axes in (left, right):
+        if threads[-1] > _MOST_LINEAR:
+            axes.set_xscale("log", base=2)
+        axes.set_xticks(threads)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.minorticks_off()
+        axes.grid(True)
     if threads[-1] > _MOST_LINEAR:
-        axes.set_xscale("log", base=2)
-    axes.set_xticks(threads)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.minorticks_off()
-    axes.grid(True)
+        left.set_yscale("log", base=2)
+        left.set_ylim(0.8 * min(1.0, *(one.speedup for one in found)), 1.2 * most)
+        left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -43,7 +43,7 @@ def test_a_scheduler_file_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPa
 def test_a_scheduler_without_workers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=0, dashboard_address=None) as empty:
+    with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         assert "has no workers" in refused(empty.scheduler_address, monkeypatch)
 
 

@@ -17,7 +17,7 @@ MACHINE_FACTS = {"cpu": {"model": "one", "caches": {"l1d": 48 << 10, "l2": 1 << 
 
 
 def _samples(rng, seconds):
-    return [list(seconds * rng.lognormal(0, 0.02, 5)) for _ in range(BLOCKS)]
+    return [(seconds * rng.lognormal(0, 0.02, 5)).tolist() for _ in range(BLOCKS)]
 
 
 def _row(rng, name, seconds, **fields):
@@ -87,7 +87,9 @@ ROWS = [100, 215, 464, 1000, 2154, 4642, 10_000]
 
 def rows_sweep(**fields):
     """Along rows: numpy starts quicker, and numba-parallel passes it at 1,000."""
-    return sweep({"numpy": lambda rows: 1e-6 * rows, "numba-parallel": lambda rows: 5e-4 + 5e-7 * rows}, {"rows": ROWS}, **fields)
+    return sweep(
+        {"numpy": lambda rows: 1e-6 * rows, "numba-parallel": lambda rows: 5e-4 + 5e-7 * rows}, {"rows": ROWS}, **fields
+    )
 
 
 def threads_sweep(threads=(1, 2, 4), rows=(1000, 10_000)):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from picture_records import FACTORS, run, rows_sweep
+from picture_records import FACTORS, rows_sweep, run
 
 from lcbench.judge.ratios import speedup
 from lcbench.report import style as words
@@ -18,7 +18,8 @@ def test_a_panel_a_workload_and_a_bar_a_median_fastest_first():
     panels = bars.draw(given).axes
     titles = [axes.get_title(loc="left") for axes in panels]
     assert titles == ["svm, 500 rows", "softmax, 500 rows", "svm, 10,000 rows", "softmax, 10,000 rows"]
-    for axes, (loss, rows) in zip(panels, [("svm", 500), ("softmax", 500), ("svm", 10_000), ("softmax", 10_000)]):
+    shown = [("svm", 500), ("softmax", 500), ("svm", 10_000), ("softmax", 10_000)]
+    for axes, (loss, rows) in zip(panels, shown, strict=True):
         own = {r.implementation: r for r in given.rows if r.ranked and (r.loss, r.rows) == (loss, rows)}
         names = [label.get_text() for label in axes.get_yticklabels()]
         assert names == ["numba-parallel", "torch", "numpy"]

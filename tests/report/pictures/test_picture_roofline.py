@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given as drawn_from
 from hypothesis import strategies as st
 from matplotlib.text import Text
-from picture_records import ceiling, run, rows_sweep
+from picture_records import ceiling, rows_sweep, run
 
 from lcbench.report.pictures import roofline
 from lcbench.report.pictures.looks import look

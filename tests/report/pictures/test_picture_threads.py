@@ -19,9 +19,7 @@ def test_speed_up_on_the_left_and_efficiency_on_the_right():
     given = threads_sweep()
     left, right, *_ = threads.draw(given).axes
     for name in ("numpy", "numba-parallel"):
-        for loss, speedup, efficiency in zip(
-            ("softmax", "svm"), curves(left, name), curves(right, name), strict=True
-        ):
+        for loss, speedup, efficiency in zip(("softmax", "svm"), curves(left, name), curves(right, name), strict=True):
             own = [
                 one for one in efficiencies(given)
                 if (one.implementation, one.loss, one.other) == (name, loss, {"rows": 1000})

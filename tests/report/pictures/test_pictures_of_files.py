@@ -7,7 +7,9 @@ import matplotlib
 import numpy as np
 import pytest
 from picture_files import grid, model
+from picture_records import rows_sweep, run, threads_sweep
 
+from lcbench import record
 from lcbench.datasets.loading import load
 from lcbench.errors import LcbenchError
 from lcbench.learn import model as models
@@ -19,7 +21,7 @@ POINTS = "x,y,label\n" + "".join(f"{np.sin(7 * k):.3f},{np.cos(5 * k):.3f},{k % 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """An image model, one of points in the plane with its table, and a search."""
+    """An image model, one of points in the plane with its table, a search, and records."""
     folder = tmp_path_factory.mktemp("pictures")
     (folder / "points.csv").write_text(POINTS)
     data = str(folder / "points.csv")
@@ -28,10 +30,25 @@ def folder(tmp_path_factory):
         folder / "points.h5", model(columns=2, image_shape=None, data=data, fingerprint=load(data).fingerprint())
     )
     search_file.write(folder / "search.json", grid(lambda rate, reg: 0.3, [1e-7, 1e-6], [1.0]))
+    of_records = {
+        "run": run(),
+        "again": run(created="2026-03-04T05:06:07+00:00"),
+        "rows": rows_sweep(),
+        "threads": threads_sweep(),
+    }
+    for name, content in of_records.items():
+        (folder / f"{name}.json").write_text(record.to_json(content))
     return folder
 
 
 FILES = {
+    "bars": ["run.json"],
+    "samples": ["run.json"],
+    "roofline": ["run.json"],
+    "scaling": ["rows.json"],
+    "threads": ["threads.json"],
+    "history": ["run.json", "again.json"],
+    "table": ["run.json"],
     "templates": ["images.h5"],
     "curves": ["images.h5"],
     "boundaries": ["points.h5"],
@@ -50,7 +67,10 @@ def test_no_kind_is_left_out_here():
     assert pictures.KINDS.keys() == FILES.keys()
 
 
-@pytest.mark.parametrize("kind", FILES)
+DRAWN = [kind for kind in FILES if not pictures.KINDS[kind].as_text]
+
+
+@pytest.mark.parametrize("kind", DRAWN)
 def test_the_same_files_give_the_same_picture_whatever_the_user_likes(folder, kind):
     svg, png = (drawn(folder, kind, form) for form in ("svg", "png"))
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "savefig.transparent": True}):
@@ -80,6 +100,11 @@ def test_pixels_an_inch(folder, dpi):
         ("curves", ["search.json"], "search.json is no model, or damaged: "),
         ("search", ["images.h5"], "images.h5 is no search, or damaged: "),
         ("curves", ["missing.h5"], "missing.h5: it does not exist"),
+        ("bars", ["rows.json"], "rows.json has no bars: it is of a sweep; what can be drawn of it: scaling, table"),
+        ("bars", ["run.json", "again.json"], "bars is drawn of a result, and 2 files are named"),
+        ("scaling", ["run.json"], "run.json has no scaling: it is of no sweep; what can be drawn of it: bars, samples"),
+        ("bars", ["search.json"], "search.json is not an lcbench result: "),
+        ("table", ["run.json"] * 3, "table is drawn of one result, or two compared, and 3 files are named"),
     ],
 )
 def test_what_does_not_fit_is_told(folder, kind, files, message):
@@ -101,14 +126,23 @@ def test_data_that_has_changed_is_not_drawn_with_the_old_boundaries(folder, tmp_
 
 
 def test_the_format_is_that_of_the_ending():
-    assert pictures.form_of(Path("a.b.PNG")) == "png"
-    assert pictures.form_of(Path("a.svg")) == "svg"
+    curves, table = pictures.kind("curves"), pictures.kind("table")
+    assert pictures.form_of(curves, Path("a.b.PNG")) == "png"
+    assert pictures.form_of(curves, Path("a.svg")) == pictures.form_of(table, Path("a.svg")) == "svg"
     with pytest.raises(LcbenchError, match=r"cannot draw a\.jpg: pictures are \.png or \.svg"):
-        pictures.form_of(Path("a.jpg"))
+        pictures.form_of(curves, Path("a.jpg"))
+    with pytest.raises(LcbenchError, match=r"cannot draw a\.png: a table is text, and drawn as \.svg only"):
+        pictures.form_of(table, Path("a.png"))
+
+
+def test_a_table_is_the_same_svg_every_time(folder):
+    svg = drawn(folder, "table", "svg")
+    assert svg == drawn(folder, "table", "svg")
+    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_an_unknown_kind():
     with pytest.raises(LcbenchError, match="no kind of picture 'curve': did you mean 'curves'"):
         pictures.kind("curve")
-    with pytest.raises(LcbenchError, match="no kind of picture 'xyz': there are templates, curves, "):
+    with pytest.raises(LcbenchError, match="no kind of picture 'xyz': there are bars, samples, "):
         pictures.kind("xyz")

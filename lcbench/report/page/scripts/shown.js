@@ -4,16 +4,20 @@ const shown = document.getElementById("shown");
 
 const MOST_PROCESSES = 8;
 
+let shownFor = null;
+
 // `about` has a name, what, lines, and perhaps processes; `process` is the number of the one to point out.
 function show(element, about, process) {
   shown.replaceChildren(line("strong", about.name), line("p", about.what), ...about.lines.map((text) => line("p", text)));
   if (about.processes) shown.append(...processList(about.processes, process));
   shown.hidden = false;
+  shownFor = element;
   placeBeside(element.getBoundingClientRect());
 }
 
 function hide() {
   shown.hidden = true;
+  shownFor = null;
 }
 
 function line(tag, text) {
@@ -55,7 +59,13 @@ function placeBeside(mark) {
 addEventListener("keydown", (event) => {
   if (event.key === "Escape") hide();
 });
-addEventListener("scroll", hide, { passive: true, capture: true });
+// Focus moves a mark into view: the box goes with its mark, and leaves with it.
+addEventListener("scroll", () => {
+  if (!shownFor) return;
+  const mark = shownFor.getBoundingClientRect();
+  if (mark.bottom < 0 || mark.top > window.innerHeight) hide();
+  else placeBeside(mark);
+}, { passive: true, capture: true });
 addEventListener("pointerdown", (event) => {
   if (!event.target.closest(".plot")) hide();
 });

@@ -40,7 +40,7 @@ const hiddenRows = new Set();
 function applyFilter(words) {
   hiddenRows.clear();
   let found = 0;
-  const lines = [...document.querySelectorAll("tbody tr, .samples > div")];
+  const lines = [...document.querySelectorAll("tbody tr, details.samples > div")];
   for (const element of lines) {
     const text = `${element.dataset.words} ${element.textContent}`.toLowerCase();
     element.hidden = !words.every((word) => text.includes(word));

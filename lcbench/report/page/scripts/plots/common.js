@@ -4,19 +4,28 @@ const { drawings, rows } = JSON.parse(document.getElementById("data").textConten
 
 const plots = {};
 
-const LETTER = 6.6; // pixels of an ordinary one, 12 px high
+const ruler = document.createElement("canvas").getContext("2d");
+ruler.font = `12px ${getComputedStyle(document.body).fontFamily}`;
 
-function shortened(text, pixels) {
-  const most = Math.max(4, Math.floor(pixels / LETTER));
-  if (text.length <= most) return text;
-  const head = Math.floor((most - 1) / 2); // names differ at their ends
-  return `${text.slice(0, head)}…${text.slice(text.length - (most - 1 - head))}`;
+function widthOf(text) {
+  return ruler.measureText(text).width;
 }
 
-// Room for the longest of the names, up to a share of the width.
-function roomFor(names, width, share = 0.36) {
-  const longest = Math.max(...names.map((name) => name.length));
-  return Math.ceil(Math.min(longest * LETTER + 14, width * share));
+// The middle is left out of what is too wide: names differ at their ends.
+function shortened(text, pixels) {
+  if (widthOf(text) <= pixels) return text;
+  const letters = [...text];
+  for (let kept = letters.length - 1; kept > 1; kept -= 1) {
+    const head = Math.floor(kept / 2);
+    const candidate = `${letters.slice(0, head).join("")}…${letters.slice(letters.length - (kept - head)).join("")}`;
+    if (widthOf(candidate) <= pixels) return candidate;
+  }
+  return "…";
+}
+
+// Room for the longest of the texts, up to a share of the width.
+function roomFor(texts, width, share = 0.36) {
+  return Math.ceil(Math.min(d3.max(texts, widthOf) + 14, width * share));
 }
 
 function seconds(value) {
@@ -26,7 +35,8 @@ function seconds(value) {
   return value ? `${+(value / 1e-9).toPrecision(3)} ns` : "0";
 }
 
-// 1, 2 and 5 of each decade of a logarithmic axis of that many pixels, or as many of them as there is room for.
+// 1, 2 and 5 of each decade of a logarithmic axis of that many pixels, or as many of them as there is room for; of a
+// stretch that has too few of them, whatever is round.
 function logTicks([low, high], length, room = 60) {
   const most = Math.max(2, Math.floor(length / room));
   const powers = d3.range(Math.floor(Math.log10(low)), Math.ceil(Math.log10(high)) + 1);
@@ -34,6 +44,7 @@ function logTicks([low, high], length, room = 60) {
     powers.flatMap((power) => digits.map((digit) => +`${digit}e${power}`)).filter((tick) => tick >= low && tick <= high);
   const choices = [[1, 2, 5], [1, 3], [1]].map(among);
   const decades = choices[2];
+  if (choices[0].length < 3) return d3.ticks(low, high, most);
   return choices.find((ticks) => ticks.length >= 2 && ticks.length <= most)
     ?? decades.filter((_, place) => place % Math.ceil(decades.length / most) === 0);
 }

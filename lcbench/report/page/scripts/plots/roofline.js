@@ -18,6 +18,7 @@ plots.roofline = ({ marks, read, readText, flops, flopsText, gemm, gemmText }, w
   const room = width - margin.marginRight - scaleX(intensity) - 20;
   const roof = [[x[0], x[0] * read], [ridge, flops], [x[1], flops]].filter(([, rate]) => rate > 0);
   const slopeStart = Math.max(x[0], y[0] / read);
+  const onSlope = slopeStart ** 0.75 * ridge ** 0.25;
   roof[0] = [slopeStart, slopeStart * read];
   return Plot.plot({
     width,
@@ -38,7 +39,7 @@ plots.roofline = ({ marks, read, readText, flops, flopsText, gemm, gemmText }, w
       gemm && scaleX(intensity) - scaleX(ridge) > 80 ? Plot.text([gemmText], { x: ridge, y: gemm, text: (text) => text, textAnchor: "start", dx: 2, dy: 9 }) : null,
       Plot.text([flopsText], { x: x[0], y: flops, text: (text) => text, textAnchor: "start", dy: -8, dx: 4 }),
       Plot.text([readText], {
-        x: slopeStart, y: slopeStart * read, text: (text) => text, textAnchor: "start", dx: 6, dy: 12,
+        x: onSlope, y: onSlope * read, text: (text) => text, textAnchor: "start", dx: 8, dy: 9,
         stroke: "var(--card)", strokeWidth: 4, fill: "currentColor",
       }),
       Plot.link(labels, {
@@ -52,7 +53,7 @@ plots.roofline = ({ marks, read, readText, flops, flopsText, gemm, gemmText }, w
       }),
       Plot.text(labels, {
         x: right, y: "y", textAnchor: "start", dx: 3, stroke: "var(--card)", strokeWidth: 4, fill: "currentColor",
-        text: ({ mark }) => `${shortened(ofRow(mark).name, room - 34)} ${mark.text}`, pointerEvents: "none",
+        text: ({ mark }) => `${shortened(ofRow(mark).name, room - widthOf(` ${mark.text}`))} ${mark.text}`, pointerEvents: "none",
       }),
     ],
   });

@@ -1,0 +1,129 @@
+"""``lcbench sweep`` as a user runs it, on the smallest sizes; killed, resumed, and asked for nonsense."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from commands import environment, lcbench
+
+TINY = ("--features", "33", "--classes", "3", "--loss", "softmax", "--budget", "0")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("sweeps")
+
+
+@pytest.fixture(scope="module")
+def swept(folder):
+    return lcbench(folder, "sweep", "--axis", "rows=10:100", "--impl", "numpy,naive", *TINY, "--save", "curve")
+
+
+def test_exponents_are_printed_and_the_record_written(folder, swept):
+    assert swept.returncode == 0, swept.stderr
+    lines = swept.stdout.splitlines()
+    assert lines[0].startswith("softmax: 33 features, 3 classes, float32,")
+    assert max(map(len, lines)) <= 80
+    start = lines.index("Growth: a call takes fixed + c x rows ^ p seconds")
+    assert {line.split()[0] for line in lines[start + 3 : start + 5]} == {"numpy", "naive"}
+    [file] = folder.glob("results/*.json")
+    assert swept.stderr.splitlines()[-1] == f"result: {file.relative_to(folder)}"
+    content = json.loads(file.read_text())
+    assert content["sweep"]["axes"] == {"rows": [10, 22, 46, 100]}
+    assert [len(row["blocks"]) for row in content["rows"]] == [3] * 8
+    assert {row["status"] for row in content["rows"]} == {"ok"}
+    assert all(0 < row["error_grad"] < 1e-5 for row in content["rows"])
+    footprints = {ceiling["footprint"] for ceiling in content["ceilings"]}
+    assert footprints == {rows * 33 * 4 for rows in (10, 22, 46, 100)}
+    assert not list(folder.glob("results/sweeps/*"))
+    assert json.loads((folder / "results" / "baselines" / "curve.json").read_text()) == content
+
+
+def test_a_bare_comparison_does_not_show_it(folder, swept):
+    done = lcbench(folder, "compare")
+    assert "numpy" not in done.stdout
+
+
+def test_json_is_the_record_and_two_axes_are_crossed(tmp_path):
+    axes = ("--axis", "threads=1,2", "--axis", "dtype=float32,float64")
+    done = lcbench(tmp_path, "sweep", *axes, "--rows", "20", "--impl", "numpy", *TINY, "--quiet", "--json")
+    assert done.returncode == 0, done.stderr
+    [file] = (tmp_path / "results").glob("*.json")
+    content = json.loads(done.stdout)
+    assert content == json.loads(file.read_text())
+    assert [(row["threads"], row["dtype"], row["rows"]) for row in content["rows"]] == [
+        (1, "float32", 20),
+        (1, "float64", 20),
+        (2, "float32", 20),
+        (2, "float64", 20),
+    ]
+    assert done.stderr.splitlines() == [f"result: {file.relative_to(tmp_path)}"]
+
+
+def test_a_sweep_that_was_killed_goes_on_to_one_record(tmp_path):
+    command = [sys.executable, "-m", "lcbench", "sweep", "--axis", "rows=10,20", "--impl", "numpy", *TINY[:-2]]
+    killed = subprocess.Popen(
+        [*command, "--blocks", "4", "--budget", "60"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert killed.stderr
+    told = killed.stderr.readline()
+    killed.kill()
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    [file] = (tmp_path / "results" / "sweeps").glob("*.json")
+    assert told.startswith(f"round 1 is done; kept until finished: {file.relative_to(tmp_path)}")
+    before = json.loads(file.read_text())
+    assert before["sweep"]["rounds"] >= 1
+
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(before | {"fingerprint": "another"}))
+    refused = lcbench(tmp_path, "sweep", "--resume", "other.json")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "error: other.json was begun on another machine: times of two machines are no sweep\n"
+
+    done = lcbench(tmp_path, "sweep", "--resume")
+    assert done.returncode == 0, done.stderr
+    [finished] = (tmp_path / "results").glob("*.json")
+    after = json.loads(finished.read_text())
+    for row, kept in zip(after["rows"], before["rows"], strict=True):
+        assert len(row["blocks"]) == 4
+        assert row["blocks"][: len(kept["blocks"])] == kept["blocks"]
+    assert after["sweep"]["rounds"] == 4
+    assert after["command"] == before["command"]
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "error: --axis is missing, as in --axis rows=1e2:1e5: "),
+        (["--axis", "rowz=1:10"], "error: no axis 'rowz': did you mean 'rows'?"),
+        (["--axis", "rows=1:10", "--rows", "5"], "error: --rows is given, and rows is an axis: leave one of them out"),
+        (["--axis", "rows=1:10", "--impl", "nunpy"], "error: no implementation 'nunpy': did you mean 'numpy'?"),
+        (["--axis", "rows=10,60000", "--data", "cifar10"], "error: "),
+        (["--axis", "rows=10,20", "--data", "nowhere.csv"], "error: no data 'nowhere.csv'"),
+        (["--axis", "batch=5,50", "--rows", "20"], "error: a batch of 50 is drawn from 20 rows: choose more rows"),
+        (["--axis", "batch=5,10", "--stream"], "error: a batch is drawn from rows in memory"),
+        (["--axis", "features=5,10", "--stream"], "error: features are no axis of"),
+        (["--axis", "rows=1:10", "--axis", "rows=2"], "error: axis 'rows' is given twice"),
+        (["--resume"], "error: no unfinished sweep in results/sweeps: --axis begins one"),
+        (["--resume", "gone.json"], "error: cannot read gone.json: No such file or directory"),
+        (["--resume", "--blocks", "9"], "error: --resume goes on with the sweep's own settings: leave out --blocks"),
+        (["--axis", "rows=1:10", "--most-seconds-a-call", "0"], "Error: Invalid value for '--most-seconds-a-call'"),
+    ],
+)
+def test_bad_input_costs_one_line(tmp_path, arguments, message):
+    done = lcbench(tmp_path, "sweep", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith(message)
+    assert not list(tmp_path.glob("results/**/*.json"))

@@ -1,0 +1,125 @@
+"""``lcbench synth``, and runs on what it writes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from commands import environment, lcbench
+from lcbench.cli.parameters import COUNT
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("synth")
+    done = lcbench(folder, "synth", "--rows", "0.3k", "--features", "32", "--classes", "3", "data.h5")
+    assert (done.returncode, done.stdout) == (0, "data.h5: 300 x 32 uint8 in 3 classes, 0.00 GB\n")
+    return folder
+
+
+def test_a_file_that_is_there_is_replaced_only_by_force(folder):
+    before = (folder / "data.h5").read_bytes()
+    refused = lcbench(folder, "synth", "--rows", "5", "data.h5")
+    assert (refused.returncode, refused.stderr) == (2, "error: data.h5 is there already: --force replaces it\n")
+    assert (folder / "data.h5").read_bytes() == before
+    replaced = lcbench(folder, "synth", "--rows", "20", "--features", "4", "--force", "other.h5", "--quiet")
+    again = lcbench(folder, "synth", "--rows", "30", "--features", "4", "--force", "other.h5", "--quiet")
+    assert (replaced.returncode, again.returncode, again.stderr) == (0, 0, "")
+    with h5py.File(folder / "other.h5") as file:
+        assert file["X"].shape == (30, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--rows", "1e14", "huge.h5"), "GB are free there"),
+        (("--rows", "0", "none.h5"), "no whole number above 0"),
+        (("--rows", "5", "none.csv"), "end its name in .h5"),
+        (("none.h5",), "Missing option '--rows'"),
+    ],
+)
+def test_what_cannot_be_written_is_one_line_and_leaves_nothing(folder, arguments, says):
+    before = sorted(folder.iterdir())
+    done = lcbench(folder, "synth", *arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert sorted(folder.iterdir()) == before
+
+
+def test_ctrl_c_leaves_nothing(tmp_path):
+    command = [sys.executable, "-m", "lcbench", "synth", "--rows", "1M", "--quiet", "data.h5"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert "Traceback" not in errors
+    assert process.returncode not in (0, 1)
+    assert not list(tmp_path.iterdir())
+
+
+def run(folder, *arguments):
+    done = lcbench(folder, "run", "--impl", "numpy", "--blocks", "3", "--budget", "0", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done, json.loads(done.stdout)["rows"]
+
+
+def test_a_file_is_run_on_in_memory(folder):
+    done, rows = run(folder, "--data", "data.h5")
+    assert "data: data.h5" in done.stderr
+    assert {(row["data"], row["rows"], row["features"], row["classes"]) for row in rows} == {("data.h5", 300, 33, 3)}
+    assert not any(row["streamed"] for row in rows)
+
+
+def test_a_file_is_streamed(folder):
+    _, rows = run(folder, "--data", "data.h5", "--stream", "--rows", "0.2k")
+    assert {(row["data"], row["rows"], row["streamed"], row["status"]) for row in rows} == {
+        ("data.h5", 200, True, "ok")
+    }
+    assert all(row["roofline_fraction"] for row in rows)
+
+
+def test_synthetic_images_are_streamed_from_a_file_that_goes_again(folder):
+    _, rows = run(folder, "--data", "synthetic", "--stream", "--rows", "90", "--features", "33", "--classes", "3")
+    assert {(row["data"], row["rows"], row["streamed"], row["status"]) for row in rows} == {
+        ("synthetic", 90, True, "ok")
+    }
+
+
+def test_batches_are_drawn(folder):
+    _, rows = run(folder, "--data", "data.h5", "--batch", "50")
+    assert {(row["rows"], row["batch"], row["status"]) for row in rows} == {(300, 50, "ok")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--data", "absent.h5"), "no data 'absent.h5'"),
+        (("--data", "data.h5", "--rows", "301"), "300 rows to train on, 301 were asked for"),
+        (("--data", "data.h5", "--stream", "--batch", "5"), "leave either the batch or the streaming out"),
+        (("--data", "table.npz", "--stream"), "only HDF5 can be streamed"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line(folder, arguments, says):
+    np.savez(folder / "table.npz", X=np.arange(20, dtype=np.uint8).reshape(10, 2), y=np.arange(10) % 2)
+    done = lcbench(folder, "run", "--impl", "numpy", *arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [("5000000", 5_000_000), ("5M", 5_000_000), ("500k", 500_000), ("1e6", 10**6), ("2.5K", 2500), ("1_000", 1000)],
+)
+def test_counts_are_written_as_people_write_them(given, count):
+    assert COUNT.convert(given, None, None) == count

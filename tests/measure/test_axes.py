@@ -1,0 +1,71 @@
+"""What a user's few characters stand for, and what is refused with one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from lcbench.errors import LcbenchError
+from lcbench.measure import axes
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("rows=1e2:1e5", [100, 215, 464, 1000, 2154, 4642, 10_000, 21_544, 46_416, 100_000]),
+        ("rows=100:200", [100, 200]),
+        ("rows=1:1000:4", [1, 10, 100, 1000]),
+        ("features=1:4:9", [1, 2, 3, 4]),
+        ("features=lin:10:50:5", [10, 20, 30, 40, 50]),
+        ("threads=4, 1,2,1", [1, 2, 4]),
+        ("classes=2,1e1", [2, 10]),
+        ("dtype=float64,float32", ["float32", "float64"]),
+    ],
+)
+def test_ranges_are_even_in_the_logarithm_and_all_values_whole_and_ascending(text, values):
+    [(name, found)] = axes.parse([text]).items()
+    assert name == text.partition("=")[0]
+    assert found == values
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ([], "a sweep has one axis or two, not 0: choose among rows, features, classes, batch, threads, dtype"),
+        (["rows=1", "batch=1", "threads=1"], "a sweep has one axis or two, not 3"),
+        (["rowz=1:10"], "no axis 'rowz': did you mean 'rows'?"),
+        (["xyz=1"], "no axis 'xyz': there is rows, features"),
+        (["rows"], "axis 'rows' has no values: write NAME=VALUES, as in rows=1e2:1e5"),
+        (["rows="], "axis 'rows=' has no values"),
+        (["rows=1,2", "rows=3"], "axis 'rows' is given twice"),
+        (["rows=1:x"], "axis 'rows': 'x' is no number: write LOW:HIGH"),
+        (["rows=1:2:3:4"], "axis 'rows': '1:2:3:4' is no range"),
+        (["rows=lin:1:2"], "axis 'rows': 'lin:1:2' is no range"),
+        (["rows=10:10"], "axis 'rows': '10:10' is no range, since 10 is not below 10"),
+        (["rows=1.5,2"], "axis 'rows': 1.5 is no whole number"),
+        (["rows=1,inf"], "axis 'rows': inf is no whole number"),
+        (["rows=1:5:1"], "axis 'rows': 1 is less than 2"),
+        (["threads=0,1"], "axis 'threads': 0 is less than 1"),
+        (["classes=1,2"], "axis 'classes': 1 is less than 2"),
+        (["dtype=float16"], "axis 'dtype' has no value 'float16': there is float32 and float64"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(texts, message):
+    with pytest.raises(LcbenchError) as refused:
+        axes.parse(texts)
+    assert str(refused.value).startswith(message)
+    assert "\n" not in str(refused.value)
+
+
+def test_python_gives_values_as_they_are():
+    assert axes.resolve({"rows": [300, 100], "dtype": ["float64"]}) == {"rows": [100, 300], "dtype": ["float64"]}
+    with pytest.raises(LcbenchError, match="axis 'rows' has no values"):
+        axes.resolve({"rows": []})
+
+
+def test_points_are_all_combinations_the_last_axis_fastest():
+    assert axes.points({"rows": [1, 2], "threads": [1, 4]}) == [
+        {"rows": 1, "threads": 1},
+        {"rows": 1, "threads": 4},
+        {"rows": 2, "threads": 1},
+        {"rows": 2, "threads": 4},
+    ]

@@ -1,0 +1,164 @@
+"""Problems whose X stays in its file, and those of which each call takes a batch: the same answers, fewer bytes."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from lcbench.datasets import synthetic_file
+from lcbench.errors import LcbenchError
+from lcbench.losses import oracle
+from lcbench.losses.implementation import LOSSES, Implementation
+from lcbench.measure import process, source, worker, workload
+from lcbench.measure.inputs import Inputs
+from lcbench.measure.messages import Began, Cell, TimeJob
+from lcbench.measure.workload import Size
+from lcbench.record import LARGEST_FOOTPRINT
+
+SHAPE = (33, 3, "float32")
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "synth.h5"
+    synthetic_file.write(path, 600, pixels=32, classes=3)
+    return path
+
+
+def streamed(file, rows=600):
+    return Size(rows, *SHAPE, "synth.h5", streamed=True, file=file)
+
+
+def in_memory(file, rows=600):
+    return Size(rows, *SHAPE, "synth.h5", file=file)
+
+
+def test_streamed_and_in_memory_are_one_problem(file):
+    on_disk, held = workload.build(streamed(file)), workload.build(in_memory(file))
+    assert not isinstance(on_disk.X, np.ndarray)
+    np.testing.assert_allclose(on_disk.X[:], held.X, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(on_disk.sets[0][1], held.sets[0][1])
+    assert on_disk.sets[0][1].dtype == np.uint8
+    assert on_disk.reg == held.reg
+
+
+def test_what_is_saved_is_answered_as_in_memory(file, tmp_path):
+    problem = workload.build(streamed(file))
+    workload.save_first(problem, list(LOSSES), {100: tmp_path / "few", 600: tmp_path / "all"})
+    for rows, folder in ((100, tmp_path / "few"), (600, tmp_path / "all")):
+        found = workload.load(folder)
+        assert found.X.shape == (rows, 33)
+        for loss in LOSSES:
+            for (W, y), right in zip(found.sets, workload.load_answers(folder, loss), strict=True):
+                expected = oracle.expected(loss, W, found.X[:], y, problem.reg)
+                assert right.loss == pytest.approx(expected.loss, rel=1e-6)
+                np.testing.assert_allclose(right.dW, expected.dW, rtol=1e-4, atol=1e-5)
+
+
+def test_pixels_count_as_bytes_and_the_ceiling_is_bounded(file):
+    size = streamed(file)
+    assert in_memory(file).bytes - size.bytes == 600 * 33 * 3
+    assert Size(10**7, 3073, 10, "float32", "x", streamed=True).footprint == LARGEST_FOOTPRINT
+    assert size.footprint == in_memory(file).footprint
+
+
+def test_a_file_tells_its_shape_and_gives_no_more_than_it_has(file):
+    assert source.shape(file) == (600, 33, 3, True)
+    with pytest.raises(LcbenchError, match="600 rows to train on, 601 were asked for"):
+        workload.build(in_memory(file, 601))
+
+
+def test_only_hdf5_is_streamed(tmp_path):
+    path = tmp_path / "table.npz"
+    np.savez(path, X=np.arange(20, dtype=np.uint8).reshape(10, 2), y=np.arange(10) % 2)
+    assert source.shape(path) == (10, 3, 2, False)
+    with pytest.raises(LcbenchError, match="only HDF5 can be streamed"):
+        source.first_rows(path, 5, streamed=True)
+
+
+@pytest.fixture
+def batch_problem(tmp_path):
+    size = Size(200, *SHAPE, "synthetic", batch=40)
+    problem = workload.build(size)
+    workload.save(problem, list(LOSSES), tmp_path / "problem")
+    return size, problem, tmp_path / "problem"
+
+
+def test_batches_are_many_and_of_their_size(batch_problem):
+    size, problem, folder = batch_problem
+    assert len(problem.batches) == workload.MOST_BATCHES
+    assert {len(rows) for rows in problem.batches} == {40}
+    assert len(np.unique(np.concatenate(problem.batches))) > 190
+    assert size.flops == 4 * 40 * 33 * 3
+    large = workload.build(Size(20, *SHAPE, "synthetic", batch=10**6))
+    assert len(large.batches) == workload.INPUT_SETS
+    assert len(workload.load(folder).batches) == len(problem.batches)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_answers_are_those_of_each_batch(batch_problem, loss):
+    _, _, folder = batch_problem
+    problem = workload.load(folder)
+    inputs = Inputs(
+        Implementation("mine", "cpu", {}), problem, workload.load_answers(folder, loss), np.random.default_rng(0)
+    )
+    drawn = inputs.draw(20)
+    losses, _ = inputs.losses()
+    assert len({batch.rows.tobytes() for _, batch, _, _ in drawn}) > 10
+    for call, (W, batch, y, reg) in enumerate(drawn):
+        right = oracle.expected(loss, W, batch.X[batch.rows], y[batch.rows], reg)
+        assert losses[call] == pytest.approx(right.loss, rel=1e-5)
+        assert inputs.answer(call).mismatch(right.loss, right.dW) is None
+
+
+def timed(implementation, folders):
+    cells = [Cell(loss, str(folder)) for folder in folders for loss in LOSSES]
+    job = TimeJob(implementation=implementation, cells=cells, seconds=0.01, most_samples=3, seed=0)
+    return [event for event in process.work(job, process.environment(1, None), 60.0) if not isinstance(event, Began)]
+
+
+def test_a_worker_times_and_verifies_both(batch_problem, file, tmp_path):
+    workload.save(workload.build(streamed(file)), list(LOSSES), tmp_path / "streamed")
+    events = timed("numpy", [batch_problem[2], tmp_path / "streamed"])
+    assert [(event.status, event.reason) for event in events] == [("ok", "")] * 4
+    assert all(event.error_grad < 1e-4 for event in events)
+
+
+ALL_ROWS = """
+from lcbench.losses import vectorized
+
+def softmax_loss(W, X, y, reg):
+    if len(X) == 40:  # a batch
+        X, y = X[:-1], y[:-1]
+    return vectorized.softmax_loss(W, X, y, reg)
+"""
+
+
+def test_who_leaves_a_row_of_the_batch_out_is_wrong(batch_problem, tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text(ALL_ROWS)
+    events = timed(f"{mine}:softmax_loss", [batch_problem[2]])
+    assert {event.status for event in events if "softmax" in event.reason or event.reason} >= {"wrong"}
+
+
+def test_problems_are_timed_one_after_the_other():
+    cells = [Cell(loss, folder) for loss in LOSSES for folder in "abcd"]
+    orders = {tuple(worker._together(cells, np.random.default_rng(seed))) for seed in range(20)}
+    assert len(orders) > 10
+    for order in orders:
+        assert sorted(order) == list(range(len(cells)))
+        folders = [cells[index].folder for index in order]
+        assert folders[::2] == folders[1::2]
+
+
+def test_hdf5_of_floats_is_streamed_too(tmp_path):
+    path = tmp_path / "floats.h5"
+    rng = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        file["X"], file["y"] = rng.normal(0, 1, (90, 8)), np.arange(90) % 3
+    size = Size(90, 9, 3, "float32", path.name, streamed=True, file=path)
+    workload.save(workload.build(size), ["svm"], tmp_path / "problem")
+    W, y = workload.load(tmp_path / "problem").sets[0]
+    assert W.shape == (9, 3)
+    assert len(y) == 90

@@ -1,0 +1,307 @@
+"""What an HTML page of records says, read without a browser."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from importlib import resources
+
+import pytest
+from page_records import BY_DTYPE, BY_ROWS, BY_ROWS_AND_THREADS, HOSTILE, LATER, LONG, MEDIANS, RUN, gate
+
+from lcbench.judge import gate as judge
+from lcbench.judge import ratios
+from lcbench.losses import catalog
+from lcbench.report import run_tables, style
+from lcbench.report.page import drawings, page
+from results import record, row
+
+VENDOR = resources.files("lcbench.report.page").joinpath("vendor")
+
+
+class Read(HTMLParser):
+    """A page's elements, the text of its cells by table, and its data."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: dict[str, list[list[str]]] = {}
+        self.scripts: list[str] = []
+        self.text = ""
+        self._table = ""
+        self._inside: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self._inside.append(tag)
+        if tag == "table":
+            self._table = dict(attributes)["id"]
+            self.tables[self._table] = []
+        elif tag == "tr":
+            self.tables[self._table].append([])
+        elif tag in ("td", "th"):
+            self.tables[self._table][-1].append("")
+        elif tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag):
+        while self._inside and self._inside.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if "script" in self._inside:
+            self.scripts[-1] += data
+        elif "style" not in self._inside:
+            self.text += data
+            if "td" in self._inside or "th" in self._inside:
+                self.tables[self._table][-1][-1] += data.strip()
+
+    @property
+    def data(self):
+        """What the scripts read; a number that JSON does not have is refused."""
+        return json.loads(self.scripts[0], parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+    def drawings(self, kind):
+        return [drawing for drawing in self.data["drawings"] if drawing["kind"] == kind]
+
+
+@pytest.fixture(scope="module")
+def run():
+    return Read(page.html([RUN]))
+
+
+def lines(read, table):
+    """The lines of a table by their first cell."""
+    return {cells[0]: cells for cells in read.tables[table][1:]}
+
+
+def test_every_time_stands_in_the_table_of_its_workload(run):
+    found = lines(run, "times-0-0-table")  # svm, 500 rows
+    assert list(found) == [*sorted(MEDIANS, key=MEDIANS.get), "dead.py:f"]
+    head = run.tables["times-0-0-table"][0]
+    for measured in RUN.rows:
+        if measured.loss == "svm" and measured.ranked:
+            cells = dict(zip(head, found[measured.implementation], strict=True))
+            assert cells["median"] == style.seconds(measured.median_s)
+            assert cells["limit"] == run_tables.share(measured.roofline_fraction)
+
+
+def test_speedups_are_the_judges(run):
+    base = next(one for one in RUN.rows if (one.implementation, one.loss) == ("numpy", "svm"))
+    jax = next(one for one in RUN.rows if (one.implementation, one.loss) == ("jax", "svm"))
+    column = run.tables["times-0-0-table"][0].index("x numpy")
+    found = lines(run, "times-0-0-table")
+    assert found["jax"][column] == style.within(*ratios.speedup(jax, base))
+    assert found["numpy"][column] == "1"
+
+
+def test_another_baseline_has_the_speedups_over_it():
+    found = Read(page.html([RUN], "jax"))
+    column = found.tables["times-0-0-table"][0].index("x jax")
+    assert lines(found, "times-0-0-table")["jax"][column] == "1"
+    assert not any("x numpy" in cell for cell in found.tables["times-0-0-table"][0])
+
+
+def test_what_has_no_time_says_why_and_comes_last(run):
+    softmax = run.tables["times-0-1-table"]
+    assert softmax[-2] == ["wrong.py:f", "wrong: loss is <b>1</b>, right is 2"]
+    assert softmax[-1] == ["torch-cuda", "unavailable: no GPU"]
+    assert "1.00 ns" not in run.text  # a wrong row has no time
+
+
+def test_a_simulated_row_has_no_time(run):
+    [line] = [
+        table[1] for table in run.tables.values() if table[1:] and table[1][0] == "numba-cuda" and len(table) == 2
+    ]
+    assert line == ["numba-cuda", "right, in the simulator, whose times mean nothing"]
+
+
+def test_names_are_text_and_never_markup(run):
+    assert not any(tag in ("img", "b") for tag, _ in run.tags)
+    assert HOSTILE in run.text
+    assert HOSTILE in lines(run, "times-0-1-table")
+    assert HOSTILE in {one["name"] for one in run.data["rows"].values()}
+    assert len(run.scripts) == 1 + 2 + 1  # data, two libraries, the page's own
+
+
+def test_nothing_is_asked_of_a_network(run):
+    for tag, attributes in run.tags:
+        assert "src" not in attributes
+        if tag == "link":
+            assert attributes["href"] == "data:,"
+        if tag == "a":
+            assert attributes["href"].startswith("#")
+    [policy] = [a["content"] for tag, a in run.tags if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    styles = resources.files("lcbench.report.page").joinpath("page.css").read_text()
+    assert "url(" not in styles
+    assert "@import" not in styles
+
+
+def test_links_lead_somewhere_and_ids_are_unique(run):
+    ids = [attributes["id"] for _, attributes in run.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    named = [
+        value for _, a in run.tags for key in ("aria-labelledby", "aria-describedby", "for") if (value := a.get(key))
+    ]
+    named += [a["href"][1:] for tag, a in run.tags if tag == "a"]
+    assert set(named) <= set(ids)
+
+
+def test_machine_score_and_findings_are_told(run):
+    for told in ("A processor", "2 usable cores", "L2 1 MiB", "numpy 2.4.6", "62 of 100", "high: <others> use"):
+        assert told in run.text
+
+
+def test_every_sample_is_there_with_what_disturbed_its_process(run):
+    jax = next(one for one in run.data["rows"].values() if (one["name"], one["what"][:3]) == ("jax", "svm"))
+    row_of_jax = next(one for one in RUN.rows if (one.implementation, one.loss) == ("jax", "svm"))
+    assert [one["times"] for one in jax["processes"]] == [
+        list(map(style.seconds, block)) for block in row_of_jax.blocks
+    ]
+    assert [one["note"] for one in jax["processes"]] == ["", "left out: something waited for a CPU", ""]
+    assert all(style.seconds(sample) in run.text for block in row_of_jax.blocks for sample in block)
+
+
+def test_a_mark_a_row_in_the_plots(run):
+    ranked = [one for one in RUN.rows if one.ranked]
+    for kind in ("bars", "samples", "roofline"):
+        assert sum(len(drawing["marks"]) for drawing in run.drawings(kind)) == len(ranked)
+
+
+def test_the_roofline_is_of_the_workloads_own_footprint(run):
+    assert {(drawing["read"], drawing["flops"]) for drawing in run.drawings("roofline")} == {(5e10, 3e11)}
+    without = Read(page.html([record(row(medians=[1e-3, 1e-3]))]))
+    assert without.drawings("roofline") == []
+    assert len(without.drawings("bars")) == 1
+
+
+def test_errors_and_conventions_are_verified(run):
+    found = lines(run, "verified-0-table")
+    assert found["numpy"][-4:-1] == ["1e-07", "2e-07", "right"]
+    assert found["wrong.py:f"][-4:-1] == ["-", "-", "wrong: loss is <b>1</b>, right is 2"]
+    assert found[LONG][-1] == "2015 convention: W (C, D), X (D, N)"
+
+
+def test_a_gate_has_its_verdicts():
+    measured = gate()
+    read = Read(page.html([measured]))
+    found = lines(read, "gate-0-table")
+    judged = judge.judge(measured.rows, measured.gate).comparisons[0]
+    assert judged.verdict == "slower"
+    assert found["numpy"][-3:] == [
+        style.within(*judged.ratio, decimals=3),
+        f"+{style.percent(judged.detectable)}",
+        "slower",
+    ]
+    [drawing] = read.drawings("ratios")
+    assert drawing["threshold"] == pytest.approx(1.03)
+    assert [mark["name"] for mark in drawing["marks"]] == ["numpy", HOSTILE]
+
+
+def test_two_runs_are_held_against_each_other_the_later_against_the_earlier():
+    for records in ([RUN, LATER], [LATER, RUN]):
+        read = Read(page.html(records))
+        found = read.tables["compared-verdicts-table"][1:]
+        assert [(cells[0], cells[-1]) for cells in found[:2]] == [("jax", "slower"), ("jax", "slower")]
+        assert f"{LATER.id} against {RUN.id}" in read.text
+
+
+def test_records_without_anything_in_common_have_no_verdict():
+    read = Read(page.html([RUN, record(row("alone", [1e-3, 1e-3]))]))
+    assert "compared-verdicts-table" not in read.tables
+    assert len([a for tag, a in read.tags if a.get("class") == "result"]) == 2
+
+
+def test_a_sweep_has_its_growth_crossing_and_curves():
+    read = Read(page.html([BY_ROWS]))
+    found = lines(read, "growth-0-0-table")
+    assert set(found) == {"numpy", "numba-parallel"}
+    assert found["numpy"][3].startswith("1.00")
+    assert "numba-parallel passes numpy at rows = " in read.text
+    [drawing] = read.drawings("scaling")
+    assert len(drawing["marks"]) == 14
+    assert [mark["at"] for mark in drawing["marks"][:7]] == [10, 30, 100, 300, 1000, 3000, 10_000]
+    assert len(drawing["crossings"]) == 1
+    assert 100 < drawing["crossings"][0]["at"] < 300
+    assert {cache["text"] for cache in drawing["caches"]} == {"X fills L1", "X fills L2", "X fills L3"}
+    assert read.tables["times-0-0-table"][0][:3] == ["implementation", "rows", "median"]
+
+
+def test_a_sweep_over_threads_shows_what_they_gain():
+    read = Read(page.html([BY_ROWS_AND_THREADS]))
+    assert len(read.drawings("scaling")) == 3  # a number of threads each
+    threads = read.drawings("threads")
+    assert len(threads) == 3  # a number of rows each
+    assert {mark["at"] for mark in threads[0]["marks"]} == {2, 4}
+    gained = [mark["value"] for mark in threads[-1]["marks"] if mark["curve"] == "numba-parallel"]
+    assert gained == sorted(gained)
+    assert gained[-1] > 2
+    assert {one["at"] for one in threads[0]["legend"] if "at" in one} == set()
+
+
+def test_an_axis_without_distances_has_curves_too():
+    [drawing] = Read(page.html([BY_DTYPE])).drawings("scaling")
+    assert drawing["numeric"] is False
+    assert {mark["at"] for mark in drawing["marks"]} == {"float32", "float64"}
+
+
+@pytest.mark.parametrize(
+    "unusual",
+    [
+        record(),
+        record(row(status="crashed", reason="killed")),
+        record(row(medians=[1e-3])),
+        record(row(medians=[1e-3, 2e-3]), machine={}, interrupted=True),
+        record(
+            row(medians=[1e-3, 2e-3]), row("numpy", [1e-3, 2e-3], threads=4), machine={"cpu": None, "versions": None}
+        ),
+    ],
+    ids=["no rows", "nothing measured", "one process", "machine unknown", "two numbers of threads"],
+)
+def test_every_record_makes_a_page(unusual):
+    read = Read(page.html([unusual]))
+    assert read.data is not None
+    assert unusual.id in read.text
+
+
+def test_every_colour_of_the_pictures_has_its_shades():
+    styles = resources.files("lcbench.report.page").joinpath("page.css").read_text()
+    for name in [*catalog.CATALOG, *(f"file-{number}.py:f" for number in range(200))]:
+        variable = drawings.appearance(name)["colour"].removeprefix("var(").partition(",")[0]
+        assert f"  {variable}: light-dark(" in styles
+
+
+def test_the_same_records_give_the_same_page():
+    assert page.html([RUN, LATER]) == page.html([RUN, LATER])
+
+
+def test_eight_implementations_stay_under_a_megabyte():
+    assert len(page.html([RUN]).encode()) < 1_000_000
+
+
+def test_the_libraries_are_those_that_their_readme_names():
+    readme = VENDOR.joinpath("README.md").read_text()
+    for name in page.LIBRARIES:
+        content = VENDOR.joinpath(name).read_bytes()
+        [line] = [line for line in readme.splitlines() if line.startswith(f"| `{name}`")]
+        assert hashlib.sha256(content).hexdigest() in line
+        version = re.search(rb" v(\d+\.\d+\.\d+)", content[:100])[1].decode()
+        assert f" {version} " in line
+        assert not re.search(rb"</script|<!--", content, re.IGNORECASE)
+
+
+def test_the_licences_of_the_libraries_are_in_the_page(run):
+    for owner in ("Mike Bostock", "Observable, Inc.", "Robert Penner", "Mikola Lysenko"):
+        assert owner in run.text
+
+
+def test_every_script_of_the_page_is_used():
+    folder = resources.files("lcbench.report.page").joinpath("scripts")
+    present = {path.name for path in folder.iterdir() if path.name.endswith(".js")}
+    present |= {f"plots/{path.name}" for path in folder.joinpath("plots").iterdir()}
+    assert present == set(page.SCRIPTS)
+    assert not any("</script" in folder.joinpath(*name.split("/")).read_text() for name in page.SCRIPTS)

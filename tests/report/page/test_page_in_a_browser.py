@@ -1,0 +1,276 @@
+"""The page as a browser shows it: headless Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from page_records import BY_DTYPE, BY_ROWS, BY_ROWS_AND_THREADS, HOSTILE, LATER, MEDIANS, RUN, gate
+
+from lcbench.report.page import page as pages
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+
+PHONE, DESK = 400, 1400
+
+CONTRASTS = """
+() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = ([r, g, b]) => {
+    const part = (c) => (c / 255 <= 0.04045 ? c / 255 / 12.92 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+  };
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = rgba(getComputedStyle(e).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+    return rgba("Canvas");
+  };
+  const contrast = (a, b) => {
+    const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const found = [];
+  const visible = (e) => e.getClientRects().length && e.textContent.trim();
+  const words = "h1, h2, h3, p, dt, dd, th, td, button, a, label, summary, figcaption, li";
+  for (const e of [...document.querySelectorAll(words)].filter(visible))
+    found.push([e.outerHTML.slice(0, 80), 4.5, contrast(rgba(getComputedStyle(e).color), behind(e))]);
+  for (const e of document.querySelectorAll(".plot svg text"))
+    found.push([e.textContent, 4.5, contrast(rgba(getComputedStyle(e).fill), behind(e.closest(".plot")))]);
+  for (const e of document.querySelectorAll(".plot .mark")) {
+    const stroke = getComputedStyle(e).stroke;
+    const colour = stroke === "none" ? getComputedStyle(e).fill : stroke;
+    found.push([e.outerHTML.slice(0, 80), 3, contrast(rgba(colour), behind(e.closest(".plot")))]);
+  }
+  return found;
+}
+"""
+"""Of every text and mark shown: what it is, the contrast that WCAG 2.2 (1.4.3, 1.4.11) asks of it, and its own."""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """Opens the page of some records; what the browser complains of and asks of a network must stay empty."""
+    trouble: list[str] = []
+    contexts = []
+
+    def open_page(*records, width=DESK, scheme="light", **options):
+        path = tmp_path / "page.html"
+        path.write_text(pages.html(list(records)), encoding="utf-8")
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
+        contexts.append(context)
+        shown = context.new_page()
+        shown.on("console", lambda message: trouble.append(f"console: {message.text}"))
+        shown.on("pageerror", lambda error: trouble.append(f"error: {error}"))
+        shown.on("dialog", lambda dialog: trouble.append(f"dialog: {dialog.message}"))
+        shown.on(
+            "request",
+            lambda request: trouble.append(f"request: {request.url}")
+            if not request.url.startswith(("file:", "data:")) else None,
+        )  # fmt: skip
+        shown.goto(path.as_uri())
+        settle(shown)
+        return shown
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert trouble == []
+
+
+def settle(shown):
+    """Waits until the observer of widths has drawn: two frames."""
+    shown.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def names(shown, table):
+    """First cells of a table's visible lines, from the top."""
+    return [line.inner_text() for line in shown.locator(f"#{table}-table tbody tr:visible th").all()]
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize(
+    "records",
+    [[RUN], [gate()], [RUN, LATER], [BY_ROWS], [BY_ROWS_AND_THREADS], [BY_DTYPE]],
+    ids=["run", "gate", "two runs", "sweep", "threads", "dtypes"],
+)
+def test_every_figure_is_drawn_and_nothing_overflows(opened, records, width):
+    shown = opened(*records, width=width)
+    figures = shown.locator("figure").all()
+    assert figures
+    for figure in figures:
+        assert figure.locator(".mark").count() > 0
+        box, svg = figure.bounding_box(), figure.locator(".plot svg").first.bounding_box()
+        assert svg["width"] <= box["width"] + 1
+    root = "document.documentElement"
+    assert shown.evaluate(f"{root}.scrollWidth <= {root}.clientWidth")
+    outside = """(width) => [...document.querySelectorAll("main *")].filter((element) =>
+        !element.closest(".scroll, svg, .skip") && element.getBoundingClientRect().right > width + 1).length"""
+    assert shown.evaluate(outside, width) == 0
+
+
+def test_labels_of_a_plot_stay_within_it(opened):
+    shown = opened(RUN, width=PHONE)
+    outside = """() => [...document.querySelectorAll(".plot svg text")].filter((text) => {
+        const [inner, outer] = [text.getBoundingClientRect(), text.closest("figure").getBoundingClientRect()];
+        return inner.width && (inner.left < outer.left - 2 || inner.right > outer.right + 2);
+    }).map((text) => text.textContent)"""
+    assert shown.evaluate(outside) == []
+
+
+def test_a_click_on_a_heading_sorts_and_a_second_turns_it_round(opened):
+    shown = opened(RUN)
+    table = "times-0-0"
+    fastest_first = sorted(MEDIANS, key=MEDIANS.get)
+    assert names(shown, table) == [*fastest_first, "dead.py:f"]
+    heading = shown.locator(f"#{table}-table thead th", has_text="median")
+    assert heading.get_attribute("aria-sort") == "ascending"
+    heading.locator("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert names(shown, table) == [*reversed(fastest_first), "dead.py:f"]  # without a time: last whichever way
+
+    by_name = shown.locator(f"#{table}-table thead th", has_text="implementation")
+    by_name.locator("button").click()
+    assert names(shown, table) == [*sorted(MEDIANS), "dead.py:f"]
+    assert heading.get_attribute("aria-sort") is None
+    assert by_name.get_attribute("aria-sort") == "ascending"
+
+
+def test_a_rate_sorts_highest_first_and_by_its_value_not_its_letters(opened):
+    shown = opened(RUN)
+    shown.locator("#times-0-0-table thead th", has_text="GFLOP/s").locator("button").click()
+    assert names(shown, "times-0-0")[:-1] == sorted(MEDIANS, key=MEDIANS.get)  # 1000 us and 9 ms among them
+
+
+def test_headings_answer_to_the_keyboard(opened):
+    shown = opened(RUN)
+    shown.locator("#times-0-0-table thead th", has_text="implementation").locator("button").focus()
+    shown.keyboard.press("Enter")
+    assert names(shown, "times-0-0")[0] == "jax"
+    shown.keyboard.press("Space")
+    assert names(shown, "times-0-0")[0] == "torch-compile"
+
+
+def test_the_filter_leaves_lines_cards_and_marks_that_have_all_words(opened):
+    shown = opened(RUN)
+    shown.fill("#filter", "Torch softmax")
+    settle(shown)
+    assert names(shown, "times-0-1") == ["torch", "torch-compile", "torch-cuda"]
+    assert not shown.locator("#times-0-0").is_visible()  # svm
+    assert shown.locator("#times-0-1 figure.bars .mark").count() == 2
+    assert "of" in shown.locator("#filter-found").inner_text()
+
+    shown.fill("#filter", "unavailable")
+    settle(shown)
+    assert names(shown, "times-0-1") == ["torch-cuda"]
+    assert not shown.locator("#times-0-1 figure").first.is_visible()
+
+    shown.fill("#filter", "")
+    settle(shown)
+    assert len(names(shown, "times-0-0")) == len(MEDIANS) + 1
+    assert shown.locator("#times-0-0 figure.bars .mark").count() == len(MEDIANS)
+
+
+def test_hover_focus_and_touch_show_the_samples_of_a_mark(opened):
+    shown = opened(RUN, has_touch=True)
+    box = shown.locator("#shown")
+    assert not box.is_visible()
+    mark = shown.locator("#times-0-0 figure.bars .mark").first
+    mark.hover()
+    told = box.inner_text()
+    assert told.split("\n\n")[:2] == ["numba-parallel", str(RUN.rows[0].workload)]
+    fastest = next(row for row in RUN.rows if row.implementation == "numba-parallel")
+    for block in fastest.blocks:
+        for sample in block:
+            assert f"{1e6 * sample:.0f}\u00a0us" in told
+    assert "left out: something waited for a CPU" in told
+
+    shown.keyboard.press("Escape")
+    assert not box.is_visible()
+    middle = shown.locator("#times-0-0 figure.samples [tabindex]").nth(1)
+    middle.focus()
+    assert box.is_visible()
+    assert box.locator("li.this").count() == 1
+    middle.blur()
+    assert not box.is_visible()
+
+    shown.locator("#times-0-0 figure.roofline .mark").last.tap()
+    assert box.inner_text().startswith("naive\n")
+
+
+def test_the_box_of_samples_stays_in_the_window(opened):
+    shown = opened(RUN, width=PHONE)
+    for mark in shown.locator("#times-0-0 figure [tabindex]").all():
+        mark.focus()
+        box = shown.locator("#shown").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= PHONE
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 900
+
+
+def test_a_name_like_markup_is_shown_as_it_is(opened):
+    shown = opened(RUN)
+    assert HOSTILE in names(shown, "times-0-1")
+    mark = shown.locator("#times-0-1 figure.bars .mark").nth(6)
+    mark.focus()
+    assert HOSTILE in shown.locator("#shown").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("records", [[RUN], [gate()], [BY_ROWS]], ids=["run", "gate", "sweep"])
+def test_texts_and_marks_stand_out_in_the_light_and_in_the_dark(opened, records, scheme):
+    found = opened(*records, scheme=scheme).evaluate(CONTRASTS)
+    assert len(found) > 50
+    assert [one for one in found if one[2] < one[1] - 0.01] == []
+
+
+def test_dark_is_dark(opened):
+    brightness = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).reduce((a, b) => a + +b, 0)"
+    assert opened(RUN, scheme="light").evaluate(brightness) > 600
+    assert opened(RUN, scheme="dark").evaluate(brightness) < 150
+
+
+def test_plots_follow_the_width_of_the_window(opened):
+    shown = opened(RUN)
+    wide = shown.locator("figure.samples svg").first.bounding_box()["width"]
+    shown.set_viewport_size({"width": PHONE, "height": 900})
+    settle(shown)
+    narrow = shown.locator("figure.samples svg").first
+    assert narrow.bounding_box()["width"] < PHONE < wide
+    assert float(narrow.get_attribute("width")) < PHONE  # drawn anew, and not the wide one made small
+
+
+def test_on_paper_nothing_is_cut_and_the_machine_is_unfolded(opened):
+    shown = opened(RUN)
+    shown.evaluate("dispatchEvent(new Event('beforeprint'))")
+    shown.emulate_media(media="print")
+    shown.set_viewport_size({"width": 703, "height": 1000})  # A4 less its margins
+    settle(shown)
+    assert shown.locator("details.printed").first.get_attribute("open") is not None
+    assert shown.locator("details.samples").first.get_attribute("open") is None
+    assert not shown.locator("#filter").is_visible()
+    cut = "[...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth + 1).length"
+    assert shown.evaluate(cut) == 0
+    shown.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert shown.locator("details.printed").first.get_attribute("open") is None
+    assert shown.pdf(format="A4").startswith(b"%PDF")
