@@ -136,7 +136,7 @@ def test_an_interrupt_keeps_what_was_measured(workers, results):
     ("options", "message"),
     [
         ({"dtype": "float16"}, "dtype is 'float16': float32 and float64 can be measured"),
-        ({"data": "mnist"}, "data is 'mnist': there is synthetic and cifar10"),
+        ({"data": "mnist"}, "no data 'mnist': give synthetic, cifar10, or a CSV, NPZ or HDF5 file"),
         ({"losses": ["hinge"]}, r"losses are \['hinge'\]: there is svm and softmax"),
         ({"losses": []}, r"losses are \[\]"),
         ({"rows": [20, 0]}, "rows and features must be at least 1"),

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lcbench.api.problem import require
-from lcbench.errors import LcbenchError
 
 if TYPE_CHECKING:
     from lcbench.measure.workload import Size
@@ -43,6 +42,12 @@ class Data:
         return Size(rows, self.features, self.classes, self.dtype, self.name, batch, self.streamed, self.file)
 
 
+def require_there(data: str) -> None:
+    """Raises LcbenchError where `data` is neither a name nor a file."""
+    named = data in ("synthetic", "cifar10")
+    require(named or Path(data).exists(), f"no data '{data}': give synthetic, cifar10, or a CSV, NPZ or HDF5 file")
+
+
 @contextmanager
 def opened(
     data: str,
@@ -59,7 +64,13 @@ def opened(
     memory, and `note` is told. Raises LcbenchError where there is no such data, or not so many rows.
     """
     if data not in ("synthetic", "cifar10"):
-        yield _of_file(Path(data), stream, rows, dtype, note)
+        found = _of_file(Path(data), stream, rows, dtype, note)
+        require(
+            (features, classes) in ((3073, 10), (found.features, found.classes)),
+            f"{data} has {found.features:,} features, the ones column included, and {found.classes:,} classes: "
+            "leave --features and --classes out",
+        )
+        yield found
     elif not stream:
         yield Data(data, rows, features, classes, dtype)
     elif data == "cifar10":
@@ -77,8 +88,6 @@ def opened(
 def _of_file(file: Path, stream: bool, rows: list[int], dtype: str, note: Note) -> Data:
     from lcbench.measure import source, workload
 
-    if not file.exists():
-        raise LcbenchError(f"no data '{file}': give synthetic, cifar10, or a CSV, NPZ or HDF5 file")
     found = source.shape(file)
     require(
         max(rows, default=0) <= found.rows,

@@ -65,14 +65,17 @@ def history(
 
 def _begin(since: datetime | str | None) -> datetime | str | None:
     """A time with its zone, or a revision by its digits."""
+    begin: datetime | None
     if isinstance(since, str):
         from lcbench.measure.gating import git
 
         try:
-            since = datetime.fromisoformat(since)
+            begin = datetime.fromisoformat(since)
         except ValueError:
             return git.revision(since) or since
-    return since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
+    else:
+        begin = since
+    return begin.replace(tzinfo=UTC) if begin and begin.tzinfo is None else begin
 
 
 def _require_series(found: History, names: set[str], begin: datetime | str | None) -> None:

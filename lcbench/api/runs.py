@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from lcbench.api.data import Data, Note, opened
+from lcbench.api.data import Data, Note, opened, require_there
 from lcbench.api.origin import Start
 from lcbench.api.problem import require, require_problem
 from lcbench.losses.implementation import LOSSES
@@ -57,6 +57,7 @@ def run(
     losses = [losses] if isinstance(losses, str) else list(losses)
     rows = [rows] if isinstance(rows, int) else list(dict.fromkeys(rows))
     require_problem(losses, rows, features, classes, dtype, threads)
+    require_there(data)
     require(blocks >= 1, "blocks must be at least 1")
     require(batch is None or batch >= 1, "batch must be at least 1")
     require(not (batch and stream), "a batch is drawn from rows in memory: leave either the batch or the streaming out")

@@ -35,8 +35,14 @@ from lcbench.exit_codes import ExitCode
     help="A process that says nothing for so long is given up.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--quiet", is_flag=True, help="No progress.")
 def check(
-    targets: tuple[str, ...], implementations: tuple[str, ...], dtypes: tuple[str, ...], timeout: float, as_json: bool
+    targets: tuple[str, ...],
+    implementations: tuple[str, ...],
+    dtypes: tuple[str, ...],
+    timeout: float,
+    as_json: bool,
+    quiet: bool,
 ) -> ExitCode:
     """Is it right? Losses and gradients against the oracle.
 
@@ -54,7 +60,7 @@ def check(
     from lcbench.measure.correctness import checking
     from lcbench.report import check_tables, style
 
-    with watching(quiet=False) as watch:
+    with watching(quiet) as watch:
         reports = checking.check([*targets, *implementations], list(dtypes), timeout, watch)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(reports), indent=1))

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 )
 @click.option("--no-noise", is_flag=True, help="Do not measure the noise.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def doctor(seconds: float, no_noise: bool, as_json: bool) -> None:
+@click.option("--quiet", is_flag=True, help="No progress.")
+def doctor(seconds: float, no_noise: bool, as_json: bool, quiet: bool) -> None:
     """The machine, its noise, and what would disturb a measurement.
 
     The score, 0 to 100, falls with the noise and with each finding.
@@ -37,7 +38,7 @@ def doctor(seconds: float, no_noise: bool, as_json: bool) -> None:
     fingerprint = machine.fingerprint(facts)
     numba = _numba_threads()
     now = conditions(facts)  # before the measurement, which is a load itself
-    noise = None if no_noise else _noise(seconds)
+    noise = None if no_noise else _noise(seconds, quiet)
     found = disturbances.findings(facts, now, noise.meanwhile if noise else None)
     score = disturbances.score(found, noise.spread if noise else None)
     if as_json:
@@ -75,14 +76,14 @@ def doctor(seconds: float, no_noise: bool, as_json: bool) -> None:
     console.print(doctor_tables.score(score, noise))
 
 
-def _noise(seconds: float) -> Noise | None:
+def _noise(seconds: float, quiet: bool) -> Noise | None:
     """Measured, with a progress bar; None where it cannot be, after the reason was told."""
     from lcbench.cli.progress.blocks import watching
     from lcbench.measure.schedule import Progress
     from lcbench.measure.surroundings import noise
 
     try:
-        with watching(quiet=False) as watch:
+        with watching(quiet) as watch:
             return noise.measure(
                 seconds, lambda elapsed_s: watch(Progress(round(elapsed_s), round(seconds), "identical work, in turn"))
             )

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Replace the file that is there, once the new one is complete.")
 @click.option("--verify", is_flag=True, help="Check every image of the file; alone, fetch nothing.")
+@click.option("--quiet", is_flag=True, help="No progress.")
 def download(
-    url: str | None, file: Path | None, layout: Literal["binary", "python"], force: bool, verify: bool
+    url: str | None, file: Path | None, layout: Literal["binary", "python"], force: bool, verify: bool, quiet: bool
 ) -> None:
     """Fetch CIFAR-10, verified, into data/cifar10.h5.
 
@@ -47,7 +48,7 @@ def download(
     destination = cifar10_file()
     only_verify = verify and not (force or url or file)
     if force or not (destination.exists() or only_verify):
-        with _transfer() as progress:
+        with _transfer(quiet) as progress:
             obtain(destination, url=url, file=file, layout=layout, report=_report, progress=progress)
         click.echo(f"{destination}: written, from {store.origin(destination).source}")
     elif not only_verify:
@@ -63,8 +64,11 @@ def _report(line: str) -> None:
 
 
 @contextmanager
-def _transfer() -> Iterator[Progress]:
+def _transfer(quiet: bool) -> Iterator[Progress]:
     """Shows a transfer on stderr: a bar on a terminal, otherwise a line at its start and one at its end."""
+    if quiet:
+        yield lambda here, size: None
+        return
     from rich import progress as rich_progress
     from rich.console import Console
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 )
 @stream_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def evaluate(model: Path | None, split: str, data: str | None, stream: bool | None, as_json: bool) -> None:
+@click.option("--quiet", is_flag=True, help="No progress.")
+def evaluate(model: Path | None, split: str, data: str | None, stream: bool | None, as_json: bool, quiet: bool) -> None:
     """How good is a model? By class, and what is taken for what.
 
     Without MODEL.h5: the newest in results/models.
@@ -39,7 +40,7 @@ def evaluate(model: Path | None, split: str, data: str | None, stream: bool | No
 
     model = model or models.newest()
     trained = models.read(model)
-    with stages() as watch:
+    with stages(quiet) as watch:
         found = trainings.evaluate(trained, split, data, watch, stream, partial(click.echo, err=True))
     if not found.as_trained:
         click.echo(

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 )
 @click.option("--data", type=click.Choice(["cifar10", "synthetic"]), default="cifar10", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def features(names: tuple[str, ...], only_list: bool, words: int | None, seed: int, data: str, as_json: bool) -> None:
+@click.option("--quiet", is_flag=True, help="No progress.")
+def features(
+    names: tuple[str, ...], only_list: bool, words: int | None, seed: int, data: str, as_json: bool, quiet: bool
+) -> None:
     """Compute features of images, and keep them for training.
 
     Each is computed for the images that train, validate and test, and found again by the content of those images.
@@ -42,7 +45,7 @@ def features(names: tuple[str, ...], only_list: bool, words: int | None, seed: i
             for table in features_tables.catalogue(words):
                 console.print(table)
         return
-    computed = _compute(wanted, words, seed, data)
+    computed = _compute(wanted, words, seed, data, quiet)
     if as_json:
         from dataclasses import asdict
 
@@ -52,7 +55,7 @@ def features(names: tuple[str, ...], only_list: bool, words: int | None, seed: i
             console.print(table)
 
 
-def _compute(names: list[str], words: int, seed: int, data: str) -> list[Computed]:
+def _compute(names: list[str], words: int, seed: int, data: str, quiet: bool) -> list[Computed]:
     from time import perf_counter
 
     from lcbench import paths
@@ -68,7 +71,7 @@ def _compute(names: list[str], words: int, seed: int, data: str) -> list[Compute
     images = {"train": splits.train.array, "validation": splits.validation.array, "test": splits.test.array}
     told: list[str] = []
     results = []
-    with stages() as show:
+    with stages(quiet) as show:
 
         def watch(what: str, done: int, planned: int) -> None:
             told.append(what)

@@ -79,6 +79,7 @@ FEATURES, CLASSES = 3073, 10
 @click.option("--reg", type=Finite(0, 1e9), default=50.0, show_default=True, help="Strength of the regularisation.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of W, the images and the weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--quiet", is_flag=True, help="No progress.")
 def gradcheck(
     targets: tuple[str, ...],
     implementations: tuple[str, ...],
@@ -92,6 +93,7 @@ def gradcheck(
     reg: float,
     seed: int,
     as_json: bool,
+    quiet: bool,
 ) -> ExitCode:
     """Is the gradient right? Numerical against analytic, in float64.
 
@@ -142,7 +144,7 @@ def gradcheck(
     )
     reports: list[gradient_reports.GradientReport] = []
     # What a user's function prints must not be taken for a result.
-    with watching(quiet=False) as watch, contextlib.redirect_stdout(sys.stderr):
+    with watching(quiet) as watch, contextlib.redirect_stdout(sys.stderr):
 
         def tell(name: str) -> None:
             watch(Progress(len(reports), max(len(names) * len(losses), len(reports) + 1), name))

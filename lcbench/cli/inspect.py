@@ -39,6 +39,7 @@ def _capability(context: click.Context, parameter: click.Parameter, value: str |
 )
 @click.option("--asm", is_flag=True, help="Print the code, too: each loop's assembly, or each kernel's PTX.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--quiet", is_flag=True, help="No progress.")
 def inspect(
     implementation: str,
     dtype: str,
@@ -47,6 +48,7 @@ def inspect(
     capability: tuple[int, int] | None,
     asm: bool,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """What did the compiler make of it? Vector width, FMAs, spills; registers, occupancy.
 
@@ -57,13 +59,17 @@ def inspect(
         raise click.UsageError("--cc is for numba-cuda")
     setting = f"{dtype}, {classes} classes" + (", X uint8" if pixels else "")
     found: list[Kernel] | list[Loop]
-    if implementation == "numba-cuda":
-        major, minor = capability or (9, 0)
-        title = f"numba-cuda for sm_{major}{minor}: {setting}"
-        found = _kernels((major, minor), dtype, classes, pixels)
-    else:
-        title = f"{implementation}: {setting}"
-        found = _loops(implementation, dtype, classes, pixels)
+    from lcbench.cli.progress.stages import stages
+
+    with stages(quiet) as watch:
+        watch(f"compiling {implementation}", 0, 1)
+        if implementation == "numba-cuda":
+            major, minor = capability or (9, 0)
+            title = f"numba-cuda for sm_{major}{minor}: {setting}"
+            found = _kernels((major, minor), dtype, classes, pixels)
+        else:
+            title = f"{implementation}: {setting}"
+            found = _loops(implementation, dtype, classes, pixels)
     if as_json:
         _print_json(title, found, asm)
     else:

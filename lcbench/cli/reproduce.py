@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     help="Also draw what the rows trained, and keep it, in FOLDER.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--quiet", is_flag=True, help="No progress.")
 def reproduce(
-    rows: tuple[str, ...], implementation: str, only_list: bool, pictures: Path | None, as_json: bool
+    rows: tuple[str, ...], implementation: str, only_list: bool, pictures: Path | None, as_json: bool, quiet: bool
 ) -> ExitCode:
     """Published figures beside what this machine gets.
 
@@ -63,7 +64,7 @@ def reproduce(
         from lcbench.report.pictures import require_matplotlib
 
         require_matplotlib()
-    outcomes = _outcomes(wanted, implementation)
+    outcomes = _outcomes(wanted, implementation, quiet)
     if as_json:
         found = {"implementation": implementation, "rows": reproduce_tables.as_json(outcomes)}
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1))
@@ -94,7 +95,7 @@ def _draw(outcomes: list[Outcome], folder: Path) -> None:
         click.echo(f"no picture: of these rows none that has one was computed; those that have: {rows}", err=True)
 
 
-def _outcomes(wanted: list[Row], implementation: str) -> list[Outcome]:
+def _outcomes(wanted: list[Row], implementation: str, quiet: bool) -> list[Outcome]:
     from lcbench.cli.progress.blocks import watching
     from lcbench.learn.reproduction.laboratory import Laboratory
     from lcbench.learn.reproduction.rows import reproduce as reproduced
@@ -102,7 +103,7 @@ def _outcomes(wanted: list[Row], implementation: str) -> list[Outcome]:
     from lcbench.measure.schedule import Progress
 
     outcomes: list[Outcome] = []
-    with watching(quiet=False) as watch:
+    with watching(quiet) as watch:
 
         def tell(now: str) -> None:
             watch(Progress(len(outcomes), len(wanted), now))

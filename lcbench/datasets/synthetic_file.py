@@ -78,7 +78,7 @@ def _write_images(
             labels = y[start : start + BLOCK_ROWS]
             images = np.empty((len(labels), pixels), np.uint8)
             source.draw(block, images, labels)
-            left, position = memoryview(images).cast("B"), offset + start * pixels
+            left, position = images.data.cast("B"), offset + start * pixels
             while left:
                 count = os.pwrite(file.fileno(), left, position)
                 left, position = left[count:], position + count

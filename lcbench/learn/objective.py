@@ -123,8 +123,8 @@ class Objective:
         if self._brought:
             W, _, _ = self.implementation.prepare(W, np.zeros((1, len(W)), self.dtype), np.zeros(1, np.int64))
             chosen = {} if rows is None else {"rows": rows}
-            found = self.implementation.functions[self.recipe.loss](W, *self._brought, 0.0, **chosen)  # type: ignore[call-arg]
-            return self.implementation.fetch(*found)
+            result = self.implementation.functions[self.recipe.loss](W, *self._brought, 0.0, **chosen)
+            return self.implementation.fetch(*result)
         if rows is None:
             return self._mean_over_blocks(W)
         if self.streamed:

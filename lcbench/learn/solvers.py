@@ -142,7 +142,7 @@ def lbfgs(objective: Objective, start: Position, report: Report) -> None:
             if not report(position):
                 raise StopIteration
 
-    with one_blas_thread(look_again=True) if objective.fused else nullcontext():
+    with one_blas_thread(look_again=True) if objective.implementation.takes_rows else nullcontext():
         found = minimize(
             loss, start.W.astype(np.float64).ravel(), jac=True, method="L-BFGS-B", callback=after_each_step,
             options={"maxiter": recipe.iterations, "maxfun": 2 * recipe.iterations + 20, "maxcor": 20},

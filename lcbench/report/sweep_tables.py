@@ -172,7 +172,7 @@ def _growth(growth: list[Growth]) -> Iterator[Table | Text]:
             _fixed(each),
             f"{each.misfit:.0%}" + (NO_FIT if each.misfit > POOR_FIT else ""),
         )
-    return table
+    yield table
 
 
 def _exponent(growth: Growth) -> str:
@@ -212,7 +212,7 @@ def _threads(found: list[Efficiency]) -> Iterator[Table | Text]:
             style.within(each.speedup, each.low, each.high),
             f"{each.efficiency:.0%}",
         )
-    return table
+    yield table
 
 
 def crossing(each: Crossing) -> str:

@@ -49,7 +49,7 @@ def main(rows: int) -> None:
     (loss, dW), (right_loss, right_dW) = there(), here()
     print(f"differences                {abs(loss / right_loss - 1):8.0e} loss, "
           f"{np.linalg.norm(dW - right_dW) / np.linalg.norm(right_dW):.0e} gradient")  # fmt: skip
-    pairs = [(seconds(here), seconds(there)) for _ in range(PAIRS)]
+    pairs = [(in_steady_state(here), in_steady_state(there)) for _ in range(PAIRS)]
     alone_s, call_s = (median(column) for column in zip(*pairs, strict=True))
     print(f"one process, {jit.thread_count()} threads     {1e3 * alone_s:8.1f} ms")
     print(f"dask                       {1e3 * call_s:8.1f} ms")
@@ -91,6 +91,15 @@ def hop(size: int, workers: list[str]) -> float:
 def seconds(call: Callable[[], Any]) -> float:
     """Of one call."""
     sleep(UNTIL_QUIET_S)
+    start = perf_counter()
+    call()
+    return perf_counter() - start
+
+
+def in_steady_state(call: Callable[[], Any]) -> float:
+    """Seconds of one call right after another, as a training makes them."""
+    sleep(UNTIL_QUIET_S)
+    call()
     start = perf_counter()
     call()
     return perf_counter() - start

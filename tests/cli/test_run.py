@@ -140,7 +140,7 @@ def failing(folder, *arguments, **variables):
         (["--impl", "sofmax.py"], r"error: sofmax\.py: no such file; did you mean softmax\.py\?"),
         (["--bloks", "3"], "'?--bloks'?.*--blocks"),
         (["--dtype", "float16"], "'--dtype': 'float16' is not one of 'float32', 'float64'"),
-        (["--rows", "0"], "'--rows': 0 is not in the range x>=1"),
+        (["--rows", "0"], "'--rows': '0' is no whole number above 0"),
         (["--save", "a/b", *TINY], "error: 'a/b' is no name for a baseline"),
         (["--data", "cifar10", "--impl", "numpy", "--rows", "20"], "lcbench download"),
     ],

@@ -21,10 +21,8 @@ def test_the_newest_row_counts_fastest_first():
 
 
 def test_times_with_other_threads_are_not_ranked_together():
-    one, two = (
-        record(row(medians=[2.0, 2.0])),
-        record(row("naive", [1.0, 1.0], threads=2), row(medians=[1.5], threads=2)),
-    )
+    one = record(row(medians=[2.0, 2.0]))
+    two = record(row("naive", [1.0, 1.0], threads=2), row(medians=[1.5], threads=2))
     assert [(group.threads, names(group)) for group in latest([one, two], MACHINE)] == [
         (1, ["numpy"]),
         (2, ["naive", "numpy"]),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
 
+from lcbench.api import data
 from lcbench.datasets import synthetic_file
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
@@ -162,3 +166,50 @@ def test_hdf5_of_floats_is_streamed_too(tmp_path):
     W, y = workload.load(tmp_path / "problem").sets[0]
     assert W.shape == (9, 3)
     assert len(y) == 90
+
+
+def test_what_would_not_fit_in_memory_is_streamed_and_that_is_said(file, monkeypatch):
+    said = []
+    with data.opened(str(file), False, [], 3073, 10, "float32", said.append) as found:
+        assert (found.streamed, found.rows, said) == (False, [500, 600], [])
+    monkeypatch.setattr(workload, "fits", lambda size: False)
+    with data.opened(str(file), False, [], 3073, 10, "float32", said.append) as found:
+        assert (found.streamed, found.rows) == (True, [600])
+        assert found.size(600).streamed
+    assert len(said) == 1
+    assert "600 rows would not fit in memory; streamed" in said[0]
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from lcbench.losses import catalog
+from lcbench.losses.streamed import streamed
+from lcbench.measure import workload
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+file, rows = Path(sys.argv[1]), int(sys.argv[2])
+numpy = streamed(catalog.load("numpy"))
+small, large = (
+    workload.Size(count, 3073, 10, "float32", "x", streamed=True, file=file) for count in (100, rows)
+)
+before = 0
+for size in (small, large):
+    problem = workload.build(size)
+    workload.save(problem, ["softmax"], Path(sys.argv[3]) / str(size.rows))
+    W, y = problem.sets[0]
+    numpy.functions["softmax"](W, problem.X, y, 0.1)
+    before, grown = peak(), peak() - before
+print(grown)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in other units elsewhere")
+def test_x_is_never_in_memory(tmp_path):
+    rows = 20_000
+    synthetic_file.write(tmp_path / "data.h5", rows)
+    command = [sys.executable, "-c", PEAK, str(tmp_path / "data.h5"), str(rows), str(tmp_path)]
+    grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert grown < 0.6 * rows * 3073 * 4

@@ -77,6 +77,7 @@ def _answer(job: Job, folder: Path, threads: int) -> Answer:
 
 def _of(future: Any) -> Answer:
     if future.status == "finished":
-        return future.result()  # type: ignore[no-any-return]
+        answer: Answer = future.result()
+        return answer
     error = future.exception() if future.status == "error" else "the scheduler is gone"
     return Answer(status="crashed", reason=" ".join(f"{type(error).__name__}: {error}".split()))

@@ -17,7 +17,7 @@ RETRIES = 3
 
 
 def bounds(rows: int, parts: int) -> NDArray[np.int64]:
-    """Where each chunk begins, and where the last one ends: `parts` of them, or as many as rows where those are fewer."""
+    """Where each chunk begins, and where the last one ends: `parts` of them, or as many as rows if those are fewer."""
     parts = min(rows, parts)
     return np.arange(parts + 1) * rows // parts
 

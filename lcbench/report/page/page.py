@@ -130,12 +130,12 @@ def _section(page: _Page, number: int, record: Record, baseline: str) -> Section
     groups = times.groups(record, rows)
     for group in groups:
         page.subjects |= {name: drawings.subject(row, group) for name, row in group.ranked.items()}
-    gate = verdicts.of_gate(record)
+    gate, created = verdicts.of_gate(record), datetime.fromisoformat(record.created)
     return Section(
         number=number,
         record=record,
         title=f"{_kind(record)} {record.id}",
-        created=datetime.fromisoformat(record.created).strftime("%-d %B %Y, %H:%M UTC"),
+        created=f"{created.day} {created:%B %Y, %H:%M} UTC",
         command=shlex.join(["lcbench", *record.command]) if record.command else "",
         machine=machine.essentials(record),
         details=machine.everything(record),

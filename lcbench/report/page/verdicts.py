@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Literal
 
@@ -41,9 +41,8 @@ def of_gate(record: Record) -> Verdicts | None:
     if record.gate is None:
         return None
     gated = gate.judge(record.rows, record.gate)
-    doubt = [f"inconclusive: {gated.doubt}"] if gated.doubt else []
-    rests_on = [*doubt, *notes(gated, record.gate)]
-    return _verdicts(gated.comparisons, gated.fail_above, heading(record.gate), ("base", "head"), rests_on)
+    told, rests_on = heading(record.gate), notes(gated, record.gate)
+    return _verdicts(gated.comparisons, gated.fail_above, told, ("base", "head"), rests_on, gated.doubt)
 
 
 def of_two(records: list[Record], fail_above: float = 0.20) -> Verdicts | None:
@@ -57,17 +56,21 @@ def of_two(records: list[Record], fail_above: float = 0.20) -> Verdicts | None:
         return None
     told = [f"only in {record.id}: {row.implementation}, {row.workload}"
             for record, rows in ((base, judgement.only_base), (new, judgement.only_new)) for row in rows]  # fmt: skip
-    comparisons = judgement.comparisons
+    comparisons, doubt = judgement.comparisons, ""
     if not judgement.same_machine:
-        told.insert(0, "the two results are from different machines: no verdict holds")
-        comparisons = [verdicts.Comparison(one.base, one.new, "inconclusive", one.ratio, one.detectable)
-                       if one.ratio else one for one in comparisons]  # fmt: skip
+        doubt = "the two results are from different machines"
+        comparisons = [replace(one, verdict="inconclusive") if one.ratio else one for one in comparisons]
     told.append("tests corrected for their number (Holm), with an allowance for what differs from run to run")
-    return _verdicts(comparisons, fail_above, f"{new.id} against {base.id}", ("base", "new"), told)
+    return _verdicts(comparisons, fail_above, f"{new.id} against {base.id}", ("base", "new"), told, doubt)
 
 
 def _verdicts(
-    comparisons: list[Comparison], fail_above: float, heading: str, sides: tuple[str, str], notes: list[str]
+    comparisons: list[Comparison],
+    fail_above: float,
+    heading: str,
+    sides: tuple[str, str],
+    notes: list[str],
+    doubt: str,
 ) -> Verdicts:
     worst_first = sorted(comparisons, key=lambda one: wording.ORDER.index(one.verdict))
     base, new = sides
@@ -82,7 +85,7 @@ def _verdicts(
     ]
     return Verdicts(
         heading,
-        wording.summary(comparisons, fail_above),
+        wording.summary(comparisons, fail_above) + (f"; no verdict holds: {doubt}" if doubt else ""),
         Sheet("Verdicts", columns, [_line(one, fail_above) for one in worst_first]),
         notes,
         _drawing(worst_first, fail_above, f"{new} / {base}"),

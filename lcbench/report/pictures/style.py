@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from lcbench.report.pictures import looks
+from lcbench.report.pictures.svg import readable
 
 PictureFormat = Literal["png", "svg"]
 
@@ -125,6 +126,8 @@ def rendered(picture: Figure, form: PictureFormat, dpi: int) -> bytes:
         # a letter that no installed font has is drawn as a box, which says it
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         picture.savefig(content, format=form, dpi=dpi, metadata=metadata)
+    if form == "svg":
+        return readable(content.getvalue().decode()).encode()
     return content.getvalue()
 
 

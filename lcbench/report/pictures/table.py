@@ -12,6 +12,7 @@ from rich.text import Text
 
 from lcbench.record import Record
 from lcbench.report import style
+from lcbench.report.pictures.svg import readable
 
 COLUMNS = 80
 
@@ -74,7 +75,7 @@ def svg(command: list[str], tables: Iterable[Any]) -> str:
         console.print()
     for table in tables:
         console.print(table)
-    return console.export_svg(title="", theme=_THEME, code_format=_SVG)
+    return readable(console.export_svg(title="", theme=_THEME, code_format=_SVG))
 
 
 def _tables(record: Record) -> Iterable[Any]:

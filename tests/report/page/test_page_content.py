@@ -210,6 +210,13 @@ def test_two_runs_are_held_against_each_other_the_later_against_the_earlier():
         assert f"{LATER.id} against {RUN.id}" in read.text
 
 
+def test_between_two_machines_no_verdict_holds():
+    rows = [row(name, blocks=[[9 * median] * 3] * 3) for name, median in MEDIANS.items()]
+    read = Read(page.html([RUN, record(*rows, fingerprint="another", created="2026-02-02T03:04:05+00:00")]))
+    assert {cells[-1] for cells in read.tables["compared-verdicts-table"][1:]} == {"inconclusive"}
+    assert "no verdict holds: the two results are from different machines" in read.text
+
+
 def test_records_without_anything_in_common_have_no_verdict():
     read = Read(page.html([RUN, record(row("alone", [1e-3, 1e-3]))]))
     assert "compared-verdicts-table" not in read.tables

@@ -217,6 +217,20 @@ def test_hover_focus_and_touch_show_the_samples_of_a_mark(opened):
     assert box.inner_text().startswith("naive\n")
 
 
+def test_tab_comes_to_a_plot_once_and_arrows_lead_through_it(opened):
+    shown = opened(RUN)
+    bars = shown.locator("#times-0-0 figure.bars")
+    assert bars.locator("[tabindex='0']").count() == 1
+    bars.locator("[tabindex='0']").focus()
+    told = []
+    for key in ("ArrowDown", "ArrowDown", "ArrowUp"):
+        shown.keyboard.press(key)
+        told.append(shown.locator("#shown strong").inner_text())
+    assert told == ["torch", "torch-compile", "torch"]
+    shown.keyboard.press("Tab")
+    assert shown.evaluate("document.activeElement.closest('figure').className") == "roofline"
+
+
 def test_the_box_of_samples_stays_in_the_window(opened):
     shown = opened(RUN, width=PHONE)
     for mark in shown.locator("#times-0-0 figure [tabindex]").all():

@@ -9,9 +9,12 @@ from picture_records import rows_sweep, run
 from rich.console import Console
 
 from lcbench.judge import verdicts
-from lcbench.report import compare_tables, run_tables
+from lcbench.judge.gate import judge
+from lcbench.record import Gate, Look, Side
+from lcbench.report import compare_tables, gate_tables, run_tables
 from lcbench.report.pictures import table
 from results import record, row
+from results_to_export import RESULT
 
 
 def lines_of(svg):
@@ -70,6 +73,24 @@ def test_names_are_text_whatever_they_hold():
     assert "a<b>&c.py:f" in "".join(lines_of(svg))
 
 
+def test_what_a_users_code_says_leaves_the_svg_readable():
+    assert any("right|is<2>" in line for line in lines_of(table.draw(RESULT)))
+
+
 def test_a_record_without_rows_has_no_tables():
     assert table.unfit(record()) == "it has no rows"
     assert table.unfit(run()) == ""
+
+
+def test_a_gate_has_its_verdicts():
+    side = Side(given="main", kind="revision", python="3.11", versions={})
+    gate = Gate(
+        base=side, head=side, fail_above=0.03, budget_s=60, orders=["bbhh"] * 12, looks=[Look(blocks=12, share=1.0)]
+    )
+    times = [1e-3 * (1 + 0.001 * (number % 5)) for number in range(24)]
+    sides = {"base": times[:12], "control": times[:12], "head": [2 * seconds for seconds in times]}
+    rows = [row(medians=seconds, side=name) for name, seconds in sides.items()]
+    first, *lines = lines_of(table.draw(record(*rows, gate=gate, command=["gate", "--base", "main"])))
+    assert first == "$lcbenchgate--basemain"
+    assert lines == printed(gate_tables.tables(judge(rows, gate), gate))
+    assert any("slower" in line for line in lines)

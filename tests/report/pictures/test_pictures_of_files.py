@@ -135,6 +135,11 @@ def test_the_format_is_that_of_the_ending():
         pictures.form_of(table, Path("a.png"))
 
 
+def test_a_name_that_no_xml_may_hold_leaves_the_svg_readable(tmp_path):
+    (tmp_path / "run.json").write_text(record.to_json(run(("numpy", "a\x1b[31m\x00--b.py:f"))))
+    ElementTree.fromstring(drawn(tmp_path, "bars", "svg"))
+
+
 def test_a_table_is_the_same_svg_every_time(folder):
     svg = drawn(folder, "table", "svg")
     assert svg == drawn(folder, "table", "svg")

@@ -58,8 +58,8 @@ function logAxes({ x, y }) {
   ];
 }
 
-// The marks of this layer answer to pointer, touch and, where `focus` is true, to the keyboard.
-// `about(datum)` gives what `show` takes: [about, process].
+// The marks of this layer answer to pointer, touch and, where `focus` is true, to the keyboard: Tab comes to one of
+// them, and arrows lead on to the others. `about(datum)` gives what `show` takes: [about, process].
 function answering(data, about, focus = true) {
   return {
     render(index, scales, values, dimensions, context, next) {
@@ -70,7 +70,7 @@ function answering(data, about, focus = true) {
         const [subject, process] = about(datum);
         element.classList.add("mark");
         if (focus) {
-          element.setAttribute("tabindex", "0");
+          element.setAttribute("tabindex", group.querySelector("[tabindex='0']") ? "-1" : "0");
           element.setAttribute("role", "img");
           element.setAttribute("aria-label", [subject.name, subject.what, ...subject.lines].join("; "));
           element.addEventListener("focus", () => show(element, subject, process));
@@ -82,9 +82,20 @@ function answering(data, about, focus = true) {
           if (event.pointerType === "mouse") hide();
         });
       }
+      if (focus) group.addEventListener("keydown", moveByArrow);
       return group;
     },
   };
+}
+
+function moveByArrow(event) {
+  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  const next = step === 1 ? event.target.nextElementSibling : step && event.target.previousElementSibling;
+  if (!next) return;
+  event.preventDefault();
+  event.target.setAttribute("tabindex", "-1");
+  next.setAttribute("tabindex", "0");
+  next.focus();
 }
 
 // Places apart by at least `gap` pixels, as near as may be to where they would be; in the order given.

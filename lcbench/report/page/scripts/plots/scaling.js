@@ -30,7 +30,7 @@ plots.scaling = ({ marks, legend, axis, numeric, crossings, caches }, width) => 
       }),
       Plot.ruleX(faint, { x: "at", stroke: "var(--line)", strokeWidth: 1.5 }),
       Plot.text(faint, { x: "at", text: "text", frameAnchor: "top", dy: -14, fill: "var(--faint)" }),
-      Plot.ruleX(crossings, { x: "at", strokeDasharray: "3 4", strokeOpacity: 0.6 }),
+      Plot.ruleX(crossings, { x: "at", strokeDasharray: "3 4", strokeOpacity: 0.6, title: "text" }),
       Plot.areaY(between, { x: "at", y1: "low", y2: "high", z: "curve", fill: colour, fillOpacity: 0.18 }),
       Plot.line(marks, { x: "at", y: "value", z: "curve", stroke: colour, strokeWidth: 2 }),
       Plot.dot(marks, {
@@ -42,7 +42,6 @@ plots.scaling = ({ marks, legend, axis, numeric, crossings, caches }, width) => 
   });
   const element = document.createElement("div");
   element.append(svg, legendOf(curves));
-  for (const { text } of crossings) element.append(Object.assign(line("p", text), { className: "crossed" }));
   return element;
 };
 
