@@ -93,7 +93,7 @@ def sweep(
 
 
 def resume(
-    file: Path | None = None,
+    file: Path | str | None = None,
     *,
     watch: Watcher | None = None,
     begun: Begun | None = None,
@@ -106,7 +106,7 @@ def resume(
     from lcbench import record
     from lcbench.measure import machine
 
-    file = file or newest()
+    file = Path(file) if file else newest()
     unfinished = record.read(file)
     if unfinished.sweep is None or not unfinished.interrupted:
         raise LcbenchError(f"{file} is no unfinished sweep: 'lcbench sweep --resume' goes on with the newest")

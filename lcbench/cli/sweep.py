@@ -9,7 +9,6 @@ import click
 from click.core import ParameterSource
 
 from lcbench.cli import completion_values as complete
-from lcbench.cli import completion_values as complete
 from lcbench.cli.measurement_options import measurement_options
 from lcbench.cli.parameters import COUNT, Seconds
 from lcbench.errors import LcbenchError

@@ -101,6 +101,11 @@ class RowsOnDisk:
         """Bytes that all of it would take in memory."""
         return prod(self.shape) * self.dtype.itemsize
 
+    @property
+    def in_chunks(self) -> bool:
+        """Whether HDF5 reads many rows where one is asked for."""
+        return self._stored.chunk_rows > 1
+
     def __len__(self) -> int:
         return self.rows
 

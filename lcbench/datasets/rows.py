@@ -50,8 +50,17 @@ class ChosenRows:
         """Bytes that all of it would take in memory."""
         return len(self.numbers) * self.source.shape[1] * self.dtype.itemsize
 
+    @property
+    def in_chunks(self) -> bool:
+        """Whether many rows are read where one is asked for."""
+        return self.source.in_chunks
+
     def __len__(self) -> int:
         return len(self.numbers)
+
+    def first(self, rows: int) -> ChosenRows:
+        """The first `rows` of these rows."""
+        return ChosenRows(self.source, self.numbers[:rows])
 
     def __getitem__(self, rows: Any) -> NDArray[Any]:
         """A fresh array of what `rows`, a slice or an index array, chooses among these rows; one row of a number."""
@@ -61,9 +70,9 @@ class ChosenRows:
         """X[rows] in the first rows of `out`, which is contiguous and of X's dtype."""
         return self.source.take(self.numbers[rows], out)
 
-    def blocks(self, rows: int) -> Iterator[tuple[int, NDArray[Any]]]:
+    def blocks(self, rows: int | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
         """All rows, `rows` at a time, each block with the place of its first row; those to come are read meanwhile."""
-        for start, X, places in self.scattered_blocks(rows):
+        for start, X, places in self.scattered_blocks(rows or self.source.rows_a_block()):
             yield start, X if places is None else X[places]
 
     def scattered_blocks(self, rows: int) -> Iterator[tuple[int, NDArray[Any], NDArray[np.int64] | None]]:

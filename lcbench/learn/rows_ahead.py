@@ -14,6 +14,9 @@ from lcbench.learn.objective import Memory, Objective
 BYTES_AT_ONCE = 6_000_000
 """Of rows that are read together, where a step does not need more: they are in the cache when they are used."""
 
+BYTES_AT_ONCE_OF_CHUNKS = 32_000_000
+"""Where HDF5 reads whole chunks: the more rows are wanted of each, the better."""
+
 
 class RowsAhead:
     """Gives the batches of an objective together with their rows, a few at a time."""
@@ -32,7 +35,8 @@ class RowsAhead:
         if not self.objective.streamed:
             yield self.objective, batches
             return
-        steps = max(1, BYTES_AT_ONCE // (batches.shape[1] * self.objective.row_bytes))
+        size = BYTES_AT_ONCE_OF_CHUNKS if self.objective.X.in_chunks else BYTES_AT_ONCE
+        steps = max(1, size // (batches.shape[1] * self.objective.row_bytes))
         pieces = (batches[first : first + steps] for first in range(0, len(batches), steps))
         yield from read_ahead(
             partial(self._read, piece, self._memories[number % len(self._memories)])

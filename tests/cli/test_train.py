@@ -197,3 +197,24 @@ def test_what_is_no_model_is_one_line(table):
         invoke(evaluate, "none.h5")
     with h5py.File("other.h5", "w"), pytest.raises(LcbenchError):
         invoke(evaluate, "other.h5")
+
+
+def test_streamed_from_its_file_it_is_the_same_model_and_the_same_evaluation(table):
+    data = splits(dtype="uint8")
+    with h5py.File("clouds.h5", "w") as file:
+        for name in ("train", "test"):
+            part = getattr(data, name)
+            file[f"{name}/images"], file[f"{name}/labels"] = part.X, part.y.astype(np.uint8)
+    for name, stream in (("whole.h5", []), ("streamed.h5", ["--stream"])):
+        invoke(train, "--data", "clouds.h5", "--output", name, *stream, *SMALL)
+    whole, streamed = model_file.read(Path("whole.h5")), model_file.read(Path("streamed.h5"))
+    assert (whole.W == streamed.W).all()
+    assert whole.recipe == streamed.recipe
+    found = [
+        json.loads(invoke(evaluate, name, *stream, "--json").stdout)
+        for name, stream in (("whole.h5", ["--stream"]), ("streamed.h5", []))
+    ]
+    assert found[0]["confusion"] == found[1]["confusion"]
+    invoke(train, "--resume", "streamed.h5", "--stream", "--quiet")
+    with pytest.raises(LcbenchError, match="NPZ is read whole; only HDF5 can be streamed"):
+        invoke(train, "--data", table, "--stream", *SMALL)

@@ -89,6 +89,4 @@ def test_however_it_is_scaled_and_whoever_computes(tmp_path, solver, implementat
     path = written(tmp_path / "clouds.h5", "uint8", divided=False, chunks=(7, 6), compression="gzip")
     if solver["solver"] == "random":
         rates = {"initial_scale": {"none": 1e-2, "mean": 1e-2}.get(scaling, 1.0)}
-    require_same(
-        path, msgspec.structs.replace(PLAIN, **rates | solver, scaling=scaling, implementation=implementation)
-    )
+    require_same(path, msgspec.structs.replace(PLAIN, **rates | solver, scaling=scaling, implementation=implementation))

@@ -14,7 +14,7 @@ plots.scaling = ({ marks, legend, axis, numeric, crossings, caches }, width) => 
     height,
     marginLeft: 58,
     marginRight: 18,
-    marginTop: 18,
+    marginTop: 36,
     marginBottom: 38,
     ariaLabel: `Curves: time of a call of each implementation against ${axis}`,
     x: numeric
@@ -29,7 +29,7 @@ plots.scaling = ({ marks, legend, axis, numeric, crossings, caches }, width) => 
         y: { ticks: logTicks(y, height, 40), format: seconds, label: "time of a call" },
       }),
       Plot.ruleX(faint, { x: "at", stroke: "var(--line)", strokeWidth: 1.5 }),
-      Plot.text(faint, { x: "at", text: "text", frameAnchor: "top", dy: -14, fill: "var(--faint)" }),
+      Plot.text(faint, { x: "at", text: "text", frameAnchor: "top", dy: -10, fill: "var(--faint)" }),
       Plot.ruleX(crossings, { x: "at", strokeDasharray: "3 4", strokeOpacity: 0.6, title: "text" }),
       Plot.areaY(between, { x: "at", y1: "low", y2: "high", z: "curve", fill: colour, fillOpacity: 0.18 }),
       Plot.line(marks, { x: "at", y: "value", z: "curve", stroke: colour, strokeWidth: 2 }),

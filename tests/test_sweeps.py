@@ -1,0 +1,133 @@
+"""Sweeps from Python: what is measured, what is kept while it is, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+import lcbench
+from lcbench import record
+from lcbench.api import sweeps
+from lcbench.errors import LcbenchError
+from lcbench.measure import process, schedule, selection
+from lcbench.measure.messages import Timed
+from lcbench.measure.selection import Candidate
+
+TINY = {"features": 33, "classes": 3, "losses": "softmax", "data": "synthetic", "budget_s": 0.0}
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LCBENCH_RESULTS", raising=False)
+    return tmp_path / "results"
+
+
+@pytest.fixture(autouse=True)
+def workers(monkeypatch):
+    """Stands for the worker processes: every call takes a millisecond."""
+
+    def work(job, variables, patience_s, place=None):
+        return [
+            Timed(index=index, status="ok", samples=[1e-3, 1e-3], first_call_s=0.1)
+            for index in range(len(getattr(job, "cells", [])))
+        ]
+
+    monkeypatch.setattr(process, "work", work)
+    monkeypatch.setattr(schedule, "_build", lambda *arguments: None)
+    monkeypatch.setattr(schedule, "_ceilings", lambda *arguments: [])
+
+
+def stop_in_round(number, contenders=1):
+    """Ctrl-C while round `number`, from 1, is under way."""
+
+    def watch(progress):
+        if progress.done >= (number - 1) * contenders and progress.planned > 1:
+            raise KeyboardInterrupt
+
+    return watch
+
+
+def test_every_point_has_a_row_and_the_record_says_what_was_asked_for(results):
+    found = lcbench.sweep({"rows": "10:100:3", "threads": [1, 2]}, "numpy", seed=3, **TINY)
+    assert [(row.rows, row.threads) for row in found.rows] == [(10, 1), (32, 1), (100, 1), (10, 2), (32, 2), (100, 2)]
+    assert all(len(row.blocks) == schedule.FEWEST_BLOCKS and row.median_s == 1e-3 for row in found.rows)
+    assert found.sweep.axes == {"rows": [10, 32, 100], "threads": [1, 2]}
+    assert (found.sweep.settings["seed"], found.sweep.settings["features"]) == (3, 33)
+    [file] = results.glob("*.json")
+    assert record.to_json(record.read(file)) == record.to_json(found)
+    assert not list(results.glob("sweeps/*"))
+
+
+def test_after_ctrl_c_whole_rounds_are_kept_and_gone_on_with(results):
+    told = []
+    with pytest.raises(KeyboardInterrupt):
+        lcbench.sweep(
+            {"rows": [10, 20]},
+            "numpy",
+            blocks=5,
+            watch=stop_in_round(3),
+            begun=lambda *given: told.append(given),
+            **(TINY | {"budget_s": 1e9}),
+        )
+    [(file, _)] = told
+    kept = record.read(file)
+    assert (kept.interrupted, kept.sweep.rounds, [len(row.blocks) for row in kept.rows]) == (True, 2, [2, 2])
+    finished = sweeps.resume()
+    assert (finished.interrupted, finished.sweep.rounds) == (False, 5)
+    assert [len(row.blocks) for row in finished.rows] == [5, 5]
+    assert not file.exists()
+
+
+def test_a_stop_in_the_first_round_leaves_nothing(results):
+    with pytest.raises(KeyboardInterrupt):
+        lcbench.sweep({"rows": [10, 20]}, "numpy", watch=stop_in_round(1), **TINY)
+    assert not list(results.glob("**/*.json"))
+    with pytest.raises(LcbenchError, match="no unfinished sweep"):
+        sweeps.resume()
+
+
+def test_other_versions_and_finished_records_are_not_gone_on_with(results):
+    with pytest.raises(KeyboardInterrupt):
+        lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, watch=stop_in_round(2), **TINY)
+    file = sweeps.newest()
+    unfinished = record.read(file)
+    unfinished.machine["versions"]["numpy"] = "0.1"
+    record.write_to(file, unfinished)
+    with pytest.raises(LcbenchError, match="other versions"):
+        sweeps.resume(file)
+    finished = lcbench.sweep({"rows": [10]}, "numpy", **TINY)
+    with pytest.raises(LcbenchError, match="is no unfinished sweep"):
+        sweeps.resume(finished.path)
+
+
+def test_who_cannot_take_part_has_rows_that_say_why(monkeypatch):
+    candidates = [
+        Candidate("numpy", losses=("softmax",)),
+        Candidate("cupy", "cuda", ("softmax",), unavailable="there is no GPU"),
+    ]
+    monkeypatch.setattr(selection, "select", lambda *arguments: candidates)
+    found = lcbench.sweep({"rows": [10, 20]}, ["numpy", "cupy"], **TINY)
+    assert [(row.implementation, row.status) for row in found.rows] == [
+        ("numpy", "ok"),
+        ("numpy", "ok"),
+        ("cupy", "unavailable"),
+        ("cupy", "unavailable"),
+    ]
+    assert {row.reason for row in found.rows[2:]} == {"there is no GPU"}
+
+
+@pytest.mark.parametrize(
+    ("axes", "settings", "message"),
+    [
+        ({}, {}, "one axis or two, not 0"),
+        ({"row": [1]}, {}, "did you mean 'rows'"),
+        ({"rows": [10]}, {"losses": "hinge"}, "losses are"),
+        ({"rows": [10]}, {"blocks": 0}, "blocks must be at least 1"),
+        ({"rows": [10]}, {"most_call_s": 0}, "most_call_s must be above 0"),
+        ({"batch": [10, 50]}, {"rows": 20}, "a batch of 50 is drawn from 20 rows"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(axes, settings, message, results):
+    with pytest.raises(LcbenchError, match=message):
+        lcbench.sweep(axes, "numpy", **(TINY | settings))
+    assert not list(results.glob("**/*.json"))
