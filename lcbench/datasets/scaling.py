@@ -41,8 +41,8 @@ class Scaling:
     ) -> NDArray[Any]:
         """X (N, D) of any type -> (N, D + 1) of `dtype`, the ones column last. Computed in float64, rounded once.
 
-        out: memory for it, of that shape and type. Raises LcbenchError where a value is beyond the range of `dtype`; its
-        row is counted from `first_row`.
+        out: memory for it, of that shape and type. Raises LcbenchError where a value is beyond the range of `dtype`;
+        its row is counted from `first_row`.
         """
         rows, columns = X.shape
         design = np.empty((rows, columns + 1), dtype) if out is None else out

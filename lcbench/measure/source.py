@@ -46,7 +46,7 @@ def first_rows(path: Path, rows: int, streamed: bool) -> tuple[Any, NDArray[Any]
         return train.X[:rows], train.y[:rows]
     if isinstance(train.X, np.ndarray):
         raise LcbenchError(f"{path}: only HDF5 can be streamed; write it as that, or leave --stream out")
-    return train.X.first(rows), train.y[:rows]  # type: ignore[union-attr]
+    return train.X.first(rows), train.y[:rows]
 
 
 @cache
