@@ -19,6 +19,9 @@ BUSY = 0.1
 LOW_SCORE = 75
 """Below this a run says why: something was found that makes times vary, beside others of its kind or worse."""
 
+CLUSTER, ALONE = "dask", "numba-parallel"
+"""The same kernel on the workers of a cluster, and in one process."""
+
 IMPOSSIBLE = "!"
 """Stands behind a share of more than the whole."""
 
@@ -153,6 +156,7 @@ def _largest(values: Iterator[float | None]) -> float | None:
 
 def circumstances(record: Record) -> Iterator[Text]:
     """What one must know of the files and of the machine to read the times."""
+    yield from _efficiencies([row for row in record.rows if row.ranked])
     conventions = {row.implementation: row.convention for row in record.rows if row.convention}
     for name, convention in conventions.items():
         yield Text(f"{name} follows the {convention}")
@@ -171,6 +175,19 @@ def circumstances(record: Record) -> Iterator[Text]:
     left_out = sum(len(row.blocks) - len(kept_blocks(row)) for row in ranked)
     if left_out:
         yield Text(f"processes left out, since something else on the machine disturbed them: {left_out}")
+
+
+def _efficiencies(ranked: list[Row]) -> Iterator[Text]:
+    """What a cluster makes of its threads, where one process with as many was measured beside it: a line a workload."""
+    alone = {(row.workload, row.threads): row for row in ranked if row.implementation == ALONE}
+    for row in ranked:
+        one = alone.get((row.workload, row.threads))
+        if row.implementation == CLUSTER and one:
+            low, value, high = (f"{100 * share:.0f}" for share in sorted(ratios.speedup(row, one)))
+            yield Text(
+                f"{CLUSTER}, {row.loss}, {row.rows:,} rows: efficiency {value} % [{low},{high}] of one process with "
+                f"{row.threads} threads"
+            )
 
 
 def _footnotes(record: Record) -> Iterator[Text]:

@@ -169,3 +169,12 @@ def test_limits_are_told_for_every_device_and_dtype_with_what_was_measured():
         f"limits of the GPU, {measured} 4200 GB/s (largest X), FMA 60000 GFLOP/s float32; reference: a copy 3900"
         in told
     )
+
+
+def test_a_cluster_is_held_against_one_process_with_as_many_threads():
+    def lines(threads):
+        alone = row("numba-parallel", [8e-3, 8e-3, 8e-3], threads=2)
+        return printed(run_tables.tables(record(row("dask", [1e-2, 1e-2, 1e-2], threads=threads), alone)))
+
+    assert "dask, softmax, 500 rows: efficiency 80 % [80,80] of one process with 2 threads" in lines(2)
+    assert "efficiency" not in lines(3)
