@@ -50,7 +50,7 @@ def inspect(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """What did the compiler make of it? Vector width, FMAs, spills; registers, occupancy.
+    """What did the compiler make of it? Vectors, FMAs, spills.
 
     On the CPU, the implementation runs once on a small problem, then its innermost loops are read from the assembly.
     The kernels of numba-cuda are compiled and linked for any GPU, and none is needed.

@@ -112,7 +112,7 @@ def sweep(
     as_json: bool,
     quiet: bool,
 ) -> ExitCode:
-    """How does it grow? Times along rows, features, classes, batch, threads or dtype.
+    """How does it grow? Times along rows, classes, threads and others.
 
     Every point is measured and verified as 'lcbench run' does it, in several processes, and all are interleaved. Tells
     the exponents with which times grow, where caches end, where one implementation passes another, and what threads

@@ -19,7 +19,7 @@ from lcbench.errors import LcbenchError
 @click.option("--force", is_flag=True, help="Replace the file that is there, once the new one is complete.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def synth(file: Path, rows: int, features: int, classes: int, seed: int, force: bool, quiet: bool) -> None:
-    """Write synthetic images to an HDF5 file, as many as the disk holds.
+    """Write any number of synthetic images to an HDF5 file.
 
     X (rows, features) uint8 and y (rows,), as 'run --data FILE' and 'train --data FILE' read them. More rows begin with
     the same rows.

@@ -26,10 +26,13 @@ class FoldingTable(Table):
         """The table where it fits, otherwise the list."""
         room = options.max_width - BETWEEN_COLUMNS * (len(self.columns) - 1)
         sizes = [_size(column, console, options) for column in self.columns]
+        if self.title:
+            yield Text(str(self.title), style="bold")  # as wide as the terminal, where rich's own is as the table
         if sum(size.minimum for size in sizes) > room:
             yield from self._paragraphs()
             return
         fitted = copy(self)
+        fitted.title = None
         # rich, left to itself, takes of columns that cannot give
         fitted.columns = [
             replace(column, width=width) for column, width in zip(self.columns, _widths(sizes, room), strict=True)
@@ -37,8 +40,6 @@ class FoldingTable(Table):
         yield from super(FoldingTable, fitted).__rich_console__(console, options)
 
     def _paragraphs(self) -> RenderResult:
-        if self.title:
-            yield Text(str(self.title), style="bold")
         first, *others = ([*column.cells] for column in self.columns)
         headings = [str(column.header) for column in self.columns[1:]]
         for row, head in enumerate(first):

@@ -1,6 +1,5 @@
 """Where the rows are makes no difference to what is learnt from them."""
 
-
 import h5py
 import msgspec
 import numpy as np

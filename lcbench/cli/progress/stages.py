@@ -13,7 +13,7 @@ SECONDS_BETWEEN_LINES = 15.0
 
 @contextmanager
 def stages(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-    """Gives the function (what, done, planned) that work tells its progress to, and shows it meanwhile, unless `quiet`."""
+    """Gives the function (what, done, planned) that work tells its progress to; shows it meanwhile, unless `quiet`."""
     if quiet:
         yield lambda what, done, planned: None
         return
