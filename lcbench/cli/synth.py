@@ -29,15 +29,9 @@ def synth(file: Path, rows: int, features: int, classes: int, seed: int, force: 
     if not file.name.lower().endswith((".h5", ".hdf5")):
         raise LcbenchError(f"{file}: end its name in .h5, so that it is read as HDF5")
 
-    from contextlib import nullcontext
-
     from lcbench.cli.progress.stages import stages
     from lcbench.datasets import synthetic_file
 
-    with nullcontext(_tell_nobody) if quiet else stages() as watch:
+    with stages(quiet) as watch:
         synthetic_file.write(file, rows, features, classes, seed, watch)
     click.echo(f"{file}: {rows:,} x {features:,} uint8 in {classes} classes, {file.stat().st_size / 1e9:,.2f} GB")
-
-
-def _tell_nobody(what: str, done: int, planned: int) -> None:
-    pass

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -21,13 +21,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from lcbench.datasets.read_ahead import AHEAD, read_ahead
 from lcbench.errors import LcbenchError
 
 BLOCK_BYTES = 32_000_000
 """Of rows at a time: long beside what it takes to hand them over."""
-
-AHEAD = 2
-"""Blocks that are fetched before they are asked for."""
 
 _MOST_AT_ONCE = 1 << 30
 """Bytes asked of the system in one call: Linux gives 2 GiB at most."""
@@ -165,33 +163,27 @@ class RowsOnDisk:
     def stretches(self, bounds: Sequence[tuple[int, int]]) -> Iterator[tuple[int, NDArray[Any]]]:
         """Rows first..stop for each pair of `bounds` in turn, as `blocks` gives them."""
         reader = self._reader()
-        with ThreadPoolExecutor(1, "rows-on-disk") as thread:
+        if isinstance(reader, _Straight) and self._stored.dtype == self.dtype:
+            return self._mapped(reader, bounds)
+        return self._into_buffers(bounds)
+
+    def _mapped(self, reader: _Straight, bounds: Sequence[tuple[int, int]]) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Each block is the file's own pages: nothing is copied. A thread has the disk bring those to come."""
+        with ThreadPoolExecutor(1, "fetch-ahead") as thread:
             try:
-                if isinstance(reader, _Straight) and self._stored.dtype == self.dtype:
-                    yield from self._mapped(reader, bounds, thread)
-                else:
-                    yield from self._read_ahead(bounds, thread)
+                for first, stop in bounds[1:AHEAD]:
+                    thread.submit(reader.fetch, first, stop - first)
+                for number, (first, stop) in enumerate(bounds):
+                    for later, end in bounds[number + AHEAD : number + AHEAD + 1]:
+                        thread.submit(reader.fetch, later, end - later)
+                    yield first, reader.mapped(first, stop - first)
             finally:
                 thread.shutdown(cancel_futures=True)
 
-    def _mapped(
-        self, reader: _Straight, bounds: Sequence[tuple[int, int]], thread: ThreadPoolExecutor
-    ) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Each block is the file's own pages: nothing is copied. The thread has the disk bring those to come."""
-        for first, stop in bounds[1:AHEAD]:
-            thread.submit(reader.fetch, first, stop - first)
-        for number, (first, stop) in enumerate(bounds):
-            for later, end in bounds[number + AHEAD : number + AHEAD + 1]:
-                thread.submit(reader.fetch, later, end - later)
-            yield first, reader.mapped(first, stop - first)
-
-    def _read_ahead(
-        self, bounds: Sequence[tuple[int, int]], thread: ThreadPoolExecutor
-    ) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Each block is one of a few buffers, which the thread fills."""
+    def _into_buffers(self, bounds: Sequence[tuple[int, int]]) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Each block is one of a few buffers, which are filled ahead."""
         longest = max((stop - first for first, stop in bounds), default=0)
         buffers = [np.empty((longest, self.shape[1]), self.dtype) for _ in range(AHEAD + 1)]
-        ahead: deque[Future[tuple[int, NDArray[Any]]]] = deque()
 
         def read(number: int) -> tuple[int, NDArray[Any]]:
             first, stop = bounds[number]
@@ -199,12 +191,7 @@ class RowsOnDisk:
             self._read(first, block)
             return first, block
 
-        for number in range(min(AHEAD, len(bounds))):
-            ahead.append(thread.submit(read, number))
-        for number in range(len(bounds)):
-            if number + AHEAD < len(bounds):  # into the block that was just given back
-                ahead.append(thread.submit(read, number + AHEAD))
-            yield ahead.popleft().result()
+        return read_ahead(partial(read, number) for number in range(len(bounds)))
 
     def rows_a_block(self) -> int:
         """As many rows as `BLOCK_BYTES` hold, in whole chunks of the file."""

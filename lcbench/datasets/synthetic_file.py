@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
@@ -15,10 +14,8 @@ from numpy.typing import NDArray
 
 from lcbench import whole_file
 from lcbench.datasets.synthetic import BLOCK_ROWS, Source
+from lcbench.datasets.watching import Watch, unwatched
 from lcbench.errors import LcbenchError
-
-Watch = Callable[[str, int, int], None]
-"""Told what is under way, and how much of it is done."""
 
 
 def write(
@@ -27,7 +24,7 @@ def write(
     pixels: int = 3072,
     classes: int = 10,
     seed: int = 0,
-    watch: Watch = lambda what, done, planned: None,
+    watch: Watch = unwatched,
 ) -> None:
     """Writes X (rows, pixels) uint8, y (rows,) in the smallest unsigned type, and class_names, as `Source` draws them.
 
