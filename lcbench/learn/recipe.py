@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from lcbench.datasets.scaling import ScalingName
-from lcbench.learn.schedules import ScheduleName
+from lcbench.learn.descent.schedules import ScheduleName
 
 Solver = Literal["sgd", "lbfgs", "random"]
 """sgd: stochastic gradient descent. lbfgs: all rows at once, curvature from past steps. random: the best of random

@@ -12,13 +12,13 @@ from lcbench.datasets.examples import Examples, LabelledSplits
 from lcbench.datasets.scaling import scaling
 from lcbench.datasets.watching import Watch, patient, unwatched
 from lcbench.errors import LcbenchError
-from lcbench.learn.blas import one_blas_thread
+from lcbench.learn.descent.blas import one_blas_thread
+from lcbench.learn.descent.objective import Objective
+from lcbench.learn.descent.solvers import SOLVERS, Position, first_weights, warm_up
+from lcbench.learn.descent.uninterrupted import uninterrupted
 from lcbench.learn.evaluation import accuracy, predict
 from lcbench.learn.model import Curves, Model, Status
-from lcbench.learn.objective import Objective
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.solvers import SOLVERS, Position, first_weights, warm_up
-from lcbench.learn.uninterrupted import uninterrupted
 from lcbench.losses import jit
 
 WATCHED_TRAINING_ROWS = 1000

@@ -21,9 +21,9 @@ from lcbench.datasets import examples
 from lcbench.datasets.examples import Examples, LabelledSplits
 from lcbench.datasets.scaling import scaling
 from lcbench.learn import defaults
-from lcbench.learn.objective import Objective
+from lcbench.learn.descent.objective import Objective
+from lcbench.learn.descent.solvers import Position, first_weights, sgd
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.solvers import Position, first_weights, sgd
 from lcbench.learn.training import train
 
 CONTENDERS = ("numba-parallel", "numpy", "torch")

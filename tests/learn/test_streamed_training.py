@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lcbench.datasets import tables
-from lcbench.learn import objective, rows_ahead
+from lcbench.learn.descent import objective, rows_ahead
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.training import train
 from small_splits import splits

@@ -29,8 +29,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench.learn.descent.margin import with_margin
 from lcbench.learn.gradient.kinks import Hinges, Kinks
-from lcbench.learn.margin import with_margin
 from lcbench.losses import oracle
 from lcbench.losses.implementation import Implementation, LossName
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcbench.learn.batches import batches
+from lcbench.learn.descent.batches import batches
 
 
 def test_with_replacement_the_same_stretch_gives_the_same_rows_and_another_does_not():

@@ -2,7 +2,7 @@ import signal
 
 import pytest
 
-from lcbench.learn.uninterrupted import uninterrupted
+from lcbench.learn.descent.uninterrupted import uninterrupted
 
 
 def raise_in_the_middle(number, steps):

@@ -6,8 +6,8 @@ import pytest
 import naive
 from lcbench.datasets.scaling import scaling
 from lcbench.errors import LcbenchError
-from lcbench.learn import objective
-from lcbench.learn.objective import Objective
+from lcbench.learn.descent import objective
+from lcbench.learn.descent.objective import Objective
 from lcbench.learn.recipe import Recipe
 from lcbench.losses.resolve import resolve
 from small_splits import splits

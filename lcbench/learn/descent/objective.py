@@ -13,7 +13,7 @@ from lcbench.datasets.examples import Examples
 from lcbench.datasets.rows import blocks, in_memory, scattered_blocks
 from lcbench.datasets.scaling import Scaling
 from lcbench.errors import LcbenchError
-from lcbench.learn.margin import with_margin
+from lcbench.learn.descent.margin import with_margin
 from lcbench.learn.recipe import Recipe
 from lcbench.losses import numba_parallel
 from lcbench.losses.resolve import resolve

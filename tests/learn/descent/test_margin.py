@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import naive
-from lcbench.learn.margin import with_margin
+from lcbench.learn.descent.margin import with_margin
 from lcbench.losses import vectorized
 
 

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from lcbench.datasets.scaling import scaling
-from lcbench.learn.batches import batches
-from lcbench.learn.objective import Objective
+from lcbench.learn.descent.batches import batches
+from lcbench.learn.descent.objective import Objective
+from lcbench.learn.descent.schedules import learning_rates
+from lcbench.learn.descent.solvers import SOLVERS, Position, first_weights, stretches
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.schedules import learning_rates
-from lcbench.learn.solvers import SOLVERS, Position, first_weights, stretches
 from small_splits import splits
 
 PLAIN = {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.datasets.read_ahead import AHEAD, read_ahead
-from lcbench.learn.objective import Memory, Objective
+from lcbench.learn.descent.objective import Memory, Objective
 
 BYTES_AT_ONCE = 6_000_000
 """Of rows that are read together, where a step does not need more: they are in the cache when they are used."""

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lcbench.learn.schedules import learning_rates
+from lcbench.learn.descent.schedules import learning_rates
 
 
 def test_a_constant_rate():

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.learn.batches import batches
-from lcbench.learn.blas import one_blas_thread
-from lcbench.learn.objective import Objective
+from lcbench.learn.descent.batches import batches
+from lcbench.learn.descent.blas import one_blas_thread
+from lcbench.learn.descent.objective import Objective
+from lcbench.learn.descent.rows_ahead import RowsAhead
+from lcbench.learn.descent.schedules import learning_rates
 from lcbench.learn.recipe import Recipe, Solver
-from lcbench.learn.rows_ahead import RowsAhead
-from lcbench.learn.schedules import learning_rates
 
 
 @dataclass(frozen=True)
