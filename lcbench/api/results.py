@@ -85,7 +85,7 @@ def _require_series(found: History, names: set[str], begin: datetime | str | Non
         raise LcbenchError(f"no result of a revision '{begin}', nor is it a date like 2026-01-31; newest: {measured}")
     if not found.records:
         when = " since then" if begin else ""
-        others = f"; {found.elsewhere} of other machines" if found.elsewhere else ""
+        others = f"; {found.elsewhere} of other machines{_the_newest_of_them()}" if found.elsewhere else ""
         raise LcbenchError(f"no result of this machine{when}{others}; 'lcbench run' makes one")
     for name in sorted(names - set(found.implementations)):
         near = get_close_matches(name, found.implementations, n=1, cutoff=0.5)
@@ -93,3 +93,13 @@ def _require_series(found: History, names: set[str], begin: datetime | str | Non
         raise LcbenchError(f"no result of '{name}': {hint}")
     if not found.series:
         raise LcbenchError(f"none of {found.records} results has a time for that; leave out --loss, --rows or --impl")
+
+
+def _the_newest_of_them() -> str:
+    """In what the machine of the newest result differs from this one."""
+    from lcbench import record
+    from lcbench.measure import machine
+
+    newest = next(record.newest_first(), None)
+    found = machine.differences(machine.facts(), newest.machine) if newest else []
+    return f" (the newest has {'; '.join(found[:2])})" if found else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from lcbench.cli import completion_values as complete
+from lcbench.cli.parameters import COUNTS, joined
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench history\n  lcbench history --impl numba-parallel --loss softmax")
@@ -17,7 +18,9 @@ from lcbench.cli import completion_values as complete
     help="Implementation, as the results name it. Repeat it, or separate names by commas. Default: all.",
 )
 @click.option("--loss", "losses", multiple=True, type=click.Choice(["svm", "softmax"]), help="Default: both.")
-@click.option("--rows", multiple=True, type=click.IntRange(1), metavar="N", help="Rows of X; repeatable. Default: all.")
+@click.option(
+    "--rows", multiple=True, type=COUNTS, callback=joined, metavar="N", help="Rows of X; repeatable. Default: all."
+)
 @click.option(
     "--since", metavar="WHEN", help="A date such as 2026-01-31, or a git revision that was measured. Default: all."
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,7 @@ class Count(click.ParamType):
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
         """The number. Fails as a usage error where it is none."""
-        text = str(value).strip().lower().replace(",", "")
+        text = str(value).strip().lower()
         times = self._TIMES.get(text[-1:], 1)
         try:
             number = Fraction(text[:-1] if times > 1 else text) * times
@@ -77,6 +78,37 @@ class Count(click.ParamType):
 
 
 COUNT = Count()
+
+
+class Counts(click.ParamType):
+    """Whole numbers above 0, separated by commas; each is written as `Count` says."""
+
+    name = "counts"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> tuple[int, ...]:
+        """The numbers. Fails as a usage error where they are none, or could be one with commas at its thousands."""
+        if isinstance(value, tuple):
+            return value
+        texts = str(value).split(",")
+        if (
+            len(texts) > 1
+            and len(texts[0].strip()) <= 3
+            and all(re.fullmatch(r"\s*\d{3}\s*", text) for text in texts[1:])
+        ):
+            self.fail(
+                f"'{value}' could be one number or several: write {''.join(texts)}, or repeat the option",
+                parameter,
+                context,
+            )
+        return tuple(COUNT.convert(text, parameter, context) for text in texts)
+
+
+COUNTS = Counts()
+
+
+def joined(context: click.Context, option: click.Parameter, values: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+    """What a repeated option of `COUNTS` was given, as one: its callback."""
+    return tuple(number for numbers in values for number in numbers)
 
 
 class AxisType(click.ParamType):

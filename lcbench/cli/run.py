@@ -8,7 +8,7 @@ import click
 
 from lcbench.cli import completion_values as complete
 from lcbench.cli.measurement_options import measurement_options
-from lcbench.cli.parameters import COUNT, Seconds
+from lcbench.cli.parameters import COUNT, COUNTS, Seconds, joined
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 @click.option(
     "--rows",
     multiple=True,
-    type=COUNT,
+    type=COUNTS,
+    callback=joined,
     metavar="N",
-    help="Rows of X, as 5000 or 2M; repeatable. Default: 500 for all, and 10,000 for all but naive; streamed: all.",
+    help="Rows of X, as 500,5000 or 2M; repeatable. Default: 500 for all, and 10,000 for all but naive; streamed: all.",
 )
 @click.option(
     "--data",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -164,21 +163,8 @@ class RowsOnDisk:
         """Rows first..stop for each pair of `bounds` in turn, as `blocks` gives them."""
         reader = self._reader()
         if isinstance(reader, _Straight) and self._stored.dtype == self.dtype:
-            return self._mapped(reader, bounds)
+            return read_ahead(partial(reader.mapped, *ends) for ends in bounds)
         return self._into_buffers(bounds)
-
-    def _mapped(self, reader: _Straight, bounds: Sequence[tuple[int, int]]) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Each block is the file's own pages: nothing is copied. A thread has the disk bring those to come."""
-        with ThreadPoolExecutor(1, "fetch-ahead") as thread:
-            try:
-                for first, stop in bounds[1:AHEAD]:
-                    thread.submit(reader.fetch, first, stop - first)
-                for number, (first, stop) in enumerate(bounds):
-                    for later, end in bounds[number + AHEAD : number + AHEAD + 1]:
-                        thread.submit(reader.fetch, later, end - later)
-                    yield first, reader.mapped(first, stop - first)
-            finally:
-                thread.shutdown(cancel_futures=True)
 
     def _into_buffers(self, bounds: Sequence[tuple[int, int]]) -> Iterator[tuple[int, NDArray[Any]]]:
         """Each block is one of a few buffers, which are filled ahead."""
@@ -271,17 +257,13 @@ class _Straight:
         except OSError as error:
             raise LcbenchError(f"cannot read {stored.path}: {error.strerror or error}") from error
 
-    def fetch(self, start: int, rows: int) -> None:
-        """Has the system bring rows to memory, and does not wait for all of them."""
-        if hasattr(os, "posix_fadvise"):
-            with suppress(OSError):  # advice only: what is wrong with the file is said when it is read
-                os.posix_fadvise(
-                    self._file.fileno(), self._position(start), rows * self._row_bytes, os.POSIX_FADV_WILLNEED
-                )
+    def mapped(self, start: int, stop: int) -> tuple[int, NDArray[Any]]:
+        """`start`, and rows start..stop as the system keeps the file in memory, (n, D): nothing is copied.
 
-    def mapped(self, start: int, rows: int) -> NDArray[Any]:
-        """The rows as the system keeps the file in memory, (rows, D); they are let go with the array."""
-        position, size = self._position(start), rows * self._row_bytes
+        They are brought from the disk where they are not there yet, and let go with the array. A system that reads the
+        file in large pages maps them as such, at next to no cost; small ones take as long as copying them.
+        """
+        position, size = self._position(start), (stop - start) * self._row_bytes
         before = position % mmap.ALLOCATIONGRANULARITY
         # what is missing would be no exception, but the end of the process
         if os.fstat(self._file.fileno()).st_size < position + size:
@@ -290,7 +272,13 @@ class _Straight:
             memory = mmap.mmap(self._file.fileno(), size + before, access=mmap.ACCESS_COPY, offset=position - before)
         except OSError as error:
             raise LcbenchError(f"cannot read {self._stored.path}: {error.strerror or error}") from error
-        return np.frombuffer(memory, self._stored.dtype, rows * prod(self._stored.row_shape), before).reshape(rows, -1)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            with suppress(OSError):  # advice only
+                memory.madvise(mmap.MADV_HUGEPAGE)
+        # Looking at one byte brings its whole page.
+        np.frombuffer(memory, np.uint8)[:: 1 << 21].max()
+        numbers = np.frombuffer(memory, self._stored.dtype, (stop - start) * prod(self._stored.row_shape), before)
+        return start, numbers.reshape(stop - start, -1)
 
     def _position(self, row: int) -> int:
         assert self._stored.offset is not None

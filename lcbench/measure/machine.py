@@ -11,10 +11,11 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from math import log2
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import psutil
 
@@ -127,6 +128,19 @@ def fingerprint(facts: Facts) -> str:
     memory = round(log2(facts["memory_bytes"]))
     identity = [facts["system"], processor, memory, facts["gpu"]["name"]]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def differences(here: Facts, there: Mapping[str, Any]) -> list[str]:
+    """In what a record's machine is another one than `here`, by what makes it: "usable_cores 4, here 2"."""
+    mine, other = _identity(here), _identity(there)
+    return [f"{name} {other.get(name)}, here {value}" for name, value in mine.items() if other.get(name) != value]
+
+
+def _identity(facts: Mapping[str, Any]) -> dict[str, Any]:
+    processor = {name: value for name, value in facts.get("cpu", {}).items() if name != "logical_cores"}
+    # A kernel keeps some memory for itself, and how much changes with its version.
+    memory = {"memory_gib": round(2 ** round(log2(facts.get("memory_bytes", 1))) / 2**30)}
+    return {"system": facts.get("system")} | processor | memory | {"gpu": facts.get("gpu", {}).get("name")}
 
 
 def cpu() -> Cpu:

@@ -42,7 +42,7 @@ def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
         yield Text()
     if any(row.ranked for row in record.rows):
         yield _before_steady(record.rows)
-    yield from _footnotes(record)
+    yield from _footnotes(record, baseline)
 
 
 def _ranking(workload: Workload, rows: list[Row], baseline: str) -> Table:
@@ -190,15 +190,19 @@ def _efficiencies(ranked: list[Row]) -> Iterator[Text]:
             )
 
 
-def _footnotes(record: Record) -> Iterator[Text]:
+def _footnotes(record: Record, baseline: str) -> Iterator[Text]:
     yield from circumstances(record)
-    blocks = [len(row.blocks) for row in record.rows if row.ranked]
-    if blocks:
-        processes = f"{min(blocks)}" if min(blocks) == max(blocks) else f"{min(blocks)} to {max(blocks)}"
-        yield Text(
-            f"median of {processes} processes each; spread: half the range of their medians; "
-            "x: geometric mean of the ratios of paired processes, with 95 % interval"
-        )
+    ranked = [row for row in record.rows if row.ranked]
+    counts = {len(row.blocks) for row in ranked}
+    if ranked:
+        processes = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+        line = f"median of {processes} processes each; spread: half the range of their medians"
+        if any(row.implementation == baseline for row in ranked):
+            line += (
+                "; x: geometric mean of the ratios of paired processes, with 95 % interval "
+                f"({style.NO_INTERVAL}: too few of them, or too noisy)"
+            )
+        yield Text(line)
 
 
 def _limits(ceilings: list[Ceiling]) -> Iterator[Text]:

@@ -141,3 +141,11 @@ def test_one_threading_layer_always_loads():
     layers = machine.numba_threading_layers()
     assert list(layers) == ["tbb", "omp", "workqueue"]
     assert layers["workqueue"] is None
+
+
+def test_what_makes_another_machine_is_told():
+    here = machine.facts()
+    assert machine.differences(here, json.loads(json.dumps(here))) == []
+    there = here | {"cpu": here["cpu"] | {"usable_cores": 777}}
+    assert machine.differences(here, there) == [f"usable_cores 777, here {here['cpu']['usable_cores']}"]
+    assert machine.fingerprint(here) != machine.fingerprint(there)

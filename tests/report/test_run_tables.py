@@ -40,7 +40,8 @@ numba-parallel   310 ms      3.20 s           3.20 s          2.00 us
 limits, measured in this run: reads 50 GB/s (largest X), FMA 200 GFLOP/s
 float32; reference: NumPy's GEMM 150 GFLOP/s
 median of 3 processes each; spread: half the range of their medians; x:
-geometric mean of the ratios of paired processes, with 95 % interval
+geometric mean of the ratios of paired processes, with 95 % interval ([?]: too
+few of them, or too noisy)
 """
 
 
