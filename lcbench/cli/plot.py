@@ -68,12 +68,24 @@ def _draw_one(name: str, names: tuple[str, ...], output: Path | None, dpi: int, 
     pictures.require_drawable(chosen)
     if output:
         pictures.form_of(chosen, output)
+        _require_parent(output)
     files = sources.resolve(chosen, names)
     path = output or files[0].with_name(f"{files[0].stem}-{chosen.name}{chosen.ending}")
+    warnings: list[str] = []
     with stages(quiet) as watch:
-        content = pictures.drawn(chosen, files, pictures.form_of(chosen, path), dpi, watch)
+        content = pictures.drawn(chosen, files, pictures.form_of(chosen, path), dpi, watch, warnings.append)
     whole_file.write(path, content, "; --output names another file")
+    for line in warnings:
+        click.echo(f"warning: {line}", err=True)
     click.echo(f"picture: {path}", err=True)
+
+
+def _require_parent(output: Path) -> None:
+    """Raises LcbenchError where the folder that holds what a user named does not exist: it may be misspelled."""
+    from lcbench.errors import LcbenchError
+
+    if not output.parent.is_dir():
+        raise LcbenchError(f"no folder {output.parent}: create it first")
 
 
 def _draw_all(names: tuple[str, ...], output: Path | None, dpi: int, quiet: bool) -> None:
@@ -83,23 +95,25 @@ def _draw_all(names: tuple[str, ...], output: Path | None, dpi: int, quiet: bool
     from lcbench.report import pictures
     from lcbench.report.pictures import everything
 
+    if output:
+        _require_parent(output)
     folder = output or paths.pictures_folder()
     planned, unread = everything.of(names)
-    told = [f"left out: {reason}" for reason in unread]
+    told, warnings = [f"left out: {reason}" for reason in unread], list[str]()
     made = 0
     with stages(quiet) as watch:
         for number, picture in enumerate(planned):
             watch("pictures", number, len(planned))
             path = folder / picture.file_name
             try:
-                content = pictures.drawn(picture.kind, picture.files, picture.form, dpi)
+                content = pictures.drawn(picture.kind, picture.files, picture.form, dpi, warn=warnings.append)
             except LcbenchError as error:
                 told.append(f"left out: {picture.file_name}: {error}")
                 continue
             whole_file.write(path, content, "; --output names another folder")
             told.append(f"picture: {path}")
             made += 1
-    for line in told:  # not before, where the bar is
+    for line in [*told, *(f"warning: {line}" for line in dict.fromkeys(warnings))]:  # not before, where the bar is
         click.echo(line, err=True)
     if not made:
         raise LcbenchError("no picture was drawn")

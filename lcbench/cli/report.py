@@ -36,6 +36,8 @@ def report(files: tuple[str, ...], output: Path | None, baseline: str) -> None:
 
     if output and output.suffix.lower() not in ENDINGS:
         raise LcbenchError(f"cannot write {output}: a page is .html")
+    if output:
+        whole_file.require_folder(output)
     records = _records(files)
     _require_measured(baseline, records)
     path = output or paths.reports_folder() / f"{Path(records[0].path).stem}.html"

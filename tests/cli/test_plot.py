@@ -42,6 +42,7 @@ def test_beside_the_file_unless_said_otherwise(folder):
 
 
 def test_the_ending_chooses_the_format_and_a_second_time_gives_the_same_bytes(folder):
+    (folder / "new").mkdir()
     for name in ("new/one.svg", "new/two.svg"):
         done = lcbench(folder, "plot", "curves", "m.h5", "--output", name)
         assert (done.returncode, done.stderr) == (0, f"picture: {name}\n")
@@ -68,6 +69,8 @@ def test_the_ending_chooses_the_format_and_a_second_time_gives_the_same_bytes(fo
             ["table", "before", "--output", "t.png"],
             "error: cannot draw t.png: a table is text, and drawn as .svg only\n",
         ),
+        (["curves", "m.h5", "--output", "no/where/c.png"], "error: no folder no/where: create it first\n"),
+        (["--all", "m.h5", "--output", "no/where"], "error: no folder no: create it first\n"),
         (["--all", "nothing.h5"], "error: no model nothing.h5: it does not exist"),
     ],
 )
@@ -77,6 +80,18 @@ def test_bad_input_is_one_line_and_no_file(folder, arguments, message):
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
     assert sorted(folder.iterdir()) == before
+
+
+def test_letters_that_no_font_has_are_named(folder):
+    unusual = record(row("\ue123\U00013080.py:f", [1e-3, 1.1e-3]), command=["run"])  # private use; Egyptian
+    (folder / "unusual.json").write_text(to_json(unusual))
+    done = lcbench(folder, "plot", "bars", "unusual.json", "--output", "unusual.png")
+    assert done.returncode == 0
+    told, picture = done.stderr.splitlines()
+    assert told == "warning: no installed font has these letters, which are drawn as boxes: EGYPTIAN, UNKNOWN"
+    assert picture == "picture: unusual.png"
+    done = lcbench(folder, "plot", "--all", "unusual.json", "--output", "unusual")
+    assert done.stderr.splitlines().count(told) == 1
 
 
 def test_without_matplotlib_the_line_that_installs_it(folder):

@@ -30,6 +30,23 @@ def test_points_are_down_implementations_across_and_speed_ups_beside_them():
     ]
 
 
+def test_a_line_says_of_what_the_factors_are():
+    lines = printed(tables(sweep("rows", ROWS, LAWS), "clever"))
+    assert "x: how many times as fast as clever" in lines
+    assert "x: how many times as fast as numpy" in printed(tables(sweep("rows", ROWS, LAWS)))
+    for laws, baseline in ((LAWS, "gone"), ({"numpy": LAWS["numpy"]}, "numpy")):
+        assert not any(line.startswith("x:") for line in printed(tables(sweep("rows", ROWS, laws), baseline)))
+
+
+def test_a_rise_on_top_of_growth_is_told_as_such():
+    steep = {"numpy": lambda n: 1e-8 * n**2 * (1.5 if n > 500 else 1)}
+    text = " ".join(printed(tables(sweep("rows", [30, 100, 300, 1000, 3000, 10_000], steep))))
+    assert "times as long as its growth explains; " in text
+    flat = {"numpy": lambda n: 1e-6 * n * (1.5 if n > 500 else 1)}
+    text = " ".join(printed(tables(sweep("rows", [30, 100, 300, 1000, 3000, 10_000], flat))))
+    assert "times as long; " in text
+
+
 def test_growth_and_crossings_follow():
     lines = printed(tables(sweep("rows", ROWS, LAWS, noise=0.005)))
     start = lines.index("Growth: a call takes fixed + c x rows ^ p seconds")

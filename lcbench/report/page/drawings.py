@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from statistics import quantiles
 from typing import Any
 
 from lcbench.judge.estimates import ceiling_for
+from lcbench.judge.quiet import kept_blocks
 from lcbench.record import Record, Row
 from lcbench.report import style
 from lcbench.report.page.samples import interval, processes, rounded
 from lcbench.report.page.times import Group, coordinate, speedup
-from lcbench.report.pictures.looks import Look, look
+from lcbench.report.pictures.looks import Look
 from lcbench.report.run_tables import share
 
 Drawing = dict[str, Any]
@@ -18,7 +20,10 @@ Drawing = dict[str, Any]
 WIDE_RANGE = 15.0
 """Slowest over fastest from which an axis of times is logarithmic."""
 
-_SYMBOLS = {
+NEAREST, FARTHEST = 1.04, 2.0
+"""How far over the median, as a factor, an axis of samples reaches at least, and at most."""
+
+_SYMBOLS: dict[Any, str] = {
     "o": "circle",
     "s": "square",
     "^": "triangle",
@@ -32,13 +37,13 @@ _SYMBOLS = {
     "<": "plus",
     ">": "square2",
     "d": "diamond2",
+    (4, 1, 0): "triangle2",
 }
 """The script's names of the markers in other pictures."""
 
 
-def appearance(implementation: str) -> dict[str, Any]:
+def appearance(of: Look) -> dict[str, Any]:
     """Colour and symbol of an implementation; the page's style knows a shade of each colour for the dark."""
-    of: Look = look(implementation)
     return {
         "colour": f"var(--{of.colour[1:].lower()}, {of.colour})",
         "symbol": _SYMBOLS.get(of.marker, "circle"),
@@ -53,7 +58,7 @@ def subject(row: Row, group: Group) -> dict[str, Any]:
         "what": str(row.workload),
         "lines": [line for line in (_median(row), _limit(row)) if line],
         "processes": processes(row),
-        **appearance(row.implementation),
+        **appearance(group.looks[row.implementation]),
     }
 
 
@@ -96,8 +101,39 @@ def _in_short(row: Row, group: Group, baseline: str) -> str:
 
 
 def distributions(group: Group) -> Drawing:
-    """Every sample of each row, process by process; the rows' own data has the places."""
-    return {"kind": "samples", "marks": [{"row": name} for name in group.ranked]}
+    """Every sample of each row, process by process; the rows' own data has the places.
+
+    domain: samples over their row's median, from and to; farther ones are drawn at its ends.
+    """
+    return {"kind": "samples", "domain": _where_most_lie(group), "marks": [{"row": name} for name in group.ranked]}
+
+
+def told_of_samples(group: Group) -> str:
+    """The title of that drawing: what its marks mean, as far as there are such."""
+    some_left_out = any(len(kept_blocks(row)) < len(row.blocks) for row in group.ranked.values())
+    low, high = _where_most_lie(group)
+    samples = [
+        sample / (row.median_s or 1.0) for row in group.ranked.values() for block in row.blocks for sample in block
+    ]
+    told = ["Every sample, process by process"]
+    if some_left_out:
+        told.append("grey and hollow: left out, something disturbed the process")
+    if min(samples) < low or max(samples) > high:
+        told.append("triangles: farther away")
+    return "; ".join(told)
+
+
+def _where_most_lie(group: Group) -> list[float]:
+    """From where to where, over the rows' medians, most of the samples of processes that were not left out lie."""
+    kept = [
+        sample / (row.median_s or 1.0)
+        for row in group.ranked.values()
+        for block in kept_blocks(row)
+        for sample in row.blocks[block]
+    ]
+    low, *_, high = quantiles(kept, n=40, method="inclusive") if len(kept) > 1 else kept * 2
+    low, high = max(low**1.4, min(kept) / 1.02), min(high**1.4, max(kept) * 1.02)  # with a margin, if it is of use
+    return [rounded(min(max(1 / FARTHEST, low), 1 / NEAREST)), rounded(max(min(FARTHEST, high), NEAREST))]
 
 
 def rooflines(group: Group, record: Record) -> Drawing | None:
@@ -159,12 +195,13 @@ def curves(group: Group, axis: str) -> Drawing:
         "axis": axis,
         "numeric": not any(isinstance(mark["at"], str) for mark in marks),
         "marks": marks,
-        "legend": legend(row.implementation for _, row in ordered),
+        "legend": legend((row.implementation for _, row in ordered), group),
+        "fits": [],
         "crossings": [],
         "caches": [],
     }
 
 
-def legend(curves: Iterable[str]) -> list[dict[str, Any]]:
+def legend(curves: Iterable[str], group: Group) -> list[dict[str, Any]]:
     """Each curve once, with its looks; what else is said of it goes into its text."""
-    return [{"curve": name, **appearance(name), "text": ""} for name in dict.fromkeys(curves)]
+    return [{"curve": name, **appearance(group.looks[name]), "text": ""} for name in dict.fromkeys(curves)]

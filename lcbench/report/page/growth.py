@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isfinite
 
+import numpy as np
+
 from lcbench.judge.cache_ends import ALONG, cache_ends, places
 from lcbench.judge.crossings import Crossing, crossings
 from lcbench.judge.growth import Growth, growths
@@ -16,6 +18,8 @@ from lcbench.report.page.drawings import Drawing, curves, legend
 from lcbench.report.page.samples import rounded
 from lcbench.report.page.sheets import Column, Line, Sheet, between, number, seconds, text
 from lcbench.report.page.times import Group, coordinate
+
+POINTS_OF_A_FIT = 40
 
 
 def growth_sheet(record: Record) -> Sheet:
@@ -56,7 +60,8 @@ def _growth_line(growth: Growth, several: bool) -> Line:
 
 
 def _exponent(growth: Growth) -> str:
-    return _within(growth.exponent, growth.low, growth.high)
+    exponent = f"{growth.exponent:.2f}"
+    return f"{exponent} [{growth.low:.2f},{growth.high:.2f}]" if isfinite(growth.low + growth.high) else exponent
 
 
 def _within(value: float, low: float, high: float) -> str:
@@ -121,14 +126,24 @@ def scaling(record: Record, group: Group) -> Iterator[tuple[str, Drawing]]:
                 [one for one in crossed if (one.loss, one.axis, one.other) == (loss, axis, other)],
             )
             drawing["caches"] = _caches(record, list(here.ranked.values()), axis)
-            yield _titled(f"{loss}: time by {axis}", other), drawing
+            fitted = "; dashed: fitted growth" if drawing["fits"] else ""
+            yield _titled(f"{loss}: time by {axis}", other) + fitted, drawing
 
 
 def _annotate(drawing: Drawing, grown: list[Growth], crossed: list[Crossing]) -> None:
     exponents = {growth.implementation: f"exponent {_exponent(growth)}" for growth in grown}
     for entry in drawing["legend"]:
         entry["text"] = exponents.get(entry["curve"], "")
+    drawing["fits"] = [{"curve": growth.implementation, "points": _fitted(growth, drawing)} for growth in grown]
     drawing["crossings"] = [{"at": rounded(one.at), "text": sweep_tables.crossing(one)} for one in crossed]
+
+
+def _fitted(growth: Growth, drawing: Drawing) -> list[list[float]]:
+    """Places and seconds along the fit, as far as the curve goes; none where it falls to zero."""
+    measured = [mark["at"] for mark in drawing["marks"] if mark["curve"] == growth.implementation]
+    places = np.geomspace(min(measured), max(measured), POINTS_OF_A_FIT)
+    along = zip(places.tolist(), growth(places).tolist(), strict=True)
+    return [[rounded(place), rounded(seconds)] for place, seconds in along if seconds > 0]
 
 
 def _caches(record: Record, rows: list[Row], axis: str) -> list[dict[str, object]]:
@@ -161,7 +176,7 @@ def threads(record: Record, group: Group) -> Iterator[tuple[str, Drawing]]:
             if (one.loss, one.other) == (_loss(group), other)
         ]
         if marks:
-            curves_there = legend(one.implementation for one in found)
+            curves_there = legend((one.implementation for one in found), group)
             drawing = {"kind": "threads", "base": found[0].base, "marks": marks, "legend": curves_there}
             yield _titled(f"{_loss(group)}: speed-up by threads", other), drawing
 
@@ -173,7 +188,7 @@ def _by_place(group: Group, axis: str) -> Iterator[tuple[Other, Group]]:
     for name, row in group.rows.items():
         apart.setdefault(tuple(coordinate(row, other) for other in others), {})[name] = row
     for place, rows in apart.items():
-        here = Group(group.title, rows, group.axes)
+        here = Group(group.title, rows, group.axes, group.looks)
         if here.ranked:
             yield dict(zip(others, place, strict=True)), here
 

@@ -24,7 +24,7 @@ def essentials(record: Record) -> list[tuple[str, str]]:
         ("system", " ".join(str(facts[name]) for name in ("system", "kernel") if facts.get(name))),
         ("Python", str(_at(facts, "python") or "")),
         ("packages", ", ".join(f"{name} {versions[name]}" for name in PACKAGES if versions.get(name))),
-        *(("limits", line) for line in _limits(record.ceilings)),
+        *_limits(record.ceilings),
     ]
     return [(name, value) for name, value in told if value]
 
@@ -58,13 +58,17 @@ def _processor(facts: dict[str, Any]) -> str:
     return ", ".join(str(part) for part in (cpu.get("model"), cpu.get("revision"), cores, *sizes) if part)
 
 
-def _limits(ceilings: list[Ceiling]) -> Iterator[str]:
+def _limits(ceilings: list[Ceiling]) -> Iterator[tuple[str, str]]:
     """Measured in the same run: the arithmetic, and how fast an array of each X's size is read over and over."""
-    for device, dtype in dict.fromkeys((ceiling.device, ceiling.dtype) for ceiling in ceilings):
+    kinds = dict.fromkeys((ceiling.device, ceiling.dtype) for ceiling in ceilings)
+    for device, dtype in kinds:
         same = [ceiling for ceiling in ceilings if (ceiling.device, ceiling.dtype) == (device, dtype)]
         reading = [f"{style.size(one.footprint)} at {one.read_bytes_s / 1e9:.0f} GB/s" for one in _ends(same)]
-        where = "GPU: " if device == "cuda" else ""
-        yield f"{where}{same[0].flops_s / 1e9:.0f} GFLOP/s in {dtype}; reads {', '.join(reading)}"
+        name = "GPU's limits" if device == "cuda" else "limits"
+        yield (
+            f"{name}, {dtype}" if len(kinds) > 1 else name,
+            f"{same[0].flops_s / 1e9:.0f} GFLOP/s in {dtype}; reads {', '.join(reading)}",
+        )
 
 
 def _ends(ceilings: list[Ceiling]) -> list[Ceiling]:

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lcbench.record import Record, Row
+from lcbench.report import style
 from lcbench.report.page import drawings, growth, machine, times, verdicts, verification
 from lcbench.report.page.drawings import Drawing
 from lcbench.report.page.sheets import Sheet
@@ -64,6 +65,7 @@ class Fastest:
 
     workload: str
     target: str
+    row: str
     winner: str
     words: list[str]
 
@@ -130,6 +132,7 @@ def _section(page: _Page, number: int, record: Record, baseline: str) -> Section
     groups = times.groups(record, rows)
     for group in groups:
         page.subjects |= {name: drawings.subject(row, group) for name, row in group.ranked.items()}
+    cards = [_times_card(page, record, group, baseline) for group in groups]
     gate, created = verdicts.of_gate(record), datetime.fromisoformat(record.created)
     return Section(
         number=number,
@@ -144,9 +147,9 @@ def _section(page: _Page, number: int, record: Record, baseline: str) -> Section
         gate_card=_verdict_card(page, gate) if gate else None,
         growth=_growth_cards(page, record, groups) if record.sweep else [],
         glance=[] if record.gate or record.sweep else _glance(number, groups, baseline),
-        times=[_times_card(page, record, group, baseline) for group in groups],
+        times=cards,
         verification=verification.sheet(rows),
-        notes=[note.plain for note in circumstances(record)],
+        notes=[*(note.plain for note in circumstances(record)), *_unstated(cards)],
         samples=_samples(page, rows),
     )
 
@@ -158,15 +161,23 @@ def _times_card(page: _Page, record: Record, group: times.Group, baseline: str) 
         roofline = drawings.rooflines(group, record)
         if roofline:
             card.figures.append(page.figure("Under the machine's limits; dashed: NumPy's GEMM", roofline))
-        card.figures.append(page.figure("Every sample, process by process", drawings.distributions(group)))
+        card.figures.append(page.figure(drawings.told_of_samples(group), drawings.distributions(group)))
     return card
+
+
+def _unstated(cards: list[Card]) -> list[str]:
+    """What an interval that says nothing is written as, where there is one."""
+    texts = (cell.text for card in cards for line in card.sheet.lines for cell in line.cells)
+    if any(style.NO_INTERVAL in text for text in texts):
+        return [f"{style.NO_INTERVAL}: no interval, of too few processes or too noisy ones"]
+    return []
 
 
 def _glance(number: int, groups: list[times.Group], baseline: str) -> list[Fastest]:
     ranked = [(place, group) for place, group in enumerate(groups) if group.ranked]
     titles = times.short_titles([group for _, group in ranked])
     return [
-        Fastest(title, f"times-{number}-{place}", *drawings.fastest(group, baseline))
+        Fastest(title, f"times-{number}-{place}", next(iter(group.ranked)), *drawings.fastest(group, baseline))
         for title, (place, group) in zip(titles, ranked, strict=True)
     ]
 

@@ -17,14 +17,16 @@ DIGITS = 5
 def processes(row: Row) -> list[dict[str, Any]]:
     """A dictionary a block of a ranked row, for JSON.
 
-    number: from 1. times: the samples as they are written. ratios: the samples over the row's median. calls: in one
-    sample. median: of the block. middle: that over the row's. note: what disturbed it, and whether it was left out.
+    number: from 1. kept: not left out. times: the samples as they are written. ratios: the samples over the row's
+    median. calls: in one sample. median: of the block. middle: that over the row's. note: what disturbed it, and
+    whether it was left out.
     """
     assert row.median_s is not None
     kept = set(kept_blocks(row))
     return [
         {
             "number": block + 1,
+            "kept": block in kept,
             "times": [style.seconds(sample) for sample in samples],
             "ratios": [rounded(sample / row.median_s) for sample in samples],
             "calls": row.calls[block] if block < len(row.calls) else None,
@@ -37,8 +39,11 @@ def processes(row: Row) -> list[dict[str, Any]]:
 
 
 def interval(row: Row) -> str:
-    """The 95 % interval of a row's median as it is written; empty for a single process."""
-    return between(*(style.seconds(end) for end in row.ci95_s)) if row.ci95_s else ""
+    """The 95 % interval of a row's median as it is written, `NO_INTERVAL` if too wide; empty for a single process."""
+    if row.ci95_s is None:
+        return ""
+    low, high = row.ci95_s
+    return between(style.seconds(low), style.seconds(high)) if high <= style.WIDEST * low else style.NO_INTERVAL
 
 
 def rounded(value: float) -> float:

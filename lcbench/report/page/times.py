@@ -13,16 +13,18 @@ from lcbench.record import Record, Row, Workload
 from lcbench.report import style
 from lcbench.report.page.samples import interval
 from lcbench.report.page.sheets import Cell, Column, Line, Sheet, count, number, scientific, seconds, text
+from lcbench.report.pictures.looks import Look, looks
 from lcbench.report.run_tables import share
 
 
 @dataclass(frozen=True)
 class Group:
-    """The rows of one table, by their names on the page, and the axes along which they differ."""
+    """The rows of one table, by their names on the page, the axes along which they differ, and how they look."""
 
     title: str
     rows: dict[str, Row]
     axes: list[str]
+    looks: dict[str, Look]
 
     @property
     def ranked(self) -> dict[str, Row]:
@@ -44,7 +46,8 @@ def groups(record: Record, rows: dict[str, Row]) -> list[Group]:
     for name, row in rows.items():
         fixed = [value for field, value in row.workload._asdict().items() if field not in axes]
         found.setdefault(tuple(fixed), {})[name] = row
-    return [Group(_title(next(iter(group.values())).workload, axes), group, axes) for group in found.values()]
+    of = looks(row.implementation for row in record.rows if row.ranked)
+    return [Group(_title(next(iter(group.values())).workload, axes), group, axes, of) for group in found.values()]
 
 
 def baseline_of(row: Row, rows: list[Row], baseline: str) -> Row | None:

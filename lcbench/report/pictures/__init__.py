@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -115,9 +115,11 @@ def drawn(
     form: str = "png",
     dpi: int = 160,
     watch: Watch = lambda what, done, planned: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> bytes:
     """The picture of that kind of the files, as the content of a PNG or SVG: the same for the same files.
 
+    Tells `warn`, a line each, what cannot be drawn as it should.
     Raises LcbenchError where matplotlib is missing or a file does not fit the kind.
     """
     require_drawable(chosen)
@@ -131,4 +133,4 @@ def drawn(
 
     with style.applied():
         figure = chosen.module.draw(*sources.read(chosen, files, watch))
-        return style.rendered(figure, "svg" if form == "svg" else "png", dpi)
+        return style.rendered(figure, "svg" if form == "svg" else "png", dpi, warn)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -12,11 +12,16 @@ from matplotlib.figure import Figure
 
 from lcbench.judge.history import History, Point, Series, named
 from lcbench.record import Record
-from lcbench.report.pictures import records, style
-from lcbench.report.pictures.looks import look
+from lcbench.report.pictures import intervals, records, style
+from lcbench.report.pictures.records import Key
 
 _PANEL_INCHES = 2.9
-_SHORTEST_DAYS = 1e-3
+_SHORTEST = timedelta(minutes=1)
+"""From the left to the right of a panel, however close its results are."""
+_MARGIN = 0.16
+"""Above and below what is shown, as a share of its height in the logarithm."""
+_NARROWEST = 1.05
+"""Highest over lowest time of a panel, at least: less is noise."""
 _FEW = 60
 """Points of a series up to which each has a marker."""
 
@@ -34,16 +39,18 @@ def draw(history: History) -> Figure:
     titles = records.titles(workloads)
     columns = min(2, len(workloads))
     rows = -(-len(workloads) // columns)
+    key = records.key(series.implementation for series in history.series)
     figure = style.figure(0.9 + rows * _PANEL_INCHES, "")  # its title is the legend's: else one would hide the other
     names: dict[str, Any] = {}
     for axes, workload in zip(records.grid(figure, len(workloads), columns), workloads, strict=True):
         shown = [series for series in history.series if series.workload == workload]
-        for series in shown:
-            names.setdefault(_name(series, history.series), _draw_series(axes, series))
-        _dates(axes)
         axes.set_yscale("log")
+        ends = _ends(shown)
+        axes.set_ylim(*ends)
         style.time_ticks(axes.yaxis)
-        axes.margins(x=0.04, y=0.16)
+        for series in shown:
+            names.setdefault(_name(series, history.series, key), _draw_series(axes, series, key, ends))
+        _dates(axes, shown)
         axes.grid(True)
         axes.set_title(titles[workload], loc="left")
     figure.legend(
@@ -51,22 +58,37 @@ def draw(history: History) -> Figure:
         title_fontproperties={"weight": "bold", "size": style.LARGE}, alignment="left",
         loc="outside upper left", ncols=4, borderaxespad=0.2, handlelength=1.8, columnspacing=1.4,
     )  # fmt: skip
-    figure.supxlabel(_caption(history), x=0.01, ha="left", size=style.SMALL, color=style.NOTE)
+    figure.supxlabel(_caption(history, intervals.told(figure)), x=0.01, ha="left", size=style.SMALL, color=style.NOTE)
     return figure
 
 
-def _draw_series(axes: Axes, series: Series) -> Any:
-    of = look(series.implementation)
+def _ends(shown: Sequence[Series]) -> intervals.Interval:
+    """From where to where a panel goes, of its medians and of intervals as far as they are of their size."""
+    points = [point for series in shown for point in series.points]
+    low, high = intervals.reach([point.median_s for point in points], [_interval(point) for point in points])
+    margin = max(high / low, _NARROWEST) ** _MARGIN
+    middle, half = (low * high) ** 0.5, max(high / low, _NARROWEST) ** 0.5
+    return middle / half / margin, middle * half * margin
+
+
+def _interval(point: Point) -> intervals.Interval:
+    return point.ci95_s or (point.median_s, point.median_s)
+
+
+def _draw_series(axes: Axes, series: Series, key: Key, ends: intervals.Interval) -> Any:
+    of = key.looks[series.implementation]
     marks = records.marker(of)
     dates: list[Any] = [_date(point) for point in series.points]
     times = [point.median_s for point in series.points]
-    intervals = [point.ci95_s or (point.median_s, point.median_s) for point in series.points]
+    spans = [_interval(point) for point in series.points]
+    shown = [intervals.within(span, ends) for span in spans]
     # an interval reaches below its median and above it, but for rounding
-    below = [max(0.0, time - low) for time, (low, _) in zip(times, intervals, strict=True)]
-    above = [max(0.0, high - time) for time, (_, high) in zip(times, intervals, strict=True)]
+    below = [max(0.0, time - low) for time, (low, _) in zip(times, shown, strict=True)]
+    above = [max(0.0, high - time) for time, (_, high) in zip(times, shown, strict=True)]
     if len(times) > _FEW:
         marks |= {"marker": ""}
     drawn = axes.errorbar(dates, times, yerr=(below, above), elinewidth=0.7, linewidth=1.0, linestyle=of.line, **marks)
+    intervals.draw_arrows(axes, dates, spans, ends, "y", of.colour)
     for change in series.changes:
         at = dates[change.after]
         axes.axvline(at, color=style.FAINT, linewidth=0.8, linestyle=":")
@@ -83,9 +105,9 @@ def _told(after: Point, ratio: float) -> str:
     return f"{ratio:.2f} x" + (f" at {named(after.revision, after.dirty)}" if after.revision else "")
 
 
-def _name(series: Series, beside: Sequence[Series]) -> str:
+def _name(series: Series, beside: Sequence[Series], key: Key) -> str:
     """The implementation, with its threads where they tell series apart."""
-    name = style.shortened(series.implementation, records.LONGEST_NAME)
+    name = key.names[series.implementation]
     same = {one.threads for one in beside if one.implementation == series.implementation}
     return f"{name}, {series.threads} thread{'s' * (series.threads > 1)}" if len(same) > 1 else name
 
@@ -94,17 +116,21 @@ def _date(point: Point) -> datetime:
     return datetime.fromisoformat(point.created).astimezone(UTC).replace(tzinfo=None)
 
 
-def _dates(axes: Axes) -> None:
-    first, last = axes.dataLim.intervalx
-    if last - first < _SHORTEST_DAYS:
-        axes.set_xlim(first - 1, last + 1)  # else matplotlib would show years around a single moment
+def _dates(axes: Axes, shown: Sequence[Series]) -> None:
+    dates: Any = [_date(point) for series in shown for point in series.points]
+    first, last = min(dates), max(dates)
+    # else matplotlib would show years around a single moment
+    half = max(0.54 * (last - first), _SHORTEST / 2)
+    middle = first + (last - first) / 2
+    axes.set_xlim(middle - half, middle + half)
     locator = AutoDateLocator(maxticks=6)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
 
-def _caption(history: History) -> str:
+def _caption(history: History, *more: str) -> str:
     shared = records.shared(series.workload for series in history.series)
+    names = records.short_names(series.implementation for series in history.series)
     counted = f"{history.records} result{'s' * (history.records != 1)}"
     rings = "; rings: changes that last" if any(series.changes for series in history.series) else ""
-    return "; ".join(filter(None, [f"{counted} of one machine{rings}", shared, "dates in UTC"]))
+    return "; ".join(filter(None, [f"{counted} of one machine{rings}", *more, names, shared, "dates in UTC"]))

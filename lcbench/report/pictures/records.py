@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any
 
@@ -10,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lcbench.record import Record, Row, Workload
-from lcbench.report.pictures import style
-from lcbench.report.pictures.looks import Look, look
+from lcbench.report.pictures import names, style
+from lcbench.report.pictures.looks import Look, looks
 
 LONGEST_NAME = 24
 """Letters; the middle of a longer name is left out."""
@@ -42,15 +43,39 @@ def by_workload(record: Record) -> dict[Workload, list[Row]]:
     }
 
 
-def name(row: Row, most: int = LONGEST_NAME) -> str:
-    """What the row is called in a picture, in so many letters: its implementation, and its side in a gate."""
-    side = f" ({row.side})" if row.side else ""
-    return f"{style.shortened(row.implementation, most - len(side))}{side}"
+@dataclass(frozen=True)
+class Key:
+    """How the implementations of a picture look, and what they are called there, by their names."""
+
+    looks: dict[str, Look]
+    names: dict[str, str]
+
+    def name(self, row: Row) -> str:
+        """What the row is called: its implementation, and its side in a gate."""
+        return self.names[row.implementation] + _side(row)
+
+    def mark(self, row: Row) -> dict[str, Any]:
+        """Colour and marker of a row, as matplotlib takes them."""
+        return marker(self.looks[row.implementation])
 
 
-def mark(row: Row) -> dict[str, Any]:
-    """Colour and marker of a row, as matplotlib takes them."""
-    return marker(look(row.implementation))
+def key(implementations: Iterable[str], most: int = LONGEST_NAME) -> Key:
+    """Of these implementations, whose names have at most so many letters."""
+    all_of = list(implementations)
+    return Key(looks(all_of), names.short(all_of, most))
+
+
+def key_of(record: Record, most: int = LONGEST_NAME) -> Key:
+    """Of what has times in the record: the same looks in all its pictures. A name and a side have so many letters."""
+    return key(_implementations(record), most - max(len(_side(row)) for row in record.rows))
+
+
+def _side(row: Row) -> str:
+    return f" ({row.side})" if row.side else ""
+
+
+def _implementations(record: Record) -> list[str]:
+    return [row.implementation for row in record.rows if row.ranked]
 
 
 def marker(of: Look) -> dict[str, Any]:
@@ -83,9 +108,21 @@ def caption(figure: Figure, record: Record, *more: str) -> None:
     threads = sorted({row.threads for row in ranked})
     on = str(record.machine.get("cpu", {}).get("model") or "") if isinstance(record.machine.get("cpu"), dict) else ""
     many = f"{threads[0]} to {threads[-1]} threads" if len(threads) > 1 else said("threads", threads[0])
-    words = [*more, shared(row.workload for row in ranked), f"{on}, {many}" if on else many, record.created[:10]]
+    words = [
+        *more,
+        short_names(_implementations(record)),
+        shared(row.workload for row in ranked),
+        f"{on}, {many}" if on else many,
+        record.created[:10],
+    ]
     lines = wrap("; ".join(filter(None, words)), _CAPTION_LETTERS)
     figure.supxlabel("\n".join(lines), x=0.01, ha="left", size=style.SMALL, color=style.NOTE)
+
+
+def short_names(implementations: Iterable[str]) -> str:
+    """What a caption says of names that were made short, or nothing."""
+    whole = names.left_out(implementations)
+    return f"names: short for {whole}" if whole else ""
 
 
 def grid(figure: Figure, panels: int, columns: int, **options: Any) -> list[Axes]:

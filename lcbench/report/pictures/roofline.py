@@ -13,16 +13,19 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.transforms import ScaledTranslation, Transform
 from numpy.typing import NDArray
 
 from lcbench.judge.estimates import ceiling_for
 from lcbench.record import Ceiling, Record, Row
 from lcbench.report import style as words
 from lcbench.report.pictures import records, style
+from lcbench.report.pictures.records import Key
 
 _COLUMNS = 3
 _PANEL_INCHES = 3.9
+_AROUND_INCHES = 1.2
+"""Of a panel: its title and the numbers below."""
 _LABEL_INCHES = 0.19
 """Height of a label: two of them lie no closer."""
 
@@ -31,7 +34,7 @@ _HOLLOW = "svm"
 _ASIDE = 3.5
 """Points by which the losses, whose places are the same, are drawn left and right of it."""
 _LEADER = {
-    "arrowstyle": "-", "color": style.FAINT, "linewidth": 0.6, "relpos": (0, 0.5), "shrinkA": 0, "shrinkB": 8,
+    "arrowstyle": "-", "color": style.FAINT, "linewidth": 0.6, "relpos": (0, 0.5), "shrinkA": 0,
 }  # fmt: skip
 """From a label's left end to just beside its mark."""
 
@@ -67,19 +70,24 @@ def roof(ceiling: Ceiling, intensity: NDArray[np.float64]) -> NDArray[np.float64
 
 
 def draw(record: Record) -> Figure:
-    """A panel a footprint on common axes; each implementation's losses joined, its name beside them."""
+    """A panel a footprint on common axes; the name of each implementation beside its marks."""
     panels = points(record)
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    figure = style.figure(0.9 + rows * _PANEL_INCHES, "Roofline: rates below what this machine can do")
+    key = records.key_of(record, _LONGEST_NAME)
     left, right, low, high = _limits(panels)
+    close = np.log(high / low) * _LABEL_INCHES / (_PANEL_INCHES - _AROUND_INCHES)
+    labels = {ceiling: _labels(some, close) for ceiling, some in panels.items()}
+    height = max(_PANEL_INCHES, _AROUND_INCHES + _LABEL_INCHES * (2 + max(map(len, labels.values()))))
+    figure = style.figure(0.9 + rows * height, "Roofline: rates below what this machine can do")
     intensities = np.geomspace(left, right, 200)
     for number, (axes, (ceiling, some)) in enumerate(
         zip(records.grid(figure, len(panels), columns, sharey=True), panels.items(), strict=True)
     ):
         axes.set(xscale="log", yscale="log", xlim=(left, right), ylim=(low, high), xlabel="operations a byte")
         _draw_roof(axes, ceiling, intensities)
-        _draw_points(axes, some, ceiling.flops_s, height=_PANEL_INCHES - 1.2)
+        _draw_points(axes, some, key)
+        _draw_labels(axes, labels[ceiling], key, ceiling.flops_s, height=height - _AROUND_INCHES)
         axes.set_title(_title(ceiling, record), loc="left")
         if number % columns == 0:
             axes.set_ylabel("GFLOP/s")
@@ -118,38 +126,75 @@ def _draw_roof(axes: Axes, ceiling: Ceiling, intensities: NDArray[np.float64]) -
         axes.axhline(ceiling.gemm_flops_s, color=style.FAINT, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1)
 
 
-def _draw_points(axes: Axes, some: Sequence[Point], roof_above: float, height: float) -> None:
-    named: dict[str, list[Point]] = {}
-    for point in sorted(some, key=lambda point: -point.rate):
-        named.setdefault(records.name(point.row, _LONGEST_NAME), []).append(point)
-    low, high = np.log(axes.get_ylim())
-    wanted = [float(np.mean([np.log(point.rate) for point in own])) for own in named.values()]
-    least = (high - low) * _LABEL_INCHES / height
-    places = apart(wanted, least, np.log(roof_above) - 0.7 * least)
-    both = len({point.row.loss for point in some}) > 1
-    edge = max(point.intensity for point in some)
-    label = axes.transData + ScaledTranslation(24 / 72, 0, axes.figure.dpi_scale_trans)
-    for (name, own), centre, place in zip(named.items(), wanted, places, strict=True):
-        mark = records.mark(own[0].row)
-        for point in own:
-            filled = point.row.loss != _HOLLOW or not both
-            aside = (_ASIDE if filled else -_ASIDE) if both else 0.0
-            axes.plot(
-                point.intensity, point.rate, linestyle="", markersize=6, zorder=3,
-                transform=axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans),
-                **(mark | ({} if filled else {"markerfacecolor": "white"})),
-            )  # fmt: skip
-        axes.annotate(
-            name, (edge, np.exp(centre)), xytext=(edge, np.exp(place)), textcoords=label, va="center",
-            size=style.SMALL, bbox=style.BACKED,
-            arrowprops=_LEADER,
+class Label(NamedTuple):
+    """A name at the height of the marks that it is of: those of one implementation, where they are close."""
+
+    of: list[Point]
+
+    @property
+    def centre(self) -> float:
+        """Logarithm of the rate."""
+        return float(np.mean([np.log(point.rate) for point in self.of]))
+
+
+def _labels(some: Sequence[Point], close: float) -> list[Label]:
+    """From the highest rate down. One for both marks of an implementation that are no farther apart, in logarithms."""
+    own: dict[tuple[str, str | None], list[Point]] = {}
+    for point in some:
+        own.setdefault((point.row.implementation, point.row.side), []).append(point)
+    found = []
+    for marks in own.values():
+        rates = np.log([point.rate for point in marks])
+        found += [Label(marks)] if np.ptp(rates) <= close else [Label([point]) for point in marks]
+    return sorted(found, key=lambda label: -label.centre)
+
+
+def _draw_points(axes: Axes, some: Sequence[Point], key: Key) -> None:
+    both = _both(some)
+    for point in some:
+        filled = point.row.loss != _HOLLOW or not both
+        axes.plot(
+            point.intensity, point.rate, linestyle="", markersize=6, zorder=3, transform=_mark_place(axes, point, both),
+            **(key.mark(point.row) | ({} if filled else {"markerfacecolor": "white"})),
         )  # fmt: skip
 
 
-def apart(wanted: Sequence[float], least: float, highest: float) -> list[float]:
+def _both(some: Sequence[Point]) -> bool:
+    return len({point.row.loss for point in some}) > 1
+
+
+def _draw_labels(axes: Axes, labels: Sequence[Label], key: Key, roof_above: float, height: float) -> None:
+    """Each name at the right of all marks, with a line to its own."""
+    low, high = np.log(axes.get_ylim())
+    least = (high - low) * _LABEL_INCHES / height
+    places = apart([label.centre for label in labels], least, np.log(roof_above) - 0.7 * least, low + 0.5 * least)
+    some = [point for label in labels for point in label.of]
+    both, edge, beside = _both(some), max(point.intensity for point in some), _aside(axes, 24)
+    for label, place in zip(labels, places, strict=True):
+        first = label.of[0]
+        alone = len(label.of) == 1
+        axes.annotate(
+            key.name(first.row), (first.intensity, np.exp(label.centre)),
+            xycoords=_mark_place(axes, first, both) if alone else axes.transData,
+            xytext=(edge, np.exp(place)), textcoords=beside, va="center", size=style.SMALL, bbox=style.BACKED,
+            arrowprops=_LEADER | {"shrinkB": 5 if alone else 8},
+        )  # fmt: skip
+
+
+def _mark_place(axes: Axes, point: Point, both: bool) -> Transform:
+    """Where a mark is drawn: of two losses, one at the left of its place and the other at its right."""
+    return _aside(axes, (-_ASIDE if point.row.loss == _HOLLOW else _ASIDE) if both else 0.0)
+
+
+def _aside(axes: Axes, points: float) -> Transform:
+    return axes.transData + ScaledTranslation(points / 72, 0, axes.figure.dpi_scale_trans)
+
+
+def apart(wanted: Sequence[float], least: float, highest: float, lowest: float = -np.inf) -> list[float]:
     """Places for labels, in descending order as they are wanted: none above `highest`, no two closer than `least`.
 
-    Those that would overlap become a stack around their mean (pool adjacent violators).
+    Those that would overlap become a stack around their mean (pool adjacent violators). None lies below `lowest`, where
+    there is room for all.
     """
     stacks: list[list[float]] = []
 
@@ -163,4 +208,6 @@ def apart(wanted: Sequence[float], least: float, highest: float) -> list[float]:
         stacks.append([place])
         while len(stacks) > 1 and bottom(stacks[-2]) - top(stacks[-1]) < least:
             stacks[-2:] = [stacks[-2] + stacks[-1]]
-    return [top(stack) - number * least for stack in stacks for number in range(len(stack))]
+    places = [top(stack) - number * least for stack in stacks for number in range(len(stack))]
+    floors = [lowest + number * least for number in reversed(range(len(places)))]
+    return [max(place, floor) for place, floor in zip(places, floors, strict=True)]

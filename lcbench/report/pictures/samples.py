@@ -12,7 +12,6 @@ from lcbench.judge.quiet import kept_blocks
 from lcbench.record import Record, Row, Workload
 from lcbench.report import style as words
 from lcbench.report.pictures import records, style
-from lcbench.report.pictures.looks import look
 from lcbench.report.pictures.records import why_no_run as unfit
 
 __all__ = ["draw", "unfit"]
@@ -31,7 +30,8 @@ def draw(record: Record) -> Figure:
     groups = records.by_workload(record)
     workloads = list(groups)
     titles = records.titles(workloads)
-    names = _by_their_best({records.name(row): [] for rows in groups.values() for row in rows}, groups)
+    key = records.key_of(record)
+    names = _by_their_best(key, groups)
     starts, ends = _places(groups)
     figure = style.figure(
         1.1 + _PANEL_INCHES * len(names), "Samples: time of a call over its median, a strip a process"
@@ -44,7 +44,7 @@ def draw(record: Record) -> Figure:
         heading.text(middle, 0, titles[workload].replace(", ", "\n"), ha="center", va="bottom", linespacing=1.1)
     for axes, (name, rows) in zip(panels, names.items(), strict=True):
         for row in rows:
-            _draw_row(axes, row, starts[row.workload], _reach(rows))
+            _draw_row(axes, row, key.looks[row.implementation].colour, starts[row.workload], _reach(rows))
         _frame(axes, name, rows, starts, ends)
     heading.set_xlim(-0.8, ends[workloads[-1]] - 0.2)
     panels[-1].set_xticks([])
@@ -56,13 +56,14 @@ def draw(record: Record) -> Figure:
     return figure
 
 
-def _by_their_best(names: dict[str, list[Row]], groups: dict[Workload, list[Row]]) -> dict[str, list[Row]]:
+def _by_their_best(key: records.Key, groups: dict[Workload, list[Row]]) -> dict[str, list[Row]]:
     """The rows of each name; fastest first, by how far a name is behind the fastest of each workload."""
-    behind: dict[str, list[float]] = {name: [] for name in names}
+    names: dict[str, list[Row]] = {}
+    behind: dict[str, list[float]] = {}
     for rows in groups.values():
         for row in rows:
-            names[records.name(row)].append(row)
-            behind[records.name(row)].append((row.median_s or 0.0) / (rows[0].median_s or 1.0))
+            names.setdefault(key.name(row), []).append(row)
+            behind.setdefault(key.name(row), []).append((row.median_s or 0.0) / (rows[0].median_s or 1.0))
     return dict(sorted(names.items(), key=lambda item: median(behind[item[0]])))
 
 
@@ -76,14 +77,14 @@ def _places(groups: dict[Workload, list[Row]]) -> tuple[dict[Workload, float], d
     return starts, ends
 
 
-def _draw_row(axes: Axes, row: Row, start: float, reach: float) -> None:
+def _draw_row(axes: Axes, row: Row, colour: str, start: float, reach: float) -> None:
     """A strip a block, its samples from left to right in the order in which they were taken; a line at its median."""
-    of, kept, middle = look(row.implementation), set(kept_blocks(row)), row.median_s or 1.0
+    kept, middle = set(kept_blocks(row)), row.median_s or 1.0
     strips = [start + block + 0.3 * _spread_out(len(samples)) for block, samples in enumerate(row.blocks)]
     across = np.concatenate(strips)
     deviations = np.concatenate([np.array(samples) / middle - 1 for samples in row.blocks])
     colours = np.repeat(
-        [of.colour if block in kept else style.LEFT_OUT for block in range(len(strips))],
+        [colour if block in kept else style.LEFT_OUT for block in range(len(strips))],
         [len(strip) for strip in strips],
     )
     shown, beyond = np.clip(deviations, -reach, reach), np.abs(deviations) > reach

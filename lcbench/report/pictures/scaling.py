@@ -16,7 +16,7 @@ from lcbench.judge.growth import Growth
 from lcbench.judge.points import GROWING, Curve, curves
 from lcbench.record import Record
 from lcbench.report.pictures import records, style
-from lcbench.report.pictures.looks import look
+from lcbench.report.pictures.records import Key
 
 _PANEL_INCHES = 2.5
 _LEGEND_LINE_INCHES = 0.19
@@ -53,6 +53,7 @@ def draw(record: Record) -> Figure:
         len(heights), len(losses), squeeze=False, sharex=True, sharey="row" if not several else "all",
         height_ratios=heights,
     )  # fmt: skip
+    key = records.key_of(record, _LONGEST_NAME)
     grown, crossed = growth.growths(record), crossings.crossings(record)
     for column, loss in enumerate(losses):
         for row, other in enumerate(others):
@@ -61,12 +62,12 @@ def draw(record: Record) -> Figure:
             marks = [one for one in crossed if (one.axis, one.loss, one.other) == (axis, loss, other)]
             panel = panels[row, column]
             title = ", ".join([loss, *(records.said(name, value) for name, value in other.items() if several)])
-            _draw_curves(panel, own, fits)
+            _draw_curves(panel, own, fits, key)
             _draw_crossings(panel, marks, own)
             _draw_caches(panel, record, own, named=several)
             _frame(panel, own, title)
             if not several:
-                _draw_curves(panels[1, column], own, [], over_axis=True)
+                _draw_curves(panels[1, column], own, [], key, over_axis=True)
                 _draw_caches(panels[1, column], record, own, named=True)
     _label(panels, axis, several)
     others_said = [] if several else [", ".join(records.said(name, value) for name, value in others[0].items())]
@@ -86,29 +87,27 @@ def _axis(record: Record) -> str:
     return next((axis for axis in GROWING if axis in record.sweep.axes), "")
 
 
-def _draw_curves(axes: Axes, own: Sequence[Curve], fits: Sequence[Growth], over_axis: bool = False) -> None:
+def _draw_curves(axes: Axes, own: Sequence[Curve], fits: Sequence[Growth], key: Key, over_axis: bool = False) -> None:
     """Each curve with the band of its intervals, and its growth; `over_axis` divides times by the place on the axis."""
     by_name = {fit.implementation: fit for fit in fits}
     for curve in own:
-        of = look(curve.implementation)
+        fit = by_name.get(curve.implementation)
+        of, name = key.looks[curve.implementation], key.names[curve.implementation]
         per = curve.values if over_axis else np.ones(len(curve.values))
         medians = np.array([row.median_s for row in curve.rows]) / per
         bands = np.array([row.ci95_s or (row.median_s,) * 2 for row in curve.rows]) / per[:, None]
         axes.fill_between(curve.values, bands[:, 0], bands[:, 1], color=of.colour, alpha=0.15, linewidth=0)
         axes.plot(
-            curve.values, medians, gid=_MEASURED, label=_legend(curve, by_name), linestyle=of.line, linewidth=1.4,
+            curve.values, medians, gid=_MEASURED, label=_legend(name, fit), linestyle=of.line, linewidth=1.4,
             markersize=5, **records.marker(of),
         )  # fmt: skip
-        fit = by_name.get(curve.implementation)
         if fit:
             within = np.geomspace(curve.values[0], curve.values[-1], 100)
             axes.plot(within, fit(within), color=of.colour, linestyle=":", linewidth=1.6)
     axes.set(xscale="log", yscale="log")
 
 
-def _legend(curve: Curve, fits: dict[str, Growth]) -> str:
-    name = style.shortened(curve.implementation, _LONGEST_NAME)
-    fit = fits.get(curve.implementation)
+def _legend(name: str, fit: Growth | None) -> str:
     return f"{name}: n^{fit.exponent:.2f} [{fit.low:.2f}, {fit.high:.2f}]" if fit else name
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import logging
+import re
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +26,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from lcbench.report.pictures import looks
 from lcbench.report.pictures.svg import readable
+
+_MISSING = re.compile(r"Glyph (\d+) .* missing from")
+"""What matplotlib says of a letter that none of the fonts has."""
 
 PictureFormat = Literal["png", "svg"]
 
@@ -118,14 +123,20 @@ def figure(height: float, title: str) -> Figure:
     return made
 
 
-def rendered(picture: Figure, form: PictureFormat, dpi: int) -> bytes:
-    """The file's bytes: the same for the same picture."""
+def rendered(picture: Figure, form: PictureFormat, dpi: int, warn: Callable[[str], None] = lambda line: None) -> bytes:
+    """The file's bytes: the same for the same picture. Tells `warn` of letters that are drawn as boxes."""
     content = io.BytesIO()
     metadata = {"Date": None} if form == "svg" else {"Software": None}
-    with warnings.catch_warnings():
-        # a letter that no installed font has is drawn as a box, which says it
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         picture.savefig(content, format=form, dpi=dpi, metadata=metadata)
+    missing = {int(found[1]) for each in said if (found := _MISSING.match(str(each.message)))}
+    if missing:
+        scripts = sorted({unicodedata.name(chr(letter), "UNKNOWN").split()[0] for letter in missing})
+        warn(f"no installed font has these letters, which are drawn as boxes: {', '.join(scripts)}")
+    for each in said:
+        if not _MISSING.match(str(each.message)):
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
     if form == "svg":
         return readable(content.getvalue().decode()).encode()
     return content.getvalue()
@@ -189,7 +200,9 @@ def time_ticks(axis: Any) -> None:
 
     def between(value: float, place: int | None) -> str:
         low, high = axis.get_view_interval()
-        return told(value, place) if high / low < 40 and f"{value:e}"[0] in "25" else ""
+        # of 1, 2 and 5, two lie in whatever is as wide as from 1 to 5
+        worth_it = high / low < 5 or (high / low < 40 and f"{value:e}"[0] in "25")
+        return told(value, place) if worth_it else ""
 
     axis.set_major_formatter(FuncFormatter(told))
     axis.set_minor_formatter(FuncFormatter(between))

@@ -13,8 +13,8 @@ from matplotlib.transforms import ScaledTranslation
 from lcbench.judge.points import curves
 from lcbench.judge.thread_efficiency import Efficiency, efficiencies
 from lcbench.record import Record
-from lcbench.report.pictures import records, style
-from lcbench.report.pictures.looks import look
+from lcbench.report.pictures import intervals, records, style
+from lcbench.report.pictures.records import Key
 
 _PANEL_INCHES = 2.6
 _HOLLOW = "svm"
@@ -42,24 +42,26 @@ def draw(record: Record) -> Figure:
     others = list({tuple(one.other.items()): one.other for one in found}.values())
     names = {(curve.implementation, curve.loss): None for curve in curves(record, "threads")}
     both = len({loss for _, loss in names}) > 1
-    columns = 3 if max(len(name) for name, _ in names) < _NAME_IN_THREE_COLUMNS else 2
+    key = records.key_of(record)
+    columns = 3 if max(len(key.names[name]) for name, _ in names) < _NAME_IN_THREE_COLUMNS else 2
     lines = -(-len(names) // columns)
     figure = style.figure(1.0 + 0.2 * lines + _PANEL_INCHES * len(others), "")  # the legend has the title
     panels = figure.subplots(len(others), 2, squeeze=False, sharex=True, sharey="col")
     drawn: dict[str, Line2D] = {}
     for (left, right), other in zip(panels, others, strict=True):
         own = [one for one in found if one.other == other]
+        _frame(left, right, found)
         for number, (implementation, loss) in enumerate(names):
             aside = min(_ASIDE, _WIDEST / len(names)) * (number - (len(names) - 1) / 2)
             points = [one for one in own if (one.implementation, one.loss) == (implementation, loss)]
             if points:
-                name = style.shortened(implementation, records.LONGEST_NAME) + (f", {loss}" if both else "")
-                drawn.setdefault(name, _draw_points(left, right, points, aside, hollow=both and loss == _HOLLOW))
+                name = key.names[implementation] + (f", {loss}" if both else "")
+                hollow = both and loss == _HOLLOW
+                drawn.setdefault(name, _draw_points(left, right, points, key, aside, hollow))
         ideal = _draw_ideal(left, right, own)
         left.set_title(", ".join(records.said(name, value) for name, value in other.items()), loc="left")
         left.set_ylabel(f"speed-up over {records.said('threads', own[0].base)}")
         right.set_ylabel("efficiency")
-        _frame(left, right, found)
     drawn["ideal"] = ideal
     for axes in panels[-1]:
         axes.set_xlabel("threads")
@@ -68,13 +70,13 @@ def draw(record: Record) -> Figure:
         title="Threads: speed-up and efficiency, with 95 % intervals", borderaxespad=0.2, handlelength=2.2,
         columnspacing=1.4, title_fontproperties={"weight": "bold", "size": style.LARGE},
     )  # fmt: skip
-    records.caption(figure, record)
+    records.caption(figure, record, intervals.told(figure))
     return figure
 
 
-def _draw_points(left: Axes, right: Axes, points: Sequence[Efficiency], aside: float, hollow: bool) -> Line2D:
+def _draw_points(left: Axes, right: Axes, points: Sequence[Efficiency], key: Key, aside: float, hollow: bool) -> Line2D:
     """The curve from the fewest threads, which are 1 by definition; gives what the legend shows."""
-    of = look(points[0].implementation)
+    of = key.looks[points[0].implementation]
     mark = records.marker(of) | ({"markerfacecolor": "white"} if hollow else {})
     threads = [points[0].base, *(point.threads for point in points)]
     for axes, scale in ((left, [1.0] * len(points)), (right, [point.ideal for point in points])):
@@ -84,6 +86,8 @@ def _draw_points(left: Axes, right: Axes, points: Sequence[Efficiency], aside: f
         )
         beside = axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans)
         axes.vlines(threads, low, high, color=of.colour, linewidth=1.1, transform=beside)
+        spans = list(zip(low, high, strict=True))
+        intervals.draw_arrows(axes, threads, spans, axes.get_ylim(), "y", of.colour, transform=beside)
         (line,) = axes.plot(
             threads, middle, linewidth=1.2, markersize=5.5, linestyle="--" if hollow else of.line, transform=beside,
             **mark,

@@ -34,9 +34,9 @@ def measured(name: str, median: float, **fields: object) -> Row:
     return row(name, blocks=samples(median), calls=[7, 7, 7], covariates=[QUIET, BUSY, QUIET], **fields)
 
 
-def ceiling(rows: int) -> Ceiling:
+def ceiling(rows: int, dtype: str = "float32") -> Ceiling:
     """What a machine can do with X of so many rows."""
-    return Ceiling(dtype="float32", footprint=rows * 3073 * 4, read_bytes_s=5e10, flops_s=3e11, gemm_flops_s=2e11)
+    return Ceiling(dtype=dtype, footprint=rows * 3073 * 4, read_bytes_s=5e10, flops_s=3e11, gemm_flops_s=2e11)
 
 
 RUN = record(
@@ -70,6 +70,14 @@ LATER = record(
 )  # fmt: skip
 """Another run, in which one implementation got slower."""
 
+NOISY = record(
+    row("numpy", blocks=[[1e-3] * 5, [5e-2] * 5, [1.01e-3] * 5], covariates=[QUIET, BUSY, QUIET]),
+    row("jax", blocks=[[1.2e-3] * 5, [6e-2] * 5, [1.21e-3] * 5], covariates=[QUIET, BUSY, QUIET]),
+    row("torch", blocks=[[2e-3] * 5, [2.01e-3] * 5, [9e-1] * 5], covariates=[QUIET, QUIET, QUIET]),
+    id="55555555",
+)
+"""A run of processes that were left out and far away, and of one that was kept and so says nothing of its row."""
+
 _SIDE = Side(given=".", kind="folder", python="CPython", versions={})
 
 
@@ -102,4 +110,5 @@ def sweep(axes: dict[str, list[int | str]]) -> Record:
 
 BY_ROWS = sweep({"rows": [10, 30, 100, 300, 1000, 3000, 10_000]})
 BY_ROWS_AND_THREADS = sweep({"rows": [100, 1000, 10_000], "threads": [1, 2, 4]})
+BY_BATCH = sweep({"batch": [10, 100, 1000]})
 BY_DTYPE = sweep({"dtype": ["float32", "float64"]})

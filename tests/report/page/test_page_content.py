@@ -8,14 +8,29 @@ import re
 from html.parser import HTMLParser
 from importlib import resources
 
+import numpy as np
 import pytest
-from page_records import BY_DTYPE, BY_ROWS, BY_ROWS_AND_THREADS, HOSTILE, LATER, LONG, MEDIANS, RUN, gate
+from page_records import (
+    BY_BATCH,
+    BY_DTYPE,
+    BY_ROWS,
+    BY_ROWS_AND_THREADS,
+    HOSTILE,
+    LATER,
+    LONG,
+    MEDIANS,
+    NOISY,
+    RUN,
+    ceiling,
+    gate,
+)
 
 from lcbench.judge import gate as judge
-from lcbench.judge import ratios
+from lcbench.judge import growth, ratios
 from lcbench.losses import catalog
 from lcbench.report import run_tables, style
-from lcbench.report.page import drawings, page
+from lcbench.report.page import drawings, machine, page
+from lcbench.report.pictures.looks import look
 from results import record, row
 
 VENDOR = resources.files("lcbench.report.page").joinpath("vendor")
@@ -166,6 +181,34 @@ def test_every_sample_is_there_with_what_disturbed_its_process(run):
     assert all(style.seconds(sample) in run.text for block in row_of_jax.blocks for sample in block)
 
 
+def test_processes_that_were_left_out_are_known_to_the_plot_and_do_not_stretch_it():
+    read = Read(page.html([NOISY]))
+    numpy = next(one for one in read.data["rows"].values() if one["name"] == "numpy")
+    assert [one["kept"] for one in numpy["processes"]] == [True, False, True]
+    [drawing] = read.drawings("samples")
+    low, high = drawing["domain"]
+    assert low < 1 < high <= drawings.FARTHEST
+    assert "grey and hollow: left out" in read.text
+    assert "triangles: farther away" in read.text
+
+
+def test_a_plot_of_quiet_samples_says_nothing_of_others():
+    read = Read(page.html([record(row(blocks=[[1e-3, 1.02e-3], [1.01e-3, 1e-3]]))]))
+    [drawing] = read.drawings("samples")
+    assert drawing["domain"] == [pytest.approx(1 / drawings.NEAREST, abs=1e-4), drawings.NEAREST]
+    assert "left out" not in read.text
+    assert "triangles" not in read.text
+
+
+def test_an_interval_that_says_nothing_is_said_to_be_none():
+    read = Read(page.html([NOISY]))
+    head, torch = read.tables["times-0-0-table"][0], lines(read, "times-0-0-table")["torch"]
+    assert torch[head.index("95 % interval")] == style.NO_INTERVAL
+    assert torch[head.index("x numpy")].endswith(style.NO_INTERVAL)
+    assert f"{style.NO_INTERVAL}: no interval" in read.text
+    assert style.NO_INTERVAL not in Read(page.html([record(row(medians=[1e-3, 1.01e-3]))])).text
+
+
 def test_a_mark_a_row_in_the_plots(run):
     ranked = [one for one in RUN.rows if one.ranked]
     for kind in ("bars", "samples", "roofline"):
@@ -184,6 +227,27 @@ def test_errors_and_conventions_are_verified(run):
     assert found["numpy"][-4:-1] == ["1e-07", "2e-07", "right"]
     assert found["wrong.py:f"][-4:-1] == ["-", "-", "wrong: loss is <b>1</b>, right is 2"]
     assert found[LONG][-1] == "2015 convention: W (C, D), X (D, N)"
+
+
+@pytest.mark.parametrize("differing", [{"batch": [10, 20]}, {"threads": [1, 2]}, {"streamed": [False, True]}])
+def test_no_two_lines_of_the_verification_look_alike(differing):
+    [(field, values)] = differing.items()
+    read = Read(page.html([record(*(row(medians=[1e-3, 1e-3], **{field: value}) for value in values))]))
+    head, *found = read.tables["verified-0-table"]
+    assert field in head
+    assert len({tuple(cells) for cells in found}) == len(values)
+    same = Read(page.html([record(*(row(medians=[1e-3, 1e-3], **{field: values[0]}) for _ in values))]))
+    assert field not in same.tables["verified-0-table"][0]
+
+
+def test_limits_of_several_dtypes_are_told_apart():
+    measured = record(row(medians=[1e-3, 1e-3]), ceilings=[ceiling(500), ceiling(500, "float64")])
+    read = Read(page.html([measured]))
+    names = [name for name, _ in machine.essentials(measured)]
+    assert len(names) == len(set(names))
+    assert "limits, float32" in read.text
+    assert "limits, float64" in read.text
+    assert [name for name, _ in machine.essentials(RUN) if "limits" in name] == ["limits"]
 
 
 def test_a_gate_has_its_verdicts():
@@ -238,6 +302,23 @@ def test_a_sweep_has_its_growth_crossing_and_curves():
     assert read.tables["times-0-0-table"][0][:3] == ["implementation", "rows", "median"]
 
 
+@pytest.mark.parametrize("measured", [BY_ROWS, BY_BATCH], ids=["rows", "batch"])
+def test_a_sweep_has_the_fitted_growth_beside_what_was_measured(measured):
+    [drawing] = Read(page.html([measured])).drawings("scaling")
+    assert {fit["curve"] for fit in drawing["fits"]} == {"numpy", "numba-parallel"}
+    by_name = {one.implementation: one for one in growth.growths(measured)}
+    for fit in drawing["fits"]:
+        places, times = map(np.array, zip(*fit["points"], strict=True))
+        ends = [mark["at"] for mark in drawing["marks"] if mark["curve"] == fit["curve"]]
+        assert (places[0], places[-1]) == (min(ends), max(ends))
+        np.testing.assert_allclose(times, by_name[fit["curve"]](places), rtol=1e-3)
+
+
+def test_an_exponent_near_zero_keeps_its_interval():
+    found = lines(Read(page.html([BY_BATCH])), "growth-0-0-table")  # of batches of one time each
+    assert re.fullmatch(r"-?0\.00 \[-?0\.00,-?0\.00\]", found["numpy"][3])
+
+
 def test_a_sweep_over_threads_shows_what_they_gain():
     read = Read(page.html([BY_ROWS_AND_THREADS]))
     assert len(read.drawings("scaling")) == 3  # a number of threads each
@@ -275,10 +356,18 @@ def test_every_record_makes_a_page(unusual):
     assert unusual.id in read.text
 
 
+def test_users_functions_are_told_apart_by_colour_and_symbol():
+    names = [f"sim.py:{name}_softmax_loss" for name in ("quad", "nlogn", "a", "b", "slept")]
+    given = record(*(row(name, [1e-3, 1.1e-3]) for name in names))
+    data = Read(page.html([given])).data
+    assert len({one["colour"] for one in data["rows"].values()}) == len(names)
+    assert len({one["symbol"] for one in data["rows"].values()}) == len(names)
+
+
 def test_every_colour_of_the_pictures_has_its_shades():
     styles = resources.files("lcbench.report.page").joinpath("page.css").read_text()
     for name in [*catalog.CATALOG, *(f"file-{number}.py:f" for number in range(200))]:
-        variable = drawings.appearance(name)["colour"].removeprefix("var(").partition(",")[0]
+        variable = drawings.appearance(look(name))["colour"].removeprefix("var(").partition(",")[0]
         assert f"  {variable}: light-dark(" in styles
 
 

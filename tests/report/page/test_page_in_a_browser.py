@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from page_records import BY_DTYPE, BY_ROWS, BY_ROWS_AND_THREADS, HOSTILE, LATER, MEDIANS, RUN, gate
+from page_records import BY_DTYPE, BY_ROWS, BY_ROWS_AND_THREADS, HOSTILE, LATER, LONG, MEDIANS, NOISY, RUN, gate
 
 from lcbench.report.page import page as pages
 
@@ -110,8 +110,8 @@ def names(shown, table):
 @pytest.mark.parametrize("width", [PHONE, DESK])
 @pytest.mark.parametrize(
     "records",
-    [[RUN], [gate()], [RUN, LATER], [BY_ROWS], [BY_ROWS_AND_THREADS], [BY_DTYPE]],
-    ids=["run", "gate", "two runs", "sweep", "threads", "dtypes"],
+    [[RUN], [gate()], [RUN, LATER], [BY_ROWS], [BY_ROWS_AND_THREADS], [BY_DTYPE], [NOISY]],
+    ids=["run", "gate", "two runs", "sweep", "threads", "dtypes", "noisy"],
 )
 def test_every_figure_is_drawn_and_nothing_overflows(opened, records, width):
     shown = opened(*records, width=width)
@@ -135,6 +135,62 @@ def test_labels_of_a_plot_stay_within_it(opened):
         return inner.width && (inner.left < outer.left - 2 || inner.right > outer.right + 2);
     }).map((text) => text.textContent)"""
     assert shown.evaluate(outside) == []
+
+
+OVERLAPPING = """() => [...document.querySelectorAll(".plot svg [aria-label$='tick label']")].flatMap((axis) => {
+    const boxes = [...axis.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
+    return boxes.flatMap(([one, a], place) => boxes.slice(place + 1)
+        .filter(([, b]) => a.right > b.left && b.right > a.left && a.bottom > b.top + 3 && b.bottom > a.top + 3)
+        .map(([other]) => [axis.getAttribute("aria-label"), one, other]));
+})"""
+"""Labels of one axis that lie upon each other."""
+
+
+@pytest.mark.parametrize("width", [PHONE, 800, DESK])
+@pytest.mark.parametrize("measured", [RUN, NOISY, BY_ROWS, gate()], ids=["run", "noisy", "sweep", "gate"])
+def test_labels_of_an_axis_do_not_overlap(opened, measured, width):
+    shown = opened(measured, width=width)
+    assert shown.locator(".plot svg [aria-label='x-axis tick label'] text").count() > 2
+    assert shown.evaluate(OVERLAPPING) == []
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+@pytest.mark.parametrize("measured", [RUN, NOISY], ids=["run", "noisy"])
+def test_samples_have_the_median_on_their_axis(opened, measured, width):
+    shown = opened(measured, width=width)
+    for figure in shown.locator("figure.samples").all():
+        assert "1 x" in figure.locator("[aria-label='x-axis tick label'] text").all_text_contents()
+
+
+def test_what_lies_beyond_an_axis_has_an_arrow_at_its_edge(opened):
+    shown = opened(NOISY)
+    assert shown.locator("figure.samples .farther > *").count() == 3 * 5  # two processes were left out, one is far away
+    assert shown.locator("figure.bars .arrow > *").count() == 1  # an interval that goes on beyond the axis
+    assert shown.locator("figure.bars figcaption").inner_text().endswith("arrows: the interval goes on")
+    assert "arrows" not in shown.locator("figure.samples figcaption").inner_text()
+    bars = shown.locator("figure.bars .mark")
+    fastest, slowest = bars.nth(0).bounding_box(), bars.nth(2).bounding_box()
+    width = shown.locator("figure.bars svg").bounding_box()["width"]
+    assert slowest["width"] - fastest["width"] > 0.1 * width  # medians, 1 ms and 2 ms, are told apart
+    quiet = opened(RUN)
+    assert quiet.locator(".arrow > *").count() == 0
+    assert not quiet.locator("figcaption .cut").first.is_visible()
+
+
+def test_a_process_that_was_left_out_is_grey(opened):
+    shown = opened(NOISY)
+    colours = shown.locator("figure.samples .mark[stroke='var(--left-out)']")
+    assert colours.count() == 2  # the medians of two processes; their samples are beyond the axis
+    assert shown.locator("figure.samples .farther [fill='var(--left-out)']").count() == 2 * 5
+
+
+def test_a_fitted_growth_is_dashed_in_the_colour_of_its_curve(opened):
+    shown = opened(BY_ROWS)
+    fits = shown.locator("figure.scaling .fit path").all()
+    assert len(fits) == 2
+    colours = {mark.get_attribute("stroke") for mark in shown.locator("figure.scaling .mark").all()}
+    assert {fit.get_attribute("stroke") or fit.locator("xpath=..").get_attribute("stroke") for fit in fits} == colours
+    assert all(fit.locator("xpath=..").get_attribute("stroke-dasharray") for fit in fits)
 
 
 def test_a_click_on_a_heading_sorts_and_a_second_turns_it_round(opened):
@@ -188,6 +244,42 @@ def test_the_filter_leaves_lines_cards_and_marks_that_have_all_words(opened):
     settle(shown)
     assert len(names(shown, "times-0-0")) == len(MEDIANS) + 1
     assert shown.locator("#times-0-0 figure.bars .mark").count() == len(MEDIANS)
+
+
+def test_a_filter_that_matches_nothing_says_so_once_and_leaves_no_empty_heading(opened):
+    shown = opened(RUN)
+    headings = [one.inner_text() for one in shown.locator("h2:visible").all()]
+    assert {"Fastest", "Times", "Verification", "Samples"} < set(headings)
+    shown.fill("#filter", "there-is-no-such")
+    settle(shown)
+    assert [one.inner_text() for one in shown.locator("h2:visible").all()] == ["Machine"]
+    assert shown.locator("body").inner_text().count("nothing matches") == 1
+    shown.fill("#filter", "")
+    settle(shown)
+    assert [one.inner_text() for one in shown.locator("h2:visible").all()] == headings
+    assert shown.locator("#filter-found").inner_text() == ""
+
+
+def test_the_fastest_are_filtered_too(opened):
+    shown = opened(RUN)
+    cards = shown.locator(".glance li:visible")
+    assert cards.count() == 3
+    shown.fill("#filter", "numba-parallel svm")
+    settle(shown)
+    assert cards.count() == 1
+    assert cards.inner_text().startswith("svm")
+    shown.fill("#filter", "naive")  # nowhere the fastest
+    settle(shown)
+    assert cards.count() == 0
+    assert not shown.locator("h2", has_text="Fastest").is_visible()
+
+
+def test_a_row_is_shown_in_all_its_tables_or_in_none(opened):
+    shown = opened(RUN)
+    shown.fill("#filter", "convention")  # which stands in the table of verification alone
+    settle(shown)
+    assert [line.inner_text() for line in shown.locator("tbody tr:visible th").all()] == [LONG, LONG]
+    assert shown.locator("figure.bars .mark:visible").count() == 1
 
 
 def test_hover_focus_and_touch_show_the_samples_of_a_mark(opened):

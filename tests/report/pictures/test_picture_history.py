@@ -78,6 +78,44 @@ def test_nothing_lies_on_the_title_or_beyond_the_picture():
     assert legend.get_window_extent(renderer).x1 <= figure.bbox.x1
 
 
+def numbers(axis):
+    """What is written at the ticks that can be seen."""
+    low, high = axis.get_view_interval()
+    ticks = [(tick.get_loc(), tick.label1.get_text()) for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]]
+    return {text for place, text in ticks if text and low <= place <= high}
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.02e-3, 1.03e-3), (2.1e-3, 4.9e-3), (5.1e-3, 9.8e-3), (1.5e-6, 2e-5)])
+def test_an_axis_of_times_has_numbers_however_short(low, high):
+    with style.applied():
+        figure = drawn([of(row(medians=[time, time]), day=day) for day, time in enumerate((low, high))])
+        figure.canvas.draw()
+    assert len(numbers(figure.axes[0].yaxis)) >= 2
+
+
+@pytest.mark.parametrize("seconds", [0, 3, 600, 86_400])
+def test_dates_fill_the_axis_and_have_numbers(seconds):
+    with style.applied():
+        figure = drawn([of(row(medians=[1e-3, 1e-3]), day=day) for day in (0, seconds / 86_400)])
+        figure.canvas.draw()
+    (axes,) = figure.axes
+    first, last = axes.get_xlim()
+    assert (last - first) * 86_400 < max(61, 1.2 * seconds)
+    assert len(numbers(axes.xaxis)) >= 2
+
+
+def test_one_wide_interval_does_not_stretch_the_axis():
+    given = records()
+    given.append(of(row("numba-parallel", [1e-5, 1e-3, 1e-1]), day=8))
+    low, high = given[-1].rows[0].ci95_s
+    assert high / low > 1e6
+    figure = drawn(given)
+    bottom, top = figure.axes[0].get_ylim()
+    assert top / bottom < 1e4
+    assert {"^", "v"} <= {line.get_marker() for line in figure.axes[0].lines}
+    assert "arrows" in figure.get_supxlabel()
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [

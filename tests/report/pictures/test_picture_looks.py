@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from lcbench.losses.catalog import CATALOG
-from lcbench.report.pictures.looks import look
+from lcbench.report.pictures.looks import look, looks
 
 
 def test_every_implementation_of_the_catalogue_has_a_look_of_its_own():
@@ -16,6 +16,27 @@ def test_what_computes_on_a_gpu_is_hollow_and_dashed():
     for name, entry in CATALOG.items():
         on_gpu = entry.device == "cuda"
         assert (look(name).filled, look(name).line) == (not on_gpu, "--" if on_gpu else "-")
+
+
+OWN = [f"sim.py:{name}_softmax_loss" for name in ("quad", "nlogn", "a", "b", "slept")]
+
+
+def test_what_users_functions_of_one_picture_share_is_nothing_as_far_as_that_goes():
+    found = looks(["numpy", *OWN])
+    assert found["numpy"] == look("numpy")
+    for part in (0, 1, 2):
+        assert len({found[name][part] for name in OWN}) == len(OWN)
+
+
+def test_many_have_each_a_look_of_its_own_whatever_their_order():
+    names = [f"{number}.py:loss" for number in range(100)]
+    found = looks(names)
+    assert len(set(found.values())) == len(names)
+    assert found == looks(reversed(names))
+
+
+def test_more_than_there_are_looks_have_one_too():
+    assert len(looks(f"{number}.py:loss" for number in range(400))) == 400
 
 
 def test_a_users_look_follows_from_its_name_and_is_none_of_the_catalogues():

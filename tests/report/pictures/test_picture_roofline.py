@@ -60,6 +60,51 @@ def test_names_do_not_lie_on_each_other():
         assert not any(one.overlaps(two) for one, two in combinations(boxes, 2))
 
 
+def leaders(axes):
+    """By name, where its lines lead to, in pixels."""
+    found = {}
+    for text in axes.texts:
+        if hasattr(text, "xy"):
+            found.setdefault(text.get_text(), []).append(tuple(text.xycoords.transform(text.xy)))
+    return found
+
+
+def apart_by(factor, names):
+    """A run in which softmax takes so many times as long as svm."""
+    given = run(names, sizes=[500])
+    for one in given.rows:
+        if one.ranked and one.loss == "softmax":
+            one.median_s *= factor
+    return given
+
+
+MANY = (
+    "naive", "numpy", "torch", "torch-compile", "numba-parallel", "sklearn", "jax", "dask", "a.py:f", "b.py:f",
+    "c.py:f",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [("torch", "numpy"), MANY])
+def test_where_losses_differ_much_each_mark_has_its_name(names):
+    figure = roofline.draw(apart_by(8, names))
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    found = leaders(axes)
+    assert len(found) == len(names)
+    assert all(len(places) == 2 for places in found.values())
+    for name in ("torch", "numpy"):
+        drawn = [line.get_transform().transform(line.get_xydata()[0]) for line in marks(axes, name)]
+        np.testing.assert_allclose(sorted(found[name]), sorted(map(tuple, drawn)))
+    boxes = [Text.get_window_extent(text) for text in axes.texts]
+    assert not any(one.overlaps(two) for one, two in combinations(boxes, 2))
+    assert min(box.y0 for box in boxes) > axes.get_window_extent().y0
+
+
+def test_marks_that_are_close_share_a_name():
+    (axes,) = roofline.draw(apart_by(1.05, ("torch", "naive"))).axes
+    assert all(len(places) == 1 for places in leaders(axes).values())
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
@@ -79,6 +124,10 @@ def test_labels_are_apart_in_their_order_and_below_the_roof(wanted, least, highe
     assert len(places) == len(wanted)
     assert all(place <= highest + 1e-9 for place in places)
     assert all(above - below >= least - 1e-9 for above, below in pairwise(places))
+
+
+def test_labels_stay_above_the_lowest_place():
+    assert roofline.apart([0.2, 0.1, 0.0], 1.0, 4.0, 0.0) == [2.0, 1.0, 0.0]
 
 
 def test_labels_that_are_apart_already_stay_where_they_are():

@@ -51,7 +51,7 @@ def test_a_ring_where_one_passes_the_other(along_rows):
     assert ring.get_xdata() == [crossing.at]
     low, high = curve_of(panel, "numba-parallel").get_ydata()[[2, 4]]
     assert low < ring.get_ydata()[0] < high
-    assert [text.get_text() for text in panel.texts] == ["1,100"]
+    assert [text.get_text() for text in panel.texts] == [f"{float(f'{crossing.at:.2g}'):,g}"]
 
 
 def test_a_line_where_x_is_as_large_as_a_cache(along_rows):

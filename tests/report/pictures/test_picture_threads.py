@@ -54,6 +54,19 @@ def test_without_another_axis_and_without_a_single_thread():
     assert curve.get_ydata()[-1] == pytest.approx(32, rel=0.1)
 
 
+def test_an_interval_beyond_the_axis_has_an_arrow():
+    assert "arrows" not in threads.draw(threads_sweep()).get_supxlabel()
+    given = sweep({"numpy": lambda threads: 1.0 / threads}, {"threads": [1, 2]}, losses=["svm"], blocks=2)
+    given.rows[1].blocks[0] = [10.0]
+    (found,) = efficiencies(given)
+    assert found.high > 10
+    figure = threads.draw(given)
+    for axes in figure.axes:
+        (arrow,) = [line for line in axes.lines if line.get_marker() == "^"]
+        assert arrow.get_xydata().tolist() == [[2, axes.get_ylim()[1]]]
+    assert "arrows" in figure.get_supxlabel()
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [

@@ -13,6 +13,7 @@ function draw({ figure, place, drawing, width }) {
   if (!marks.length) return;
   const element = plots[drawing.kind]({ ...drawing, marks }, width);
   place.replaceChildren(element);
+  figure.querySelector(".cut").hidden = !element.querySelector(".arrow > *");
 }
 
 function redrawAll() {

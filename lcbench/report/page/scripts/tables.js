@@ -20,13 +20,13 @@ function nextWay(current, first) {
 // Lines without the value stay last whichever way, and equal ones as they stand.
 function sortBy(body, column, sign) {
   const valueOf = (row) => (row.classList.contains("last") && column > 0 ? undefined : row.cells[column]?.dataset.value);
-  const lines = [...body.rows].map((row) => ({ row, last: row.classList.contains("last"), value: valueOf(row) }));
-  lines.sort((a, b) => {
+  const sorted = [...body.rows].map((row) => ({ row, last: row.classList.contains("last"), value: valueOf(row) }));
+  sorted.sort((a, b) => {
     if (a.last !== b.last) return a.last - b.last;
     if (a.value === undefined || b.value === undefined) return (a.value === undefined) - (b.value === undefined);
     return sign * compared(a.value, b.value);
   });
-  body.append(...lines.map(({ row }) => row));
+  body.append(...sorted.map(({ row }) => row));
 }
 
 function compared(a, b) {
@@ -37,25 +37,39 @@ function compared(a, b) {
 // Names of the rows of records that the filter hides; the plots leave them out too.
 const hiddenRows = new Set();
 
+const lines = [...document.querySelectorAll("tbody tr")];
+
+// What a filter finds a line by. A row of a record has lines in several tables, which come and go together.
+const textOf = new Map(lines.map((line) => [line, `${line.dataset.words} ${line.textContent} `.toLowerCase()]));
+const textOfRow = d3.rollup(
+  lines.filter((line) => line.dataset.row),
+  (same) => same.map((line) => textOf.get(line)).join(""),
+  (line) => line.dataset.row,
+);
+
 function applyFilter(words) {
+  const found = (text) => words.every((word) => text.includes(word));
   hiddenRows.clear();
-  let found = 0;
-  const lines = [...document.querySelectorAll("tbody tr, details.samples > div")];
-  for (const element of lines) {
-    const text = `${element.dataset.words} ${element.textContent}`.toLowerCase();
-    element.hidden = !words.every((word) => text.includes(word));
-    if (element.hidden && element.dataset.row) hiddenRows.add(element.dataset.row);
-    if (!element.hidden && element.localName === "tr") found += 1;
+  for (const [row, text] of textOfRow) if (!found(text)) hiddenRows.add(row);
+  for (const line of lines) line.hidden = line.dataset.row ? hiddenRows.has(line.dataset.row) : !found(textOf.get(line));
+  for (const element of document.querySelectorAll(".of-row")) element.hidden = hiddenRows.has(element.dataset.row);
+  redrawAll();
+  for (const card of document.querySelectorAll(".part .card, .part .glance")) {
+    card.hidden = words.length > 0 && allHidden(card.querySelectorAll("tbody tr, .of-row, figure:not(.ratios)"));
   }
-  for (const table of document.querySelectorAll("table.sortable")) {
-    const nothing = [...table.tBodies[0].rows].every((row) => row.hidden);
-    table.closest(".card").classList.toggle("empty", nothing);
-  }
-  const all = lines.filter((element) => element.localName === "tr").length;
-  document.getElementById("filter-found").textContent = words.length ? `${found} of ${all} lines` : "";
+  for (const part of document.querySelectorAll(".part")) part.hidden = allHidden(part.querySelectorAll(".card, .glance"));
+  document.getElementById("filter-found").textContent = words.length ? toldOf(lines) : "";
+}
+
+function allHidden(elements) {
+  return [...elements].every((element) => element.hidden);
+}
+
+function toldOf(lines) {
+  const shown = lines.filter((line) => !line.hidden).length;
+  return shown ? `${shown} of ${lines.length} lines` : "nothing matches";
 }
 
 document.getElementById("filter").addEventListener("input", (event) => {
   applyFilter(event.target.value.toLowerCase().split(/\s+/).filter(Boolean));
-  redrawAll();
 });

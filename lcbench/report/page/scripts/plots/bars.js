@@ -4,11 +4,14 @@ plots.bars = ({ marks, logarithmic }, width) => {
   const nameOf = (mark) => ofRow(mark).name;
   const marginLeft = roomFor(marks.map(nameOf), width);
   const marginRight = roomFor(marks.map((mark) => mark.text), width, 0.34);
-  const low = d3.min(marks, (mark) => mark.low ?? mark.value);
-  const high = d3.max(marks, (mark) => mark.high ?? mark.value);
+  const [low, high] = reach(marks);
   const domain = logarithmic ? [low / 1.3, high * 1.1] : [0, high];
+  const end = (value) => clamped(value, domain);
   const name = Object.fromEntries(marks.map((mark) => [mark.row, shortened(nameOf(mark), marginLeft - 12)]));
   const between = marks.filter((mark) => mark.low !== null);
+  const ends = (side) => Plot.tickX(between.filter((mark) => mark[side] === end(mark[side])), {
+    y: "row", x: side, insetTop: 9, insetBottom: 9, pointerEvents: "none",
+  });
   const inner = width - marginLeft - marginRight;
   return Plot.plot({
     width,
@@ -21,7 +24,7 @@ plots.bars = ({ marks, logarithmic }, width) => {
     x: logarithmic
       ? { type: "log", domain, axis: null }
       : { domain, label: "time of a call", tickFormat: seconds, grid: true, ticks: Math.max(2, Math.floor(inner / 70)) },
-    y: { domain: marks.map((mark) => mark.row), label: null, tickFormat: (row) => name[row], tickSize: 0 },
+    y: { domain: marks.map((mark) => mark.row), label: null, tickFormat: (row) => name[row], tickSize: 0, tickPadding: 8 },
     marks: [
       logarithmic ? logAxes({ x: { ticks: logTicks(domain, inner), format: seconds, label: "time of a call" } }) : null,
       logarithmic
@@ -37,12 +40,15 @@ plots.bars = ({ marks, logarithmic }, width) => {
             stroke: (mark) => ofRow(mark).colour,
             ...answering(marks, (mark) => [ofRow(mark)]),
           }),
-      Plot.ruleY(between, { y: "row", x1: "low", x2: "high", strokeWidth: 1.5, pointerEvents: "none" }),
-      Plot.tickX(between, { y: "row", x: "low", insetTop: 9, insetBottom: 9, pointerEvents: "none" }),
-      Plot.tickX(between, { y: "row", x: "high", insetTop: 9, insetBottom: 9, pointerEvents: "none" }),
+      Plot.ruleY(between, {
+        y: "row", x1: (mark) => end(mark.low), x2: (mark) => end(mark.high), strokeWidth: 1.5, pointerEvents: "none",
+      }),
+      ends("low"),
+      ends("high"),
+      arrows(between, domain, "x", { y: "row", fill: "currentColor" }),
       Plot.text(marks, {
-        x: (mark) => mark.high ?? mark.value, y: "row", text: (mark) => shortened(mark.text, marginRight - 4),
-        textAnchor: "start", dx: logarithmic ? 11 : 7, fill: "currentColor", pointerEvents: "none",
+        x: (mark) => end(mark.high ?? mark.value), y: "row", text: (mark) => shortened(mark.text, marginRight - 4),
+        textAnchor: "start", dx: 11, fill: "currentColor", pointerEvents: "none",
       }),
     ],
     color: { type: "identity" },

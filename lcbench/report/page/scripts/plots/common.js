@@ -44,9 +44,56 @@ function logTicks([low, high], length, room = 60) {
     powers.flatMap((power) => digits.map((digit) => +`${digit}e${power}`)).filter((tick) => tick >= low && tick <= high);
   const choices = [[1, 2, 5], [1, 3], [1]].map(among);
   const decades = choices[2];
-  if (choices[0].length < 3) return d3.ticks(low, high, most);
+  if (choices[0].length < 3) return spaced((count) => d3.ticks(low, high, count), most, [low, high], length, room * 0.8);
   return choices.find((ticks) => ticks.length >= 2 && ticks.length <= most)
     ?? decades.filter((_, place) => place % Math.ceil(decades.length / most) === 0);
+}
+
+// Of an axis of ratios: 1 and places about it, a round step apart; of a long one as of any logarithmic axis.
+function ratioTicks([low, high], length, room = 56) {
+  if (high / low > 5) return logTicks([low, high], length, room);
+  const steps = [0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005];
+  const about1 = (count) =>
+    d3.range(Math.ceil((low - 1) / steps[count - 1]), Math.floor((high - 1) / steps[count - 1]) + 1)
+      .map((place) => +(1 + place * steps[count - 1]).toPrecision(6)).filter((tick) => tick > 0);
+  const found = spaced(about1, steps.length, [low, high], length, room);
+  return found.includes(1) ? found : [1];
+}
+
+// The most ticks of `ticksOf(count)`, for a count from `most` down, whose neighbours are so many pixels apart.
+function spaced(ticksOf, most, [low, high], length, room) {
+  const scale = d3.scaleLog([low, high], [0, length]);
+  const fits = (ticks) => d3.pairs(ticks, (a, b) => scale(b) - scale(a)).every((gap) => gap >= room);
+  return d3.range(most, 0, -1).map(ticksOf).find(fits) ?? [];
+}
+
+// How far from all values, as a factor, the interval of one may reach before it is cut.
+const FARTHEST = 2;
+
+// From where to where an axis goes: to all values, and to the ends of intervals that are not much farther. The interval
+// of a few noisy processes would leave no room for the rest: it is cut, with an arrow at the edge.
+function reach(marks) {
+  const [least, most] = d3.extent(marks, (mark) => mark.value);
+  return [
+    Math.max(least / FARTHEST, d3.min(marks, (mark) => mark.low ?? mark.value)),
+    Math.min(most * FARTHEST, d3.max(marks, (mark) => mark.high ?? mark.value)),
+  ];
+}
+
+function clamped(value, [low, high]) {
+  return Math.max(low, Math.min(high, value));
+}
+
+// Arrows at the ends of an axis, along `channel` ("x" or "y"), at the marks whose intervals go on beyond it.
+function arrows(marks, [low, high], channel, options) {
+  const [toLow, toHigh] = channel === "x" ? [-90, 90] : [180, 0];
+  const arrow = (data, at, rotate) =>
+    Plot.dot(data, { ...options, [channel]: at, rotate, symbol: "triangle", r: 4, stroke: null, className: "arrow",
+                     pointerEvents: "none" });
+  return [
+    arrow(marks.filter((mark) => mark.low < low), low, toLow),
+    arrow(marks.filter((mark) => mark.high > high), high, toHigh),
+  ];
 }
 
 // d3 leaves out labels of logarithmic axes by a rule of its own; here every tick has one.

@@ -3,11 +3,10 @@
 plots.ratios = ({ marks, threshold, label }, width) => {
   const nameOf = ({ name, what }) => `${name}, ${what.split(" x ")[0]}`;
   const marginLeft = roomFor(marks.map(nameOf), width, 0.45);
-  const low = Math.min(0.95, d3.min(marks, (mark) => mark.low ?? mark.value * 0.8));
-  const high = Math.max(threshold * 1.03, d3.max(marks, (mark) => mark.high ?? mark.value * 1.3));
-  const domain = [low / 1.02, high * 1.02];
-  const ticks = d3.ticks(...domain, Math.max(2, Math.floor((width - marginLeft) / 90)));
-  const keyed = marks.map((mark, place) => ({ ...mark, place }));
+  const keyed = marks.map((mark, place) => ({ ...mark, place, low: mark.low ?? 0, high: mark.high ?? Infinity }));
+  const [low, high] = reach(keyed);
+  const domain = [Math.min(0.95, low) / 1.02, Math.max(threshold * 1.03, high) * 1.02];
+  const ticks = ratioTicks(domain, width - marginLeft - 20);
   const colour = (mark) => `var(--${mark.mood})`;
   return Plot.plot({
     width,
@@ -27,8 +26,10 @@ plots.ratios = ({ marks, threshold, label }, width) => {
       Plot.ruleX([threshold], { strokeDasharray: "4 4" }),
       Plot.text([threshold], { x: threshold, frameAnchor: "top", dy: -16, text: () => "threshold" }),
       Plot.ruleY(keyed, {
-        y: "place", x1: (mark) => mark.low ?? domain[0], x2: (mark) => mark.high ?? domain[1], stroke: colour, strokeWidth: 2,
+        y: "place", x1: (mark) => clamped(mark.low, domain), x2: (mark) => clamped(mark.high, domain), stroke: colour,
+        strokeWidth: 2,
       }),
+      arrows(keyed, domain, "x", { y: "place", fill: colour }),
       Plot.dot(keyed, {
         x: "value", y: "place", r: 5.5, fill: colour, stroke: colour, ...answering(keyed, (mark) => [mark]),
       }),

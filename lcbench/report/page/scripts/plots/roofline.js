@@ -43,7 +43,8 @@ plots.roofline = ({ marks, read, readText, flops, flopsText, gemm, gemmText }, w
         stroke: "var(--card)", strokeWidth: 4, fill: "currentColor",
       }),
       Plot.link(labels, {
-        x1: intensity, x2: right, y1: ({ mark }) => mark.rate, y2: "y", stroke: "var(--line)", strokeWidth: 1,
+        x1: intensity, x2: right, y1: ({ mark }) => mark.rate, y2: "y",
+        stroke: ({ mark }) => ofRow(mark).colour, strokeOpacity: 0.7, strokeWidth: 1,
       }),
       Plot.dot(marks, {
         x: "intensity", y: "rate", r: 5.5, strokeWidth: 2,

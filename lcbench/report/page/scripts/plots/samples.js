@@ -1,10 +1,12 @@
-// Every sample over its row's median: a lane a row, and in it a line a process, the first at the top.
+// Every sample over its row's median: a lane a row, and in it a line a process, the first at the top. Grey and hollow:
+// the process was left out.
 
-plots.samples = ({ marks }, width) => {
+plots.samples = ({ marks, domain }, width) => {
   const names = marks.map((mark) => ofRow(mark).name);
   const marginLeft = roomFor(names, width);
   const most = d3.max(marks, (mark) => ofRow(mark).processes.length);
   const lane = Math.max(26, Math.min(72, 7 * most));
+  const radius = Math.min(3, Math.max(1.8, lane / most / 3));
   const dots = [];
   const middles = [];
   marks.forEach((mark, place) => {
@@ -15,17 +17,16 @@ plots.samples = ({ marks }, width) => {
       for (const ratio of process.ratios) dots.push({ mark, process, y, ratio });
     }
   });
-  const reach = 1.02 * d3.max(dots, ({ ratio }) => ratio);
-  const least = d3.min(dots, ({ ratio }) => ratio);
-  const domain = [Math.min(least / 1.02, 0.96), Math.max(reach, 1.04)];
-  const ticks = d3.ticks(...domain, Math.max(2, Math.floor((width - marginLeft) / 110)));
+  const near = dots.filter(({ ratio }) => ratio === clamped(ratio, domain));
+  const beyond = dots.filter(({ ratio }) => ratio !== clamped(ratio, domain));
+  const ticks = ratioTicks(domain, width - marginLeft - 26);
   const about = ({ mark, process }) => [ofRow(mark), process.number];
-  const colour = ({ mark }) => ofRow(mark).colour;
+  const colour = ({ mark, process }) => process.kept ? ofRow(mark).colour : "var(--left-out)";
   return Plot.plot({
     width,
     height: 46 + lane * marks.length,
     marginLeft,
-    marginRight: 16,
+    marginRight: 26,
     marginTop: 6,
     marginBottom: 38,
     ariaLabel: "Dots: every sample of each implementation over its median, a line of dots a process",
@@ -40,12 +41,18 @@ plots.samples = ({ marks }, width) => {
       Plot.ruleY(d3.range(1, marks.length), { stroke: "var(--line)" }),
       Plot.ruleX([1], { strokeOpacity: 0.5 }),
       Plot.ruleX(middles, {
-        x: "ratio", y1: ({ y, half }) => y - half, y2: ({ y, half }) => y + half,
+        x: ({ ratio }) => clamped(ratio, domain), y1: ({ y, half }) => y - half, y2: ({ y, half }) => y + half,
         stroke: colour, strokeWidth: 2.5, ...answering(middles, about),
       }),
-      Plot.dot(dots, {
-        x: "ratio", y: "y", r: Math.min(3, Math.max(1.8, lane / most / 3)), fill: colour, fillOpacity: 0.65,
-        ...answering(dots, about, false),
+      Plot.dot(near, {
+        x: "ratio", y: "y", r: radius, fill: (dot) => dot.process.kept ? colour(dot) : "var(--card)",
+        stroke: (dot) => dot.process.kept ? "none" : colour(dot), fillOpacity: 0.65,
+        ...answering(near, about, false),
+      }),
+      Plot.dot(beyond, {
+        x: ({ ratio }) => clamped(ratio, domain), y: "y", rotate: ({ ratio }) => ratio > domain[1] ? 90 : -90,
+        symbol: "triangle", r: radius + 1, fill: colour, stroke: null, className: "farther",
+        ...answering(beyond, about, false),
       }),
     ],
   });

@@ -1,12 +1,14 @@
-// Times along an axis of a sweep: a curve an implementation, its interval a band.
+// Times along an axis of a sweep: a curve an implementation, its interval a band, its fit dashed.
 
-plots.scaling = ({ marks, legend, axis, numeric, crossings, caches }, width) => {
+plots.scaling = ({ marks, legend, axis, numeric, fits, crossings, caches }, width) => {
   const places = numeric ? d3.extent(marks, (mark) => mark.at) : [...new Set(marks.map((mark) => mark.at))];
-  const y = [d3.min(marks, (mark) => mark.low ?? mark.value) / 1.2, d3.max(marks, (mark) => mark.high ?? mark.value) * 1.2];
+  const [low, high] = reach(marks);
+  const y = [low / 1.2, high * 1.2];
   const height = Math.max(280, Math.min(420, width * 0.62));
   const curves = legend.filter(({ curve }) => marks.some((mark) => mark.curve === curve));
   const colours = Object.fromEntries(legend.map(({ curve, colour }) => [curve, colour]));
   const colour = (mark) => colours[mark.curve];
+  const fitted = fits.filter(({ curve }) => curves.some((shown) => shown.curve === curve));
   const between = marks.filter((mark) => mark.low !== null);
   const faint = caches.filter(({ at }) => at > places[0] && at < places.at(-1));
   const svg = Plot.plot({
@@ -31,8 +33,12 @@ plots.scaling = ({ marks, legend, axis, numeric, crossings, caches }, width) => 
       Plot.ruleX(faint, { x: "at", stroke: "var(--line)", strokeWidth: 1.5 }),
       Plot.text(faint, { x: "at", text: "text", frameAnchor: "top", dy: -10, fill: "var(--faint)" }),
       Plot.ruleX(crossings, { x: "at", strokeDasharray: "3 4", strokeOpacity: 0.6, title: "text" }),
-      Plot.areaY(between, { x: "at", y1: "low", y2: "high", z: "curve", fill: colour, fillOpacity: 0.18 }),
-      Plot.line(marks, { x: "at", y: "value", z: "curve", stroke: colour, strokeWidth: 2 }),
+      Plot.areaY(between, { x: "at", y1: "low", y2: "high", z: "curve", fill: colour, fillOpacity: 0.18, clip: true }),
+      arrows(between, y, "y", { x: "at", fill: colour }),
+      fitted.map(({ curve, points }) => Plot.line(points, {
+        stroke: colours[curve], strokeDasharray: "5 4", strokeWidth: 1.2, clip: true, className: "fit",
+      })),
+      Plot.line(marks, { x: "at", y: "value", z: "curve", stroke: colour, strokeWidth: 2, strokeOpacity: 0.5 }),
       Plot.dot(marks, {
         x: "at", y: "value", r: 5, strokeWidth: 1.5, symbol: (mark) => ofRow(mark).symbol, stroke: colour,
         fill: (mark) => ofRow(mark).filled ? colour(mark) : "var(--card)",
