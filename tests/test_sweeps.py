@@ -11,6 +11,9 @@ from lcbench.errors import LcbenchError
 from lcbench.measure import process, schedule, selection
 from lcbench.measure.messages import Timed
 from lcbench.measure.selection import Candidate
+from lcbench.record import Sweep
+from results import record as make_record
+from results import row
 
 TINY = {"features": 33, "classes": 3, "losses": "softmax", "data": "synthetic", "budget_s": 0.0}
 
@@ -86,6 +89,40 @@ def test_a_stop_in_the_first_round_leaves_nothing(results):
         sweeps.resume()
 
 
+def test_a_damaged_file_is_passed_over_for_an_older_one(results):
+    with pytest.raises(KeyboardInterrupt):
+        lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, watch=stop_in_round(3), **(TINY | {"budget_s": 1e9}))
+    good = sweeps.newest()
+    damaged = good.with_name("99991231T235959Z-00000000.json")
+    damaged.write_bytes(good.read_bytes()[:3000])
+    told = []
+    finished = sweeps.resume(note=told.append)
+    assert [len(row.blocks) for row in finished.rows] == [5, 5]
+    [line] = told
+    assert line.startswith(f"passed over: {damaged} is not an lcbench result: ")
+    assert damaged.exists()
+    with pytest.raises(LcbenchError, match="no unfinished sweep"):
+        sweeps.resume()
+
+
+@pytest.mark.parametrize(
+    ("rounds", "spent_s", "blocks", "budget_s", "left_s"),
+    [(1, 10.0, 20, 100.0, 90.0), (1, 60.0, 20, 100.0, 120.0), (1, 1.0, 5, 100.0, 4.0), (4, 200.0, 20, 100.0, 0.0)],
+)
+def test_how_long_it_takes_is_told_by_the_rounds_that_are_done(rounds, spent_s, blocks, budget_s, left_s):
+    told = make_record(
+        row(), sweep=Sweep(axes={}, settings={"blocks": blocks, "budget_s": budget_s}, rounds=rounds, spent_s=spent_s)
+    )
+    assert sweeps.seconds_left(told) == left_s
+
+
+def test_who_asks_for_much_is_told_before_it_begins():
+    told = []
+    lcbench.sweep({"rows": "lin:1:800:800"}, "numpy", note=told.append, **TINY)
+    lcbench.sweep({"rows": [10, 20]}, "numpy", note=told.append, **TINY)
+    assert told == ["800 points: this takes about 4 minutes or more"]
+
+
 def test_other_versions_and_finished_records_are_not_gone_on_with(results):
     with pytest.raises(KeyboardInterrupt):
         lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, watch=stop_in_round(2), **TINY)
@@ -122,6 +159,7 @@ def test_who_cannot_take_part_has_rows_that_say_why(monkeypatch):
         ({}, {}, "one axis or two, not 0"),
         ({"row": [1]}, {}, "did you mean 'rows'"),
         ({"rows": [10]}, {"losses": "hinge"}, "losses are"),
+        ({"rows": [10**18]}, {}, "X of 1,000,000,000,000,000,000 x 33 is more than an array can have"),
         ({"rows": [10]}, {"blocks": 0}, "blocks must be at least 1"),
         ({"rows": [10]}, {"most_call_s": 0}, "most_call_s must be above 0"),
         ({"batch": [10, 50]}, {"rows": 20}, "a batch of 50 is drawn from 20 rows"),

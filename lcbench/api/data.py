@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lcbench import temporary
 from lcbench.api.problem import require
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ CIFAR10_ROWS = 50_000
 
 @dataclass(frozen=True)
 class Data:
-    """name: as the record has it. file: where X is, if `name` does not say that by itself. rows: to be measured on."""
+    """name: as the record has it. file: where X is, if `name` does not say that by itself. rows: to be measured on.
+
+    file_itemsize: bytes of a number of X as it lies in the file.
+    """
 
     name: str
     rows: list[int]
@@ -34,12 +37,16 @@ class Data:
     dtype: str
     streamed: bool = False
     file: Path | None = None
+    file_itemsize: int = 1
 
     def size(self, rows: int, batch: int | None = None) -> Size:
         """The problem of so many of the first rows."""
         from lcbench.measure.workload import Size
 
-        return Size(rows, self.features, self.classes, self.dtype, self.name, batch, self.streamed, self.file)
+        return Size(
+            rows, self.features, self.classes, self.dtype, self.name, batch, self.streamed, self.file,
+            self.file_itemsize,
+        )  # fmt: skip
 
 
 def require_there(data: str) -> None:
@@ -77,11 +84,13 @@ def opened(
         yield Data(data, rows or [CIFAR10_ROWS], features, classes, dtype, streamed=True)
     else:
         rows = rows or [SYNTHETIC_ROWS]
-        from lcbench.datasets import synthetic_file
+        from lcbench.datasets import synthetic, synthetic_file
 
-        with tempfile.TemporaryDirectory(prefix="lcbench-synth-") as folder:
+        with temporary.folder("synth") as folder:
             file = Path(folder) / "synthetic.h5"
-            synthetic_file.write(file, max(rows), max(1, features - 1), classes)
+            # a file has a row of each class, and begins with the same rows however many it has
+            written = max(*rows, synthetic.rows_of_all_classes(classes))
+            synthetic_file.write(file, written, max(1, features - 1), classes)
             yield Data(data, rows, features, classes, dtype, streamed=True, file=file)
 
 
@@ -99,4 +108,4 @@ def _of_file(file: Path, stream: bool, rows: list[int], dtype: str, note: Note) 
         note(f"{file}: X of {all_rows.rows:,} rows would not fit in memory; streamed from the file")
     if not rows:
         rows = [found.rows] if stream else sorted({min(count, found.rows) for count in workload.DEFAULT_ROWS})
-    return Data(file.name, rows, found.features, found.classes, dtype, stream, file)
+    return Data(file.name, rows, found.features, found.classes, dtype, stream, file, found.itemsize)

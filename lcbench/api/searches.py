@@ -6,13 +6,12 @@ import dataclasses
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from lcbench import paths
+from lcbench import paths, temporary, whole_file
 from lcbench.datasets.examples import LabelledSplits
 from lcbench.datasets.loading import Watch
 from lcbench.errors import LcbenchError
@@ -71,6 +70,8 @@ def search(
     if refit_all and settings.get("patience"):
         raise LcbenchError("refit_all leaves early stopping no validation rows to go by: leave one of the two out")
     path = Path(output) if output else paths.new_file(paths.searches_folder(), ".json")
+    if output:
+        whole_file.require_folder(path)
     _require_free(path)
     settings.setdefault("data", "cifar10")
     splits = splits_of(data_of(settings), watch)
@@ -138,7 +139,7 @@ def _go(
         begun(path, search)
         return search, path
     on_cluster = search.trials[0].recipe.implementation == cluster_pool.IMPLEMENTATION
-    with TemporaryDirectory(prefix="lcbench-search-", dir=shared_folder() if on_cluster else None) as name:
+    with temporary.folder("search", shared_folder() if on_cluster else None) as name:
         folder = Path(name)
         splits = shared_rows.lay_out(folder, splits)
         with ClusterPool(folder, workers, search.threads) if on_cluster else _pool(folder, workers, search) as pool:

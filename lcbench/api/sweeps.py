@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 DEFAULT_ROWS = 10_000
 """Where rows are no axis."""
 
+LONG_S = 120.0
+"""Who will wait longer is told before the first round."""
+
 Note = Callable[[str], None]
 Begun = Callable[[Path, "Record"], None]
 
@@ -101,12 +104,13 @@ def resume(
 ) -> Record:
     """Goes on with the unfinished sweep in `file`, with its own settings; None is the newest unfinished one.
 
-    Raises LcbenchError where there is none, or it was begun on another machine or with other versions.
+    Files that cannot be read are passed over, and `note` is told which. Raises LcbenchError where there is none, or it
+    was begun on another machine or with other versions.
     """
     from lcbench import record
     from lcbench.measure import machine
 
-    file = Path(file) if file else newest()
+    file = Path(file) if file else newest(note)
     unfinished = record.read(file)
     if unfinished.sweep is None or not unfinished.interrupted:
         raise LcbenchError(f"{file} is no unfinished sweep: 'lcbench sweep --resume' goes on with the newest")
@@ -119,14 +123,36 @@ def resume(
     return _measure(unfinished, file, begins, watch, begun, note)
 
 
-def newest() -> Path:
-    """The file of the unfinished sweep that was begun last. Raises LcbenchError without one."""
-    from lcbench import paths
+def newest(note: Note = lambda line: None) -> Path:
+    """The file of the unfinished sweep that was begun last, of those that can be read; `note` is told of the others.
 
-    files = sorted(paths.sweeps_folder().glob("*.json"))
-    if not files:
-        raise LcbenchError(f"no unfinished sweep in {paths.sweeps_folder()}: --axis begins one")
-    return files[-1]
+    Raises LcbenchError without one.
+    """
+    from lcbench import paths, record
+
+    for file in sorted(paths.sweeps_folder().glob("*.json"), reverse=True):
+        try:
+            record.read(file)
+        except LcbenchError as error:
+            note(f"passed over: {error}")
+        else:
+            return file
+    raise LcbenchError(f"no unfinished sweep in {paths.sweeps_folder()}: --axis begins one")
+
+
+def seconds_left(unfinished: Record) -> float:
+    """About how long the rounds that are still to come will take, going by those that are done.
+
+    The first compiles as well, so that it is rather less.
+    """
+    from lcbench.measure.schedule import FEWEST_BLOCKS
+
+    assert unfinished.sweep
+    assert unfinished.sweep.rounds
+    done, spent_s, settings = unfinished.sweep.rounds, unfinished.sweep.spent_s, unfinished.sweep.settings
+    fitting = int(settings["budget_s"] * done / spent_s) if spent_s else settings["blocks"]
+    rounds = min(settings["blocks"], max(FEWEST_BLOCKS, fitting))
+    return max(0, rounds - done) * spent_s / done
 
 
 def _measure(
@@ -135,7 +161,7 @@ def _measure(
     """Measures what is missing in `unfinished`, which `file` keeps meanwhile, and writes the finished record."""
     from lcbench import record
     from lcbench.judge import estimates
-    from lcbench.measure import schedule, selection
+    from lcbench.measure import axes, schedule, selection
 
     assert unfinished.sweep
     sweep, settings = unfinished.sweep, unfinished.sweep.settings
@@ -145,6 +171,9 @@ def _measure(
     with _opened(sweep, note) as data:
         contenders = _contenders(chosen, sweep, data)
         plan = _plan([contender for contender in contenders if contender.name not in refused], settings)
+        least_s = _least_s(plan)
+        if least_s > LONG_S and not sweep.rounds:
+            note(f"{len(axes.points(sweep.axes)):,} points: this takes about {least_s / 60:.0f} minutes or more")
         missing: list[Row] = []
         for contender in contenders:
             if contender.name in refused:
@@ -175,6 +204,13 @@ def _measure(
         record.write(finished, settings["save"])
     file.unlink(missing_ok=True)
     return finished
+
+
+def _least_s(plan: Plan) -> float:
+    """Seconds that sampling alone takes, in as many rounds as there are at least."""
+    from lcbench.measure.schedule import FEWEST_BLOCKS
+
+    return min(FEWEST_BLOCKS, plan.blocks) * plan.cell_s * sum(len(each.cells) for each in plan.contenders)
 
 
 def _opened(sweep: Sweep, note: Note) -> AbstractContextManager[Data]:
@@ -248,6 +284,8 @@ def _contenders(candidates: list[Candidate], sweep: Sweep, data: Data) -> list[C
 
 def _require_points(sweep: Sweep) -> None:
     """Raises LcbenchError where a point of the sweep is no problem that can be measured."""
+    import numpy as np
+
     settings, axes = sweep.settings, sweep.axes
 
     def values(name: str) -> list[Any]:
@@ -264,6 +302,11 @@ def _require_points(sweep: Sweep) -> None:
     require(
         not (settings["stream"] and (settings["batch"] or "batch" in axes)),
         "a batch is drawn from rows in memory: leave either the batch or the streaming out",
+    )
+    most = max(values("rows")) * max(values("features")) * max(np.dtype(dtype).itemsize for dtype in values("dtype"))
+    require(
+        most <= np.iinfo(np.intp).max,
+        f"X of {max(values('rows')):,} x {max(values('features')):,} is more than an array can have",
     )
     batches = [batch for batch in values("batch") if batch is not None]
     require(

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench import paths
+from lcbench import paths, whole_file
 from lcbench.datasets.examples import Examples, LabelledSplits
-from lcbench.datasets.loading import Note, load
+from lcbench.datasets.loading import Note, is_hdf5, load
 from lcbench.datasets.watching import Watch, patient
 from lcbench.errors import LcbenchError
 from lcbench.learn import defaults, model, training
@@ -47,6 +47,8 @@ def train(
     """
     settings.setdefault("data", "cifar10")
     path = Path(output) if output else paths.new_file(paths.models_folder(), ".h5")
+    if output:
+        whole_file.require_folder(path)
     model.require_free(path)
     splits = splits_of(data_of(settings), watch, stream, note)
     recipe = defaults.recipe(splits, **settings)
@@ -94,21 +96,21 @@ def evaluate(
     """How good a model, or the one in a file, is on a split ("train", "validation", "test") of its data, or other data.
 
     Of a file that has no splits of its own, other data is all of its rows. Classes are told apart by their names.
-    watch, stream, note: as in `train`.
+    watch, note: as in `train`. stream: None is yes for HDF5, of which then no more than a few blocks is in memory.
     Raises LcbenchError where that data has no such rows, or other columns or classes than the model.
     """
     if not isinstance(trained, Model):
         trained = model.read(Path(trained))
     recipe = trained.recipe
     if data is None:
-        splits = splits_of(recipe, watch, stream, note)
+        splits = splits_of(recipe, watch, _in_blocks(recipe.data, recipe, stream), note)
         part: Examples = getattr(splits, split)
     else:
         # what features were learnt from is what they are computed by
         images = load(recipe.data, label=recipe.label, stream=False).train.array if recipe.features else None
         splits = load(
             data, recipe.features, label=recipe.label, words=recipe.words, seed=recipe.seed, held_out=False,
-            learn_from=images, stream=stream, watch=watch, note=note,
+            learn_from=images, stream=_in_blocks(data, recipe, stream), watch=watch, note=note,
         )  # fmt: skip
         undivided = not (len(splits.validation) or len(splits.test))
         part = splits.train if undivided else getattr(splits, split)
@@ -121,6 +123,13 @@ def evaluate(
     matrix = confusion(predicted, _classes_of(trained, splits)[part.y], len(trained.class_names))
     as_trained = data is not None or splits.fingerprint(slow) == trained.fingerprint
     return Evaluation(splits.source, split, trained.class_names, matrix, as_trained)
+
+
+def _in_blocks(data: str, recipe: Recipe, stream: bool | None) -> bool | None:
+    """Whether rows that are looked at once, from first to last, stay in their file."""
+    if stream is None and is_hdf5(data) and not recipe.features:
+        return True
+    return stream
 
 
 def _require_same_columns(trained: Model, splits: LabelledSplits) -> None:

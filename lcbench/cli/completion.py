@@ -29,5 +29,7 @@ def completion(context: click.Context, shell: str) -> None:
     script = get_completion_class(shell)
     assert script
     text = script(context.find_root().command, {}, PROGRAM, ASKS).source()
+    # bash would put a space behind "rows=", whose values are still to come
+    text = text.replace("COMPREPLY+=($value)", "COMPREPLY+=($value); [[ $value == *= ]] && compopt -o nospace")
     # click splits an answer at every comma, which would cut "numpy,numba-parallel"
     click.echo(text.replace('string split ","', 'string split --max 1 ","'))

@@ -17,14 +17,41 @@ def implementations(context: click.Context, parameter: click.Parameter, incomple
     """Names of the catalogue, each of several behind commas; else files, for code of one's own."""
     from lcbench.losses.catalog import CATALOG
 
-    before, comma, begun = incomplete.rpartition(",")
-    taken = before.split(",")
-    found = [name for name in (*CATALOG, "all") if name.startswith(begun) and name not in taken]
-    items = [
-        CompletionItem(f"{before}{comma}{name}", help=CATALOG[name].what if name in CATALOG else "all that run here")
-        for name in found
-    ]
+    what = {name: entry.what for name, entry in CATALOG.items()} | {"all": "all that run here"}
+    items = _behind_commas("", incomplete, what)
     return items or [CompletionItem(incomplete, type=_FILES)]
+
+
+def axes(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of the axes of a sweep, with what each can be set to; of those with few values, the values."""
+    from lcbench.measure import axes
+
+    name, equals, begun = incomplete.partition("=")
+    if equals:
+        return _behind_commas(f"{name}=", begun, dict.fromkeys(axes.DTYPES, "")) if name == "dtype" else []
+    taken = {text.partition("=")[0] for text in context.params.get("axes") or ()}
+    return [
+        CompletionItem(f"{axis}=", help=axes.FORMS if axis in axes.LEAST else " or ".join(axes.DTYPES))
+        for axis in axes.AXES
+        if axis.startswith(name) and axis not in taken
+    ]
+
+
+def features(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of features of images, each of several behind commas."""
+    from lcbench.datasets.features.catalogue import CATALOGUE
+
+    return _behind_commas("", incomplete, {name: feature.what for name, feature in CATALOGUE.items()})
+
+
+def _behind_commas(prefix: str, incomplete: str, what: dict[str, str]) -> list[CompletionItem]:
+    """The last of several names, with all before it; a name is offered once. what: each is, by name."""
+    before, comma, begun = incomplete.rpartition(",")
+    return [
+        CompletionItem(f"{prefix}{before}{comma}{name}", help=said)
+        for name, said in what.items()
+        if name.startswith(begun) and name not in before.split(",")
+    ]
 
 
 def implementation(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lcbench.cli.recipe_options import stream_option
-
 if TYPE_CHECKING:
     from lcbench.learn.evaluation import Evaluation
 
@@ -26,7 +24,9 @@ if TYPE_CHECKING:
 @click.option(
     "--data", metavar="WHAT", help="Other data of the same shape: cifar10, synthetic or a file. Default: as trained."
 )
-@stream_option
+@click.option(
+    "--stream", is_flag=True, default=None, help="Read cifar10's rows as they are needed; HDF5 files' always are."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def evaluate(model: Path | None, split: str, data: str | None, stream: bool | None, as_json: bool, quiet: bool) -> None:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lcbench.cli import completion_values as complete
+
 if TYPE_CHECKING:
     from lcbench.report.features_tables import Computed
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench features --list\n  lcbench features colour --data synthetic")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete.features)
 @click.option("--list", "only_list", is_flag=True, help="List the features that there are, as without NAME.")
 @click.option(
     "--words",

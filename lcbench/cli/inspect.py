@@ -83,9 +83,9 @@ def _kernels(capability: tuple[int, int], dtype: str, classes: int, pixels: bool
 
 
 def _loops(implementation: str, dtype: str, classes: int, pixels: bool) -> list[Loop]:
-    from tempfile import TemporaryDirectory
+    from lcbench import temporary
 
-    with TemporaryDirectory(prefix="lcbench-") as fresh:
+    with temporary.folder("inspect") as fresh:
         # Of what Numba reads from its cache, it has no assembly. It looks for the variable when it is imported.
         os.environ["NUMBA_CACHE_DIR"] = fresh
         from lcbench.measure.machine_code import cpu

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from lcbench.cli import completion_values as complete
-from lcbench.cli.cluster_options import scheduler_option
+from lcbench.cli.cluster_options import scheduler_option, warn_if_unused
 from lcbench.cli.parameters import Seconds
 
 _OPTIONS = (
@@ -45,6 +45,8 @@ def measurement_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_measurement(**options: Any) -> Any:
         measurement = {name: options.pop(name) for name in _NAMES}
         measurement["losses"] = measurement["losses"] or ("svm", "softmax")
+        sides = (options.get("base"), options.get("head"))  # of a gate, which may be implementations
+        warn_if_unused([*options["implementations"], *(side for side in sides if side)])
         return command(measurement=measurement, **options)
 
     for option in reversed(_OPTIONS):

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from lcbench.cli import completion_values as complete
-from lcbench.cli.cluster_options import scheduler_option
+from lcbench.cli.cluster_options import scheduler_option, warn_if_unused
 from lcbench.cli.parameters import Finite
 
 MOST = 1e30
@@ -29,7 +29,8 @@ _OPTIONS = (
     ),
     click.option("--label", metavar="COLUMN", help="Of a CSV: the column of the labels, by name or number."),
     click.option(
-        "--features", multiple=True, metavar="NAME", help="Of images: names from 'lcbench features'. Default: pixels."
+        "--features", multiple=True, metavar="NAME", shell_complete=complete.features,
+        help="Of images: names from 'lcbench features'. Default: pixels.",
     ),
     click.option("--words", type=click.IntRange(2, 100_000), help="Visual words, where they are among the features."),
     click.option(
@@ -87,6 +88,7 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
         settings["features"] = [name for names in settings["features"] for name in names.split(",") if name]
         if settings["epochs"] and settings["iterations"]:
             raise click.UsageError("--iterations and --epochs both say how long: give one.")
+        warn_if_unused([settings["implementation"]])
         return command(settings=settings, **options)
 
     for option in reversed(_OPTIONS):

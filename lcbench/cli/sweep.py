@@ -23,13 +23,14 @@ NEWEST = "newest"
 @click.command(
     epilog="\b\nExamples:\n"
     "  lcbench sweep --axis rows=1e2:1e5 --impl numpy,numba-parallel\n"
-    "  lcbench sweep --axis threads=1,2 --axis rows=500,5000 --loss softmax --impl numba-parallel"
+    "  lcbench sweep --axis threads=1,2 --axis rows=500,5000 --impl numba-parallel"
 )
 @click.option(
     "--axis",
     "axes",
     multiple=True,
     metavar="NAME=VALUES",
+    shell_complete=complete.axes,
     help="What varies: rows, features, classes, batch, threads or dtype; at most two. VALUES are LOW:HIGH (three "
     "points a decade), LOW:HIGH:COUNT, both even in the logarithm, lin:LOW:HIGH:COUNT, or a list as 1,2,4.",
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from lcbench import whole_file
 from lcbench.cli.parameters import COUNT
 from lcbench.errors import LcbenchError
 
@@ -21,17 +22,18 @@ from lcbench.errors import LcbenchError
 def synth(file: Path, rows: int, features: int, classes: int, seed: int, force: bool, quiet: bool) -> None:
     """Write any number of synthetic images to an HDF5 file.
 
-    X (rows, features) uint8 and y (rows,), as 'run --data FILE' and 'train --data FILE' read them. More rows begin with
-    the same rows.
+    X (rows, features) uint8 and y (rows,), as 'run --data FILE' and 'train --data FILE' read them; each class has a
+    row. More rows begin with the same rows.
     """
     if file.exists() and not force:
         raise LcbenchError(f"{file} is there already: --force replaces it")
     if not file.name.lower().endswith((".h5", ".hdf5")):
         raise LcbenchError(f"{file}: end its name in .h5, so that it is read as HDF5")
+    whole_file.require_folder(file)
 
     from lcbench.cli.progress.stages import stages
     from lcbench.datasets import synthetic_file
 
     with stages(quiet) as watch:
-        synthetic_file.write(file, rows, features, classes, seed, watch)
+        synthetic_file.write(file, rows, features, classes, seed, watch, replace=force)
     click.echo(f"{file}: {rows:,} x {features:,} uint8 in {classes} classes, {file.stat().st_size / 1e9:,.2f} GB")

@@ -19,6 +19,11 @@ Note = Callable[[str], None]
 """Told a line that the user should know."""
 
 
+def is_hdf5(data: str | Path) -> bool:
+    """Whether it is a file, by its name, that can be streamed."""
+    return str(data).lower().endswith((".h5", ".hdf5"))
+
+
 def load(
     data: str,
     features: Sequence[str] = (),

@@ -42,8 +42,8 @@ class Source:
         rows, pixels = X.shape
         runs = -(-pixels // _RUN)
         # a block is drawn whole even where fewer rows are wanted: what follows in the stream must not depend on that
-        stream = np.random.default_rng([self._seed, 1 + block])
-        y[:] = stream.integers(0, self._classes, BLOCK_ROWS)[:rows]
+        stream = _stream(block, self._seed)
+        y[:] = _labels(stream, self._classes)[:rows]
         coarse = stream.integers(0, 128, (BLOCK_ROWS, runs), np.uint8)[:rows]
         fine = np.frombuffer(stream.bytes(rows * pixels), np.uint8).reshape(rows, pixels)
         # the three parts reach at most 64, 127 and 63: no sum leaves uint8
@@ -53,6 +53,28 @@ class Source:
         X[:, whole:] += coarse[:, whole // _RUN :]
         for label in range(self._classes):
             X[y == label] += self._templates[label]
+
+
+def rows_of_all_classes(classes: int, seed: int = 0) -> int:
+    """How many of the first rows it takes for each class to have one."""
+    unseen, left, block = np.ones(classes, bool), classes, -1
+    while left:
+        block += 1
+        labels, firsts = np.unique(_labels(_stream(block, seed), classes), return_index=True)
+        new = unseen[labels]
+        unseen[labels] = False
+        left -= int(np.count_nonzero(new))
+        last = int(firsts[new].max(initial=0))
+    return block * BLOCK_ROWS + last + 1
+
+
+def _stream(block: int, seed: int) -> np.random.Generator:
+    return np.random.default_rng([seed, 1 + block])
+
+
+def _labels(stream: np.random.Generator, classes: int) -> NDArray[np.int64]:
+    """Of a block: what is drawn first."""
+    return stream.integers(0, classes, BLOCK_ROWS)
 
 
 def _templates(pixels: int, classes: int, stream: np.random.Generator) -> NDArray[np.uint8]:

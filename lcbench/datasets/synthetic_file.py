@@ -13,9 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench import whole_file
-from lcbench.datasets.synthetic import BLOCK_ROWS, Source
+from lcbench.datasets.synthetic import BLOCK_ROWS, Source, rows_of_all_classes
 from lcbench.datasets.watching import Watch, unwatched
 from lcbench.errors import LcbenchError
+
+LARGE_PAGE = 1 << 21
+"""Bytes. X begins at a multiple of it."""
+
+BYTES_AT_ONCE = 12_500_000
+"""Written in one call, at least: what is written in small pieces is kept in small pages, which are slow to map."""
+
+_LARGEST = 2**63 - 1
+"""Bytes of a file, by the type of its length."""
 
 
 def write(
@@ -25,19 +34,24 @@ def write(
     classes: int = 10,
     seed: int = 0,
     watch: Watch = unwatched,
+    *,
+    replace: bool = True,
 ) -> None:
     """Writes X (rows, pixels) uint8, y (rows,) in the smallest unsigned type, and class_names, as `Source` draws them.
 
     X lies in the file in one piece, so that any row is where it can be computed to be. Takes the place of `path` once
-    it is complete. Raises LcbenchError where the disk has no room for it or the file cannot be written.
+    it is complete. replace: False leaves a file that is there by then. Raises LcbenchError where a class would have no
+    row, the disk has no room for it or the file cannot be written.
     """
     if min(rows, pixels, classes) < 1:
         raise LcbenchError(f"rows, features and classes must be at least 1, not {rows}, {pixels}, {classes}")
     label_type = np.min_scalar_type(classes - 1)
     _require_space(path, rows * (pixels + label_type.itemsize))
-    with whole_file.replacing(path) as temporary:
+    _require_every_class(path, rows, classes, seed)
+    with whole_file.replacing(path, replace=replace) as temporary:
         y = np.empty(rows, label_type)
-        with h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+        aligned = {"alignment_threshold": LARGE_PAGE, "alignment_interval": LARGE_PAGE}
+        with h5py.File(temporary, "w", libver=("v110", "v110"), **aligned) as file:
             # Room for all of X is taken at once and not filled: the rows are written past HDF5, by several threads.
             layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -51,7 +65,21 @@ def write(
             file["y"] = y
 
 
+def _require_every_class(path: Path, rows: int, classes: int, seed: int) -> None:
+    """Raises LcbenchError where a class would be without a row, which no reader of labels would take."""
+    if rows < classes:
+        raise LcbenchError(f"{path}: {rows:,} rows cannot be of all {classes:,} classes: choose more rows")
+    needed = rows_of_all_classes(classes, seed)
+    if rows < needed:
+        raise LcbenchError(
+            f"{path}: {rows:,} rows, as seed {seed} draws them, are not of all {classes:,} classes: choose at least "
+            f"{needed:,}"
+        )
+
+
 def _require_space(path: Path, wanted: int) -> None:
+    if wanted > _LARGEST:
+        raise LcbenchError(f"{path} would be larger than a file can be: choose fewer rows")
     folder = path.absolute().parent
     while not folder.exists():
         folder = folder.parent
@@ -66,29 +94,33 @@ def _require_space(path: Path, wanted: int) -> None:
 def _write_images(
     path: Path, offset: int, source: Source, rows: int, pixels: int, y: NDArray[np.integer], watch: Watch
 ) -> None:
-    """Draws all blocks, fills y, and writes the images at `offset`; a block is drawn and written by one thread."""
+    """Draws all blocks, fills y, writes the images at `offset`; a stretch of blocks is drawn and written at once."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    blocks_at_once = -(-BYTES_AT_ONCE // (BLOCK_ROWS * pixels))
+    stretches = iter(range(-(-rows // (blocks_at_once * BLOCK_ROWS))))
     with path.open("rb+", buffering=0) as file, ThreadPoolExecutor(threads) as pool:
 
-        def draw(block: int) -> int:
-            start = block * BLOCK_ROWS
-            labels = y[start : start + BLOCK_ROWS]
+        def draw(stretch: int) -> int:
+            first = stretch * blocks_at_once
+            start = first * BLOCK_ROWS
+            labels = y[start : start + blocks_at_once * BLOCK_ROWS]
             images = np.empty((len(labels), pixels), np.uint8)
-            source.draw(block, images, labels)
+            for block, begin in enumerate(range(0, len(labels), BLOCK_ROWS), first):
+                of_block = slice(begin, begin + BLOCK_ROWS)
+                source.draw(block, images[of_block], labels[of_block])
             left, position = images.data.cast("B"), offset + start * pixels
             while left:
                 count = os.pwrite(file.fileno(), left, position)
                 left, position = left[count:], position + count
             return len(labels)
 
-        blocks = iter(range(-(-rows // BLOCK_ROWS)))
-        waiting = {pool.submit(draw, block) for block in islice(blocks, 2 * threads)}
+        waiting = {pool.submit(draw, stretch) for stretch in islice(stretches, 2 * threads)}
         done = 0
         try:
             while waiting:
                 finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 done += sum(future.result() for future in finished)
-                waiting |= {pool.submit(draw, block) for block in islice(blocks, len(finished))}
+                waiting |= {pool.submit(draw, stretch) for stretch in islice(stretches, len(finished))}
                 watch("rows written", done, rows)
         finally:
             pool.shutdown(cancel_futures=True)

@@ -23,6 +23,7 @@ class Entry:
     losses: what the implementation offers.
     takes_rows, takes_mean, streams: what its functions take besides, as `Implementation` says.
     by_name_only: takes part only where it is named, and not as one of all.
+    elsewhere: the variable that says on which other machines it computes; empty or missing: on this one.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Entry:
     takes_mean: bool = False
     streams: bool = False
     by_name_only: bool = False
+    elsewhere: str = ""
 
 
 _HERE = "lcbench.losses"
@@ -103,6 +105,7 @@ CATALOG: dict[str, Entry] = {
             takes_rows=True,
             streams=True,
             by_name_only=True,
+            elsewhere="LCBENCH_SCHEDULER",
         ),
     )
 }

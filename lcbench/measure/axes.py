@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from itertools import product
-from math import isfinite, log10
+from math import isfinite, log10, prod
 
 import numpy as np
 
@@ -22,6 +22,12 @@ MOST_AXES = 2
 """More make too many points, and no picture."""
 
 POINTS_A_DECADE = 3
+
+MOST_POINTS = 1000
+"""In all; more would be measured for hours, and no picture shows them apart."""
+
+MOST = int(np.iinfo(np.intp).max)
+"""What an array can have of anything."""
 
 FORMS = "LOW:HIGH, LOW:HIGH:COUNT, lin:LOW:HIGH:COUNT or a list as 1,2,4"
 
@@ -45,6 +51,8 @@ def parse(texts: Iterable[str]) -> dict[str, list[Value]]:
 def resolve(axes: Mapping[str, str | Iterable[Value]]) -> dict[str, list[Value]]:
     """Every axis with its values in ascending order, each once: those given, or those that a text stands for.
 
+    At most `MOST_POINTS` in all.
+
     Raises LcbenchError with one line where one makes no sense.
     """
     if not 1 <= len(axes) <= MOST_AXES:
@@ -54,7 +62,11 @@ def resolve(axes: Mapping[str, str | Iterable[Value]]) -> dict[str, list[Value]]
             near = get_close_matches(name, AXES, n=1, cutoff=0.5)
             hint = f"did you mean '{near[0]}'?" if near else f"there is {', '.join(AXES)}"
             raise LcbenchError(f"no axis '{name}': {hint}")
-    return {name: _values(name, given) for name, given in axes.items()}
+    values = {name: _values(name, given) for name, given in axes.items()}
+    count = prod(map(len, values.values()))
+    if count > MOST_POINTS:
+        raise LcbenchError(_too_many(count))
+    return values
 
 
 def points(axes: Mapping[str, list[Value]]) -> list[Point]:
@@ -93,6 +105,8 @@ def _range(name: str, text: str) -> list[float]:
         raise LcbenchError(f"axis '{name}': '{text}' is no range, since {parts[0]} is not below {parts[1]}")
     count = round(POINTS_A_DECADE * log10(high / low)) + 1 if len(parts) == 2 else round(_number(name, parts[2], 2))
     count = max(2, count)
+    if count > MOST_POINTS:  # before they are made
+        raise LcbenchError(f"axis '{name}': {_too_many(count)}")
     if even:
         return [float(number) for number in np.linspace(low, high, count)]
     return [float(number) for number in np.geomspace(low, high, count)]
@@ -108,4 +122,10 @@ def _number(name: str, text: str, least: int | None = None) -> float:
         raise LcbenchError(f"axis '{name}': {text} is no whole number")
     if number < least:
         raise LcbenchError(f"axis '{name}': {text} is less than {least}")
+    if number >= MOST:
+        raise LcbenchError(f"axis '{name}': {text} is more than an array can have")
     return number
+
+
+def _too_many(count: int) -> str:
+    return f"{count:,} points are too many: choose at most {MOST_POINTS:,} in all"

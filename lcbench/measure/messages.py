@@ -63,7 +63,13 @@ class AskJob(msgspec.Struct, tag="ask", kw_only=True):
     """What Python and which packages the worker runs with."""
 
 
-Job = TimeJob | CheckJob | CeilingJob | GemmJob | DiscoverJob | AskJob
+class ReachJob(msgspec.Struct, tag="reach", kw_only=True):
+    """Whether an implementation reaches the machines that it computes on."""
+
+    implementation: str
+
+
+Job = TimeJob | CheckJob | CeilingJob | GemmJob | DiscoverJob | AskJob | ReachJob
 
 
 class Began(msgspec.Struct, tag="began"):

@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -16,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from lcbench import temporary
 from lcbench.measure import messages
 from lcbench.measure.messages import Began, Done, Failed
 
@@ -81,7 +81,7 @@ def work(job: Any, variables: dict[str, str], patience_s: float, place: Place = 
     A worker that reports nothing for `patience_s` seconds is killed. Where it dies before it is done, the last event is
     a Failed that says how; a Began without an answer before it says where.
     """
-    with tempfile.TemporaryDirectory(prefix="lcbench-") as folder:
+    with temporary.folder("worker") as folder:
         output, errors = Path(folder) / "events", Path(folder) / "errors"
         output.touch()
         with errors.open("wb") as stderr:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import compress
@@ -13,6 +12,7 @@ from time import monotonic
 import numpy as np
 from msgspec.structs import replace
 
+from lcbench import temporary
 from lcbench.losses.implementation import Device, LossName
 from lcbench.measure import block, process, too_long, workload
 from lcbench.measure.messages import CeilingJob, Cell, GemmJob, Measured, Multiplied, TimeJob
@@ -101,7 +101,7 @@ def run(
     rng = np.random.default_rng(plan.seed if plan.seed is None else [plan.seed, result.rounds])
     cells = ((contender, cell) for contender in plan.contenders for cell in contender.cells)
     rows = dict(zip(cells, result.rows, strict=True))
-    with tempfile.TemporaryDirectory(prefix="lcbench-run-") as name:
+    with temporary.folder("run") as name:
         folder = Path(name)
         try:
             _build(plan, folder, watch)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lcbench.losses import catalog
-from lcbench.losses.errors import LossError, UnknownImplementation
+from lcbench.losses.errors import LossError, Unavailable, UnknownImplementation
 from lcbench.losses.implementation import Device, LossName
 from lcbench.losses.resolve import is_user_code
 from lcbench.measure import process
-from lcbench.measure.messages import DiscoverJob, Failed, Found, Trying
+from lcbench.measure.messages import DiscoverJob, Failed, Found, ReachJob, Trying
 from lcbench.measure.process import HERE, Place
 
 
@@ -44,7 +45,8 @@ def split_names(values: Iterable[str]) -> list[str]:
 def select(names: list[str], losses: list[LossName], patience_s: float = 60.0) -> list[Candidate]:
     """Candidates for `names`; no name, or "all", is every implementation that runs here.
 
-    User code is looked at in a worker process. Raises UnknownImplementation or CannotLoad.
+    User code is looked at in a worker process, and whether the machines can be reached on which one computes that was
+    named. Raises UnknownImplementation or CannotLoad, and Unavailable where the only one cannot reach its machines.
     A function named twice takes part once.
     """
     everything = not names or "all" in names
@@ -61,6 +63,7 @@ def select(names: list[str], losses: list[LossName], patience_s: float = 60.0) -
             candidates += from_user(name, losses, patience_s)
         else:
             candidates.append(_from_catalog(name, losses))
+    candidates = [_reached(candidate, names, patience_s) for candidate in candidates]
     return list({candidate.name: candidate for candidate in candidates}.values())
 
 
@@ -86,6 +89,23 @@ def _from_catalog(name: str, losses: list[LossName]) -> Candidate:
     elif not offered:
         unavailable = f"offers {' and '.join(entry.losses)} only"
     return Candidate(name, catalog.device_here(entry), offered, unavailable)
+
+
+def _reached(candidate: Candidate, names: list[str], patience_s: float) -> Candidate:
+    """The candidate, unavailable where it computes on machines that cannot be reached.
+
+    Raises Unavailable where it is all that was asked for: there is nothing to measure.
+    """
+    entry = catalog.CATALOG.get(candidate.name)
+    if candidate.unavailable or entry is None or not os.environ.get(entry.elsewhere):
+        return candidate
+    events = process.work(ReachJob(implementation=entry.name), process.environment(1, None), patience_s)
+    failed = next((event for event in events if isinstance(event, Failed)), None)
+    if failed is None:
+        return candidate
+    if names == [candidate.name]:
+        raise Unavailable(failed.reason)
+    return replace(candidate, unavailable=failed.reason, status=failed.status)
 
 
 def discover(spec: str, patience_s: float = 60.0, place: Place = HERE) -> list[Found]:

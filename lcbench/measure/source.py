@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench.datasets.loading import is_hdf5
+from lcbench.datasets.on_disk import RowsOnDisk, open_rows
+from lcbench.datasets.rows import in_memory
 from lcbench.errors import LcbenchError
 
 if TYPE_CHECKING:
@@ -19,19 +22,22 @@ if TYPE_CHECKING:
 class Shape(NamedTuple):
     """What a file has to offer: its rows to train on, the columns of X with the ones, and the classes.
 
-    on_disk: whether its X can stay where it is.
+    on_disk: whether its X can stay where it is. itemsize: bytes of a number of X as it lies there.
     """
 
     rows: int
     features: int
     classes: int
     on_disk: bool
+    itemsize: int
 
 
 def shape(path: Path) -> Shape:
     """Of the rows to train on in `path`. Raises LcbenchError where it is no table."""
     train, classes = _train(path)
-    return Shape(len(train), train.X.shape[1] + 1, classes, not isinstance(train.X, np.ndarray))
+    X = train.X
+    stored = open_rows(X.path, X.name) if isinstance(X, RowsOnDisk) else X  # X itself may be given out as another type
+    return Shape(len(train), X.shape[1] + 1, classes, not in_memory(X), stored.dtype.itemsize)
 
 
 def first_rows(path: Path, rows: int, streamed: bool) -> tuple[Any, NDArray[Any]]:
@@ -54,9 +60,8 @@ def _train(path: Path) -> tuple[Examples, int]:
     """The training rows, X on disk where the format allows it, and the number of classes."""
     from lcbench.datasets import tables
 
-    in_place = path.name.lower().endswith((".h5", ".hdf5"))
     # nothing is set apart for validation and testing: what is measured may be all of it
-    splits = tables.read(path, validation=0.0, test=0.0, stream=in_place)
+    splits = tables.read(path, validation=0.0, test=0.0, stream=is_hdf5(path))
     classes = len(splits.class_names)
     # the labels are held as long as the run goes on
     return replace(splits.train, y=splits.train.y.astype(np.min_scalar_type(classes - 1))), classes

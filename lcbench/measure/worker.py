@@ -36,6 +36,7 @@ from lcbench.measure.messages import (
     GemmJob,
     Measured,
     Multiplied,
+    ReachJob,
     TimeJob,
 )
 from lcbench.measure.surroundings.covariates import Watch
@@ -232,6 +233,18 @@ def answer(job: AskJob, emit: Emit) -> None:
     emit(Answered(python=machine.python(), versions=machine.versions()))
 
 
+def reach(job: ReachJob, emit: Emit) -> None:
+    """Whether there are threads to compute on; Failed says why not."""
+    implementation, _ = _load(job.implementation, emit)
+    if implementation is None or implementation.threads is None:
+        return
+    try:
+        implementation.threads()
+    except Unavailable as error:
+        emit(Failed("unavailable", str(error)))
+    implementation.release()
+
+
 DO: dict[type, Callable[..., None]] = {
     TimeJob: time_block,
     CheckJob: check,
@@ -239,6 +252,7 @@ DO: dict[type, Callable[..., None]] = {
     GemmJob: multiply,
     DiscoverJob: discover,
     AskJob: answer,
+    ReachJob: reach,
 }
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ class Size:
 
     batch: rows of X, drawn at random, that a call computes on; None is all of X. streamed: X stays in its file, and
     is read block by block in every call. file: where X is; None where `data` says that by itself.
+    file_itemsize: bytes of a number of X there.
     """
 
     rows: int
@@ -49,6 +50,7 @@ class Size:
     batch: int | None = None
     streamed: bool = False
     file: Path | None = None
+    file_itemsize: int = 1
 
     @property
     def rows_a_call(self) -> int:
@@ -62,8 +64,8 @@ class Size:
 
     @property
     def bytes(self) -> int:
-        """Least traffic with memory: X and W read once, dW written once. Of what is streamed, the pixels are read."""
-        X = self.rows_a_call * self.features * (1 if self.streamed else self.itemsize)
+        """Least traffic with memory: X and W read once, dW written once. A streamed X is read as its file has it."""
+        X = self.rows_a_call * self.features * (self.file_itemsize if self.streamed else self.itemsize)
         return X + 2 * self.features * self.classes * self.itemsize
 
     @property

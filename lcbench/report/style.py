@@ -15,6 +15,11 @@ from lcbench.report.folding_table import FoldingTable
 MISSING = "-"
 """Stands where there is no number."""
 
+NO_INTERVAL = "[?]"
+"""Stands for an interval from too few processes, or too noisy ones: one whose ends are `WIDEST` times apart."""
+
+WIDEST = 100.0
+
 
 def console(stderr: bool = False) -> Console:
     """The console that tables are printed to: plain text where it is not a terminal, colours unless NO_COLOR is set.
@@ -96,9 +101,12 @@ def significant(value: float) -> str:
 def within(value: float, low: float, high: float, decimals: int = 2) -> str:
     """A ratio and its interval, "4.81 [4.75,4.88]", with `decimals`, or two digits where it is far from 1.
 
-    On two lines where it is longer than most, so that one odd row does not push a table's last columns off the page.
+    An interval that says nothing is `NO_INTERVAL`. On two lines where it is longer than most, so that one odd row does
+    not push a table's last columns off the page.
     """
     ratio, interval = _decimal(value, decimals), f"[{_decimal(low, decimals)},{_decimal(high, decimals)}]"
+    if not high <= WIDEST * low:
+        return f"{ratio} {NO_INTERVAL}"
     ordinary = len("0. [0.,0.]") + 3 * decimals
     return f"{ratio} {interval}" if len(ratio) + 1 + len(interval) <= ordinary else f"{ratio}\n{interval}"
 

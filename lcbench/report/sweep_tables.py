@@ -27,6 +27,9 @@ POOR_FIT = 0.15
 
 NO_FIT = "~"
 
+LEAST_GROWTH = 1.01
+"""Of the time an element, by the call's own growth: less goes without saying."""
+
 
 def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
     """Everything that a sweep has to show, in the order of reading. Speed-ups are over `baseline`."""
@@ -41,8 +44,8 @@ def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
         ]
         if any(row.ranked for row in here):
             yield _heading(_title(here[0], first))
-            for table in _times(record, here, first, baseline):
-                yield from (table, Text())
+            yield from _times(record, here, first, baseline)
+            yield Text()
     yield from _missing(record)
     growth = growths(record)
     if growth:
@@ -60,13 +63,15 @@ def _heading(text: str) -> Text:
     return Text(text, style="bold")
 
 
-def _times(record: Record, rows: list[Row], axis: str, baseline: str) -> Iterator[Table]:
+def _times(record: Record, rows: list[Row], axis: str, baseline: str) -> Iterator[Table | Text]:
     """Points down, implementations across, in as many tables as it takes for each to fit the page."""
     assert record.sweep
     names = [name for name in dict.fromkeys(row.implementation for row in rows) if _of(rows, name)]
     base = {getattr(row, axis): row for row in _of(rows, baseline)}
     names.sort(key=lambda name: name != baseline)  # the others stay in their order
-    for part in _parts(names, baseline if base else None):
+    for number, part in enumerate(_parts(names, baseline if base else None)):
+        if number:
+            yield Text()
         table = style.table("", style.number(axis))
         for name in part:
             table.add_column(name, justify="right", overflow="fold", min_width=SHORTEST_NAME, max_width=LONGEST_NAME)
@@ -81,6 +86,8 @@ def _times(record: Record, rows: list[Row], axis: str, baseline: str) -> Iterato
                     cells.append(_times_faster(row, base.get(value)))
             table.add_row(_value(value), *cells)
         yield table
+    if base and len(names) > 1:
+        yield Text(f"x: how many times as fast as {baseline}")
 
 
 def _of(rows: list[Row], implementation: str) -> list[Row]:
@@ -226,11 +233,12 @@ def crossing(each: Crossing) -> str:
 def cache_end(each: CacheEnd) -> str:
     """One line."""
     where = f" at {at(each.other)}" if each.other else ""
+    beyond = " as its growth explains" if each.growth > LEAST_GROWTH else ""
     caches = [f"{name.upper()} ends at {each.axis} = {style.significant(place)}" for name, place in each.caches.items()]
     return (
         f"{each.implementation}, {each.loss}{where}: from {each.axis} = {each.start:,.0f} "
         f"({style.size(each.start_bytes)}) to {each.end:,.0f} ({style.size(each.end_bytes)}) an element takes "
-        f"{style.within(each.slower, each.low, each.high)} times as long; "
+        f"{style.within(each.slower, each.low, each.high)} times as long{beyond}; "
         f"{', '.join(caches) or 'no cache ends there'}"
     ).replace("\n", " ")
 

@@ -2,6 +2,8 @@
 in docs/cluster.md.
 
 ``python tests/benchmarks/bench_dask.py [ROWS]`` needs every core of the machine, and about three times X's memory.
+``python tests/benchmarks/bench_dask.py model k a t h b`` measures nothing: the model of these figures, in the units in
+which they are printed.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, log, sqrt
+from math import ceil, log
 from statistics import median
 from time import perf_counter, sleep
 from typing import Any
@@ -25,6 +27,12 @@ from lcbench.losses.peers import dask
 FEATURES, CLASSES = 3073, 10
 PAIRS = 15
 THREADS_A_NODE = 32
+MOST_NODES = 5000
+"""Among so many the best number is looked for."""
+
+EFFICIENT = 0.7
+"""Of the threads' time is computing."""
+
 SERVED_AT_ONCE = 50
 """Workers that fetch W from one that has it at a time: Dask's `worker.connections.outgoing`."""
 
@@ -61,6 +69,8 @@ def main(rows: int) -> None:
     print(f"dask                       {1e3 * call_s:8.1f} ms")
     print(f"efficiency                 {100 * median(a / b for a, b in pairs):8.0f} %")
     found = costs(W, prepared[1], prepared[2], rows)
+    workers = connection().parts
+    print(f"the model says             {1e3 * found.seconds(rows, workers, 1):8.0f} ms")
     release()
     predict(found)
 
@@ -88,21 +98,48 @@ class Costs:
         up = adding * (self.hop + dask.FAN_IN * self.size * self.byte)
         return computing + self.call + tasks * self.task + down + up
 
-    def most_nodes(self, rows: float, threads: int = THREADS_A_NODE) -> float:
-        """Where one node more saves as much computing as it costs scheduling."""
-        return sqrt(rows * self.row / threads / (self.task * (1 + 1 / (dask.FAN_IN - 1))))
+    def efficiency(self, rows: float, nodes: int) -> float:
+        """Which part of the threads' time is computing."""
+        return rows * self.row / (nodes * THREADS_A_NODE) / self.seconds(rows, nodes)
+
+    def best_nodes(self, rows: float) -> int:
+        """How many are fastest."""
+        return min(range(1, MOST_NODES), key=lambda nodes: self.seconds(rows, nodes))
+
+    def rows_for(self, nodes: int) -> float:
+        """From how many rows on so many nodes are faster than any smaller number."""
+        work = self.row / THREADS_A_NODE  # seconds a row, of one node
+        fixed = [self.seconds(0, n) for n in range(1, nodes + 1)]
+        return max((fixed[-1] - fixed[n - 1]) / (work / n - work / nodes) for n in range(1, nodes))
+
+    def rows_efficient(self, nodes: int) -> float:
+        """From how many rows on so many nodes are `EFFICIENT`."""
+        return EFFICIENT / (1 - EFFICIENT) * self.seconds(0, nodes) * nodes * THREADS_A_NODE / self.row
 
 
 def predict(costs: Costs) -> None:
-    """The table of docs/cluster.md."""
+    """The tables of docs/cluster.md."""
     nodes = (1, 10, 100, 1000)
-    print(f"\nseconds a call, and the part of {THREADS_A_NODE} threads a node that computes")
-    print("| N | " + " | ".join(f"{n:,}" for n in nodes) + " | pays up to |\n|---|" + "---|" * (len(nodes) + 1))
+    print(f"\nSeconds a call, and the part of {THREADS_A_NODE} threads a node that computes:\n")
+    print("| N | " + " | ".join(f"{n:,}" for n in nodes) + " | best |\n|---|" + "---|" * (len(nodes) + 1))
     for rows in (1e6, 1e7, 1e8, 1e9, 1e10):
-        one = rows * costs.row / THREADS_A_NODE
-        times = [(n, costs.seconds(rows, n)) for n in nodes]
-        cells = [f"{t:.3g} s, {100 * one / (n * t):.0f} %" for n, t in times]
-        print(f"| {rows:.0e} | " + " | ".join(cells) + f" | {costs.most_nodes(rows):.0f} nodes |")
+        cells = [f"{plain(costs.seconds(rows, n))} s, {100 * costs.efficiency(rows, n):.0f} %" for n in nodes]
+        best = costs.best_nodes(rows)
+        print(f"| {power(rows)} | " + " | ".join(cells) + f" | {best}: {plain(costs.seconds(rows, best))} s |")
+    print(f"\n| nodes | faster than fewer from N | {100 * EFFICIENT:.0f} % efficient from N |\n|---|---|---|")
+    for n in nodes[1:]:
+        print(f"| {n:,} | {power(costs.rows_for(n))} | {power(costs.rows_efficient(n))} |")
+
+
+def plain(number: float) -> str:
+    """Two digits, without a power of ten."""
+    return f"{float(f'{number:.2g}'):g}"
+
+
+def power(number: float) -> str:
+    """Two digits with a power of ten, as 1e6 or 2.7e7."""
+    digits, exponent = f"{number:.1e}".split("e")
+    return f"{float(digits):g}e{int(exponent)}"
 
 
 def costs(W: Any, X: Any, y: Any, rows: int) -> Costs:
@@ -116,14 +153,21 @@ def costs(W: Any, X: Any, y: Any, rows: int) -> Costs:
     many = [seconds(lambda: client.gather(client.map(abs, range(TASKS), pure=False))) / TASKS for _ in range(3)]
     small, large = (often(lambda n=n: hop(n, workers)) for n in (W.nbytes, 100 * W.nbytes))
     byte = (large - small) / (99 * W.nbytes)
-    found = Costs(max(kernels) * len(workers) / rows, call, median(many), small - call, byte, W.nbytes)
-    print(f"kernel, a row and thread   {1e6 * found.row:8.3f} us")
-    print(f"W, dW                      {found.size:8,} bytes each")
-    print(f"one task and its result    {1e3 * found.call:8.2f} ms")
-    print(f"a task among many          {1e3 * found.task:8.3f} ms")
-    print(f"a task after another       {1e3 * found.hop:8.2f} ms")
-    print(f"a byte of a hop            {1e9 * found.byte:8.2f} ns")
+    found = rounded(1e6 * max(kernels) * len(workers) / rows, 1e3 * call, 1e3 * median(many), 1e3 * (small - call),
+                    1e9 * byte, W.nbytes)  # fmt: skip
+    print(f"k: kernel, a row and thread {1e6 * found.row:7.3g} us")
+    print(f"a: one task and its result {1e3 * found.call:8.2g} ms")
+    print(f"t: a task among many       {1e3 * found.task:8.2g} ms")
+    print(f"h: a task after another    {1e3 * found.hop:8.2g} ms")
+    print(f"b: a byte of a hop         {1e9 * found.byte:8.2g} ns")
+    print(f"B: W, dW                   {found.size:8,} bytes each")
     return found
+
+
+def rounded(k: float, a: float, t: float, h: float, b: float, size: int = 4 * FEATURES * CLASSES) -> Costs:
+    """From us, ms, ms, ms and ns, to as many digits as are printed: the tables follow from what is printed."""
+    k, a, t, h, b = float(f"{k:.3g}"), *(float(f"{value:.2g}") for value in (a, t, h, b))
+    return Costs(1e-6 * k, 1e-3 * a, 1e-3 * t, 1e-3 * h, 1e-9 * b, size)
 
 
 def kernel_s(W: Any, chunk: Any, y: Any) -> float:
@@ -161,4 +205,7 @@ def often(call: Callable[[], Any], times: int = 20) -> float:
 
 
 if __name__ == "__main__":
-    main(int(float(sys.argv[1])) if len(sys.argv) > 1 else 200_000)
+    if sys.argv[1:2] == ["model"]:
+        predict(rounded(*map(float, sys.argv[2:])))
+    else:
+        main(int(float(sys.argv[1])) if len(sys.argv) > 1 else 200_000)

@@ -34,9 +34,9 @@ def test_the_newest_beside_the_results(folder):
 
 
 def test_several_results_in_one_page_each_once(folder):
-    done = lcbench(folder, "report", "before", "new0new0", "after", "--output", "out/both.html")
-    assert (done.returncode, done.stderr) == (0, "page: out/both.html\n")
-    text = (folder / "out" / "both.html").read_text(encoding="utf-8")
+    done = lcbench(folder, "report", "before", "new0new0", "after", "--output", "both.html")
+    assert (done.returncode, done.stderr) == (0, "page: both.html\n")
+    text = (folder / "both.html").read_text(encoding="utf-8")
     assert text.count('<section class="result"') == 2
     assert 'id="compared"' in text
 
@@ -54,6 +54,7 @@ def test_another_baseline(folder):
         (["--baseline", "newr"], "error: --baseline newr: no such row; did you mean 'newer'?\n"),
         (["--baseline", "zzz"], "error: --baseline zzz: no such row; there is newer, numpy\n"),
         (["--output", "results/baselines/before.json"], "before.json: a page is .html\n"),
+        (["--output", "absent/page.html"], "cannot write absent/page.html: no folder absent; create it first"),
         (["--output", "results"], "'results' is a directory."),
         (["--outptu", "x.html"], "Did you mean '--output'?"),
         (["words.txt"], "error: words.txt is not an lcbench result: "),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def test_a_sweep_that_was_killed_goes_on_to_one_record(tmp_path):
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     [file] = (tmp_path / "results" / "sweeps").glob("*.json")
-    assert told.startswith(f"round 1 is done; kept until finished: {file.relative_to(tmp_path)}")
+    assert re.match(rf"round 1 is done, about \d+ s to go; kept until finished: {file.relative_to(tmp_path)}", told)
     before = json.loads(file.read_text())
     assert before["sweep"]["rounds"] >= 1
 
@@ -103,15 +104,24 @@ def test_a_sweep_that_was_killed_goes_on_to_one_record(tmp_path):
     assert not file.exists()
 
 
+def test_the_help_fits_eighty_columns(tmp_path):
+    assert max(map(len, lcbench(tmp_path, "sweep", "--help").stdout.splitlines())) <= 80
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "error: --axis is missing, as in --axis rows=1e2:1e5: "),
         (["--axis", "rowz=1:10"], "error: no axis 'rowz': did you mean 'rows'?"),
         (["--axis", "rows=1:10", "--rows", "5"], "error: --rows is given, and rows is an axis: leave one of them out"),
+        (
+            ["--axis", "rows=1e2:1e5:99999999"],
+            "error: axis 'rows': 99,999,999 points are too many: ",
+        ),
+        (["--axis", "rows=1e2:1e30"], "error: axis 'rows': 1e30 is more than an array can have"),
         (["--axis", "rows=1:10", "--impl", "nunpy"], "error: no implementation 'nunpy': did you mean 'numpy'?"),
         (["--axis", "rows=10,60000", "--data", "cifar10"], "error: "),
-        (["--axis", "rows=10,20", "--data", "nowhere.csv"], "error: no data 'nowhere.csv'"),
+        (["--axis", "rows=10,20", "--data", "nowhere.csv"], "error: no file nowhere.csv"),
         (["--axis", "batch=5,50", "--rows", "20"], "error: a batch of 50 is drawn from 20 rows: choose more rows"),
         (["--axis", "batch=5,10", "--stream"], "error: a batch is drawn from rows in memory"),
         (["--axis", "features=5,10", "--stream"], "error: features are no axis of"),

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 
+import click
 import h5py
 import numpy as np
 import pytest
 
 from commands import environment, lcbench
-from lcbench.cli.parameters import COUNT
+from lcbench.cli.parameters import COUNT, COUNTS
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +30,11 @@ def test_a_file_that_is_there_is_replaced_only_by_force(folder):
     refused = lcbench(folder, "synth", "--rows", "5", "data.h5")
     assert (refused.returncode, refused.stderr) == (2, "error: data.h5 is there already: --force replaces it\n")
     assert (folder / "data.h5").read_bytes() == before
-    replaced = lcbench(folder, "synth", "--rows", "20", "--features", "4", "--force", "other.h5", "--quiet")
-    again = lcbench(folder, "synth", "--rows", "30", "--features", "4", "--force", "other.h5", "--quiet")
+    replaced = lcbench(folder, "synth", "--rows", "80", "--features", "4", "--force", "other.h5", "--quiet")
+    again = lcbench(folder, "synth", "--rows", "90", "--features", "4", "--force", "other.h5", "--quiet")
     assert (replaced.returncode, again.returncode, again.stderr) == (0, 0, "")
     with h5py.File(folder / "other.h5") as file:
-        assert file["X"].shape == (30, 4)
+        assert file["X"].shape == (90, 4)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,9 @@ def test_a_file_that_is_there_is_replaced_only_by_force(folder):
         (("--rows", "0", "none.h5"), "no whole number above 0"),
         (("--rows", "5", "none.csv"), "end its name in .h5"),
         (("none.h5",), "Missing option '--rows'"),
+        (("--rows", "1e30", "huge.h5"), "huge.h5 would be larger than a file can be"),
+        (("--rows", "9", "few.h5"), "few.h5: 9 rows cannot be of all 10 classes"),
+        (("--rows", "1k", "absent/folder/some.h5"), "no folder absent/folder; create it first"),
     ],
 )
 def test_what_cannot_be_written_is_one_line_and_leaves_nothing(folder, arguments, says):
@@ -64,6 +68,22 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     assert "Traceback" not in errors
     assert process.returncode not in (0, 1)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_what_a_killed_one_left_is_removed_by_the_next(tmp_path):
+    command = [sys.executable, "-m", "lcbench", "synth", "--rows", "1M", "--quiet", "data.h5"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    other = ("synth", "--features", "4", "--quiet", "--rows")
+    assert lcbench(tmp_path, *other, "200", "while.h5").returncode == 0
+    assert len(list(tmp_path.glob(".data.h5.*.part"))) == 1  # which is being written
+    process.kill()
+    process.communicate(timeout=60)
+    assert lcbench(tmp_path, *other, "300", "after.h5").returncode == 0
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["after.h5", "while.h5"]
 
 
 def run(folder, *arguments):
@@ -92,6 +112,12 @@ def test_synthetic_images_are_streamed_from_a_file_that_goes_again(folder):
     assert {(row["data"], row["rows"], row["streamed"], row["status"]) for row in rows} == {
         ("synthetic", 90, True, "ok")
     }
+
+
+def test_fewer_synthetic_images_than_classes_are_streamed_as_in_memory(folder):
+    for streamed in ((), ("--stream",)):
+        _, rows = run(folder, "--data", "synthetic", "--rows", "7", "--features", "33", *streamed)
+        assert {(row["rows"], row["classes"], row["status"]) for row in rows} == {(7, 10, "ok")}
 
 
 def test_batches_are_drawn(folder):
@@ -124,3 +150,22 @@ def test_what_cannot_be_run_is_one_line(folder, arguments, says):
 )
 def test_counts_are_written_as_people_write_them(given, count):
     assert COUNT.convert(given, None, None) == count
+
+
+@pytest.mark.parametrize(
+    ("given", "counts"), [("500", (500,)), ("500,5000", (500, 5000)), ("1k, 2M", (1000, 2_000_000))]
+)
+def test_several_counts_are_separated_by_commas(given, counts):
+    assert COUNTS.convert(given, None, None) == counts
+
+
+@pytest.mark.parametrize("given", ["10,000", "1,000,000", "100,500"])
+def test_what_could_be_one_count_or_several_is_refused(given):
+    with pytest.raises(click.BadParameter, match=f"write {given.replace(',', '')}, or repeat the option"):
+        COUNTS.convert(given, None, None)
+
+
+@pytest.mark.parametrize("given", ["", "500,", "500;600", "0,5000"])
+def test_what_is_no_count_is_refused(given):
+    with pytest.raises(click.BadParameter, match="is no whole number above 0"):
+        COUNTS.convert(given, None, None)

@@ -5,7 +5,7 @@ from lcbench.datasets import synthetic, synthetic_file, tables
 from lcbench.errors import LcbenchError
 
 
-@pytest.mark.parametrize("rows", [1, 511, 5000])
+@pytest.mark.parametrize("rows", [3, 511, 5000])
 def test_the_file_holds_the_images_of_the_same_seed(tmp_path, rows):
     import h5py
 
@@ -40,6 +40,41 @@ def test_a_full_disk_is_told_before_anything_is_written(tmp_path):
     with pytest.raises(LcbenchError, match=r"would take .* GB are free"):
         synthetic_file.write(tmp_path / "synth.h5", 10**15)
     assert not list(tmp_path.iterdir())
+
+
+def test_more_than_a_file_can_be_is_a_short_line(tmp_path):
+    with pytest.raises(LcbenchError, match="larger than a file can be") as caught:
+        synthetic_file.write(tmp_path / "synth.h5", 10**30)
+    assert not any(digit.isdigit() for digit in str(caught.value).removeprefix(str(tmp_path)).replace(".h5", ""))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("classes", [2, 40, 600])
+def test_every_class_has_a_row(tmp_path, classes):
+    needed = synthetic.rows_of_all_classes(classes, seed=7)
+    _, y = synthetic.images(needed, 4, classes, seed=7)
+    assert set(y[:-1]) | {y[-1]} == set(range(classes))
+    assert y[-1] not in y[:-1]
+    path = tmp_path / "synth.h5"
+    for rows, says in ((classes - 1, "choose more rows"), (needed - 1, f"choose at least {needed:,}")):
+        with pytest.raises(LcbenchError, match=says):
+            synthetic_file.write(path, rows, pixels=4, classes=classes, seed=7)
+    synthetic_file.write(path, needed, pixels=4, classes=classes, seed=7)
+    assert len(tables.read(path, validation=0, test=0).class_names) == classes
+
+
+def test_a_file_that_came_meanwhile_stays_unless_it_may_be_replaced(tmp_path):
+    path = tmp_path / "synth.h5"
+
+    def another(what, done, planned):
+        path.write_bytes(b"another's")
+
+    with pytest.raises(LcbenchError, match="written by another meanwhile"):
+        synthetic_file.write(path, 600, pixels=4, watch=another, replace=False)
+    assert [each.name for each in tmp_path.iterdir()] == ["synth.h5"]
+    assert path.read_bytes() == b"another's"
+    synthetic_file.write(path, 600, pixels=4, watch=another)
+    assert path.read_bytes() != b"another's"
 
 
 def test_what_is_stopped_leaves_nothing_and_keeps_the_old_file(tmp_path):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from lcbench.judge.cache_ends import cache_ends
+from lcbench.record import Covariates
 from simulated_sweeps import sweep
 
 MACHINE = {"cpu": {"caches": {"l1d": 48 * 1024, "l2": 1 << 20, "l3": 32 << 20}}}
@@ -52,6 +55,50 @@ def test_neither_a_fixed_cost_nor_noise_is_a_step():
     assert cache_ends(sweep("rows", ROWS, {"a": lambda n: 1e-3 + 1e-6 * n}, noise=0.01)) == []
     found = [cache_ends(sweep("rows", ROWS, {"a": lambda n: 1e-6 * n}, noise=0.03, seed=seed)) for seed in range(20)]
     assert sum(map(len, found)) <= 2
+
+
+STEEP = {
+    "n^2": lambda n: 3e-4 + 5e-9 * n**2,
+    "n^1.5": lambda n: 1e-8 * n**1.5,
+    "n log n": lambda n: 1e-7 * n * math.log2(n),
+}
+
+
+@pytest.mark.parametrize("law", STEEP)
+@pytest.mark.parametrize(
+    "places", [ROWS, [200, 317, 502, 795, 1258, 1993, 3157, 5000], [100, 1000, 10_000], [1000, 3000]]
+)
+def test_what_grows_faster_than_x_needs_no_cache_for_it(law, places):
+    for seed in range(10):
+        measured = sweep("rows", places, {"a": STEEP[law]}, noise=0.01, seed=seed)
+        measured.machine = MACHINE
+        assert cache_ends(measured) == []
+
+
+def test_a_step_on_top_of_growth_is_told_without_it():
+    measured = sweep("rows", ROWS, {"a": lambda n: 5e-9 * n**2 * (1.5 if n > 2730 else 1)}, noise=0.005)
+    measured.machine = MACHINE
+    [found] = cache_ends(measured)
+    assert (found.start, found.end, list(found.caches)) == (1000, 3000, ["l3"])
+    assert 1.1 < found.slower < 1.6
+    assert found.growth == pytest.approx(3, rel=0.25)
+
+
+@pytest.mark.parametrize("place", [150, 500, 2000, 5000])
+@pytest.mark.parametrize("fixed_s", [0.0, 3e-5])
+def test_a_step_anywhere_is_not_taken_for_growth(place, fixed_s):
+    law = {"a": lambda n: fixed_s + 1e-6 * n * (1.5 if n > place else 1)}
+    [found] = cache_ends(sweep("rows", ROWS[:5], law, noise=0.005))
+    assert found.start < place < found.end
+    assert found.growth == 1
+
+
+def test_a_process_that_was_disturbed_everywhere_does_not_matter(recwarn):
+    measured = sweep("rows", ROWS, {"a": beyond_l3}, noise=0.01, blocks=6)
+    for each in measured.rows:
+        each.covariates = [Covariates(seconds=1.0, steal_s=0.5 if block == 2 else 0.0) for block in range(6)]
+    assert len(cache_ends(measured)) == 1
+    assert not recwarn.list
 
 
 def test_a_batch_and_other_axes_have_none():

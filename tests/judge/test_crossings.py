@@ -61,6 +61,51 @@ def test_intervals_hold_the_truth_as_often_as_they_promise():
     assert fewest <= sum(each.low <= 100 <= each.high for [each] in found) <= most
 
 
+BENT = {
+    "fixed costs": ({"a": lambda n: 3e-4 + 5e-7 * n, "b": lambda n: 1e-5 + 1e-6 * n}, 580),
+    "squares": ({"a": lambda n: 3e-4 + 5e-7 * n, "b": lambda n: 1e-5 + 5e-9 * n**2}, 50 + 60500**0.5),
+    "two powers": ({"a": lambda n: 1e-3 + 5e-7 * n, "b": lambda n: 2e-5 + 1e-6 * n + 1e-9 * n**2}, -250 + 1042500**0.5),
+}
+"""Curves that a fixed cost bends in the logarithm, and where they meet."""
+
+
+def bent(name, a_decade, noise, seed):
+    """The crossing that is found, the points being at other places for every seed."""
+    laws, truth = BENT[name]
+    start = 30 * 10 ** np.random.default_rng(seed).uniform(0, 1 / a_decade)
+    rows = [round(start * 10 ** (k / a_decade)) for k in range(int(2.7 * a_decade) + 1)]
+    return crossings(sweep("rows", rows, laws, noise=noise, seed=seed)), truth
+
+
+@pytest.mark.parametrize("name", BENT)
+@pytest.mark.parametrize(("a_decade", "within"), [(3, 0.005), (5, 0.001), (10, 0.0001)])
+def test_fixed_costs_do_not_move_a_crossing(name, a_decade, within):
+    for seed in range(10):
+        [found], truth = bent(name, a_decade, 0.0, seed)
+        assert found.low <= truth <= found.high
+        assert found.at == pytest.approx(truth, rel=within)
+
+
+@pytest.mark.parametrize("name", BENT)
+@pytest.mark.parametrize("a_decade", [3, 5, 10])
+@pytest.mark.parametrize("noise", [0.003, 0.02])
+def test_intervals_hold_the_truth_where_curves_are_bent(name, a_decade, noise):
+    held = []
+    for seed in range(60):
+        found, truth = bent(name, a_decade, noise, seed)
+        held += [each.low <= truth <= each.high for each in found]
+    fewest = stats.binom.ppf(0.001, len(held), 0.95)
+    assert len(held) > 50
+    assert sum(held) >= fewest
+
+
+def test_two_points_alone_do_not_claim_to_know_how_curves_run_between_them():
+    laws, truth = BENT["fixed costs"]
+    [found] = crossings(sweep("rows", [100, 3000], laws))
+    assert found.low <= truth * (1 + 1e-9)
+    assert found.high / found.low > 1.3
+
+
 def test_an_axis_without_distances_has_none_and_missing_points_do_not_matter():
     assert crossings(sweep("threads", [1], LAWS)) == []
     measured = sweep("rows", ROWS, LAWS, noise=0.01)

@@ -69,3 +69,25 @@ def test_points_are_all_combinations_the_last_axis_fastest():
         {"rows": 2, "threads": 1},
         {"rows": 2, "threads": 4},
     ]
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["rows=1e2:1e5:99999999"], "axis 'rows': 99,999,999 points are too many: choose at most 1,000 in all"),
+        (["rows=lin:1:9:1e18"], "axis 'rows': 1,000,000,000,000,000,000 points are too many: choose at most 1,000"),
+        (["rows=1e2:1e5:1e30"], "axis 'rows': 1e30 is more than an array can have"),
+        (["rows=lin:1:50:50", "features=lin:1:50:50"], "2,500 points are too many: choose at most 1,000 in all"),
+        (["rows=1e2:1e30"], "axis 'rows': 1e30 is more than an array can have"),
+        (["classes=2,1e19"], "axis 'classes': 1e19 is more than an array can have"),
+    ],
+)
+def test_more_than_can_be_measured_is_refused_before_it_is_made(texts, message):
+    with pytest.raises(LcbenchError) as refused:
+        axes.parse(texts)
+    assert str(refused.value).startswith(message)
+    assert len(str(refused.value)) < 80 + len(texts[0])
+
+
+def test_as_many_points_as_are_allowed_are_made():
+    assert len(axes.resolve({"rows": "lin:1:1000:1000"})["rows"]) == axes.MOST_POINTS

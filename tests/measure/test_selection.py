@@ -160,3 +160,30 @@ def test_rows_are_called_by_the_file_without_its_folders_unless_that_is_ambiguou
 def test_an_empty_name_is_not_everything(empty):
     with pytest.raises(UnknownImplementation, match="name is empty"):
         split_names(["numpy", empty])
+
+
+@pytest.fixture
+def no_scheduler(monkeypatch, tmp_path):
+    file = str(tmp_path / "none.json")
+    monkeypatch.setenv("LCBENCH_SCHEDULER", file)
+    return f"no Dask scheduler file {file}"
+
+
+def test_a_cluster_that_cannot_be_reached_is_an_error_where_it_is_all_that_was_asked_for(no_scheduler):
+    with pytest.raises(Unavailable, match=no_scheduler):
+        select(["dask"], BOTH)
+
+
+def test_a_cluster_that_cannot_be_reached_is_unavailable_beside_others(no_scheduler):
+    numpy, dask = select(["numpy", "dask"], BOTH)
+    assert not numpy.unavailable
+    assert dask.status == "unavailable"
+    assert dask.unavailable.startswith(no_scheduler)
+    assert dask.losses == ("svm", "softmax")
+
+
+def test_nobody_waits_for_a_cluster_that_was_not_named(monkeypatch):
+    monkeypatch.delenv("LCBENCH_SCHEDULER", raising=False)
+    monkeypatch.setattr(selection.process, "work", None)  # whoever asked would fall over this
+    [candidate] = select(["dask"], BOTH)
+    assert not candidate.unavailable

@@ -14,7 +14,7 @@ from lcbench.datasets import synthetic_file
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
 from lcbench.losses.implementation import LOSSES, Implementation
-from lcbench.measure import process, source, worker, workload
+from lcbench.measure import block, process, source, worker, workload
 from lcbench.measure.inputs import Inputs
 from lcbench.measure.messages import Began, Cell, TimeJob
 from lcbench.measure.workload import Size
@@ -68,7 +68,7 @@ def test_pixels_count_as_bytes_and_the_ceiling_is_bounded(file):
 
 
 def test_a_file_tells_its_shape_and_gives_no_more_than_it_has(file):
-    assert source.shape(file) == (600, 33, 3, True)
+    assert source.shape(file) == (600, 33, 3, True, 1)
     with pytest.raises(LcbenchError, match="600 rows to train on, 601 were asked for"):
         workload.build(in_memory(file, 601))
 
@@ -76,7 +76,7 @@ def test_a_file_tells_its_shape_and_gives_no_more_than_it_has(file):
 def test_only_hdf5_is_streamed(tmp_path):
     path = tmp_path / "table.npz"
     np.savez(path, X=np.arange(20, dtype=np.uint8).reshape(10, 2), y=np.arange(10) % 2)
-    assert source.shape(path) == (10, 3, 2, False)
+    assert source.shape(path) == (10, 3, 2, False, 1)
     with pytest.raises(LcbenchError, match="only HDF5 can be streamed"):
         source.first_rows(path, 5, streamed=True)
 
@@ -154,6 +154,18 @@ def test_problems_are_timed_one_after_the_other():
         assert sorted(order) == list(range(len(cells)))
         folders = [cells[index].folder for index in order]
         assert folders[::2] == folders[1::2]
+
+
+@pytest.mark.parametrize(("dtype", "itemsize"), [("uint8", 1), ("int16", 2), ("float32", 4), ("float64", 8)])
+def test_what_is_read_of_the_file_counts_as_it_lies_there(tmp_path, dtype, itemsize):
+    path = tmp_path / "data.h5"
+    with h5py.File(path, "w") as file:
+        file["X"], file["y"] = np.arange(90 * 8).reshape(90, 8).astype(dtype), np.arange(90) % 3
+    with data.opened(str(path), True, [], 3073, 10, "float32") as found:
+        row = block.empty_row("mine", "cpu", "svm", found.size(90), 1)
+    assert row.bytes == 90 * 9 * itemsize + 2 * 9 * 3 * 4
+    with data.opened(str(path), False, [], 3073, 10, "float32") as found:
+        assert found.size(90).bytes == 90 * 9 * 4 + 2 * 9 * 3 * 4
 
 
 def test_hdf5_of_floats_is_streamed_too(tmp_path):

@@ -42,6 +42,8 @@ def sweeping(quiet: bool) -> Iterator[dict[str, Any]]:
     """Gives what `lcbench.api.sweeps` tells its progress to, and shows it; where stopped, says how to go on."""
     import click
 
+    from lcbench.api import sweeps
+
     file: Path | None = None
 
     def begun(path: Path, unfinished: Record) -> None:
@@ -50,8 +52,8 @@ def sweeping(quiet: bool) -> Iterator[dict[str, Any]]:
         if not quiet:
             assert unfinished.sweep
             click.echo(
-                f"round {unfinished.sweep.rounds} is done; kept until finished: {path}, with which "
-                "'lcbench sweep --resume' goes on",
+                f"round {unfinished.sweep.rounds} is done, about {_duration(sweeps.seconds_left(unfinished))} to go; "
+                f"kept until finished: {path}, with which 'lcbench sweep --resume' goes on",
                 err=True,
             )
 
@@ -62,3 +64,7 @@ def sweeping(quiet: bool) -> Iterator[dict[str, Any]]:
         if file and file.exists():
             click.echo(f"what whole rounds have measured is kept: 'lcbench sweep --resume {file}' goes on", err=True)
         raise
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from typing import Any
 import dask
 
 from lcbench.losses import jit
+from lcbench.losses.cluster.shared_files import own_folder
 from lcbench.losses.errors import Unavailable
 
 SCHEDULER_VARIABLE = "LCBENCH_SCHEDULER"
@@ -24,6 +26,9 @@ SCHEDULER_VARIABLE = "LCBENCH_SCHEDULER"
 
 PATIENCE_S = 8.0
 """For a scheduler to answer, and then for it to have a first worker."""
+
+STARTS = 5
+"""Of the workers on this machine: Dask replaces one that ends, but not one that ends before it has begun."""
 
 STUCK_S = 5.0
 """Without news, until somebody looks whether a worker is missing."""
@@ -45,7 +50,10 @@ _LOCAL: dict[str, Any] = {
 
 
 class Connection:
-    """A client, and the workers that were there when it connected. threads: of all of them together."""
+    """A client, and the workers that it was meant to have: those that were there when it connected, or were started.
+
+    parts: how many workers. threads: of all of them together.
+    """
 
     def __init__(self, scheduler: str = "") -> None:
         with dask.config.set({"logging.distributed": QUIET}):
@@ -59,20 +67,23 @@ class Connection:
             self.client = _connected(distributed, scheduler)
         else:
             if not jit.CACHE:  # one that takes a lost worker's place reads its kernels
-                self._compiled = TemporaryDirectory(prefix="lcbench-compiled-")
+                self._compiled = own_folder("compiled")
             self._cluster = _started(distributed, jit.thread_count(), self._compiled.name if self._compiled else "")
             self.client = distributed.Client(self._cluster, set_as_default=False)
         try:
-            threads = _workers(self.client, scheduler or "this machine")
             if scheduler:
+                there = _workers(self.client, scheduler)
                 _require_alike(self.client, scheduler)
+                self.parts, self.threads = len(there), sum(there.values())
+            else:  # as many as were started, though one may be lost and not yet replaced: what is added to what stays
+                self.parts = self.threads = jit.thread_count()
+                with suppress(TimeoutError):
+                    self.client.wait_for_workers(self.parts, timeout=PATIENCE_S)
         except BaseException:
             self.close()
             raise
         # What is sent within ten milliseconds of what was sent before would wait for them to pass.
         self.client.scheduler_comm.interval = 1e-3
-        self.threads = sum(threads.values())
-        self.parts = len(threads)
 
     def workers(self) -> list[str]:
         """The addresses of the workers that are there now, in an order that stays."""
@@ -136,21 +147,28 @@ def release() -> None:
 def _started(distributed: Any, workers: int, compiled: str) -> Any:
     """So many worker processes of one thread each. They end with this process, however it ends.
 
-    compiled: a folder for their kernels, or empty where the environment names one.
+    compiled: a folder for their kernels, or empty where the environment names one. Raises Unavailable where they do not
+    start, time after time.
     """
     # A worker finds the same losses as this process, wherever they lie, and is told so before it imports any.
     here = str(Path(__file__).parents[3])
-    with dask.config.set(_LOCAL):
-        return distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            memory_limit=None,  # what does not fit would be written to disk and read again in every call
-            dashboard_address=":0",
-            scheduler_kwargs={"dashboard": False},
-            silence_logs=logging.CRITICAL,
-            env={"NUMBA_NUM_THREADS": "1"} | ({"NUMBA_CACHE_DIR": compiled} if compiled else {}),
-            preload=[f"import sys; sys.path.insert(0, {here!r})"],
-        )
+    for _ in range(STARTS):
+        try:
+            with dask.config.set(_LOCAL):
+                return distributed.LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    memory_limit=None,  # what does not fit would be written to disk and read again in every call
+                    dashboard_address=":0",
+                    scheduler_kwargs={"dashboard": False},
+                    silence_logs=logging.CRITICAL,
+                    env={"NUMBA_NUM_THREADS": "1"} | ({"NUMBA_CACHE_DIR": compiled} if compiled else {}),
+                    preload=[f"import sys; sys.path.insert(0, {here!r})"],
+                )
+        except (RuntimeError, TimeoutError) as error:  # a worker that ended meanwhile: all are ended, and nothing lost
+            failed = error
+    why = _one_line(failed.__cause__ if isinstance(failed.__cause__, Exception) else failed)
+    raise Unavailable(f"Dask's workers do not start on this machine, {STARTS} times in a row: {why}")
 
 
 def _connected(distributed: Any, scheduler: str) -> Any:
@@ -158,6 +176,8 @@ def _connected(distributed: Any, scheduler: str) -> Any:
     is_file = scheduler.endswith(".json")
     if is_file and not Path(scheduler).is_file():
         raise Unavailable(f"no Dask scheduler file {scheduler}: start 'dask scheduler --scheduler-file {scheduler}'")
+    if not is_file:
+        _require_address(distributed, scheduler)
     try:
         found = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
         return distributed.Client(**found, timeout=PATIENCE_S, set_as_default=False)
@@ -166,6 +186,20 @@ def _connected(distributed: Any, scheduler: str) -> Any:
         raise Unavailable(
             f"no Dask scheduler at {scheduler}: {why}; start one with 'dask scheduler', or leave --scheduler out"
         ) from None
+
+
+def _require_address(distributed: Any, scheduler: str) -> None:
+    """Raises Unavailable for what is none: a client of it would not be made, and yet have to be closed."""
+    try:
+        _, port = distributed.comm.get_address_host_port(scheduler)
+        fits = 0 < int(port) < 2**16
+    except (ValueError, TypeError):
+        fits = False
+    if not fits:
+        raise Unavailable(
+            f"{scheduler} is no address of a Dask scheduler: it is written tcp://HOST:8786, or the name of a scheduler "
+            "file, which ends in .json"
+        )
 
 
 def _workers(client: Any, where: str) -> dict[str, int]:

@@ -40,7 +40,8 @@ class _Placed:
         return self.shape[0]
 
     def place(self) -> None:
-        """Gives each chunk to one of the workers that are there now."""
+        """Gives each chunk to one of the workers that are there now, or to the first that comes back."""
+        connection().client.wait_for_workers(1)
         self.homes = spread(connection().workers(), len(self.bounds) - 1)
         self.chunks = [self.chunk(k) for k in range(len(self.homes))]
 
@@ -90,10 +91,10 @@ class Rows(_Placed):
 
         After a loss, what the lost worker held lies with the others, until it is replaced.
         """
-        if list(workers) == self.homes:
+        crowded = Counter(workers)
+        if list(workers) == self.homes and len(crowded) == len(workers):
             return
         self.homes = list(workers)
-        crowded = Counter(workers)
         idle = [worker for worker in connection().workers() if worker not in crowded]
         for k, worker in enumerate(workers):
             if idle and crowded[worker] > 1:

@@ -1,9 +1,10 @@
-"""Arrays in files that all workers can read, and that are gone when nobody needs them any more."""
+"""Files and folders that all workers can read, and that are gone when nobody needs them any more."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import socket
 import tempfile
 import weakref
@@ -18,7 +19,10 @@ FOLDER_VARIABLE = "LCBENCH_SHARED"
 """A folder that every worker sees under the same name; without it, the system's temporary one, which is this machine's.
 """
 
-_PREFIX = "lcbench-rows-"
+
+def _prefix(kind: str, process: int | None = None) -> str:
+    """How a name begins of what a process of this machine, or any of them, has put into a folder."""
+    return f"lcbench-{kind}-{socket.gethostname()}-" + (f"{process}-" if process else "")
 
 
 class SharedArray:
@@ -29,8 +33,8 @@ class SharedArray:
 
     def __init__(self, array: NDArray[Any]) -> None:
         folder = shared_folder()
-        remove_abandoned(folder)
-        self.path = folder / f"{_PREFIX}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}.npy"
+        remove_abandoned(folder, "rows")
+        self.path = folder / f"{_prefix('rows', os.getpid())}{secrets.token_hex(4)}.npy"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.remove = weakref.finalize(self, self.path.unlink, missing_ok=True)
         with self.path.open("wb") as file:
@@ -57,9 +61,20 @@ def shared_folder() -> Path:
     return Path(os.environ.get(FOLDER_VARIABLE) or tempfile.gettempdir())
 
 
-def remove_abandoned(folder: Path) -> None:
+def own_folder(kind: str) -> tempfile.TemporaryDirectory[str]:
+    """A folder of this process on this machine, which ends with it."""
+    remove_abandoned(Path(tempfile.gettempdir()), kind)
+    return tempfile.TemporaryDirectory(prefix=_prefix(kind, os.getpid()))
+
+
+def remove_abandoned(folder: Path, kind: str) -> None:
     """Removes what processes of this machine that were killed have left in `folder`."""
-    for path in folder.glob(f"{_PREFIX}{socket.gethostname()}-*.npy"):
-        process = path.name.rsplit("-", 2)[1]
-        if process.isdigit() and not psutil.pid_exists(int(process)):
-            path.unlink(missing_ok=True)
+    prefix = _prefix(kind)
+    for path in folder.glob(f"{prefix}*"):
+        process, _, rest = path.name.removeprefix(prefix).partition("-")
+        its_own = process.isdigit() and "-" not in rest  # and not that of a machine whose name begins like this one's
+        if its_own and not psutil.pid_exists(int(process)):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ two processes of base, drawn by lot as well, is the control.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from time import monotonic
 
 import numpy as np
 
+from lcbench import temporary
 from lcbench.errors import LcbenchError
 from lcbench.measure import block, process, workload
 from lcbench.measure.gating.pairs import Pair
@@ -79,7 +79,7 @@ def measure(plan: Plan, decided: Callable[[Measured], bool], watch: Watcher = la
     does not stretch, since such a design could never fail.
     """
     turns = _Turns(plan, watch)
-    with tempfile.TemporaryDirectory(prefix="lcbench-gate-") as folder:
+    with temporary.folder("gate") as folder:
         try:
             turns.prepare(Path(folder))
             turns.take(decided)

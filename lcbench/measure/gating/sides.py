@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from lcbench import temporary
 from lcbench.errors import LcbenchError
 from lcbench.losses import catalog
 from lcbench.measure import process
@@ -108,8 +107,8 @@ def _checked_out(name: str, given: str, build: str | None) -> Iterator[tuple[Pat
             "be fetched first, and a shallow clone lacks most"
         )
     below = Path.cwd().resolve().relative_to(Path(top).resolve())
-    parent = tempfile.mkdtemp(prefix=f"lcbench-{name}-")
-    tree = Path(parent) / "tree"
+    parent = temporary.folder(name)
+    tree = Path(parent.name) / "tree"
     try:
         done = subprocess.run(
             ["git", "worktree", "add", "--detach", "--force", str(tree), revision], capture_output=True, text=True
@@ -121,7 +120,7 @@ def _checked_out(name: str, given: str, build: str | None) -> Iterator[tuple[Pat
         yield (tree / below if (tree / below).is_dir() else tree), revision
     finally:
         subprocess.run(["git", "worktree", "remove", "--force", str(tree)], capture_output=True)
-        shutil.rmtree(parent, ignore_errors=True)
+        parent.cleanup()
 
 
 def _build(name: str, command: str, tree: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import expm1, log
@@ -10,6 +9,7 @@ from pathlib import Path
 from statistics import median, stdev
 from time import monotonic
 
+from lcbench import temporary
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import LossName
 from lcbench.measure import process, workload
@@ -71,7 +71,7 @@ def measure(seconds: float, watch: Callable[[float], None] = lambda elapsed_s: N
     Which of the two comes first changes from block to block, so that a drift hits both alike. watch: told the seconds
     gone by. Raises LcbenchError where the work cannot be done.
     """
-    with tempfile.TemporaryDirectory(prefix="lcbench-noise-") as name:
+    with temporary.folder("noise") as name:
         folder = Path(name)
         workload.save(workload.build(SIZE), [LOSS], folder / SIZE.folder)
         _once(folder, 0)  # what is read for the first time comes from the disk

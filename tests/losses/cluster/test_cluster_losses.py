@@ -119,6 +119,17 @@ def test_a_killed_worker_changes_nothing_and_the_chunks_are_spread_again(cluster
     assert set(prepared[1].homes) == set(cluster.workers())
 
 
+def test_a_worker_that_has_no_chunk_is_given_one_by_the_next_call(cluster: Connection) -> None:
+    cluster.client.wait_for_workers(2, timeout=30)
+    W, X, y = problem()
+    prepared = dask.prepare(W, X, y)
+    rows = prepared[1]
+    rows.homes = [cluster.workers()[0]] * 2  # since nobody else was there
+    rows.found_at(tuple(rows.homes))
+    assert set(rows.homes) == set(cluster.workers())
+    require_right("svm", dask.svm_loss(*prepared, 0.1), W, X, y, 0.1)
+
+
 def test_pixels_are_read_from_their_own_file_by_the_workers(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (301, 32), np.uint8)

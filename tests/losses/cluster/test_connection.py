@@ -7,11 +7,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import distributed
+import numpy as np
 import pytest
 
+from lcbench.losses import jit
 from lcbench.losses.cluster import connection as connecting
 from lcbench.losses.cluster.connection import SCHEDULER_VARIABLE, connection, spread
 from lcbench.losses.errors import Unavailable
+from lcbench.losses.peers import dask
 
 
 def refused(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -37,6 +41,62 @@ def test_an_address_where_nobody_answers_is_told_and_not_tried_again(monkeypatch
 @pytest.mark.usefixtures("nobody")
 def test_a_scheduler_file_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert f"no Dask scheduler file {tmp_path / 'none.json'}" in refused(str(tmp_path / "none.json"), monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "scheduler", ["foo:bar", "foo", "http://x", "tcp://127.0.0.1:0", "tcp://127.0.0.1:99999", "::1:5"]
+)
+@pytest.mark.usefixtures("nobody")
+def test_what_is_no_address_is_told_before_a_client_is_made(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "Client", None)
+    assert refused(scheduler, monkeypatch).startswith(f"{scheduler} is no address of a Dask scheduler: ")
+
+
+class Falling:
+    """Stands for LocalCluster, and fails so many times as it does where a worker ends before it has begun."""
+
+    def __init__(self, times: int) -> None:
+        self.starts, self.times = 0, times
+
+    def __call__(self, **options: Any) -> Any:
+        self.starts += 1
+        if self.starts <= self.times:
+            raise RuntimeError("Nanny failed to start.") from RuntimeError("Nanny failed to start worker process")
+        return options
+
+
+def test_workers_that_do_not_start_are_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    falling = Falling(connecting.STARTS - 1)
+    monkeypatch.setattr(distributed, "LocalCluster", falling)
+    assert connecting._started(distributed, 3, "")["n_workers"] == 3
+    assert falling.starts == connecting.STARTS
+
+
+def test_workers_that_never_start_are_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "LocalCluster", Falling(connecting.STARTS))
+    with pytest.raises(Unavailable, match=r"do not start .* RuntimeError: Nanny failed to start worker process$"):
+        connecting._started(distributed, 3, "")
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_worker_that_is_lost_before_the_first_call_leaves_as_many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SCHEDULER_VARIABLE, raising=False)
+    monkeypatch.setattr(jit, "thread_count", lambda: 2)
+    monkeypatch.setattr(connecting, "PATIENCE_S", 0.1)
+
+    def one_lost(*_: Any) -> Any:
+        return distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0")
+
+    monkeypatch.setattr(connecting, "_started", one_lost)
+    try:
+        assert (connection().parts, connection().threads) == (2, 2)
+        assert len(connection().workers()) == 1
+        W, X, y = np.ones((3, 2)), np.ones((5, 3)), np.zeros(5, np.int64)
+        prepared = dask.prepare(W, X, y)
+        assert len(prepared[1].chunks) == 2
+        assert dask.softmax_loss(*prepared, 0.0)[0] == pytest.approx(np.log(2))
+    finally:
+        connecting.release()
 
 
 @pytest.mark.usefixtures("nobody")

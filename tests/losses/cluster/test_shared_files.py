@@ -45,8 +45,34 @@ def test_what_a_killed_process_left_is_removed_by_the_next(folder: Path) -> None
     kept = SharedArray(np.ones(3))
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    names = [kept.path.name.replace(f"-{shared_files.os.getpid()}-", f"-{dead.pid}-"), "lcbench-rows-elsewhere-1-a.npy"]
-    for name in names:
+    mine = f"-{shared_files.os.getpid()}-"
+    elsewhere = ["lcbench-rows-elsewhere-1-a.npy", kept.path.name.replace(mine, f"-{dead.pid}-{dead.pid}-")]
+    for name in (kept.path.name.replace(mine, f"-{dead.pid}-"), *elsewhere):
         (folder / name).touch()
     another = SharedArray(np.ones(3))
-    assert {path.name for path in folder.iterdir()} == {kept.path.name, another.path.name, names[1]}
+    assert {path.name for path in folder.iterdir()} == {kept.path.name, another.path.name, *elsewhere}
+
+
+def test_a_folder_that_a_killed_process_left_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_files.tempfile, "tempdir", str(tmp_path))
+    killed = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import os, sys, tempfile\n"
+            "from lcbench.losses.cluster.shared_files import own_folder\n"
+            "tempfile.tempdir = sys.argv[1]\n"
+            "folder = own_folder('compiled')\n"
+            "open(os.path.join(folder.name, 'kernel'), 'w').close()\n"
+            "os.kill(os.getpid(), 9)\n",
+            str(tmp_path),
+        ]
+    )
+    assert killed.returncode == -9
+    [left] = tmp_path.iterdir()
+    with shared_files.own_folder("compiled") as mine, shared_files.own_folder("compiled") as another:
+        assert not left.exists()
+        assert {str(path) for path in tmp_path.iterdir()} == {mine, another}
+    assert not list(tmp_path.iterdir())

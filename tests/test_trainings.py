@@ -1,0 +1,83 @@
+"""How trainings and evaluations read their data, and where models may go."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+import lcbench
+from lcbench.api import trainings
+from lcbench.datasets.tables import hdf5, reading
+from lcbench.errors import LcbenchError
+from small_splits import splits
+
+RECIPE = {"iterations": 30, "batch": 20, "learning_rate": 1e-6, "report_every": 10}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Is the current one, and has clouds.h5, clouds.npz, and model.h5 that was trained on the first."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LCBENCH_RESULTS", "results")
+    data = splits(dtype="uint8")
+    parts = (data.train, data.validation, data.test)
+    X, y = np.concatenate([part.X for part in parts]), np.concatenate([part.y for part in parts])
+    with h5py.File("clouds.h5", "w") as file:
+        file["X"], file["y"] = X, y
+    np.savez("clouds.npz", X=X, y=y)
+    trainings.train(output="model.h5", data="clouds.h5", **RECIPE)
+    return tmp_path
+
+
+@pytest.fixture
+def streamed(monkeypatch):
+    """Whether each HDF5 file that was read stayed where it is."""
+    found = []
+
+    def read(path, label, on_disk=False):
+        found.append(on_disk)
+        return hdf5_read(path, label, on_disk)
+
+    hdf5_read = hdf5.read
+    monkeypatch.setattr(hdf5, "read", read)
+    formats = tuple(
+        reading.Format(each.name, each.endings, each.signature, read if each.name == "HDF5" else each.read)
+        for each in reading.FORMATS
+    )
+    monkeypatch.setattr(reading, "FORMATS", formats)
+    return found
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_hdf5_is_evaluated_in_blocks_to_the_same_figures(folder, streamed, split):
+    in_blocks = lcbench.evaluate("model.h5", split)
+    asked_for = lcbench.evaluate("model.h5", split, stream=True)
+    in_memory = lcbench.evaluate("model.h5", split, stream=False)
+    assert streamed == [True, True, False]
+    for each in (in_blocks, asked_for):
+        np.testing.assert_array_equal(each.confusion, in_memory.confusion)
+        assert each.as_trained
+    assert in_memory.rows > 0
+
+
+def test_so_is_other_data_and_no_other_format(folder, streamed):
+    (folder / "others.hdf5").write_bytes((folder / "clouds.h5").read_bytes())
+    others, table = (lcbench.evaluate("model.h5", data=name) for name in ("others.hdf5", "clouds.npz"))
+    assert streamed == [True]
+    np.testing.assert_array_equal(others.confusion, table.confusion)
+
+
+def test_training_takes_what_fits_to_memory(folder, streamed):
+    trainings.train(output="other.h5", data="clouds.h5", **RECIPE)
+    assert streamed == [False]
+
+
+def test_a_folder_that_is_missing_is_only_made_where_nobody_named_it(folder):
+    with pytest.raises(LcbenchError, match=r"no folder absent; create it first"):
+        trainings.train(output="absent/model.h5", data="clouds.h5", **RECIPE)
+    with pytest.raises(LcbenchError, match=r"no folder absent; create it first"):
+        lcbench.search(output="absent/search.json", data="clouds.h5")
+    assert not (folder / "absent").exists()
+    _, path = trainings.train(data="clouds.h5", **RECIPE)
+    assert path.parent.name == "models"
