@@ -185,7 +185,7 @@ def _efficiencies(ranked: list[Row]) -> Iterator[Text]:
         if row.implementation == CLUSTER and one:
             low, value, high = (f"{100 * share:.0f}" for share in sorted(ratios.speedup(row, one)))
             yield Text(
-                f"{CLUSTER}, {row.loss}, {row.rows:,} rows: efficiency {value} % [{low},{high}], beside one "
+                f"{CLUSTER}, {row.loss}, {row.rows:,} rows: efficiency {value} % [{low},{high}] of one "
                 f"process with {row.threads} thread{'s' if row.threads > 1 else ''}"
             )
 

@@ -177,5 +177,5 @@ def test_a_cluster_is_held_against_one_process_with_as_many_threads():
         alone = row("numba-parallel", [8e-3, 8e-3, 8e-3], threads=2)
         return printed(run_tables.tables(record(row("dask", [1e-2, 1e-2, 1e-2], threads=threads), alone)))
 
-    assert "dask, softmax, 500 rows: efficiency 80 % [80,80], beside one process with 2 threads" in lines(2)
+    assert "dask, softmax, 500 rows: efficiency 80 % [80,80] of one process with 2 threads" in lines(2)
     assert "efficiency" not in lines(3)
