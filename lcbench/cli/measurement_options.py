@@ -1,4 +1,4 @@
-"""What is measured and how: the options that ``run`` and ``gate`` share."""
+"""What is measured and how: the options that ``run``, ``sweep`` and ``gate`` share, and those of the first two."""
 
 from __future__ import annotations
 
@@ -10,7 +10,27 @@ import click
 
 from lcbench.cli import completion_values as complete
 from lcbench.cli.cluster_options import scheduler_option, warn_if_unused
-from lcbench.cli.parameters import Seconds
+from lcbench.cli.parameters import COUNT, Seconds
+
+batch_option: Any = click.option(
+    "--batch", type=COUNT, metavar="N", help="Each call computes on N rows, drawn at random, and gathers them."
+)
+stream_option: Any = click.option(
+    "--stream",
+    is_flag=True,
+    help="Leave X on disk and read it block by block in every call; so are files that would not fit in memory.",
+)
+blocks_option: Any = click.option(
+    "--blocks", type=click.IntRange(1), default=20, show_default=True, help="Most processes an implementation."
+)
+baseline_option: Any = click.option(
+    "--baseline",
+    default="numpy",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=complete.implementation,
+    help="What speed-ups are relative to.",
+)
 
 _OPTIONS = (
     click.option("--loss", "losses", multiple=True, type=click.Choice(["svm", "softmax"]), help="Default: both."),

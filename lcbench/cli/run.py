@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lcbench.cli import completion_values as complete
-from lcbench.cli.measurement_options import measurement_options
-from lcbench.cli.parameters import COUNT, COUNTS, Seconds, joined
+from lcbench.cli.measurement_options import (
+    baseline_option,
+    batch_option,
+    blocks_option,
+    measurement_options,
+    stream_option,
+)
+from lcbench.cli.parameters import COUNTS, Seconds, joined
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
@@ -42,17 +48,9 @@ if TYPE_CHECKING:
     help="cifar10, synthetic, or your own HDF5, NPZ or CSV. Default: cifar10 where it was downloaded, else synthetic "
     "images of the same shape.",
 )
-@click.option(
-    "--stream",
-    is_flag=True,
-    help="Leave X on disk and read it block by block in every call; so are files that would not fit in memory.",
-)
-@click.option(
-    "--batch", type=COUNT, metavar="N", help="Each call computes on N rows, drawn at random, and gathers them."
-)
-@click.option(
-    "--blocks", type=click.IntRange(1), default=20, show_default=True, help="Most processes an implementation."
-)
+@stream_option
+@batch_option
+@blocks_option
 @click.option(
     "--budget",
     type=Seconds(0),
@@ -62,14 +60,7 @@ if TYPE_CHECKING:
     help="No new round of blocks begins after this, but for the first three.",
 )
 @measurement_options
-@click.option(
-    "--baseline",
-    default="numpy",
-    show_default=True,
-    metavar="NAME",
-    shell_complete=complete.implementation,
-    help="What speed-ups are relative to.",
-)
+@baseline_option
 @click.option("--require-gpu", is_flag=True, help="Fail where there is no GPU, instead of using the simulator.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record instead of tables.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")

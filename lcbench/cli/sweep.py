@@ -9,7 +9,13 @@ import click
 from click.core import ParameterSource
 
 from lcbench.cli import completion_values as complete
-from lcbench.cli.measurement_options import measurement_options
+from lcbench.cli.measurement_options import (
+    baseline_option,
+    batch_option,
+    blocks_option,
+    measurement_options,
+    stream_option,
+)
 from lcbench.cli.parameters import COUNT, Seconds
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
@@ -43,23 +49,15 @@ NEWEST = "newest"
     help="Implementation, as for 'lcbench run'. Default: all that run here.",
 )
 @click.option("--rows", type=COUNT, default=10_000, show_default=True, metavar="N", help="Rows of X, as 5000 or 2M.")
-@click.option(
-    "--batch", type=COUNT, metavar="N", help="Each call computes on N rows, drawn at random, and gathers them."
-)
+@batch_option
 @click.option(
     "--data",
     metavar="NAME|FILE",
     help="cifar10, synthetic, or your own HDF5, NPZ or CSV. Default: cifar10 where it was downloaded and all points "
     "fit it, else synthetic images of the same shape.",
 )
-@click.option(
-    "--stream",
-    is_flag=True,
-    help="Leave X on disk and read it block by block in every call; so are files that would not fit in memory.",
-)
-@click.option(
-    "--blocks", type=click.IntRange(1), default=20, show_default=True, help="Most processes an implementation."
-)
+@stream_option
+@blocks_option
 @click.option(
     "--budget",
     type=Seconds(0),
@@ -78,14 +76,7 @@ NEWEST = "newest"
     help="Points where a call would take longer, going by smaller ones, are left out.",
 )
 @measurement_options
-@click.option(
-    "--baseline",
-    default="numpy",
-    show_default=True,
-    metavar="NAME",
-    shell_complete=complete.implementation,
-    help="What speed-ups are relative to.",
-)
+@baseline_option
 @click.option(
     "--resume",
     is_flag=False,
