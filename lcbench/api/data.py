@@ -51,8 +51,12 @@ class Data:
 
 def require_there(data: str) -> None:
     """Raises LcbenchError where `data` is neither a name nor a file."""
-    named = data in ("synthetic", "cifar10")
-    require(named or Path(data).exists(), f"no data '{data}': give synthetic, cifar10, or a CSV, NPZ or HDF5 file")
+    from lcbench.measure.workload import GENERATED
+
+    require(
+        data in GENERATED or Path(data).exists(),
+        f"no data '{data}': give synthetic, cifar10, or a CSV, NPZ or HDF5 file",
+    )
 
 
 @contextmanager
@@ -70,7 +74,9 @@ def opened(
     stream: X stays on disk, all of it where no `rows` are asked for; a file's does so too where it would not fit in
     memory, and `note` is told. Raises LcbenchError where there is no such data, or not so many rows.
     """
-    if data not in ("synthetic", "cifar10"):
+    from lcbench.measure.workload import GENERATED
+
+    if data not in GENERATED:
         found = _of_file(Path(data), stream, rows, dtype, note)
         require(
             (features, classes) in ((3073, 10), (found.features, found.classes)),

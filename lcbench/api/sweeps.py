@@ -14,7 +14,7 @@ from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import LOSSES
 
 if TYPE_CHECKING:
-    from lcbench.api.data import Data
+    from lcbench.api.data import Data, Note
     from lcbench.measure.schedule import Contender, Plan, Run, Watcher
     from lcbench.measure.selection import Candidate
     from lcbench.measure.workload import Size
@@ -26,7 +26,6 @@ DEFAULT_ROWS = 10_000
 LONG_S = 120.0
 """Who will wait longer is told before the first round."""
 
-Note = Callable[[str], None]
 Begun = Callable[[Path, "Record"], None]
 
 
