@@ -56,12 +56,12 @@ def check(
     """
     import msgspec
 
+    from lcbench.check import runner
     from lcbench.cli.progress.blocks import watching
-    from lcbench.measure.correctness import checking
     from lcbench.report import check_tables, style
 
     with watching(quiet) as watch:
-        reports = checking.check([*targets, *implementations], list(dtypes), timeout, watch)
+        reports = runner.check([*targets, *implementations], list(dtypes), timeout, watch)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(reports), indent=1))
     else:

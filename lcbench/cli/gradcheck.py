@@ -112,8 +112,9 @@ def gradcheck(
     import numpy as np
 
     from lcbench import paths
+    from lcbench.check import gradient
+    from lcbench.check import reports as gradient_reports
     from lcbench.cli.progress.blocks import watching
-    from lcbench.learn.gradient import gradient_check, gradient_reports
     from lcbench.losses import catalog
     from lcbench.losses.implementation import LOSSES
     from lcbench.measure.schedule import Progress
@@ -139,7 +140,7 @@ def gradcheck(
 
     X, y = gradient_reports.images(data, rows, seed)
     problems = gradient_reports.problems(losses, X, y, reg, margin or 1.0, seed)
-    coordinates = list(dict.fromkeys(at)) or gradient_check.random_coordinates(
+    coordinates = list(dict.fromkeys(at)) or gradient.random_coordinates(
         (FEATURES, CLASSES), count, np.random.default_rng(seed)
     )
     reports: list[gradient_reports.GradientReport] = []

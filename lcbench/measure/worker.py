@@ -33,11 +33,13 @@ from lcbench.measure.messages import (
     DiscoverJob,
     Done,
     Failed,
+    Found,
     GemmJob,
     Measured,
     Multiplied,
     ReachJob,
     TimeJob,
+    Trying,
 )
 from lcbench.measure.surroundings.covariates import Watch
 from lcbench.measure.verification import Unchanged, Verifier, WrongResult
@@ -181,14 +183,14 @@ def _time_cell(
 
 def check(job: CheckJob, emit: Emit) -> None:
     """Losses and dtypes of an implementation against the oracle."""
-    from lcbench.measure.correctness import cases
+    from lcbench.check import checking
 
     implementation, _ = _load(job.implementation, emit)
     if implementation is None:
         return
     for index, (loss, dtype) in enumerate(job.cells):
         emit(Began(index))
-        emit(cases.check(implementation, cast(LossName, loss), dtype))
+        emit(checking.check(implementation, cast(LossName, loss), dtype))
     implementation.release()
 
 
@@ -216,12 +218,23 @@ def multiply(job: GemmJob, emit: Emit) -> None:
 
 
 def discover(job: DiscoverJob, emit: Emit) -> None:
-    """What a user's file holds."""
-    from lcbench.measure.correctness import discovery
+    """Which function of a user's file comes next, then what it is, for all but the first `skip`."""
+    from lcbench.losses import oracle, user_code
 
     try:
-        for event in discovery.discover(job.spec, job.skip):
-            emit(event)
+        for index, function in enumerate(user_code.load(job.spec)):
+            if index < job.skip:
+                continue
+            losses: list[str] = [function.loss] if function.loss else []
+            emit(Trying(index=index, implementation=function.spec, losses=losses))
+            found = Found(implementation=function.spec, losses=losses, notes=list(function.notes))
+            recognised = user_code.recognise(function, oracle)
+            if isinstance(recognised, user_code.Refusal):
+                found.problem, found.kind = str(recognised), recognised.kind
+            else:
+                found.losses = list(recognised.functions)
+                found.convention = str(recognised.convention) if recognised.convention.differs else ""
+            emit(found)
     except LossError as error:
         emit(Failed("unavailable", str(error)))
 

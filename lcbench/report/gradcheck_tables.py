@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
-from lcbench.learn.gradient.gradient_check import Coordinate, GradientCheck
-from lcbench.learn.gradient.gradient_reports import GradientReport
+from lcbench.check.gradient import Coordinate, GradientCheck
+from lcbench.check.reports import GradientReport
 from lcbench.report import style
 
 COLOURS = {"right": "", "kink": "yellow", "wrong": "bold red", "unchecked": "bold yellow", "ok": "green"}

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from commands import lcbench
+from lcbench.check import runner
 from lcbench.losses.implementation import LOSSES
 from lcbench.measure import process
-from lcbench.measure.correctness import checking
 from lcbench.measure.messages import Began, Failed
 from lcbench.record import Checked
 
@@ -146,7 +146,7 @@ def test_a_loss_and_dtype_that_ends_the_process_costs_its_own_report_only(monkey
         [Began(0), svm32, Began(1), Failed("crashed", "killed by SIGSEGV")],
         [Began(0), softmax32, Began(1), Failed("timeout", "no answer")],
     )
-    reports = checking.check(["numpy"], [], 60.0)
+    reports = runner.check(["numpy"], [], 60.0)
     assert [(r.loss, r.dtype, r.status) for r in reports] == [
         ("svm", "float32", "ok"),
         ("svm", "float64", "crashed"),
@@ -158,5 +158,5 @@ def test_a_loss_and_dtype_that_ends_the_process_costs_its_own_report_only(monkey
 
 def test_what_cannot_be_begun_is_told_once_a_loss(monkeypatch):
     answers(monkeypatch, [Failed("unavailable", "no driver")])
-    reports = checking.check(["numpy"], ["float32"], 60.0)
+    reports = runner.check(["numpy"], ["float32"], 60.0)
     assert [(r.loss, r.status, r.reason) for r in reports] == [(loss, "unavailable", "no driver") for loss in LOSSES]

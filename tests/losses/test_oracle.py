@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import naive
-from lcbench.learn.gradient import gradient_check
+from lcbench.check import gradient
 from lcbench.losses import oracle
 
 
@@ -30,7 +30,7 @@ def test_gradient_is_the_slope_of_the_loss(loss):
     W, X, y, reg = problem()
     _, dW = loss(W, X, y, reg)
     for where in np.ndindex(W.shape):
-        slope = gradient_check.slope(lambda W: loss(W, X, y, reg)[0], W, where)
+        slope = gradient.slope(lambda W: loss(W, X, y, reg)[0], W, where)
         assert slope == pytest.approx(dW[where], abs=1e-7)
 
 

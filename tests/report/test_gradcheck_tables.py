@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lcbench.learn.gradient.gradient_check import Coordinate, GradientCheck, Kink, Way
-from lcbench.learn.gradient.gradient_reports import GradientReport
+from lcbench.check.gradient import Coordinate, GradientCheck, Kink, Way
+from lcbench.check.reports import GradientReport
 from lcbench.report import gradcheck_tables
 from printed import printed
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench.check import gradient
+from lcbench.check.gradient import GradientCheck, Problem, slope
 from lcbench.datasets import synthetic
 from lcbench.datasets.preprocessing import design_matrix, mean_image
-from lcbench.learn.gradient import gradient_check
-from lcbench.learn.gradient.gradient_check import GradientCheck, Problem, slope
 from lcbench.learn.reproduction.laboratory import Laboratory
 from lcbench.learn.reproduction.outcome import Found
 
@@ -98,5 +98,5 @@ def _weights(inputs: dict[str, Any], features: int) -> NDArray[np.float64]:
 
 def _check(laboratory: Laboratory, problem: Problem, inputs: dict[str, Any]) -> GradientCheck:
     laboratory.require(problem.loss)
-    coordinates = gradient_check.random_coordinates(problem.W.shape, inputs["coordinates"], np.random.default_rng(1))
-    return gradient_check.check(laboratory.implementation, problem, coordinates, inputs["h"])
+    coordinates = gradient.random_coordinates(problem.W.shape, inputs["coordinates"], np.random.default_rng(1))
+    return gradient.check(laboratory.implementation, problem, coordinates, inputs["h"])

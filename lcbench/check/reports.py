@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench import paths
+from lcbench.check import gradient
+from lcbench.check.gradient import GradientCheck, Problem
 from lcbench.datasets import store, synthetic
 from lcbench.datasets.preprocessing import design_matrix, mean_image, split_train_validation_test_dev
 from lcbench.errors import LcbenchError
-from lcbench.learn.gradient import gradient_check
-from lcbench.learn.gradient.gradient_check import GradientCheck, Problem
 from lcbench.losses import catalog, oracle, user_code
 from lcbench.losses.errors import Unavailable
 from lcbench.losses.implementation import LOSSES, Implementation, LossName
@@ -125,7 +125,7 @@ def _report(subject: _Subject, problem: Problem, coordinates: Sequence[tuple[int
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            found = gradient_check.check(subject.implementation, problem, coordinates, step)
+            found = gradient.check(subject.implementation, problem, coordinates, step)
     except Unavailable as error:
         return report("unchecked", str(error))
     except (Exception, SystemExit) as error:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lcbench.learn.gradient.gradient_check import slope
-from lcbench.learn.gradient.kinks import Hinges, Kinks
+from lcbench.check.gradient import Hinges, Kinks, slope
 from lcbench.losses import vectorized
 
 

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from lcbench.learn.gradient import gradient_check
+from lcbench.check import diagnosis, gradient
+from lcbench.check.cases import CASES, Case, problem
 from lcbench.losses import oracle
 from lcbench.losses.catalog import CATALOG
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.losses.oracle import Expected
-from lcbench.measure.correctness import diagnosis
-from lcbench.measure.correctness.case_table import CASES, Case, problem
 from lcbench.measure.messages import one_line
 from lcbench.measure.verification import OneAnswer, Unchanged, Verifier, WrongResult
 from lcbench.record import Checked
@@ -126,7 +125,7 @@ def _numerical_gradient(implementation: Implementation, loss: LossName) -> str |
     rng = np.random.default_rng(1)
     for _ in range(5):
         where = (int(rng.integers(case.features)), int(rng.integers(case.classes)))
-        slope = gradient_check.slope(lambda W: implementation.loss(loss, W, X, y, reg)[0], W, where)
+        slope = gradient.slope(lambda W: implementation.loss(loss, W, X, y, reg)[0], W, where)
         if abs(slope - float(dW[where])) > 1e-6 * max(1.0, abs(slope)):
             return f"dW[{where[0]}, {where[1]}] is {float(dW[where]):.6g}, the slope of the loss there {slope:.6g}"
     return None

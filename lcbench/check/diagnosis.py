@@ -12,11 +12,11 @@ from functools import partial
 
 import numpy as np
 
+from lcbench.check.cases import Case, problem
 from lcbench.losses import oracle
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.losses.user_code import mistakes
 from lcbench.losses.user_code.problem import Answer, Problem
-from lcbench.measure.correctness.case_table import Case, problem
 
 EARLIER_RESULT = "returns the result of an earlier call"
 

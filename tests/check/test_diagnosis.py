@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from lcbench.check import checking
+from lcbench.check.cases import CASES
 from lcbench.losses import oracle, user_code
 from lcbench.losses.user_code import Refusal
-from lcbench.measure.correctness import cases
 
-ASSIGNMENTS = Path(__file__).parents[2] / "losses" / "user_code" / "assignments"
+ASSIGNMENTS = Path(__file__).parents[1] / "losses" / "user_code" / "assignments"
 
 UNREGULARISED_GRADIENT = "the regularisation is missing from the gradient"
 CORRECT_COUNTED = "the correct class is counted in the hinge"
@@ -103,7 +104,7 @@ def verdicts(file):
             yield name, str(recognised)
         else:
             [loss] = recognised.functions
-            yield name, cases.check(recognised, loss, "float64").reason
+            yield name, checking.check(recognised, loss, "float64").reason
 
 
 @pytest.mark.parametrize("file", WORDS)
@@ -154,7 +155,7 @@ def checked(tmp_path):
         )
         [function] = user_code.load(str(tmp_path / "a.py"))
         implementation = user_code.recognise(function, oracle)
-        return cases.check(implementation, "softmax", "float64")
+        return checking.check(implementation, "softmax", "float64")
 
     return checked
 
@@ -215,7 +216,7 @@ def test_single_precision_is_told_and_not_refused(checked):
     )
     assert (found.status, found.notes) == ("ok", ["to single precision only"])
     assert 1e-9 < found.error_grad < 1e-3
-    assert found.cases == len(cases.CASES) + 1  # steps of a numerical gradient are too small for it
+    assert found.cases == len(CASES) + 1  # steps of a numerical gradient are too small for it
 
 
 def test_single_precision_is_no_excuse_in_our_own_code():
@@ -225,4 +226,4 @@ def test_single_precision_is_no_excuse_in_our_own_code():
     def rounding(W, X, y, reg):
         return vectorized.softmax_loss(W.astype("float32"), X.astype("float32"), y, reg)
 
-    assert cases.check(Implementation("numpy", "cpu", {"softmax": rounding}), "softmax", "float64").status == "wrong"
+    assert checking.check(Implementation("numpy", "cpu", {"softmax": rounding}), "softmax", "float64").status == "wrong"

@@ -7,10 +7,10 @@ from itertools import product
 import numpy as np
 import pytest
 
+from lcbench.check import gradient
+from lcbench.check.gradient import Problem, check
 from lcbench.datasets import synthetic
 from lcbench.datasets.preprocessing import design_matrix, mean_image
-from lcbench.learn.gradient import gradient_check
-from lcbench.learn.gradient.gradient_check import Problem, check
 from lcbench.losses import vectorized
 from lcbench.losses.implementation import LOSSES, Implementation
 
@@ -27,7 +27,7 @@ def problem(loss="svm", margin=1.0, reg=10.0, scale=1e-3):
 
 def checked(problem, function=None, step=1e-5, coordinates=None):
     implementation = Implementation("mine", "cpu", {problem.loss: function or RIGHT[problem.loss]})
-    some = coordinates or gradient_check.random_coordinates(SHAPE, 30, np.random.default_rng(1))
+    some = coordinates or gradient.random_coordinates(SHAPE, 30, np.random.default_rng(1))
     return check(implementation, problem, some, step)
 
 
@@ -67,7 +67,7 @@ def test_kinks_are_named_and_are_no_mistakes():
     assert found.count("kink") + found.count("right") == 30
     for each in at_kinks:
         assert each.kinks >= 1
-        assert each.relative_error > gradient_check.RIGHT
+        assert each.relative_error > gradient.RIGHT
         # moved by the distance that is told, the hinge that is named is 0
         margins = []
         for away in (each.nearest_kink.distance, -each.nearest_kink.distance):
@@ -85,13 +85,13 @@ def test_away_from_kinks_no_error_is_above_1e_6():
 def test_a_kink_at_the_weights_themselves_has_no_step_that_leads_away():
     # one row, margin exactly 0: every slope from 0 to x is right, and nothing else
     W, X, y = np.array([[1.0, 0.0]]), np.array([[1.0]]), np.array([0])
-    for gradient, verdict in ((0.0, "kink"), (1.0, "kink"), (0.3, "kink"), (-0.1, "wrong"), (1.1, "wrong")):
+    for claimed, verdict in ((0.0, "kink"), (1.0, "kink"), (0.3, "kink"), (-0.1, "wrong"), (1.1, "wrong")):
 
-        def loss(W, X, y, reg, gradient=gradient):
-            return vectorized.svm_loss(W, X, y, reg)[0], np.array([[-gradient, gradient]])
+        def loss(W, X, y, reg, claimed=claimed):
+            return vectorized.svm_loss(W, X, y, reg)[0], np.array([[-claimed, claimed]])
 
         found = checked(Problem("svm", W, X, y, 0.0), loss, coordinates=[(0, 1)])
-        assert [each.verdict for each in found.coordinates] == [verdict], gradient
+        assert [each.verdict for each in found.coordinates] == [verdict], claimed
 
 
 def test_a_margin_of_100_leaves_no_kinks_and_a_smaller_error():
@@ -109,7 +109,7 @@ def test_the_gradient_at_a_margin_is_held_against_the_oracle_at_that_margin():
 @pytest.mark.parametrize(("step", "because"), [(1e-2, "curvature"), (1e-11, "rounding")])
 def test_a_step_that_is_too_large_or_too_small_is_told(step, because):
     found = checked(problem("softmax"), step=step)
-    assert found.worst_error() > gradient_check.RIGHT
+    assert found.worst_error() > gradient.RIGHT
     assert {each.because for each in found.coordinates} <= {because, ""}
     assert any(each.because for each in found.coordinates)
 
@@ -119,7 +119,7 @@ def test_the_third_derivative_is_never_above_its_bound():
     for where in [(0, 0), (30, 4), (64, 9)]:
         exact = asked.right.dW[where]
         step = 1e-3
-        missed = abs(gradient_check.slope(lambda W: asked.loss_of(IMPLEMENTATION)(W)[0], asked.W, where, step) - exact)
+        missed = abs(gradient.slope(lambda W: asked.loss_of(IMPLEMENTATION)(W)[0], asked.W, where, step) - exact)
         assert 0 < missed <= asked.curvature(where, step) + asked.rounding(step)
 
 
@@ -136,7 +136,7 @@ def test_the_three_ways_count_their_evaluations():
 
     found = checked(problem(), counted, step=1e-3)
     numerical, analytic, both = found.ways
-    looked_twice = sum(each.relative_error > gradient_check.RIGHT for each in found.coordinates)
+    looked_twice = sum(each.relative_error > gradient.RIGHT for each in found.coordinates)
     assert [way.name for way in found.ways] == ["numerical", "analytic", "both"]
     assert (numerical.evaluations, analytic.evaluations) == (60, 1)
     assert both.evaluations == 61 + 2 * looked_twice == calls - 1  # but for the first call, which may compile
@@ -175,11 +175,11 @@ def test_a_gradient_in_a_buffer_that_the_next_call_writes_over():
 
 
 def test_random_coordinates_differ_lie_in_W_and_come_from_the_seed():
-    drawn = [gradient_check.random_coordinates((7, 3), 15, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    drawn = [gradient.random_coordinates((7, 3), 15, np.random.default_rng(seed)) for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
     assert len(set(drawn[0])) == 15
     assert all(0 <= row < 7 and 0 <= klass < 3 for row, klass in drawn[0])
-    assert sorted(gradient_check.random_coordinates((2, 2), 99, np.random.default_rng(0))) == list(np.ndindex(2, 2))
+    assert sorted(gradient.random_coordinates((2, 2), 99, np.random.default_rng(0))) == list(np.ndindex(2, 2))
 
 
 @pytest.mark.parametrize(("coordinates", "step"), [([], 1e-5), ([(0, 0)], 0.0), ([(0, 0)], float("inf"))])

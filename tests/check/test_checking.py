@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lcbench.check import checking
+from lcbench.check.cases import CASES, Case, problem
 from lcbench.losses import vectorized
 from lcbench.losses.implementation import Implementation
-from lcbench.measure.correctness import cases
-from lcbench.measure.correctness.cases import CASES, Case
 
 
 def implementation(softmax=vectorized.softmax_loss, name="mine", device="cpu", **fields):
@@ -19,7 +19,7 @@ def implementation(softmax=vectorized.softmax_loss, name="mine", device="cpu", *
 @pytest.mark.parametrize("loss", ["svm", "softmax"])
 @pytest.mark.parametrize(("dtype", "tried"), [("float32", len(CASES) + 1), ("float64", len(CASES) + 2)])
 def test_what_is_right_passes_every_case(loss, dtype, tried):
-    checked = cases.check(implementation(), loss, dtype)
+    checked = checking.check(implementation(), loss, dtype)
     assert (checked.status, checked.reason, checked.notes) == ("ok", "", [])
     assert (checked.cases, checked.left_out) == (tried, 0)
     assert 0 < checked.error_grad < (1e-4 if dtype == "float32" else 1e-12)
@@ -86,7 +86,7 @@ def no_gradient(W, X, y, reg):
     ],
 )
 def test_a_mistake_is_caught_by_its_case(function, reason):
-    checked = cases.check(implementation(function), "softmax", "float64")
+    checked = checking.check(implementation(function), "softmax", "float64")
     assert checked.status == "wrong"
     assert checked.reason.startswith(reason)
     assert "\n" not in checked.reason
@@ -99,32 +99,32 @@ def refusing_pixels(W, X, y, reg):
 
 
 def test_what_goes_beyond_the_assignment_is_a_note_for_a_users_code_and_wrong_for_our_own():
-    theirs = cases.check(implementation(refusing_pixels), "softmax", "float64")
+    theirs = checking.check(implementation(refusing_pixels), "softmax", "float64")
     assert (theirs.status, theirs.notes) == ("ok", ["X of uint8 pixels: TypeError: pixels"])
     assert theirs.cases == len(CASES) + 1  # all but one, the second call and the numerical gradient
-    ours = cases.check(implementation(refusing_pixels, name="numpy"), "softmax", "float64")
+    ours = checking.check(implementation(refusing_pixels, name="numpy"), "softmax", "float64")
     assert (ours.status, ours.reason) == ("wrong", "X of uint8 pixels: TypeError: pixels")
 
 
 def test_the_simulator_gets_the_small_cases():
-    checked = cases.check(implementation(device="simulator", name="numba-cuda"), "softmax", "float32")
+    checked = checking.check(implementation(device="simulator", name="numba-cuda"), "softmax", "float32")
     assert checked.device == "simulator"
-    assert 0 < checked.left_out == sum(case.products > cases.MOST_IN_SIMULATOR for case in CASES)
+    assert 0 < checked.left_out == sum(case.products > checking.MOST_IN_SIMULATOR for case in CASES)
     assert checked.cases + checked.left_out == len(CASES) + 1  # and the second call
 
 
 def test_a_gradient_of_another_function_does_not_fit_the_slope_of_the_loss():
-    wrong = cases._numerical_gradient(
+    wrong = checking._numerical_gradient(
         implementation(lambda W, X, y, reg: (vectorized.softmax_loss(W, X, y, reg)[0], 1.001 * W)), "softmax"
     )
     assert wrong.startswith("dW[")
     assert "the slope of the loss there" in wrong
-    assert cases._numerical_gradient(implementation(), "softmax") is None
+    assert checking._numerical_gradient(implementation(), "softmax") is None
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_case_is_what_it_says(case):
-    W, X, y, reg = cases.problem(case, "float32")
+    W, X, y, reg = problem(case, "float32")
     assert X.shape == (case.rows, case.features)
     assert W.shape == (case.features, case.classes)
     assert y.shape == (case.rows,)
