@@ -6,7 +6,6 @@ from math import exp, inf, log
 from statistics import median
 
 import numpy as np
-from scipy import stats
 
 from lcbench.judge.quiet import kept_blocks
 from lcbench.record import LARGEST_FOOTPRINT, Ceiling, Record, Row
@@ -32,11 +31,18 @@ def quick(samples: list[float]) -> float:
     return float(np.quantile(samples, 0.1))
 
 
+def t_quantile(probability: float, freedom: float) -> float:
+    """Return the quantile of Student's t distribution with `freedom` degrees of freedom."""
+    from scipy.special import stdtrit  # no command waits for SciPy before it has something to judge
+
+    return float(stdtrit(freedom, probability))
+
+
 def interval(logs: list[float]) -> tuple[float, float]:
     """Interval at `CONFIDENCE` for the mean of `logs` (Student 1908), as ratios (low, high). One value says nothing."""
     if len(logs) < 2:
         return 0.0, inf
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(logs) - 1) * np.std(logs, ddof=1) / np.sqrt(len(logs)))
+    half = float(t_quantile((1 + CONFIDENCE) / 2, len(logs) - 1) * np.std(logs, ddof=1) / np.sqrt(len(logs)))
     centre = float(np.mean(logs))
     return exp(centre - half), exp(centre + half)
 

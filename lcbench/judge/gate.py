@@ -18,8 +18,6 @@ from dataclasses import dataclass, replace
 from math import exp, expm1, inf, log, log1p
 from statistics import median
 
-from scipy import stats
-
 from lcbench.exit_codes import ExitCode
 from lcbench.judge import signed_rank
 from lcbench.judge.estimates import quick
@@ -180,8 +178,10 @@ def _ratio(differences: list[float]) -> tuple[Ratio, float | None]:
     certain = centre - signed_rank.lower_bound(differences, ALPHA_SLOWER)
     if certain == inf:
         return Ratio(exp(centre), exp(low), exp(high)), None
+    from scipy.special import ndtri
+
     # The way from the estimate to its bound is z standard errors; to be seen in `POWER` of all cases takes some more.
-    of_bound, of_power = (float(stats.norm.ppf(p)) for p in (1 - ALPHA_SLOWER, POWER))
+    of_bound, of_power = (float(ndtri(p)) for p in (1 - ALPHA_SLOWER, POWER))
     return Ratio(exp(centre), exp(low), exp(high)), expm1(certain * (1 + of_power / of_bound))
 
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from lcbench.judge import jackknife
 from lcbench.judge.points import GROWING, Curve, Other, curves
@@ -107,6 +106,8 @@ def fit(values: NDArray[np.float64], log_times: NDArray[np.float64]) -> Fit:
 
     scaled = values / values[-1]  # so that the coefficient is of the order of the times, whatever the exponent
     times = np.exp(log_times - log_times[-1])
+
+    from scipy.optimize import minimize_scalar
 
     def solved(exponent: float) -> tuple[NDArray[np.float64], float]:
         design = np.stack([1 / times, scaled**exponent / times], axis=1)

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import stats
 
 from lcbench.judge.estimates import CONFIDENCE, block_medians
 from lcbench.judge.ratios import Ratio
@@ -302,6 +301,8 @@ def _ratio(logs: NDArray[np.float64], cuts: tuple[int, int, int]) -> Ratio:
     difference = float(np.mean(after) - np.mean(before))
     if np.ptp(before) == np.ptp(after) == 0:
         return Ratio(exp(difference), exp(difference), exp(difference))
+    from scipy import stats
+
     low, high = stats.ttest_ind(after, before, equal_var=False).confidence_interval(CONFIDENCE)
     return Ratio(exp(difference), exp(float(low)), exp(float(high)))
 

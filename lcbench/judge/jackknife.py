@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from lcbench.judge.estimates import CONFIDENCE
+from lcbench.judge.estimates import CONFIDENCE, t_quantile
 
 
 class Estimate(NamedTuple):
@@ -32,7 +31,7 @@ def estimate(statistic: Callable[[list[int]], float], blocks: Sequence[int]) -> 
         return Estimate(value, -inf, inf)
     without_one = [statistic([*blocks[:left_out], *blocks[left_out + 1 :]]) for left_out in range(count)]
     error = sqrt((count - 1) * float(np.var(without_one)))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * error
+    half = t_quantile((1 + CONFIDENCE) / 2, count - 1) * error
     return Estimate(value, value - half, value + half)
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from math import expm1, sqrt
 from statistics import stdev
 
-from scipy import stats
-
+from lcbench.judge.estimates import t_quantile
 from lcbench.judge.gate import ALPHA_SLOWER
 from lcbench.judge.verdicts import POWER
 
@@ -21,5 +20,5 @@ def detectable(log_ratios: list[float], block_s: float, budget_s: float = 60.0) 
     blocks = int(budget_s / block_s)
     if blocks < 2:
         return None
-    quantiles = stats.t.ppf(1 - ALPHA_SLOWER, blocks - 1) + stats.t.ppf(POWER, blocks - 1)
-    return expm1(stdev(log_ratios) / sqrt(blocks) * float(quantiles))
+    quantiles = t_quantile(1 - ALPHA_SLOWER, blocks - 1) + t_quantile(POWER, blocks - 1)
+    return expm1(stdev(log_ratios) / sqrt(blocks) * quantiles)

@@ -12,7 +12,6 @@ from math import ceil, inf, log2
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 
 def p_greater(values: list[float], centre: float) -> float:
@@ -31,6 +30,8 @@ def _p(values: list[float], centre: float, alternative: str) -> float:
     differences = np.subtract(values, centre)
     if not differences.any():
         return 1.0
+    from scipy import stats
+
     return float(stats.wilcoxon(differences, alternative=alternative, method="exact").pvalue)
 
 

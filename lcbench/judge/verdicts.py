@@ -13,11 +13,10 @@ from math import exp, expm1, inf, isfinite, log, log1p, sqrt
 from typing import Literal
 
 import numpy as np
-from scipy import stats
 
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
-from lcbench.judge.estimates import block_medians
+from lcbench.judge.estimates import block_medians, t_quantile
 from lcbench.judge.ratios import Ratio
 from lcbench.record import Record, Row
 
@@ -158,7 +157,9 @@ def _p(base: Row, new: Row, fail_above: float, alternative: str) -> float:
         return 1.0
     error, freedom = _standard_error(a, b)
     statistic = (np.mean(b) - np.mean(a) - log1p(fail_above)) / error
-    return float(stats.t.sf(statistic if alternative == "greater" else -statistic, freedom))
+    from scipy.special import stdtr
+
+    return float(stdtr(freedom, -statistic if alternative == "greater" else statistic))
 
 
 def _standard_error(a: list[float], b: list[float]) -> tuple[float, float]:
@@ -178,6 +179,6 @@ def _ratio(base: Row, new: Row) -> tuple[Ratio, float | None]:
     if min(len(a), len(b)) < 2:
         return Ratio(exp(difference), 0.0, inf), None
     error, freedom = _standard_error(a, b)
-    half = error * float(stats.t.ppf(0.975, freedom))
-    detectable = expm1(error * float(stats.t.ppf(1 - ALPHA, freedom) + stats.t.ppf(POWER, freedom)))
+    half = error * t_quantile(0.975, freedom)
+    detectable = expm1(error * (t_quantile(1 - ALPHA, freedom) + t_quantile(POWER, freedom)))
     return Ratio(exp(difference), exp(difference - half), exp(difference + half)), detectable
