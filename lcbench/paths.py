@@ -50,8 +50,8 @@ def sweeps_folder() -> Path:
     return results_folder() / "sweeps"
 
 
-def pictures_folder() -> Path:
-    """Folder of the pictures that are drawn of everything at once."""
+def plots_folder() -> Path:
+    """Folder of the plots that are drawn of everything at once."""
     return results_folder() / "pictures"
 
 

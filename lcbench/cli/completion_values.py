@@ -1,4 +1,4 @@
-"""What the shell offers for the values of options and arguments: names of implementations, results, pictures.
+"""What the shell offers for the values of options and arguments: names of implementations, results, plots.
 
 Each function has click's signature (context, parameter, incomplete). Nothing here imports what takes long: the shell
 asks on every press of the key.
@@ -80,16 +80,16 @@ def results(context: click.Context, parameter: click.Parameter, incomplete: str)
     return items or [CompletionItem(incomplete, type=_FILES)]
 
 
-def pictures(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Kinds of pictures."""
-    from lcbench.report.pictures import KINDS
+def plots(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Kinds of plots."""
+    from lcbench.report.plots import KINDS
 
     return [CompletionItem(kind.name, help=kind.what) for kind in KINDS.values() if kind.name.startswith(incomplete)]
 
 
-def pictured(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Of what a picture is drawn: results where the kind is of results, else files."""
-    from lcbench.report.pictures import KINDS
+def plotted(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Of what a plot is drawn: results where the kind is of results, else files."""
+    from lcbench.report.plots import KINDS
 
     kind = KINDS.get(str(context.params.get("kind")))
     if kind is None or "result" in kind.of or kind.of == "a sweep":

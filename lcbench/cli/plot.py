@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from lcbench.cli import completion_values as complete
-from lcbench.report.pictures import FORMATS, KINDS
+from lcbench.report.plots import FORMATS, KINDS
 
 _HELP = "\n".join(
     [
@@ -32,8 +32,8 @@ _HELP = "\n".join(
     help=_HELP,
     epilog="\b\nExamples:\n  lcbench plot bars\n  lcbench plot --all",
 )
-@click.argument("kind", required=False, metavar="KIND", shell_complete=complete.pictures)
-@click.argument("files", nargs=-1, metavar="[FILE]...", shell_complete=complete.pictured)
+@click.argument("kind", required=False, metavar="KIND", shell_complete=complete.plots)
+@click.argument("files", nargs=-1, metavar="[FILE]...", shell_complete=complete.plotted)
 @click.option("--all", "everything", is_flag=True, help="Every picture that the files allow, in place of KIND.")
 @click.option(
     "--output",
@@ -61,19 +61,19 @@ def plot(
 def _draw_one(name: str, names: tuple[str, ...], output: Path | None, dpi: int, quiet: bool) -> None:
     from lcbench import whole_file
     from lcbench.cli.progress.stages import stages
-    from lcbench.report import pictures
-    from lcbench.report.pictures import sources
+    from lcbench.report import plots
+    from lcbench.report.plots.files import resolve
 
-    chosen = pictures.kind(name)
-    pictures.require_drawable(chosen)
+    chosen = plots.kind(name)
+    plots.require_drawable(chosen)
     if output:
-        pictures.form_of(chosen, output)
+        plots.form_of(chosen, output)
         _require_parent(output)
-    files = sources.resolve(chosen, names)
+    files = resolve(chosen, names)
     path = output or files[0].with_name(f"{files[0].stem}-{chosen.name}{chosen.ending}")
     warnings: list[str] = []
     with stages(quiet) as watch:
-        content = pictures.drawn(chosen, files, pictures.form_of(chosen, path), dpi, watch, warnings.append)
+        content = plots.drawn(chosen, files, plots.form_of(chosen, path), dpi, watch, warnings.append)
     whole_file.write(path, content, "; --output names another file")
     for line in warnings:
         click.echo(f"warning: {line}", err=True)
@@ -92,23 +92,23 @@ def _draw_all(names: tuple[str, ...], output: Path | None, dpi: int, quiet: bool
     from lcbench import paths, whole_file
     from lcbench.cli.progress.stages import stages
     from lcbench.errors import LcbenchError
-    from lcbench.report import pictures
-    from lcbench.report.pictures import everything
+    from lcbench.report import plots
+    from lcbench.report.plots.files import every
 
     if output:
         _require_parent(output)
-    folder = output or paths.pictures_folder()
-    planned, unread = everything.of(names)
+    folder = output or paths.plots_folder()
+    planned, unread = every(names)
     told, warnings = [f"left out: {reason}" for reason in unread], list[str]()
     made = 0
     with stages(quiet) as watch:
-        for number, picture in enumerate(planned):
+        for number, one in enumerate(planned):
             watch("pictures", number, len(planned))
-            path = folder / picture.file_name
+            path = folder / one.file_name
             try:
-                content = pictures.drawn(picture.kind, picture.files, picture.form, dpi, warn=warnings.append)
+                content = plots.drawn(one.kind, one.files, one.form, dpi, warn=warnings.append)
             except LcbenchError as error:
-                told.append(f"left out: {picture.file_name}: {error}")
+                told.append(f"left out: {one.file_name}: {error}")
                 continue
             whole_file.write(path, content, "; --output names another folder")
             told.append(f"picture: {path}")

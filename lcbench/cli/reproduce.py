@@ -61,7 +61,7 @@ def reproduce(
         console.print(reproduce_tables.listing(wanted))
         return ExitCode.OK
     if pictures:
-        from lcbench.report.pictures import require_matplotlib
+        from lcbench.report.plots import require_matplotlib
 
         require_matplotlib()
     outcomes = _outcomes(wanted, implementation, quiet)
@@ -85,13 +85,13 @@ def reproduce(
 
 
 def _draw(outcomes: list[Outcome], folder: Path) -> None:
-    from lcbench.report import reproduce_pictures
+    from lcbench.report.plots.files import draw_reproduced, reproduced_rows
 
-    drawn = list(reproduce_pictures.draw(outcomes, folder))
+    drawn = list(draw_reproduced(outcomes, folder))
     for path in drawn:
         click.echo(f"picture: {path}", err=True)
     if not drawn:
-        rows = ", ".join(reproduce_pictures.rows())
+        rows = ", ".join(reproduced_rows())
         click.echo(f"no picture: of these rows none that has one was computed; those that have: {rows}", err=True)
 
 

@@ -11,7 +11,7 @@ from lcbench.learn import model as models
 from lcbench.learn.model import Curves, Model
 from lcbench.learn.recipe import Recipe
 from lcbench.record import to_json
-from lcbench.report.pictures import KINDS
+from lcbench.report.plots import KINDS
 from results import record, row
 
 

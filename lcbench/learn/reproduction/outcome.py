@@ -1,14 +1,20 @@
-"""What came of a row."""
+"""What came of a row, and how the models that it trained are stored."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lcbench import whole_file
+from lcbench.datasets.loading import load
+from lcbench.learn import model as models
 from lcbench.learn.model import Model
 from lcbench.learn.reproduction.figures import Number, Row
 
@@ -74,3 +80,24 @@ def judged(row: Row, found: Found, seconds: float) -> Outcome:
         raise ValueError(f"{row.id}: figures {sorted(found.figures)} were found, {sorted(row.figures)} are published")
     numbers = [number for name, figure in row.figures.items() for number in figure.numbers(name, found.figures[name])]
     return Outcome(row, tuple(numbers), found.models, found.points, seconds=seconds)
+
+
+def store(outcome: Outcome, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Write the models of a row, and give their names and files: the row's name, and their own where it has several."""
+    for own, model in outcome.models.items():
+        name = outcome.row.id if len(outcome.models) == 1 else f"{outcome.row.id}-{own}"
+        path = folder / f"{name}.h5"
+        models.write(path, _with_its_points(model, outcome.points, path) if outcome.points else model)
+        yield name, path
+
+
+def _with_its_points(model: Model, points: Points, path: Path) -> Model:
+    """The model, and beside its file another one of the points that it was trained on, by which it is found again."""
+    content = io.BytesIO()
+    X, y = points.X, points.y
+    # the same points to train, choose and test on: there are no others
+    np.savez(content, X_train=X, y_train=y, X_validation=X, y_validation=y, X_test=X, y_test=y)
+    table = path.with_suffix(".npz")
+    whole_file.write(table, content.getbuffer())
+    recipe = msgspec.structs.replace(model.recipe, data=str(table))
+    return replace(model, recipe=recipe, fingerprint=load(str(table)).fingerprint())

@@ -12,7 +12,7 @@ from lcbench.record import Record, Row
 from lcbench.report import style
 from lcbench.report.page.samples import interval, processes, rounded
 from lcbench.report.page.times import Group, coordinate, speedup
-from lcbench.report.pictures.looks import Look
+from lcbench.report.plots.looks import Look
 from lcbench.report.run_tables import share
 
 Drawing = dict[str, Any]

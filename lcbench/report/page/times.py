@@ -13,7 +13,7 @@ from lcbench.record import Record, Row, Workload
 from lcbench.report import style
 from lcbench.report.page.samples import interval
 from lcbench.report.page.sheets import Cell, Column, Line, Sheet, count, number, scientific, seconds, text
-from lcbench.report.pictures.looks import Look, looks
+from lcbench.report.plots.looks import Look, looks
 from lcbench.report.run_tables import share
 
 

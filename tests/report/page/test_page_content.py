@@ -30,7 +30,7 @@ from lcbench.judge import growth, ratios
 from lcbench.losses import catalog
 from lcbench.report import run_tables, style
 from lcbench.report.page import drawings, machine, page
-from lcbench.report.pictures.looks import look
+from lcbench.report.plots.looks import look
 from results import record, row
 
 VENDOR = resources.files("lcbench.report.page").joinpath("vendor")

@@ -1,0 +1,180 @@
+"""A search for hyperparameters: where in the plane of two of them the validation accuracy is high."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from lcbench.learn.search.points import ranking
+from lcbench.learn.search.search_file import Search, Trial
+from lcbench.report.plots import style
+
+_CELLS = ((0.95, style.NORMAL), (0.6, style.SMALL), (0.0, style.TINY))
+"""From how many inches on a cell holds text of how many points."""
+
+
+def why_no_search(search: Search) -> str:
+    """Why there is nothing to draw, or nothing."""
+    if not search.axes:
+        return "it searched no hyperparameter"
+    return "no trial has ended" if len(search.waiting) == len(search.trials) else ""
+
+
+def draw_search(search: Search) -> Figure:
+    """A grid as a heat map, random trials as coloured points.
+
+    Of more than two hyperparameters the first two that vary are shown, and in each cell the best of its trials.
+    """
+    return _heat_map(search) if search.way == "grid" else _points(search)
+
+
+def _title(search: Search, shown: Sequence[str]) -> str:
+    best, recipe = ranking(search.trials), search.trials[0].recipe
+    accuracy = search.trials[best[0]].validation_accuracy if best else None
+    title = f"search: {recipe.loss}, " + (
+        "all diverged or crashed" if accuracy is None else f"best {_percent(accuracy)}"
+    )
+    hidden = [_name(name) for name in search.axes if name not in shown]
+    waiting = f", {len(search.waiting)} of {len(search.trials)} trials to come" if search.waiting else ""
+    return title + (f", best over {' and '.join(hidden)}" if hidden else "") + waiting
+
+
+def _heat_map(search: Search) -> Figure:
+    varying = sorted(search.axes, key=lambda name: len(search.axes[name]) == 1)[:2]
+    names = [name for name in search.axes if name in varying]
+    values = [search.axes[name] for name in names]
+    if len(names) == 1:
+        names, values = ["", *names], [[0.0], *values]
+    cells = _best_in_cells(search, names, values)
+    accuracies, texts = _accuracies(cells), _texts(cells)
+    rows, columns = accuracies.shape
+
+    figure = style.figure(max(2.6, 1.6 + 0.55 * rows), _title(search, names))
+    axes = figure.subplots()
+    size = next(points for inches, points in _CELLS if 0.8 * style.WIDTH / columns > inches)
+    image = style.heat(axes, accuracies, lambda row, column: texts[row][column], _norm(accuracies), size)
+    axes.set_xticks(range(columns), [style.plain(value) for value in values[1]], rotation=90 if columns > 10 else 0)
+    axes.set_yticks(range(rows), [style.plain(value) for value in values[0]] if names[0] else [""])
+    axes.set(xlabel=_name(names[1]), ylabel=_name(names[0]))
+    if np.isfinite(accuracies).any():
+        if accuracies.size > 1:
+            _colour_bar(figure, axes, image)
+        first = search.trials[ranking(search.trials)[0]]
+        row, column = _cell(first, names, values)
+        # drawn twice, dark around white, to be seen on every colour
+        for width, colour in ((4.0, style.INK), (2.0, "white")):
+            axes.add_patch(
+                Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, fill=False, edgecolor=colour, linewidth=width)
+            )
+    return figure
+
+
+def _cell(trial: Trial, names: Sequence[str], values: Sequence[Sequence[float]]) -> tuple[int, int]:
+    row, column = (
+        list(axis).index(getattr(trial.recipe, name)) if name else 0 for name, axis in zip(names, values, strict=True)
+    )
+    return row, column
+
+
+def _best_in_cells(search: Search, names: Sequence[str], values: Sequence[Sequence[float]]) -> list[list[Trial]]:
+    """For each cell its best trial, or, where none gave a model, any."""
+    cells: dict[tuple[int, int], Trial] = {}
+    ranks = {place: rank for rank, place in enumerate(ranking(search.trials))}
+    worst_first = sorted(range(len(search.trials)), key=lambda place: -ranks.get(place, len(ranks)))
+    for place in worst_first:
+        cells[_cell(search.trials[place], names, values)] = search.trials[place]
+    return [[cells[row, column] for column in range(len(values[1]))] for row in range(len(values[0]))]
+
+
+def _accuracies(cells: Sequence[Sequence[Trial]]) -> NDArray[np.float64]:
+    return np.array([[np.nan if (a := trial.validation_accuracy) is None else a for trial in row] for row in cells])
+
+
+def _texts(cells: Sequence[Sequence[Trial]]) -> list[list[str]]:
+    said = {"waiting": ""}
+    return [
+        [
+            said.get(t.status, t.status) if t.validation_accuracy is None else _percent(t.validation_accuracy)
+            for t in row
+        ]
+        for row in cells
+    ]
+
+
+def _points(search: Search) -> Figure:
+    tried = [trial for trial in search.trials if trial.status != "waiting"]
+    varying = [name for name in search.axes if len({getattr(trial.recipe, name) for trial in tried}) > 1]
+    names = (varying + [name for name in search.axes if name not in varying])[:2]
+    names = [name for name in search.axes if name in names]
+    figure = style.figure(5.0, _title(search, list(search.axes)))
+    axes = figure.subplots()
+    axes.grid(True)
+
+    found = [search.trials[place] for place in reversed(ranking(search.trials))]  # the best on top
+    accuracies = np.array([trial.validation_accuracy for trial in found], float)
+    alone = len(names) == 1
+    across = names[-1]
+
+    def at(trials: Sequence[Trial], heights: NDArray[np.float64]) -> tuple[list[float], list[float]]:
+        return [getattr(t.recipe, across) for t in trials], (
+            list(heights) if alone else [getattr(t.recipe, names[0]) for t in trials]
+        )
+
+    if found:
+        points = axes.scatter(
+            *at(found, accuracies), c=accuracies, cmap=style.SCALE, norm=_norm(accuracies), s=70, edgecolor="white",
+            linewidth=0.6, label="trial",
+        )  # fmt: skip
+        if not alone:
+            _colour_bar(figure, axes, points)
+        x, y = (values[-1:] for values in at(found, accuracies))
+        axes.scatter(x, y, s=190, facecolor="none", edgecolor=style.COLOURS[1], linewidth=1.8, label="best")
+    for status, marker in (("diverged", "x"), ("crashed", "+")):
+        lost = [trial for trial in tried if trial.status == status]
+        if lost:
+            axes.scatter(*at(lost, np.zeros(len(lost))), marker=marker, color=style.FAINT, s=45, label=status)
+    if _all_positive(tried, across):
+        axes.set_xscale("log")
+        style.plain_ticks(axes.xaxis)
+    if not alone and _all_positive(tried, names[0]):
+        axes.set_yscale("log")
+        style.plain_ticks(axes.yaxis)
+    axes.set(xlabel=_name(across), ylabel="validation accuracy" if alone else _name(names[0]))
+    if alone:
+        style.percent_axis(axes.yaxis)
+    style.legend_above(axes, columns=4)
+    return figure
+
+
+def _all_positive(trials: Sequence[Trial], name: str) -> bool:
+    return min(getattr(trial.recipe, name) for trial in trials) > 0
+
+
+def _norm(accuracies: NDArray[np.float64]) -> Normalize:
+    """From the worst to the best; a single value lies in the middle."""
+    found = accuracies[np.isfinite(accuracies)]
+    if not found.size:
+        return Normalize(0, 1)
+    low, high = float(found.min()), float(found.max())
+    return Normalize(low, high) if high > low else Normalize(low - 0.01, high + 0.01)
+
+
+def _colour_bar(figure: Figure, axes: Axes, image: ScalarMappable) -> None:
+    bar = figure.colorbar(image, ax=axes, label="validation accuracy")
+    style.percent_axis(bar.ax.yaxis)
+    bar.outline.set_visible(False)
+
+
+def _percent(accuracy: float) -> str:
+    return f"{100 * accuracy:.1f} %"
+
+
+def _name(field: str) -> str:
+    return {"reg": "regularisation", "batch": "batch, rows"}.get(field, field.replace("_", " "))

@@ -1,0 +1,297 @@
+"""Plots of a sweep: how times grow along an axis, and what threads gain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+from matplotlib.transforms import ScaledTranslation
+
+from lcbench.judge import cache_ends, crossings, growth
+from lcbench.judge.crossings import Crossing
+from lcbench.judge.growth import Growth
+from lcbench.judge.points import GROWING, Curve, curves
+from lcbench.judge.thread_efficiency import Efficiency, efficiencies
+from lcbench.record import Record
+from lcbench.report.plots import selection, style
+from lcbench.report.plots.selection import Key
+
+_SCALING_INCHES = 2.5
+_LEGEND_LINE_INCHES = 0.19
+_CACHES = {"l1d": "L1", "l2": "L2", "l3": "L3"}
+_MEASURED = "measured"
+_LONGEST_NAME = 18
+_MARGIN = 1.35
+"""Above and below what was measured, as a factor."""
+
+_THREADS_INCHES = 2.6
+_HOLLOW = "svm"
+_ASIDE = 3.0
+"""Points by which curves lie beside each other, so that their intervals can be told apart."""
+_WIDEST = 15.0
+"""Points that all of them share."""
+_NAME_IN_THREE_COLUMNS = 17
+_MOST_LINEAR = 16
+"""Threads from which the axis is logarithmic."""
+
+
+def why_no_scaling(record: Record) -> str:
+    """Why the record has no scaling, or nothing."""
+    if record.sweep is None:
+        return "it is of no sweep"
+    if not _axis(record):
+        return f"along {' and '.join(record.sweep.axes)} nothing grows"
+    return selection.why_untimed(record)
+
+
+def draw_scaling(record: Record) -> Figure:
+    """A column a loss. Of one axis: the time of a call and, under it, that over the axis; of two: a row for each value
+    of the other.
+    """
+    axis = _axis(record)
+    along = list(curves(record, axis))
+    losses = sorted({curve.loss for curve in along}, reverse=True)
+    others = list({tuple(curve.other.items()): curve.other for curve in along}.values())
+    several = len(others) > 1
+    names = max(len([c for c in along if (c.loss, c.other) == (loss, other)]) for loss in losses for other in others)
+    legend = _LEGEND_LINE_INCHES * (names + 1)
+    heights = [_SCALING_INCHES + legend] * len(others) if several else [_SCALING_INCHES + legend, _SCALING_INCHES]
+    figure = style.figure(0.9 + sum(heights), f"Scaling along {axis}: time of a call and fitted growth")
+    panels = figure.subplots(
+        len(heights), len(losses), squeeze=False, sharex=True, sharey="row" if not several else "all",
+        height_ratios=heights,
+    )  # fmt: skip
+    key = selection.key_of(record, _LONGEST_NAME)
+    grown, crossed = growth.growths(record), crossings.crossings(record)
+    for column, loss in enumerate(losses):
+        for row, other in enumerate(others):
+            own = [curve for curve in along if (curve.loss, curve.other) == (loss, other)]
+            fits = [one for one in grown if (one.axis, one.loss, one.other) == (axis, loss, other)]
+            marks = [one for one in crossed if (one.axis, one.loss, one.other) == (axis, loss, other)]
+            panel = panels[row, column]
+            title = ", ".join([loss, *(selection.said(name, value) for name, value in other.items() if several)])
+            _draw_curves(panel, own, fits, key)
+            _draw_crossings(panel, marks, own)
+            _draw_caches(panel, record, own, named=several)
+            _legend_above(panel, own, title)
+            if not several:
+                _draw_curves(panels[1, column], own, [], key, over_axis=True)
+                _draw_caches(panels[1, column], record, own, named=True)
+    _label(panels, axis, several)
+    others_said = [] if several else [", ".join(selection.said(name, value) for name, value in others[0].items())]
+    told = [
+        f"dotted: fitted growth with {axis}, n, and 95 % interval",
+        *(["rings: one passes the other"] if crossed else []),
+    ]
+    if axis in cache_ends.ALONG:
+        told.append("broken upright lines: X as large as a cache")
+    style.caption(figure, selection.caption(record, *told, *others_said))
+    return figure
+
+
+def _axis(record: Record) -> str:
+    """The axis that is drawn from left to right: the first along which there is more to compute."""
+    assert record.sweep is not None
+    return next((axis for axis in GROWING if axis in record.sweep.axes), "")
+
+
+def _draw_curves(axes: Axes, own: Sequence[Curve], fits: Sequence[Growth], key: Key, over_axis: bool = False) -> None:
+    """Each curve with the band of its intervals, and its growth; `over_axis` divides times by the place on the axis."""
+    by_name = {fit.implementation: fit for fit in fits}
+    for curve in own:
+        fit = by_name.get(curve.implementation)
+        of, name = key.looks[curve.implementation], key.names[curve.implementation]
+        per = curve.values if over_axis else np.ones(len(curve.values))
+        medians = np.array([row.median_s for row in curve.rows]) / per
+        bands = np.array([row.ci95_s or (row.median_s,) * 2 for row in curve.rows]) / per[:, None]
+        axes.fill_between(curve.values, bands[:, 0], bands[:, 1], color=of.colour, alpha=0.15, linewidth=0)
+        axes.plot(
+            curve.values, medians, gid=_MEASURED, label=_legend(name, fit), linestyle=of.line, linewidth=1.4,
+            markersize=5, **style.marker_of(of),
+        )  # fmt: skip
+        if fit:
+            within = np.geomspace(curve.values[0], curve.values[-1], 100)
+            axes.plot(within, fit(within), color=of.colour, linestyle=":", linewidth=1.6)
+    axes.set(xscale="log", yscale="log")
+
+
+def _legend(name: str, fit: Growth | None) -> str:
+    return f"{name}: n^{fit.exponent:.2f} [{fit.low:.2f}, {fit.high:.2f}]" if fit else name
+
+
+def _draw_crossings(axes: Axes, crossed: Sequence[Crossing], own: Sequence[Curve]) -> None:
+    """A ring where two curves meet, its interval, and the place."""
+    by_name = {curve.implementation: curve for curve in own}
+    for number, crossing in enumerate(sorted(crossed, key=lambda one: one.at)):
+        curve = by_name[crossing.faster]
+        times = np.log([row.median_s or 0.0 for row in curve.rows])
+        height = float(np.exp(np.interp(np.log(crossing.at), np.log(curve.values), times)))
+        axes.errorbar(
+            crossing.at, height, xerr=[[crossing.at - crossing.low], [crossing.high - crossing.at]], color=style.INK,
+            marker="o", markersize=9, markerfacecolor="none", markeredgewidth=1.1, elinewidth=1.1, capsize=4,
+            zorder=5,
+        )  # fmt: skip
+        above = number % 2 == 0
+        axes.annotate(
+            f"{float(f'{crossing.at:.2g}'):,g}", (crossing.at, height), xytext=(0, 8 if above else -8),
+            textcoords="offset points", ha="center", va="bottom" if above else "top", size=style.SMALL, zorder=6,
+            bbox=style.BACKED,
+        )  # fmt: skip
+
+
+def _draw_caches(axes: Axes, record: Record, own: Sequence[Curve], named: bool = False) -> None:
+    """A faint line where X is as large as a cache, as far as it lies between the points."""
+    cpu = record.machine.get("cpu")
+    sizes = cpu.get("caches") if isinstance(cpu, dict) else None
+    if not sizes or not own or own[0].axis not in cache_ends.ALONG or own[0].rows[0].batch is not None:
+        return
+    for name, place in cache_ends.places(own[0].rows[0], own[0].axis, sizes).items():
+        if own[0].values[0] < place < own[0].values[-1]:
+            axes.axvline(place, color=style.LEFT_OUT, linewidth=1.0, linestyle=(0, (6, 3)), zorder=0)
+            if named:
+                axes.annotate(
+                    _CACHES.get(name, name), (place, 0), xycoords=axes.get_xaxis_transform(), xytext=(3, 3),
+                    textcoords="offset points", size=style.SMALL, color=style.NOTE, bbox=style.BACKED,
+                )  # fmt: skip
+
+
+def _legend_above(axes: Axes, own: Sequence[Curve], title: str) -> None:
+    legend = axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, borderpad=0, handlelength=2.2, title=title,
+        alignment="left", labelspacing=0.25,
+    )  # fmt: skip
+    legend.get_title().set_fontsize(style.NORMAL)
+
+
+def _label(panels: Any, axis: str, several: bool) -> None:
+    """What the axes say; the measured points fill them, and wide bands are cut."""
+    for row, line in enumerate(panels):
+        together = panels.flat if several else line
+        times = np.concatenate([drawn.get_ydata() for axes in together for drawn in _measured(axes)])
+        for axes in line:
+            axes.set_ylim(times.min() / _MARGIN, times.max() * _MARGIN)
+            axes.grid(True)
+            style.time_ticks(axes.yaxis)
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            axes.xaxis.set_minor_formatter(_between(axes))
+        line[0].set_ylabel("time of a call" if several or row == 0 else f"time a {selection.ONE[axis]}")
+    for axes in panels[-1]:
+        axes.set_xlabel(axis)
+
+
+def _measured(axes: Axes) -> list[Line2D]:
+    return [line for line in axes.lines if line.get_gid() == _MEASURED]
+
+
+def _between(axes: Axes) -> Any:
+    """Numbers of 2 and 5 where an axis has few powers of ten."""
+
+    def told(value: float, _: int | None) -> str:
+        low, high = axes.get_xlim()
+        return f"{value:,.0f}" if high / low < 60 and f"{value:e}"[0] in "25" else ""
+
+    return told
+
+
+def why_no_threads(record: Record) -> str:
+    """Why the record has no picture of threads, or nothing."""
+    if record.sweep is None:
+        return "it is of no sweep"
+    if "threads" not in record.sweep.axes:
+        return f"its sweep is along {' and '.join(record.sweep.axes)}, not threads"
+    return "" if efficiencies(record) else "no implementation has a time with two numbers of threads"
+
+
+def draw_threads(record: Record) -> Figure:
+    """Speed-up on the left, efficiency on the right; a row for each value of the other axis."""
+    found = efficiencies(record)
+    others = list({tuple(one.other.items()): one.other for one in found}.values())
+    names = {(curve.implementation, curve.loss): None for curve in curves(record, "threads")}
+    both = len({loss for _, loss in names}) > 1
+    key = selection.key_of(record)
+    columns = 3 if max(len(key.names[name]) for name, _ in names) < _NAME_IN_THREE_COLUMNS else 2
+    lines = -(-len(names) // columns)
+    figure = style.figure(1.0 + 0.2 * lines + _THREADS_INCHES * len(others), "")  # the legend has the title
+    panels = figure.subplots(len(others), 2, squeeze=False, sharex=True, sharey="col")
+    drawn: dict[str, Line2D] = {}
+    for (left, right), other in zip(panels, others, strict=True):
+        own = [one for one in found if one.other == other]
+        _frame_threads(left, right, found)
+        for number, (implementation, loss) in enumerate(names):
+            aside = min(_ASIDE, _WIDEST / len(names)) * (number - (len(names) - 1) / 2)
+            points = [one for one in own if (one.implementation, one.loss) == (implementation, loss)]
+            if points:
+                name = key.names[implementation] + (f", {loss}" if both else "")
+                hollow = both and loss == _HOLLOW
+                drawn.setdefault(name, _draw_gains(left, right, points, key, aside, hollow))
+        ideal = _draw_ideal(left, right, own)
+        left.set_title(", ".join(selection.said(name, value) for name, value in other.items()), loc="left")
+        left.set_ylabel(f"speed-up over {selection.said('threads', own[0].base)}")
+        right.set_ylabel("efficiency")
+    drawn["ideal"] = ideal
+    for axes in panels[-1]:
+        axes.set_xlabel("threads")
+    figure.legend(
+        list(drawn.values()), list(drawn), loc="outside upper left", ncols=columns, alignment="left",
+        title="Threads: speed-up and efficiency, with 95 % intervals", borderaxespad=0.2, handlelength=2.2,
+        columnspacing=1.4, title_fontproperties={"weight": "bold", "size": style.LARGE},
+    )  # fmt: skip
+    style.caption(figure, selection.caption(record, style.arrows_told(figure)))
+    return figure
+
+
+def _draw_gains(left: Axes, right: Axes, points: Sequence[Efficiency], key: Key, aside: float, hollow: bool) -> Line2D:
+    """The curve from the fewest threads, which are 1 by definition; gives what the legend shows."""
+    of = key.looks[points[0].implementation]
+    mark = style.marker_of(of) | ({"markerfacecolor": "white"} if hollow else {})
+    threads = [points[0].base, *(point.threads for point in points)]
+    for axes, scale in ((left, [1.0] * len(points)), (right, [point.ideal for point in points])):
+        middle, low, high = (
+            [1.0, *(getattr(point, field) / ideal for point, ideal in zip(points, scale, strict=True))]
+            for field in ("speedup", "low", "high")
+        )
+        beside = axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans)
+        axes.vlines(threads, low, high, color=of.colour, linewidth=1.1, transform=beside)
+        spans = list(zip(low, high, strict=True))
+        style.draw_arrows(axes, threads, spans, axes.get_ylim(), "y", of.colour, transform=beside)
+        (line,) = axes.plot(
+            threads, middle, linewidth=1.2, markersize=5.5, linestyle="--" if hollow else of.line, transform=beside,
+            **mark,
+        )  # fmt: skip
+    return line
+
+
+def _draw_ideal(left: Axes, right: Axes, own: Sequence[Efficiency]) -> Line2D:
+    base, most = own[0].base, max(one.threads for one in own)
+    # from so many points that it is the ideal on a logarithmic axis too
+    places = [base + (most - base) * step / 50 for step in range(51)]
+    right.axhline(1.0, color=style.FAINT, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
+    (line,) = left.plot(
+        places, [place / base for place in places], color=style.FAINT, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1
+    )
+    return line
+
+
+def _frame_threads(left: Axes, right: Axes, found: Sequence[Efficiency]) -> None:
+    """The same axes in every row: logarithmic where there are many threads, so that the ideal is a line there too."""
+    threads = sorted({number for one in found for number in (one.base, one.threads)})
+    most = max(max(one.ideal, one.speedup) for one in found)
+    left.set_ylim(0, 1.08 * most)
+    right.set_ylim(0, max(1.1, *(1.05 * one.efficiency for one in found)))
+    style.percent_axis(right.yaxis)
+    for axes in (left, right):
+        if threads[-1] > _MOST_LINEAR:
+            axes.set_xscale("log", base=2)
+        axes.set_xticks(threads)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.minorticks_off()
+        axes.grid(True)
+    if threads[-1] > _MOST_LINEAR:
+        left.set_yscale("log", base=2)
+        left.set_ylim(0.8 * min(1.0, *(one.speedup for one in found)), 1.2 * most)
+        left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

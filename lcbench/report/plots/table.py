@@ -1,0 +1,110 @@
+"""What the terminal prints of a result at 80 columns, as an SVG: the tables themselves."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.terminal_theme import TerminalTheme
+from rich.text import Text
+
+from lcbench.record import Record
+from lcbench.report import style
+
+COLUMNS = 80
+
+_PRINTS_THEM = ("run", "sweep", "gate", "compare")
+
+_THEME = TerminalTheme(
+    (22, 27, 34),
+    (230, 237, 243),
+    [
+        (72, 79, 88), (255, 123, 114), (63, 185, 80), (210, 153, 34),
+        (88, 166, 255), (188, 140, 255), (57, 197, 207), (177, 186, 196),
+    ],
+)  # fmt: skip
+"""Light on dark, which can be read on a white page and on a dark one."""
+
+_SVG = """\
+<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{unique_id}-matrix {{
+  font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace;
+  font-size: {char_height}px;
+  line-height: {line_height}px;
+}}
+.{unique_id}-title {{ font: bold 16px system-ui, sans-serif; }}
+{styles}
+</style>
+<defs>
+<clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/>
+</clipPath>
+{lines}
+</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">{matrix}</g>
+</g>
+</svg>
+"""
+"""As rich has it, but for the font: it would load one from the network."""
+
+_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def why_no_table(record: Record) -> str:
+    """Why nothing can be printed of the record, or nothing."""
+    return "" if record.rows else "it has no rows"
+
+
+def draw_table(record: Record, new: Record | None = None) -> str:
+    """The SVG of the tables of a run, a sweep or a gate; of two results, of what `compare` says of them."""
+    if new is not None:
+        return svg(["compare", Path(record.path).stem, Path(new.path).stem], _compared(record, new))
+    return svg(record.command, _tables(record))
+
+
+def svg(command: list[str], tables: Iterable[Any]) -> str:
+    """The SVG of a terminal that shows a command, where it is one, and the tables that it prints."""
+    console = style.recording(COLUMNS)
+    if command[:1] and command[0] in _PRINTS_THEM:  # and not the arguments of a user's own program
+        console.print(Text(f"$ lcbench {shlex.join(command)}", style="bold green"))
+        console.print()
+    for table in tables:
+        console.print(table)
+    return readable(console.export_svg(title="", theme=_THEME, code_format=_SVG))
+
+
+def _tables(record: Record) -> Iterable[Any]:
+    if record.gate is not None:
+        from lcbench.judge import gate
+        from lcbench.report import gate_tables
+
+        return gate_tables.tables(gate.judge(record.rows, record.gate), record.gate)
+    if record.sweep is not None:
+        from lcbench.report import sweep_tables
+
+        return sweep_tables.tables(record)
+    from lcbench.report import run_tables
+
+    return run_tables.tables(record)
+
+
+def _compared(base: Record, new: Record) -> Iterable[Any]:
+    from lcbench.judge import verdicts
+    from lcbench.report import compare_tables
+
+    return compare_tables.verdicts(verdicts.compare(base, new))
+
+
+def readable(text: str) -> str:
+    """The text without the characters that XML may not hold, as names of files and messages of users' code may.
+
+    One of them, and no browser would show any of the picture.
+    """
+    return _NOT_IN_XML.sub("", text)

@@ -1,0 +1,245 @@
+"""From files to the bytes of a plot, and every plot that files allow."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+import pytest
+from plot_files import grid, model
+from plot_records import rows_sweep, run, threads_sweep
+
+from lcbench import record
+from lcbench.datasets.loading import load
+from lcbench.errors import LcbenchError
+from lcbench.learn import model as models
+from lcbench.learn.search import search_file
+from lcbench.report import plots
+from lcbench.report.plots.files import every
+from results import record as a_record
+
+POINTS = "x,y,label\n" + "".join(f"{np.sin(7 * k):.3f},{np.cos(5 * k):.3f},{k % 3}\n" for k in range(60))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """An image model, one of points in the plane with its table, a search, and records."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "points.csv").write_text(POINTS)
+    data = str(folder / "points.csv")
+    models.write(folder / "images.h5", model())
+    models.write(
+        folder / "points.h5", model(columns=2, image_shape=None, data=data, fingerprint=load(data).fingerprint())
+    )
+    search_file.write(folder / "search.json", grid(lambda rate, reg: 0.3, [1e-7, 1e-6], [1.0]))
+    of_records = {
+        "run": run(),
+        "again": run(created="2026-03-04T05:06:07+00:00"),
+        "rows": rows_sweep(),
+        "threads": threads_sweep(),
+    }
+    for name, content in of_records.items():
+        (folder / f"{name}.json").write_text(record.to_json(content))
+    return folder
+
+
+FILES = {
+    "bars": ["run.json"],
+    "samples": ["run.json"],
+    "roofline": ["run.json"],
+    "scaling": ["rows.json"],
+    "threads": ["threads.json"],
+    "history": ["run.json", "again.json"],
+    "table": ["run.json"],
+    "templates": ["images.h5"],
+    "curves": ["images.h5"],
+    "boundaries": ["points.h5"],
+    "confusion": ["points.h5"],
+    "search": ["search.json"],
+    "learning-rates": ["images.h5", "points.h5"],
+    "descents": ["points.h5", "images.h5"],
+}
+
+
+def drawn(folder, kind, form, **options):
+    return plots.drawn(plots.kind(kind), [folder / name for name in FILES[kind]], form, **options)
+
+
+def test_no_kind_is_left_out_here():
+    assert plots.KINDS.keys() == FILES.keys()
+
+
+DRAWN = [kind for kind in FILES if not plots.KINDS[kind].as_text]
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_the_same_files_give_the_same_picture_whatever_the_user_likes(folder, kind):
+    svg, png = (drawn(folder, kind, form) for form in ("svg", "png"))
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "savefig.transparent": True}):
+        assert drawn(folder, kind, "svg") == svg
+        assert drawn(folder, kind, "png") == png
+    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+    assert b"<dc:date>" not in svg
+    assert png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("dpi", [50, 100])
+def test_pixels_an_inch(folder, dpi):
+    assert int.from_bytes(drawn(folder, "curves", "png", dpi=dpi)[16:20]) == 8 * dpi
+
+
+@pytest.mark.parametrize(
+    ("kind", "files", "message"),
+    [
+        (
+            "boundaries",
+            ["images.h5"],
+            "images.h5 has no boundaries: it classifies rows of 60 columns, and a plane has 2; "
+            "what can be drawn of it: templates, curves, confusion, learning-rates, descents",
+        ),
+        ("templates", ["points.h5"], "points.h5 has no templates: its rows of 2 columns are no images; what can be"),
+        ("templates", ["images.h5", "points.h5"], "templates is drawn of a model, and 2 files are named; of several: "),
+        ("curves", ["search.json"], "search.json is no model, or damaged: "),
+        ("search", ["images.h5"], "images.h5 is no search, or damaged: "),
+        ("curves", ["missing.h5"], "missing.h5: it does not exist"),
+        ("bars", ["rows.json"], "rows.json has no bars: it is of a sweep; what can be drawn of it: scaling, table"),
+        ("bars", ["run.json", "again.json"], "bars is drawn of a result, and 2 files are named"),
+        ("scaling", ["run.json"], "run.json has no scaling: it is of no sweep; what can be drawn of it: bars, samples"),
+        ("bars", ["search.json"], "search.json is not an lcbench result: "),
+        ("table", ["run.json"] * 3, "table is drawn of one result, or two compared, and 3 files are named"),
+    ],
+)
+def test_what_does_not_fit_is_told(folder, kind, files, message):
+    with pytest.raises(LcbenchError) as error:
+        plots.drawn(plots.kind(kind), [folder / name for name in files])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_data_that_has_changed_is_not_drawn_with_the_old_boundaries(folder, tmp_path):
+    table = tmp_path / "points.csv"
+    table.write_text(POINTS)
+    given = model(columns=2, image_shape=None, data=str(table), fingerprint=load(str(table)).fingerprint())
+    models.write(tmp_path / "m.h5", given)
+    plots.drawn(plots.kind("boundaries"), [tmp_path / "m.h5"])
+    table.write_text(POINTS.replace("0.000", "0.001"))
+    with pytest.raises(LcbenchError, match=r"was trained on other data than what .* holds now"):
+        plots.drawn(plots.kind("boundaries"), [tmp_path / "m.h5"])
+
+
+def test_the_format_is_that_of_the_ending():
+    curves, table = plots.kind("curves"), plots.kind("table")
+    assert plots.form_of(curves, Path("a.b.PNG")) == "png"
+    assert plots.form_of(curves, Path("a.svg")) == plots.form_of(table, Path("a.svg")) == "svg"
+    with pytest.raises(LcbenchError, match=r"cannot draw a\.jpg: pictures are \.png or \.svg"):
+        plots.form_of(curves, Path("a.jpg"))
+    with pytest.raises(LcbenchError, match=r"cannot draw a\.png: a table is text, and drawn as \.svg only"):
+        plots.form_of(table, Path("a.png"))
+
+
+def test_a_name_that_no_xml_may_hold_leaves_the_svg_readable(tmp_path):
+    (tmp_path / "run.json").write_text(record.to_json(run(("numpy", "a\x1b[31m\x00--b.py:f"))))
+    ElementTree.fromstring(drawn(tmp_path, "bars", "svg"))
+
+
+def test_a_table_is_the_same_svg_every_time(folder):
+    svg = drawn(folder, "table", "svg")
+    assert svg == drawn(folder, "table", "svg")
+    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_an_unknown_kind():
+    with pytest.raises(LcbenchError, match="no kind of picture 'curve': did you mean 'curves'"):
+        plots.kind("curve")
+    with pytest.raises(LcbenchError, match="no kind of picture 'xyz': there are bars, samples, "):
+        plots.kind("xyz")
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """Results of every sort, in the folder of results and beside it."""
+    monkeypatch.setenv("LCBENCH_RESULTS", str(tmp_path / "results"))
+    for name, content in (("run", run()), ("rows", rows_sweep()), ("threads", threads_sweep())):
+        (tmp_path / f"{name}.json").write_text(record.to_json(content))
+    models.write(tmp_path / "images.h5", model())
+    models.write(tmp_path / "other.h5", model(learning_rate=1.0))
+    models.write(tmp_path / "softmax.h5", model(loss="softmax", columns=2, image_shape=None))
+    search_file.write(tmp_path / "search.json", grid(lambda rate, reg: 0.3, [1e-7, 1e-6], [1.0]))
+    return tmp_path
+
+
+def names(results, *files):
+    planned, unread = every([str(results / file) for file in files])
+    assert not unread
+    return {picture.file_name for picture in planned}
+
+
+@pytest.mark.parametrize(
+    ("file", "pictures"),
+    [
+        ("run.json", {"run-bars.png", "run-samples.png", "run-roofline.png", "run-table.svg"}),
+        ("rows.json", {"rows-scaling.png", "rows-table.svg"}),
+        ("threads.json", {"threads-scaling.png", "threads-threads.png", "threads-table.svg"}),
+        ("search.json", {"search-search.png"}),
+        ("images.h5", {"images-templates.png", "images-curves.png", "images-confusion.png"}),
+        ("softmax.h5", {"softmax-curves.png", "softmax-boundaries.png", "softmax-confusion.png"}),
+    ],
+)
+def test_what_a_file_allows(results, file, pictures):
+    assert names(results, file) == pictures
+
+
+def test_several_share_a_picture_only_where_they_can(results):
+    shared = {"images-learning-rates.png", "images-descents.png"}
+    together = names(results, "images.h5", "other.h5", "softmax.h5")
+    alone = names(results, "images.h5") | names(results, "other.h5") | names(results, "softmax.h5")
+    assert together - alone == shared
+
+
+def test_results_of_one_machine_make_a_history(results):
+    for number in range(2):
+        content = record.to_json(run(created=f"2026-01-0{number + 1}T00:00:00+00:00"))
+        (results / f"day{number}.json").write_text(content)
+    elsewhere = run(fingerprint="bbbb")
+    (results / "elsewhere.json").write_text(record.to_json(elsewhere))
+    planned, _ = every([str(results / name) for name in ("day0.json", "day1.json", "elsewhere.json")])
+    (history,) = [picture for picture in planned if picture.kind.name == "history"]
+    assert [path.name for path in history.files] == ["day0.json", "day1.json"]
+
+
+def test_without_files_the_newest_of_each_sort(results):
+    with pytest.raises(LcbenchError, match="no picture can be drawn of what is in the folder of results"):
+        every([])
+    record.write(run(created="2026-01-01T00:00:00+00:00"))
+    newest = record.write(run(created="2026-01-02T00:00:00+00:00"))
+    record.write(a_record(created="2026-01-03T00:00:00+00:00"))
+    swept = record.write(rows_sweep(created="2026-01-01T00:00:00+00:00"))
+    planned, unread = every([])
+    assert not unread
+    found = {picture.kind.name: picture.files[0] for picture in planned if picture.kind.name != "history"}
+    assert found == {"bars": newest, "samples": newest, "roofline": newest, "scaling": swept, "table": newest}
+
+
+def test_a_damaged_newest_file_is_told_and_hinders_nothing(results):
+    record.write(run())
+    damaged = results / "results" / "models" / "m.h5"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"no model")
+    planned, unread = every([])
+    assert "bars" in {picture.kind.name for picture in planned}
+    (reason,) = unread
+    assert str(damaged) in reason
+
+
+def test_a_file_that_is_nothing_is_refused(results):
+    (results / "no.json").write_text("{}")
+    with pytest.raises(LcbenchError, match=r"no\.json is not an lcbench result"):
+        every([str(results / "run.json"), str(results / "no.json")])
+
+
+def test_two_files_of_one_name_do_not_take_each_others_pictures(results):
+    (results / "again").mkdir()
+    (results / "again" / "run.json").write_text((results / "run.json").read_text())
+    with pytest.raises(LcbenchError, match=r"would both become run-bars\.png: draw them apart"):
+        every([str(results / "run.json"), str(results / "again" / "run.json")])
+    assert names(results, "run.json", "run.json") == names(results, "run.json")

@@ -1,0 +1,59 @@
+"""What rows trained is stored, and drawn from there."""
+
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from lcbench.datasets.loading import load
+from lcbench.learn import model as models
+from lcbench.learn.evaluation import predict
+from lcbench.learn.reproduction import figures
+from lcbench.learn.reproduction.laboratory import Laboratory
+from lcbench.learn.reproduction.outcome import Outcome
+from lcbench.learn.reproduction.rows import reproduce
+from lcbench.losses import catalog
+from lcbench.report import plots
+from lcbench.report.plots.files import draw_reproduced, reproduced_rows
+
+RATES = ("lr-0.1-first", "lr-too-large", "lr-too-small", "lr-0.1-second")
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    laboratory = Laboratory(catalog.load("numpy"))
+    return {name: reproduce(figures.rows()[name], laboratory) for name in (*RATES, "decision-boundary", "quadratic")}
+
+
+def test_every_model_that_was_trained_is_stored_and_drawn(outcomes, tmp_path):
+    drawn = list(draw_reproduced(list(outcomes.values()), tmp_path))
+    assert [path.name for path in drawn] == ["learning-rates.png", "decision-boundary.png"]
+    assert {path.stem for path in tmp_path.glob("*.h5")} == {*RATES, "decision-boundary"}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
+
+
+def test_stored_losses_are_those_that_were_held_against_the_document(outcomes, tmp_path):
+    list(draw_reproduced(list(outcomes.values()), tmp_path))
+    for name in RATES:
+        losses = models.read(tmp_path / f"{name}.h5").curves.losses
+        np.testing.assert_array_equal(losses, [number.measured for number in outcomes[name].numbers])
+
+
+def test_the_boundary_can_be_drawn_again_from_its_files(outcomes, tmp_path):
+    list(draw_reproduced([outcomes["decision-boundary"]], tmp_path))
+    stored = tmp_path / "decision-boundary.h5"
+    svg = plots.drawn(plots.kind("boundaries"), [stored], "svg")
+    assert ElementTree.fromstring(svg) is not None
+    model, points = models.read(stored), load(str(tmp_path / "decision-boundary.npz"))
+    np.testing.assert_array_equal(points.train.X, outcomes["decision-boundary"].points.X)
+    assert np.mean(predict(model.W, model.scaling, points.train.X) == points.train.y) > 0.9
+
+
+def test_rows_that_were_skipped_have_no_picture(tmp_path):
+    skipped = Outcome(figures.rows()["templates"], skipped="no images")
+    assert list(draw_reproduced([skipped], tmp_path)) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_with_a_picture_are_known():
+    assert set(reproduced_rows()) == {*RATES, "decision-boundary", "templates", "random-search"}
