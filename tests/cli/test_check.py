@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from commands import lcbench
+from commands import invoke, lcbench
 from lcbench.check import runner
 from lcbench.losses.implementation import LOSSES
 from lcbench.measure import process
@@ -117,7 +117,7 @@ def test_the_catalogues_own_as_a_table(folder):
     ],
 )
 def test_a_misspelt_name_is_one_line(folder, arguments, message):
-    done = lcbench(folder, "check", *arguments)
+    done = invoke(folder, "check", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
     assert message in line

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from commands import environment, lcbench
+from commands import environment, invoke
 from lcbench import record
 from lcbench.measure import machine
 from results import record as make_record
@@ -55,7 +55,7 @@ def folder(tmp_path_factory):
     ],
 )
 def test_a_verdict_and_its_exit_code(folder, new, code, verdict):
-    done = lcbench(folder, "compare", "base", new)
+    done = invoke(folder, "compare", "base", new)
     assert done.returncode == code
     assert done.stderr == ""
     assert any(line.strip().endswith(verdict) for line in done.stdout.splitlines())
@@ -64,7 +64,7 @@ def test_a_verdict_and_its_exit_code(folder, new, code, verdict):
 
 
 def test_json_is_all_that_is_printed(folder):
-    done = lcbench(folder, "compare", "base", "slower", "--fail-above", "0.5", "--json")
+    done = invoke(folder, "compare", "base", "slower", "--fail-above", "0.5", "--json")
     judgement = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (1, "")
     assert judgement["fail_above"] == 0.5
@@ -87,10 +87,10 @@ def test_json_is_all_that_is_printed(folder):
 def test_verdicts_for_a_ci_service(folder, tmp_path, new, code, command, element):
     asked = ("--format", "github", "--junit", str(tmp_path / "a.xml"), "--markdown", str(tmp_path / "a.md"))
     summary = tmp_path / "summary.md"
-    done = lcbench(folder, "compare", "base", new, *asked, GITHUB_STEP_SUMMARY=str(summary))
+    done = invoke(folder, "compare", "base", new, *asked, GITHUB_STEP_SUMMARY=str(summary))
     assert (done.returncode, done.stderr) == (code, "")
     table, *commands = done.stdout.split("\n::")
-    assert table == lcbench(folder, "compare", "base", new).stdout.rstrip("\n")
+    assert table == invoke(folder, "compare", "base", new).stdout.rstrip("\n")
     assert [one.split(" ")[0] for one in commands] == ([command] if command else []) + ["notice"]
     cases = ElementTree.parse(tmp_path / "a.xml").getroot().iter("testcase")
     told = {child.tag for child in next(cases)} - {"system-out"}
@@ -103,31 +103,31 @@ def test_verdicts_for_a_ci_service(folder, tmp_path, new, code, command, element
 
 
 def test_side_by_side_there_are_no_verdicts_to_report(folder, tmp_path):
-    done = lcbench(folder, "compare", "--junit", str(tmp_path / "a.xml"))
+    done = invoke(folder, "compare", "--junit", str(tmp_path / "a.xml"))
     assert (done.returncode, done.stdout) == (2, "")
     assert "name a BASE to compare with" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 def test_json_and_annotations_exclude_each_other(folder):
-    done = lcbench(folder, "compare", "base", "same", "--json", "--format", "github")
+    done = invoke(folder, "compare", "base", "same", "--json", "--format", "github")
     assert (done.returncode, done.stdout) == (2, "")
     assert "exclude each other" in done.stderr
 
 
 def test_json_has_two_spellings(folder):
-    asked = lcbench(folder, "compare", "base", "same", "--format", "json").stdout
-    assert json.loads(asked) == json.loads(lcbench(folder, "compare", "base", "same", "--json").stdout)
+    asked = invoke(folder, "compare", "base", "same", "--format", "json").stdout
+    assert json.loads(asked) == json.loads(invoke(folder, "compare", "base", "same", "--json").stdout)
 
 
 def test_a_report_that_cannot_be_written_is_one_line(folder):
-    done = lcbench(folder, "compare", "base", "same", "--junit", "results")
+    done = invoke(folder, "compare", "base", "same", "--junit", "results")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: cannot write results: it is a folder; name a file\n"
 
 
 def test_new_is_the_newest_where_it_is_not_named(folder):
-    done = lcbench(folder, "compare", "other")
+    done = invoke(folder, "compare", "other")
     assert (done.returncode, done.stdout) == (2, "")
     assert "both are the same result" in done.stderr
 
@@ -144,24 +144,24 @@ def test_new_is_the_newest_where_it_is_not_named(folder):
     ],
 )
 def test_bad_input_is_one_line(folder, arguments, message):
-    done = lcbench(folder, "compare", *arguments)
+    done = invoke(folder, "compare", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr.splitlines()[-1]
 
 
 def test_side_by_side(folder):
-    done = lcbench(folder, "compare")
+    done = invoke(folder, "compare")
     assert (done.returncode, done.stderr) == (0, "")
     names = [line.split()[0] for line in done.stdout.splitlines()[3:6]]
     # the newest numpy of this machine is that of "unclear", 1.5 ms
     assert names == ["other", "numpy", "naive"]
-    [group] = json.loads(lcbench(folder, "compare", "--json").stdout)
+    [group] = json.loads(invoke(folder, "compare", "--json").stdout)
     assert [entry["row"]["implementation"] for entry in group["entries"]] == names
 
 
 def test_without_a_result_there_is_nothing_to_compare(tmp_path):
     for arguments in ([], ["base"]):
-        done = lcbench(tmp_path, "compare", *arguments)
+        done = invoke(tmp_path, "compare", *arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert "'lcbench run' makes one" in done.stderr
 

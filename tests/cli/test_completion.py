@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from commands import environment, lcbench
+from commands import environment, invoke
 from lcbench import record
 from lcbench.losses.catalog import CATALOG
 from results import record as make_record
@@ -93,7 +93,7 @@ def test_bash_offers_every_name_and_result(folder):
 
 def test_zsh_is_told_what_names_mean(folder):
     asked = {"COMP_WORDS": "lcbench run --impl nump", "COMP_CWORD": "3", "_LCBENCH_COMPLETE": "zsh_complete"}
-    done = lcbench(folder, **asked)
+    done = invoke(folder, **asked)
     assert done.stdout.splitlines() == ["plain", "numpy", CATALOG["numpy"].what]
 
 
@@ -118,13 +118,13 @@ def test_zsh_reads_the_script(folder):
     ],
 )
 def test_a_script_for_each_shell(folder, shell, line):
-    done = lcbench(folder, "completion", shell)
+    done = invoke(folder, "completion", shell)
     assert (done.returncode, done.stderr) == (0, "")
     assert line in done.stdout
 
 
 def test_another_shell_is_one_line(folder):
-    done = lcbench(folder, "completion", "tcsh")
+    done = invoke(folder, "completion", "tcsh")
     assert (done.returncode, done.stdout) == (2, "")
     assert "'tcsh' is not one of 'bash', 'zsh', 'fish'" in done.stderr.splitlines()[-1]
 

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
+from commands import invoke, lcbench
 from lcbench.measure.surroundings.disturbances import Finding, score
 
 
-def lcbench(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "lcbench", *arguments],
-        env={**os.environ, "COLUMNS": "80", **environment},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-        timeout=120,
-    )
-
-
 @pytest.fixture(scope="module")
-def report():
-    done = lcbench("doctor", "--seconds", "1", OMP_NUM_THREADS="10000", PYTHONIOENCODING="utf-8")
+def report(tmp_path_factory):
+    done = lcbench(tmp_path_factory.mktemp("empty"), "doctor", "--seconds", "1", OMP_NUM_THREADS="10000")
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -52,8 +39,8 @@ def test_a_disturbance_stands_beside_its_remedy(report):
     assert "unset OMP_NUM_THREADS" in text
 
 
-def test_json_holds_the_same():
-    done = lcbench("doctor", "--seconds", "1", "--json", OMP_NUM_THREADS="10000", NUMBA_NUM_THREADS="1")
+def test_json_holds_the_same(tmp_path):
+    done = lcbench(tmp_path, "doctor", "--seconds", "1", "--json", OMP_NUM_THREADS="10000", NUMBA_NUM_THREADS="1")
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     assert list(report) == ["fingerprint", "machine", "numba", "conditions", "noise", "findings", "score"]
@@ -73,8 +60,8 @@ def test_json_holds_the_same():
     assert report["score"] == score(found, noise["spread"]) < score(found)
 
 
-def test_without_noise_nothing_is_timed():
-    done = lcbench("doctor", "--no-noise", "--json")
+def test_without_noise_nothing_is_timed(tmp_path):
+    done = lcbench(tmp_path, "doctor", "--no-noise", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     assert report["noise"] is None
@@ -82,16 +69,15 @@ def test_without_noise_nothing_is_timed():
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "soon"])
-def test_seconds_that_are_none_are_refused(seconds):
-    done = lcbench("doctor", f"--seconds={seconds}")
+def test_seconds_that_are_none_are_refused(tmp_path, seconds):
+    done = invoke(tmp_path, "doctor", f"--seconds={seconds}")
     assert (done.returncode, done.stdout) == (2, "")
     assert "--seconds" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
-def test_the_examples_of_its_help_work():
-    shown = lcbench("doctor", "--help").stdout
+def test_the_examples_of_its_help_work(tmp_path):
+    shown = invoke(tmp_path, "doctor", "--help").stdout
     examples = [line.split() for line in shown.splitlines()[-2:]]
     assert [words[0] for words in examples] == ["lcbench", "lcbench"]
     for words in examples:
-        assert lcbench(*words[1:]).returncode == 0
+        assert lcbench(tmp_path, *words[1:]).returncode == 0

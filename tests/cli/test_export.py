@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from commands import lcbench
+from commands import invoke
 from lcbench import record
 from lcbench.report.exports import FORMATS
 from results import record as make_record
@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_newest_to_stdout_in_every_format(folder, form):
-    done = lcbench(folder, "export", "--format", form)
+    done = invoke(folder, "export", "--format", form)
     assert done.returncode == 0
     assert "newer" in done.stdout
     assert "older" not in done.stdout
@@ -35,8 +35,8 @@ def test_the_newest_to_stdout_in_every_format(folder, form):
 
 
 def test_a_saved_result_to_a_file(folder):
-    printed = lcbench(folder, "export", "before", "--format", "bencher").stdout
-    done = lcbench(folder, "export", "before", "--format", "bencher", "--output", "out/bmf.json")
+    printed = invoke(folder, "export", "before", "--format", "bencher").stdout
+    done = invoke(folder, "export", "before", "--format", "bencher", "--output", "out/bmf.json")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (folder / "out" / "bmf.json").read_text() == printed
     assert list(json.loads(printed)) == ["softmax/older[500x3073x10-float32-synthetic-1]"]
@@ -52,19 +52,19 @@ def test_a_saved_result_to_a_file(folder):
     ],
 )
 def test_bad_input_is_told(folder, arguments, message):
-    done = lcbench(folder, "export", *arguments)
+    done = invoke(folder, "export", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
 
 
 def test_a_result_without_a_time_fills_no_file(folder):
-    done = lcbench(folder, "export", "empty", "--format", "bencher", "--output", "none.json")
+    done = invoke(folder, "export", "empty", "--format", "bencher", "--output", "none.json")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: no row of result ")
     assert not (folder / "none.json").exists()
 
 
 def test_without_a_result_there_is_nothing_to_export(tmp_path):
-    done = lcbench(tmp_path, "export", "--format", "csv")
+    done = invoke(tmp_path, "export", "--format", "csv")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: no result to export; 'lcbench run' makes one\n"

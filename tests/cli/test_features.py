@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from commands import lcbench
+from commands import invoke, lcbench
 from lcbench.datasets.features.catalogue import CATALOGUE
 
 
 @pytest.mark.parametrize("arguments", [[], ["--list"]])
 def test_the_list_in_eighty_columns(tmp_path, arguments):
-    done = lcbench(tmp_path, "features", *arguments)
+    done = invoke(tmp_path, "features", *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 80
@@ -20,7 +20,7 @@ def test_the_list_in_eighty_columns(tmp_path, arguments):
 
 
 def test_the_list_as_json_knows_how_many_words(tmp_path):
-    done = lcbench(tmp_path, "features", "--words", "7", "--json")
+    done = invoke(tmp_path, "features", "--words", "7", "--json")
     dimensions = {one["name"]: one["dimensions"] for one in json.loads(done.stdout)["features"]}
     assert (dimensions["words"], dimensions["colour"]) == (28, 10)
 
@@ -54,7 +54,7 @@ def test_computed_once_then_read(tmp_path):
     ],
 )
 def test_what_cannot_be_computed_is_one_line(tmp_path, arguments, message):
-    done = lcbench(tmp_path, "features", *arguments)
+    done = invoke(tmp_path, "features", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].startswith(message)
     assert not (tmp_path / "data").exists()

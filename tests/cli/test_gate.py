@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from commands import lcbench
+from commands import invoke, lcbench
 from lcbench import record
 
 LOSS = """import numpy as np
@@ -81,7 +81,7 @@ def test_base_that_is_wrong_is_no_pass(folder):
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(folder, arguments, told):
-    done = lcbench(folder, "gate", *arguments, GIT_CEILING_DIRECTORIES=str(folder.parent))
+    done = invoke(folder, "gate", *arguments, GIT_CEILING_DIRECTORIES=str(folder.parent))
     assert done.returncode == 2
     assert told in done.stderr
     assert not (folder / "results").exists() or not list((folder / "results").glob("*.json"))

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from commands import lcbench
+from commands import invoke, lcbench
 
 HOMEWORK = """
 import numpy as np
@@ -143,7 +143,7 @@ def test_a_margin_is_told_to_be_for_svm(folder):
     ],
 )
 def test_what_cannot_be_is_one_line(folder, arguments, message):
-    done = lcbench(folder, "gradcheck", *arguments)
+    done = invoke(folder, "gradcheck", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr.splitlines()[-1]
     assert len(done.stderr.splitlines()) <= 2  # behind which data it was
@@ -163,6 +163,6 @@ def test_what_cannot_be_is_one_line(folder, arguments, message):
     ],
 )
 def test_a_wrong_option_is_a_usage_error(folder, arguments, message):
-    done = lcbench(folder, "gradcheck", *arguments)
+    done = invoke(folder, "gradcheck", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import lcbench as python
-from commands import lcbench
+from commands import invoke
 from lcbench import record
 from lcbench.measure import machine
 from results import record as make_record
@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
 
 
 def test_tables_name_the_change(folder):
-    done = lcbench(folder, "history")
+    done = invoke(folder, "history")
     assert (done.returncode, done.stderr) == (0, "")
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "\x1b" not in done.stdout
@@ -50,7 +50,7 @@ def test_tables_name_the_change(folder):
 
 
 def test_json_is_all_that_is_printed(folder):
-    done = lcbench(folder, "history", "--json")
+    done = invoke(folder, "history", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     told = json.loads(done.stdout)
     series = {one["implementation"]: one for one in told["series"]}
@@ -73,7 +73,7 @@ def test_json_is_all_that_is_printed(folder):
     ],
 )
 def test_a_part_of_it(folder, options, names, points):
-    told = json.loads(lcbench(folder, "history", "--json", *options).stdout)
+    told = json.loads(invoke(folder, "history", "--json", *options).stdout)
     assert [one["implementation"] for one in told["series"]] == names
     assert [len(one["points"]) for one in told["series"]] == [points]
 
@@ -92,14 +92,14 @@ def test_a_part_of_it(folder, options, names, points):
     ],
 )
 def test_what_is_not_there_is_one_line(folder, options, message):
-    done = lcbench(folder, "history", *options)
+    done = invoke(folder, "history", *options)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(message)
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_nothing_measured_yet_is_one_line(tmp_path):
-    done = lcbench(tmp_path, "history")
+    done = invoke(tmp_path, "history")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: no result of this machine; 'lcbench run' makes one\n"
 

@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 
 import pytest
 
+from commands import invoke, lcbench
 from lcbench.losses.catalog import CATALOG
 
-WITHOUT_JAX = """
-import sys
-sys.modules["jax"] = None
-from lcbench.cli.main import main
-main()
-"""
-"""The command, in an interpreter that cannot find JAX."""
+
+@pytest.fixture(autouse=True)
+def without_jax(monkeypatch):
+    """JAX cannot be found in this process."""
+    monkeypatch.setitem(sys.modules, "jax", None)
 
 
-def python(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env={**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", **environment},
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-        timeout=120,
-    )
-
-
-@pytest.fixture(scope="module")
-def listing():
-    done = python("-c", WITHOUT_JAX, "impls")
+@pytest.fixture
+def listing(tmp_path):
+    done = invoke(tmp_path, "impls")
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -55,8 +42,8 @@ def test_a_missing_package_is_named_and_its_install_line_is_whole(listing):
     assert "pip install 'jax[cuda13]'" in lines
 
 
-def test_json_says_what_is_available_and_why_not():
-    done = python("-c", WITHOUT_JAX, "impls", "--json")
+def test_json_says_what_is_available_and_why_not(tmp_path):
+    done = invoke(tmp_path, "impls", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     listed = {line["name"]: line for line in json.loads(done.stdout)["implementations"]}
     assert list(listed) == list(CATALOG)
@@ -78,16 +65,16 @@ def test_what_packages_offer_is_listed_without_being_imported(tmp_path):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fastloss\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[lcbench.implementations]\nfast = fastloss.kernels\n")
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    table = python("-m", "lcbench", "impls", PYTHONPATH=path)
+    table = lcbench(tmp_path, "impls", PYTHONPATH=path)
     assert table.returncode == 0
     assert table.stdout.splitlines()[-1].split() == ["fast", "fastloss.kernels"]
-    listed = json.loads(python("-m", "lcbench", "impls", "--json", PYTHONPATH=path).stdout)
+    listed = json.loads(lcbench(tmp_path, "impls", "--json", PYTHONPATH=path).stdout)
     assert listed["entry_points"] == [{"name": "fast", "value": "fastloss.kernels"}]
 
 
-def test_the_examples_of_its_help_work():
-    shown = python("-m", "lcbench", "impls", "--help").stdout
+def test_the_examples_of_its_help_work(tmp_path):
+    shown = invoke(tmp_path, "impls", "--help").stdout
     examples = [line.split() for line in shown.splitlines()[-2:]]
     assert [words[0] for words in examples] == ["lcbench", "lcbench"]
     for words in examples:
-        assert python("-m", "lcbench", *words[1:]).returncode == 0
+        assert invoke(tmp_path, *words[1:]).returncode == 0

@@ -7,7 +7,7 @@ import json
 import pytest
 from numba import config
 
-from commands import lcbench
+from commands import invoke, lcbench
 from lcbench.losses.cuda import backend as cuda_backend
 
 compiles = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="Numba's JIT is switched off")
@@ -109,7 +109,7 @@ def test_a_kernel_for_an_architecture(tmp_path):
     ],
 )
 def test_what_cannot_be_inspected_is_one_line(tmp_path, arguments, message):
-    done = lcbench(tmp_path, "inspect", *arguments, NUMBA_DISABLE_JIT="0")
+    done = invoke(tmp_path, "inspect", *arguments, NUMBA_DISABLE_JIT="0")
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr.splitlines()[-1]
 

@@ -9,7 +9,7 @@ import sys
 import click
 import pytest
 
-from commands import environment, lcbench
+from commands import environment, invoke, lcbench
 from lcbench.cli import main
 from lcbench.errors import LcbenchError
 from lcbench.losses.errors import UnknownImplementation
@@ -44,7 +44,7 @@ def test_module_and_version(tmp_path):
     ("name", "hint"), [("comapre", "did you mean 'compare'?"), ("xyzzy", "'lcbench --help' lists all.")]
 )
 def test_a_misspelt_command_gets_the_nearest(tmp_path, name, hint):
-    done = lcbench(tmp_path, name)
+    done = invoke(tmp_path, name)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == f"Error: no command '{name}': {hint}"
 

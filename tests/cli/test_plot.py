@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from commands import lcbench
+from commands import invoke, lcbench
 from lcbench.datasets.scaling import Scaling
 from lcbench.learn import model as models
 from lcbench.learn.model import Curves, Model
@@ -76,7 +76,7 @@ def test_the_ending_chooses_the_format_and_a_second_time_gives_the_same_bytes(fo
 )
 def test_bad_input_is_one_line_and_no_file(folder, arguments, message):
     before = sorted(folder.iterdir())
-    done = lcbench(folder, "plot", *arguments)
+    done = invoke(folder, "plot", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
     assert sorted(folder.iterdir()) == before
@@ -138,6 +138,6 @@ def test_everything_newest_without_files(folder):
 
 
 def test_help_names_every_kind(folder):
-    done = lcbench(folder, "plot", "--help")
+    done = invoke(folder, "plot", "--help")
     assert all(f"\n    {kind} " in done.stdout for kind in KINDS)
     assert max(map(len, done.stdout.splitlines())) <= 80

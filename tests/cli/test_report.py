@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from commands import lcbench
+from commands import invoke
 from lcbench import record
 from results import record as make_record
 from results import row
@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 
 def test_the_newest_beside_the_results(folder):
-    done = lcbench(folder, "report")
+    done = invoke(folder, "report")
     name = "results/reports/20260102T000000Z-new0new0.html"
     assert (done.returncode, done.stdout, done.stderr) == (0, "", f"page: {name}\n")
     text = (folder / name).read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ def test_the_newest_beside_the_results(folder):
 
 
 def test_several_results_in_one_page_each_once(folder):
-    done = lcbench(folder, "report", "before", "new0new0", "after", "--output", "both.html")
+    done = invoke(folder, "report", "before", "new0new0", "after", "--output", "both.html")
     assert (done.returncode, done.stderr) == (0, "page: both.html\n")
     text = (folder / "both.html").read_text(encoding="utf-8")
     assert text.count('<section class="result"') == 2
@@ -42,7 +42,7 @@ def test_several_results_in_one_page_each_once(folder):
 
 
 def test_another_baseline(folder):
-    done = lcbench(folder, "report", "--baseline", "newer", "--output", "other.html")
+    done = invoke(folder, "report", "--baseline", "newer", "--output", "other.html")
     assert done.returncode == 0
     assert "x newer" in (folder / "other.html").read_text(encoding="utf-8")
 
@@ -63,7 +63,7 @@ def test_another_baseline(folder):
 def test_bad_input_is_one_line_and_no_page(folder, arguments, message):
     (folder / "words.txt").write_text("no result")
     before = sorted(folder.rglob("*"))
-    done = lcbench(folder, "report", *arguments)
+    done = invoke(folder, "report", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
     assert sorted(folder.rglob("*")) == before
@@ -71,13 +71,13 @@ def test_bad_input_is_one_line_and_no_page(folder, arguments, message):
 
 def test_where_it_cannot_be_written_nothing_is_left(folder):
     (folder / "file").touch()
-    done = lcbench(folder, "report", "--output", "file/page.html")
+    done = invoke(folder, "report", "--output", "file/page.html")
     assert done.returncode == 2
     assert done.stderr.startswith("error: cannot write file/page.html: ")
 
 
 def test_without_a_result_there_is_nothing_to_report(tmp_path):
-    done = lcbench(tmp_path, "report")
+    done = invoke(tmp_path, "report")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: no result to report; 'lcbench run' makes one\n"
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import lcbench
+from commands import invoke, lcbench
 from lcbench.cli.reproduce import reproduce
 from lcbench.learn.reproduction import figures
 
@@ -41,14 +41,14 @@ def test_every_row_is_there_and_none_fails(in_json):
 
 
 def test_skipped_rows_are_named_with_the_reason(tmp_path):
-    done = lcbench(tmp_path, "reproduce", "softmax-of-123", "templates", "--impl", "numpy")
+    done = invoke(tmp_path, "reproduce", "softmax-of-123", "templates", "--impl", "numpy")
     assert done.returncode == 0
     assert "skipped templates: no data/cifar10.h5: 'lcbench download' fetches it" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("1 reproduced, 0 failed, 1 skipped")
 
 
 def test_nothing_but_skipped_rows_is_no_success(tmp_path):
-    assert lcbench(tmp_path, "reproduce", "templates", "--impl", "numpy").returncode == 2
+    assert invoke(tmp_path, "reproduce", "templates", "--impl", "numpy").returncode == 2
 
 
 def test_a_wrong_figure_fails_its_row_and_no_other(tmp_path):
@@ -61,13 +61,13 @@ def test_a_wrong_figure_fails_its_row_and_no_other(tmp_path):
 
 
 def test_an_unknown_row_is_one_line(tmp_path):
-    done = lcbench(tmp_path, "reproduce", "lr-0.1-frist")
+    done = invoke(tmp_path, "reproduce", "lr-0.1-frist")
     assert done.returncode == 2
     assert done.stderr == "error: no row 'lr-0.1-frist': did you mean 'lr-0.1-first'?\n"
 
 
 def test_the_list(tmp_path):
-    done = lcbench(tmp_path, "reproduce", "--list")
+    done = invoke(tmp_path, "reproduce", "--list")
     assert done.returncode == 0
     first_words = [line.partition(" ")[0] for line in done.stdout.splitlines()[3:]]
     assert [word for word in first_words if word] == list(figures.rows())
@@ -86,7 +86,7 @@ def test_pictures_are_drawn_and_named(tmp_path):
 
 
 def test_rows_without_a_picture_say_so(tmp_path):
-    done = lcbench(tmp_path, "reproduce", "hardmax", "--impl", "numpy", "--pictures", "drawn")
+    done = invoke(tmp_path, "reproduce", "hardmax", "--impl", "numpy", "--pictures", "drawn")
     assert done.returncode == 0
     assert done.stderr.startswith("no picture: of these rows none that has one was computed; those that have: lr-0.1-")
     assert not (tmp_path / "drawn").exists()

@@ -10,8 +10,7 @@ import sys
 
 import pytest
 
-from commands import TINY, environment, lcbench
-from lcbench.cli import main
+from commands import TINY, environment, invoke, lcbench
 from results import record as make_record
 from results import row
 
@@ -128,7 +127,7 @@ def test_a_baseline_that_is_no_row_is_told(tables):
 
 def failing(folder, *arguments, **variables):
     """The last line of stderr, nothing on stdout, exit code 2."""
-    done = lcbench(folder, "run", *arguments, **variables)
+    done = invoke(folder, "run", *arguments, **variables)
     assert (done.returncode, done.stdout) == (2, "")
     return done.stderr.splitlines()[-1]
 
@@ -178,21 +177,13 @@ def test_a_reader_that_goes_away_is_no_verdict(folder, as_json):
     assert (process.returncode, process.stderr) == (141, "")
 
 
-def in_process(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["lcbench", *arguments])
-    with pytest.raises(SystemExit) as left:
-        main.main()
-    output = capsys.readouterr()
-    return left.value.code, output.out, output.err
-
-
-def test_an_interrupted_run_says_where_its_result_is(monkeypatch, capsys):
+def test_an_interrupted_run_says_where_its_result_is(monkeypatch, tmp_path):
     stopped = make_record(row(medians=[1e-3, 1e-3]), interrupted=True, path="results/x.json")
     monkeypatch.setattr("lcbench.api.run", lambda *arguments, **options: stopped)
-    code, out, err = in_process(monkeypatch, capsys, "run")
-    assert code == 130
-    assert "1.00 ms" in out
-    assert err.splitlines()[-1] == "stopped early; what was measured is in results/x.json"
+    done = invoke(tmp_path, "run")
+    assert done.returncode == 130
+    assert "1.00 ms" in done.stdout
+    assert done.stderr.splitlines()[-1] == "stopped early; what was measured is in results/x.json"
 
 
 @pytest.mark.parametrize(
@@ -206,20 +197,18 @@ def test_an_interrupted_run_says_where_its_result_is(monkeypatch, capsys):
         ([], 2),
     ],
 )
-def test_exit_codes(monkeypatch, capsys, statuses, code):
+def test_exit_codes(monkeypatch, tmp_path, statuses, code):
     rows = [row(f"impl-{k}", [1.0, 1.0] if status == "ok" else [], status=status) for k, status in enumerate(statuses)]
     monkeypatch.setattr("lcbench.api.run", lambda *arguments, **options: make_record(*rows))
-    assert in_process(monkeypatch, capsys, "run")[0] == code
+    assert invoke(tmp_path, "run").returncode == code
 
 
-def test_real_images_are_taken_where_they_are(monkeypatch, capsys, tmp_path):
+def test_real_images_are_taken_where_they_are(monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr("lcbench.api.run", lambda *a, **options: asked.append(options["data"]) or make_record())
-    monkeypatch.setenv("LCBENCH_DATA", str(tmp_path))
     (tmp_path / "cifar10.h5").write_text("")
-    in_process(monkeypatch, capsys, "run")
-    in_process(monkeypatch, capsys, "run", "--features", "33")
-    in_process(monkeypatch, capsys, "run", "--data", "synthetic")
+    for arguments in ((), ("--features", "33"), ("--data", "synthetic")):
+        invoke(tmp_path, "run", *arguments, LCBENCH_DATA=str(tmp_path))
     assert asked == ["cifar10", "synthetic", "synthetic"]
 
 
@@ -239,9 +228,7 @@ def test_real_images_are_taken_where_they_are(monkeypatch, capsys, tmp_path):
     ],
     ids=" ".join,
 )
-def test_nonsense_is_one_line_and_exit_2(monkeypatch, capsys, tmp_path, arguments):
-    monkeypatch.chdir(tmp_path)
-    code, out, err = in_process(monkeypatch, capsys, "run", "--impl", "numpy", *arguments)
-    assert (code, out) == (2, "")
-    assert err.splitlines()[-1].lower().startswith("error: ")
-    assert "defect" not in err
+def test_nonsense_is_one_line_and_exit_2(tmp_path, arguments):
+    line = failing(tmp_path, "--impl", "numpy", *arguments)
+    assert line.lower().startswith("error: ")
+    assert "defect" not in line

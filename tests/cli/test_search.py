@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from commands import environment, lcbench
+from commands import environment, invoke, lcbench
 from lcbench.learn import model
 from lcbench.learn.search import search_file
 
@@ -160,7 +160,7 @@ def test_the_best_may_be_refitted_on_all_rows(folder):
 )
 def test_what_cannot_be_searched_is_one_line(folder, arguments, message):
     before = set(folder.rglob("*"))
-    done = lcbench(folder, "search", *QUICK, *arguments)
+    done = invoke(folder, "search", *QUICK, *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].startswith(message)
     assert set(folder.rglob("*")) == before

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from commands import environment, lcbench
+from commands import environment, invoke, lcbench
 
 TINY = ("--features", "33", "--classes", "3", "--loss", "softmax", "--budget", "0")
 
@@ -105,7 +105,7 @@ def test_a_sweep_that_was_killed_goes_on_to_one_record(tmp_path):
 
 
 def test_the_help_fits_eighty_columns(tmp_path):
-    assert max(map(len, lcbench(tmp_path, "sweep", "--help").stdout.splitlines())) <= 80
+    assert max(map(len, invoke(tmp_path, "sweep", "--help").stdout.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_the_help_fits_eighty_columns(tmp_path):
     ],
 )
 def test_bad_input_costs_one_line(tmp_path, arguments, message):
-    done = lcbench(tmp_path, "sweep", *arguments)
+    done = invoke(tmp_path, "sweep", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].startswith(message)
     assert not list(tmp_path.glob("results/**/*.json"))

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from commands import environment, lcbench
+from commands import environment, invoke, lcbench
 from lcbench.cli.parameters import COUNT, COUNTS
 
 
@@ -51,7 +51,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(folder):
 )
 def test_what_cannot_be_written_is_one_line_and_leaves_nothing(folder, arguments, says):
     before = sorted(folder.iterdir())
-    done = lcbench(folder, "synth", *arguments)
+    done = invoke(folder, "synth", *arguments)
     assert done.returncode == 2
     assert says in done.stderr
     assert sorted(folder.iterdir()) == before
@@ -137,7 +137,7 @@ def test_batches_are_drawn(folder):
 )
 def test_what_cannot_be_run_is_one_line(folder, arguments, says):
     np.savez(folder / "table.npz", X=np.arange(20, dtype=np.uint8).reshape(10, 2), y=np.arange(10) % 2)
-    done = lcbench(folder, "run", "--impl", "numpy", *arguments)
+    done = invoke(folder, "run", "--impl", "numpy", *arguments)
     assert done.returncode == 2
     assert says in done.stderr
     assert done.stderr.startswith("error: ")
