@@ -10,6 +10,8 @@ import pytest
 
 from commands import lcbench
 
+pytestmark = pytest.mark.serial
+
 FILES = sorted(file for file in Path(__file__).parent.glob("*.py") if not file.name.startswith(("test_", "breaks")))
 
 SIZE = ("--loss", "softmax", "--rows", "2000", "--features", "257", "--classes", "10", "--blocks", "3", "--budget", "0")

@@ -8,6 +8,8 @@ import pytest
 
 from commands import lcbench
 
+pytestmark = pytest.mark.serial
+
 NAMES = ("naive", "numpy", "numba-njit", "numba-parallel", "torch", "jax", "sklearn")
 
 SIZE = ("--rows", "300", "--features", "65", "--classes", "4", "--dtype", "float64", "--blocks", "3", "--budget", "0")

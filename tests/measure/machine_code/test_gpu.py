@@ -22,7 +22,9 @@ def inspected(architecture, dtype="float32", pixels=False):
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("architecture", [(8, 6), (9, 0), (10, 0)])
+@pytest.mark.parametrize(
+    "architecture", [(9, 0), *(pytest.param(other, marks=pytest.mark.nightly) for other in [(8, 6), (10, 0)])]
+)
 def test_what_is_said_of_each_kernel_agrees_with_itself(architecture):
     found = inspected(architecture)
     assert len({kernel.name for kernel in found}) == len(found) > 1
