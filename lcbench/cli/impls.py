@@ -48,22 +48,27 @@ def _offered_by_packages() -> list[dict[str, str]]:
 
 
 def _print(catalogue: list[dict[str, Any]], offered: list[dict[str, str]]) -> None:
-    from rich.table import Column
-
     from lcbench.report import style
+    from lcbench.report.table import WORD, Column, Table, pairs
 
     console = style.console()
-    table = style.table("Implementations", Column("name", no_wrap=True), "device", "what", "available")
-    for line in catalogue:
-        table.add_row(line["name"], line["device"], line["what"], "yes" if line["available"] else "no")
-    console.print(table)
+    console.print(
+        Table(
+            "Implementations",
+            catalogue,
+            Column("name", "name", WORD),
+            Column("device", "device"),
+            Column("what", "what"),
+            Column("available", "available"),
+        )
+    )
 
     missing = [line for line in catalogue if not line["available"]]
     if missing:
         # The command stands on a line of its own, so that it is never broken in two.
         reasons = [(line["name"], "\n".join(filter(None, (line["reason"], line["install"])))) for line in missing]
         console.print()
-        console.print(style.pairs("Not available here, and why", reasons))
+        console.print(pairs("Not available here, and why", reasons))
     if offered:
         console.print()
-        console.print(style.pairs("Offered by installed packages", [(line["name"], line["value"]) for line in offered]))
+        console.print(pairs("Offered by installed packages", [(line["name"], line["value"]) for line in offered]))

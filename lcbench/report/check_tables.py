@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.padding import Padding
-from rich.table import Column, Table
 from rich.text import Text
 
 from lcbench.record import Checked
 from lcbench.report import style
+from lcbench.report.table import PLAIN, SCIENTIFIC, WORD, Cell, Column, Table
 
 WIDTH = 78
 """Of a verdict on a user's function, in columns. A longer one has its reason on a line of its own, mistake first."""
@@ -35,31 +35,24 @@ def _file(report: Checked) -> str:
 
 
 def _table(reports: list[Checked]) -> Table:
-    table = style.table(
+    return Table(
         "against the float64 oracle",
-        Column("implementation", no_wrap=True),
-        "loss",
-        "dtype",
-        style.number("cases"),
-        style.number("loss error"),
-        style.number("gradient error"),
-        "result",
+        reports,
+        Column("implementation", "implementation", WORD),
+        Column("loss", "loss"),
+        Column("dtype", "dtype"),
+        Column("cases", lambda report: report.cases if report.dtype else style.MISSING, PLAIN),
+        Column("loss error", lambda report: report.error_loss if report.status == "ok" else None, SCIENTIFIC),
+        Column("gradient error", lambda report: report.error_grad if report.status == "ok" else None, SCIENTIFIC),
+        Column("result", _result),
     )
-    for report in reports:
-        ok = report.status == "ok"
-        result = "right" if ok else report.status
-        if report.device == "simulator":
-            result += " (simulated)"
-        table.add_row(
-            report.implementation,
-            report.loss,
-            report.dtype,
-            str(report.cases) if report.dtype else style.MISSING,
-            style.scientific(report.error_loss) if ok else style.MISSING,
-            style.scientific(report.error_grad) if ok else style.MISSING,
-            Text(result, style="" if ok else "bold red" if report.status == "wrong" else "yellow"),
-        )
-    return table
+
+
+def _result(report: Checked) -> Cell:
+    simulated = " (simulated)" if report.device == "simulator" else ""
+    if report.status == "ok":
+        return Cell(f"right{simulated}")
+    return Cell(report.status + simulated, mood="bad" if report.status == "wrong" else "open")
 
 
 def _reasons(reports: list[Checked]) -> Iterator[Text]:

@@ -5,31 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rich.table import Table
-
 from lcbench.judge.sensitivity import detectable
 from lcbench.measure.machine import Facts
 from lcbench.measure.surroundings.disturbances import Finding
 from lcbench.measure.surroundings.gpu_state import GpuState
 from lcbench.measure.surroundings.meanwhile import Meanwhile
 from lcbench.measure.surroundings.noise import Noise
-from lcbench.report import style
 from lcbench.report.style import MISSING, count, percent, size
+from lcbench.report.table import Column, Table, pairs
 
 
 def machine(facts: Facts, fingerprint: str, gpu: GpuState | None) -> Table:
     """The hardware, and the GPU's state."""
-    return style.pairs("Machine", [*_machine_rows(facts, fingerprint), *(_gpu_rows(gpu) if gpu else ())])
+    return pairs("Machine", [*_machine_rows(facts, fingerprint), *(_gpu_rows(gpu) if gpu else ())])
 
 
 def threads(facts: Facts, numba: dict[str, Any]) -> Table:
     """Cores, and the threads that each library starts on them."""
-    return style.pairs("Threads", _thread_rows(facts, numba))
+    return pairs("Threads", _thread_rows(facts, numba))
 
 
 def versions(facts: Facts) -> Table:
     """Every package whose version can change a time."""
-    return style.pairs("Versions", [("Python", facts["python"]), *facts["versions"].items()])
+    return pairs("Versions", [("Python", facts["python"]), *facts["versions"].items()])
 
 
 def noise(measured: Noise) -> Table:
@@ -43,15 +41,13 @@ def noise(measured: Noise) -> Table:
         ("visible", f"{slowdown} to a gate of 60 s"),
         *_meanwhile_rows(measured.meanwhile, measured.involuntary_switches_s),
     ]
-    return style.pairs("Noise: identical work against itself", rows)
+    return pairs("Noise: identical work against itself", rows)
 
 
 def findings(found: list[Finding]) -> Table:
     """Each disturbance beside its remedy."""
-    table = style.table("What would disturb a measurement", "", "found", "what to do")
-    for finding in found:
-        table.add_row(finding.severity, finding.what, finding.remedy)
-    return table
+    columns = Column("", "severity"), Column("found", "what"), Column("what to do", "remedy")
+    return Table("What would disturb a measurement", found, *columns)
 
 
 def score(value: int, noise: Noise | None) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.table import Column, Table
 from rich.text import Text
 
 from lcbench.datasets.features.catalogue import CATALOGUE, INSTALL, Settings
 from lcbench.report import style
+from lcbench.report.table import NUMBER, SECONDS, SIZE, WORD, Column, Table
 
 SIDE = 32
 """Rows and columns of the images for which dimensions are told."""
@@ -48,17 +48,15 @@ def listed(words: int) -> list[dict[str, Any]]:
 
 def catalogue(words: int) -> Iterator[Table | Text]:
     """`listed` as a table, and how to install what is missing."""
-    table = style.table(
-        f"Features of {SIDE} x {SIDE} images; {style.count(words)} visual words",
-        Column("name", no_wrap=True),
-        "what",
-        style.number("dimensions"),
-        "available",
-    )
     lines = listed(words)
-    for line in lines:
-        table.add_row(line["name"], line["what"], style.count(line["dimensions"]), "no" if line["missing"] else "yes")
-    yield table
+    yield Table(
+        f"Features of {SIDE} x {SIDE} images; {style.count(words)} visual words",
+        lines,
+        Column("name", "name", WORD),
+        Column("what", "what"),
+        Column("dimensions", "dimensions", NUMBER),
+        Column("available", lambda line: not line["missing"]),
+    )
     for package in dict.fromkeys(package for line in lines for package in line["missing"]):
         needed_by = ", ".join(line["name"] for line in lines if package in line["missing"])
         yield Text(f"{package}, for {needed_by}, is not installed: {INSTALL}")
@@ -66,16 +64,14 @@ def catalogue(words: int) -> Iterator[Table | Text]:
 
 def computed(done: Sequence[Computed]) -> Iterator[Table | Text]:
     """What was computed or read, and where it is kept."""
-    table = style.table(
+    yield Table(
         f"Features of {style.count(done[0].rows)} images",
-        Column("name", no_wrap=True),
-        *(style.number(heading) for heading in ("dimensions", "size", "time")),
-        "",
+        done,
+        Column("name", "name", WORD),
+        Column("dimensions", "dimensions", NUMBER),
+        Column("size", lambda one: one.rows * one.dimensions * 4, SIZE),
+        Column("time", "seconds", SECONDS),
+        Column("", lambda one: "read" if one.kept else "computed"),
     )
-    for one in done:
-        size = style.size(one.rows * one.dimensions * 4)
-        how = "read" if one.kept else "computed"
-        table.add_row(one.name, style.count(one.dimensions), size, style.seconds(one.seconds), how)
-    yield table
     folders = {str(Path(file).parent) for one in done for file in one.files.values()}
     yield Text(f"kept in {', '.join(sorted(folders))}, for {', '.join(done[0].files)}")

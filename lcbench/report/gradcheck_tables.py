@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
-from lcbench.check.gradient import Coordinate, GradientCheck
+from lcbench.check.gradient import Coordinate, GradientCheck, Way
 from lcbench.check.reports import GradientReport
 from lcbench.report import style
+from lcbench.report.table import NUMBER, PLAIN, SCIENTIFIC, SECONDS, Cell, Column, Mood, Table
 
-COLOURS = {"right": "", "kink": "yellow", "wrong": "bold red", "unchecked": "bold yellow", "ok": "green"}
+MOODS: dict[str, Mood] = {"right": "", "kink": "open", "wrong": "bad"}
+COLOURS = {"ok": "green", "wrong": "bold red", "unchecked": "bold yellow"}
 
 
 def tables(reports: list[GradientReport], step: float) -> Iterator[Table | Text]:
@@ -43,23 +45,15 @@ def _label(report: GradientReport) -> str:
 
 def _coordinates(report: GradientReport, found: GradientCheck, step: float) -> Table:
     margin = "" if report.margin is None else f", margin {report.margin:g}"
-    table = style.table(
+    return Table(
         f"{_label(report)}: h {step:g}{margin}",
-        style.number("at"),
-        style.number("numerical"),
-        style.number("analytic"),
-        style.number("error"),
-        "verdict",
+        found.coordinates,
+        Column("at", lambda each: "{},{}".format(*each.at), PLAIN),
+        Column("numerical", lambda each: f"{each.numerical:.8g}", PLAIN),
+        Column("analytic", lambda each: f"{each.analytic:.8g}", PLAIN),
+        Column("error", "relative_error", SCIENTIFIC),
+        Column("verdict", lambda each: Cell(_in_words(each), mood=MOODS[each.verdict])),
     )
-    for each in found.coordinates:
-        table.add_row(
-            "{},{}".format(*each.at),
-            f"{each.numerical:.8g}",
-            f"{each.analytic:.8g}",
-            style.scientific(each.relative_error),
-            Text(_in_words(each), style=COLOURS[each.verdict]),
-        )
-    return table
 
 
 def _in_words(each: Coordinate) -> str:
@@ -71,27 +65,20 @@ def _in_words(each: Coordinate) -> str:
 
 
 def _ways(found: GradientCheck) -> Table:
-    table = style.table(
+    def numerical(name: str) -> Callable[[Way], Any]:
+        return lambda way: getattr(way, name) if way.name != "analytic" else None
+
+    return Table(
         "the three ways",
-        "gradient",
-        style.number(f"{len(found.coordinates)} weights"),
-        style.number("losses"),
-        style.number("all weights"),
-        style.number("losses"),
-        style.number("worst error"),
-        "against",
+        found.ways,
+        Column("gradient", "name"),
+        Column(f"{len(found.coordinates)} weights", numerical("seconds"), SECONDS),
+        Column("losses", numerical("evaluations"), NUMBER),
+        Column("all weights", "whole_seconds", SECONDS),
+        Column("losses", "whole_evaluations", NUMBER),
+        Column("worst error", "worst_error", SCIENTIFIC),
+        Column("against", "against"),
     )
-    for way in found.ways:
-        table.add_row(
-            way.name,
-            style.seconds(way.seconds) if way.name != "analytic" else style.MISSING,
-            style.count(way.evaluations) if way.name != "analytic" else style.MISSING,
-            style.seconds(way.whole_seconds),
-            style.count(way.whole_evaluations),
-            style.scientific(way.worst_error),
-            way.against,
-        )
-    return table
 
 
 def _verdict(report: GradientReport) -> Text:

@@ -8,11 +8,11 @@ from math import log
 from statistics import median
 
 from rich.padding import Padding
-from rich.table import Column, Table
 from rich.text import Text
 
 from lcbench.judge.history import NEEDED, Change, History, Point, Series, named
 from lcbench.report import style
+from lcbench.report.table import NAME, PLAIN, SECONDS, WORD, Column, Table
 
 LONGEST_LINE = 16
 """Marks of the small curve beside a series; one stands for several records where there are more."""
@@ -33,28 +33,17 @@ def tables(history: History) -> Iterator[Table | Text | Padding]:
 
 
 def _table(title: str, all_series: list[Series]) -> Table:
-    table = style.table(
+    return Table(
         title,
-        Column("implementation", overflow="fold", min_width=14),
-        style.number("threads"),
-        style.number("results"),
-        style.number("first"),
-        style.number("last"),
-        style.number("changes"),
-        Column("over time", no_wrap=True),
+        all_series,
+        Column("implementation", "implementation", NAME),
+        Column("threads", "threads", PLAIN),
+        Column("results", lambda series: len(series.points), PLAIN),
+        Column("first", lambda series: series.points[0].median_s, SECONDS),
+        Column("last", lambda series: series.points[-1].median_s, SECONDS),
+        Column("changes", lambda series: style.MISSING if series.missing else len(series.changes), PLAIN),
+        Column("over time", lambda series: curve([point.median_s for point in series.points]), WORD),
     )
-    for series in all_series:
-        first, last = series.points[0], series.points[-1]
-        table.add_row(
-            series.implementation,
-            str(series.threads),
-            str(len(series.points)),
-            style.seconds(first.median_s),
-            style.seconds(last.median_s),
-            style.MISSING if series.missing else str(len(series.changes)),
-            curve([point.median_s for point in series.points]),
-        )
-    return table
 
 
 def curve(times: list[float]) -> str:

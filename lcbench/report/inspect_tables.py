@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
-from rich.table import Column, Table
 from rich.text import Text
 
 from lcbench.measure.machine_code.assembly import Loop
 from lcbench.measure.machine_code.gpu import Kernel
-from lcbench.report import style
+from lcbench.report.table import NAME, NUMBER, PLAIN, SIZE, Column, Table
+
+_COUNTS = (
+    Column("bits", lambda loop: loop.vector_bits or "scalar", PLAIN),
+    Column("FMA", "fma", PLAIN),
+    Column("other", "arithmetic", PLAIN),
+    Column("load", "loads", PLAIN),
+    Column("store", "stores", PLAIN),
+    Column("pref", "prefetches", PLAIN),
+    Column("call", "calls", PLAIN),
+    Column("stack", "stack", PLAIN),
+    Column("regs", "vector_registers", PLAIN),
+)
+"""Of a loop. Where all are the same, two loops look alike."""
 
 
 def tables(title: str, found: Sequence[Loop | Kernel]) -> Iterator[Table | Text]:
@@ -27,21 +41,19 @@ def _loops(title: str, found: list[Loop]) -> Iterator[Table | Text]:
     if not shown:
         yield Text(f"{title}: no loop computes with floating-point numbers")
         return
-    table = style.table(
-        title,
-        Column("function", overflow="fold", min_width=14),
-        *(
-            style.number(heading)
-            for heading in ("bits", "FMA", "other", "load", "store", "pref", "call", "stack", "regs", "bytes")
-        ),
-    )
-    alike: dict[tuple[str, ...], list[Loop]] = {}
+    alike: dict[tuple[Any, ...], list[Loop]] = {}
     for loop in shown:
-        alike.setdefault(_row(loop), []).append(loop)
-    for (name, *numbers), copies in alike.items():
-        several = f" x{len(copies)}" if len(copies) > 1 else ""
-        table.add_row(name + several, *numbers, style.count(copies[0].code_bytes))
-    yield table
+        alike.setdefault((loop.name, *(column.value(loop) for column in _COUNTS)), []).append(loop)
+    yield Table(
+        title,
+        [
+            replace(first, name=f"{first.name} x{1 + len(more)}" if more else first.name)
+            for first, *more in alike.values()
+        ],
+        Column("function", "name", NAME),
+        *_COUNTS,
+        Column("bytes", "code_bytes", NUMBER),
+    )
     hottest = {loop.name: loop for loop in reversed(shown)}
     for loop in sorted(hottest.values(), key=lambda loop: -loop.flops):
         yield Text(f"{loop.name}: {loop.verdict}")
@@ -54,11 +66,6 @@ def _loops(title: str, found: list[Loop]) -> Iterator[Table | Text]:
     )
 
 
-def _row(loop: Loop) -> tuple[str, ...]:
-    counts = (loop.fma, loop.arithmetic, loop.loads, loop.stores, loop.prefetches, loop.calls, loop.stack)
-    return loop.name, str(loop.vector_bits or "scalar"), *map(str, counts), str(loop.vector_registers)
-
-
 def code(found: Sequence[Loop | Kernel]) -> Iterator[str]:
     """Each piece of code under its verdict; remainders are left out."""
     for one in found:
@@ -69,26 +76,19 @@ def code(found: Sequence[Loop | Kernel]) -> Iterator[str]:
 
 def _kernels(title: str, found: list[Kernel]) -> Iterator[Table | Text]:
     """The kernels, and each in words."""
-    table = style.table(
+    yield Table(
         title,
-        Column("kernel", overflow="fold", min_width=14),
-        *(style.number(heading) for heading in ("threads", "regs", "shared", "spills", "FMA")),
-        "loads",
-        *(style.number(heading) for heading in ("blocks", "warps")),
+        found,
+        Column("kernel", "name", NAME),
+        Column("threads", "threads", PLAIN),
+        Column("regs", "usage.registers", PLAIN),
+        Column("shared", "usage.shared_bytes", SIZE),
+        Column("spills", "usage.spill_bytes", SIZE),
+        Column("FMA", "counts.fma", PLAIN),
+        Column("loads", _loads),
+        Column("blocks", "occupancy.blocks", PLAIN),
+        Column("warps", lambda kernel: f"{kernel.occupancy.warps}/{kernel.occupancy.most_warps}", PLAIN),
     )
-    for kernel in found:
-        table.add_row(
-            kernel.name,
-            str(kernel.threads),
-            str(kernel.usage.registers),
-            style.size(kernel.usage.shared_bytes),
-            style.size(kernel.usage.spill_bytes),
-            str(kernel.counts.fma),
-            "\n".join(f"{count} x {width} B" for width, count in kernel.counts.loads.items()) or style.MISSING,
-            str(kernel.occupancy.blocks),
-            f"{kernel.occupancy.warps}/{kernel.occupancy.most_warps}",
-        )
-    yield table
     for kernel in found:
         yield Text(f"{kernel.name}: {kernel.verdict}")
     yield Text(
@@ -96,3 +96,7 @@ def _kernels(title: str, found: list[Kernel]) -> Iterator[Table | Text]:
         "out; blocks, warps: on a multiprocessor at once",
         style="dim",
     )
+
+
+def _loads(kernel: Kernel) -> str | None:
+    return "\n".join(f"{count} x {width} B" for width, count in kernel.counts.loads.items()) or None

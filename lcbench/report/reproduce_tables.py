@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.padding import Padding
-from rich.table import Column, Table
 from rich.text import Text
 
 from lcbench.learn.reproduction.figures import Number, Row, documents
 from lcbench.learn.reproduction.outcome import Outcome
 from lcbench.learn.reproduction.rules import Rule
 from lcbench.report import style
+from lcbench.report.table import NAME, NUMBER, WORD, Cell, Column, Mood, Table
 
-COLOURS = {"passes": "", "fails": "bold red", "skipped": "yellow"}
+MOODS: dict[str, Mood] = {"passes": "", "fails": "bad", "skipped": "open"}
 
 
 def overview(outcomes: Sequence[Outcome]) -> Iterator[Table | Text]:
     """One line a row: of its figures, the one that fails or has gone farthest towards what its rule allows."""
-    table = style.table(
+
+    def headline(of: Callable[[Number], str]) -> Callable[[Outcome], str | None]:
+        return lambda outcome: None if outcome.skipped else of(outcome.headline)
+
+    yield Table(
         "published and measured",
-        Column("row", no_wrap=True),
-        *(style.number(heading) for heading in ("published", "expected", "measured", "difference")),
-        "verdict",
+        outcomes,
+        Column("row", "row.id", WORD),
+        Column("published", headline(lambda number: _number(number.published)), NUMBER),
+        Column("expected", headline(_expected), NUMBER),
+        Column("measured", headline(lambda number: _number(number.measured)), NUMBER),
+        Column("difference", headline(lambda number: _difference(number.difference)), NUMBER),
+        Column("verdict", lambda outcome: Cell(outcome.verdict, mood=MOODS[outcome.verdict])),
     )
-    for outcome in outcomes:
-        verdict = Text(outcome.verdict, style=COLOURS[outcome.verdict])
-        if outcome.skipped:
-            table.add_row(outcome.row.id, *[style.MISSING] * 4, verdict)
-        else:
-            table.add_row(outcome.row.id, *_figures(outcome.headline), verdict)
-    yield table
     yield from _failures(outcomes)
     yield from _skipped(outcomes)
     for outcome in outcomes:
@@ -45,10 +47,9 @@ def overview(outcomes: Sequence[Outcome]) -> Iterator[Table | Text]:
     yield summary(outcomes)
 
 
-def _figures(number: Number) -> tuple[str, str, str, str]:
-    """Published, expected, measured, difference. Where a rule says from where to where, that is expected."""
-    expected = _number(number.expected) if Rule(number.rule).needs_expected else _rule(number)
-    return _number(number.published), expected, _number(number.measured), _difference(number.difference)
+def _expected(number: Number) -> str:
+    """Where a rule says from where to where, that is expected."""
+    return _number(number.expected) if Rule(number.rule).needs_expected else _rule(number)
 
 
 def _rule(number: Number) -> str:
@@ -102,27 +103,23 @@ def _details(numbers: Sequence[Number]) -> Table:
     """Columns that would be empty, or the same as others, are left out."""
     published = any(number.published is not None for number in numbers)
     expected = any(number.expected is not None and number.expected != number.published for number in numbers)
-    columns = [
-        (Column("figure", min_width=10, overflow="fold"), lambda number: number.name, True),
-        (style.number("published"), lambda number: _number(number.published), published),
-        (style.number("expected"), lambda number: _number(number.expected), expected),
-        (style.number("measured"), lambda number: _number(number.measured), True),
-        (style.number("difference"), lambda number: _difference(number.difference), published or expected),
-        (Column("rule", no_wrap=True), _rule, True),
-        (Column("verdict", no_wrap=True), _verdict, True),
-    ]
-    shown = [(column, cell) for column, cell, wanted in columns if wanted]
-    table = style.table("", *(column for column, _ in shown))
-    table.title = None
-    for number in numbers:
-        table.add_row(*(cell(number) for _, cell in shown))
-    return table
+    return Table(
+        "",
+        numbers,
+        Column("figure", "name", replace(NAME, least=10)),
+        Column("published", lambda number: _number(number.published), NUMBER) if published else None,
+        Column("expected", lambda number: _number(number.expected), NUMBER) if expected else None,
+        Column("measured", lambda number: _number(number.measured), NUMBER),
+        Column("difference", lambda number: _difference(number.difference), NUMBER) if published or expected else None,
+        Column("rule", _rule, WORD),
+        Column("verdict", _verdict, WORD),
+    )
 
 
-def _verdict(number: Number) -> Text:
+def _verdict(number: Number) -> Cell:
     if number.met:
-        return Text("" if number.rule == "shown" else "passes")
-    return Text("fails", style=COLOURS["fails"])
+        return Cell("" if number.rule == "shown" else "passes")
+    return Cell("fails", mood="bad")
 
 
 def summary(outcomes: Sequence[Outcome]) -> Text:
@@ -139,10 +136,8 @@ def summary(outcomes: Sequence[Outcome]) -> Text:
 
 def listing(rows: Sequence[Row]) -> Table:
     """What can be reproduced."""
-    table = style.table("what can be reproduced", Column("row", no_wrap=True), "document", "what")
-    for row in rows:
-        table.add_row(row.id, row.document, row.what)
-    return table
+    columns = Column("row", "id", WORD), Column("document", "document"), Column("what", "what")
+    return Table("what can be reproduced", rows, *columns)
 
 
 def listed(rows: Sequence[Row]) -> list[dict[str, str]]:

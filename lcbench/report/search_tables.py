@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.table import Column, Table
 from rich.text import Text
 
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.search.points import AXES, ranking
 from lcbench.learn.search.search_file import Search, Trial
 from lcbench.report import style
+from lcbench.report.table import PERCENT, PLAIN, SECONDS, WORD, Cell, Column, Kind, Table, pairs
 
 ROWS = 20
 """Of the table of trials; the file has the others too."""
@@ -30,8 +30,6 @@ def tables(search: Search, path: Path) -> Iterator[Table | Text]:
     yield from _reasons(search)
     grid = _grid(search)
     if grid is not None:
-        # a title of the table itself would be broken to the width of its columns
-        yield Text("validation accuracy in %: the learning rate down, reg across", style="bold")
         yield grid
     if search.refit:
         yield from _edges(search)
@@ -59,27 +57,20 @@ def _ordered(search: Search) -> list[int]:
 def _trials(search: Search, places: list[int]) -> Table:
     names = axes(search)
     narrow = len(names) > 2  # then the settings take the room of what matters less
-    table = style.table(
+    return Table(
         f"{_counted(search.trials)}: {_what(search.trials[0].recipe)}",
-        *[style.number(_HEADINGS[name]) for name in names],
-        style.number("validation"),
-        *([] if narrow else [style.number("train"), style.number("last loss"), style.number("took")]),
-        Column("result", no_wrap=True),
+        [search.trials[place] for place in places],
+        *(Column(_HEADINGS[name], f"recipe.{name}", Kind("{:g}".format, number=True)) for name in names),
+        Column("validation", "validation_accuracy", PERCENT),
+        None if narrow else Column("train", "train_accuracy", PERCENT),
+        None if narrow else Column("last loss", "loss", Kind(_loss, number=True)),
+        None if narrow else Column("took", "seconds", SECONDS),
+        Column("result", lambda trial: Cell(trial.status, mood="" if trial.succeeded else "open"), WORD),
     )
-    for place in places:
-        trial = search.trials[place]
-        less = (
-            style.percent(trial.train_accuracy),
-            style.MISSING if trial.loss is None else f"{trial.loss:.4g}",
-            style.seconds(trial.seconds),
-        )
-        table.add_row(
-            *[f"{getattr(trial.recipe, name):g}" for name in names],
-            style.percent(trial.validation_accuracy),
-            *([] if narrow else less),
-            Text(trial.status, style="" if trial.succeeded else "yellow"),
-        )
-    return table
+
+
+def _loss(value: float | None) -> str:
+    return style.MISSING if value is None else f"{value:.4g}"
 
 
 def _what(recipe: Recipe) -> str:
@@ -106,33 +97,23 @@ def _grid(search: Search) -> Table | None:
     """Validation accuracies with the learning rate down and the regularisation across; None where that is no plane."""
     if search.way != "grid" or axes(search) != ["learning_rate", "reg"]:
         return None
-    regs = _values(search, "reg")
-    table = style.table(
-        "",
-        style.number(""),
-        *[style.number(f"{reg:g}") for reg in regs],
-    )
     best = ranking(search.trials)[:1]
-    cells = {
-        (trial.recipe.learning_rate, trial.recipe.reg): _cell(trial, best == [place])
-        for place, trial in enumerate(search.trials)
-    }
-    for rate in _values(search, "learning_rate"):
-        table.add_row(f"{rate:g}", *[cells.get((rate, reg), Text(style.MISSING)) for reg in regs])
-    table.title = None
-    return table if _width(table) <= _WIDTH else None
+    rates: dict[float, dict[str, str | Cell]] = {rate: {"": f"{rate:g}"} for rate in _values(search, "learning_rate")}
+    for place, trial in enumerate(search.trials):
+        rates[trial.recipe.learning_rate][f"{trial.recipe.reg:g}"] = _cell(trial, best == [place])
+    headings = ["", *(f"{reg:g}" for reg in _values(search, "reg"))]
+    table = Table(
+        "validation accuracy in %: the learning rate down, reg across",
+        rates.values(),
+        *(Column(heading, heading, PLAIN) for heading in headings),
+    )
+    return table if table.narrowest <= _WIDTH else None
 
 
-def _width(table: Table) -> int:
-    """Of a table whose columns may not be broken, in characters."""
-    console = style.console()
-    return console.measure(table, options=console.options.update(width=1000)).minimum
-
-
-def _cell(trial: Trial, best: bool) -> Text:
+def _cell(trial: Trial, best: bool) -> Cell:
     if trial.validation_accuracy is None:
-        return Text(style.MISSING if trial.status == "waiting" else trial.status, style="yellow")
-    return Text(f"{100 * trial.validation_accuracy:.1f}", style="bold green" if best else "")
+        return Cell(style.MISSING if trial.status == "waiting" else trial.status, mood="open")
+    return Cell(f"{100 * trial.validation_accuracy:.1f}", mood="best" if best else "")
 
 
 def _edges(search: Search) -> Iterator[Text]:
@@ -158,4 +139,4 @@ def _best(search: Search, path: Path) -> Table:
         *[(f"{name} accuracy", style.percent(value)) for name, value in accuracy.items()],
         ("model", str(path.with_name(search.refit.model))),
     ]
-    return style.pairs("the best", rows)
+    return pairs("the best", rows)

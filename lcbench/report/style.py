@@ -20,6 +20,9 @@ NO_INTERVAL = "[?]"
 
 WIDEST = 100.0
 
+IMPOSSIBLE = "!"
+"""Stands behind a share of more than the whole."""
+
 
 def console(stderr: bool = False) -> Console:
     """The console that tables are printed to: plain text where it is not a terminal, colours unless NO_COLOR is set.
@@ -111,6 +114,11 @@ def within(value: float, low: float, high: float, decimals: int = 2) -> str:
     return f"{ratio} {interval}" if len(ratio) + 1 + len(interval) <= ordinary else f"{ratio}\n{interval}"
 
 
+def ratio_within(ratio: tuple[float, float, float] | None) -> str:
+    """A ratio and its interval as `within` has it, with three decimals."""
+    return within(*ratio, decimals=3) if ratio else MISSING
+
+
 def _decimal(value: float, decimals: int) -> str:
     if 10**-decimals <= value < 1e6:
         return f"{value:.{0 if value >= 100 else decimals}f}"
@@ -122,6 +130,20 @@ def percent(fraction: float | None) -> str:
     if fraction is None or math.isnan(fraction):
         return MISSING
     return f"{100 * fraction:.1f} %"
+
+
+def share(fraction: float | None) -> str:
+    """A share of a limit as whole percent, "75%", marked with `IMPOSSIBLE` where it is more than all of it."""
+    if fraction is None:
+        return MISSING
+    return f"{fraction:.0%}" + (IMPOSSIBLE if fraction > 1 else "")
+
+
+def billions(value: float | None) -> str:
+    """A rate in 1e9 a second: "153.6"."""
+    if value is None:
+        return MISSING
+    return f"{value / 1e9:.1f}" if value < 1e12 else f"{value / 1e9:.0f}"
 
 
 def count(value: int | None) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from rich.table import Table
 
 from lcbench.learn.evaluation import Evaluation
 from lcbench.learn.model import Model
 from lcbench.report import style
+from lcbench.report.table import NUMBER, PERCENT, PLAIN, Column, Table, pairs
 
 
 def trained(model: Model) -> Table:
@@ -30,32 +32,41 @@ def trained(model: Model) -> Table:
     if curves.losses.size:
         rows.append(("loss", f"{curves.losses[0]:.6g} at first, {curves.losses[-1]:.6g} at last"))
     rows += [(f"{name} accuracy", style.percent(value)) for name, value in model.accuracy.items()]
-    return style.pairs("training", rows)
+    return pairs("training", rows)
 
 
 def evaluated(evaluation: Evaluation) -> Table:
     """The accuracy and how sure it is."""
     accuracy = f"{style.percent(evaluation.accuracy)}, standard error {style.percent(evaluation.standard_error)}"
     rows = [("data", f"{evaluation.source}, {evaluation.split}"), ("rows", style.count(evaluation.rows))]
-    return style.pairs("evaluation", [*rows, ("accuracy", accuracy)])
+    return pairs("evaluation", [*rows, ("accuracy", accuracy)])
 
 
 def per_class(evaluation: Evaluation) -> Table:
     """Of each class: how many rows it has, how many were found, and what the others were most often taken for."""
-    table = style.table("by class", "class", style.number("rows"), style.number("accuracy"), "most often taken for")
     names = evaluation.class_names
-    for c, (row, accuracy) in enumerate(zip(evaluation.confusion, evaluation.class_accuracy, strict=True)):
-        others = np.where(np.arange(len(row)) == c, 0, row)
+    rows: list[dict[str, Any]] = []
+    for name, row, accuracy in zip(names, evaluation.confusion, evaluation.class_accuracy, strict=True):
+        others = np.where(np.arange(len(row)) == len(rows), 0, row)
         worst = int(others.argmax())
-        taken = f"{names[worst]} ({style.percent(others[worst] / row.sum())})" if others.any() else style.MISSING
-        table.add_row(names[c], style.count(int(row.sum())), style.percent(float(accuracy)), taken)
-    return table
+        taken = f"{names[worst]} ({style.percent(others[worst] / row.sum())})" if others.any() else None
+        rows.append({"class": name, "rows": int(row.sum()), "accuracy": float(accuracy), "taken for": taken})
+    return Table(
+        "by class",
+        rows,
+        Column("class", "class"),
+        Column("rows", "rows", NUMBER),
+        Column("accuracy", "accuracy", PERCENT),
+        Column("most often taken for", "taken for"),
+    )
 
 
 def confusion(evaluation: Evaluation) -> Table:
     """A row for each true class, a column for what it was taken for, by number."""
-    columns = [style.number(str(c)) for c in range(len(evaluation.class_names))]
-    table = style.table("confusion, true by predicted", "", "class", *columns)
-    for c, (name, row) in enumerate(zip(evaluation.class_names, evaluation.confusion, strict=True)):
-        table.add_row(str(c), name, *[str(count) if count else "." for count in row])
-    return table
+    numbers = [str(c) for c in range(len(evaluation.class_names))]
+    rows = [
+        {"": number, "class": name, **{p: str(count) if count else "." for p, count in zip(numbers, row, strict=True)}}
+        for number, name, row in zip(numbers, evaluation.class_names, evaluation.confusion, strict=True)
+    ]
+    columns = Column("", ""), Column("class", "class"), *(Column(number, number, PLAIN) for number in numbers)
+    return Table("confusion, true by predicted", rows, *columns)
