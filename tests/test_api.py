@@ -122,11 +122,11 @@ def test_what_cannot_run_has_a_row_that_says_why(workers, monkeypatch, results):
 
 
 def test_an_interrupt_keeps_what_was_measured(workers, results):
-    def watch(progress):
-        if progress.done == 3:
+    def progress(stage, done, total, detail=""):
+        if done == 3:
             raise KeyboardInterrupt
 
-    result = lcbench.run(["numpy"], losses=["svm"], **TINY, blocks=5, watch=watch)
+    result = lcbench.run(["numpy"], losses=["svm"], **TINY, blocks=5, progress=progress)
     assert result.interrupted
     assert len(result.rows[0].blocks) == 3
     assert record.read(next(results.glob("*.json"))).interrupted

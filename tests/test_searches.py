@@ -21,15 +21,13 @@ def table(tmp_path):
 
 
 def test_what_is_not_given_is_known_to_work_and_everything_is_told(table):
-    begun, waiting = [], []
-    found, path = searches.search(
-        **table, iterations=20, workers=1,
-        begun=lambda path, search: begun.append((path, len(search.waiting))),
-        tried=lambda search: waiting.append(len(search.waiting)),
-    )  # fmt: skip
+    told = []
+    found, path = searches.search(**table, iterations=20, workers=1, progress=lambda *given: told.append(given))
     trials = len(found.trials)
-    assert begun == [(path, trials)]
-    assert waiting == list(range(trials - 1, -1, -1))
+    assert told[0] == (f"{trials} trials; they go to {path}; 'lcbench search --resume {path}' goes on after a crash",)
+    assert [given[:3] for given in told[1:]] == [("trials", done, trials) for done in range(1, trials + 1)]
+    best = max(trial.validation_accuracy for trial in found.trials)
+    assert told[-1][3] == f"best validation {100 * best:.1f} %"
     assert {trial.recipe.schedule for trial in found.trials} == {"linear"}
     assert {trial.recipe.iterations for trial in found.trials} == {20}
     assert set(found.axes) == {"learning_rate", "reg"}

@@ -43,11 +43,11 @@ def workers(monkeypatch):
 def stop_in_round(number, contenders=1):
     """Ctrl-C while round `number`, from 1, is under way."""
 
-    def watch(progress):
-        if progress.done >= (number - 1) * contenders and progress.planned > 1:
+    def progress(stage, done=0, total=0, detail=""):
+        if stage == "blocks" and done >= (number - 1) * contenders:
             raise KeyboardInterrupt
 
-    return watch
+    return progress
 
 
 def test_every_point_has_a_row_and_the_record_says_what_was_asked_for(results):
@@ -62,17 +62,26 @@ def test_every_point_has_a_row_and_the_record_says_what_was_asked_for(results):
 
 
 def test_after_ctrl_c_whole_rounds_are_kept_and_gone_on_with(results):
-    told = []
+    told, notes = [], []
+
+    def progress(*given):
+        told.append(given)
+        stop_in_round(3)(*given)
+
     with pytest.raises(KeyboardInterrupt):
         lcbench.sweep(
             {"rows": [10, 20]},
             "numpy",
             blocks=5,
-            watch=stop_in_round(3),
-            begun=lambda *given: told.append(given),
+            progress=progress,
+            note=notes.append,
             **(TINY | {"budget_s": 1e9}),
         )
-    [(file, _)] = told
+    file = sweeps.newest()
+    [line] = [stage for stage, *numbers in told if not numbers]
+    assert line.startswith("round 1 is done, about ")
+    assert line.endswith(f"; kept until finished: {file}, with which 'lcbench sweep --resume' goes on")
+    assert notes == [f"what whole rounds have measured is kept: 'lcbench sweep --resume {file}' goes on"]
     kept = record.read(file)
     assert (kept.interrupted, kept.sweep.rounds, [len(row.blocks) for row in kept.rows]) == (True, 2, [2, 2])
     finished = sweeps.resume()
@@ -83,7 +92,7 @@ def test_after_ctrl_c_whole_rounds_are_kept_and_gone_on_with(results):
 
 def test_a_stop_in_the_first_round_leaves_nothing(results):
     with pytest.raises(KeyboardInterrupt):
-        lcbench.sweep({"rows": [10, 20]}, "numpy", watch=stop_in_round(1), **TINY)
+        lcbench.sweep({"rows": [10, 20]}, "numpy", progress=stop_in_round(1), **TINY)
     assert not list(results.glob("**/*.json"))
     with pytest.raises(LcbenchError, match="no unfinished sweep"):
         sweeps.resume()
@@ -91,7 +100,7 @@ def test_a_stop_in_the_first_round_leaves_nothing(results):
 
 def test_a_damaged_file_is_passed_over_for_an_older_one(results):
     with pytest.raises(KeyboardInterrupt):
-        lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, watch=stop_in_round(3), **(TINY | {"budget_s": 1e9}))
+        lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, progress=stop_in_round(3), **(TINY | {"budget_s": 1e9}))
     good = sweeps.newest()
     damaged = good.with_name("99991231T235959Z-00000000.json")
     damaged.write_bytes(good.read_bytes()[:3000])
@@ -125,7 +134,7 @@ def test_who_asks_for_much_is_told_before_it_begins():
 
 def test_other_versions_and_finished_records_are_not_gone_on_with(results):
     with pytest.raises(KeyboardInterrupt):
-        lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, watch=stop_in_round(2), **TINY)
+        lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, progress=stop_in_round(2), **TINY)
     file = sweeps.newest()
     unfinished = record.read(file)
     unfinished.machine["versions"]["numpy"] = "0.1"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 
 from lcbench import temporary
 from lcbench.api.problem import require
+from lcbench.progress import NoteCallback, no_note
 
 if TYPE_CHECKING:
     from lcbench.measure.workload import Size
-
-Note = Callable[[str], None]
-"""Told a line that the user should know."""
 
 SYNTHETIC_ROWS = 50_000
 """Of synthetic images that are streamed, where no number is asked for: as many as CIFAR-10 has."""
@@ -67,7 +65,7 @@ def opened(
     features: int,
     classes: int,
     dtype: str,
-    note: Note = lambda line: None,
+    note: NoteCallback = no_note,
 ) -> Iterator[Data]:
     """What `data` stands for: "synthetic", "cifar10" or a file, which says itself how many features and classes it has.
 
@@ -100,7 +98,7 @@ def opened(
             yield Data(data, rows, features, classes, dtype, streamed=True, file=file)
 
 
-def _of_file(file: Path, stream: bool, rows: list[int], dtype: str, note: Note) -> Data:
+def _of_file(file: Path, stream: bool, rows: list[int], dtype: str, note: NoteCallback) -> Data:
     from lcbench.measure import source, workload
 
     found = source.shape(file)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from lcbench.api.origin import Start
 from lcbench.api.problem import require, require_named, require_problem
 from lcbench.losses.implementation import LOSSES
+from lcbench.progress import ProgressCallback, no_progress
 
 if TYPE_CHECKING:
     from lcbench import record
     from lcbench.measure.gating.in_turn import Measured
     from lcbench.measure.gating.sides import Side
-    from lcbench.measure.schedule import Watcher
     from lcbench.record import Record
 
 ROWS = 5000
@@ -46,7 +46,7 @@ def gate(
     build: str | None = None,
     planted: float = 0.0,
     save: str | None = None,
-    watch: Watcher | None = None,
+    progress: ProgressCallback = no_progress,
 ) -> Record:
     """Measures base and head in turn and writes the record, of which `lcbench.judge.gate.judge` makes the verdicts.
 
@@ -106,7 +106,7 @@ def gate(
             )
 
         start = Start()
-        measured = in_turn.measure(plan, decided, watch or (lambda progress: None))
+        measured = in_turn.measure(plan, decided, progress)
         how.orders, how.looks = measured.orders, measured.looks
         result = start.record(rows=measured.rows, gate=how, interrupted=measured.interrupted)
     estimates.complete(result)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from lcbench.api.data import Data, Note, opened, require_there
+from lcbench.api.data import Data, opened, require_there
 from lcbench.api.origin import Start
 from lcbench.api.problem import require, require_problem
 from lcbench.losses.implementation import LOSSES
+from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
 
 if TYPE_CHECKING:
-    from lcbench.measure.schedule import Contender, Watcher
+    from lcbench.measure.schedule import Contender
     from lcbench.measure.selection import Candidate
     from lcbench.measure.workload import Size
     from lcbench.record import Record
@@ -34,8 +35,8 @@ def run(
     patience_s: float = 60.0,
     seed: int | None = None,
     save: str | None = None,
-    watch: Watcher | None = None,
-    note: Note = lambda line: None,
+    progress: ProgressCallback = no_progress,
+    note: NoteCallback = no_note,
 ) -> Record:
     """Times implementations, each verified, and writes the record into the results folder.
 
@@ -77,7 +78,7 @@ def run(
             seed=seed,
         )
         start = Start()
-        measured = schedule.run(plan, watch or (lambda progress: None))
+        measured = schedule.run(plan, progress)
     for contender in contenders:
         if contender.name in refused:
             measured.rows += schedule.refused(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from msgspec.structs import replace
 
 from lcbench import paths, temporary, whole_file
 from lcbench.datasets.examples import LabelledSplits
-from lcbench.datasets.loading import Watch
 from lcbench.errors import LcbenchError
 from lcbench.learn import defaults, model, training
 from lcbench.learn.data import data_of, splits_of
@@ -36,12 +34,7 @@ from lcbench.learn.search.trial_pool import Pool
 from lcbench.learn.search.trial_worker import Job
 from lcbench.losses.cluster.shared_files import shared_folder
 from lcbench.losses.implementation import LossName
-
-Tried = Callable[[Search], None]
-
-
-def _nothing(*_: Any) -> None:
-    pass
+from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
 
 
 def search(
@@ -52,9 +45,8 @@ def search(
     threads: int = 1,
     refit_all: bool = False,
     output: Path | str | None = None,
-    begun: Callable[[Path, Search], None] = _nothing,
-    tried: Tried = _nothing,
-    watch: Watch = _nothing,
+    progress: ProgressCallback = no_progress,
+    note: NoteCallback = no_note,
     **settings: Any,
 ) -> tuple[Search, Path]:
     """Trains by many recipes, chooses the best on the validation rows, trains it once more and tests it.
@@ -62,8 +54,7 @@ def search(
     axes: what to search, by field of the recipe; what is known to work is searched where learning rate or reg are not
     among them, without a learning rate also by `DEFAULT_DESCENT`. random: so many random points instead of a grid.
     workers: processes, by default one for every `threads` usable cores. refit_all: the best is trained on training and
-    validation rows. settings: the other fields of `lcbench.learn.recipe.Recipe`, and epochs. begun: is told the file
-    before the first trial. tried: the search after each. watch: the progress of features that are computed.
+    validation rows. settings: the other fields of `lcbench.learn.recipe.Recipe`, and epochs.
     The search goes to `output`, by default a new file in `paths.searches_folder()`, rewritten after every trial, and
     the model beside it. Raises LcbenchError where the data, a setting or the implementation is unfit.
     """
@@ -74,29 +65,28 @@ def search(
         whole_file.require_folder(path)
     _require_free(path)
     settings.setdefault("data", "cifar10")
-    splits = splits_of(data_of(settings), watch)
+    splits = splits_of(data_of(settings), progress)
     plan = _plan(splits, axes or {}, random, settings)
     plan = replace(plan, threads=threads, refit_all=refit_all)
-    return _go(path, plan, splits, workers, begun, tried)
+    return _go(path, plan, splits, workers, progress, note)
 
 
 def resume(
     path: Path,
     *,
     workers: int | None = None,
-    begun: Callable[[Path, Search], None] = _nothing,
-    tried: Tried = _nothing,
-    watch: Watch = _nothing,
+    progress: ProgressCallback = no_progress,
+    note: NoteCallback = no_note,
 ) -> tuple[Search, Path]:
     """Goes on with the search in `path`, to the result of one that was never broken off.
 
     Raises LcbenchError where the file is no search or the data is another.
     """
     unfinished = search_file.read(path)
-    splits = splits_of(unfinished.trials[0].recipe, watch)
+    splits = splits_of(unfinished.trials[0].recipe, progress)
     if splits.fingerprint() != unfinished.fingerprint:
         raise LcbenchError(f"{path} searched on other data than this {splits.source}: search anew")
-    return _go(path, unfinished, splits, workers, begun, tried)
+    return _go(path, unfinished, splits, workers, progress, note)
 
 
 def _plan(splits: LabelledSplits, axes: Axes, random: int | None, settings: dict[str, Any]) -> Search:
@@ -132,11 +122,10 @@ def _go(
     search: Search,
     splits: LabelledSplits,
     workers: int | None,
-    begun: Callable[[Path, Search], None],
-    tried: Tried,
+    progress: ProgressCallback,
+    note: NoteCallback,
 ) -> tuple[Search, Path]:
     if search.refit or not (search.waiting or ranking(search.trials)):
-        begun(path, search)
         return search, path
     on_cluster = search.trials[0].recipe.implementation == cluster_pool.IMPLEMENTATION
     with temporary.folder("search", shared_folder() if on_cluster else None) as name:
@@ -145,20 +134,32 @@ def _go(
         with ClusterPool(folder, workers, search.threads) if on_cluster else _pool(folder, workers, search) as pool:
             _compile(pool, search.trials[0].recipe)
             search_file.write(path, search)
-            begun(path, search)
-            places = search.waiting
-            for done, answer in pool.answers(
-                [Job(recipe=search.trials[place].recipe, fingerprint=search.fingerprint) for place in places]
-            ):
-                trials = list(search.trials)
-                trials[places[done]] = Trial(recipe=trials[places[done]].recipe, **msgspec.structs.asdict(answer))
-                search = replace(search, trials=trials)
-                search_file.write(path, search)
-                tried(search)
-            if best := ranking(search.trials)[:1]:
-                search = replace(search, refit=_refit(pool, search, best[0], splits, path.with_suffix(".h5")))
-                search_file.write(path, search)
+            places, count = search.waiting, len(search.trials)
+            if places:
+                done = count - len(places)
+                whole = f"{done} of {count} trials are done" if done else f"{count} trials"
+                progress(f"{whole}; they go to {path}; 'lcbench search --resume {path}' goes on after a crash")
+            jobs = [Job(recipe=search.trials[place].recipe, fingerprint=search.fingerprint) for place in places]
+            try:
+                for done, (index, answer) in enumerate(pool.answers(jobs), 1):
+                    trials, place = list(search.trials), places[index]
+                    trials[place] = Trial(recipe=trials[place].recipe, **msgspec.structs.asdict(answer))
+                    search = replace(search, trials=trials)
+                    search_file.write(path, search)
+                    progress("trials", done, len(places), _best_so_far(search))
+                if best := ranking(search.trials)[:1]:
+                    search = replace(search, refit=_refit(pool, search, best[0], splits, path.with_suffix(".h5")))
+                    search_file.write(path, search)
+            except KeyboardInterrupt:
+                left = f"{len(search.waiting)} of {count} trials are left; {_best_so_far(search)}"
+                note(f"{left}; 'lcbench search --resume {path}' goes on")
+                raise
     return search, path
+
+
+def _best_so_far(search: Search) -> str:
+    accuracies = [trial.validation_accuracy for trial in search.trials if trial.validation_accuracy is not None]
+    return f"best validation {100 * max(accuracies):.1f} %" if accuracies else "best validation -"
 
 
 def _pool(folder: Path, workers: int | None, search: Search) -> Pool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +12,11 @@ from lcbench.api.origin import Start
 from lcbench.api.problem import require, require_problem
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import LOSSES
+from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
 
 if TYPE_CHECKING:
-    from lcbench.api.data import Data, Note
-    from lcbench.measure.schedule import Contender, Plan, Run, Watcher
+    from lcbench.api.data import Data
+    from lcbench.measure.schedule import Contender, Plan, Run
     from lcbench.measure.selection import Candidate
     from lcbench.measure.workload import Size
     from lcbench.record import Record, Row, Sweep
@@ -25,8 +26,6 @@ DEFAULT_ROWS = 10_000
 
 LONG_S = 120.0
 """Who will wait longer is told before the first round."""
-
-Begun = Callable[[Path, "Record"], None]
 
 
 def sweep(
@@ -48,18 +47,16 @@ def sweep(
     patience_s: float = 60.0,
     seed: int | None = None,
     save: str | None = None,
-    watch: Watcher | None = None,
-    begun: Begun | None = None,
-    note: Note = lambda line: None,
+    progress: ProgressCallback = no_progress,
+    note: NoteCallback = no_note,
 ) -> Record:
     """Times implementations at every point of one axis or two, each verified, and writes the record.
 
     axes: by name (rows, features, classes, batch, threads, dtype) the values, or a text as ``--axis`` takes it:
     "1e2:1e5", "lin:1:8:8". implementations: names as ``--impl`` takes them; none is every one that runs here. rows to
     threads: as `lcbench.run` takes them, what is no axis. most_call_s: where a call would take longer, going by smaller
-    problems, it is left out. Until it is finished, the sweep is kept in a file after each round; `begun` is told which
-    after the first, and `resume` goes on with it. note: is told what the user should know. Raises LcbenchError or
-    LossError where nothing can be measured, and KeyboardInterrupt after Ctrl-C.
+    problems, it is left out. Until it is finished, the sweep is kept in a file after each round, and `resume` goes on
+    with it. Raises LcbenchError or LossError where nothing can be measured, and KeyboardInterrupt after Ctrl-C.
     """
     from lcbench import paths, record
     from lcbench.measure import axes as axis
@@ -91,15 +88,14 @@ def sweep(
     begins = Start()
     unfinished = begins.record(rows=[], sweep=wanted, interrupted=True)
     file = paths.new_file(paths.sweeps_folder(), ".json")
-    return _measure(unfinished, file, begins, watch, begun, note)
+    return _measure(unfinished, file, begins, progress, note)
 
 
 def resume(
     file: Path | str | None = None,
     *,
-    watch: Watcher | None = None,
-    begun: Begun | None = None,
-    note: Note = lambda line: None,
+    progress: ProgressCallback = no_progress,
+    note: NoteCallback = no_note,
 ) -> Record:
     """Goes on with the unfinished sweep in `file`, with its own settings; None is the newest unfinished one.
 
@@ -119,10 +115,10 @@ def resume(
         raise LcbenchError(f"{file} was begun on another machine: times of two machines are no sweep")
     if unfinished.machine.get("versions") != here["versions"]:
         raise LcbenchError(f"{file} was begun with other versions of Python's packages: begin a new sweep")
-    return _measure(unfinished, file, begins, watch, begun, note)
+    return _measure(unfinished, file, begins, progress, note)
 
 
-def newest(note: Note = lambda line: None) -> Path:
+def newest(note: NoteCallback = no_note) -> Path:
     """The file of the unfinished sweep that was begun last, of those that can be read; `note` is told of the others.
 
     Raises LcbenchError without one.
@@ -154,9 +150,7 @@ def seconds_left(unfinished: Record) -> float:
     return max(0, rounds - done) * spent_s / done
 
 
-def _measure(
-    unfinished: Record, file: Path, begins: Start, watch: Watcher | None, begun: Begun | None, note: Note
-) -> Record:
+def _measure(unfinished: Record, file: Path, begins: Start, progress: ProgressCallback, note: NoteCallback) -> Record:
     """Measures what is missing in `unfinished`, which `file` keeps meanwhile, and writes the finished record."""
     from lcbench import record
     from lcbench.judge import estimates
@@ -184,18 +178,19 @@ def _measure(
             sweep.rounds, sweep.spent_s = measured.rounds, measured.spent_s
             unfinished.rows, unfinished.ceilings = measured.rows + missing, measured.ceilings
             record.write_to(file, unfinished)
-            if begun and first:
-                begun(file, unfinished)
+            if first:
+                progress(_kept(unfinished, file))
 
         measured = schedule.begin(plan)
         if sweep.rounds:
             measured.rows = _same(measured.rows, unfinished.rows, file)
             measured.ceilings, measured.rounds, measured.spent_s = unfinished.ceilings, sweep.rounds, sweep.spent_s
-            if begun:
-                begun(file, unfinished)
-        schedule.run(plan, watch or (lambda progress: None), measured, keep)
+            progress(_kept(unfinished, file))
+        schedule.run(plan, progress, measured, keep)
     if measured.interrupted:
-        raise KeyboardInterrupt  # what the rounds have measured is in the file
+        if file.exists():
+            note(f"what whole rounds have measured is kept: 'lcbench sweep --resume {file}' goes on")
+        raise KeyboardInterrupt
     finished = begins.record(ceilings=measured.ceilings, rows=measured.rows + missing, sweep=sweep)
     finished.command = unfinished.command
     estimates.complete(finished)
@@ -205,6 +200,17 @@ def _measure(
     return finished
 
 
+def _kept(unfinished: Record, file: Path) -> str:
+    """Return the line on what is done and how to go on with it."""
+    assert unfinished.sweep
+    left_s = seconds_left(unfinished)
+    left = f"{left_s:.0f} s" if left_s < 120 else f"{left_s / 60:.0f} min"
+    return (
+        f"round {unfinished.sweep.rounds} is done, about {left} to go; "
+        f"kept until finished: {file}, with which 'lcbench sweep --resume' goes on"
+    )
+
+
 def _least_s(plan: Plan) -> float:
     """Seconds that sampling alone takes, in as many rounds as there are at least."""
     from lcbench.measure.schedule import FEWEST_BLOCKS
@@ -212,7 +218,7 @@ def _least_s(plan: Plan) -> float:
     return min(FEWEST_BLOCKS, plan.blocks) * plan.cell_s * sum(len(each.cells) for each in plan.contenders)
 
 
-def _opened(sweep: Sweep, note: Note) -> AbstractContextManager[Data]:
+def _opened(sweep: Sweep, note: NoteCallback) -> AbstractContextManager[Data]:
     """The rows to be measured on. Raises LcbenchError where an axis asks for others than there are."""
     from lcbench.api import data
     from lcbench.measure.workload import GENERATED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,38 +10,29 @@ from numpy.typing import NDArray
 
 from lcbench import paths, whole_file
 from lcbench.datasets.examples import Examples, LabelledSplits
-from lcbench.datasets.loading import Note, is_hdf5, load
-from lcbench.datasets.watching import Watch, patient
+from lcbench.datasets.loading import is_hdf5, load
 from lcbench.errors import LcbenchError
 from lcbench.learn import defaults, model, training
 from lcbench.learn.data import data_of, splits_of
 from lcbench.learn.evaluation import Evaluation, confusion, predict
 from lcbench.learn.model import Model
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.training import Look
-
-
-def _nothing(*_: Any) -> None:
-    pass
+from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress, patient
 
 
 def train(
     *,
     output: Path | str | None = None,
-    begun: Callable[[Path, Recipe], None] = _nothing,
-    look: Callable[[Look], None] = _nothing,
-    watch: Watch = _nothing,
+    progress: ProgressCallback = no_progress,
     stream: bool | None = None,
-    note: Note = _nothing,
+    note: NoteCallback = no_note,
     **settings: Any,
 ) -> tuple[Model, Path]:
     """Trains a classifier and writes it to `output`, by default a new file in `paths.models_folder()`.
 
     settings: the fields of `lcbench.learn.recipe.Recipe`, and epochs; what is left out is chosen by data and loss.
-    begun: is told the file and the whole recipe before the first step. look: every look at the accuracies. watch: the
-    progress of features that are computed, and of whatever else takes long before and after the steps. The file is a
-    checkpoint meanwhile, that `resume` goes on with. stream: whether the rows stay in their HDF5 file, to be read as
-    they are needed; None: where they would not fit in memory, and `note` is told so. The model is the same.
+    The file is a checkpoint meanwhile, that `resume` goes on with. stream: whether the rows stay in their HDF5 file, to
+    be read as they are needed; None: where they would not fit in memory, and `note` is told so. The model is the same.
     Raises LcbenchError where the data or a setting is unfit.
     """
     settings.setdefault("data", "cifar10")
@@ -50,24 +40,16 @@ def train(
     if output:
         whole_file.require_folder(path)
     model.require_free(path)
-    splits = splits_of(data_of(settings), watch, stream, note)
-    recipe = defaults.recipe(splits, **settings)
-    begun(path, recipe)
-    trained = training.train(
-        splits, recipe, keep=lambda unfinished: model.write(path, unfinished), watch=look, passes=watch
-    )
-    model.write(path, trained)
-    return trained, path
+    splits = splits_of(data_of(settings), progress, stream, note)
+    return _train(path, splits, defaults.recipe(splits, **settings), None, progress, note)
 
 
 def resume(
     path: Path,
     *,
-    begun: Callable[[Path, Recipe], None] = _nothing,
-    look: Callable[[Look], None] = _nothing,
-    watch: Watch = _nothing,
+    progress: ProgressCallback = no_progress,
     stream: bool | None = None,
-    note: Note = _nothing,
+    note: NoteCallback = no_note,
 ) -> tuple[Model, Path]:
     """Goes on with the training whose checkpoint is in `path`, to the result of one that was never broken off.
 
@@ -76,11 +58,27 @@ def resume(
     another.
     """
     unfinished = model.read(path)
-    begun(path, unfinished.recipe)
-    trained = training.train(
-        splits_of(unfinished.recipe, watch, stream, note), unfinished.recipe, resume=unfinished,
-        keep=lambda kept: model.write(path, kept), watch=look, passes=watch,
-    )  # fmt: skip
+    splits = splits_of(unfinished.recipe, progress, stream, note)
+    return _train(path, splits, unfinished.recipe, unfinished, progress, note)
+
+
+def _train(
+    path: Path,
+    splits: LabelledSplits,
+    recipe: Recipe,
+    unfinished: Model | None,
+    progress: ProgressCallback,
+    note: NoteCallback,
+) -> tuple[Model, Path]:
+    """Train a model, new or `unfinished`, into `path`, where its checkpoints are meanwhile."""
+    progress(f"checkpoints: {path} (--resume goes on with it after a crash)")
+    try:
+        trained = training.train(
+            splits, recipe, resume=unfinished, keep=lambda kept: model.write(path, kept), progress=progress
+        )
+    except KeyboardInterrupt:
+        note(f"'lcbench train --resume {path}' goes on from here")
+        raise
     model.write(path, trained)
     return trained, path
 
@@ -89,28 +87,28 @@ def evaluate(
     trained: Model | Path | str,
     split: str = "test",
     data: str | None = None,
-    watch: Watch = _nothing,
+    progress: ProgressCallback = no_progress,
     stream: bool | None = None,
-    note: Note = _nothing,
+    note: NoteCallback = no_note,
 ) -> Evaluation:
     """How good a model, or the one in a file, is on a split ("train", "validation", "test") of its data, or other data.
 
     Of a file that has no splits of its own, other data is all of its rows. Classes are told apart by their names.
-    watch, note: as in `train`. stream: None is yes for HDF5, of which then no more than a few blocks is in memory.
+    progress, note: as in `train`. stream: None is yes for HDF5, of which then no more than a few blocks is in memory.
     Raises LcbenchError where that data has no such rows, or other columns or classes than the model.
     """
     if not isinstance(trained, Model):
         trained = model.read(Path(trained))
     recipe = trained.recipe
     if data is None:
-        splits = splits_of(recipe, watch, _in_blocks(recipe.data, recipe, stream), note)
+        splits = splits_of(recipe, progress, _in_blocks(recipe.data, recipe, stream), note)
         part: Examples = getattr(splits, split)
     else:
         # what features were learnt from is what they are computed by
         images = load(recipe.data, label=recipe.label, stream=False).train.array if recipe.features else None
         splits = load(
             data, recipe.features, label=recipe.label, words=recipe.words, seed=recipe.seed, held_out=False,
-            learn_from=images, stream=_in_blocks(data, recipe, stream), watch=watch, note=note,
+            learn_from=images, stream=_in_blocks(data, recipe, stream), progress=progress, note=note,
         )  # fmt: skip
         undivided = not (len(splits.validation) or len(splits.test))
         part = splits.train if undivided else getattr(splits, split)
@@ -118,7 +116,7 @@ def evaluate(
     if not len(part):
         raise LcbenchError(f"{splits.source} has no {split} rows: choose another --split")
     _require_same_columns(trained, splits)
-    slow = patient(watch)
+    slow = patient(progress)
     predicted = predict(trained.W, trained.scaling, part.X, split, slow)
     matrix = confusion(predicted, _classes_of(trained, splits)[part.y], len(trained.class_names))
     as_trained = data is not None or splits.fingerprint(slow) == trained.fingerprint

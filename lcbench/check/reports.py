@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -23,14 +23,12 @@ from lcbench.losses.implementation import LOSSES, Implementation, LossName
 from lcbench.losses.resolve import is_user_code
 from lcbench.losses.user_code.faults import describe
 from lcbench.losses.user_code.signature import underlying
+from lcbench.progress import ProgressCallback, no_progress
 
 Status = Literal["ok", "wrong", "unchecked"]
 
 INITIAL_SCALE = 1e-4
 """Standard deviation of W, as in the assignment: on pixels, scores around 0."""
-
-Tell = Callable[[str], None]
-"""Told the name of what comes next."""
 
 
 @dataclass
@@ -94,22 +92,25 @@ def reports(
     problems: dict[str, Problem],
     coordinates: Sequence[tuple[int, int]],
     step: float,
-    tell: Tell = lambda name: None,
+    progress: ProgressCallback = no_progress,
 ) -> Iterator[GradientReport]:
     """One report for each loss in `problems` of everything that `names` stand for: catalogue, files, entry points.
 
     A function whose gradient is wrong is checked all the same, to show where. What it raises is a report, in one line.
     Raises LossError for a name that means nothing.
     """
+    done = 0
     for name in names:
         subjects = list(_of_user(name) if is_user_code(name) else _of_catalogue(name))
         asked = [(subject, loss) for subject in subjects for loss in problems if loss in subject.losses]
         if not asked:  # of a file, the functions for another loss are passed over, but not all of them
             has = " and ".join(dict.fromkeys(loss for subject in subjects for loss in subject.losses))
             yield GradientReport(name, " and ".join(problems), "unchecked", f"offers {has} only")
+            done += 1
         for subject, loss in asked:
-            tell(f"{subject.name} {loss}")
+            progress("gradients", done, max(len(names) * len(problems), done + 1), f"{subject.name} {loss}")
             yield _report(subject, problems[loss], coordinates, step)
+            done += 1
 
 
 def _report(subject: _Subject, problem: Problem, coordinates: Sequence[tuple[int, int]], step: float) -> GradientReport:

@@ -6,14 +6,14 @@ from lcbench.losses.implementation import LOSSES
 from lcbench.losses.resolve import is_user_code
 from lcbench.measure import process, selection
 from lcbench.measure.messages import CheckJob, Failed, Found
-from lcbench.measure.schedule import Progress, Watcher
 from lcbench.measure.selection import Candidate
 from lcbench.measure.surroundings.covariates import usable_cores
+from lcbench.progress import ProgressCallback, no_progress
 from lcbench.record import Checked
 
 
 def check(
-    names: list[str], dtypes: list[str], patience_s: float, watch: Watcher = lambda progress: None
+    names: list[str], dtypes: list[str], patience_s: float, progress: ProgressCallback = no_progress
 ) -> list[Checked]:
     """One report a loss and dtype of everything that `names` stand for; none is every implementation that runs here.
 
@@ -32,10 +32,10 @@ def check(
     reports: list[Checked] = []
     for number, subject in enumerate(subjects):
         if isinstance(subject, Found):
-            watch(Progress(number, len(subjects), subject.implementation))
+            progress("implementations", number, len(subjects), subject.implementation)
             reports += _check_found(subject, dtypes, patience_s)
         else:
-            watch(Progress(number, len(subjects), subject.name))
+            progress("implementations", number, len(subjects), subject.name)
             reports += _check_candidate(subject, dtypes, patience_s)
     return reports
 

@@ -57,11 +57,11 @@ def check(
     import msgspec
 
     from lcbench.check import runner
-    from lcbench.cli.progress.blocks import watching
+    from lcbench.progress import show_progress
     from lcbench.report import check_tables, style
 
-    with watching(quiet) as watch:
-        reports = runner.check([*targets, *implementations], list(dtypes), timeout, watch)
+    with show_progress(quiet) as progress:
+        reports = runner.check([*targets, *implementations], list(dtypes), timeout, progress)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(reports), indent=1))
     else:

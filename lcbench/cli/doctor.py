@@ -78,15 +78,12 @@ def doctor(seconds: float, no_noise: bool, as_json: bool, quiet: bool) -> None:
 
 def _noise(seconds: float, quiet: bool) -> Noise | None:
     """Measured, with a progress bar; None where it cannot be, after the reason was told."""
-    from lcbench.cli.progress.blocks import watching
-    from lcbench.measure.schedule import Progress
     from lcbench.measure.surroundings import noise
+    from lcbench.progress import show_progress
 
     try:
-        with watching(quiet) as watch:
-            return noise.measure(
-                seconds, lambda elapsed_s: watch(Progress(round(elapsed_s), round(seconds), "identical work, in turn"))
-            )
+        with show_progress(quiet) as progress:
+            return noise.measure(seconds, progress)
     except LcbenchError as error:
         click.echo(str(error), err=True)
         return None

@@ -61,10 +61,10 @@ def _compute(names: list[str], words: int, seed: int, data: str, quiet: bool) ->
     from time import perf_counter
 
     from lcbench import paths
-    from lcbench.cli.progress.stages import stages
     from lcbench.datasets import examples
     from lcbench.datasets import features as offered
     from lcbench.datasets.features.catalogue import find_usable
+    from lcbench.progress import show_progress
     from lcbench.report.features_tables import Computed
 
     for name in names:  # before the images are read
@@ -73,16 +73,16 @@ def _compute(names: list[str], words: int, seed: int, data: str, quiet: bool) ->
     images = {"train": splits.train.array, "validation": splits.validation.array, "test": splits.test.array}
     told: list[str] = []
     results = []
-    with stages(quiet) as show:
+    with show_progress(quiet) as show:
 
-        def watch(what: str, done: int, planned: int) -> None:
-            told.append(what)
-            show(what, done, planned)
+        def progress(stage: str, done: int = 0, total: int = 0, detail: str = "") -> None:
+            told.append(stage)
+            show(stage, done, total, detail)
 
         for name in names:
             told.clear()
             start = perf_counter()
-            found = offered.of([name], images, images["train"], words=words, seed=seed, watch=watch)
+            found = offered.of([name], images, images["train"], words=words, seed=seed, progress=progress)
             seconds = perf_counter() - start
             results.append(
                 Computed(

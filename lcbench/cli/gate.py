@@ -82,13 +82,13 @@ def gate(
 
     from lcbench import api
     from lcbench.api.gates import PLANTED
-    from lcbench.cli.progress.blocks import watching
     from lcbench.judge.gate import judge
+    from lcbench.progress import show_progress
     from lcbench.report import gate_tables, style
 
     assert base
     output.require_writable()
-    with watching(quiet) as watch:
+    with show_progress(quiet) as progress:
         result = api.gate(
             base,
             head,
@@ -99,7 +99,7 @@ def gate(
             budget_s=budget,
             build=build,
             planted=PLANTED if self_test else 0.0,
-            watch=watch,
+            progress=progress,
             **measurement,
         )
     assert result.gate

@@ -114,11 +114,10 @@ def gradcheck(
     from lcbench import paths
     from lcbench.check import gradient
     from lcbench.check import reports as gradient_reports
-    from lcbench.cli.progress.blocks import watching
     from lcbench.losses import catalog
     from lcbench.losses.implementation import LOSSES
-    from lcbench.measure.schedule import Progress
     from lcbench.measure.selection import split_names
+    from lcbench.progress import show_progress
     from lcbench.report import gradcheck_tables, style
 
     names = split_names([*targets, *implementations]) or ["numpy"]
@@ -143,15 +142,9 @@ def gradcheck(
     coordinates = list(dict.fromkeys(at)) or gradient.random_coordinates(
         (FEATURES, CLASSES), count, np.random.default_rng(seed)
     )
-    reports: list[gradient_reports.GradientReport] = []
     # What a user's function prints must not be taken for a result.
-    with watching(quiet) as watch, contextlib.redirect_stdout(sys.stderr):
-
-        def tell(name: str) -> None:
-            watch(Progress(len(reports), max(len(names) * len(losses), len(reports) + 1), name))
-
-        for report in gradient_reports.reports(names, problems, coordinates, step, tell):
-            reports.append(report)
+    with show_progress(quiet) as progress, contextlib.redirect_stdout(sys.stderr):
+        reports = list(gradient_reports.reports(names, problems, coordinates, step, progress))
     if as_json:
         setting = {"data": data, "rows": rows, "features": FEATURES, "classes": CLASSES, "reg": reg, "h": step}
         click.echo(msgspec.json.format(msgspec.json.encode({**setting, "seed": seed, "reports": reports}), indent=1))

@@ -59,10 +59,10 @@ def inspect(
         raise click.UsageError("--cc is for numba-cuda")
     setting = f"{dtype}, {classes} classes" + (", X uint8" if pixels else "")
     found: list[Kernel] | list[Loop]
-    from lcbench.cli.progress.stages import stages
+    from lcbench.progress import show_progress
 
-    with stages(quiet) as watch:
-        watch(f"compiling {implementation}", 0, 1)
+    with show_progress(quiet) as progress:
+        progress(f"compiling {implementation}", 0, 1)
         if implementation == "numba-cuda":
             major, minor = capability or (9, 0)
             title = f"numba-cuda for sm_{major}{minor}: {setting}"

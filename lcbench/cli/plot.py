@@ -60,7 +60,7 @@ def plot(
 
 def _draw_one(name: str, names: tuple[str, ...], output: Path | None, dpi: int, quiet: bool) -> None:
     from lcbench import whole_file
-    from lcbench.cli.progress.stages import stages
+    from lcbench.progress import show_progress
     from lcbench.report import plots
     from lcbench.report.plots.files import resolve
 
@@ -72,8 +72,8 @@ def _draw_one(name: str, names: tuple[str, ...], output: Path | None, dpi: int, 
     files = resolve(chosen, names)
     path = output or files[0].with_name(f"{files[0].stem}-{chosen.name}{chosen.ending}")
     warnings: list[str] = []
-    with stages(quiet) as watch:
-        content = plots.drawn(chosen, files, plots.form_of(chosen, path), dpi, watch, warnings.append)
+    with show_progress(quiet) as progress:
+        content = plots.drawn(chosen, files, plots.form_of(chosen, path), dpi, progress, warnings.append)
     whole_file.write(path, content, "; --output names another file")
     for line in warnings:
         click.echo(f"warning: {line}", err=True)
@@ -90,8 +90,8 @@ def _require_parent(output: Path) -> None:
 
 def _draw_all(names: tuple[str, ...], output: Path | None, dpi: int, quiet: bool) -> None:
     from lcbench import paths, whole_file
-    from lcbench.cli.progress.stages import stages
     from lcbench.errors import LcbenchError
+    from lcbench.progress import show_progress
     from lcbench.report import plots
     from lcbench.report.plots.files import every
 
@@ -101,9 +101,9 @@ def _draw_all(names: tuple[str, ...], output: Path | None, dpi: int, quiet: bool
     planned, unread = every(names)
     told, warnings = [f"left out: {reason}" for reason in unread], list[str]()
     made = 0
-    with stages(quiet) as watch:
+    with show_progress(quiet) as progress:
         for number, one in enumerate(planned):
-            watch("pictures", number, len(planned))
+            progress("pictures", number, len(planned))
             path = folder / one.file_name
             try:
                 content = plots.drawn(one.kind, one.files, one.form, dpi, warn=warnings.append)

@@ -96,22 +96,15 @@ def _draw(outcomes: list[Outcome], folder: Path) -> None:
 
 
 def _outcomes(wanted: list[Row], implementation: str, quiet: bool) -> list[Outcome]:
-    from lcbench.cli.progress.blocks import watching
     from lcbench.learn.reproduction.laboratory import Laboratory
     from lcbench.learn.reproduction.rows import reproduce as reproduced
     from lcbench.losses import catalog
-    from lcbench.measure.schedule import Progress
+    from lcbench.progress import show_progress
 
     outcomes: list[Outcome] = []
-    with watching(quiet) as watch:
-
-        def tell(now: str) -> None:
-            watch(Progress(len(outcomes), len(wanted), now))
-
-        laboratory = Laboratory(
-            catalog.load(implementation), lambda what, done, planned: tell(f"{what}: {done:,} of {planned:,}")
-        )
+    with show_progress(quiet) as progress:
+        laboratory = Laboratory(catalog.load(implementation), progress)
         for row in wanted:
-            tell(row.id)
+            progress("rows", len(outcomes), len(wanted), row.id)
             outcomes.append(reproduced(row, laboratory))
     return outcomes

@@ -91,15 +91,15 @@ def run(
             raise LcbenchError(f"--require-gpu: {reason}")
 
     from lcbench import api, record
-    from lcbench.cli.progress.blocks import watching
     from lcbench.losses import catalog
     from lcbench.losses.resolve import is_user_code
+    from lcbench.progress import show_progress
     from lcbench.report import run_tables, style
 
     if not is_user_code(baseline):
         catalog.find(baseline)
     data = data or _data_here(measurement["features"], measurement["classes"], rows)
-    with watching(quiet) as watch:
+    with show_progress(quiet) as progress:
         result = api.run(
             implementations,
             rows=rows,
@@ -108,7 +108,7 @@ def run(
             batch=batch,
             blocks=blocks,
             budget_s=budget,
-            watch=watch,
+            progress=progress,
             note=lambda line: click.echo(line, err=True),
             **measurement,
         )

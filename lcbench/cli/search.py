@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,17 +76,18 @@ def search(
     After a crash or Ctrl-C, --resume FILE comes to the same result.
     """
     from lcbench.api import searches
-    from lcbench.cli.progress.trials import watching
+    from lcbench.progress import show_progress
 
-    with watching(quiet) as watch:
+    with show_progress(quiet) as progress:
+        tell: dict[str, Any] = {"progress": progress, "note": partial(click.echo, err=True)}
         if resume:
             require_alone(context, "--resume goes on as the search was begun", RESUME)
-            found, path = searches.resume(resume, workers=workers, **watch)
+            found, path = searches.resume(resume, workers=workers, **tell)
         else:
             given = {name: axis for name, axis in axes.items() if axis is not None}
             found, path = searches.search(
                 axes=given, random=random, workers=workers, threads=threads, refit_all=refit_all, output=output,
-                **watch, **settings,
+                **tell, **settings,
             )  # fmt: skip
     if as_json:
         from lcbench.learn.search import search_file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,28 +113,27 @@ def sweep(
     """
     from lcbench import record
     from lcbench.api import sweeps
-    from lcbench.cli.progress.blocks import sweeping
     from lcbench.losses import catalog
     from lcbench.losses.resolve import is_user_code
+    from lcbench.progress import show_progress
     from lcbench.report import style, sweep_tables
 
     if not is_user_code(baseline):
         catalog.find(baseline)
     given = [name for name in context.params if context.get_parameter_source(name) == ParameterSource.COMMANDLINE]
-    if resume is not None:
-        _require_alone(given)
-        with sweeping(quiet) as tell:
+    with show_progress(quiet) as progress:
+        tell: dict[str, Any] = {"progress": progress, "note": partial(click.echo, err=True)}
+        if resume is not None:
+            _require_alone(given)
             result = sweeps.resume(None if resume == NEWEST else Path(resume), **tell)
-    else:
-        values = _axes(axes, given)
-        data = data or _data_here(values, measurement, rows)
-        with sweeping(quiet) as tell:
+        else:
+            values = _axes(axes, given)
             result = sweeps.sweep(
                 values,
                 implementations,
                 rows=rows,
                 batch=batch,
-                data=data,
+                data=data or _data_here(values, measurement, rows),
                 stream=stream,
                 blocks=blocks,
                 budget_s=budget,

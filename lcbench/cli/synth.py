@@ -31,9 +31,9 @@ def synth(file: Path, rows: int, features: int, classes: int, seed: int, force: 
         raise LcbenchError(f"{file}: end its name in .h5, so that it is read as HDF5")
     whole_file.require_folder(file)
 
-    from lcbench.cli.progress.stages import stages
     from lcbench.datasets import synthetic_file
+    from lcbench.progress import show_progress
 
-    with stages(quiet) as watch:
-        synthetic_file.write(file, rows, features, classes, seed, watch, replace=force)
+    with show_progress(quiet) as progress:
+        synthetic_file.write(file, rows, features, classes, seed, progress, replace=force)
     click.echo(f"{file}: {rows:,} x {features:,} uint8 in {classes} classes, {file.stat().st_size / 1e9:,.2f} GB")

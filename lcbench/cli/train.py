@@ -74,17 +74,17 @@ def train(
     """
     use_threads(threads)
     from lcbench.api import trainings
-    from lcbench.cli.progress.looks import watching
     from lcbench.losses.jit import thread_count
+    from lcbench.progress import show_progress
 
     # what a user's own implementation prints is no result
-    reading: dict[str, Any] = {"stream": stream, "note": partial(click.echo, err=True)}
-    with watching(quiet) as watch, redirect_stdout(sys.stderr):
+    with show_progress(quiet) as progress, redirect_stdout(sys.stderr):
+        reading: dict[str, Any] = {"stream": stream, "progress": progress, "note": partial(click.echo, err=True)}
         if resume:
             require_alone(context, "--resume goes on as the training was begun", RESUME)
-            model, path = trainings.resume(resume, **watch, **reading)
+            model, path = trainings.resume(resume, **reading)
         else:
-            model, path = trainings.train(output=output, **watch, **reading, **settings, **numbers)
+            model, path = trainings.train(output=output, **reading, **settings, **numbers)
     if as_json:
         click.echo(_json(model, path))
     else:

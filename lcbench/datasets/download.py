@@ -10,7 +10,6 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -26,12 +25,7 @@ from lcbench.datasets import store
 from lcbench.datasets.archives import Archive, ArchiveError, read_archive
 from lcbench.datasets.cifar10 import CIFAR10, Dataset, Layout
 from lcbench.errors import LcbenchError
-
-Report = Callable[[str], None]
-"""Takes one line about what happens."""
-
-Progress = Callable[[int, int | None], None]
-"""Takes the bytes that are here and the bytes in all (None where the server does not say)."""
+from lcbench.progress import NoteCallback, ProgressCallback, no_progress, patient
 
 _CONNECT_SECONDS = 10
 _SILENCE_SECONDS = 30
@@ -45,8 +39,8 @@ def obtain(
     url: str | None = None,
     file: Path | None = None,
     layout: Layout = "binary",
-    report: Report,
-    progress: Progress,
+    report: NoteCallback,
+    progress: ProgressCallback = no_progress,
     dataset: Dataset = CIFAR10,
 ) -> Archive:
     """Gets an archive, verifies it and writes it to `destination` as HDF5.
@@ -77,7 +71,7 @@ def obtain(
     return archive
 
 
-def _read(path: Path, report: Report, dataset: Dataset) -> Archive:
+def _read(path: Path, report: NoteCallback, dataset: Dataset) -> Archive:
     report(f"reading and verifying {path}")
     archive = read_archive(path, dataset)
     if not archive.official:
@@ -98,7 +92,7 @@ def _archive_url(url: str | None, layout: Layout, dataset: Dataset) -> str:
     return url + PurePosixPath(urlsplit(official).path).name if url.endswith("/") else url
 
 
-def fetch_archive(url: str, partial: Partial, report: Report, progress: Progress, tries: int = 6) -> None:
+def fetch_archive(url: str, partial: Partial, report: NoteCallback, progress: ProgressCallback, tries: int = 6) -> None:
     """Downloads `url` to ``partial.archive``; its content is not looked at.
 
     What arrives is kept in ``partial.path``, and a later call goes on from there. Raises LcbenchError where the server
@@ -193,7 +187,7 @@ class Partial:
 class _Resuming:
     """A downloader as pooch calls it, once a try: ``(url, output_file, pooch)``."""
 
-    def __init__(self, partial: Partial, report: Report, progress: Progress, tries: int) -> None:
+    def __init__(self, partial: Partial, report: NoteCallback, progress: ProgressCallback, tries: int) -> None:
         self._partial = partial
         self._report = report
         self._progress = progress
@@ -236,14 +230,19 @@ class _Resuming:
 
     def _receive(self, response: requests.Response) -> None:
         version, here = self._partial.version(), self._partial.size()
-        size = version.size if version else None
+        size = version.size if version and version.size else 0
+        whole, rest = f" {size / 1e6:.1f} MB" if size else "", f", from {here / 1e6:.1f} MB on" if here else ""
+        self._progress(f"downloading{whole}{rest}")
+        slow = patient(self._progress)
         with self._partial.path.open("ab") as part:
-            self._progress(here, size)
             # The bytes as sent: a server that takes .gz for an encoding of the transfer would have us unpack it.
             for piece in response.raw.stream(_RECEIVE_BYTES, decode_content=False):
                 part.write(piece)
                 here += len(piece)
-                self._progress(here, size)
+                if size:
+                    slow("downloading, kB", -(-here // 1000), -(-size // 1000))
+        if here == size:
+            self._progress(f"downloaded {here / 1e6:.1f} MB")
 
 
 def _session() -> requests.Session:

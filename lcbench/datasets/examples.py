@@ -15,7 +15,7 @@ from lcbench.datasets.cifar10 import CIFAR10, Split
 from lcbench.datasets.on_disk import open_rows
 from lcbench.datasets.preprocessing import split_train_validation_test_dev
 from lcbench.datasets.rows import Rows, blocks, choose, in_memory
-from lcbench.datasets.watching import Watch, unwatched
+from lcbench.progress import ProgressCallback, no_progress
 
 IMAGE_SHAPE = (3, 32, 32)
 """Colour planes, rows and columns of a CIFAR-10 image, in the order in which its values lie."""
@@ -64,14 +64,14 @@ class LabelledSplits:
         """Whether the rows to train on stay in their file."""
         return not in_memory(self.train.X)
 
-    def fingerprint(self, watch: Watch = unwatched) -> str:
-        """Tells other data apart: a hash of every shape, type, value and label. watch: is told how far it is."""
+    def fingerprint(self, progress: ProgressCallback = no_progress) -> str:
+        """Tells other data apart: a hash of every shape, type, value and label. progress: is told how far it is."""
         digest = hashlib.sha256()
         for name in ("train", "validation", "test"):
             X, y = getattr(self, name).X, getattr(self, name).y
             digest.update(f"{X.shape} {X.dtype}".encode())
             digest.update(np.ascontiguousarray(y).data)
-            for _, block in blocks(X, _BLOCK_ROWS, f"fingerprint of the {name} rows", watch):
+            for _, block in blocks(X, _BLOCK_ROWS, f"fingerprint of the {name} rows", progress):
                 digest.update(np.ascontiguousarray(block).data)
         return digest.hexdigest()[:16]
 

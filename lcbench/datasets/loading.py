@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +12,8 @@ from numpy.typing import NDArray
 from lcbench import paths
 from lcbench.datasets import examples, memory
 from lcbench.datasets.examples import Examples, LabelledSplits
-from lcbench.datasets.watching import Watch, patient, unwatched
 from lcbench.errors import LcbenchError
-
-Note = Callable[[str], None]
-"""Told a line that the user should know."""
+from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress, patient
 
 
 def is_hdf5(data: str | Path) -> bool:
@@ -34,15 +31,15 @@ def load(
     held_out: bool = True,
     learn_from: NDArray[np.uint8] | None = None,
     stream: bool | None = None,
-    watch: Watch = unwatched,
-    note: Note = lambda line: None,
+    progress: ProgressCallback = no_progress,
+    note: NoteCallback = no_note,
 ) -> LabelledSplits:
     """The splits of "cifar10", "synthetic" or a file of the user's own; of images, `features` instead of pixels.
 
     label: the column of a CSV that holds the labels. words, seed: of visual words. held_out: whether rows of a file are
     set apart for validation and test where it does not do so itself. learn_from: images from which features are learnt,
     instead of the training images. stream: whether X stays in its HDF5 file, to be read as it is needed; None: where it
-    would not fit in memory, and `note` is told so. watch: is told how far features are, and whatever else takes long.
+    would not fit in memory, and `note` is told so. progress: is told of features, and of whatever else takes long.
     Raises LcbenchError where the data is missing or unfit, or features are asked of something that is no image.
     """
     if features and stream:
@@ -61,11 +58,11 @@ def load(
         fraction = 0.1 if held_out else 0.0
         splits = tables.read(
             Path(data), label=label, validation=fraction, test=fraction, stream=False if features else stream,
-            watch=patient(watch),
+            progress=patient(progress),
         )  # fmt: skip
         if splits.streamed and stream is None:
             note(memory.too_large(splits.source, splits.train.X.nbytes))
-    return _with_features(splits, features, words, seed, learn_from, watch) if features else splits
+    return _with_features(splits, features, words, seed, learn_from, progress) if features else splits
 
 
 def _with_features(
@@ -74,7 +71,7 @@ def _with_features(
     words: int | None,
     seed: int,
     learn_from: NDArray[np.uint8] | None,
-    watch: Watch,
+    progress: ProgressCallback,
 ) -> LabelledSplits:
     from lcbench.datasets import features
     from lcbench.datasets.features import catalogue
@@ -86,6 +83,6 @@ def _with_features(
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     images = {name: part.array for name, part in parts.items()}
     fit_on = splits.train.array if learn_from is None else learn_from
-    found = features.of(names, images, fit_on, words=words or catalogue.WORDS, seed=seed, watch=watch)
+    found = features.of(names, images, fit_on, words=words or catalogue.WORDS, seed=seed, progress=progress)
     train, validation, test = (Examples(found[name], part.y) for name, part in parts.items())
     return replace(splits, train=train, validation=validation, test=test)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from lcbench.datasets.rows import Rows, blocks
-from lcbench.datasets.watching import Watch, unwatched
+from lcbench.progress import ProgressCallback, no_progress
 
 _BLOCK_BYTES = 8_000_000
 """Of float64 at a time, where sums over rows need it."""
@@ -18,11 +18,11 @@ _SUMMED_BYTES = 4_000_000
 """Of X at a time, where it is only added up."""
 
 
-def mean_image(images: Rows, watch: Watch = unwatched) -> NDArray[np.float64]:
-    """Mean over rows: images (N, pixels) -> (pixels,) float64. Summed block by block; watch: is told how far."""
+def mean_image(images: Rows, progress: ProgressCallback = no_progress) -> NDArray[np.float64]:
+    """Mean over rows: images (N, pixels) -> (pixels,) float64. Summed block by block; progress: is told how far."""
     rows, pixels = images.shape
     total = np.zeros(pixels)
-    for _, block in blocks(images, _rows_of(_SUMMED_BYTES, pixels, images.dtype.itemsize), "mean", watch):
+    for _, block in blocks(images, _rows_of(_SUMMED_BYTES, pixels, images.dtype.itemsize), "mean", progress):
         total += _sum(block)
     mean: NDArray[np.float64] = total / rows
     return mean
@@ -54,19 +54,19 @@ def design_matrix(
 
 
 def standardisation(
-    X: Rows, ddof: int = 0, watch: Watch = unwatched
+    X: Rows, ddof: int = 0, progress: ProgressCallback = no_progress
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of every column of X (N, D): two of (D,) float64, 1 for a column that is constant.
 
     (X - mean) / deviation is then standardised. ddof: the deviation divides by N - ddof; 1 gives that of a sample.
-    Summed in float64, block by block: no float64 copy of X is made. watch: is told how far. Raises ValueError where
+    Summed in float64, block by block: no float64 copy of X is made. progress: is told how far. Raises ValueError where
     N <= ddof.
     """
     rows, columns = X.shape
     if rows <= ddof:
         raise ValueError(f"the deviation of {rows} rows does not exist with ddof {ddof}")
-    mean, squares = mean_image(X, watch), np.zeros(columns)
-    for _, block in blocks(X, _rows_of(_BLOCK_BYTES, columns, 8), "standard deviation", watch):
+    mean, squares = mean_image(X, progress), np.zeros(columns)
+    for _, block in blocks(X, _rows_of(_BLOCK_BYTES, columns, 8), "standard deviation", progress):
         squares += np.square(block - mean).sum(axis=0)
     # Rounding of the mean alone leaves a constant column this much: dividing by it would make noise of nothing.
     squares[squares <= rows * np.square(np.finfo(np.float64).eps * rows * mean)] = 0

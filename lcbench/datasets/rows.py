@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lcbench.datasets.on_disk import RowsOnDisk
 from lcbench.datasets.read_ahead import AHEAD, read_ahead
-from lcbench.datasets.watching import Watch, unwatched
+from lcbench.progress import ProgressCallback, no_progress
 
 _DENSE = 2
 """Where the rows between are no more than this many times those that are wanted, all are read: one long read takes less
@@ -111,14 +111,16 @@ def choose(X: Rows, numbers: NDArray[np.int64]) -> Rows:
     return ChosenRows(X, numbers)
 
 
-def blocks(X: Rows, rows: int, what: str = "", watch: Watch = unwatched) -> Iterator[tuple[int, NDArray[Any]]]:
+def blocks(
+    X: Rows, rows: int, what: str = "", progress: ProgressCallback = no_progress
+) -> Iterator[tuple[int, NDArray[Any]]]:
     """All rows of X, `rows` at a time, each block with the number of its first row; good until the next is asked for.
 
-    watch: is told `what` is done with them, and to how many.
+    progress: is told `what` is done with them, and to how many.
     """
     for start, block in _in_memory(X, rows) if isinstance(X, np.ndarray) else X.blocks(rows):
         yield start, block
-        watch(what, start + len(block), len(X))
+        progress(what, start + len(block), len(X))
 
 
 def scattered_blocks(X: Rows, rows: int) -> Iterator[tuple[int, NDArray[Any], NDArray[np.int64] | None]]:

@@ -10,8 +10,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from lcbench.datasets.preprocessing import mean_image, standardisation
 from lcbench.datasets.rows import Rows
-from lcbench.datasets.watching import Watch, unwatched
 from lcbench.errors import LcbenchError
+from lcbench.progress import ProgressCallback, no_progress
 
 ScalingName = Literal["none", "mean", "halved", "standard"]
 """none: as they are. mean: less the mean of the training rows, as the assignment does it. halved: that over 128, so
@@ -73,13 +73,13 @@ class Scaling:
         return weights, W[-1] - self.mean @ weights
 
 
-def scaling(name: ScalingName, X: Rows, watch: Watch = unwatched) -> Scaling:
-    """The scaling of that name, from the training rows X (N, D). watch: is told how far they have been read."""
+def scaling(name: ScalingName, X: Rows, progress: ProgressCallback = no_progress) -> Scaling:
+    """The scaling of that name, from the training rows X (N, D). progress: is told how far they have been read."""
     columns = X.shape[1]
     if name == "none":
         return Scaling(np.zeros(columns), np.ones(columns))
     with np.errstate(over="ignore", invalid="ignore"):
         mean, deviation = (
-            standardisation(X, watch=watch) if name == "standard" else (mean_image(X, watch), np.ones(columns))
+            standardisation(X, progress=progress) if name == "standard" else (mean_image(X, progress), np.ones(columns))
         )
     return Scaling(mean, deviation * HALF_RANGE if name == "halved" else deviation)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.datasets.rows import Rows, blocks
-from lcbench.datasets.watching import Watch, unwatched
 from lcbench.errors import LcbenchError
+from lcbench.progress import ProgressCallback, no_progress
 
 _BLOCK_VALUES = 2**18
 """Values looked at together: the temporaries stay in the cache, and below a megabyte whatever the size of X."""
@@ -48,17 +48,17 @@ def require_rows(X: Rows, y: NDArray[Any], x_name: str, y_name: str, where: str)
         raise LcbenchError(f"{where}: no features in {x_name}; there must be some to learn from")
 
 
-def require_finite(X: Rows, cell: Callable[[int, int], str], watch: Watch = unwatched) -> None:
+def require_finite(X: Rows, cell: Callable[[int, int], str], progress: ProgressCallback = no_progress) -> None:
     """Raises LcbenchError where X (N, D) holds NaN or infinity: how many there are, and the first of them.
 
-    cell: what to call the value in a row and column, file included. X is read in blocks, without a copy. watch: is told
+    cell: what to call the value in a row and column, file included. X is read in blocks, without a copy. progress: told
     how far it has been looked at.
     """
     if X.dtype.kind != "f":
         return
     first, count = None, 0
     rows = max(1, _BLOCK_VALUES // X.shape[1])
-    for start, block in blocks(X, rows, "looking for values that are not finite", watch):
+    for start, block in blocks(X, rows, "looking for values that are not finite", progress):
         finite = np.isfinite(block)
         if finite.all():
             continue

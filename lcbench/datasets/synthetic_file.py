@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from lcbench import whole_file
 from lcbench.datasets.synthetic import BLOCK_ROWS, Source, rows_of_all_classes
-from lcbench.datasets.watching import Watch, unwatched
 from lcbench.errors import LcbenchError
+from lcbench.progress import ProgressCallback, no_progress
 
 LARGE_PAGE = 1 << 21
 """Bytes. X begins at a multiple of it."""
@@ -33,7 +33,7 @@ def write(
     pixels: int = 3072,
     classes: int = 10,
     seed: int = 0,
-    watch: Watch = unwatched,
+    progress: ProgressCallback = no_progress,
     *,
     replace: bool = True,
 ) -> None:
@@ -60,7 +60,7 @@ def write(
             offset = h5py.h5d.create(file.id, b"X", h5py.h5t.NATIVE_UINT8, space, layout).get_offset()
             file.attrs["source"] = f"lcbench synth, seed {seed}"
             file["class_names"] = [f"class {label}" for label in range(classes)]
-        _write_images(temporary, offset, Source(pixels, classes, seed), rows, pixels, y, watch)
+        _write_images(temporary, offset, Source(pixels, classes, seed), rows, pixels, y, progress)
         with h5py.File(temporary, "r+") as file:
             file["y"] = y
 
@@ -92,7 +92,7 @@ def _require_space(path: Path, wanted: int) -> None:
 
 
 def _write_images(
-    path: Path, offset: int, source: Source, rows: int, pixels: int, y: NDArray[np.integer], watch: Watch
+    path: Path, offset: int, source: Source, rows: int, pixels: int, y: NDArray[np.integer], progress: ProgressCallback
 ) -> None:
     """Draws all blocks, fills y, writes the images at `offset`; a stretch of blocks is drawn and written at once."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -121,9 +121,9 @@ def _write_images(
                 finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 done += sum(future.result() for future in finished)
                 waiting |= {pool.submit(draw, stretch) for stretch in islice(stretches, len(finished))}
-                watch("rows written", done, rows)
+                progress("rows written", done, rows)
         finally:
             pool.shutdown(cancel_futures=True)
-        watch("bringing them to the disk", 0, 1)
+        progress("bringing them to the disk", 0, 1)
         os.fsync(file.fileno())
-        watch("bringing them to the disk", 1, 1)
+        progress("bringing them to the disk", 1, 1)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from lcbench.datasets.examples import LabelledSplits
-from lcbench.datasets.loading import Note, load
-from lcbench.datasets.watching import Watch, unwatched
+from lcbench.datasets.loading import load
 from lcbench.learn.recipe import Recipe
+from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
 
 
 def data_of(settings: Mapping[str, Any]) -> Recipe:
@@ -18,13 +18,16 @@ def data_of(settings: Mapping[str, Any]) -> Recipe:
 
 
 def splits_of(
-    recipe: Recipe, watch: Watch = unwatched, stream: bool | None = False, note: Note = lambda line: None
+    recipe: Recipe,
+    progress: ProgressCallback = no_progress,
+    stream: bool | None = False,
+    note: NoteCallback = no_note,
 ) -> LabelledSplits:
     """What is trained on by a recipe. Raises LcbenchError where it is missing or unfit.
 
-    stream, watch, note: as `lcbench.datasets.loading.load` takes them.
+    stream, progress, note: as `lcbench.datasets.loading.load` takes them.
     """
     return load(
         recipe.data, recipe.features, label=recipe.label, words=recipe.words, seed=recipe.seed, stream=stream,
-        watch=watch, note=note,
+        progress=progress, note=note,
     )  # fmt: skip

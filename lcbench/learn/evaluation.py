@@ -10,17 +10,19 @@ from numpy.typing import NDArray
 
 from lcbench.datasets.rows import Rows, blocks
 from lcbench.datasets.scaling import Scaling
-from lcbench.datasets.watching import Watch, unwatched
+from lcbench.progress import ProgressCallback, no_progress
 
 _BLOCK_ROWS = 1024
 
 
-def predict(W: NDArray[Any], scaling: Scaling, X: Rows, which: str = "", watch: Watch = unwatched) -> NDArray[np.int64]:
+def predict(
+    W: NDArray[Any], scaling: Scaling, X: Rows, which: str = "", progress: ProgressCallback = no_progress
+) -> NDArray[np.int64]:
     """The class of the highest score for each row of X (N, D), unscaled: (N,) int64. The first where several are equal.
 
     The scaling of pixels is folded into W (D + 1, C), so that they are read as they lie. Of other rows, whose columns
     may be far from 0, the mean is subtracted first, in X's own precision. Scores are float32 products, a block of rows
-    at a time. watch: is told how far they have been predicted; `which` rows
+    at a time. progress: is told how far they have been predicted; `which` rows
     they are.
     """
     weights, offset = scaling.folded(W)
@@ -28,7 +30,7 @@ def predict(W: NDArray[Any], scaling: Scaling, X: Rows, which: str = "", watch: 
     weights, offset = weights.astype(np.float32), (offset if pixels else W[-1]).astype(np.float32)
     mean = scaling.mean.astype(X.dtype)
     predicted = np.empty(len(X), np.int64)
-    for start, block in blocks(X, _BLOCK_ROWS, f"predicting the {which} rows", watch):
+    for start, block in blocks(X, _BLOCK_ROWS, f"predicting the {which} rows", progress):
         rows = (block if pixels else block - mean).astype(np.float32, copy=False)
         np.argmax(rows @ weights + offset, axis=1, out=predicted[start : start + len(block)])
     return predicted

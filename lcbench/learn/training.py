@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 
 from lcbench.datasets.examples import Examples, LabelledSplits
 from lcbench.datasets.scaling import scaling
-from lcbench.datasets.watching import Watch, patient, unwatched
 from lcbench.errors import LcbenchError
 from lcbench.learn.descent.blas import one_blas_thread
 from lcbench.learn.descent.objective import Objective
@@ -20,21 +19,12 @@ from lcbench.learn.evaluation import accuracy, predict
 from lcbench.learn.model import Curves, Model, Status
 from lcbench.learn.recipe import Recipe
 from lcbench.losses import jit
+from lcbench.progress import ProgressCallback, no_progress, patient
 
 WATCHED_TRAINING_ROWS = 1000
 """On which the training accuracy is looked at meanwhile."""
 
 SECONDS_BETWEEN_CHECKPOINTS = 5.0
-
-
-@dataclass(frozen=True)
-class Look:
-    """What is seen of training after `step` steps."""
-
-    step: int
-    loss: float
-    train_accuracy: float
-    validation_accuracy: float
 
 
 def train(
@@ -44,20 +34,17 @@ def train(
     resume: Model | None = None,
     fingerprint: str | None = None,
     keep: Callable[[Model], None] = lambda model: None,
-    watch: Callable[[Look], None] = lambda look: None,
-    passes: Watch = unwatched,
+    progress: ProgressCallback = no_progress,
 ) -> Model:
     """Trains by `recipe` on `splits`; goes on from `resume` where one is given.
 
     fingerprint: of `splits`, where it is known already. keep: is given the unfinished model at the start and every few
-    seconds. watch: is told every look at the accuracies. passes: how far passes over the data before and after the
-    steps are, where they take long.
+    seconds. progress: is told of the steps with the accuracies, and of long passes over the data before and after them.
     Raises LcbenchError where `resume` was made from other data.
     """
     # weights that leave the range of their type are told as divergence, once
     with np.errstate(all="ignore"):
-        passes = patient(passes)
-        run = _Run(splits, recipe, resume, fingerprint or splits.fingerprint(passes), keep, watch, passes)
+        run = _Run(splits, recipe, resume, fingerprint or splits.fingerprint(patient(progress)), keep, progress)
         if run.model.status == "unfinished":
             run.go()
         return run.finished()
@@ -73,14 +60,13 @@ class _Run:
         resume: Model | None,
         fingerprint: str,
         keep: Callable[[Model], None],
-        watch: Callable[[Look], None],
-        passes: Watch,
+        progress: ProgressCallback,
     ) -> None:
-        self.splits, self.keep, self.watch, self.passes = splits, keep, watch, passes
+        self.splits, self.keep, self.progress = splits, keep, progress
         if resume is None:
             shape = (splits.train.X.shape[1] + 1, len(splits.class_names))
             W = first_weights(recipe, shape)
-            scaled = scaling(recipe.scaling, splits.train.X, passes)
+            scaled = scaling(recipe.scaling, splits.train.X, patient(progress))
             resume = Model(
                 recipe, W, scaled, splits.class_names, splits.image_shape, fingerprint, jit.thread_count(), Curves(),
                 "unfinished", 0, W, None, {}, splits.feature_names,
@@ -161,8 +147,10 @@ class _Run:
         )
         best = not before.steps.size or validation > before.validation_accuracy.max()
         self.model = replace(model, curves=curves, W=model.last_W if best or not model.recipe.patience else model.W)
-        loss = float(curves.losses[-1]) if curves.losses.size else float("nan")
-        self.watch(Look(model.step, loss, train, validation))
+        loss = f"loss {curves.losses[-1]:.4g}  " if curves.losses.size else ""
+        chosen_by = f"  validation {100 * validation:.1f} %" if len(self.splits.validation) else ""
+        detail = f"{loss}train {100 * train:.1f} %{chosen_by}"
+        self.progress("steps", model.step, model.recipe.iterations, detail)
 
     def _waited_in_vain(self) -> bool:
         accuracies, patience = self.model.curves.validation_accuracy, self.model.recipe.patience
@@ -172,14 +160,14 @@ class _Run:
         """The model as it is at the end, with its accuracy on every split."""
         model = self.model
         status: Status = "finished" if model.status == "unfinished" else model.status
-        return replace(model, status=status, accuracy=accuracies(model, self.splits, self.passes))
+        return replace(model, status=status, accuracy=accuracies(model, self.splits, patient(self.progress)))
 
 
-def accuracies(model: Model, splits: LabelledSplits, watch: Watch = unwatched) -> dict[str, float]:
-    """Accuracy of the model on all rows of each split. watch: is told how far each has been predicted."""
+def accuracies(model: Model, splits: LabelledSplits, progress: ProgressCallback = no_progress) -> dict[str, float]:
+    """Accuracy of the model on all rows of each split. progress: is told how far each has been predicted."""
     parts: dict[str, Examples] = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
-        name: accuracy(predict(model.W, model.scaling, part.X, name, watch), part.y)
+        name: accuracy(predict(model.W, model.scaling, part.X, name, progress), part.y)
         for name, part in parts.items()
         if len(part)
     }

@@ -19,9 +19,6 @@ from lcbench.losses.implementation import LossName
 
 ROWS_A_BLOCK = 512
 
-Watch = Callable[[str, int, int], None]
-"""Told what is under way, how much of it is done, and how much there is."""
-
 
 @dataclass(frozen=True)
 class Expected:
@@ -84,13 +81,12 @@ def expected_of_first(
     X: Any,
     reg: float,
     counts: Sequence[int],
-    watch: Watch = lambda what, done, planned: None,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> list[dict[LossName, list[Expected]]]:
     """What `expected` says of each loss at each (W, y), on as many of the first rows as each of `counts` says.
 
     All from reading X once: an entry a count, which ascend, and in it a list of the length of `sets` a loss. All W have
     one shape and dtype. X may also be what `blocks(rows, dtype)` gives, with the first row's number before each block.
-    watch: is told how far it is, in rows.
     """
     classes = sets[0][0].shape[1]
     W64 = np.concatenate([W.astype(np.float64) for W, _ in sets], axis=1)
@@ -112,7 +108,7 @@ def expected_of_first(
         for each in sums.values():
             for own_sums in each:
                 own_sums.add_gradient(next(gradients))
-        watch("right answers", end, counts[-1])
+        progress("right answers", end, counts[-1])
         if end in counts:
             found.append({name: [own_sums.expected(end, reg) for own_sums in each] for name, each in sums.items()})
     return found

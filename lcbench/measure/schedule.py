@@ -17,6 +17,7 @@ from lcbench.losses.implementation import Device, LossName
 from lcbench.measure import block, process, too_long, workload
 from lcbench.measure.messages import CeilingJob, Cell, GemmJob, Measured, Multiplied, TimeJob
 from lcbench.measure.workload import Size
+from lcbench.progress import ProgressCallback, no_progress, patient
 from lcbench.record import Ceiling, Row
 
 MOST_SAMPLES = 30
@@ -57,16 +58,6 @@ class Plan:
     most_call_s: float | None = None
 
 
-@dataclass
-class Progress:
-    """Told to whoever watches: blocks done of those planned so far, and what runs now."""
-
-    done: int = 0
-    planned: int = 1
-    now: str = ""
-
-
-Watcher = Callable[[Progress], None]
 Rows = dict[tuple[Contender, tuple[LossName, Size]], Row]
 
 
@@ -88,7 +79,7 @@ def begin(plan: Plan) -> Run:
 
 def run(
     plan: Plan,
-    watch: Watcher = lambda progress: None,
+    progress: ProgressCallback = no_progress,
     result: Run | None = None,
     after_round: Callable[[Run], None] = lambda result: None,
 ) -> Run:
@@ -104,12 +95,11 @@ def run(
     with temporary.folder("run") as name:
         folder = Path(name)
         try:
-            _build(plan, folder, watch)
-            limits = "the machine's own limits"
-            result.ceilings = _best([*result.ceilings, *_ceilings(plan, folder, watch, Progress(0, 1, limits))])
-            _rounds(plan, result, rows, folder, rng, watch, after_round)
+            _build(plan, folder, progress)
+            result.ceilings = _best([*result.ceilings, *_ceilings(plan, folder, progress)])
+            _rounds(plan, result, rows, folder, rng, progress, after_round)
             # Noise only ever lowers a limit: the better of two, at both ends of the run, is nearer to it.
-            result.ceilings = _best([*result.ceilings, *_ceilings(plan, folder, watch, Progress(1, 1, limits))])
+            result.ceilings = _best([*result.ceilings, *_ceilings(plan, folder, progress)])
         except KeyboardInterrupt:
             result.interrupted = True
     for row in result.rows:
@@ -131,7 +121,7 @@ def _row(contender: Contender, loss: LossName, size: Size, plan: Plan) -> Row:
     return block.empty_row(contender.row_name or contender.name, contender.device, loss, size, threads)
 
 
-def _build(plan: Plan, folder: Path, watch: Watcher) -> None:
+def _build(plan: Plan, folder: Path, progress: ProgressCallback) -> None:
     losses: dict[Size, list[LossName]] = {}
     for contender in plan.contenders:
         for loss, size in contender.cells:
@@ -143,13 +133,11 @@ def _build(plan: Plan, folder: Path, watch: Watcher) -> None:
     for sizes in alike.values():  # the larger begin with the smaller: their rows are drawn and answered once
         largest = max(sizes, key=lambda size: size.rows)
         wanted = list(dict.fromkeys(loss for size in sizes for loss in losses[size]))
-        watch(Progress(0, 1, f"data: {largest.rows:,} x {largest.features:,}"))
-
-        def told(what: str, done: int, planned: int) -> None:
-            watch(Progress(done, planned, what))
-
-        problem = workload.build(largest, watch=told)
-        workload.save_first(problem, wanted, {size.rows: folder / size.folder for size in sizes}, told)
+        data = f"data: {largest.rows:,} x {largest.features:,}"
+        progress(data, 0, 1)
+        problem = workload.build(largest, progress=patient(progress))
+        workload.save_first(problem, wanted, {size.rows: folder / size.folder for size in sizes}, patient(progress))
+        progress(data, 1, 1)
 
 
 def _rounds(
@@ -158,12 +146,12 @@ def _rounds(
     rows: Rows,
     folder: Path,
     rng: np.random.Generator,
-    watch: Watcher,
+    progress: ProgressCallback,
     after_round: Callable[[Run], None],
 ) -> None:
     start = monotonic() - result.spent_s
     first, each = result.rounds, len(plan.contenders)
-    progress = Progress(first * each, each * min(plan.blocks, max(first, FEWEST_BLOCKS) + 1))
+    done, total = first * each, each * min(plan.blocks, max(first, FEWEST_BLOCKS) + 1)
     longest_s = 0.0
     for number in range(first, plan.blocks):
         began = monotonic()
@@ -171,14 +159,13 @@ def _rounds(
             break
         if number >= first + 2:  # the first round compiles
             fitting = int((plan.budget_s - (began - start)) / max(longest_s, 1e-3))
-            progress.planned = each * min(plan.blocks, max(FEWEST_BLOCKS, number + fitting))
+            total = each * min(plan.blocks, max(FEWEST_BLOCKS, number + fitting))
         for index in rng.permutation(each).tolist():
             contender = plan.contenders[index]
-            progress.now = contender.name
-            watch(progress)
+            progress("blocks", done, total, contender.name)
             if number == 0 or contender.device != "simulator":  # simulated times mean nothing: once is enough
                 _block(contender, plan, rows, folder, int(rng.integers(2**31)))
-            progress.done += 1
+            done += 1
         if number > first:
             longest_s = max(longest_s, monotonic() - began)
         result.rounds, result.spent_s = number + 1, monotonic() - start
@@ -236,7 +223,7 @@ def _best(ceilings: list[Ceiling]) -> list[Ceiling]:
     return [replace(group[0], **{rate: highest(group, rate) for rate in rates}) for group in groups.values()]
 
 
-def _ceilings(plan: Plan, folder: Path, watch: Watcher, progress: Progress) -> list[Ceiling]:
+def _ceilings(plan: Plan, folder: Path, progress: ProgressCallback) -> list[Ceiling]:
     """The limits of each device that takes part; the CPU's with the rate of NumPy's matrix product beside them."""
     ceilings = []
     variables = process.environment(plan.threads, folder / "compiled")
@@ -245,7 +232,7 @@ def _ceilings(plan: Plan, folder: Path, watch: Watcher, progress: Progress) -> l
         wanted = sorted({(size.dtype, size.footprint) for size in sizes})
         if not wanted:
             continue
-        watch(progress)
+        progress("the machine's own limits", 0, 1)
         events = process.work(CeilingJob(wanted=wanted, device=device), variables, plan.patience_s)
         found = [event.ceiling for event in events if isinstance(event, Measured)]
         if device == "cpu":
@@ -254,4 +241,5 @@ def _ceilings(plan: Plan, folder: Path, watch: Watcher, progress: Progress) -> l
             rates = {event.dtype: event.flops_s for event in events if isinstance(event, Multiplied)}
             found = [replace(ceiling, gemm_flops_s=rates.get(ceiling.dtype)) for ceiling in found]
         ceilings += found
+        progress("the machine's own limits", 1, 1)
     return ceilings

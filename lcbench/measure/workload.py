@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from lcbench import paths
 from lcbench.datasets import preprocessing
-from lcbench.datasets.watching import Watch, unwatched
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.measure import source
+from lcbench.progress import ProgressCallback, no_progress
 from lcbench.record import LARGEST_FOOTPRINT
 
 GENERATED: tuple[str, ...] = ("synthetic", "cifar10")
@@ -107,15 +107,15 @@ SIMULATOR_SIZE = Size(40, 33, 3, "float32", "synthetic")
 """Enough for every CUDA kernel to span several blocks, small enough for the simulator."""
 
 
-def build(size: Size, seed: int = 0, watch: Watch = unwatched) -> Problem:
+def build(size: Size, seed: int = 0, progress: ProgressCallback = no_progress) -> Problem:
     """The problem of `size`: images less their mean with a ones column last, small random weights as in the assignment.
 
-    watch: is told how far what takes long is. Raises LcbenchError where the data set has no such size, or is not there.
+    Raises LcbenchError where the data set has no such size, or is not there.
     """
     if not size.streamed:
         _require_memory(size)
     images, labels = _images(size)
-    mean = preprocessing.mean_image(images, watch)
+    mean = preprocessing.mean_image(images, progress)
     if size.streamed:
         from lcbench.losses.streamed import Streamed
 
@@ -194,19 +194,21 @@ def _images(size: Size) -> tuple[Any, NDArray[Any]]:
     return images, labels
 
 
-def save(problem: Problem, losses: list[LossName], folder: Path, watch: Watch = unwatched) -> None:
+def save(problem: Problem, losses: list[LossName], folder: Path, progress: ProgressCallback = no_progress) -> None:
     """Writes the problem and its right answers for `losses` where worker processes read them."""
-    save_first(problem, losses, {len(problem.X): folder}, watch)
+    save_first(problem, losses, {len(problem.X): folder}, progress)
 
 
-def save_first(problem: Problem, losses: list[LossName], folders: dict[int, Path], watch: Watch = unwatched) -> None:
+def save_first(
+    problem: Problem, losses: list[LossName], folders: dict[int, Path], progress: ProgressCallback = no_progress
+) -> None:
     """As `save`, for only the first rows of the problem, into a folder for every number of them."""
     counts = sorted(folders)
     parts = [_first(problem, rows) for rows in counts]
     if problem.batches:
-        answers = [_answers_of_batches(part, losses, watch) for part in parts]
+        answers = [_answers_of_batches(part, losses, progress) for part in parts]
     else:
-        answers = oracle.expected_of_first(losses, problem.sets, problem.X, problem.reg, counts, watch)
+        answers = oracle.expected_of_first(losses, problem.sets, problem.X, problem.reg, counts, progress)
     for rows, part, found in zip(counts, parts, answers, strict=True):
         _write(part, found, folders[rows])
 
@@ -220,7 +222,7 @@ def _first(problem: Problem, rows: int) -> Problem:
 
 
 def _answers_of_batches(
-    problem: Problem, losses: list[LossName], watch: Watch
+    problem: Problem, losses: list[LossName], progress: ProgressCallback
 ) -> dict[LossName, list[oracle.Expected]]:
     found: dict[LossName, list[oracle.Expected]] = {loss: [] for loss in losses}
     for number, rows in enumerate(problem.batches):
@@ -228,7 +230,7 @@ def _answers_of_batches(
         (right,) = oracle.expected_of_first(losses, [(W, y[rows])], problem.X[rows], problem.reg, [len(rows)])
         for loss in losses:
             found[loss] += right[loss]
-        watch("right answers", number + 1, len(problem.batches))
+        progress("right answers", number + 1, len(problem.batches))
     return found
 
 

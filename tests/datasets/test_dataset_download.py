@@ -6,6 +6,7 @@ import pytest
 from lcbench.datasets import store
 from lcbench.datasets.download import Partial, fetch_archive, obtain
 from lcbench.errors import LcbenchError
+from lcbench.progress import no_progress
 from small_cifar10 import SMALL, Site, binary_members, names, pack, python_members, serve
 
 CONTENT = pack(binary_members())
@@ -29,7 +30,7 @@ def lines():
     return Lines()
 
 
-def fetch(site, folder, report=lambda line: None, progress=lambda here, size: None, tries=3):
+def fetch(site, folder, report=lambda line: None, progress=no_progress, tries=3):
     partial = Partial(folder, site.url)
     fetch_archive(site.url, partial, report, progress, tries)
     return partial.archive
@@ -42,13 +43,15 @@ def refusal(site, folder, **options):
     return str(caught.value)
 
 
-def test_a_download_reports_its_progress(tmp_path):
+def test_a_download_reports_its_progress(tmp_path, monkeypatch):
+    monkeypatch.setattr("lcbench.progress.SHORT_S", -1.0)
     seen = []
     with serve(Site(CONTENT)) as site:
-        archive = fetch(site, tmp_path / "data", progress=lambda *numbers: seen.append(numbers))
+        archive = fetch(site, tmp_path / "data", progress=lambda *given: seen.append(given))
     assert archive.read_bytes() == CONTENT
-    assert seen[0] == (0, len(CONTENT))
-    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    megabytes, kilobytes = f"{len(CONTENT) / 1e6:.1f} MB", -(-len(CONTENT) // 1000)
+    assert (seen[0], seen[-1]) == ((f"downloading {megabytes}",), (f"downloaded {megabytes}",))
+    assert seen[-2] == ("downloading, kB", kilobytes, kilobytes, "")
 
 
 def test_a_broken_connection_goes_on_where_it_stopped(tmp_path, lines):
@@ -160,10 +163,12 @@ def test_no_network_is_one_line_without_secrets(tmp_path, url, what):
     assert "secret" not in said
 
 
-def test_ctrl_c_keeps_what_is_here_and_says_so(tmp_path, lines):
-    def interrupt(here, size):
-        if here > HALF:
+def test_ctrl_c_keeps_what_is_here_and_says_so(tmp_path, lines, monkeypatch):
+    def interrupt(stage, kilobytes=0, total=0, detail=""):
+        if 1000 * kilobytes > HALF:
             raise KeyboardInterrupt
+
+    monkeypatch.setattr("lcbench.progress.SHORT_S", -1.0)
 
     with serve(Site(CONTENT)) as site:
         with pytest.raises(KeyboardInterrupt):
@@ -191,7 +196,7 @@ def test_awkward_addresses_stay_in_the_folder(tmp_path):
 
 
 def put(destination, report=lambda line: None, **source):
-    return obtain(destination, report=report, progress=lambda here, size: None, dataset=SMALL, **source)
+    return obtain(destination, report=report, dataset=SMALL, **source)
 
 
 def assert_is_small(destination):

@@ -12,7 +12,6 @@ from lcbench.datasets.on_disk import open_rows
 from lcbench.datasets.preprocessing import mean_image, standardisation
 from lcbench.datasets.rows import ChosenRows, blocks, choose, scattered_blocks
 from lcbench.datasets.soundness import require_finite
-from lcbench.datasets.watching import patient
 from lcbench.errors import LcbenchError
 
 X = np.random.default_rng(0).standard_normal((90, 4)).astype(np.float32)
@@ -119,16 +118,3 @@ def test_rows_on_disk_are_no_array(table):
     assert splits.fingerprint() == in_memory.fingerprint()
     other = dataclasses.replace(in_memory, train=examples.Examples(in_memory.train.array + 1, in_memory.train.y))
     assert splits.fingerprint() != other.fingerprint()
-
-
-def test_what_is_over_in_a_moment_is_not_told(monkeypatch):
-    now, told = [0.0], []
-    monkeypatch.setattr("lcbench.datasets.watching.monotonic", lambda: now[0])
-    watch = patient(lambda *what: told.append(what))
-    watch("a", 1, 3)
-    now[0] = 1.0
-    watch("a", 2, 3)
-    assert told == []
-    now[0] = 3.0
-    watch("a", 3, 3)
-    assert told == [("a", 3, 3)]

@@ -70,10 +70,10 @@ def test_a_file_that_came_meanwhile_stays_unless_it_may_be_replaced(tmp_path):
         path.write_bytes(b"another's")
 
     with pytest.raises(LcbenchError, match="written by another meanwhile"):
-        synthetic_file.write(path, 600, pixels=4, watch=another, replace=False)
+        synthetic_file.write(path, 600, pixels=4, progress=another, replace=False)
     assert [each.name for each in tmp_path.iterdir()] == ["synth.h5"]
     assert path.read_bytes() == b"another's"
-    synthetic_file.write(path, 600, pixels=4, watch=another)
+    synthetic_file.write(path, 600, pixels=4, progress=another)
     assert path.read_bytes() != b"another's"
 
 
@@ -85,12 +85,12 @@ def test_what_is_stopped_leaves_nothing_and_keeps_the_old_file(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        synthetic_file.write(path, 5000, pixels=4, watch=stop)
+        synthetic_file.write(path, 5000, pixels=4, progress=stop)
     assert [each.name for each in tmp_path.iterdir()] == ["synth.h5"]
     assert path.read_bytes() == b"old"
 
 
 def test_progress_ends_with_all_rows(tmp_path):
     told = []
-    synthetic_file.write(tmp_path / "synth.h5", 2000, pixels=4, watch=lambda *each: told.append(each))
+    synthetic_file.write(tmp_path / "synth.h5", 2000, pixels=4, progress=lambda *each: told.append(each))
     assert [done for what, done, _ in told if what == "rows written"][-1] == 2000

@@ -31,15 +31,18 @@ def same(one, other):
 
 
 def test_it_learns_and_says_how_well():
-    looks = []
-    model = train(DATA, RECIPE, watch=looks.append)
+    told = []
+    model = train(DATA, RECIPE, progress=lambda *given: told.append(given))
     assert model.status == "finished"
-    assert [look.step for look in looks] == model.curves.steps.tolist() == [0, 10, 20, 30, 40, 45]
+    assert {(stage, total) for stage, _, total, _ in told} == {("steps", 45)}
+    assert [step for _, step, _, _ in told] == model.curves.steps.tolist() == [0, 10, 20, 30, 40, 45]
     assert model.curves.losses.shape == (45,)
     assert model.accuracy["test"] > 0.8 > model.curves.validation_accuracy[0]
     for name, part in (("train", DATA.train), ("validation", DATA.validation), ("test", DATA.test)):
         assert model.accuracy[name] == accuracy(predict(model.W, model.scaling, part.X), part.y)
-    assert looks[-1].validation_accuracy == model.accuracy["validation"]
+    assert model.curves.validation_accuracy[-1] == model.accuracy["validation"]
+    last = f"loss {model.curves.losses[-1]:.4g}  train {100 * model.curves.train_accuracy[-1]:.1f} %  "
+    assert told[-1][3] == f"{last}validation {100 * model.accuracy['validation']:.1f} %"
 
 
 @pytest.mark.parametrize("solver", ["sgd", "lbfgs", "random"])
@@ -100,13 +103,13 @@ def test_divergence_ends_it_and_the_curve_shows_where():
 
 
 def test_when_it_is_stopped_the_checkpoint_is_where_it_was():
-    def stop(look):
-        if look.step == 20:
+    def stop(stage, step, total, detail):
+        if step == 20:
             raise KeyboardInterrupt
 
     kept = []
     with pytest.raises(KeyboardInterrupt):
-        train(DATA, RECIPE, keep=kept.append, watch=stop)
+        train(DATA, RECIPE, keep=kept.append, progress=stop)
     assert kept[-1].step == 20
     assert same(train(DATA, RECIPE, resume=kept[-1]), train(DATA, RECIPE))
 

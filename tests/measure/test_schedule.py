@@ -12,6 +12,7 @@ from lcbench.measure import schedule, workload
 from lcbench.measure.messages import Failed, GemmJob, Measured, Multiplied, Timed
 from lcbench.measure.schedule import Contender, Plan
 from lcbench.measure.workload import Size
+from lcbench.progress import no_progress
 from lcbench.record import Ceiling, Covariates
 
 TINY = Size(20, 33, 3, "float32", "synthetic")
@@ -40,6 +41,7 @@ def hanging_softmax_loss(W, X, y, reg):
 HALF = """
 import os, signal
 from lcbench.losses import vectorized
+from lcbench.progress import no_progress
 
 def svm_loss(W, X, y, reg):
     if len(X) == 20:
@@ -227,11 +229,11 @@ def test_the_simulator_runs_once(workers):
 
 
 def interrupt_at(done):
-    def watch(progress):
-        if progress.done == done:
+    def progress(stage, blocks, total, detail):
+        if blocks == done:
             raise KeyboardInterrupt
 
-    return watch
+    return progress
 
 
 def test_an_interrupt_keeps_what_was_measured(workers):
@@ -319,9 +321,9 @@ def test_without_a_limit_everything_is_measured_in_one_process(workers):
 
 def test_progress_counts_up_to_what_is_planned(workers):
     seen = []
-    schedule.run(plan(Contender("a", "cpu", SOFTMAX), blocks=4), lambda progress: seen.append(vars(progress).copy()))
-    assert [progress["done"] for progress in seen] == [0, 1, 2, 3]
-    assert all(progress["done"] < progress["planned"] and progress["now"] == "a" for progress in seen)
+    schedule.run(plan(Contender("a", "cpu", SOFTMAX), blocks=4), lambda *given: seen.append(given))
+    assert [done for _, done, _, _ in seen] == [0, 1, 2, 3]
+    assert all((stage, detail) == ("blocks", "a") and done < total for stage, done, total, detail in seen)
 
 
 def test_refused_rows_say_why():
@@ -351,7 +353,7 @@ def limits(monkeypatch):
 
 
 def ceilings(*contenders):
-    return schedule._ceilings(plan(*contenders), Path("unused"), lambda progress: None, schedule.Progress())
+    return schedule._ceilings(plan(*contenders), Path("unused"), no_progress)
 
 
 def test_limits_are_asked_for_every_footprint_of_the_processor_and_a_product_in_a_process_of_its_own(limits):
@@ -387,7 +389,7 @@ def test_the_better_of_two_limits_keeps_what_only_one_has():
 def test_problems_that_differ_in_rows_share_those_that_they_have_in_common(tmp_path):
     larger = Size(50, 33, 3, "float32", "synthetic")
     cells = (("softmax", TINY), ("softmax", larger), ("svm", larger))
-    schedule._build(plan(Contender("a", "cpu", cells)), tmp_path, lambda _: None)
+    schedule._build(plan(Contender("a", "cpu", cells)), tmp_path, no_progress)
     small, large = (workload.load(tmp_path / size.folder) for size in (TINY, larger))
     assert (small.X.shape, large.X.shape) == ((20, 33), (50, 33))
     np.testing.assert_array_equal(small.X, large.X[:20])
@@ -403,7 +405,7 @@ def test_problems_that_differ_in_rows_share_those_that_they_have_in_common(tmp_p
 
 
 def test_problems_are_built_once_with_the_answers_of_the_losses_asked_for(tmp_path):
-    schedule._build(plan(Contender("a", "cpu", SOFTMAX), Contender("b", "cpu", SOFTMAX)), tmp_path, lambda _: None)
+    schedule._build(plan(Contender("a", "cpu", SOFTMAX), Contender("b", "cpu", SOFTMAX)), tmp_path, no_progress)
     with np.load(tmp_path / TINY.folder / "answers.npz") as answers:
         assert {"softmax0", "softmax0_dW"} <= set(answers)
         assert "svm0" not in answers

@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.datasets.features import cache
-from lcbench.datasets.features.catalogue import PATCHES, WORDS, Feature, Settings, Watcher, find_usable
+from lcbench.datasets.features.catalogue import PATCHES, WORDS, Feature, Settings, find_usable
 from lcbench.datasets.features.square import PLANES, side_of
 from lcbench.errors import LcbenchError
+from lcbench.progress import ProgressCallback, no_progress
 
 LEAST_SIDE = 8
 """Rows and columns of the smallest image that has every feature."""
@@ -28,15 +29,14 @@ def of(
     words: int = WORDS,
     seed: int = 0,
     patches: int = PATCHES,
-    watch: Watcher = lambda what, done, planned: None,
+    progress: ProgressCallback = no_progress,
 ) -> dict[str, NDArray[np.float32]]:
     """The features called `names`, side by side in that order, of every split of `images`.
 
     images: for each split (N, 3 * side * side) uint8 in CIFAR-10's order of planes; the result has (N, D) float32 for
     each, not standardised. fit_on (M, pixels): the training images, the only ones from which anything is learnt. words,
-    seed, patches: of visual words (`catalogue.Settings`). watch(what, done, planned) is told of the progress of what is
-    not in the cache. Raises LcbenchError for an unknown name, a missing package, images of another shape, and where the
-    cache cannot be written.
+    seed, patches: of visual words (`catalogue.Settings`). progress: is told of what is not in the cache. Raises
+    LcbenchError for an unknown name, a missing package, images of another shape, and where the cache cannot be written.
     """
     settings = Settings(words, seed, patches)
     chosen = [find_usable(name) for name in names]
@@ -44,7 +44,7 @@ def of(
     ends = np.cumsum([0, *(feature.dimensions(settings, side) for feature in chosen)])
     found = {split: np.empty((len(rows), ends[-1]), np.float32) for split, rows in images.items()}
     for feature, start, end in zip(chosen, ends, ends[1:], strict=False):
-        _fill({split: rows[:, start:end] for split, rows in found.items()}, feature, images, fit_on, settings, watch)
+        _fill({split: rows[:, start:end] for split, rows in found.items()}, feature, images, fit_on, settings, progress)
     return found
 
 
@@ -71,7 +71,7 @@ def _fill(
     images: Mapping[str, NDArray[np.uint8]],
     fit_on: NDArray[np.uint8],
     settings: Settings,
-    watch: Watcher,
+    progress: ProgressCallback,
 ) -> None:
     """One feature of every split, from the cache or into it."""
     extract = None
@@ -80,13 +80,9 @@ def _fill(
         if not len(images[split]) or cache.read(path, kept):
             continue
         cache.require_room(path, kept)
-        extract = extract or feature.extractor(settings, fit_on, watch)
-        extract(images[split], found[split], _counting(watch, f"{feature.name}, {split}", len(images[split])))
+        extract = extract or feature.extractor(settings, fit_on, progress)
+        extract(images[split], found[split], f"{feature.name}, {split}", progress)
         cache.write(path, kept)
-
-
-def _counting(watch: Watcher, what: str, planned: int) -> Callable[[int], None]:
-    return lambda done: watch(what, done, planned)
 
 
 def files(

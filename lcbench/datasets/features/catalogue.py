@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lcbench.datasets.features import colour, hog, hog_assignment
 from lcbench.errors import LcbenchError
+from lcbench.progress import ProgressCallback
 
 INSTALL = "pip install 'lcbench[lab]'"
 
@@ -22,11 +23,8 @@ WORDS = 1600
 PATCHES = 400_000
 """From which they are learnt, as in the paper."""
 
-Watcher = Callable[[str, int, int], None]
-"""(what, done, planned): is told how far something has got."""
-
-Extractor = Callable[[NDArray[np.uint8], NDArray[np.float32], Callable[[int], None]], None]
-"""(images (N, pixels), out (N, D), watch): fills `out`, tells `watch` how many rows are done."""
+Extractor = Callable[[NDArray[np.uint8], NDArray[np.float32], str, ProgressCallback], None]
+"""(images (N, pixels), out (N, D), stage, progress): fills `out`, tells `progress` how many rows are done."""
 
 _IMAGES_AT_ONCE = 250
 
@@ -46,7 +44,7 @@ class Feature:
 
     version: goes up when the code gives other numbers, so that what was kept from before is not found.
     dimensions: of settings and the rows and columns of an image. parameters: what else decides the numbers.
-    extractor: of settings, the images on which what must be learnt is learnt, and who watches that.
+    extractor: of settings, the images on which what must be learnt is learnt, and who is told of that.
     learns: whether those images decide anything.
     requires: top-level packages without which it does not run.
     """
@@ -56,7 +54,7 @@ class Feature:
     version: int
     dimensions: Callable[[Settings, int], int]
     parameters: Callable[[Settings], dict[str, Any]]
-    extractor: Callable[[Settings, NDArray[np.uint8], Watcher], Extractor]
+    extractor: Callable[[Settings, NDArray[np.uint8], ProgressCallback], Extractor]
     learns: bool = False
     requires: tuple[str, ...] = ()
 
@@ -84,21 +82,21 @@ def find_usable(name: str) -> Feature:
 
 
 def _by_blocks(compute: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> Callable[..., Extractor]:
-    def extract(images: NDArray[np.uint8], out: NDArray[np.float32], watch: Callable[[int], None]) -> None:
+    def extract(images: NDArray[np.uint8], out: NDArray[np.float32], stage: str, progress: ProgressCallback) -> None:
         for start in range(0, len(images), _IMAGES_AT_ONCE):
             block = slice(start, min(start + _IMAGES_AT_ONCE, len(images)))
             out[block] = compute(images[block])
-            watch(block.stop)
+            progress(stage, block.stop, len(images))
 
-    return lambda settings, fit_on, watch: extract
+    return lambda settings, fit_on, progress: extract
 
 
 def _visual_words(hard: bool) -> Callable[..., Extractor]:
-    def extractor(settings: Settings, fit_on: NDArray[np.uint8], watch: Watcher) -> Extractor:
+    def extractor(settings: Settings, fit_on: NDArray[np.uint8], progress: ProgressCallback) -> Extractor:
         from lcbench.datasets.features.visual_words import dictionary, encoding
 
-        learnt = dictionary.of(fit_on, settings.words, settings.seed, settings.patches, watch)
-        return lambda images, out, watch_rows: encoding.encode(images, learnt, hard, out, watch_rows)
+        learnt = dictionary.of(fit_on, settings.words, settings.seed, settings.patches, progress)
+        return lambda images, out, stage, progress: encoding.encode(images, learnt, hard, out, stage, progress)
 
     return extractor
 

@@ -12,8 +12,8 @@ from lcbench.datasets.rows import Rows, choose
 from lcbench.datasets.soundness import require_finite, require_rows
 from lcbench.datasets.tables import delimited, features, hdf5, labels, npz, splitting
 from lcbench.datasets.tables.contents import SPLITS, Contents, Split
-from lcbench.datasets.watching import Watch, unwatched
 from lcbench.errors import LcbenchError
+from lcbench.progress import ProgressCallback, no_progress
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def read(
     test: float = 0.1,
     seed: int = 0,
     stream: bool | None = None,
-    watch: Watch = unwatched,
+    progress: ProgressCallback = no_progress,
 ) -> LabelledSplits:
     """The user's own examples from a CSV (or TSV, also gzipped), NPZ or HDF5 file, by its ending.
 
@@ -59,7 +59,7 @@ def read(
     `seed`, at least one row of each class in each split whose fraction is not 0, rows in the order of the file.
 
     stream: whether X stays in its file, which must be HDF5, and is read as it is needed; None: where it would not fit
-    in memory. What is made of it is the same. watch: is told how far X has been looked at.
+    in memory. What is made of it is the same. progress: is told how far X has been looked at.
 
     Raises LcbenchError, one line that names the place, wherever the file is no such table.
     """
@@ -74,7 +74,7 @@ def read(
     features.require_alike(X, contents, path)
     y, class_names = labels.numbered(contents, path)
     for split, part in contents.parts.items():
-        require_finite(X[split], part.cell, watch)
+        require_finite(X[split], part.cell, progress)
 
     missing = {split: fraction for split, fraction in fractions.items() if split not in X}
     rows = splitting.draw(y["train"], class_names, missing, seed, path)

@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from lcbench.datasets import loading
 from lcbench.datasets.examples import LabelledSplits
-from lcbench.datasets.loading import Watch
 from lcbench.errors import LcbenchError
 from lcbench.learn import defaults
 from lcbench.learn.model import Model
 from lcbench.learn.reproduction import figures
 from lcbench.learn.training import train
 from lcbench.losses.implementation import Implementation, LossName
+from lcbench.progress import ProgressCallback, no_progress
 
 
 class CannotRun(Exception):  # noqa: N818
@@ -25,13 +25,11 @@ class CannotRun(Exception):  # noqa: N818
 
 
 class Laboratory:
-    """implementation: whose losses and gradients are used wherever a row is about one. watch: is told of what takes
-    long within a row.
-    """
+    """implementation: whose losses and gradients are used wherever a row is about one."""
 
-    def __init__(self, implementation: Implementation, watch: Watch = lambda what, done, planned: None) -> None:
+    def __init__(self, implementation: Implementation, progress: ProgressCallback = no_progress) -> None:
         self.implementation = implementation
-        self._watch = watch
+        self._progress = progress
         self._trained: dict[bytes, Model] = {}
         self._featured: tuple[tuple[str, ...], LabelledSplits] | None = None
 
@@ -71,7 +69,7 @@ class Laboratory:
 
     def _load(self, features: tuple[str, ...] = (), words: int | None = None) -> LabelledSplits:
         try:
-            return loading.load("cifar10", features, words=words, watch=self._watch)
+            return loading.load("cifar10", features, words=words, progress=self._progress)
         except LcbenchError as error:
             raise CannotRun(str(error)) from error
 

@@ -21,8 +21,8 @@ from lcbench.measure import block, process, workload
 from lcbench.measure.gating.pairs import Pair
 from lcbench.measure.gating.sides import Side
 from lcbench.measure.messages import Cell, TimeJob
-from lcbench.measure.schedule import Progress, Watcher
 from lcbench.measure.workload import Size
+from lcbench.progress import ProgressCallback, no_progress
 from lcbench.record import Look, Row
 
 ORDERS = ("bhhc", "chhb", "hbch", "hcbh")
@@ -72,13 +72,13 @@ class Measured:
     interrupted: bool = False
 
 
-def measure(plan: Plan, decided: Callable[[Measured], bool], watch: Watcher = lambda progress: None) -> Measured:
+def measure(plan: Plan, decided: Callable[[Measured], bool], progress: ProgressCallback = no_progress) -> Measured:
     """Measures until the budget is spent, or until `decided`, asked at each look, says that no more is needed.
 
     Ctrl-C keeps the blocks that are whole. Raises LcbenchError where the budget has no room for `fewest_blocks` and
     does not stretch, since such a design could never fail.
     """
-    turns = _Turns(plan, watch)
+    turns = _Turns(plan, progress)
     with temporary.folder("gate") as folder:
         try:
             turns.prepare(Path(folder))
@@ -92,8 +92,8 @@ def measure(plan: Plan, decided: Callable[[Measured], bool], watch: Watcher = la
 class _Turns:
     """One measurement on its way."""
 
-    def __init__(self, plan: Plan, watch: Watcher) -> None:
-        self._plan, self._watch = plan, watch
+    def __init__(self, plan: Plan, progress: ProgressCallback) -> None:
+        self._plan, self._progress = plan, progress
         self._rng = np.random.default_rng(plan.seed)
         self._began = monotonic()
         self._budget_s = plan.budget_s
@@ -214,5 +214,5 @@ class _Turns:
                 row.blocks, row.calls, row.covariates = row.blocks[:kept], row.calls[:kept], row.covariates[:kept]
 
     def _tell(self, now: str) -> None:
-        spent_s = int(monotonic() - self._began)
-        self._watch(Progress(min(spent_s, int(self._budget_s)), max(1, int(self._budget_s)), now))
+        budget_s = max(1, int(self._budget_s))
+        self._progress("seconds of the budget", min(int(monotonic() - self._began), budget_s - 1), budget_s, now)

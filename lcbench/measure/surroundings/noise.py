@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import expm1, log
 from pathlib import Path
@@ -17,6 +16,7 @@ from lcbench.measure.messages import Cell, Failed, Timed, TimeJob
 from lcbench.measure.surroundings.covariates import usable_cores
 from lcbench.measure.surroundings.meanwhile import Meanwhile, Observer
 from lcbench.measure.workload import Size
+from lcbench.progress import ProgressCallback, no_progress
 
 IMPLEMENTATION = "numpy"
 LOSS: LossName = "softmax"
@@ -65,11 +65,11 @@ class Noise:
         return self.seconds / len(self.blocks)
 
 
-def measure(seconds: float, watch: Callable[[float], None] = lambda elapsed_s: None) -> Noise:
+def measure(seconds: float, progress: ProgressCallback = no_progress) -> Noise:
     """Times A and A' in turn for about `seconds`, and for no fewer than `FEWEST_BLOCKS` blocks.
 
-    Which of the two comes first changes from block to block, so that a drift hits both alike. watch: told the seconds
-    gone by. Raises LcbenchError where the work cannot be done.
+    Which of the two comes first changes from block to block, so that a drift hits both alike. Raises LcbenchError where
+    the work cannot be done.
     """
     with temporary.folder("noise") as name:
         folder = Path(name)
@@ -79,7 +79,8 @@ def measure(seconds: float, watch: Callable[[float], None] = lambda elapsed_s: N
         blocks: list[tuple[float, float]] = []
         timed: list[Timed] = []
         while len(blocks) < FEWEST_BLOCKS or monotonic() - began < seconds:
-            watch(monotonic() - began)
+            total = max(1, round(seconds))
+            progress("seconds of identical work, in turn", min(int(monotonic() - began), total - 1), total)
             pair = _once(folder, 2 * len(blocks)), _once(folder, 2 * len(blocks) + 1)
             timed += pair
             one, other = (median(each.samples) for each in pair)

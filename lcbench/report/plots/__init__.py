@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from lcbench.errors import LcbenchError
-
-if TYPE_CHECKING:
-    from lcbench.datasets.loading import Watch
+from lcbench.progress import ProgressCallback, no_progress
 
 INSTALL = "pip install 'lcbench[lab]'"
 FORMATS = ("png", "svg")
@@ -137,7 +135,7 @@ def drawn(
     files: Sequence[Path],
     form: str = "png",
     dpi: int = 160,
-    watch: Watch = lambda what, done, planned: None,
+    progress: ProgressCallback = no_progress,
     warn: Callable[[str], None] = lambda line: None,
 ) -> bytes:
     """The picture of that kind of the files, as the content of a PNG or SVG: the same for the same files.
@@ -149,11 +147,11 @@ def drawn(
     from lcbench.report.plots.files import read
 
     if chosen.as_text:
-        text: str = chosen.drawn(*read(chosen, files, watch))
+        text: str = chosen.drawn(*read(chosen, files, progress))
         return text.encode()
 
     from lcbench.report.plots import style
 
     with style.applied():
-        figure = chosen.drawn(*read(chosen, files, watch))
+        figure = chosen.drawn(*read(chosen, files, progress))
         return style.rendered(figure, "svg" if form == "svg" else "png", dpi, warn)

@@ -12,10 +12,10 @@ from lcbench.errors import LcbenchError
 from lcbench.report.plots import KINDS, Kind, Source, drawn, require_drawable
 
 if TYPE_CHECKING:
-    from lcbench.datasets.loading import Watch
     from lcbench.judge.history import History
     from lcbench.learn.model import Model
     from lcbench.learn.reproduction.outcome import Outcome
+    from lcbench.progress import ProgressCallback
     from lcbench.record import Record
 
 _OF_RECORDS: tuple[Source, ...] = ("a result", "a sweep", "results over time", "one result, or two compared")
@@ -102,23 +102,23 @@ def _records_of_newest_machine(chosen: Kind) -> list[Path]:
     return [Path(one.path) for one in fit if not chosen.why_not(one)]
 
 
-def read(chosen: Kind, files: Sequence[Path], watch: Watch) -> tuple[Any, ...]:
+def read(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[Any, ...]:
     """What the kind's `draw` takes, read from the files. Raises LcbenchError where one does not fit the kind."""
-    return _READERS[chosen.of](chosen, files, watch)
+    return _READERS[chosen.of](chosen, files, progress)
 
 
-def _record(chosen: Kind, files: Sequence[Path], watch: Watch) -> tuple[Record]:
+def _record(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[Record]:
     (path,) = _only(chosen, files)
     return (_fit_record(chosen, path),)
 
 
-def _records(chosen: Kind, files: Sequence[Path], watch: Watch) -> tuple[Record, ...]:
+def _records(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[Record, ...]:
     if len(files) > 2:
         raise LcbenchError(f"{chosen.name} is drawn of {chosen.of}, and {len(files)} files are named")
     return tuple(_fit_record(chosen, path) for path in files)
 
 
-def _history(chosen: Kind, files: Sequence[Path], watch: Watch) -> tuple[History]:
+def _history(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[History]:
     from lcbench.judge.history import history
 
     records = sorted((_fit_record(chosen, path) for path in files), key=lambda one: one.created, reverse=True)
@@ -138,26 +138,26 @@ def _fit_record(chosen: Kind, path: Path) -> Record:
     return found
 
 
-def _model(chosen: Kind, files: Sequence[Path], watch: Watch) -> tuple[Model]:
+def _model(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[Model]:
     (model,) = _models_of(chosen, _only(chosen, files)).values()
     return (model,)
 
 
-def _model_and_data(chosen: Kind, files: Sequence[Path], watch: Watch) -> tuple[Any, ...]:
+def _model_and_data(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[Any, ...]:
     from lcbench.learn.data import splits_of
 
     ((name, model),) = _models_of(chosen, _only(chosen, files)).items()
-    splits = splits_of(model.recipe, watch)
+    splits = splits_of(model.recipe, progress)
     if splits.fingerprint() != model.fingerprint:
         raise LcbenchError(f"{name} was trained on other data than what {model.recipe.data} holds now: train it anew")
     return model, splits
 
 
-def _models(chosen: Kind, files: Sequence[Path], watch: Watch) -> tuple[dict[str, Model]]:
+def _models(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[dict[str, Model]]:
     return (_models_of(chosen, files),)
 
 
-def _search(chosen: Kind, files: Sequence[Path], watch: Watch) -> tuple[Any]:
+def _search(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[Any]:
     from lcbench.learn.search import search_file
 
     (path,) = _only(chosen, files)

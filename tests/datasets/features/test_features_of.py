@@ -7,6 +7,7 @@ from lcbench import paths
 from lcbench.datasets import features
 from lcbench.datasets.features import cache, catalogue, colour, hog_assignment
 from lcbench.errors import LcbenchError
+from lcbench.progress import no_progress
 
 SIDE = 9
 PIXELS = 3 * SIDE * SIDE
@@ -26,8 +27,8 @@ def images():
 
 
 def of(names, images, told=None, **settings):
-    watch = (lambda *progress: None) if told is None else lambda *progress: told.append(progress)
-    return features.of(names, images, images["train"], watch=watch, **settings)
+    progress = no_progress if told is None else lambda *given: told.append(given)
+    return features.of(names, images, images["train"], progress=progress, **settings)
 
 
 def test_features_stand_side_by_side_in_the_order_given(images):

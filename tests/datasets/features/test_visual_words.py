@@ -62,11 +62,11 @@ def test_sampled_patches_are_patches_of_the_images():
     images = some_images(3)
     existing = {tuple(patch) for image in images for patch in patches.normalised(patches_of(image).reshape(-1, VALUES))}
     told = []
-    drawn = patches.sample(images, 200, 0, told.append)
+    drawn = patches.sample(images, 200, 0, lambda *given: told.append(given))
     assert drawn.shape == (200, VALUES)
     assert {tuple(patch) for patch in drawn} <= existing
     assert len({tuple(patch) for patch in drawn}) > 40  # of 48 that there are
-    assert told[-1] == 200
+    assert told[-1] == ("patches", 200, 200)
     np.testing.assert_array_equal(drawn, patches.sample(images, 200, 0))
     assert (drawn != patches.sample(images, 200, 1)).any()
 
@@ -168,7 +168,7 @@ def test_threads_and_places_in_memory_change_nothing(monkeypatch):
     encoding.encode(images, known, False, whole)
     monkeypatch.setattr(encoding, "IMAGES_AT_ONCE", 2)
     told = []
-    encoding.encode(images, known, False, beside[:, 2:18], told.append)
+    encoding.encode(images, known, False, beside[:, 2:18], "words", lambda *given: told.append(given))
     np.testing.assert_array_equal(beside[:, 2:18], whole)
     np.testing.assert_array_equal(beside[:, [0, 1, 18, 19]], 0)
-    assert told == [2, 4, 6, 7]
+    assert told == [("words", done, 7) for done in (2, 4, 6, 7)]

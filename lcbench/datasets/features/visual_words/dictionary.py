@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,7 @@ from lcbench.datasets.features import cache
 from lcbench.datasets.features.visual_words import patches
 from lcbench.datasets.features.visual_words.patches import VALUES
 from lcbench.errors import LcbenchError
+from lcbench.progress import ProgressCallback
 
 VERSION = 1
 """Goes up when the code learns other words from the same patches."""
@@ -36,21 +36,19 @@ class Dictionary:
     words: NDArray[np.float32]
 
 
-def of(
-    images: NDArray[np.uint8], words: int, seed: int, count: int, watch: Callable[[str, int, int], None]
-) -> Dictionary:
+def of(images: NDArray[np.uint8], words: int, seed: int, count: int, progress: ProgressCallback) -> Dictionary:
     """The dictionary of so many words that is learnt from `count` random patches of images (N, pixels), once.
 
     Coates, Lee & Ng, "An Analysis of Single-Layer Networks in Unsupervised Feature Learning" (AISTATS 2011), sections
-    3.2 and 3.3. It is kept in the cache. Needs scikit-learn where it is not. watch(what, done, planned) is told of the
-    progress. Raises LcbenchError where there are fewer patches than words.
+    3.2 and 3.3. It is kept in the cache. Needs scikit-learn where it is not. Raises LcbenchError where there are
+    fewer patches than words.
     """
     if words > count:
         raise LcbenchError(f"{words} words cannot be learnt from {count} patches: choose fewer words")
     path = cache.location("dictionary", learnt_from=cache.content(images), **parameters(words, seed, count))
     kept = Dictionary(*(np.empty(shape, np.float32) for shape in ((VALUES,), (VALUES, VALUES), (words, VALUES))))
     if not cache.read(path, vars(kept)):
-        kept = learn(images, words, seed, count, watch)
+        kept = learn(images, words, seed, count, progress)
         cache.write(path, vars(kept))
     return kept
 
@@ -70,14 +68,12 @@ def parameters(words: int, seed: int, count: int) -> dict[str, Any]:
     }
 
 
-def learn(
-    images: NDArray[np.uint8], words: int, seed: int, count: int, watch: Callable[[str, int, int], None]
-) -> Dictionary:
+def learn(images: NDArray[np.uint8], words: int, seed: int, count: int, progress: ProgressCallback) -> Dictionary:
     """As `of`, without the cache."""
-    drawn = patches.sample(images, count, seed, lambda done: watch("patches", done, count))
+    drawn = patches.sample(images, count, seed, progress)
     centre, whitening = fit_whitening(drawn)
     drawn -= centre
-    return Dictionary(centre, whitening, cluster(drawn @ whitening, words, seed, watch))
+    return Dictionary(centre, whitening, cluster(drawn @ whitening, words, seed, progress))
 
 
 def fit_whitening(drawn: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -91,9 +87,7 @@ def fit_whitening(drawn: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDAr
     return centre.astype(np.float32), whitening.astype(np.float32)
 
 
-def cluster(
-    whitened: NDArray[np.float32], words: int, seed: int, watch: Callable[[str, int, int], None]
-) -> NDArray[np.float32]:
+def cluster(whitened: NDArray[np.float32], words: int, seed: int, progress: ProgressCallback) -> NDArray[np.float32]:
     """The means (words, V) that mini-batch k-means finds among patches (n, V). The same seed finds the same."""
     from sklearn.cluster import MiniBatchKMeans
 
@@ -103,5 +97,5 @@ def cluster(
     for turn in range(PASSES):
         for done, start in enumerate(starts, turn * len(starts) + 1):
             means.partial_fit(whitened[start : start + batch])
-            watch("k-means", done, PASSES * len(starts))
+            progress("k-means", done, PASSES * len(starts))
     return np.ascontiguousarray(means.cluster_centers_, np.float32)

@@ -10,7 +10,6 @@ that stay in the cache, by the micro-kernel that also sums the gradient of a lin
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -20,6 +19,7 @@ from lcbench.datasets.features.square import side_of
 from lcbench.datasets.features.visual_words.dictionary import Dictionary
 from lcbench.datasets.features.visual_words.patches import SIZE, VALUES, all_normalised
 from lcbench.losses import jit, simd
+from lcbench.progress import ProgressCallback, no_progress
 
 QUADRANTS = 4
 
@@ -38,7 +38,8 @@ def encode(
     dictionary: Dictionary,
     hard: bool,
     out: NDArray[np.float32],
-    watch: Callable[[int], None] = lambda done: None,
+    stage: str = "",
+    progress: ProgressCallback = no_progress,
 ) -> None:
     """out (N, 4 K) = the mean activation of each of K words in each quadrant of images (N, pixels), on all cores.
 
@@ -68,7 +69,7 @@ def encode(
         done = 0
         for count in threads.map(part, range(0, len(images), IMAGES_AT_ONCE)):
             done += count
-            watch(done)
+            progress(stage, done, len(images))
     finally:
         threads.shutdown(cancel_futures=True)  # who interrupts this does not wait for what has not begun
 

@@ -5,7 +5,6 @@ A patch is read in the order of the image: red, green and blue plane, each row b
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from lcbench.datasets.features.square import PLANES, planes
 from lcbench.losses import jit
+from lcbench.progress import ProgressCallback, no_progress
 
 SIZE = 6
 """Pixels along each side of a patch, the best of those that Coates, Lee & Ng (2011, section 4.2.4) tried."""
@@ -25,12 +25,9 @@ CONTRAST_FLOOR = 10.0
 
 
 def sample(
-    images: NDArray[np.uint8], count: int, seed: int, watch: Callable[[int], None] = lambda done: None
+    images: NDArray[np.uint8], count: int, seed: int, progress: ProgressCallback = no_progress
 ) -> NDArray[np.float32]:
-    """`count` patches from random places of random images, normalised: (count, VALUES) float32, in random order.
-
-    watch is told how many are done.
-    """
+    """`count` patches from random places of random images, normalised: (count, VALUES) float32, in random order."""
     coloured = planes(images)
     side = coloured.shape[2]
     stream = np.random.default_rng(seed)
@@ -44,7 +41,7 @@ def sample(
         right = (lefts[part, None] + steps)[:, None, None, :]
         raw = coloured[rows[part, None, None, None], np.arange(PLANES)[:, None, None], down, right]
         found[part] = normalised(raw.reshape(-1, VALUES))
-        watch(min(start + 10_000, count))
+        progress("patches", min(start + 10_000, count), count)
     stream.shuffle(found)
     return found
 
