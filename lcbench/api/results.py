@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lcbench.api.problem import require
 from lcbench.errors import LcbenchError
+from lcbench.losses.errors import did_you_mean
 
 if TYPE_CHECKING:
     from lcbench.judge.history import History
@@ -88,8 +88,8 @@ def _require_series(found: History, names: set[str], begin: datetime | str | Non
         others = f"; {found.elsewhere} of other machines{_the_newest_of_them()}" if found.elsewhere else ""
         raise LcbenchError(f"no result of this machine{when}{others}; 'lcbench run' makes one")
     for name in sorted(names - set(found.implementations)):
-        near = get_close_matches(name, found.implementations, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"there is {', '.join(found.implementations) or 'none'}"
+        there = ", ".join(found.implementations) or "none"
+        hint = did_you_mean(name, found.implementations, f"there is {there}")
         raise LcbenchError(f"no result of '{name}': {hint}")
     if not found.series:
         raise LcbenchError(f"none of {found.records} results has a time for that; leave out --loss, --rows or --impl")

@@ -11,7 +11,7 @@ import click
 
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
-from lcbench.losses.errors import LossError
+from lcbench.losses.errors import LossError, did_you_mean
 
 COMMANDS = (
     "download",
@@ -56,10 +56,7 @@ class Commands(click.Group):
     def resolve_command(self, context: click.Context, args: list[str]) -> Any:
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else "'lcbench --help' lists all."
+            hint = did_you_mean(name, COMMANDS, "'lcbench --help' lists all.")
             context.fail(f"no command '{name}': {hint}")
         return super().resolve_command(context, args)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lcbench.errors import LcbenchError
+from lcbench.losses.errors import did_you_mean
 
 if TYPE_CHECKING:
     from lcbench.record import Record
@@ -59,11 +60,8 @@ def _records(names: tuple[str, ...]) -> list[Record]:
 
 def _require_measured(baseline: str, records: list[Record]) -> None:
     """Raises LcbenchError where the user asked for speed-ups over something that no result has."""
-    from difflib import get_close_matches
-
     names = list(dict.fromkeys(row.implementation for record in records for row in record.rows))
     if baseline in names or baseline == "numpy":
         return
-    near = get_close_matches(baseline, names, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else f"there is {', '.join(names) or 'none'}"
+    hint = did_you_mean(baseline, names, f"there is {', '.join(names) or 'none'}")
     raise LcbenchError(f"--baseline {baseline}: no such row; {hint}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from lcbench.datasets.examples import LabelledSplits
 from lcbench.errors import LcbenchError
 from lcbench.learn.recipe import Recipe
+from lcbench.losses.errors import did_you_mean
 
 _PIXELS: dict[tuple[str, str], dict[str, Any]] = {
     # cs231n, assignment 1: its own protocol, and what searches on the same grid prefer for softmax
@@ -45,10 +45,8 @@ def recipe(splits: LabelledSplits, **settings: Any) -> Recipe:
     epochs = given.pop("epochs", None)
     for name in given:
         if name not in Recipe.__struct_fields__:
-            near = _SHORT.get(name) or next(
-                iter(get_close_matches(name, Recipe.__struct_fields__, n=1, cutoff=0.5)), None
-            )
-            hint = f"did you mean '{near}'?" if near else f"there are {', '.join(Recipe.__struct_fields__)}"
+            fields = Recipe.__struct_fields__
+            hint = did_you_mean(_SHORT.get(name, name), fields, f"there are {', '.join(fields)}")
             raise LcbenchError(f"no setting '{name}': {hint}")
     solver, loss = given.get("solver", "sgd"), given.get("loss", "softmax")
     if solver != "sgd" and (strange := [name for name in OF_SGD if settings.get(name) is not None]):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from lcbench.losses.errors import Unavailable, UnknownImplementation
+from lcbench.losses.errors import Unavailable, UnknownImplementation, did_you_mean
 from lcbench.losses.implementation import LOSSES, Device, Implementation, LossName
 
 
@@ -160,8 +159,7 @@ def find(name: str) -> Entry:
     try:
         return CATALOG[name]
     except KeyError:
-        near = difflib.get_close_matches(name, CATALOG, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else "'lcbench impls' lists all"
+        hint = did_you_mean(name, CATALOG, "'lcbench impls' lists all")
         raise UnknownImplementation(f"no implementation '{name}': {hint}") from None
 
 

@@ -1,5 +1,22 @@
 """What can stand between a name and a running implementation. Each message is one line that says what to do."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the one of `names` that a misspelt `name` was probably meant to be, or None."""
+    from difflib import get_close_matches  # takes milliseconds to import, and most commands need none of it
+
+    return next(iter(get_close_matches(name, list(names), n=1, cutoff=0.5)), None)
+
+
+def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
+    """Return the question whether the nearest of `names` was meant, or `otherwise` where none is near."""
+    near = nearest(name, names)
+    return f"did you mean '{near}'?" if near else otherwise
+
 
 class LossError(Exception):
     """An implementation cannot be had."""

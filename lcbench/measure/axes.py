@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from itertools import product
 from math import isfinite, log10, prod
 
 import numpy as np
 
 from lcbench.errors import LcbenchError
+from lcbench.losses.errors import did_you_mean
 
 LEAST = {"rows": 1, "features": 1, "classes": 2, "batch": 1, "threads": 1}
 """What can vary in number, and the least value that makes sense."""
@@ -59,8 +59,7 @@ def resolve(axes: Mapping[str, str | Iterable[Value]]) -> dict[str, list[Value]]
         raise LcbenchError(f"a sweep has one axis or two, not {len(axes)}: choose among {', '.join(AXES)}")
     for name in axes:
         if name not in AXES:
-            near = get_close_matches(name, AXES, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"there is {', '.join(AXES)}"
+            hint = did_you_mean(name, AXES, f"there is {', '.join(AXES)}")
             raise LcbenchError(f"no axis '{name}': {hint}")
     values = {name: _values(name, given) for name, given in axes.items()}
     count = prod(map(len, values.values()))

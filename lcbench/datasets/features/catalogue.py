@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from lcbench.datasets.features import colour, hog, hog_assignment
 from lcbench.errors import LcbenchError
+from lcbench.losses.errors import did_you_mean
 from lcbench.progress import ProgressCallback
 
 INSTALL = "pip install 'lcbench[lab]'"
@@ -67,8 +67,7 @@ class Feature:
 def find(name: str) -> Feature:
     """The feature of that name. Raises LcbenchError, which names the nearest."""
     if name not in CATALOGUE:
-        near = difflib.get_close_matches(name, CATALOGUE, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(CATALOGUE)}"
+        hint = did_you_mean(name, CATALOGUE, f"there are {', '.join(CATALOGUE)}")
         raise LcbenchError(f"no feature '{name}': {hint}")
     return CATALOGUE[name]
 

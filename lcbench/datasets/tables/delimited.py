@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from lcbench.datasets.tables.contents import Contents, Part, listed, one_line
 from lcbench.errors import LcbenchError
+from lcbench.losses.errors import did_you_mean
 
 _DELIMITERS = ("\t", ";", ",")
 """The rarer ones inside a field first: a table that each of them would cut evenly is cut by the first."""
@@ -189,8 +189,7 @@ def _label_column(path: Path, header: tuple[str, ...] | None, columns: int, labe
         return number % columns
     if header is None:
         raise LcbenchError(f"{path} has no header to find {label!r} in; choose the column by its number, from 0")
-    near = get_close_matches(str(label), header, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {listed(list(header))}"
+    hint = did_you_mean(str(label), header, f"there are {listed(list(header))}")
     raise LcbenchError(f"{path} has no column {label!r}: {hint}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from time import perf_counter
 from typing import Any
 
@@ -13,6 +12,7 @@ from lcbench.learn.reproduction import figures as published
 from lcbench.learn.reproduction.figures import Row
 from lcbench.learn.reproduction.laboratory import CannotRun, Laboratory
 from lcbench.learn.reproduction.outcome import Found, Outcome, judged
+from lcbench.losses.errors import did_you_mean
 
 FUNCTIONS: dict[str, Callable[[dict[str, Any], Laboratory], Found]] = {
     "softmax-sanity-loss": photographs.loss_near_zero,
@@ -54,8 +54,7 @@ def chosen(ids: list[str]) -> list[Row]:
     rows = published.rows()
     for wanted in ids:
         if wanted not in rows:
-            near = get_close_matches(wanted, rows, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else "'lcbench reproduce --list' names all"
+            hint = did_you_mean(wanted, rows, "'lcbench reproduce --list' names all")
             raise LcbenchError(f"no row '{wanted}': {hint}")
     return [row for row in rows.values() if row.id in ids or not ids]
 

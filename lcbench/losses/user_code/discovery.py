@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, cast, get_args
 
-from lcbench.losses.errors import CannotLoad
+from lcbench.losses.errors import CannotLoad, nearest
 from lcbench.losses.implementation import LOSSES, Device, Implementation, LossName
 from lcbench.losses.user_code.imports import UserModule, UserModules, import_installed
 from lcbench.losses.user_code.signature import has_signature, loss_in_name, positional_parameters, underlying
@@ -247,8 +246,8 @@ def _accepting_four(spec: str, function: Any) -> Any:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    near = nearest(name, names)
+    return f"; did you mean {near}?" if near else ""
 
 
 def _nothing_found(user_module: UserModule, most: int = 6) -> str:

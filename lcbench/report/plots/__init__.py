@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 from lcbench.errors import LcbenchError
+from lcbench.losses.errors import did_you_mean
 from lcbench.progress import ProgressCallback, no_progress
 
 INSTALL = "pip install 'lcbench[lab]'"
@@ -101,8 +101,7 @@ def kind(name: str) -> Kind:
     """The kind of that name. Raises LcbenchError, with the nearest, where there is none."""
     if name in KINDS:
         return KINDS[name]
-    near = get_close_matches(name, KINDS, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(KINDS)}"
+    hint = did_you_mean(name, KINDS, f"there are {', '.join(KINDS)}")
     raise LcbenchError(f"no kind of picture '{name}': {hint}")
 
 
