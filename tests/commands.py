@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from unittest import mock
 
 import click
@@ -14,6 +15,9 @@ from click import formatting
 from click.testing import CliRunner
 
 from lcbench.cli import main
+
+HANGS_S = 600
+"""Nothing takes so long on a busy machine either: a test that does has stopped for good."""
 
 TINY = ("--rows", "20", "--features", "33", "--classes", "3", "--blocks", "3", "--budget", "0")
 """A run of a second or two an implementation."""
@@ -36,10 +40,19 @@ def lcbench(folder, *arguments, **variables):
         encoding="utf-8",
         stdin=subprocess.DEVNULL,
         check=False,
-        timeout=120,
+        timeout=HANGS_S,
     )
     assert "Traceback" not in done.stdout + done.stderr
     return done
+
+
+def wait_until(condition):
+    """Returns what `condition` gives as soon as that is true."""
+    give_up = time.monotonic() + HANGS_S
+    while not (found := condition()):
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    return found
 
 
 class _Program(click.Command):

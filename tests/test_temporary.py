@@ -6,12 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from commands import environment, lcbench
+from commands import environment, lcbench, wait_until
 from lcbench import temporary
 
 LEAVES = """
@@ -120,9 +119,7 @@ def test_a_run_removes_what_a_killed_one_left(tmp_path):
         cwd=tmp_path, env=environment(TMPDIR=str(elsewhere)),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not list(elsewhere.glob("lcbench-run-*/*/answers.npz")) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: list(elsewhere.glob("lcbench-run-*/*/answers.npz")))
     killed.kill()
     killed.wait()
     assert list(elsewhere.glob("lcbench-run-*"))

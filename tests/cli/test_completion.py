@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from commands import environment, invoke
+from commands import HANGS_S, environment, invoke
 from lcbench import record
 from lcbench.losses.catalog import CATALOG
 from results import record as make_record
@@ -25,6 +25,7 @@ def folder(tmp_path_factory):
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m lcbench "$@"\n')
     program.chmod(0o755)
+    (folder / "lcbench.bash").write_text(invoke(folder, "completion", "bash").stdout)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LCBENCH_RESULTS", str(folder / "results"))
         record.write(make_record(row(medians=[1.0, 1.0])), "before")
@@ -35,7 +36,12 @@ def in_shell(folder, shell, script):
     """What the shell prints, with the completion script of ours read."""
     path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        [shell, "-c", script], cwd=folder, env=environment(PATH=path), capture_output=True, encoding="utf-8", timeout=60
+        [shell, "-c", script],
+        cwd=folder,
+        env=environment(PATH=path),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=HANGS_S,
     )
     return done.stdout.splitlines()
 
@@ -46,7 +52,7 @@ def offered(folder, *words):
     return in_shell(
         folder,
         "bash",
-        f'source <(lcbench completion bash); compopt() {{ echo "compopt $1 $2"; }}; COMP_WORDS=(lcbench {typed}); '
+        f'source lcbench.bash; compopt() {{ echo "compopt $1 $2"; }}; COMP_WORDS=(lcbench {typed}); '
         f"COMP_CWORD={len(words)}; "
         f"$(complete -p lcbench | sed 's/.* -F //') lcbench; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
     )

@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 SMALL_CIFAR10 = Path(__file__).parent.parent / "datasets"
 sys.path.insert(0, str(SMALL_CIFAR10))
 
+from commands import HANGS_S, wait_until  # noqa: E402
 from lcbench.datasets import store  # noqa: E402
 from small_cifar10 import SMALL, Site, binary_members, names, pack, serve  # noqa: E402
 
@@ -34,7 +34,7 @@ def start(folder, *arguments, program=("-m", "lcbench"), **options):
 
 def lcbench(folder, *arguments, **options):
     process = start(folder, *arguments, **options)
-    process.out, process.err = process.communicate(timeout=60)
+    process.out, process.err = process.communicate(timeout=HANGS_S)
     return process
 
 
@@ -126,11 +126,9 @@ def test_ctrl_c_keeps_the_part_and_the_same_command_goes_on(tmp_path):
     with serve(Site(CONTENT, stall=len(CONTENT) // 2)) as site:
         program = ("-c", LCBENCH_WITH_SMALL_CIFAR10)
         process = start(tmp_path, "--url", site.url, program=program)
-        deadline = time.monotonic() + 30
-        while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until(lambda: part.exists() and part.stat().st_size)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=HANGS_S)
         site.stall = None
         assert process.returncode == 130
         assert out == ""

@@ -6,13 +6,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import psutil
 import pytest
 
-from commands import environment, invoke, lcbench
+from commands import HANGS_S, environment, invoke, lcbench, wait_until
 from lcbench.learn import model
 from lcbench.learn.search import search_file
 
@@ -100,14 +99,12 @@ def test_stopped_at_any_moment_it_goes_on_to_the_same_result(folder, how):
         [sys.executable, "-m", "lcbench", "search", *QUICK, *slow, "--output", path.name],
         cwd=folder, env=environment(TMPDIR=str(folder)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
-    while not path.exists() or len(search_file.read(path).waiting) > 3:
-        assert process.poll() is None
-        time.sleep(0.02)
+    wait_until(lambda: process.poll() is not None or (path.exists() and len(search_file.read(path).waiting) <= 3))
     workers = psutil.Process(process.pid).children(recursive=True)
     assert workers
     process.send_signal(how)
-    _, errors = process.communicate(timeout=60)
-    _, alive = psutil.wait_procs(workers, timeout=30)
+    _, errors = process.communicate(timeout=HANGS_S)
+    _, alive = psutil.wait_procs(workers, timeout=HANGS_S)
     assert not alive
     assert not list(folder.glob("lcbench-search-*"))
     if how == signal.SIGINT:

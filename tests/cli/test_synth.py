@@ -6,14 +6,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import click
 import h5py
 import numpy as np
 import pytest
 
-from commands import environment, invoke, lcbench
+from commands import HANGS_S, environment, invoke, lcbench, wait_until
 from lcbench.cli.parameters import COUNT, COUNTS
 
 
@@ -60,11 +59,9 @@ def test_what_cannot_be_written_is_one_line_and_leaves_nothing(folder, arguments
 def test_ctrl_c_leaves_nothing(tmp_path):
     command = [sys.executable, "-m", "lcbench", "synth", "--rows", "1M", "--quiet", "data.h5"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: list(tmp_path.iterdir()))
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=HANGS_S)
     assert "Traceback" not in errors
     assert process.returncode not in (0, 1)
     assert not list(tmp_path.iterdir())
@@ -74,14 +71,12 @@ def test_ctrl_c_leaves_nothing(tmp_path):
 def test_what_a_killed_one_left_is_removed_by_the_next(tmp_path):
     command = [sys.executable, "-m", "lcbench", "synth", "--rows", "1M", "--quiet", "data.h5"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: list(tmp_path.iterdir()))
     other = ("synth", "--features", "4", "--quiet", "--rows")
     assert lcbench(tmp_path, *other, "200", "while.h5").returncode == 0
     assert len(list(tmp_path.glob(".data.h5.*.part"))) == 1  # which is being written
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=HANGS_S)
     assert lcbench(tmp_path, *other, "300", "after.h5").returncode == 0
     assert sorted(each.name for each in tmp_path.iterdir()) == ["after.h5", "while.h5"]
 

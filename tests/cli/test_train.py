@@ -1,10 +1,7 @@
 import dataclasses
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -13,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from commands import wait_until
 from lcbench.cli.evaluate import evaluate
 from lcbench.cli.train import train
 from lcbench.errors import LcbenchError
@@ -109,12 +107,11 @@ def test_killed_it_resumes_to_the_same_model(table, tmp_path):
     run_it = f"{checkpointing}import sys; sys.argv[0] = 'lcbench'; from lcbench.cli.main import main; main()"
     arguments = command(*settings, "--output", "killed.h5")[3:]
     process = subprocess.Popen([sys.executable, "-c", run_it, *arguments], stderr=subprocess.DEVNULL)
-    while process.poll() is None:
-        if (tmp_path / "killed.h5").exists() and model_file.read(tmp_path / "killed.h5").step >= 50:
-            os.kill(process.pid, signal.SIGKILL)
-        time.sleep(0.005)
+    killed = tmp_path / "killed.h5"
+    wait_until(lambda: process.poll() is not None or (killed.exists() and model_file.read(killed).step >= 50))
+    process.kill()
     process.wait()
-    unfinished = model_file.read(tmp_path / "killed.h5")
+    unfinished = model_file.read(killed)
     assert unfinished.status == "unfinished"
     assert 50 <= unfinished.step < 400
     subprocess.run(command("--resume", "killed.h5"), check=True, capture_output=True)

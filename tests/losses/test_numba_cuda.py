@@ -231,9 +231,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     cases = right_cases() | {name: case for name, (case, _) in wrong_cases().items()}
     (folder / "cases").write_bytes(pickle.dumps({name: vars(case) for name, case in cases.items()}))
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    child = subprocess.run(
-        [sys.executable, __file__, folder], env=environment, capture_output=True, text=True, timeout=300
-    )
+    child = subprocess.run([sys.executable, __file__, folder], env=environment, capture_output=True, text=True)
     assert child.returncode == 0, child.stderr
     return {name: Outcome(**fields) for name, fields in pickle.loads((folder / "outcomes").read_bytes()).items()}
 

@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 import threading
-from time import monotonic, sleep
+from time import sleep
 
 import numpy as np
 import pytest
 from numba import config
 
+from commands import HANGS_S, wait_until
 from lcbench.losses import jit
 from lcbench.losses.team import Team, begin, leave, meet, team
 
@@ -62,7 +63,7 @@ def test_an_error_in_the_calling_thread_lets_the_others_go():
 
     def work(thread):
         if thread == 0:
-            assert entered.wait(30)
+            assert entered.wait(HANGS_S)
             raise KeyboardInterrupt
         entered.set()
         meet(together.words, 2)
@@ -70,7 +71,7 @@ def test_an_error_in_the_calling_thread_lets_the_others_go():
 
     with pytest.raises(KeyboardInterrupt):
         together.run(work)
-    assert left.wait(30)
+    assert left.wait(HANGS_S)
     assert not together.of_use
 
 
@@ -99,7 +100,7 @@ def test_callers_on_different_threads_take_turns():
     for caller in callers:
         caller.start()
     for caller in callers:
-        caller.join(60)
+        caller.join(HANGS_S)
     assert [list(count) for count in counts] == [[3, 3]] * 4
 
 
@@ -122,7 +123,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT the threads run Python and may hold its locks")
 def test_a_forked_process_gets_threads_of_its_own():
-    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=HANGS_S)
     assert done.stdout.strip() == "0", done.stderr
 
 
@@ -191,7 +192,4 @@ def test_wherever_a_call_is_interrupted_the_next_is_right(line):
         counts, seen, together = call()
         assert (counts, seen) == ([3, 3], [0, 0])
         assert together is not interrupted
-    give_up = monotonic() + 30
-    while threading.active_count() > before + 1 and monotonic() < give_up:
-        sleep(0.01)
-    assert threading.active_count() <= before + 1  # the interrupted team's thread has ended
+    wait_until(lambda: threading.active_count() <= before + 1)  # the interrupted team's thread has ended

@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from commands import wait_until
 from lcbench.measure import messages, process, workload
 from lcbench.measure.messages import Began, Cell, Done, Failed, Timed, TimeJob
 from lcbench.measure.workload import Size
@@ -116,7 +116,7 @@ def test_a_worker_that_goes_silent_is_killed(mine, cell):
 
 def test_a_worker_that_takes_all_memory_is_killed_before_the_system_has_none(mine, cell, monkeypatch):
     monkeypatch.setattr(process.psutil, "virtual_memory", lambda: SimpleNamespace(available=300_000_000))
-    events = outcome(mine, cell, "hoards", patience_s=30.0)
+    events = outcome(mine, cell, "hoards")
     assert events == [Began(0), Failed("crashed", "used more than 0.2 GB of memory, all that was free")]
 
 
@@ -153,7 +153,7 @@ def test_neither_chatter_nor_a_thread_that_stays_is_in_the_way(mine, cell, funct
 def test_a_worker_that_stays_is_not_waited_for_once_its_job_is_done(mine, cell, monkeypatch):
     ended, wait = [], process._wait
     monkeypatch.setattr(process, "_wait", lambda *arguments: ended.append(wait(*arguments)) or ended[0])
-    outcome(mine, cell, "stays", patience_s=5.0)
+    outcome(mine, cell, "stays")
     assert ended == [None]  # else it was given up
 
 
@@ -253,19 +253,7 @@ def test_a_worker_ends_with_the_process_that_started_it(tmp_path):
         "    time.sleep(100)\n"
     )
     parent = subprocess.Popen([sys.executable, "-m", "lcbench", "check", str(hangs)], stderr=subprocess.DEVNULL)
-    pid = _when_written(tmp_path / "pid")
+    pid = int(wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text()))
     parent.terminate()
     parent.wait()
-    for _ in range(100):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return
-        time.sleep(0.05)
-    pytest.fail(f"worker {pid} lives on")
-
-
-def _when_written(file):
-    for _ in range(400):
-        if file.exists() and file.read_text():
-            return int(file.read_text())
-        time.sleep(0.05)
-    raise AssertionError(f"{file} was never written")
+    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)

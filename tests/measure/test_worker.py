@@ -52,6 +52,7 @@ def softmax_loss(W, X, y, reg):
 """
 
 
+@pytest.mark.serial
 def test_who_never_stops_getting_faster_is_said_not_to_be_steady(cells, tmp_path):
     file = tmp_path / "faster.py"
     file.write_text(FASTER)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import h5py
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from commands import HANGS_S, wait_until
 from lcbench.datasets.on_disk import open_rows
 from lcbench.losses import oracle
 from lcbench.losses.cluster.connection import Connection
@@ -44,10 +44,7 @@ def kill_one(cluster: Connection) -> None:
     before = cluster.workers()
     process = cluster.client.run(os.getpid, workers=before[:1])[before[0]]
     os.kill(process, signal.SIGKILL)
-    until = monotonic() + 30
-    while before[0] in cluster.workers():
-        assert monotonic() < until
-        sleep(0.05)
+    wait_until(lambda: before[0] not in cluster.workers())
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -111,7 +108,7 @@ def test_a_killed_worker_changes_nothing_and_the_chunks_are_spread_again(cluster
         after = dask.softmax_loss(*prepared, 0.1)
         assert after[0] == loss
         np.testing.assert_array_equal(after[1], dW)
-    cluster.client.wait_for_workers(2, timeout=30)
+    cluster.client.wait_for_workers(2, timeout=HANGS_S)
     for _ in range(3):
         last = dask.softmax_loss(*prepared, 0.1)
     assert last[0] == loss
@@ -120,7 +117,7 @@ def test_a_killed_worker_changes_nothing_and_the_chunks_are_spread_again(cluster
 
 
 def test_a_worker_that_has_no_chunk_is_given_one_by_the_next_call(cluster: Connection) -> None:
-    cluster.client.wait_for_workers(2, timeout=30)
+    cluster.client.wait_for_workers(2, timeout=HANGS_S)
     W, X, y = problem()
     prepared = dask.prepare(W, X, y)
     rows = prepared[1]
