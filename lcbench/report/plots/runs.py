@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
-from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,19 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation, Transform
 from numpy.typing import NDArray
 
-from lcbench.judge import ratios
-from lcbench.judge.estimates import ceiling_for
-from lcbench.judge.quiet import kept_blocks
 from lcbench.record import Ceiling, Record, Row, Workload
 from lcbench.report import style as words
 from lcbench.report.plots import selection, style
-from lcbench.report.plots.selection import Key
-
-BASELINE = "numpy"
-"""What speed-ups are over, where the run has it."""
-
-WIDE_RANGE = 15.0
-"""Slowest over fastest from which the axis is logarithmic."""
+from lcbench.report.plots.selection import Bars, Key, Label, Point
 
 _ROW_INCHES = 0.27
 _TITLE_INCHES = 0.62
@@ -34,9 +23,6 @@ _LONGEST_BAR = 0.55
 
 _SAMPLES_INCHES = 0.95
 _HEADING_INCHES = 0.3
-_NARROWEST, _WIDEST = 0.08, 0.50
-"""How far from the median an axis reaches at least, and at most: samples beyond are drawn at its edge."""
-
 _BETWEEN = 1.5
 """Places left free between two workloads."""
 
@@ -61,61 +47,44 @@ def draw_bars(record: Record) -> Figure:
     """Two panels beside each other. Where the axis is logarithmic, points: there the length of a bar says nothing."""
     panels = selection.by_workload(record)
     columns = min(2, len(panels))
-    most = [max(len(rows) for rows in some) for some in _lines_of(list(panels.values()), columns)]
+    counts = [len(rows) for rows in panels.values()]
+    most = [max(counts[first : first + columns]) for first in range(0, len(counts), columns)]
     heights = [_TITLE_INCHES + _ROW_INCHES * count for count in most]
     figure = style.figure(0.7 + sum(heights), "Time of a call: median and 95 % interval")
     titles, key = selection.titles(panels), selection.key_of(record, _LONGEST_NAME)
     for axes, (workload, rows) in zip(
         style.grid(figure, len(panels), columns, height_ratios=heights), panels.items(), strict=True
     ):
-        _draw_bars_of(axes, rows, key)
+        _draw_bars_of(axes, selection.bars(rows), key)
         axes.set_title(titles[workload], loc="left")
-    has_baseline = any(row.implementation == BASELINE for rows in panels.values() for row in rows)
-    baseline = f"x: times as fast as {BASELINE}" if has_baseline else ""
+    has_baseline = any(row.implementation == selection.BASELINE for rows in panels.values() for row in rows)
+    baseline = f"x: times as fast as {selection.BASELINE}" if has_baseline else ""
     style.caption(figure, selection.caption(record, baseline, style.arrows_told(figure)))
     return figure
 
 
-def _lines_of(panels: list[list[Row]], columns: int) -> list[list[list[Row]]]:
-    return [panels[first : first + columns] for first in range(0, len(panels), columns)]
-
-
-def _draw_bars_of(axes: Axes, rows: list[Row], key: Key) -> None:
-    medians = [row.median_s or 0.0 for row in rows]
-    spans = [row.ci95_s or (median, median) for row, median in zip(rows, medians, strict=True)]
-    ends = selection.reach(medians, spans)
-    logarithmic = medians[-1] > WIDE_RANGE * medians[0]
-    base = next((row for row in rows if row.implementation == BASELINE and not row.side), None)
-    for place, (row, middle, span) in enumerate(zip(rows, medians, spans, strict=True)):
-        low, high = selection.within(span, ends)
-        error = [[middle - low], [high - middle]]
-        of = key.looks[row.implementation]
-        ink = of.colour if logarithmic else style.INK
-        if logarithmic:
-            axes.errorbar(
-                middle, place, xerr=error, capsize=2.5, markersize=6, linestyle="",
-                **style.marker_of(key.looks[row.implementation]),
-            )  # fmt: skip
+def _draw_bars_of(axes: Axes, chosen: Bars, key: Key) -> None:
+    ends = chosen.ends
+    for place, bar in enumerate(chosen.bars):
+        low, high = selection.within(bar.interval, ends)
+        error = [[bar.median - low], [high - bar.median]]
+        of = key.looks[bar.row.implementation]
+        ink = of.colour if chosen.logarithmic else style.INK
+        if chosen.logarithmic:
+            axes.errorbar(bar.median, place, xerr=error, capsize=2.5, markersize=6, linestyle="", **style.marker_of(of))
         else:
             axes.barh(
-                place, middle, height=0.68, facecolor=of.colour if of.filled else "white", edgecolor=of.colour,
+                place, bar.median, height=0.68, facecolor=of.colour if of.filled else "white", edgecolor=of.colour,
                 xerr=error, error_kw={"ecolor": ink, "capsize": 2.5, "elinewidth": 1.1},
             )  # fmt: skip
-        style.draw_arrows(axes, [place], [span], ends, "x", ink)
-        axes.annotate(
-            _bar_text(row, base),
-            (high, place),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            size=style.SMALL,
-        )
-    axes.set_yticks(range(len(rows)), [key.name(row) for row in rows])
+        style.draw_arrows(axes, [place], [bar.interval], ends, "x", ink)
+        axes.annotate(bar.text, (high, place), xytext=(5, 0), textcoords="offset points", va="center", size=style.SMALL)
+    axes.set_yticks(range(len(chosen.bars)), [key.name(bar.row) for bar in chosen.bars])
     axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_ylim(len(chosen.bars) - 0.5, -0.5)
     axes.grid(True, axis="x")
     axes.spines["left"].set_visible(False)
-    if logarithmic:
+    if chosen.logarithmic:
         axes.set_xscale("log")
         low = ends[0] / 1.4
         axes.set_xlim(low, low * (ends[1] / low) ** (1 / _LONGEST_BAR))
@@ -125,22 +94,13 @@ def _draw_bars_of(axes: Axes, rows: list[Row], key: Key) -> None:
     style.time_ticks(axes.xaxis)
 
 
-def _bar_text(row: Row, base: Row | None) -> str:
-    """The time, and how many times as fast as the baseline that is."""
-    time = words.seconds(row.median_s)
-    if base is None or row is base:
-        return time
-    faster = ratios.speedup(row, base).value
-    return f"{time}, {faster:.2f} x" if faster >= 0.1 else f"{time}, {faster:.2g} x"
-
-
 def draw_samples(record: Record) -> Figure:
     """An axis an implementation. Side by side its workloads, in each a strip a process, relative to the median."""
     groups = selection.by_workload(record)
     workloads = list(groups)
     titles = selection.titles(workloads)
     key = selection.key_of(record)
-    names = _by_their_best(key, groups)
+    names = selection.by_their_best(key, groups)
     starts, ends = _places(groups)
     figure = style.figure(
         1.1 + _SAMPLES_INCHES * len(names), "Samples: time of a call over its median, a strip a process"
@@ -153,27 +113,17 @@ def draw_samples(record: Record) -> Figure:
         heading.text(middle, 0, titles[workload].replace(", ", "\n"), ha="center", va="bottom", linespacing=1.1)
     for axes, (name, rows) in zip(panels, names.items(), strict=True):
         for row in rows:
-            _draw_samples_of(axes, row, key.looks[row.implementation].colour, starts[row.workload], _reach(rows))
+            _draw_samples_of(
+                axes, row, key.looks[row.implementation].colour, starts[row.workload], selection.deviation(rows)
+            )
         _frame_samples(axes, name, rows, starts, ends)
     heading.set_xlim(-0.8, ends[workloads[-1]] - 0.2)
     panels[-1].set_xticks([])
-    some_left_out = any(len(kept_blocks(row)) < len(row.blocks) for rows in names.values() for row in rows)
     told = ["lines: medians of processes", "triangles: farther away"]
-    if some_left_out:
+    if any(selection.some_left_out(rows) for rows in names.values()):
         told.append("grey: left out, something disturbed the process")
     style.caption(figure, selection.caption(record, *told))
     return figure
-
-
-def _by_their_best(key: selection.Key, groups: dict[Workload, list[Row]]) -> dict[str, list[Row]]:
-    """The rows of each name; fastest first, by how far a name is behind the fastest of each workload."""
-    names: dict[str, list[Row]] = {}
-    behind: dict[str, list[float]] = {}
-    for rows in groups.values():
-        for row in rows:
-            names.setdefault(key.name(row), []).append(row)
-            behind.setdefault(key.name(row), []).append((row.median_s or 0.0) / (rows[0].median_s or 1.0))
-    return dict(sorted(names.items(), key=lambda item: median(behind[item[0]])))
 
 
 def _places(groups: dict[Workload, list[Row]]) -> tuple[dict[Workload, float], dict[Workload, float]]:
@@ -187,30 +137,26 @@ def _places(groups: dict[Workload, list[Row]]) -> tuple[dict[Workload, float], d
 
 
 def _draw_samples_of(axes: Axes, row: Row, colour: str, start: float, reach: float) -> None:
-    """A strip a block, its samples from left to right in the order in which they were taken; a line at its median."""
-    kept, middle = set(kept_blocks(row)), row.median_s or 1.0
-    strips = [start + block + 0.3 * _spread_out(len(samples)) for block, samples in enumerate(row.blocks)]
-    across = np.concatenate(strips)
-    deviations = np.concatenate([np.array(samples) / middle - 1 for samples in row.blocks])
-    colours = np.repeat(
-        [colour if block in kept else style.LEFT_OUT for block in range(len(strips))],
-        [len(strip) for strip in strips],
-    )
-    shown, beyond = np.clip(deviations, -reach, reach), np.abs(deviations) > reach
+    """A strip a process, its samples from left to right in the order in which they were taken; a line at its median."""
+    shown = selection.processes(row)
+    across = np.concatenate([start + one.number - 1 + 0.3 * _spread_out(len(one.samples)) for one in shown])
+    deviations = np.concatenate([one.ratios - 1 for one in shown])
+    colours = np.repeat([colour if one.kept else style.LEFT_OUT for one in shown], [len(one.samples) for one in shown])
+    at, beyond = np.clip(deviations, -reach, reach), np.abs(deviations) > reach
     for some, mark in ((~beyond, "o"), (beyond & (deviations > 0), "^"), (beyond & (deviations < 0), "v")):
         axes.scatter(
-            across[some], shown[some], c=colours[some], s=9 if mark == "o" else 22, marker=mark, linewidth=0,
+            across[some], at[some], c=colours[some], s=9 if mark == "o" else 22, marker=mark, linewidth=0,
             alpha=0.8, clip_on=False, zorder=2,
         )  # fmt: skip
-    medians = np.clip([median(samples) / middle - 1 for samples in row.blocks], -reach, reach)
-    places = start + np.arange(len(row.blocks))
+    medians = np.clip([one.middle - 1 for one in shown], -reach, reach)
+    places = start + np.arange(len(shown))
     axes.hlines(medians, places - 0.42, places + 0.42, color=style.INK, linewidth=1.2, zorder=4)
 
 
 def _frame_samples(
     axes: Axes, name: str, rows: list[Row], starts: dict[Workload, float], ends: dict[Workload, float]
 ) -> None:
-    reach = _reach(rows)
+    reach = selection.deviation(rows)
     axes.set_ylim(-1.05 * reach, 1.5 * reach)
     axes.axhline(0, color=style.FAINT, linewidth=0.7, zorder=1)
     step = max(size for size in (0.05, 0.1, 0.2, 0.3) if size < 0.75 * reach)
@@ -226,56 +172,20 @@ def _frame_samples(
         )  # fmt: skip
 
 
-def _reach(rows: list[Row]) -> float:
-    """How far from the median the axis goes."""
-    away = [abs(sample / (row.median_s or 1.0) - 1) for row in rows for block in row.blocks for sample in block]
-    return float(np.clip(1.4 * np.quantile(away, 0.95), _NARROWEST, _WIDEST))
-
-
 def _spread_out(count: int) -> np.ndarray:
     """Places from -1 to 1 in the order in which the samples were taken."""
     return np.linspace(-1, 1, count) if count > 1 else np.zeros(1)
 
 
-class Point(NamedTuple):
-    """A row by its counted operations a byte, and its operations a second."""
-
-    row: Row
-    intensity: float
-    rate: float
-
-
-def why_no_roofline(record: Record) -> str:
-    """Why the record has no roofline, or nothing."""
-    if reason := selection.why_no_run(record):
-        return reason
-    return "" if points(record) else "its run measured no limits of the machine"
-
-
-def points(record: Record) -> dict[Ceiling, list[Point]]:
-    """The rows that have a time, by the ceiling that bounds them, smallest footprint first."""
-    found: dict[Ceiling, list[Point]] = {}
-    for row in record.rows:
-        ceiling = ceiling_for(row, record.ceilings) if row.ranked else None
-        if ceiling and row.median_s:
-            found.setdefault(ceiling, []).append(Point(row, row.flops / row.bytes, row.flops / row.median_s))
-    return dict(sorted(found.items(), key=lambda item: (item[0].device, item[0].dtype, item[0].footprint)))
-
-
-def roof(ceiling: Ceiling, intensity: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The highest rate, operations a second, of so many operations a byte."""
-    return np.minimum(ceiling.read_bytes_s * intensity, ceiling.flops_s)
-
-
 def draw_roofline(record: Record) -> Figure:
     """A panel a footprint on common axes; the name of each implementation beside its marks."""
-    panels = points(record)
+    panels = selection.roofs(record)
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     key = selection.key_of(record, _LONGEST_ROOF_NAME)
-    left, right, low, high = _limits(panels)
+    (left, right), (low, high) = selection.roof_ends(panels)
     close = np.log(high / low) * _LABEL_INCHES / (_PANEL_INCHES - _AROUND_INCHES)
-    labels = {ceiling: _labels(some, close) for ceiling, some in panels.items()}
+    labels = {ceiling: selection.roof_labels(some, close) for ceiling, some in panels.items()}
     height = max(_PANEL_INCHES, _AROUND_INCHES + _LABEL_INCHES * (2 + max(map(len, labels.values()))))
     figure = style.figure(0.9 + rows * height, "Roofline: rates below what this machine can do")
     intensities = np.geomspace(left, right, 200)
@@ -301,50 +211,17 @@ def draw_roofline(record: Record) -> Figure:
 def _roof_title(ceiling: Ceiling, record: Record) -> str:
     dtype = f", {ceiling.dtype}" if len({row.dtype for row in record.rows if row.ranked}) > 1 else ""
     where = ", GPU" if ceiling.device == "cuda" else ""
-    return f"X of {words.size(ceiling.footprint)}{dtype}{where}\nreads {ceiling.read_bytes_s / 1e9:.0f} GB/s"
-
-
-def _limits(panels: dict[Ceiling, list[Point]]) -> tuple[float, float, float, float]:
-    """The axes' ends, the same for all panels: every ridge and point, and room for the names at the right."""
-    intensities = [point.intensity for some in panels.values() for point in some]
-    ridges = [ceiling.flops_s / ceiling.read_bytes_s for ceiling in panels]
-    rates = [point.rate for some in panels.values() for point in some]
-    left = min(*intensities, *ridges) / 3
-    right = max(*intensities, *ridges)
-    return left, right * (right / left) ** 0.9, min(rates) / 2.5, 1.9 * max(*rates, *(c.flops_s for c in panels))
+    return f"X of {words.size(ceiling.footprint)}{dtype}{where}\n{selection.reading(ceiling)}"
 
 
 def _draw_roof(axes: Axes, ceiling: Ceiling, intensities: NDArray[np.float64]) -> None:
-    axes.plot(intensities, roof(ceiling, intensities), color=style.INK, linewidth=1.6)
+    axes.plot(intensities, selection.roof(ceiling, intensities), color=style.INK, linewidth=1.6)
     axes.text(
-        0.98, ceiling.flops_s * 1.06, f"FMA {ceiling.flops_s / 1e9:.0f} GFLOP/s", ha="right", va="bottom",
+        0.98, ceiling.flops_s * 1.06, selection.arithmetic(ceiling), ha="right", va="bottom",
         size=style.SMALL, transform=axes.get_yaxis_transform(),
     )  # fmt: skip
     if ceiling.gemm_flops_s:
         axes.axhline(ceiling.gemm_flops_s, color=style.FAINT, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1)
-
-
-class Label(NamedTuple):
-    """A name at the height of the marks that it is of: those of one implementation, where they are close."""
-
-    of: list[Point]
-
-    @property
-    def centre(self) -> float:
-        """Logarithm of the rate."""
-        return float(np.mean([np.log(point.rate) for point in self.of]))
-
-
-def _labels(some: Sequence[Point], close: float) -> list[Label]:
-    """From the highest rate down. One for both marks of an implementation that are no farther apart, in logarithms."""
-    own: dict[tuple[str, str | None], list[Point]] = {}
-    for point in some:
-        own.setdefault((point.row.implementation, point.row.side), []).append(point)
-    found = []
-    for marks in own.values():
-        rates = np.log([point.rate for point in marks])
-        found += [Label(marks)] if np.ptp(rates) <= close else [Label([point]) for point in marks]
-    return sorted(found, key=lambda label: -label.centre)
 
 
 def _draw_points(axes: Axes, some: Sequence[Point], key: Key) -> None:

@@ -12,18 +12,16 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from lcbench.judge import cache_ends, crossings, growth
-from lcbench.judge.crossings import Crossing
+from lcbench.judge.cache_ends import ALONG
 from lcbench.judge.growth import Growth
-from lcbench.judge.points import GROWING, Curve, curves
-from lcbench.judge.thread_efficiency import Efficiency, efficiencies
+from lcbench.judge.points import curves
+from lcbench.judge.thread_efficiency import Efficiency
 from lcbench.record import Record
 from lcbench.report.plots import selection, style
-from lcbench.report.plots.selection import Key
+from lcbench.report.plots.selection import Key, Scaling
 
 _SCALING_INCHES = 2.5
 _LEGEND_LINE_INCHES = 0.19
-_CACHES = {"l1d": "L1", "l2": "L2", "l3": "L3"}
 _MEASURED = "measured"
 _LONGEST_NAME = 18
 _MARGIN = 1.35
@@ -40,71 +38,49 @@ _MOST_LINEAR = 16
 """Threads from which the axis is logarithmic."""
 
 
-def why_no_scaling(record: Record) -> str:
-    """Why the record has no scaling, or nothing."""
-    if record.sweep is None:
-        return "it is of no sweep"
-    if not _axis(record):
-        return f"along {' and '.join(record.sweep.axes)} nothing grows"
-    return selection.why_untimed(record)
-
-
 def draw_scaling(record: Record) -> Figure:
     """A column a loss. Of one axis: the time of a call and, under it, that over the axis; of two: a row for each value
     of the other.
     """
-    axis = _axis(record)
-    along = list(curves(record, axis))
-    losses = sorted({curve.loss for curve in along}, reverse=True)
-    others = list({tuple(curve.other.items()): curve.other for curve in along}.values())
-    several = len(others) > 1
-    names = max(len([c for c in along if (c.loss, c.other) == (loss, other)]) for loss in losses for other in others)
-    legend = _LEGEND_LINE_INCHES * (names + 1)
-    heights = [_SCALING_INCHES + legend] * len(others) if several else [_SCALING_INCHES + legend, _SCALING_INCHES]
+    axis = selection.growing_axis(record)
+    shown = selection.scalings(record, axis)
+    losses = list(dict.fromkeys(one.loss for one in shown))
+    several = len(shown) > len(losses)
+    legend = _LEGEND_LINE_INCHES * (1 + max(len(one.curves) for one in shown))
+    rows = len(shown) // len(losses)
+    heights = [_SCALING_INCHES + legend] * rows if several else [_SCALING_INCHES + legend, _SCALING_INCHES]
     figure = style.figure(0.9 + sum(heights), f"Scaling along {axis}: time of a call and fitted growth")
     panels = figure.subplots(
         len(heights), len(losses), squeeze=False, sharex=True, sharey="row" if not several else "all",
         height_ratios=heights,
     )  # fmt: skip
     key = selection.key_of(record, _LONGEST_NAME)
-    grown, crossed = growth.growths(record), crossings.crossings(record)
-    for column, loss in enumerate(losses):
-        for row, other in enumerate(others):
-            own = [curve for curve in along if (curve.loss, curve.other) == (loss, other)]
-            fits = [one for one in grown if (one.axis, one.loss, one.other) == (axis, loss, other)]
-            marks = [one for one in crossed if (one.axis, one.loss, one.other) == (axis, loss, other)]
-            panel = panels[row, column]
-            title = ", ".join([loss, *(selection.said(name, value) for name, value in other.items() if several)])
-            _draw_curves(panel, own, fits, key)
-            _draw_crossings(panel, marks, own)
-            _draw_caches(panel, record, own, named=several)
-            _legend_above(panel, own, title)
-            if not several:
-                _draw_curves(panels[1, column], own, [], key, over_axis=True)
-                _draw_caches(panels[1, column], record, own, named=True)
+    for number, one in enumerate(shown):
+        panel = panels[number % rows, number // rows]
+        _draw_curves(panel, one, key)
+        _draw_crossings(panel, one)
+        _draw_caches(panel, one, named=several)
+        others = [selection.said(name, value) for name, value in one.other.items()]
+        _legend_above(panel, ", ".join([one.loss, *(others if several else [])]))
+        if not several:
+            below = panels[1, number]
+            _draw_curves(below, one, key, over_axis=True)
+            _draw_caches(below, one, named=True)
     _label(panels, axis, several)
-    others_said = [] if several else [", ".join(selection.said(name, value) for name, value in others[0].items())]
     told = [
         f"dotted: fitted growth with {axis}, n, and 95 % interval",
-        *(["rings: one passes the other"] if crossed else []),
+        "rings: one passes the other" if any(one.crossings for one in shown) else "",
+        "broken upright lines: X as large as a cache" if axis in ALONG else "",
+        "" if several else ", ".join(others),
     ]
-    if axis in cache_ends.ALONG:
-        told.append("broken upright lines: X as large as a cache")
-    style.caption(figure, selection.caption(record, *told, *others_said))
+    style.caption(figure, selection.caption(record, *told))
     return figure
 
 
-def _axis(record: Record) -> str:
-    """The axis that is drawn from left to right: the first along which there is more to compute."""
-    assert record.sweep is not None
-    return next((axis for axis in GROWING if axis in record.sweep.axes), "")
-
-
-def _draw_curves(axes: Axes, own: Sequence[Curve], fits: Sequence[Growth], key: Key, over_axis: bool = False) -> None:
+def _draw_curves(axes: Axes, one: Scaling, key: Key, over_axis: bool = False) -> None:
     """Each curve with the band of its intervals, and its growth; `over_axis` divides times by the place on the axis."""
-    by_name = {fit.implementation: fit for fit in fits}
-    for curve in own:
-        fit = by_name.get(curve.implementation)
+    for curve in one.curves:
+        fit = None if over_axis else one.fits.get(curve.implementation)
         of, name = key.looks[curve.implementation], key.names[curve.implementation]
         per = curve.values if over_axis else np.ones(len(curve.values))
         medians = np.array([row.median_s for row in curve.rows]) / per
@@ -115,8 +91,7 @@ def _draw_curves(axes: Axes, own: Sequence[Curve], fits: Sequence[Growth], key: 
             markersize=5, **style.marker_of(of),
         )  # fmt: skip
         if fit:
-            within = np.geomspace(curve.values[0], curve.values[-1], 100)
-            axes.plot(within, fit(within), color=of.colour, linestyle=":", linewidth=1.6)
+            axes.plot(*one.fitted(curve, 100), color=of.colour, linestyle=":", linewidth=1.6)
     axes.set(xscale="log", yscale="log")
 
 
@@ -124,13 +99,10 @@ def _legend(name: str, fit: Growth | None) -> str:
     return f"{name}: n^{fit.exponent:.2f} [{fit.low:.2f}, {fit.high:.2f}]" if fit else name
 
 
-def _draw_crossings(axes: Axes, crossed: Sequence[Crossing], own: Sequence[Curve]) -> None:
+def _draw_crossings(axes: Axes, one: Scaling) -> None:
     """A ring where two curves meet, its interval, and the place."""
-    by_name = {curve.implementation: curve for curve in own}
-    for number, crossing in enumerate(sorted(crossed, key=lambda one: one.at)):
-        curve = by_name[crossing.faster]
-        times = np.log([row.median_s or 0.0 for row in curve.rows])
-        height = float(np.exp(np.interp(np.log(crossing.at), np.log(curve.values), times)))
+    for number, crossing in enumerate(sorted(one.crossings, key=lambda each: each.at)):
+        height = one.height(crossing)
         axes.errorbar(
             crossing.at, height, xerr=[[crossing.at - crossing.low], [crossing.high - crossing.at]], color=style.INK,
             marker="o", markersize=9, markerfacecolor="none", markeredgewidth=1.1, elinewidth=1.1, capsize=4,
@@ -144,23 +116,19 @@ def _draw_crossings(axes: Axes, crossed: Sequence[Crossing], own: Sequence[Curve
         )  # fmt: skip
 
 
-def _draw_caches(axes: Axes, record: Record, own: Sequence[Curve], named: bool = False) -> None:
+def _draw_caches(axes: Axes, one: Scaling, named: bool) -> None:
     """A faint line where X is as large as a cache, as far as it lies between the points."""
-    cpu = record.machine.get("cpu")
-    sizes = cpu.get("caches") if isinstance(cpu, dict) else None
-    if not sizes or not own or own[0].axis not in cache_ends.ALONG or own[0].rows[0].batch is not None:
-        return
-    for name, place in cache_ends.places(own[0].rows[0], own[0].axis, sizes).items():
-        if own[0].values[0] < place < own[0].values[-1]:
+    for name, place in one.caches.items():
+        if one.curves[0].values[0] < place < one.curves[0].values[-1]:
             axes.axvline(place, color=style.LEFT_OUT, linewidth=1.0, linestyle=(0, (6, 3)), zorder=0)
             if named:
                 axes.annotate(
-                    _CACHES.get(name, name), (place, 0), xycoords=axes.get_xaxis_transform(), xytext=(3, 3),
+                    name, (place, 0), xycoords=axes.get_xaxis_transform(), xytext=(3, 3),
                     textcoords="offset points", size=style.SMALL, color=style.NOTE, bbox=style.BACKED,
                 )  # fmt: skip
 
 
-def _legend_above(axes: Axes, own: Sequence[Curve], title: str) -> None:
+def _legend_above(axes: Axes, title: str) -> None:
     legend = axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, borderpad=0, handlelength=2.2, title=title,
         alignment="left", labelspacing=0.25,
@@ -198,29 +166,20 @@ def _between(axes: Axes) -> Any:
     return told
 
 
-def why_no_threads(record: Record) -> str:
-    """Why the record has no picture of threads, or nothing."""
-    if record.sweep is None:
-        return "it is of no sweep"
-    if "threads" not in record.sweep.axes:
-        return f"its sweep is along {' and '.join(record.sweep.axes)}, not threads"
-    return "" if efficiencies(record) else "no implementation has a time with two numbers of threads"
-
-
 def draw_threads(record: Record) -> Figure:
     """Speed-up on the left, efficiency on the right; a row for each value of the other axis."""
-    found = efficiencies(record)
-    others = list({tuple(one.other.items()): one.other for one in found}.values())
+    shown = selection.gains(record)
+    found = [one for here in shown for one in here.found]
     names = {(curve.implementation, curve.loss): None for curve in curves(record, "threads")}
     both = len({loss for _, loss in names}) > 1
     key = selection.key_of(record)
     columns = 3 if max(len(key.names[name]) for name, _ in names) < _NAME_IN_THREE_COLUMNS else 2
     lines = -(-len(names) // columns)
-    figure = style.figure(1.0 + 0.2 * lines + _THREADS_INCHES * len(others), "")  # the legend has the title
-    panels = figure.subplots(len(others), 2, squeeze=False, sharex=True, sharey="col")
+    figure = style.figure(1.0 + 0.2 * lines + _THREADS_INCHES * len(shown), "")  # the legend has the title
+    panels = figure.subplots(len(shown), 2, squeeze=False, sharex=True, sharey="col")
     drawn: dict[str, Line2D] = {}
-    for (left, right), other in zip(panels, others, strict=True):
-        own = [one for one in found if one.other == other]
+    for (left, right), here in zip(panels, shown, strict=True):
+        own = here.found
         _frame_threads(left, right, found)
         for number, (implementation, loss) in enumerate(names):
             aside = min(_ASIDE, _WIDEST / len(names)) * (number - (len(names) - 1) / 2)
@@ -230,8 +189,8 @@ def draw_threads(record: Record) -> Figure:
                 hollow = both and loss == _HOLLOW
                 drawn.setdefault(name, _draw_gains(left, right, points, key, aside, hollow))
         ideal = _draw_ideal(left, right, own)
-        left.set_title(", ".join(selection.said(name, value) for name, value in other.items()), loc="left")
-        left.set_ylabel(f"speed-up over {selection.said('threads', own[0].base)}")
+        left.set_title(", ".join(selection.said(name, value) for name, value in here.other.items()), loc="left")
+        left.set_ylabel(f"speed-up over {selection.said('threads', here.base)}")
         right.set_ylabel("efficiency")
     drawn["ideal"] = ideal
     for axes in panels[-1]:

@@ -187,7 +187,7 @@ def test_a_panel_a_footprint_each_with_its_slope():
 
 def test_the_roof_has_its_ridge_where_both_limits_meet():
     of = ceiling(500)
-    assert runs.roof(of, np.array([1.0, 2.5, 100.0])).tolist() == [2e11, 5e11, 5e11]
+    assert selection.roof(of, np.array([1.0, 2.5, 100.0])).tolist() == [2e11, 5e11, 5e11]
 
 
 def test_both_losses_lie_at_the_counted_intensity_and_the_measured_rate():
@@ -271,7 +271,7 @@ def test_marks_that_are_close_share_a_name():
     ],
 )
 def test_what_has_no_roofline(given, reason):
-    assert runs.why_no_roofline(given) == reason
+    assert selection.why_no_roofline(given) == reason
 
 
 @drawn_from(st.lists(st.floats(-10, 10), min_size=1, max_size=12), st.floats(0.01, 2), st.floats(-10, 10))

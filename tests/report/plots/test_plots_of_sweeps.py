@@ -7,7 +7,7 @@ from plot_records import ROWS, rows_sweep, run, sweep, threads_sweep
 from lcbench.judge.crossings import crossings
 from lcbench.judge.growth import growths
 from lcbench.judge.thread_efficiency import efficiencies
-from lcbench.report.plots import sweeps
+from lcbench.report.plots import selection, sweeps
 from lcbench.report.plots.looks import look
 from lcbench.report.plots.sweeps import _measured as measured
 
@@ -96,7 +96,7 @@ def test_an_axis_of_names_makes_panels_too():
     ],
 )
 def test_what_has_no_scaling(given, reason):
-    assert sweeps.why_no_scaling(given) == reason
+    assert selection.why_no_scaling(given) == reason
 
 
 def test_points_that_were_left_out_are_missing_and_nothing_else():
@@ -180,4 +180,4 @@ def test_an_interval_beyond_the_axis_has_an_arrow():
     ],
 )
 def test_what_has_no_picture_of_threads(given, reason):
-    assert sweeps.why_no_threads(given) == reason
+    assert selection.why_no_threads(given) == reason
