@@ -11,8 +11,9 @@ from lcbench.api import origin
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
 from lcbench.losses.errors import LossError, UnknownImplementation
-from lcbench.measure import process, schedule, selection
+from lcbench.measure import schedule, selection
 from lcbench.measure.messages import Timed
+from lcbench.workers import process
 from results import record as make_record
 from results import row
 

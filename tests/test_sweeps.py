@@ -8,10 +8,11 @@ import lcbench
 from lcbench import record
 from lcbench.api import sweeps
 from lcbench.errors import LcbenchError
-from lcbench.measure import process, schedule, selection
+from lcbench.measure import schedule, selection
 from lcbench.measure.messages import Timed
 from lcbench.measure.selection import Candidate
 from lcbench.record import Sweep
+from lcbench.workers import process
 from results import record as make_record
 from results import row
 

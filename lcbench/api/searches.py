@@ -164,8 +164,8 @@ def _best_so_far(search: Search) -> str:
 
 def _pool(folder: Path, workers: int | None, search: Search) -> Pool:
     """Processes on this machine."""
-    from lcbench.measure import process
     from lcbench.measure.surroundings.covariates import usable_cores
+    from lcbench.workers import process
 
     size = workers or max(1, min(usable_cores() // search.threads, len(search.waiting)))
     # what is compiled is kept for all workers, and for nobody after them

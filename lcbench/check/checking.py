@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,9 +14,21 @@ from lcbench.losses import oracle
 from lcbench.losses.catalog import CATALOG
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.losses.oracle import Expected
-from lcbench.measure.messages import one_line
 from lcbench.measure.verification import OneAnswer, Unchanged, Verifier, WrongResult
+from lcbench.measure.worker import load
 from lcbench.record import Checked
+from lcbench.workers.messages import Began, Emit, Job, one_line
+
+
+class CheckJob(Job, kw_only=True):
+    """An implementation against the oracle on the table of cases, for each (loss, dtype)."""
+
+    does = "lcbench.check.checking.check_cells"
+    answers = Checked
+
+    implementation: str
+    cells: list[tuple[str, str]]
+
 
 MOST_IN_SIMULATOR = 12_000
 """Rows x features x classes that the CUDA simulator gets through in seconds."""
@@ -29,6 +41,17 @@ SINGLE_PRECISION = "to single precision only"
 def _answer(case: Case, dtype: str, loss: LossName) -> Expected:
     with np.errstate(all="ignore"):  # user code may have changed it for the process
         return oracle.expected(loss, *problem(case, dtype))
+
+
+def check_cells(job: CheckJob, emit: Emit) -> None:
+    """Do the job, in a worker process."""
+    implementation, _ = load(job.implementation, emit)
+    if implementation is None:
+        return
+    for index, (loss, dtype) in enumerate(job.cells):
+        emit(Began(index))
+        emit(check(implementation, cast(LossName, loss), dtype))
+    implementation.release()
 
 
 def check(implementation: Implementation, loss: LossName, dtype: str) -> Checked:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from lcbench.check.checking import CheckJob
 from lcbench.losses.implementation import LOSSES
 from lcbench.losses.resolve import is_user_code
-from lcbench.measure import process, selection
-from lcbench.measure.messages import CheckJob, Failed, Found
+from lcbench.measure import selection
+from lcbench.measure.messages import Found
 from lcbench.measure.selection import Candidate
 from lcbench.measure.surroundings.covariates import usable_cores
 from lcbench.progress import ProgressCallback, no_progress
 from lcbench.record import Checked
+from lcbench.workers import process
+from lcbench.workers.messages import Failed
 
 
 def check(

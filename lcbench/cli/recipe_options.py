@@ -113,6 +113,6 @@ def use_threads(threads: int | None) -> None:
     if threads is not None:
         import os
 
-        from lcbench.measure.process import THREAD_VARIABLES
+        from lcbench.workers.process import THREAD_VARIABLES
 
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))

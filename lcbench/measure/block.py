@@ -5,11 +5,12 @@ from __future__ import annotations
 from statistics import median
 
 from lcbench.losses.implementation import Device, LossName
-from lcbench.measure import process
-from lcbench.measure.messages import Failed, Timed, TimeJob
-from lcbench.measure.process import HERE, Place
+from lcbench.measure.messages import Timed, TimeJob
 from lcbench.measure.workload import Size
 from lcbench.record import Row
+from lcbench.workers import process
+from lcbench.workers.messages import Failed
+from lcbench.workers.process import HERE, Place
 
 
 def empty_row(implementation: str, device: Device, loss: LossName, size: Size, threads: int) -> Row:

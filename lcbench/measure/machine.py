@@ -19,10 +19,10 @@ from typing import Any, TypedDict
 
 import psutil
 
-from lcbench.measure.process import THREAD_VARIABLES
 from lcbench.measure.surroundings import control_group
 from lcbench.measure.surroundings.covariates import usable_cores
 from lcbench.measure.surroundings.system_files import ROOT, contents
+from lcbench.workers.process import THREAD_VARIABLES
 
 DISTRIBUTIONS = (
     "lcbench", "numpy", "numba", "llvmlite", "scipy", "h5py", "torch", "jax", "jaxlib", "scikit-learn", "numba-cuda",

@@ -1,12 +1,11 @@
-"""What a run tells its worker processes and what they answer: jobs in, one JSON line an event out."""
+"""The jobs of measuring for worker processes, and the events that they answer with."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from lcbench.record import Ceiling, Checked, Covariates
+from lcbench.record import Ceiling, Covariates
+from lcbench.workers.messages import Job
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -14,68 +13,6 @@ class Cell(msgspec.Struct, frozen=True):
 
     loss: str
     folder: str
-
-
-class TimeJob(msgspec.Struct, tag="time", kw_only=True):
-    """One block: an implementation, timed on each cell."""
-
-    implementation: str
-    cells: list[Cell]
-    seconds: float
-    """Time for the samples of one cell."""
-    most_samples: int
-    """Of one cell; 0 makes the first call only, and its time the one sample."""
-    seed: int
-    sample_s: float = 0.01
-    """Least length of a sample: a million times the clock's resolution, long beside a timer interrupt."""
-    planted: float = 0.0
-    """Share of its own time by which every call is made slower, to see whether that is noticed."""
-
-
-class CheckJob(msgspec.Struct, tag="check", kw_only=True):
-    """An implementation against the oracle on the table of cases, for each (loss, dtype)."""
-
-    implementation: str
-    cells: list[tuple[str, str]]
-
-
-class CeilingJob(msgspec.Struct, tag="ceilings", kw_only=True):
-    """The machine's own limits, for each dtype and footprint in bytes: those of the CPU or of the GPU."""
-
-    wanted: list[tuple[str, int]]
-    device: str = "cpu"
-
-
-class GemmJob(msgspec.Struct, tag="gemm", kw_only=True):
-    """The rate of NumPy's matrix product, for each dtype."""
-
-    dtypes: list[str]
-
-
-class DiscoverJob(msgspec.Struct, tag="discover", kw_only=True):
-    """What a user's file, module or entry point holds, but for the first `skip` functions: they are known already."""
-
-    spec: str
-    skip: int = 0
-
-
-class AskJob(msgspec.Struct, tag="ask", kw_only=True):
-    """What Python and which packages the worker runs with."""
-
-
-class ReachJob(msgspec.Struct, tag="reach", kw_only=True):
-    """Whether an implementation reaches the machines that it computes on."""
-
-    implementation: str
-
-
-Job = TimeJob | CheckJob | CeilingJob | GemmJob | DiscoverJob | AskJob | ReachJob
-
-
-class Began(msgspec.Struct, tag="began"):
-    """Cell number `index` is under way: where a worker dies, this is where."""
-
-    index: int
 
 
 class Timed(msgspec.Struct, tag="timed", kw_only=True):
@@ -139,44 +76,64 @@ class Answered(msgspec.Struct, tag="answered", kw_only=True):
     versions: dict[str, str]
 
 
-class Failed(msgspec.Struct, tag="failed"):
-    """The whole job cannot be done. `status` is one of a row's."""
+class TimeJob(Job, kw_only=True):
+    """One block: an implementation, timed on each cell."""
 
-    status: str
-    reason: str
+    does = "lcbench.measure.worker.time_block"
+    answers = Timed
 
-
-class Done(msgspec.Struct, tag="done"):
-    """The whole job is done. What becomes of the process afterwards does not matter."""
-
-
-Event = Began | Timed | Checked | Measured | Multiplied | Trying | Found | Answered | Failed | Done
-
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Event)
-
-
-def encode(message: Any) -> bytes:
-    """A job or an event as one line."""
-    return msgspec.json.encode(message) + b"\n"
+    implementation: str
+    cells: list[Cell]
+    seconds: float
+    """Time for the samples of one cell."""
+    most_samples: int
+    """Of one cell; 0 makes the first call only, and its time the one sample."""
+    seed: int
+    sample_s: float = 0.01
+    """Least length of a sample: a million times the clock's resolution, long beside a timer interrupt."""
+    planted: float = 0.0
+    """Share of its own time by which every call is made slower, to see whether that is noticed."""
 
 
-def decode_job(line: bytes) -> Any:
-    """The job in `line`."""
-    return msgspec.json.decode(line, type=Job)
+class CeilingJob(Job, kw_only=True):
+    """The machine's own limits, for each dtype and footprint in bytes: those of the CPU or of the GPU."""
+
+    does = "lcbench.measure.worker.measure_ceilings"
+    answers = Measured
+
+    wanted: list[tuple[str, int]]
+    device: str = "cpu"
 
 
-def decode_events(lines: bytes) -> list[Any]:
-    """The events in a worker's output, up to the first line that is not one: a dying worker may leave half a line."""
-    events = []
-    for line in lines.splitlines():
-        try:
-            events.append(_decoder.decode(line))
-        except msgspec.DecodeError:
-            break
-    return events
+class GemmJob(Job, kw_only=True):
+    """The rate of NumPy's matrix product, for each dtype."""
+
+    does = "lcbench.measure.worker.multiply"
+    answers = Multiplied
+
+    dtypes: list[str]
 
 
-def one_line(error: BaseException) -> str:
-    """An exception as a worker reports it: its type and what it says."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+class DiscoverJob(Job, kw_only=True):
+    """What a user's file, module or entry point holds, but for the first `skip` functions: they are known already."""
+
+    does = "lcbench.measure.worker.discover"
+    answers = Trying | Found
+
+    spec: str
+    skip: int = 0
+
+
+class AskJob(Job, kw_only=True):
+    """What Python and which packages the worker runs with."""
+
+    does = "lcbench.measure.worker.answer"
+    answers = Answered
+
+
+class ReachJob(Job, kw_only=True):
+    """Whether an implementation reaches the machines that it computes on."""
+
+    does = "lcbench.measure.worker.reach"
+
+    implementation: str

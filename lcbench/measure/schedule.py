@@ -14,11 +14,12 @@ from msgspec.structs import replace
 
 from lcbench import temporary
 from lcbench.losses.implementation import Device, LossName
-from lcbench.measure import block, process, too_long, workload
+from lcbench.measure import block, too_long, workload
 from lcbench.measure.messages import CeilingJob, Cell, GemmJob, Measured, Multiplied, TimeJob
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, no_progress, patient
 from lcbench.record import Ceiling, Row
+from lcbench.workers import process
 
 MOST_SAMPLES = 30
 FEWEST_BLOCKS = 3

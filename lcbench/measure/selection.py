@@ -12,9 +12,10 @@ from lcbench.losses import catalog
 from lcbench.losses.errors import LossError, Unavailable, UnknownImplementation
 from lcbench.losses.implementation import Device, LossName
 from lcbench.losses.resolve import is_user_code
-from lcbench.measure import process
-from lcbench.measure.messages import DiscoverJob, Failed, Found, ReachJob, Trying
-from lcbench.measure.process import HERE, Place
+from lcbench.measure.messages import DiscoverJob, Found, ReachJob, Trying
+from lcbench.workers import process
+from lcbench.workers.messages import Failed
+from lcbench.workers.process import HERE, Place
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,10 @@
-"""The worker process: does one job and writes one line an event. Started by `process`, never imported by it.
-
-``start_worker.py LOSSES EVENTS PARENT`` starts it: it reads the job from standard input and appends its events to the
-file EVENTS. It lives no longer than the process PARENT.
-Whatever the measured code prints goes to standard error, so that it cannot be taken for a result.
-"""
+"""What a worker process does to measure: the jobs of `messages`, each done by the function that it names."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import os
-import signal
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -27,12 +16,8 @@ from lcbench.measure.inputs import Inputs
 from lcbench.measure.messages import (
     Answered,
     AskJob,
-    Began,
     CeilingJob,
-    CheckJob,
     DiscoverJob,
-    Done,
-    Failed,
     Found,
     GemmJob,
     Measured,
@@ -43,53 +28,11 @@ from lcbench.measure.messages import (
 )
 from lcbench.measure.surroundings.covariates import Watch
 from lcbench.measure.verification import Unchanged, Verifier, WrongResult
-
-Emit = Callable[[Any], None]
-
-
-def main() -> None:
-    """Does the job on standard input."""
-    _end_with_parent(int(sys.argv[2]))
-    _go_first_without_memory()
-    job = messages.decode_job(sys.stdin.buffer.read())
-    os.dup2(2, 1)
-    emit = _emitting(Path(sys.argv[1]))
-    DO[type(job)](job, emit)
-    emit(Done())
-    # Libraries take up to a second to leave a process in good order; nobody waits for what they would put there.
-    os._exit(0)
+from lcbench.workers.messages import Began, Emit, Failed, one_line
 
 
-def _end_with_parent(parent: int) -> None:
-    """Has Linux kill this process when the one that started it dies, since nobody would read its answers."""
-    if sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before it was asked for
-            sys.exit(1)
-
-
-def _go_first_without_memory() -> None:
-    """Where memory runs out, Linux takes this process, and not the one that keeps what was measured."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
-
-
-def _emitting(file: Path) -> Emit:
-    """Appends events to `file`, opened for each, since measured code may close what it did not open."""
-    process = os.getpid()
-
-    def emit(event: Any) -> None:
-        if os.getpid() != process:  # the measured code has forked, and its child came back as well
-            os._exit(0)
-        with file.open("ab", buffering=0) as events:
-            events.write(messages.encode(event))
-
-    return emit
-
-
-def _load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
-    """The implementation and the seconds that importing it took; None after the reason was told."""
+def load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
+    """Return the implementation and the seconds that importing it took; None after the reason was told."""
     from lcbench.losses.resolve import resolve
 
     start = perf_counter()
@@ -100,13 +43,13 @@ def _load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
     except LossError as error:
         emit(Failed("wrong", str(error)))
     except Exception as error:
-        emit(Failed("crashed", messages.one_line(error)))
+        emit(Failed("crashed", one_line(error)))
     return None, 0.0
 
 
 def time_block(job: TimeJob, emit: Emit) -> None:
     """One block: every cell of the job, problem by problem in random order, and in random order within each."""
-    implementation, import_s = _load(job.implementation, emit)
+    implementation, import_s = load(job.implementation, emit)
     if implementation is None:
         return
     rng = np.random.default_rng(job.seed)
@@ -135,7 +78,7 @@ def time_block(job: TimeJob, emit: Emit) -> None:
         except MemoryError:
             timed.status, timed.reason = "crashed", "out of memory"
         except Exception as error:
-            timed.status, timed.reason = "crashed", messages.one_line(error)
+            timed.status, timed.reason = "crashed", one_line(error)
         emit(timed)
     implementation.release()
 
@@ -179,19 +122,6 @@ def _time_cell(
     timed.samples, timed.calls, timed.first_call_s = samples.seconds, samples.calls, samples.first_call_s
     timed.warm_up_calls, timed.steady = samples.warm_up_calls, samples.steady
     timed.error_loss, timed.error_grad = verifier.error_loss, verifier.error_grad
-
-
-def check(job: CheckJob, emit: Emit) -> None:
-    """Losses and dtypes of an implementation against the oracle."""
-    from lcbench.check import checking
-
-    implementation, _ = _load(job.implementation, emit)
-    if implementation is None:
-        return
-    for index, (loss, dtype) in enumerate(job.cells):
-        emit(Began(index))
-        emit(checking.check(implementation, cast(LossName, loss), dtype))
-    implementation.release()
 
 
 def measure_ceilings(job: CeilingJob, emit: Emit) -> None:
@@ -248,7 +178,7 @@ def answer(job: AskJob, emit: Emit) -> None:
 
 def reach(job: ReachJob, emit: Emit) -> None:
     """Whether there are threads to compute on; Failed says why not."""
-    implementation, _ = _load(job.implementation, emit)
+    implementation, _ = load(job.implementation, emit)
     if implementation is None or implementation.threads is None:
         return
     try:
@@ -256,17 +186,3 @@ def reach(job: ReachJob, emit: Emit) -> None:
     except Unavailable as error:
         emit(Failed("unavailable", str(error)))
     implementation.release()
-
-
-DO: dict[type, Callable[..., None]] = {
-    TimeJob: time_block,
-    CheckJob: check,
-    CeilingJob: measure_ceilings,
-    GemmJob: multiply,
-    DiscoverJob: discover,
-    AskJob: answer,
-    ReachJob: reach,
-}
-
-if __name__ == "__main__":
-    main()

@@ -9,9 +9,9 @@ import pytest
 from commands import invoke, lcbench
 from lcbench.check import runner
 from lcbench.losses.implementation import LOSSES
-from lcbench.measure import process
-from lcbench.measure.messages import Began, Failed
 from lcbench.record import Checked
+from lcbench.workers import process
+from lcbench.workers.messages import Began, Failed
 
 HOMEWORK = """
 import os

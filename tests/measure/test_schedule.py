@@ -9,11 +9,12 @@ import pytest
 
 from lcbench.losses import oracle
 from lcbench.measure import schedule, workload
-from lcbench.measure.messages import Failed, GemmJob, Measured, Multiplied, Timed
+from lcbench.measure.messages import GemmJob, Measured, Multiplied, Timed
 from lcbench.measure.schedule import Contender, Plan
 from lcbench.measure.workload import Size
 from lcbench.progress import no_progress
 from lcbench.record import Ceiling, Covariates
+from lcbench.workers.messages import Failed
 
 TINY = Size(20, 33, 3, "float32", "synthetic")
 BOTH = (("svm", TINY), ("softmax", TINY))

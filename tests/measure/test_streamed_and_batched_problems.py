@@ -14,11 +14,13 @@ from lcbench.datasets import synthetic_file
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
 from lcbench.losses.implementation import LOSSES, Implementation
-from lcbench.measure import block, process, source, worker, workload
+from lcbench.measure import block, source, worker, workload
 from lcbench.measure.inputs import Inputs
-from lcbench.measure.messages import Began, Cell, TimeJob
+from lcbench.measure.messages import Cell, TimeJob
 from lcbench.measure.workload import Size
 from lcbench.record import LARGEST_FOOTPRINT
+from lcbench.workers import process
+from lcbench.workers.messages import Began
 
 SHAPE = (33, 3, "float32")
 

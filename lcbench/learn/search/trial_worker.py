@@ -1,19 +1,10 @@
-"""The process that tries one recipe after the other: jobs come on standard input, an answer goes out for each.
-
-``python -c BEGIN SYS_PATH FOLDER``, as `lcbench.learn.search.trial_pool` starts it, with the rows in FOLDER.
-"""
+"""What a worker process does to search: it trains by a recipe, and answers with what came of it."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
-import threading
 from dataclasses import replace
 from pathlib import Path
-from queue import SimpleQueue
 from time import perf_counter
-from typing import IO
 
 import msgspec
 import numpy as np
@@ -26,21 +17,11 @@ from lcbench.learn.recipe import Recipe
 from lcbench.learn.search import shared_rows
 from lcbench.learn.search.search_file import TrialStatus
 from lcbench.losses.errors import LossError
+from lcbench.workers import messages
+from lcbench.workers.messages import Emit
 
 
-class Job(msgspec.Struct, kw_only=True, frozen=True):
-    """A recipe to try. all_rows: on the validation rows too. first_rows: on so many of the training rows only."""
-
-    recipe: Recipe
-    all_rows: bool = False
-    first_rows: int | None = None
-    fingerprint: str | None = None
-    """Of the data of the whole search, which no trial needs to find out again."""
-    model: str | None = None
-    """A file for the model."""
-
-
-class Answer(msgspec.Struct, kw_only=True, frozen=True):
+class Answer(msgspec.Struct, tag="answer", kw_only=True, frozen=True):
     """What came of a job: the fields of `lcbench.learn.search.search_file.Trial`."""
 
     status: TrialStatus
@@ -52,24 +33,26 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True):
     reason: str = ""
 
 
-def main(folder: Path) -> None:
-    """Answers jobs until standard input ends."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what an implementation prints is no answer
-    jobs: SimpleQueue[bytes] = SimpleQueue()
-    threading.Thread(target=_read, args=(sys.stdin.buffer, jobs, folder), daemon=True).start()
-    while True:
-        job = msgspec.json.decode(jobs.get(), type=Job)
-        answers.write(msgspec.json.encode(answer(job, folder)) + b"\n")
-        answers.flush()
+class Job(messages.Job, kw_only=True):
+    """A recipe to try. all_rows: on the validation rows too. first_rows: on so many of the training rows only."""
+
+    does = "lcbench.learn.search.trial_worker.try_recipe"
+    answers = Answer
+
+    recipe: Recipe
+    all_rows: bool = False
+    first_rows: int | None = None
+    fingerprint: str | None = None
+    """Of the data of the whole search, which no trial needs to find out again."""
+    model: str | None = None
+    """A file for the model."""
+    folder: str = ""
+    """Where the rows are."""
 
 
-def _read(lines: IO[bytes], jobs: SimpleQueue[bytes], folder: Path) -> None:
-    """Hands lines on as they come. Where they end, so has the search: nothing of it stays behind."""
-    for line in lines:
-        jobs.put(line)
-    shutil.rmtree(folder, ignore_errors=True)
-    os._exit(0)
+def try_recipe(job: Job, emit: Emit) -> None:
+    """Do the job in a worker process."""
+    emit(answer(job, Path(job.folder)))
 
 
 def answer(job: Job, folder: Path) -> Answer:

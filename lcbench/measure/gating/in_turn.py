@@ -17,13 +17,14 @@ import numpy as np
 
 from lcbench import temporary
 from lcbench.errors import LcbenchError
-from lcbench.measure import block, process, workload
+from lcbench.measure import block, workload
 from lcbench.measure.gating.pairs import Pair
 from lcbench.measure.gating.sides import Side
 from lcbench.measure.messages import Cell, TimeJob
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, no_progress
 from lcbench.record import Look, Row
+from lcbench.workers import process
 
 ORDERS = ("bhhc", "chhb", "hbch", "hcbh")
 """b is base, c the control (base once more), h is head."""

@@ -14,10 +14,11 @@ from typing import Literal
 from lcbench import temporary
 from lcbench.errors import LcbenchError
 from lcbench.losses import catalog
-from lcbench.measure import process
 from lcbench.measure.gating import git
-from lcbench.measure.messages import Answered, AskJob, Failed
-from lcbench.measure.process import HERE, Place
+from lcbench.measure.messages import Answered, AskJob
+from lcbench.workers import process
+from lcbench.workers.messages import Failed
+from lcbench.workers.process import HERE, Place
 
 Kind = Literal["revision", "folder", "interpreter", "implementation"]
 

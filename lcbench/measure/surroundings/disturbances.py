@@ -13,10 +13,10 @@ from math import prod
 from typing import Literal
 
 from lcbench.measure.machine import KERNEL_VARIABLES, Facts
-from lcbench.measure.process import THREAD_VARIABLES
 from lcbench.measure.surroundings.conditions import Conditions
 from lcbench.measure.surroundings.gpu_state import GpuState
 from lcbench.measure.surroundings.meanwhile import Meanwhile
+from lcbench.workers.process import THREAD_VARIABLES
 
 Severity = Literal["high", "medium", "low"]
 """high: times are likely wrong; medium: they vary; low: good to know when times differ."""

@@ -11,12 +11,14 @@ from time import monotonic
 from lcbench import temporary
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import LossName
-from lcbench.measure import process, workload
-from lcbench.measure.messages import Cell, Failed, Timed, TimeJob
+from lcbench.measure import workload
+from lcbench.measure.messages import Cell, Timed, TimeJob
 from lcbench.measure.surroundings.covariates import usable_cores
 from lcbench.measure.surroundings.meanwhile import Meanwhile, Observer
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, no_progress
+from lcbench.workers import process
+from lcbench.workers.messages import Failed
 
 IMPLEMENTATION = "numpy"
 LOSS: LossName = "softmax"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from lcbench.errors import LcbenchError
-from lcbench.measure import process
 from lcbench.measure.gating import in_turn
 from lcbench.measure.gating.in_turn import LOOKS, ORDERS, Plan
 from lcbench.measure.gating.pairs import Pair
 from lcbench.measure.gating.sides import Side
-from lcbench.measure.messages import Began, Failed, Timed
-from lcbench.measure.process import Place
+from lcbench.measure.messages import Timed
 from lcbench.measure.workload import Size
+from lcbench.workers import process
+from lcbench.workers.messages import Began, Failed
+from lcbench.workers.process import Place
 
 SIZE = Size(20, 33, 3, "float32", "synthetic")
 BASE = Side("base", "a", "folder", Place(python="base-python"))

@@ -9,8 +9,8 @@ from lcbench.measure import selection
 from lcbench.measure.gating import pairs
 from lcbench.measure.gating.pairs import pair
 from lcbench.measure.gating.sides import Side
-from lcbench.measure.process import HERE
 from lcbench.measure.selection import Candidate
+from lcbench.workers.process import HERE
 
 BASE = Side("base", "v1", "revision", HERE)
 HEAD = Side("head", ".", "folder", HERE)

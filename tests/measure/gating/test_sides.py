@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from lcbench.errors import LcbenchError
-from lcbench.measure import process
 from lcbench.measure.gating import sides
-from lcbench.measure.process import HERE
+from lcbench.workers import process
+from lcbench.workers.process import HERE
 
 FILE = "def softmax_loss(W, X, y, reg):\n    raise NotImplementedError('{}')\n"
 
@@ -144,7 +144,8 @@ def test_the_worker_measures_the_losses_of_its_place(tmp_path):
     import shutil
 
     from lcbench.losses import catalog
-    from lcbench.measure.messages import Failed, TimeJob
+    from lcbench.measure.messages import TimeJob
+    from lcbench.workers.messages import Failed
 
     losses = tmp_path / "lcbench" / "losses"
     shutil.copytree(Path(catalog.__file__).parent, losses)

@@ -7,12 +7,13 @@ from math import exp, log
 import pytest
 
 from lcbench.errors import LcbenchError
-from lcbench.measure import process
-from lcbench.measure.messages import Failed, Timed
+from lcbench.measure.messages import Timed
 from lcbench.measure.surroundings import noise
 from lcbench.measure.surroundings.meanwhile import Meanwhile
 from lcbench.measure.surroundings.noise import Noise
 from lcbench.record import Covariates
+from lcbench.workers import process
+from lcbench.workers.messages import Failed
 
 
 def test_statements_about_blocks():

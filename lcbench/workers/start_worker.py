@@ -1,6 +1,6 @@
 """Starts the worker of this very lcbench, under whichever interpreter runs this file, to measure losses from anywhere.
 
-``python -P start_worker.py LOSSES EVENTS PARENT`` is run by its path, so that nothing else of this installation comes
+``python -P start_worker.py LOSSES ...`` is run by its path, so that nothing else of this installation comes
 along: NumPy, Numba and the measured code are those of the interpreter, and only how they are measured is ours. LOSSES
 is the folder of the package ``lcbench.losses`` to measure; empty means that of the lcbench which is installed there,
 or, where there is none, ours.
@@ -21,7 +21,7 @@ def main() -> None:
     losses = Path(sys.argv.pop(1) or _installed_losses() or ours / "losses")
     lcbench = _import_from("lcbench", ours)
     lcbench.losses = _import_from("lcbench.losses", losses)  # type: ignore[attr-defined]
-    importlib.import_module("lcbench.measure.worker").main()
+    importlib.import_module("lcbench.workers.worker").main()
 
 
 def _installed_losses() -> Path | None:
