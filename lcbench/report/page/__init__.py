@@ -10,6 +10,6 @@ the page's own script sorts, filters and draws. `page.html` puts the parts toget
     growth.py        what a sweep found
     machine.py       where it was measured, and what could have disturbed it
     samples.py       every sample, for the fold and for what is shown of a mark
-    drawings.py      what the script draws
+    plots.py         what the script draws
     templates/  page.css  scripts/  vendor/
 """

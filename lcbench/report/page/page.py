@@ -13,9 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lcbench.record import Record, Row
 from lcbench.report import style
-from lcbench.report.page import drawings, growth, machine, times, verdicts, verification
-from lcbench.report.page.drawings import Drawing
+from lcbench.report.page import growth, machine, plots, times, verdicts, verification
+from lcbench.report.page.plots import Plot
 from lcbench.report.page.sheets import Sheet
+from lcbench.report.plots import selection
 from lcbench.report.run_tables import circumstances
 
 LIBRARIES = ("d3.min.js", "plot.umd.min.js")
@@ -23,26 +24,13 @@ LIBRARIES = ("d3.min.js", "plot.umd.min.js")
 
 LICENCES = ("d3.LICENSE", "plot.LICENSE")
 
-SCRIPTS = (
-    "shown.js",
-    "tables.js",
-    "plots/common.js",
-    "plots/legend.js",
-    "plots/bars.js",
-    "plots/samples.js",
-    "plots/roofline.js",
-    "plots/ratios.js",
-    "plots/scaling.js",
-    "plots/threads.js",
-    "figures.js",
-    "printing.js",
-)
+SCRIPTS = ("page.js", "marks.js", "plots.js")
 """The page's own, in the order in which they must run."""
 
 
 @dataclass
 class Figure:
-    """A drawing's title and where its data is."""
+    """A plot's title and where its data is."""
 
     number: int
     title: str
@@ -51,7 +39,7 @@ class Figure:
 
 @dataclass
 class Card:
-    """A table with the drawings above it."""
+    """A table with the plots above it."""
 
     sheet: Sheet
     headline: str = ""
@@ -93,15 +81,15 @@ class Section:
 
 
 class _Page:
-    """Gathers drawings and rows while sections are made, since the script finds them by number and name."""
+    """Gathers plots and rows while sections are made, since the script finds them by number and name."""
 
     def __init__(self) -> None:
-        self.drawings: list[Drawing] = []
+        self.plots: list[Plot] = []
         self.subjects: dict[str, dict[str, Any]] = {}
 
-    def figure(self, title: str, drawing: Drawing) -> Figure:
-        self.drawings.append(drawing)
-        return Figure(len(self.drawings) - 1, title, drawing["kind"])
+    def figure(self, title: str, plot: Plot) -> Figure:
+        self.plots.append(plot)
+        return Figure(len(self.plots) - 1, title, plot["kind"])
 
 
 def html(records: list[Record], baseline: str = "numpy") -> str:
@@ -118,11 +106,11 @@ def html(records: list[Record], baseline: str = "numpy") -> str:
         sections=sections,
         compared=compared,
         comparison=comparison,
-        data={"drawings": page.drawings, "rows": page.subjects},
+        data={"plots": page.plots, "rows": page.subjects, "farthest": selection.FARTHEST},
         style=_text("page.css"),
         libraries=[_text("vendor", name) for name in LIBRARIES],
         licences="\n".join(_text("vendor", name) for name in LICENCES),
-        scripts=[_text("scripts", *name.split("/")) for name in SCRIPTS],
+        scripts=[_text("scripts", name) for name in SCRIPTS],
         version=records[0].lcbench,
     )
 
@@ -131,7 +119,7 @@ def _section(page: _Page, number: int, record: Record, baseline: str) -> Section
     rows = {f"{number}-{place}": row for place, row in enumerate(record.rows)}
     groups = times.groups(record, rows)
     for group in groups:
-        page.subjects |= {name: drawings.subject(row, group) for name, row in group.ranked.items()}
+        page.subjects |= {name: plots.subject(row, group) for name, row in group.ranked.items()}
     cards = [_times_card(page, record, group, baseline) for group in groups]
     gate, created = verdicts.of_gate(record), datetime.fromisoformat(record.created)
     return Section(
@@ -157,11 +145,11 @@ def _section(page: _Page, number: int, record: Record, baseline: str) -> Section
 def _times_card(page: _Page, record: Record, group: times.Group, baseline: str) -> Card:
     card = Card(times.sheet(group, baseline))
     if group.ranked and not record.sweep:
-        card.figures.append(page.figure("Median and 95 % interval", drawings.bars(group, baseline)))
-        roofline = drawings.rooflines(group, record)
+        card.figures.append(page.figure("Median and 95 % interval", plots.bars(group, baseline)))
+        roofline = plots.roofline(group, record)
         if roofline:
             card.figures.append(page.figure("Under the machine's limits; dashed: NumPy's GEMM", roofline))
-        card.figures.append(page.figure(drawings.told_of_samples(group), drawings.distributions(group)))
+        card.figures.append(page.figure(*plots.samples(group)))
     return card
 
 
@@ -177,23 +165,23 @@ def _glance(number: int, groups: list[times.Group], baseline: str) -> list[Faste
     ranked = [(place, group) for place, group in enumerate(groups) if group.ranked]
     titles = times.short_titles([group for _, group in ranked])
     return [
-        Fastest(title, f"times-{number}-{place}", next(iter(group.ranked)), *drawings.fastest(group, baseline))
+        Fastest(title, f"times-{number}-{place}", next(iter(group.ranked)), *plots.fastest(group, baseline))
         for title, (place, group) in zip(titles, ranked, strict=True)
     ]
 
 
 def _growth_cards(page: _Page, record: Record, groups: list[times.Group]) -> list[Card]:
     grown = Card(growth.growth_sheet(record), notes=growth.sentences(record))
-    grown.figures = [page.figure(*one) for group in groups for one in growth.scaling(record, group)]
+    grown.figures = [page.figure(*one) for group in groups for one in plots.scaling(record, group)]
     threads = Card(growth.threads_sheet(record))
-    threads.figures = [page.figure(*one) for group in groups for one in growth.threads(record, group)]
+    threads.figures = [page.figure(*one) for group in groups for one in plots.threads(record, group)]
     return [card for card in (grown, threads) if card.figures or card.sheet.lines]
 
 
 def _verdict_card(page: _Page, of: verdicts.Verdicts) -> Card:
     card = Card(of.sheet, headline=of.summary, notes=of.notes)
-    if of.drawing["marks"]:
-        card.figures.append(page.figure("Ratio of the times, with its 95 % interval", of.drawing))
+    if of.plot["marks"]:
+        card.figures.append(page.figure("Ratio of the times, with its 95 % interval", of.plot))
     return card
 
 

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from statistics import median
 from typing import Any
 
-from lcbench.judge.quiet import kept_blocks, why_disturbed
+from lcbench.judge.quiet import why_disturbed
 from lcbench.record import Row
 from lcbench.report import style
 from lcbench.report.page.sheets import between
+from lcbench.report.plots import selection
 
 DIGITS = 5
 """Of the numbers that only place a mark."""
 
 
 def processes(row: Row) -> list[dict[str, Any]]:
-    """A dictionary a block of a ranked row, for JSON.
+    """Return a dictionary a process of a ranked row, for JSON.
 
     number: from 1. kept: not left out. times: the samples as they are written. ratios: the samples over the row's
-    median. calls: in one sample. median: of the block. middle: that over the row's. note: what disturbed it, and
-    whether it was left out.
+    median. middle: the process's median over the row's. note: what disturbed it, and whether it was left out.
     """
-    assert row.median_s is not None
-    kept = set(kept_blocks(row))
     return [
         {
-            "number": block + 1,
-            "kept": block in kept,
-            "times": [style.seconds(sample) for sample in samples],
-            "ratios": [rounded(sample / row.median_s) for sample in samples],
-            "calls": row.calls[block] if block < len(row.calls) else None,
-            "median": style.seconds(median(samples)),
-            "middle": rounded(median(samples) / row.median_s),
-            "note": _note(row, block, block in kept),
+            "number": one.number,
+            "kept": one.kept,
+            "times": [style.seconds(sample) for sample in one.samples],
+            "ratios": [rounded(ratio) for ratio in one.ratios],
+            "middle": rounded(one.middle),
+            "note": _note(row, one.number - 1, one.kept),
         }
-        for block, samples in enumerate(row.blocks)
+        for one in selection.processes(row)
     ]
 
 

@@ -27,13 +27,13 @@ MOODS: dict[Verdict, Literal["good", "open", "bad"]] = {
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What was held against what, in one sentence; the verdicts, worst first; what they rest on; and their picture."""
+    """What was held against what, in one sentence; the verdicts, worst first; what they rest on; and their plot."""
 
     heading: str
     summary: str
     sheet: Sheet
     notes: list[str]
-    drawing: dict[str, Any]
+    plot: dict[str, Any]
 
 
 def of_gate(record: Record) -> Verdicts | None:
@@ -88,7 +88,7 @@ def _verdicts(
         wording.summary(comparisons, fail_above) + (f"; no verdict holds: {doubt}" if doubt else ""),
         Sheet("Verdicts", columns, [_line(one, fail_above) for one in worst_first]),
         notes,
-        _drawing(worst_first, fail_above, f"{new} / {base}"),
+        _plot(worst_first, fail_above, f"{new} / {base}"),
     )
 
 
@@ -111,7 +111,7 @@ def _line(one: Comparison, fail_above: float) -> Line:
     )
 
 
-def _drawing(comparisons: list[Comparison], fail_above: float, label: str) -> dict[str, Any]:
+def _plot(comparisons: list[Comparison], fail_above: float, label: str) -> dict[str, Any]:
     """The ratios with their intervals, beside 1 and the threshold; an interval without an end reaches the edge."""
     marks = [
         {

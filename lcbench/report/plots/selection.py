@@ -179,12 +179,20 @@ WIDE_RANGE = 15.0
 
 @dataclass(frozen=True)
 class Bar:
-    """A row's median, seconds a call, its interval, and what is written beside it."""
+    """A row's median, seconds a call, its interval, and how many times as fast as the baseline it is."""
 
     row: Row
     median: float
     interval: Interval
-    text: str
+    speedup: float | None
+
+    @property
+    def text(self) -> str:
+        """What is written beside it."""
+        time = words.seconds(self.median)
+        if self.speedup is None:
+            return time
+        return f"{time}, {self.speedup:.2f} x" if self.speedup >= 0.1 else f"{time}, {self.speedup:.2g} x"
 
 
 @dataclass(frozen=True)
@@ -212,11 +220,8 @@ def _baseline_of(row: Row, rows: Sequence[Row], baseline: str) -> Row | None:
 
 def _bar(row: Row, base: Row | None) -> Bar:
     time = row.median_s or 0.0
-    text = words.seconds(time)
-    if base is not None and row is not base and not row.side:
-        faster = ratios.speedup(row, base).value
-        text += f", {faster:.2f} x" if faster >= 0.1 else f", {faster:.2g} x"
-    return Bar(row, time, row.ci95_s or (time, time), text)
+    faster = None if base is None or row is base or row.side else ratios.speedup(row, base).value
+    return Bar(row, time, row.ci95_s or (time, time), faster)
 
 
 NARROWEST_DEVIATION, WIDEST_DEVIATION = 0.08, 0.50

@@ -29,7 +29,8 @@ from lcbench.judge import gate as judge
 from lcbench.judge import growth, ratios
 from lcbench.losses import catalog
 from lcbench.report import run_tables, style
-from lcbench.report.page import drawings, machine, page
+from lcbench.report.page import machine, page, plots
+from lcbench.report.plots import selection
 from lcbench.report.plots.looks import look
 from results import record, row
 
@@ -79,8 +80,8 @@ class Read(HTMLParser):
         """What the scripts read; a number that JSON does not have is refused."""
         return json.loads(self.scripts[0], parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
-    def drawings(self, kind):
-        return [drawing for drawing in self.data["drawings"] if drawing["kind"] == kind]
+    def plots(self, kind):
+        return [plot for plot in self.data["plots"] if plot["kind"] == kind]
 
 
 @pytest.fixture(scope="module")
@@ -185,17 +186,17 @@ def test_processes_that_were_left_out_are_known_to_the_plot_and_do_not_stretch_i
     read = Read(page.html([NOISY]))
     numpy = next(one for one in read.data["rows"].values() if one["name"] == "numpy")
     assert [one["kept"] for one in numpy["processes"]] == [True, False, True]
-    [drawing] = read.drawings("samples")
-    low, high = drawing["domain"]
-    assert low < 1 < high <= drawings.FARTHEST
+    [plot] = read.plots("samples")
+    low, high = plot["domain"]
+    assert low < 1 < high <= selection.FARTHEST
     assert "grey and hollow: left out" in read.text
     assert "triangles: farther away" in read.text
 
 
 def test_a_plot_of_quiet_samples_says_nothing_of_others():
     read = Read(page.html([record(row(blocks=[[1e-3, 1.02e-3], [1.01e-3, 1e-3]]))]))
-    [drawing] = read.drawings("samples")
-    assert drawing["domain"] == [pytest.approx(1 / drawings.NEAREST, abs=1e-4), drawings.NEAREST]
+    [plot] = read.plots("samples")
+    assert plot["domain"] == [pytest.approx(1 / selection.NEAREST, abs=1e-4), selection.NEAREST]
     assert "left out" not in read.text
     assert "triangles" not in read.text
 
@@ -212,14 +213,14 @@ def test_an_interval_that_says_nothing_is_said_to_be_none():
 def test_a_mark_a_row_in_the_plots(run):
     ranked = [one for one in RUN.rows if one.ranked]
     for kind in ("bars", "samples", "roofline"):
-        assert sum(len(drawing["marks"]) for drawing in run.drawings(kind)) == len(ranked)
+        assert sum(len(plot["marks"]) for plot in run.plots(kind)) == len(ranked)
 
 
 def test_the_roofline_is_of_the_workloads_own_footprint(run):
-    assert {(drawing["read"], drawing["flops"]) for drawing in run.drawings("roofline")} == {(5e10, 3e11)}
+    assert {(plot["read"], plot["flops"]) for plot in run.plots("roofline")} == {(5e10, 3e11)}
     without = Read(page.html([record(row(medians=[1e-3, 1e-3]))]))
-    assert without.drawings("roofline") == []
-    assert len(without.drawings("bars")) == 1
+    assert without.plots("roofline") == []
+    assert len(without.plots("bars")) == 1
 
 
 def test_errors_and_conventions_are_verified(run):
@@ -261,9 +262,9 @@ def test_a_gate_has_its_verdicts():
         f"+{style.percent(judged.detectable)}",
         "slower",
     ]
-    [drawing] = read.drawings("ratios")
-    assert drawing["threshold"] == pytest.approx(1.03)
-    assert [mark["name"] for mark in drawing["marks"]] == ["numpy", HOSTILE]
+    [plot] = read.plots("ratios")
+    assert plot["threshold"] == pytest.approx(1.03)
+    assert [mark["name"] for mark in plot["marks"]] == ["numpy", HOSTILE]
 
 
 def test_two_runs_are_held_against_each_other_the_later_against_the_earlier():
@@ -293,23 +294,23 @@ def test_a_sweep_has_its_growth_crossing_and_curves():
     assert set(found) == {"numpy", "numba-parallel"}
     assert found["numpy"][3].startswith("1.00")
     assert "numba-parallel passes numpy at rows = " in read.text
-    [drawing] = read.drawings("scaling")
-    assert len(drawing["marks"]) == 14
-    assert [mark["at"] for mark in drawing["marks"][:7]] == [10, 30, 100, 300, 1000, 3000, 10_000]
-    assert len(drawing["crossings"]) == 1
-    assert 100 < drawing["crossings"][0]["at"] < 300
-    assert {cache["text"] for cache in drawing["caches"]} == {"X fills L1", "X fills L2", "X fills L3"}
+    [plot] = read.plots("scaling")
+    assert len(plot["marks"]) == 14
+    assert [mark["at"] for mark in plot["marks"][:7]] == [10, 30, 100, 300, 1000, 3000, 10_000]
+    assert len(plot["crossings"]) == 1
+    assert 100 < plot["crossings"][0]["at"] < 300
+    assert {cache["text"] for cache in plot["caches"]} == {"X fills L1", "X fills L2", "X fills L3"}
     assert read.tables["times-0-0-table"][0][:3] == ["implementation", "rows", "median"]
 
 
 @pytest.mark.parametrize("measured", [BY_ROWS, BY_BATCH], ids=["rows", "batch"])
 def test_a_sweep_has_the_fitted_growth_beside_what_was_measured(measured):
-    [drawing] = Read(page.html([measured])).drawings("scaling")
-    assert {fit["curve"] for fit in drawing["fits"]} == {"numpy", "numba-parallel"}
+    [plot] = Read(page.html([measured])).plots("scaling")
+    assert {fit["curve"] for fit in plot["fits"]} == {"numpy", "numba-parallel"}
     by_name = {one.implementation: one for one in growth.growths(measured)}
-    for fit in drawing["fits"]:
+    for fit in plot["fits"]:
         places, times = map(np.array, zip(*fit["points"], strict=True))
-        ends = [mark["at"] for mark in drawing["marks"] if mark["curve"] == fit["curve"]]
+        ends = [mark["at"] for mark in plot["marks"] if mark["curve"] == fit["curve"]]
         assert (places[0], places[-1]) == (min(ends), max(ends))
         np.testing.assert_allclose(times, by_name[fit["curve"]](places), rtol=1e-3)
 
@@ -321,8 +322,8 @@ def test_an_exponent_near_zero_keeps_its_interval():
 
 def test_a_sweep_over_threads_shows_what_they_gain():
     read = Read(page.html([BY_ROWS_AND_THREADS]))
-    assert len(read.drawings("scaling")) == 3  # a number of threads each
-    threads = read.drawings("threads")
+    assert len(read.plots("scaling")) == 3  # a number of threads each
+    threads = read.plots("threads")
     assert len(threads) == 3  # a number of rows each
     assert {mark["at"] for mark in threads[0]["marks"]} == {2, 4}
     gained = [mark["value"] for mark in threads[-1]["marks"] if mark["curve"] == "numba-parallel"]
@@ -332,9 +333,9 @@ def test_a_sweep_over_threads_shows_what_they_gain():
 
 
 def test_an_axis_without_distances_has_curves_too():
-    [drawing] = Read(page.html([BY_DTYPE])).drawings("scaling")
-    assert drawing["numeric"] is False
-    assert {mark["at"] for mark in drawing["marks"]} == {"float32", "float64"}
+    [plot] = Read(page.html([BY_DTYPE])).plots("scaling")
+    assert plot["numeric"] is False
+    assert {mark["at"] for mark in plot["marks"]} == {"float32", "float64"}
 
 
 @pytest.mark.parametrize(
@@ -367,7 +368,7 @@ def test_users_functions_are_told_apart_by_colour_and_symbol():
 def test_every_colour_of_the_pictures_has_its_shades():
     styles = resources.files("lcbench.report.page").joinpath("page.css").read_text()
     for name in [*catalog.CATALOG, *(f"file-{number}.py:f" for number in range(200))]:
-        variable = drawings.appearance(look(name))["colour"].removeprefix("var(").partition(",")[0]
+        variable = plots.appearance(look(name))["colour"].removeprefix("var(").partition(",")[0]
         assert f"  {variable}: light-dark(" in styles
 
 
@@ -397,7 +398,5 @@ def test_the_licences_of_the_libraries_are_in_the_page(run):
 
 def test_every_script_of_the_page_is_used():
     folder = resources.files("lcbench.report.page").joinpath("scripts")
-    present = {path.name for path in folder.iterdir() if path.name.endswith(".js")}
-    present |= {f"plots/{path.name}" for path in folder.joinpath("plots").iterdir()}
-    assert present == set(page.SCRIPTS)
-    assert not any("</script" in folder.joinpath(*name.split("/")).read_text() for name in page.SCRIPTS)
+    assert {path.name for path in folder.iterdir()} == set(page.SCRIPTS)
+    assert not any("</script" in folder.joinpath(name).read_text() for name in page.SCRIPTS)

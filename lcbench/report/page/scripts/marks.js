@@ -1,6 +1,6 @@
-// What the plots share. A plot is a function of a drawing's data and a width in pixels, and gives an element.
+// What the plots share. A plot is a function of its data and a width in pixels, and gives an element.
 
-const { drawings, rows } = JSON.parse(document.getElementById("data").textContent);
+const { plots: data, rows, farthest } = JSON.parse(document.getElementById("data").textContent);
 
 const plots = {};
 
@@ -67,16 +67,14 @@ function spaced(ticksOf, most, [low, high], length, room) {
   return d3.range(most, 0, -1).map(ticksOf).find(fits) ?? [];
 }
 
-// How far from all values, as a factor, the interval of one may reach before it is cut.
-const FARTHEST = 2;
-
-// From where to where an axis goes: to all values, and to the ends of intervals that are not much farther. The interval
+// From where to where an axis goes: to all values that are shown, and to the ends of intervals that are not much farther
+// (`farthest`, as a factor). The interval
 // of a few noisy processes would leave no room for the rest: it is cut, with an arrow at the edge.
 function reach(marks) {
   const [least, most] = d3.extent(marks, (mark) => mark.value);
   return [
-    Math.max(least / FARTHEST, d3.min(marks, (mark) => mark.low ?? mark.value)),
-    Math.min(most * FARTHEST, d3.max(marks, (mark) => mark.high ?? mark.value)),
+    Math.max(least / farthest, d3.min(marks, (mark) => mark.low ?? mark.value)),
+    Math.min(most * farthest, d3.max(marks, (mark) => mark.high ?? mark.value)),
   ];
 }
 
@@ -158,4 +156,41 @@ function apart(places, gap, low, high) {
 
 function ofRow(mark) {
   return rows[mark.row];
+}
+
+// Which curve is which, below a plot.
+
+function legendOf(curves) {
+  const list = document.createElement("ul");
+  list.className = "legend";
+  for (const { curve, colour, symbol, filled, text } of curves) {
+    const item = document.createElement("li");
+    item.append(swatch(colour, symbol, filled), text ? `${curve}: ${text}` : curve);
+    list.append(item);
+  }
+  return list;
+}
+
+function swatch(colour, symbol, filled) {
+  const svg = Plot.plot({
+    width: 16, height: 16, margin: 8, axis: null,
+    marks: [
+      Plot.dot([0], { x: 0, y: 0, r: 5, strokeWidth: 1.5, symbol, stroke: colour, fill: filled ? colour : "var(--card)" }),
+    ],
+  });
+  svg.setAttribute("aria-hidden", "true");
+  return svg;
+}
+
+// How the marks of rows look.
+const looks = {
+  symbol: (mark) => ofRow(mark).symbol,
+  stroke: (mark) => ofRow(mark).colour,
+  fill: (mark) => (ofRow(mark).filled ? ofRow(mark).colour : "var(--card)"),
+};
+
+function withLegend(svg, curves) {
+  const element = document.createElement("div");
+  element.append(svg, legendOf(curves));
+  return element;
 }

@@ -1,0 +1,230 @@
+"""The plots of the page as its script draws them: what was selected, as numbers and words for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite
+from typing import Any
+
+from lcbench.judge.points import Other
+from lcbench.record import Record, Row
+from lcbench.report import style, sweep_tables
+from lcbench.report.page.growth import exponent, gain
+from lcbench.report.page.samples import interval, processes, rounded
+from lcbench.report.page.times import Group, speedup
+from lcbench.report.plots import selection
+from lcbench.report.plots.looks import Look
+from lcbench.report.run_tables import share
+
+Plot = dict[str, Any]
+
+_SYMBOLS: dict[Any, str] = {
+    "o": "circle",
+    "s": "square",
+    "^": "triangle",
+    "v": "wye",
+    "D": "diamond",
+    "X": "times",
+    "P": "cross",
+    "p": "star",
+    "h": "hexagon",
+    "*": "asterisk",
+    "<": "plus",
+    ">": "square2",
+    "d": "diamond2",
+    (4, 1, 0): "triangle2",
+}
+"""The script's names of matplotlib's markers."""
+
+
+def appearance(of: Look) -> dict[str, Any]:
+    """Return colour and symbol of an implementation; the page's style knows a shade of each colour for the dark."""
+    return {
+        "colour": f"var(--{of.colour[1:].lower()}, {of.colour})",
+        "symbol": _SYMBOLS.get(of.marker, "circle"),
+        "filled": of.filled,
+    }
+
+
+def subject(row: Row, group: Group) -> dict[str, Any]:
+    """Return what is shown of a mark that stands for `row`: its name, its numbers as they are written, its samples."""
+    within = interval(row)
+    median = f"median {style.seconds(row.median_s)}" + (f", 95 % interval {within}" if within else "")
+    return {
+        "name": group.label(row),
+        "what": str(row.workload),
+        "lines": [median, *_limit(row)],
+        "processes": processes(row),
+        **appearance(group.looks[row.implementation]),
+    }
+
+
+def _limit(row: Row) -> list[str]:
+    fraction = row.roofline_fraction
+    return [] if fraction is None else [f"{share(fraction)} of the machine's limit"]
+
+
+def fastest(group: Group, baseline: str) -> tuple[str, list[str]]:
+    """Return the fastest of a group with its time, and what there is to say of that."""
+    row = next(iter(group.ranked.values()))
+    ratio = speedup(row, group, baseline)
+    over = (
+        [f"{' '.join(style.within(*ratio).split())} x {baseline}"] if ratio and row.implementation != baseline else []
+    )
+    return f"{group.label(row)}: {style.seconds(row.median_s)}", [*over, *_limit(row)]
+
+
+def bars(group: Group, baseline: str) -> Plot:
+    """Return the median and its interval of each row, fastest first."""
+    chosen = selection.bars(group.ranked.values(), baseline)
+    return {
+        "kind": "bars",
+        "logarithmic": chosen.logarithmic,
+        "marks": [
+            {
+                "row": name,
+                **_estimate(bar.row),
+                "text": ", ".join([style.seconds(bar.median), *([style.ratio(bar.speedup)] if bar.speedup else [])]),
+            }
+            for name, bar in zip(group.ranked, chosen.bars, strict=True)
+        ],
+    }
+
+
+def _estimate(row: Row) -> dict[str, float | None]:
+    """Where a ranked row's median lies, and its interval."""
+    low, high = row.ci95_s or (None, None)
+    return {
+        "value": rounded(row.median_s or 0.0),
+        "low": None if low is None else rounded(low),
+        "high": None if high is None else rounded(high),
+    }
+
+
+def samples(group: Group) -> tuple[str, Plot]:
+    """Return every sample of each row, process by process, and a title that says what its marks mean.
+
+    domain: samples over their row's median, from and to; farther ones are drawn at its ends. The rows' own data has the
+    places.
+    """
+    rows = group.ranked.values()
+    domain = [rounded(end) for end in selection.ratio_ends(rows)]
+    told = ["Every sample, process by process"]
+    if selection.some_left_out(rows):
+        told.append("grey and hollow: left out, something disturbed the process")
+    ratios = [ratio for row in rows for process in selection.processes(row) for ratio in process.ratios]
+    if min(ratios) < domain[0] or max(ratios) > domain[1]:
+        told.append("triangles: farther away")
+    return "; ".join(told), {"kind": "samples", "domain": domain, "marks": [{"row": name} for name in group.ranked]}
+
+
+def roofline(group: Group, record: Record) -> Plot | None:
+    """Return the rate of each row under the machine's limits.
+
+    None where they were not measured for this workload, or those of a CPU and of a GPU were: which points lie under
+    which would be unclear.
+    """
+    found = selection.roofs(record, group.ranked.values())
+    if len(found) != 1:
+        return None
+    ((ceiling, points),) = found.items()
+    names = {id(row): name for name, row in group.ranked.items()}
+    gemm = ceiling.gemm_flops_s
+    return {
+        "kind": "roofline",
+        "read": ceiling.read_bytes_s,
+        "readText": selection.reading(ceiling),
+        "flops": ceiling.flops_s,
+        "flopsText": selection.arithmetic(ceiling),
+        "gemm": gemm,
+        "gemmText": f"GEMM {gemm / 1e9:.0f}" if gemm else "",
+        "marks": [
+            {
+                "row": names[id(point.row)],
+                "intensity": rounded(point.intensity),
+                "rate": rounded(point.rate),
+                "text": share(point.row.roofline_fraction),
+            }
+            for point in points
+        ],
+    }
+
+
+def scaling(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
+    """Give the curves of one table along each axis but threads, a plot for each place on the other, with its title."""
+    names = {id(row): name for name, row in group.ranked.items()}
+    for axis in group.axes:
+        for one in selection.scalings(record, axis) if axis != "threads" else ():
+            curves = sorted(one.curves, key=lambda curve: curve.implementation)
+            marks = [
+                {"row": names[id(row)], "curve": curve.implementation, "at": getattr(row, axis), **_estimate(row)}
+                for curve in curves
+                for row in curve.rows
+                if id(row) in names
+            ]
+            if len({mark["at"] for mark in marks}) < 2:
+                continue
+            texts = {name: f"exponent {exponent(fit)}" for name, fit in one.fits.items()}
+            fits = [{"curve": name, "points": _fitted(one, name)} for name in one.fits]
+            yield (
+                _titled(f"{one.loss}: time by {axis}", one.other) + ("; dashed: fitted growth" if fits else ""),
+                {
+                    "kind": "scaling",
+                    "axis": axis,
+                    "numeric": not any(isinstance(mark["at"], str) for mark in marks),
+                    "marks": marks,
+                    "legend": _legend((curve.implementation for curve in curves), group, texts),
+                    "fits": fits,
+                    "crossings": [
+                        {"at": rounded(each.at), "text": sweep_tables.crossing(each)} for each in one.crossings
+                    ],
+                    "caches": [{"at": rounded(place), "text": f"X fills {name}"} for name, place in one.caches.items()],
+                },
+            )
+
+
+def _legend(curves: Iterable[str], group: Group, texts: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Each curve once, with its looks and what else is said of it."""
+    return [{"curve": one, **appearance(group.looks[one]), "text": texts.get(one, "")} for one in dict.fromkeys(curves)]
+
+
+def _fitted(one: selection.Scaling, implementation: str) -> list[list[float]]:
+    """Places and seconds along the fit; none where it falls to zero."""
+    (curve,) = [curve for curve in one.curves if curve.implementation == implementation]
+    along = zip(*one.fitted(curve), strict=True)
+    return [[rounded(place), rounded(seconds)] for place, seconds in along if seconds > 0]
+
+
+def threads(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
+    """Give the speed-ups by threads of one table, a plot for each place on the other axis, with its title."""
+    loss = next(iter(group.rows.values())).loss
+    for here in selection.gains(record):
+        names = {
+            (row.implementation, row.threads): name
+            for name, row in group.ranked.items()
+            if all(getattr(row, axis) == value for axis, value in here.other.items())
+        }
+        marks = [
+            {
+                "row": names[one.implementation, one.threads],
+                "curve": one.implementation,
+                "at": one.threads,
+                "value": rounded(one.speedup),
+                "low": rounded(one.low) if one.low > 0 else None,
+                "high": rounded(one.high) if isfinite(one.high) else None,
+                "text": f"{gain(one.speedup, one.low, one.high)} times as fast as with {one.base}; "
+                f"{style.percent(one.efficiency)} of the ideal",
+            }
+            for one in here.found
+            if one.loss == loss
+        ]
+        if marks:
+            legend = _legend((one.implementation for one in here.found), group, {})
+            yield (
+                _titled(f"{loss}: speed-up by threads", here.other),
+                {"kind": "threads", "base": here.base, "marks": marks, "legend": legend},
+            )
+
+
+def _titled(what: str, other: Other) -> str:
+    return f"{what}, {sweep_tables.at(other)}" if other else what
