@@ -1,22 +1,18 @@
 """Brings a CIFAR-10 archive here, however often the connection breaks, and turns it into the HDF5 file.
 
-Pooch does the download's bookkeeping (temporary names, tries, the final rename) and urllib3 the retries of a request.
-What they lack is added here: a download that was broken off goes on where it stopped.
+urllib3 repeats a request that is refused for a moment. What it lacks is added here: a download that was broken off goes
+on where it stopped.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import re
-import shutil
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from time import sleep
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-import pooch
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -30,6 +26,7 @@ from lcbench.progress import NoteCallback, ProgressCallback, no_progress, patien
 _CONNECT_SECONDS = 10
 _SILENCE_SECONDS = 30
 _RECEIVE_BYTES = 1 << 16
+_LONGEST_PAUSE_SECONDS = 10
 _ADVICE = "name another address with --url, or a local archive with --file"
 
 
@@ -62,7 +59,7 @@ def obtain(
     partial = Partial(destination.parent, url)
     fetch_archive(url, partial, report, progress)
     try:
-        archive = _read(partial.archive, report, dataset)
+        archive = _read(partial.path, report, dataset)
     except ArchiveError as error:
         partial.discard()
         raise LcbenchError(f"{error}; it came from {_public(url)} and was removed: try again, or {_ADVICE}") from error
@@ -93,33 +90,38 @@ def _archive_url(url: str | None, layout: Layout, dataset: Dataset) -> str:
 
 
 def fetch_archive(url: str, partial: Partial, report: NoteCallback, progress: ProgressCallback, tries: int = 6) -> None:
-    """Downloads `url` to ``partial.archive``; its content is not looked at.
+    """Download `url` to ``partial.path``; its content is not looked at.
 
-    What arrives is kept in ``partial.path``, and a later call goes on from there. Raises LcbenchError where the server
-    cannot be reached or refuses, or the connection broke `tries` times. Ctrl-C keeps what is there and says so.
+    A later call goes on from what has arrived. Raises LcbenchError where the server cannot be reached or refuses, or
+    the connection broke `tries` times. Ctrl-C keeps what is there and says so.
     """
-    # what pooch logs at level INFO is said here in the command's own way
-    pooch.get_logger().setLevel(logging.WARNING)
-    folder, name = partial.archive.parent, partial.archive.name
-    downloads = pooch.create(folder, base_url="", registry={name: None}, urls={name: url}, retry_if_failed=tries - 1)
     try:
         version = partial.version()
         if version is None or version.url != _public(url):
             partial.discard()
-        folder.mkdir(parents=True, exist_ok=True)
-        downloads.fetch(name, downloader=_Resuming(partial, report, progress, tries))
-    except requests.RequestException as error:
-        raise LcbenchError(
-            f"the connection to {_host(url)} broke {tries} times ({_innermost(error)}); {partial.kept()}; or {_ADVICE}"
-        ) from error
+        partial.path.parent.mkdir(parents=True, exist_ok=True)
+        with _session() as session:
+            for left in reversed(range(tries)):
+                if partial.complete():
+                    return
+                try:
+                    with _request(session, url, partial) as response:
+                        _receive(response, partial, progress)
+                    return
+                except urllib3.exceptions.HTTPError as error:
+                    if not left:
+                        raise LcbenchError(
+                            f"the connection to {_host(url)} broke {tries} times ({_innermost(error)}); "
+                            f"{partial.kept()}; or {_ADVICE}"
+                        ) from error
+                    here = partial.size() / 1e6
+                    report(f"the connection broke at {here:.1f} MB ({_innermost(error)}); trying again")
+                    sleep(min(tries - left, _LONGEST_PAUSE_SECONDS))
     except KeyboardInterrupt:
         report(partial.kept())
         raise
     except OSError as error:
         raise LcbenchError(f"cannot write {error.filename or partial.path}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):  # it holds the archive
-            folder.rmdir()
 
 
 @dataclass(frozen=True)
@@ -137,14 +139,12 @@ class Version:
 class Partial:
     """What of an archive is here: ``<name>.part``, and beside it the version that it is a part of.
 
-    Complete, it moves to a folder of its own, ``.fetched/<name>``, where pooch also keeps its temporary files. A user's
-    own archive that lies under the name ``<name>`` is none of these, so all may be removed.
+    A user's own archive that lies under the name ``<name>`` is neither, so both may be removed.
     """
 
     def __init__(self, folder: Path, url: str) -> None:
         parts = urlsplit(url)
         name = re.sub(r"[^\w.+-]", "_", PurePosixPath(unquote(parts.path)).name).lstrip(".") or "archive"
-        self.archive = folder / ".fetched" / name
         self.path = folder / f"{name}.part"
         self._version_file = folder / f"{name}.part.json"
 
@@ -171,11 +171,8 @@ class Partial:
 
     def discard(self) -> None:
         """Removes all of it."""
-        if self.archive.parent.exists():
-            shutil.rmtree(self.archive.parent)
         for path in (self.path, self._version_file):
-            if path.exists():
-                path.unlink()
+            path.unlink(missing_ok=True)
 
     def kept(self) -> str:
         """One line on what is kept."""
@@ -184,65 +181,43 @@ class Partial:
         return f"{self.size() / 1e6:.1f} MB are kept in {self.path}: the same command goes on from there"
 
 
-class _Resuming:
-    """A downloader as pooch calls it, once a try: ``(url, output_file, pooch)``."""
-
-    def __init__(self, partial: Partial, report: NoteCallback, progress: ProgressCallback, tries: int) -> None:
-        self._partial = partial
-        self._report = report
-        self._progress = progress
-        self._tries_left = tries
-
-    def __call__(self, url: str, output_file: str, _pooch: Any, check_only: bool = False) -> None:
-        if not self._partial.complete():
-            self._tries_left -= 1
-            with _session() as session, self._request(session, url) as response:
-                try:
-                    self._receive(response)
-                except urllib3.exceptions.HTTPError as error:
-                    if self._tries_left:
-                        here = self._partial.size() / 1e6
-                        self._report(f"the connection broke at {here:.1f} MB ({_innermost(error)}); trying again")
-                    # the kind of error that pooch tries again after
-                    raise requests.ConnectionError(str(error)) from error
-        self._partial.path.replace(output_file)
-
-    def _request(self, session: requests.Session, url: str) -> requests.Response:
-        """The response whose body is to be appended to the part, which is emptied where that is the whole file."""
-        version, here = self._partial.version(), self._partial.size()
-        if version and here:
-            # With If-Range a server sends the rest of the file that we have begun, or the whole of a changed one.
-            condition = {"If-Range": version.validator} if version.validator else {}
-            response = _get(session, url, {"Range": f"bytes={here}-", **condition})
-            if response.status_code == 206 and _range(response) in ((here, version.size), (here, None)):
-                return response
-            if response.status_code in (206, 416):  # the rest of another file, or of one that has no more
-                response.close()
-                response = _get(session, url, {})
-        else:
-            response = _get(session, url, {})
-        if response.status_code != 200:
+def _request(session: requests.Session, url: str, partial: Partial) -> requests.Response:
+    """The response whose body is to be appended to the part, which is emptied where that is the whole file."""
+    version, here = partial.version(), partial.size()
+    if version and here:
+        # With If-Range a server sends the rest of the file that we have begun, or the whole of a changed one.
+        condition = {"If-Range": version.validator} if version.validator else {}
+        response = _get(session, url, {"Range": f"bytes={here}-", **condition})
+        if response.status_code == 206 and _range(response) in ((here, version.size), (here, None)):
+            return response
+        if response.status_code in (206, 416):  # the rest of another file, or of one that has no more
             response.close()
-            raise LcbenchError(f"{_public(url)} answers {response.status_code} {response.reason}; {_ADVICE}")
-        size = response.headers.get("Content-Length", "")
-        self._partial.start(Version(_public(url), _validator(response), int(size) if size.isdigit() else None))
-        return response
+            response = _get(session, url, {})
+    else:
+        response = _get(session, url, {})
+    if response.status_code != 200:
+        response.close()
+        raise LcbenchError(f"{_public(url)} answers {response.status_code} {response.reason}; {_ADVICE}")
+    size = response.headers.get("Content-Length", "")
+    partial.start(Version(_public(url), _validator(response), int(size) if size.isdigit() else None))
+    return response
 
-    def _receive(self, response: requests.Response) -> None:
-        version, here = self._partial.version(), self._partial.size()
-        size = version.size if version and version.size else 0
-        whole, rest = f" {size / 1e6:.1f} MB" if size else "", f", from {here / 1e6:.1f} MB on" if here else ""
-        self._progress(f"downloading{whole}{rest}")
-        slow = patient(self._progress)
-        with self._partial.path.open("ab") as part:
-            # The bytes as sent: a server that takes .gz for an encoding of the transfer would have us unpack it.
-            for piece in response.raw.stream(_RECEIVE_BYTES, decode_content=False):
-                part.write(piece)
-                here += len(piece)
-                if size:
-                    slow("downloading, kB", -(-here // 1000), -(-size // 1000))
-        if here == size:
-            self._progress(f"downloaded {here / 1e6:.1f} MB")
+
+def _receive(response: requests.Response, partial: Partial, progress: ProgressCallback) -> None:
+    version, here = partial.version(), partial.size()
+    size = version.size if version and version.size else 0
+    whole, rest = f" {size / 1e6:.1f} MB" if size else "", f", from {here / 1e6:.1f} MB on" if here else ""
+    progress(f"downloading{whole}{rest}")
+    slow = patient(progress)
+    with partial.path.open("ab") as part:
+        # The bytes as sent: a server that takes .gz for an encoding of the transfer would have us unpack it.
+        for piece in response.raw.stream(_RECEIVE_BYTES, decode_content=False):
+            part.write(piece)
+            here += len(piece)
+            if size:
+                slow("downloading, kB", -(-here // 1000), -(-size // 1000))
+    if here == size:
+        progress(f"downloaded {here / 1e6:.1f} MB")
 
 
 def _session() -> requests.Session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from math import exp
 from typing import NamedTuple
 
@@ -70,12 +71,13 @@ def growths(record: Record) -> list[Growth]:
 
 
 def _growth(curve: Curve) -> Growth:
-    def fitted(blocks: list[int]) -> Fit:
+    @cache
+    def fitted(blocks: tuple[int, ...]) -> Fit:
         return fit(curve.values, np.nanmean(curve.log_times[:, blocks], axis=1))
 
-    best = fitted(list(curve.blocks))
-    exponent = jackknife.estimate(lambda blocks: fitted(blocks).exponent, curve.blocks)
-    fixed = jackknife.estimate(lambda blocks: fitted(blocks).fixed_s, curve.blocks)
+    best = fitted(tuple(curve.blocks))
+    exponent = jackknife.estimate(lambda blocks: fitted(tuple(blocks)).exponent, curve.blocks)
+    fixed = jackknife.estimate(lambda blocks: fitted(tuple(blocks)).fixed_s, curve.blocks)
     times = np.exp(np.nanmean(curve.log_times, axis=1))
     return Growth(
         implementation=curve.implementation,
@@ -97,29 +99,24 @@ def _growth(curve: Curve) -> Growth:
 def fit(values: NDArray[np.float64], log_times: NDArray[np.float64]) -> Fit:
     """The curve with the least sum of squared relative distances from the points (points,), which are logarithms.
 
-    For a given exponent, the other two follow from linear least squares (Golub & Pereyra 1973, "variable projection").
     The fixed cost may come out negative: were it held at zero, noise could only push exponents one way.
     """
     if len(values) < FEWEST_FOR_FIXED:
         exponent, log_coefficient = (float(number) for number in np.polyfit(np.log(values), log_times, 1))
         return Fit(0.0, exp(log_coefficient), exponent)
 
+    from scipy.optimize import curve_fit
+
     scaled = values / values[-1]  # so that the coefficient is of the order of the times, whatever the exponent
+    largest_s = float(np.exp(log_times[-1]))
     times = np.exp(log_times - log_times[-1])
-
-    from scipy.optimize import minimize_scalar
-
-    def solved(exponent: float) -> tuple[NDArray[np.float64], float]:
-        design = np.stack([1 / times, scaled**exponent / times], axis=1)
-        numbers, *_ = np.linalg.lstsq(design, np.ones(len(times)))
-        return numbers, float(np.sum((design @ numbers - 1) ** 2))
-
-    start = float(np.polyfit(np.log(scaled[-3:]), log_times[-3:], 1)[0])
-    around = minimize_scalar(
-        lambda exponent: solved(exponent)[1],
-        bounds=(max(-STEEPEST, start - 1), min(STEEPEST, start + 1)),
-        method="bounded",
+    start = float(np.clip(np.polyfit(np.log(scaled[-3:]), log_times[-3:], 1)[0], 1 - STEEPEST, STEEPEST - 1))
+    (fixed, coefficient, exponent), _ = curve_fit(
+        lambda n, fixed, coefficient, exponent: fixed + coefficient * n**exponent,
+        scaled,
+        times,
+        p0=(0.0, 1.0, start),
+        sigma=times,
+        bounds=((-np.inf, -np.inf, start - 1), (np.inf, np.inf, start + 1)),
     )
-    (fixed, coefficient), _ = solved(around.x)
-    exponent, largest_s = float(around.x), float(np.exp(log_times[-1]))
-    return Fit(float(fixed) * largest_s, float(coefficient) * largest_s / float(values[-1]) ** exponent, exponent)
+    return Fit(fixed * largest_s, coefficient * largest_s / float(values[-1]) ** exponent, float(exponent))

@@ -68,7 +68,7 @@ def test_a_first_call_fetches_and_a_second_says_that_nothing_is_to_do(tmp_path):
         f"fetching {site.url}",
         "downloading 0.4 MB",
         "downloaded 0.4 MB",
-        "reading and verifying data/.fetched/small.tar.gz",
+        "reading and verifying data/small.tar.gz.part",
     ]
     assert "already here" in second.out
     assert second.err == ""

@@ -14,7 +14,7 @@ from lcbench.cli import main
 from lcbench.errors import LcbenchError
 from lcbench.losses.errors import UnknownImplementation
 
-HEAVY = ("numpy", "numba", "scipy", "h5py", "rich", "msgspec", "psutil", "torch", "jax", "requests", "pooch")
+HEAVY = ("numpy", "numba", "scipy", "h5py", "rich", "msgspec", "psutil", "torch", "jax", "requests")
 
 
 def test_help_imports_nothing_heavy():
