@@ -1,7 +1,7 @@
 """What Python code asks of lcbench: the same things as the command line, returning objects instead of printing."""
 
-from lcbench.api.catalogue import implementation, implementations
 from lcbench.api.gates import gate
+from lcbench.api.machine import implementation, implementations
 from lcbench.api.results import compare, history
 from lcbench.api.runs import run
 

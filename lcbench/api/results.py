@@ -1,8 +1,8 @@
-"""Holds results against each other: what ``lcbench compare`` and ``lcbench history`` do."""
+"""What becomes of results: comparisons, their history, other tools' formats, pictures and pages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,23 +10,28 @@ from typing import TYPE_CHECKING
 from lcbench.api.problem import require
 from lcbench.errors import LcbenchError
 from lcbench.losses.errors import did_you_mean
+from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
 
 if TYPE_CHECKING:
     from lcbench.judge.history import History
+    from lcbench.judge.latest import Latest
     from lcbench.judge.verdicts import Judgement
     from lcbench.record import Record, Row
 
+PAGE_ENDINGS = (".html", ".htm")
 
-def compare(base: Record | str | Path, new: Record | str | Path, fail_above: float = 0.20) -> Judgement:
-    """Holds the record `new` against `base` (records, files or saved names): slower by more than `fail_above`?"""
-    from lcbench import record
+
+def compare(base: Record | str | Path, new: Record | str | Path | None = None, fail_above: float = 0.20) -> Judgement:
+    """Holds the record `new` against `base` (records, files or saved names): slower by more than `fail_above`?
+
+    new: None is the newest, but for those of gates.
+    """
+    require(fail_above >= 0, f"fail_above is {fail_above}: it cannot be negative")
+    new = new or _found(None, "compare with", lambda one: one.gate is None)
+    older, newer = _found(base, "compare with"), _found(new, "compare with")
     from lcbench.judge import verdicts
 
-    def as_record(value: Record | str | Path) -> Record:
-        return value if isinstance(value, record.Record) else record.find(str(value))
-
-    require(fail_above >= 0, f"fail_above is {fail_above}: it cannot be negative")
-    return verdicts.compare(as_record(base), as_record(new), fail_above)
+    return verdicts.compare(older, newer, fail_above)
 
 
 def history(
@@ -103,3 +108,158 @@ def _the_newest_of_them() -> str:
     newest = next(record.newest_first(), None)
     found = machine.differences(machine.facts(), newest.machine) if newest else []
     return f" (the newest has {'; '.join(found[:2])})" if found else ""
+
+
+def latest() -> list[Latest]:
+    """Return the newest result of every implementation on this machine, side by side in a group for each workload.
+
+    Raises LcbenchError where there is none.
+    """
+    from lcbench import record
+    from lcbench.judge import latest as judged
+    from lcbench.measure import machine
+
+    groups = judged.latest(record.newest_first(), machine.fingerprint(machine.facts()))
+    require(bool(groups), "no result of this machine yet; 'lcbench run' makes one")
+    return groups
+
+
+def _found(
+    result: Record | str | Path | None, purpose: str, fit: Callable[[Record], bool] = lambda one: True
+) -> Record:
+    """Return the record itself, the one that is named, or the newest that is fit for `purpose`, a verb."""
+    from lcbench import record
+
+    if isinstance(result, record.Record):
+        return result
+    newest = record.find(str(result)) if result else next(filter(fit, record.newest_first()), None)
+    if newest is None:
+        raise LcbenchError(f"no result to {purpose}; 'lcbench run' makes one")
+    return newest
+
+
+def export(
+    result: Record | str | Path | None = None,
+    form: str = "csv",
+    *,
+    output: Path | None = None,
+    note: NoteCallback = no_note,
+) -> str:
+    """Return a result, by default the newest, as text in the format `form`, one of `lcbench.report.exports.FORMATS`.
+
+    output: is also written, whole or not at all. note: is told how many rows have no time.
+    """
+    from lcbench.report import exports
+    from lcbench.report.exports import files
+
+    require(form in exports.FORMATS, f"form is {form!r}: there is {', '.join(exports.FORMATS)}")
+    chosen = _found(result, "export")
+    text = exports.export(chosen, form)
+    if output:
+        files.write(output, text)
+    untimed = sum(not row.ranked for row in chosen.rows)
+    if untimed:
+        note(f"{untimed} of {len(chosen.rows)} rows have no time: wrong, simulated or not measured")
+    return text
+
+
+def write_report(*results: Record | str | Path, output: Path | None = None, baseline: str = "numpy") -> Path:
+    """Write results, by default the newest, as one HTML page, and return its file.
+
+    output: by default in `paths.reports_folder()`, named after the first result. baseline: what speed-ups are relative
+    to. Raises LcbenchError where there is no such result or row, or the page cannot be written.
+    """
+    from lcbench import paths, whole_file
+
+    if output:
+        require(output.suffix.lower() in PAGE_ENDINGS, f"cannot write {output}: a page is .html")
+        whole_file.require_folder(output)
+    found = [_found(result, "report") for result in results or (None,)]
+    records = list({one.id: one for one in found}.values())
+    names = list(dict.fromkeys(row.implementation for one in records for row in one.rows))
+    if baseline not in (*names, "numpy"):
+        hint = did_you_mean(baseline, names, f"there is {', '.join(names) or 'none'}")
+        raise LcbenchError(f"--baseline {baseline}: no such row; {hint}")
+    from lcbench.report.page import page
+
+    path = output or paths.reports_folder() / f"{Path(records[0].path).stem}.html"
+    whole_file.write(path, page.html(records, baseline), "; --output names another file")
+    return path
+
+
+def plot(
+    kind: str,
+    *files: Path | str,
+    output: Path | None = None,
+    dpi: int = 160,
+    progress: ProgressCallback = no_progress,
+    note: NoteCallback = no_note,
+) -> Path:
+    """Draw a picture of files, by default of the newest that have it, and return its own file.
+
+    kind: one of `lcbench.report.plots.KINDS`. output: a .png or .svg; by default beside the first file. note: is told
+    what cannot be drawn as it should. Raises LcbenchError where a file does not fit the kind or matplotlib is missing.
+    """
+    from lcbench import whole_file
+    from lcbench.report import plots
+
+    chosen = plots.kind(kind)
+    if output:
+        plots.form_of(chosen, output)
+        _require_parent(output)
+    plots.require_drawable(chosen)
+    from lcbench.report.plots.files import resolve
+
+    named = resolve(chosen, [str(file) for file in files])
+    path = output or named[0].with_name(f"{named[0].stem}-{chosen.name}{chosen.ending}")
+    content = plots.drawn(
+        chosen, named, plots.form_of(chosen, path), dpi, progress, lambda line: note(f"warning: {line}")
+    )
+    whole_file.write(path, content, "; --output names another file")
+    return path
+
+
+def plot_all(
+    *files: Path | str,
+    output: Path | None = None,
+    dpi: int = 160,
+    progress: ProgressCallback = no_progress,
+    note: NoteCallback = no_note,
+) -> list[Path]:
+    """Draw every picture that the files allow, by default the newest of each sort, and return the pictures' files.
+
+    output: their folder, by default `paths.plots_folder()`. note: is told what is left out or cannot be drawn as it
+    should, and where each picture is. Raises LcbenchError where none is drawn.
+    """
+    from lcbench import paths, whole_file
+    from lcbench.report import plots
+
+    if output:
+        _require_parent(output)
+    from lcbench.report.plots.files import every
+
+    planned, unread = every([str(file) for file in files])
+    for reason in unread:
+        note(f"left out: {reason}")
+    warnings: list[str] = []
+    drawn = []
+    for number, one in enumerate(planned):
+        progress("pictures", number, len(planned))
+        path = (output or paths.plots_folder()) / one.file_name
+        try:
+            content = plots.drawn(one.kind, one.files, one.form, dpi, warn=warnings.append)
+        except LcbenchError as error:
+            note(f"left out: {one.file_name}: {error}")
+            continue
+        whole_file.write(path, content, "; --output names another folder")
+        note(f"picture: {path}")
+        drawn.append(path)
+    for line in dict.fromkeys(warnings):
+        note(f"warning: {line}")
+    require(bool(drawn), "no picture was drawn")
+    return drawn
+
+
+def _require_parent(output: Path) -> None:
+    """Raises LcbenchError where the folder that holds what a user named does not exist: it may be misspelled."""
+    require(output.parent.is_dir(), f"no folder {output.parent}: create it first")

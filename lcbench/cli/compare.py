@@ -9,7 +9,6 @@ import click
 from lcbench.cli import completion_values as complete
 from lcbench.cli.parameters import SHARE
 from lcbench.cli.verdict_options import VerdictOutput, verdict_options
-from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -47,14 +46,12 @@ def compare(base: str | None, new: str | None, fail_above: float, output: Verdic
 
     import msgspec
 
-    from lcbench import api, record
+    from lcbench.api import results
+
+    output.require_writable()
+    judgement = results.compare(base, new, fail_above)
     from lcbench.report import compare_tables
 
-    newest = None if new else next((run for run in record.newest_first() if run.gate is None), None)
-    if not new and not newest:
-        raise LcbenchError("no result to compare with; 'lcbench run' makes one")
-    output.require_writable()
-    judgement = api.compare(base, new or newest, fail_above)  # type: ignore[arg-type]
     if output.as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(judgement), indent=1))
     else:
@@ -81,14 +78,11 @@ def _tell(judgement: Judgement, output: VerdictOutput, heading: str) -> None:
 def _side_by_side(console: object, as_json: bool) -> ExitCode:
     import msgspec
 
-    from lcbench import record
-    from lcbench.judge.latest import latest
-    from lcbench.measure import machine
+    from lcbench.api import results
+
+    groups = results.latest()
     from lcbench.report import compare_tables
 
-    groups = latest(record.newest_first(), machine.fingerprint(machine.facts()))
-    if not groups:
-        raise LcbenchError("no result of this machine yet; 'lcbench run' makes one")
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(groups), indent=1))
     else:

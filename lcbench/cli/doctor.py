@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lcbench.cli.parameters import Seconds
-from lcbench.errors import LcbenchError
 
 if TYPE_CHECKING:
     from lcbench.measure.surroundings.noise import Noise
@@ -30,83 +30,46 @@ def doctor(seconds: float, no_noise: bool, as_json: bool, quiet: bool) -> None:
 
     The score, 0 to 100, falls with the noise and with each finding.
     """
-    from lcbench.measure import machine
-    from lcbench.measure.surroundings import disturbances
-    from lcbench.measure.surroundings.conditions import conditions
+    from lcbench.api import machine
+    from lcbench.progress import show_progress
 
-    facts = machine.facts()
-    fingerprint = machine.fingerprint(facts)
-    numba = _numba_threads()
-    now = conditions(facts)  # before the measurement, which is a load itself
-    noise = None if no_noise else _noise(seconds, quiet)
-    found = disturbances.findings(facts, now, noise.meanwhile if noise else None)
-    score = disturbances.score(found, noise.spread if noise else None)
+    with show_progress(quiet) as progress:
+        found = machine.doctor(None if no_noise else seconds, progress=progress, note=partial(click.echo, err=True))
     if as_json:
         import json
 
         import msgspec
 
-        report = {
-            "fingerprint": fingerprint,
-            "machine": facts,
-            "numba": numba,
-            "conditions": now,
-            "noise": noise and _with_statements(noise),
-            "findings": found,
-            "score": score,
-        }
-        click.echo(json.dumps(msgspec.to_builtins(report), indent=2))
+        report = msgspec.to_builtins(found)
+        if found.noise:
+            report["noise"] |= _statements(found.noise)
+        click.echo(json.dumps(report, indent=2))
         return
 
     from lcbench.report import doctor_tables, style
 
     console = style.console()
     tables = [
-        doctor_tables.machine(facts, fingerprint, now.gpu),
-        doctor_tables.threads(facts, numba),
-        doctor_tables.versions(facts),
-        *([doctor_tables.noise(noise)] if noise else []),
-        *([doctor_tables.findings(found)] if found else []),
+        doctor_tables.machine(found.machine, found.fingerprint, found.conditions.gpu),
+        doctor_tables.threads(found.machine, found.numba),
+        doctor_tables.versions(found.machine),
+        *([doctor_tables.noise(found.noise)] if found.noise else []),
+        *([doctor_tables.findings(found.findings)] if found.findings else []),
     ]
     for table in tables:
         console.print(table)
         console.print()
-    if not found:
+    if not found.findings:
         console.print("Nothing was found that would disturb a measurement.")
-    console.print(doctor_tables.score(score, noise))
+    console.print(doctor_tables.score(found.score, found.noise))
 
 
-def _noise(seconds: float, quiet: bool) -> Noise | None:
-    """Measured, with a progress bar; None where it cannot be, after the reason was told."""
-    from lcbench.measure.surroundings import noise
-    from lcbench.progress import show_progress
-
-    try:
-        with show_progress(quiet) as progress:
-            return noise.measure(seconds, progress)
-    except LcbenchError as error:
-        click.echo(str(error), err=True)
-        return None
-
-
-def _with_statements(noise: Noise) -> dict[str, Any]:
-    """The samples, and what follows from them."""
-    import msgspec
-
+def _statements(noise: Noise) -> dict[str, Any]:
+    """Return what follows from the samples."""
     from lcbench.judge.sensitivity import detectable
 
     return {
-        **msgspec.to_builtins(noise),
         "spread": noise.spread,
         "worst": noise.worst,
         "detectable_60_s": detectable(noise.log_ratios, noise.block_s),
     }
-
-
-def _numba_threads() -> dict[str, Any]:
-    """How many threads Numba starts, and which of its threading layers load here."""
-    from numba import config
-
-    from lcbench.measure.machine import numba_threading_layers
-
-    return {"threads": config.NUMBA_NUM_THREADS, "threading_layers": numba_threading_layers()}

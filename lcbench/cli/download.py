@@ -36,23 +36,20 @@ def download(
     if url and file:
         raise click.UsageError("--url and --file are two sources: give one.")
 
-    from lcbench.datasets import store
+    from lcbench.api import datasets
     from lcbench.datasets.cifar10 import CIFAR10
-    from lcbench.datasets.download import obtain
-    from lcbench.paths import cifar10_file
     from lcbench.progress import show_progress
 
-    destination = cifar10_file()
-    only_verify = verify and not (force or url or file)
-    if force or not (destination.exists() or only_verify):
+    if not verify or force or url or file:
         with show_progress(quiet) as progress:
-            obtain(
-                destination, url=url, file=file, layout=layout, report=partial(click.echo, err=True), progress=progress
+            found = datasets.download(
+                url=url, file=file, layout=layout, force=force, progress=progress, note=partial(click.echo, err=True)
             )
-        click.echo(f"{destination}: written, from {store.origin(destination).source}")
-    elif not only_verify:
-        source = store.origin(destination).source
-        click.echo(f"{destination}: already here, from {source} (--verify checks it, --force fetches it again)")
+        if found.written:
+            click.echo(f"{found.path}: written, from {found.source}")
+        else:
+            click.echo(
+                f"{found.path}: already here, from {found.source} (--verify checks it, --force fetches it again)"
+            )
     if verify:
-        store.verify(destination)
-        click.echo(f"{destination}: verified, every image and label is {CIFAR10.name}'s")
+        click.echo(f"{datasets.verify()}: verified, every image and label is {CIFAR10.name}'s")

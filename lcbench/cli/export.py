@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 from lcbench.cli import completion_values as complete
-from lcbench.errors import LcbenchError
 from lcbench.report.exports import FORMATS
 
 
@@ -29,18 +29,8 @@ def export(result: str | None, form: str, output: Path | None) -> None:
     RESULT is a file, a saved name or the start of a result's name; default: the newest. Rows that are wrong, simulated
     or were not measured have no time in any format.
     """
-    from lcbench import record
-    from lcbench.report import exports
-    from lcbench.report.exports import files
+    from lcbench.api import results
 
-    chosen = record.find(result) if result else next(record.newest_first(), None)
-    if chosen is None:
-        raise LcbenchError("no result to export; 'lcbench run' makes one")
-    text = exports.export(chosen, form)
-    if output:
-        files.write(output, text)
-    else:
+    text = results.export(result, form, output=output, note=partial(click.echo, err=True))
+    if not output:
         click.echo(text, nl=False)
-    untimed = sum(not row.ranked for row in chosen.rows)
-    if untimed:
-        click.echo(f"{untimed} of {len(chosen.rows)} rows have no time: wrong, simulated or not measured", err=True)

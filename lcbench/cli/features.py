@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from lcbench.cli import completion_values as complete
-
-if TYPE_CHECKING:
-    from lcbench.report.features_tables import Computed
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench features --list\n  lcbench features colour --data synthetic")
@@ -34,71 +29,24 @@ def features(
     Each is computed for the images that train, validate and test, and found again by the content of those images.
     Visual words are learnt from the training images only.
     """
+    from lcbench.api import datasets
+    from lcbench.progress import show_progress
+
+    computed = []
+    if not only_list:
+        with show_progress(quiet) as progress:
+            computed = datasets.features(names, words=words, seed=seed, data=data, progress=progress)
     from lcbench.datasets.features.catalogue import WORDS
     from lcbench.report import features_tables, style
 
-    words = words or WORDS
-    wanted = [name for argument in names for name in argument.split(",") if name]
-    console = style.console()
-    if only_list or not wanted:
-        if as_json:
-            _print_json(features_tables.listed(words))
-        else:
-            for table in features_tables.catalogue(words):
-                console.print(table)
-        return
-    computed = _compute(wanted, words, seed, data, quiet)
     if as_json:
         from dataclasses import asdict
 
-        _print_json([asdict(one) for one in computed])
-    else:
-        for table in features_tables.computed(computed):
-            console.print(table)
-
-
-def _compute(names: list[str], words: int, seed: int, data: str, quiet: bool) -> list[Computed]:
-    from time import perf_counter
-
-    from lcbench import paths
-    from lcbench.datasets import examples
-    from lcbench.datasets import features as offered
-    from lcbench.datasets.features.catalogue import find_usable
-    from lcbench.progress import show_progress
-    from lcbench.report.features_tables import Computed
-
-    for name in names:  # before the images are read
-        find_usable(name)
-    splits = examples.cifar10(paths.cifar10_file()) if data == "cifar10" else examples.synthetic_images()
-    images = {"train": splits.train.array, "validation": splits.validation.array, "test": splits.test.array}
-    told: list[str] = []
-    results = []
-    with show_progress(quiet) as show:
-
-        def progress(stage: str, done: int = 0, total: int = 0, detail: str = "") -> None:
-            told.append(stage)
-            show(stage, done, total, detail)
-
-        for name in names:
-            told.clear()
-            start = perf_counter()
-            found = offered.of([name], images, images["train"], words=words, seed=seed, progress=progress)
-            seconds = perf_counter() - start
-            results.append(
-                Computed(
-                    name,
-                    dimensions=found["train"].shape[1],
-                    rows=sum(map(len, found.values())),
-                    seconds=seconds,
-                    kept=not told,  # what is read from the cache makes no progress to be told of
-                    files={
-                        split: str(file)
-                        for split, file in offered.files(name, images, images["train"], words=words, seed=seed).items()
-                    },
-                )
-            )
-            del found  # the next one may be as large
-    return results
+        _print_json([asdict(one) for one in computed] or features_tables.listed(words or WORDS))
+        return
+    console = style.console()
+    for table in features_tables.computed(computed) if computed else features_tables.catalogue(words or WORDS):
+        console.print(table)
 
 
 def _print_json(listed: object) -> None:

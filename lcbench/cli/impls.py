@@ -11,40 +11,15 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def impls(as_json: bool) -> None:
     """Every implementation, and why one cannot run here."""
-    catalogue, offered = _catalogue(), _offered_by_packages()
+    from lcbench.api import machine
+
+    catalogue, offered = machine.catalog_lines(), machine.entry_points()
     if as_json:
         import json
 
         click.echo(json.dumps({"implementations": catalogue, "entry_points": offered}, indent=2))
     else:
         _print(catalogue, offered)
-
-
-def _catalogue() -> list[dict[str, Any]]:
-    from lcbench.losses.catalog import CATALOG, device_here, why_unavailable
-
-    lines = []
-    for entry in CATALOG.values():
-        why = why_unavailable(entry)
-        lines.append(
-            {
-                "name": entry.name,
-                "device": device_here(entry),
-                "what": entry.what,
-                "available": why is None,
-                "reason": why.reason if why else "",
-                "install": why.install if why else "",
-            }
-        )
-    return lines
-
-
-def _offered_by_packages() -> list[dict[str, str]]:
-    from importlib.metadata import entry_points
-
-    from lcbench.losses.user_code.discovery import ENTRY_POINT_GROUP
-
-    return [{"name": entry.name, "value": entry.value} for entry in entry_points(group=ENTRY_POINT_GROUP)]
 
 
 def _print(catalogue: list[dict[str, Any]], offered: list[dict[str, str]]) -> None:

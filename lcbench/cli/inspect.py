@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -58,39 +57,19 @@ def inspect(
     if capability and implementation != "numba-cuda":
         raise click.UsageError("--cc is for numba-cuda")
     setting = f"{dtype}, {classes} classes" + (", X uint8" if pixels else "")
-    found: list[Kernel] | list[Loop]
+    from lcbench.api import machine
     from lcbench.progress import show_progress
 
+    major, minor = capability or (9, 0)
+    place = f" for sm_{major}{minor}" if implementation == "numba-cuda" else ""
     with show_progress(quiet) as progress:
         progress(f"compiling {implementation}", 0, 1)
-        if implementation == "numba-cuda":
-            major, minor = capability or (9, 0)
-            title = f"numba-cuda for sm_{major}{minor}: {setting}"
-            found = _kernels((major, minor), dtype, classes, pixels)
-        else:
-            title = f"{implementation}: {setting}"
-            found = _loops(implementation, dtype, classes, pixels)
+        found = machine.inspect(implementation, dtype=dtype, pixels=pixels, classes=classes, capability=(major, minor))
+    title = f"{implementation}{place}: {setting}"
     if as_json:
         _print_json(title, found, asm)
     else:
         _print(title, found, asm)
-
-
-def _kernels(capability: tuple[int, int], dtype: str, classes: int, pixels: bool) -> list[Kernel]:
-    from lcbench.measure.machine_code import gpu
-
-    return gpu.inspect(capability, dtype, classes, pixels)
-
-
-def _loops(implementation: str, dtype: str, classes: int, pixels: bool) -> list[Loop]:
-    from lcbench import temporary
-
-    with temporary.folder("inspect") as fresh:
-        # Of what Numba reads from its cache, it has no assembly. It looks for the variable when it is imported.
-        os.environ["NUMBA_CACHE_DIR"] = fresh
-        from lcbench.measure.machine_code import cpu
-
-        return cpu.inspect(implementation, dtype, classes, pixels)
 
 
 def _print_json(title: str, found: Sequence[Kernel | Loop], asm: bool) -> None:

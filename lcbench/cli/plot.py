@@ -48,72 +48,22 @@ def plot(
     kind: str | None, files: tuple[str, ...], everything: bool, output: Path | None, dpi: int, quiet: bool
 ) -> None:
     """Draws, and tells where the pictures are."""
-    if everything:
-        if kind in KINDS and not Path(kind).exists():
-            raise click.UsageError(f"--all draws every kind: leave out '{kind}', or --all")
-        _draw_all((kind, *files) if kind else (), output, dpi, quiet)
-    elif kind is None:
+    if everything and kind in KINDS and not Path(kind).exists():
+        raise click.UsageError(f"--all draws every kind: leave out '{kind}', or --all")
+    if not everything and kind is None:
         raise click.UsageError("name a KIND of picture, or --all; 'lcbench plot --help' lists the kinds")
-    else:
-        _draw_one(kind, files, output, dpi, quiet)
-
-
-def _draw_one(name: str, names: tuple[str, ...], output: Path | None, dpi: int, quiet: bool) -> None:
-    from lcbench import whole_file
+    from lcbench.api import results
     from lcbench.progress import show_progress
-    from lcbench.report import plots
-    from lcbench.report.plots.files import resolve
 
-    chosen = plots.kind(name)
-    plots.require_drawable(chosen)
-    if output:
-        plots.form_of(chosen, output)
-        _require_parent(output)
-    files = resolve(chosen, names)
-    path = output or files[0].with_name(f"{files[0].stem}-{chosen.name}{chosen.ending}")
-    warnings: list[str] = []
-    with show_progress(quiet) as progress:
-        content = plots.drawn(chosen, files, plots.form_of(chosen, path), dpi, progress, warnings.append)
-    whole_file.write(path, content, "; --output names another file")
-    for line in warnings:
-        click.echo(f"warning: {line}", err=True)
-    click.echo(f"picture: {path}", err=True)
-
-
-def _require_parent(output: Path) -> None:
-    """Raises LcbenchError where the folder that holds what a user named does not exist: it may be misspelled."""
-    from lcbench.errors import LcbenchError
-
-    if not output.parent.is_dir():
-        raise LcbenchError(f"no folder {output.parent}: create it first")
-
-
-def _draw_all(names: tuple[str, ...], output: Path | None, dpi: int, quiet: bool) -> None:
-    from lcbench import paths, whole_file
-    from lcbench.errors import LcbenchError
-    from lcbench.progress import show_progress
-    from lcbench.report import plots
-    from lcbench.report.plots.files import every
-
-    if output:
-        _require_parent(output)
-    folder = output or paths.plots_folder()
-    planned, unread = every(names)
-    told, warnings = [f"left out: {reason}" for reason in unread], list[str]()
-    made = 0
-    with show_progress(quiet) as progress:
-        for number, one in enumerate(planned):
-            progress("pictures", number, len(planned))
-            path = folder / one.file_name
-            try:
-                content = plots.drawn(one.kind, one.files, one.form, dpi, warn=warnings.append)
-            except LcbenchError as error:
-                told.append(f"left out: {one.file_name}: {error}")
-                continue
-            whole_file.write(path, content, "; --output names another folder")
-            told.append(f"picture: {path}")
-            made += 1
-    for line in [*told, *(f"warning: {line}" for line in dict.fromkeys(warnings))]:  # not before, where the bar is
-        click.echo(line, err=True)
-    if not made:
-        raise LcbenchError("no picture was drawn")
+    told: list[str] = []  # after the progress, which is on the same terminal
+    try:
+        with show_progress(quiet) as progress:
+            if everything:
+                named = (kind, *files) if kind else files
+                results.plot_all(*named, output=output, dpi=dpi, progress=progress, note=told.append)
+            elif kind:
+                path = results.plot(kind, *files, output=output, dpi=dpi, progress=progress, note=told.append)
+                told.append(f"picture: {path}")
+    finally:
+        for line in told:
+            click.echo(line, err=True)

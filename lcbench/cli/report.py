@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-
-from lcbench.errors import LcbenchError
-from lcbench.losses.errors import did_you_mean
-
-if TYPE_CHECKING:
-    from lcbench.record import Record
-
-ENDINGS = (".html", ".htm")
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench report\n  lcbench report --output page.html --baseline numba-parallel")
@@ -32,36 +23,6 @@ def report(files: tuple[str, ...], output: Path | None, baseline: str) -> None:
     newest. Several share a page, and two runs also get verdicts. The page is one file that needs no network: tables
     that sort and filter, plots that show the samples behind every mark.
     """
-    from lcbench import paths, whole_file
-    from lcbench.report.page import page
+    from lcbench.api import results
 
-    if output and output.suffix.lower() not in ENDINGS:
-        raise LcbenchError(f"cannot write {output}: a page is .html")
-    if output:
-        whole_file.require_folder(output)
-    records = _records(files)
-    _require_measured(baseline, records)
-    path = output or paths.reports_folder() / f"{Path(records[0].path).stem}.html"
-    whole_file.write(path, page.html(records, baseline), "; --output names another file")
-    click.echo(f"page: {path}", err=True)
-
-
-def _records(names: tuple[str, ...]) -> list[Record]:
-    """What was named, each result once however often it was, or the newest."""
-    from lcbench import record
-
-    if names:
-        return list({found.id: found for found in map(record.find, names)}.values())
-    newest = next(record.newest_first(), None)
-    if newest is None:
-        raise LcbenchError("no result to report; 'lcbench run' makes one")
-    return [newest]
-
-
-def _require_measured(baseline: str, records: list[Record]) -> None:
-    """Raises LcbenchError where the user asked for speed-ups over something that no result has."""
-    names = list(dict.fromkeys(row.implementation for record in records for row in record.rows))
-    if baseline in names or baseline == "numpy":
-        return
-    hint = did_you_mean(baseline, names, f"there is {', '.join(names) or 'none'}")
-    raise LcbenchError(f"--baseline {baseline}: no such row; {hint}")
+    click.echo(f"page: {results.write_report(*files, output=output, baseline=baseline)}", err=True)

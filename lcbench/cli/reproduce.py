@@ -11,7 +11,6 @@ from lcbench.cli import completion_values as complete
 from lcbench.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from lcbench.learn.reproduction.figures import Row
     from lcbench.learn.reproduction.outcome import Outcome
 
 
@@ -49,10 +48,11 @@ def reproduce(
     """
     import msgspec
 
-    from lcbench.learn.reproduction.rows import chosen
+    from lcbench.learn.reproduction.figures import chosen
+
+    wanted = chosen(rows)
     from lcbench.report import reproduce_tables, style
 
-    wanted = chosen(list(rows))
     console = style.console()
     if only_list and as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(reproduce_tables.listed(wanted)), indent=1))
@@ -64,7 +64,11 @@ def reproduce(
         from lcbench.report.plots import require_matplotlib
 
         require_matplotlib()
-    outcomes = _outcomes(wanted, implementation, quiet)
+    from lcbench.api import datasets
+    from lcbench.progress import show_progress
+
+    with show_progress(quiet) as progress:
+        outcomes = datasets.reproduce(rows, implementation=implementation, progress=progress)
     if as_json:
         found = {"implementation": implementation, "rows": reproduce_tables.as_json(outcomes)}
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1))
@@ -93,18 +97,3 @@ def _draw(outcomes: list[Outcome], folder: Path) -> None:
     if not drawn:
         rows = ", ".join(reproduced_rows())
         click.echo(f"no picture: of these rows none that has one was computed; those that have: {rows}", err=True)
-
-
-def _outcomes(wanted: list[Row], implementation: str, quiet: bool) -> list[Outcome]:
-    from lcbench.learn.reproduction.laboratory import Laboratory
-    from lcbench.learn.reproduction.rows import reproduce as reproduced
-    from lcbench.losses import catalog
-    from lcbench.progress import show_progress
-
-    outcomes: list[Outcome] = []
-    with show_progress(quiet) as progress:
-        laboratory = Laboratory(catalog.load(implementation), progress)
-        for row in wanted:
-            progress("rows", len(outcomes), len(wanted), row.id)
-            outcomes.append(reproduced(row, laboratory))
-    return outcomes

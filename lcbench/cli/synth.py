@@ -6,9 +6,7 @@ from pathlib import Path
 
 import click
 
-from lcbench import whole_file
 from lcbench.cli.parameters import COUNT
-from lcbench.errors import LcbenchError
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench synth --rows 20k synth.h5\n  lcbench synth --rows 1k --force synth.h5")
@@ -25,15 +23,9 @@ def synth(file: Path, rows: int, features: int, classes: int, seed: int, force: 
     X (rows, features) uint8 and y (rows,), as 'run --data FILE' and 'train --data FILE' read them; each class has a
     row. More rows begin with the same rows.
     """
-    if file.exists() and not force:
-        raise LcbenchError(f"{file} is there already: --force replaces it")
-    if not file.name.lower().endswith((".h5", ".hdf5")):
-        raise LcbenchError(f"{file}: end its name in .h5, so that it is read as HDF5")
-    whole_file.require_folder(file)
-
-    from lcbench.datasets import synthetic_file
+    from lcbench.api import datasets
     from lcbench.progress import show_progress
 
     with show_progress(quiet) as progress:
-        synthetic_file.write(file, rows, features, classes, seed, progress, replace=force)
+        datasets.synth(file, rows, features=features, classes=classes, seed=seed, force=force, progress=progress)
     click.echo(f"{file}: {rows:,} x {features:,} uint8 in {classes} classes, {file.stat().st_size / 1e9:,.2f} GB")

@@ -20,6 +20,18 @@ def is_user_code(name: str) -> bool:
     return name in user_code.entry_point_names()
 
 
+def require_known(name: str) -> None:
+    """Raise UnknownImplementation, or CannotLoad for a file, where nothing goes by `name`; run and import nothing."""
+    if not is_user_code(name):
+        catalog.find(name)
+        return
+    file = name if name.endswith(".py") else name.rpartition(":")[0]
+    if file.endswith(".py"):
+        from lcbench.losses.user_code.discovery import require_file
+
+        require_file(file)
+
+
 def resolve(name: str) -> Implementation:
     """The implementation `name`; of a user's file, the functions that are right and of one convention, as one.
 

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.text import Text
 
+from lcbench.datasets.features import Computed
 from lcbench.datasets.features.catalogue import CATALOGUE, INSTALL, Settings
 from lcbench.report import style
 from lcbench.report.table import NUMBER, SECONDS, SIZE, WORD, Column, Table
 
 SIDE = 32
 """Rows and columns of the images for which dimensions are told."""
-
-
-@dataclass(frozen=True)
-class Computed:
-    """A feature of `rows` images: seconds to compute and keep it, or to read it where it was `kept` before.
-
-    files: by split, where it is kept.
-    """
-
-    name: str
-    dimensions: int
-    rows: int
-    seconds: float
-    kept: bool
-    files: dict[str, str]
 
 
 def listed(words: int) -> list[dict[str, Any]]:

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,22 @@ from lcbench.datasets.features.catalogue import PATCHES, WORDS, Feature, Setting
 from lcbench.datasets.features.square import PLANES, side_of
 from lcbench.errors import LcbenchError
 from lcbench.progress import ProgressCallback, no_progress
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A feature of `rows` images: seconds to compute and keep it, or to read it where it was `kept` before.
+
+    files: by split, where it is kept.
+    """
+
+    name: str
+    dimensions: int
+    rows: int
+    seconds: float
+    kept: bool
+    files: dict[str, str]
+
 
 LEAST_SIDE = 8
 """Rows and columns of the smallest image that has every feature."""
@@ -46,6 +64,31 @@ def of(
     for feature, start, end in zip(chosen, ends, ends[1:], strict=False):
         _fill({split: rows[:, start:end] for split, rows in found.items()}, feature, images, fit_on, settings, progress)
     return found
+
+
+def compute(
+    name: str, images: Mapping[str, NDArray[np.uint8]], *, words: int, seed: int, progress: ProgressCallback
+) -> Computed:
+    """Compute and keep the feature `name` of every split of `images`, learnt from those to train on."""
+    told = False
+
+    def tell(stage: str, done: int = 0, total: int = 0, detail: str = "") -> None:
+        nonlocal told
+        told = True
+        progress(stage, done, total, detail)
+
+    start = perf_counter()
+    found = of([name], images, images["train"], words=words, seed=seed, progress=tell)
+    return Computed(
+        name,
+        dimensions=found["train"].shape[1],
+        rows=sum(map(len, found.values())),
+        seconds=perf_counter() - start,
+        kept=not told,  # what is read from the cache makes no progress to be told of
+        files={
+            split: str(file) for split, file in files(name, images, images["train"], words=words, seed=seed).items()
+        },
+    )
 
 
 def _side(images: Iterable[NDArray[np.uint8]]) -> int:

@@ -12,15 +12,17 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from lcbench import whole_file
 from lcbench.errors import LcbenchError
 from lcbench.paths import features_folder
+
+if TYPE_CHECKING:
+    import h5py
 
 _BLOCK_BYTES = 1 << 20
 """A chunk of the file, each with a checksum, and what is read or written at a time."""
@@ -46,6 +48,8 @@ def location(name: str, **decides: Any) -> Path:
 
 def read(path: Path, into: Mapping[str, NDArray[Any]]) -> bool:
     """Fills the arrays `into` from those of the same names. False where there is no such file or it is damaged."""
+    import h5py
+
     try:
         with h5py.File(path) as file:
             for name, array in into.items():
@@ -61,6 +65,8 @@ def read(path: Path, into: Mapping[str, NDArray[Any]]) -> bool:
 def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Keeps arrays in the file `path`, whole or not at all. Raises LcbenchError where there is no room or no right."""
     require_room(path, arrays)
+    import h5py
+
     with whole_file.replacing(path, _OTHER_FOLDER) as temporary, h5py.File(temporary, "w", libver="v110") as file:
         for name, array in arrays.items():
             _write_array(file, name, array)

@@ -6,7 +6,7 @@ figure: the functions that compute the rows see their inputs only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from lcbench.errors import LcbenchError
 from lcbench.learn.reproduction.rules import Rule
+from lcbench.losses.errors import did_you_mean
 
 
 class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,3 +134,16 @@ def documents() -> Mapping[str, str]:
 def rows() -> Mapping[str, Row]:
     """Every row by its id, in the order of the documents."""
     return {row.id: row for row in _file().rows}
+
+
+def chosen(ids: Iterable[str]) -> list[Row]:
+    """Return the rows of these ids, in the order of the documents; all of them where none is named.
+
+    Raises LcbenchError where there is no such row; it names the nearest.
+    """
+    wanted, known = list(ids), rows()
+    for name in wanted:
+        if name not in known:
+            hint = did_you_mean(name, known, "'lcbench reproduce --list' names all")
+            raise LcbenchError(f"no row '{name}': {hint}")
+    return [row for row in known.values() if row.id in wanted or not wanted]

@@ -6,13 +6,10 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from lcbench.errors import LcbenchError
 from lcbench.learn.reproduction import boundaries, descents, gradients, photographs, pipeline, probabilities, regression
-from lcbench.learn.reproduction import figures as published
 from lcbench.learn.reproduction.figures import Row
 from lcbench.learn.reproduction.laboratory import CannotRun, Laboratory
 from lcbench.learn.reproduction.outcome import Found, Outcome, judged
-from lcbench.losses.errors import did_you_mean
 
 FUNCTIONS: dict[str, Callable[[dict[str, Any], Laboratory], Found]] = {
     "softmax-sanity-loss": photographs.loss_near_zero,
@@ -44,19 +41,6 @@ FUNCTIONS: dict[str, Callable[[dict[str, Any], Laboratory], Found]] = {
     "feature-pipeline": pipeline.features_and_classifier,
 }
 """By the row's id. A function gets the row's inputs, and never the figures that it must arrive at."""
-
-
-def chosen(ids: list[str]) -> list[Row]:
-    """The rows of these ids, in the order of the documents; all of them where none is named.
-
-    Raises LcbenchError where there is no such row; it names the nearest.
-    """
-    rows = published.rows()
-    for wanted in ids:
-        if wanted not in rows:
-            hint = did_you_mean(wanted, rows, "'lcbench reproduce --list' names all")
-            raise LcbenchError(f"no row '{wanted}': {hint}")
-    return [row for row in rows.values() if row.id in ids or not ids]
 
 
 def reproduce(row: Row, laboratory: Laboratory) -> Outcome:

@@ -125,12 +125,18 @@ def _functions_of_module(spec: str, module_name: str, attribute: str) -> list[Us
     return functions
 
 
-def _run_file(path: str) -> tuple[UserModule, tuple[str, ...]]:
-    """The file as a module, and the notes on it and on the files that it imports."""
+def require_file(path: str) -> None:
+    """Raise CannotLoad, with the nearest file in its folder, where there is no file `path`."""
     file = Path(path)
     if not file.exists():
         siblings = [sibling.name for sibling in file.parent.glob("*.py")]
         raise CannotLoad(f"{path}: no such file{_nearest(file.name, siblings)}")
+
+
+def _run_file(path: str) -> tuple[UserModule, tuple[str, ...]]:
+    """The file as a module, and the notes on it and on the files that it imports."""
+    require_file(path)
+    file = Path(path)
     if file.suffix == ".ipynb":
         raise CannotLoad(f"{path}: is a notebook; jupyter nbconvert --to script {path} makes a Python file of it")
     modules = UserModules()

@@ -80,15 +80,15 @@ def test_a_wrong_loss_makes_rows_fail(laboratory):
 
 
 def test_rows_come_in_the_order_of_the_documents():
-    assert [row.id for row in rows.chosen(["quadratic", "softmax-of-123"])] == ["softmax-of-123", "quadratic"]
-    assert [row.id for row in rows.chosen([])] == list(figures.rows())
+    assert [row.id for row in figures.chosen(["quadratic", "softmax-of-123"])] == ["softmax-of-123", "quadratic"]
+    assert [row.id for row in figures.chosen([])] == list(figures.rows())
 
 
 def test_an_unknown_row_has_its_nearest_named():
     with pytest.raises(LcbenchError, match="did you mean 'quadratic'"):
-        rows.chosen(["quadratik"])
+        figures.chosen(["quadratik"])
     with pytest.raises(LcbenchError, match="'lcbench reproduce --list'"):
-        rows.chosen(["%%%"])
+        figures.chosen(["%%%"])
 
 
 @pytest.fixture(scope="module")
