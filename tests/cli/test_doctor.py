@@ -9,6 +9,8 @@ import pytest
 from commands import invoke, lcbench
 from lcbench.measure.surroundings.disturbances import Finding, score
 
+EXAMPLES = (["doctor", "--no-noise"], ["doctor", "--seconds", "3", "--json"])
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
@@ -40,7 +42,7 @@ def test_a_disturbance_stands_beside_its_remedy(report):
 
 
 def test_json_holds_the_same(tmp_path):
-    done = lcbench(tmp_path, "doctor", "--seconds", "1", "--json", OMP_NUM_THREADS="10000", NUMBA_NUM_THREADS="1")
+    done = lcbench(tmp_path, *EXAMPLES[1], OMP_NUM_THREADS="10000", NUMBA_NUM_THREADS="1")
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     assert list(report) == ["fingerprint", "machine", "numba", "conditions", "noise", "findings", "score"]
@@ -61,7 +63,8 @@ def test_json_holds_the_same(tmp_path):
 
 
 def test_without_noise_nothing_is_timed(tmp_path):
-    done = lcbench(tmp_path, "doctor", "--no-noise", "--json")
+    assert lcbench(tmp_path, *EXAMPLES[0]).returncode == 0
+    done = lcbench(tmp_path, *EXAMPLES[0], "--json")
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     assert report["noise"] is None
@@ -75,9 +78,6 @@ def test_seconds_that_are_none_are_refused(tmp_path, seconds):
     assert "--seconds" in done.stderr
 
 
-def test_the_examples_of_its_help_work(tmp_path):
+def test_the_examples_of_its_help_are_those_that_are_run_here(tmp_path):
     shown = invoke(tmp_path, "doctor", "--help").stdout
-    examples = [line.split() for line in shown.splitlines()[-2:]]
-    assert [words[0] for words in examples] == ["lcbench", "lcbench"]
-    for words in examples:
-        assert lcbench(tmp_path, *words[1:]).returncode == 0
+    assert [line.split() for line in shown.splitlines()[-2:]] == [["lcbench", *words] for words in EXAMPLES]

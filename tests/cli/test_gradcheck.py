@@ -77,8 +77,8 @@ def test_a_wrong_gradient_is_exit_code_4_and_prints_nothing_of_the_users_into_th
 
 
 def test_chosen_weights_at_a_margin_as_json(folder):
-    done = lcbench(folder, "gradcheck", "numpy", "--loss", "svm", "--margin", "100", "--h", "1e-3", "--rows", "40",
-                   "--at", "3072,0", "--at", "0,9", "--json")  # fmt: skip
+    done = invoke(folder, "gradcheck", "numpy", "--loss", "svm", "--margin", "100", "--h", "1e-3", "--rows", "40",
+                  "--at", "3072,0", "--at", "0,9", "--json")  # fmt: skip
     assert done.returncode == 0
     told = json.loads(done.stdout)
     assert (told["data"], told["rows"], told["features"], told["h"]) == ("synthetic", 40, 3073, 1e-3)
@@ -91,14 +91,14 @@ def test_chosen_weights_at_a_margin_as_json(folder):
 
 def test_the_seed_chooses_the_weights(folder):
     def at(seed):
-        done = lcbench(folder, "gradcheck", "--loss", "svm", *FEW, "--seed", seed, "--json")
+        done = invoke(folder, "gradcheck", "--loss", "svm", *FEW, "--seed", seed, "--json")
         return [each["at"] for each in json.loads(done.stdout)["reports"][0]["found"]["coordinates"]]
 
     assert at("1") == at("1") != at("2")
 
 
 def test_what_an_implementation_does_not_offer_is_not_checked(folder):
-    done = lcbench(folder, "gradcheck", "mine.py:svm_loss_vectorized", "--loss", "softmax", *FEW)
+    done = invoke(folder, "gradcheck", "mine.py:svm_loss_vectorized", "--loss", "softmax", *FEW)
     assert done.returncode == 2
     assert "not checked: offers svm only" in done.stdout
 
@@ -109,7 +109,7 @@ def test_functions_of_a_file_for_another_loss_are_passed_over(folder):
         "def svm_loss_a(W, X, y, reg): return svm_loss(W, X, y, reg)\n"
         "def softmax_loss_a(W, X, y, reg): return softmax_loss(W, X, y, reg)\n"
     )
-    done = lcbench(folder, "gradcheck", "both.py", "--loss", "svm", *FEW)
+    done = invoke(folder, "gradcheck", "both.py", "--loss", "svm", *FEW)
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "1 right, 0 wrong"
 
@@ -118,14 +118,14 @@ def test_functions_of_a_file_for_another_loss_are_passed_over(folder):
     "names", [["numpy,mine.py:svm_loss_vectorized"], ["numpy", "--impl", "mine.py:svm_loss_vectorized"]]
 )
 def test_several_are_checked_one_after_the_other(folder, names):
-    done = lcbench(folder, "gradcheck", *names, "--loss", "svm", *FEW, "--json")
+    done = invoke(folder, "gradcheck", *names, "--loss", "svm", *FEW, "--json")
     reports = json.loads(done.stdout)["reports"]
     assert [report["implementation"] for report in reports] == ["numpy", "mine.py:svm_loss_vectorized"]
     assert [each["found"]["coordinates"] for each in reports[:1]] == [reports[1]["found"]["coordinates"]]
 
 
 def test_a_margin_is_told_to_be_for_svm(folder):
-    done = lcbench(folder, "gradcheck", "--margin", "5", *FEW)
+    done = invoke(folder, "gradcheck", "--margin", "5", *FEW)
     assert done.returncode == 0
     assert done.stderr.splitlines()[0] == "--margin 5 is for svm: softmax has none"
     assert "numpy svm: h 1e-05, margin 5" in done.stdout
