@@ -61,9 +61,29 @@ class Workload(NamedTuple):
     streamed: bool = False
 
     def __str__(self) -> str:
-        rows = f"{self.rows:,} rows" if self.batch is None else f"{self.batch:,} of {self.rows:,} rows"
-        data = f"{self.data}, streamed" if self.streamed else self.data
-        return f"{self.loss}: {rows} x {self.features:,} features, {self.classes:,} classes, {self.dtype}, {data}"
+        of = "" if self.batch is None else f"{self.batch:,} of "
+        rest = in_words(self, "classes", "dtype", "data", "streamed")
+        return f"{self.loss}: {of}{in_words(self, 'rows')} x {in_words(self, 'features')}, {rest}"
+
+
+ONE = {"rows": "row", "features": "feature", "classes": "class", "threads": "thread"}
+"""What there is one of or several."""
+
+
+def said(field: str, value: Any) -> str:
+    """Return a field of a row in words: 1,000 rows, 1 thread, float64; nothing where it is as usual."""
+    if value is None or value is False:
+        return ""
+    if field == "streamed":
+        return field
+    if field == "batch":
+        return f"batch {value:,}"
+    return f"{value:,} {ONE[field] if value == 1 else field}" if field in ONE else str(value)
+
+
+def in_words(of: Workload | Row, *fields: str) -> str:
+    """Return fields of a workload, threads included, in a few words each; what it does not have is left out."""
+    return ", ".join(filter(None, (said(field, getattr(of, field)) for field in dict.fromkeys(fields))))
 
 
 class Row(msgspec.Struct, kw_only=True):

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from lcbench.cli import completion_values as complete
 from lcbench.cli.parameters import SHARE
 from lcbench.cli.verdict_options import VerdictOutput, verdict_options
 from lcbench.exit_codes import ExitCode
-
-if TYPE_CHECKING:
-    from lcbench.judge.verdicts import Judgement
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench compare\n  lcbench compare before after --fail-above 30%")
@@ -58,21 +53,11 @@ def compare(base: str | None, new: str | None, fail_above: float, output: Verdic
         for table in compare_tables.verdicts(judgement):
             console.print(table)
     if output.beyond_tables:
-        _tell(judgement, output, f"{new or 'the newest result'} against {base}")
+        notes = [] if judgement.same_machine else [compare_tables.OTHER_MACHINE]
+        notes += compare_tables.only_in_one(judgement)
+        heading = f"{new or 'the newest result'} against {base}"
+        output.write(compare_tables.standing(judgement), judgement.fail_above, heading, notes)
     return judgement.exit_code
-
-
-def _tell(judgement: Judgement, output: VerdictOutput, heading: str) -> None:
-    """Hands the verdicts to the other formats. Between two machines none holds, so all but wrong results are open."""
-    from dataclasses import replace
-
-    comparisons, notes = judgement.comparisons, []
-    if not judgement.same_machine:
-        comparisons = [replace(one, verdict="inconclusive") if one.ratio else one for one in comparisons]
-        notes.append("the two results are from different machines: no verdict holds")
-    for side, rows in (("base", judgement.only_base), ("new", judgement.only_new)):
-        notes += [f"only in {side}: {row.implementation}, {row.workload}" for row in rows]
-    output.write(comparisons, judgement.fail_above, heading, notes)
 
 
 def _side_by_side(console: object, as_json: bool) -> ExitCode:

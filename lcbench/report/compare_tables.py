@@ -2,52 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from math import isfinite
 
-from rich.table import Column, Table
 from rich.text import Text
 
-from lcbench.judge.latest import Latest
-from lcbench.judge.verdicts import Comparison, Judgement
+from lcbench.judge.latest import Entry, Latest
+from lcbench.judge.ratios import Ratio
+from lcbench.judge.verdicts import Comparison, Judgement, Verdict
+from lcbench.record import in_words
 from lcbench.report import style
-from lcbench.report.run_tables import footnote_on_impossible, share
+from lcbench.report.run_tables import footnote_on_impossible
+from lcbench.report.table import FINE_RATIO, NAME, PLAIN, SECONDS, SHARE, WORD, Cell, Column, Kind, Mood, Table
 
-VERDICT_STYLES = {"slower": "bold red", "wrong": "bold red", "not measured": "bold red", "inconclusive": "yellow"}
+_IMPLEMENTATION = Column("implementation", "new.implementation", NAME)
+
+ORDER: tuple[Verdict, ...] = ("wrong", "not measured", "slower", "inconclusive", "not slower")
+"""What a reader needs to know first."""
+
+MOODS: dict[Verdict, Mood] = {
+    "wrong": "bad", "not measured": "bad", "slower": "bad", "inconclusive": "open", "not slower": "good",
+}  # fmt: skip
+
+OTHER_MACHINE = "the two results are from different machines: no verdict holds"
 
 
 def verdicts(judgement: Judgement) -> Iterator[Table | Text]:
     """Every row that both records have, and what became of the others."""
     yield from side_by_side(judgement.comparisons, "base", "new")
-    for row in judgement.only_base:
-        yield Text(f"only in base: {row.implementation}, {row.workload}")
-    for row in judgement.only_new:
-        yield Text(f"only in new: {row.implementation}, {row.workload}")
+    yield from map(Text, only_in_one(judgement))
     yield from without_times(judgement.comparisons)
     if not judgement.same_machine:
-        yield Text("the two results are from different machines: no verdict holds", style="yellow")
-    yield Text(
+        yield Text(OTHER_MACHINE, style="yellow")
+    yield Text(basis(judgement))
+
+
+def basis(judgement: Judgement) -> str:
+    """What the verdicts rest on."""
+    return (
         f"threshold {style.percent(judgement.fail_above)}; 95 % intervals; tests corrected for their number (Holm); "
         "visible: smallest slowdown beyond the threshold that 4 of 5 such pairs would show"
     )
 
 
+def only_in_one(judgement: Judgement) -> Iterator[str]:
+    """A line for every row that one of two results does not have."""
+    for side, rows in (("base", judgement.only_base), ("new", judgement.only_new)):
+        for row in rows:
+            yield f"only in {side}: {row.implementation}, {row.workload}"
+
+
+def standing(judgement: Judgement) -> list[Comparison]:
+    """The comparisons. Between two machines no verdict holds, so all but wrong results are open."""
+    if judgement.same_machine:
+        return judgement.comparisons
+    return [replace(one, verdict="inconclusive") if one.ratio else one for one in judgement.comparisons]
+
+
 def side_by_side(comparisons: list[Comparison], base: str, new: str) -> Iterator[Table | Text]:
     """A table a workload: the times of `base` and `new`, their ratio and its verdict."""
     for workload in dict.fromkeys(comparison.base.workload for comparison in comparisons):
-        table = style.table(
-            str(workload),
-            Column("implementation", overflow="fold", min_width=14),
-            style.number(base),
-            style.number(new),
-            style.number(f"{new} / {base}"),
-            style.number("visible"),
-            Column("verdict", no_wrap=True),
-        )
-        for comparison in comparisons:
-            if comparison.base.workload == workload:
-                table.add_row(*_cells(comparison))
-        yield table
+        yield table(str(workload), [one for one in comparisons if one.base.workload == workload], base, new)
         yield Text()
+
+
+def table(title: str, comparisons: Sequence[Comparison], base: str, new: str, fail_above: float | None = None) -> Table:
+    """The times of `base` and `new`, their ratio and its verdict.
+
+    With `fail_above` also the workload, and a sentence where there is no ratio: for the page.
+    """
+
+    def statement_instead(one: Comparison) -> Cell | None:
+        if fail_above is None or one.ratio:
+            return None
+        return Cell(f"{one.verdict}: {statement(one, fail_above)}", one.verdict, MOODS[one.verdict])
+
+    return Table(
+        title,
+        comparisons,
+        _IMPLEMENTATION,
+        Column("workload", lambda one: str(one.new.workload), detail=True),
+        Column(base, "base.median_s", SECONDS, "median, seconds a call"),
+        Column(new, "new.median_s", SECONDS, "median, seconds a call"),
+        Column(f"{new} / {base}", "ratio", FINE_RATIO, "ratio of the times, with its 95 % interval", "descending"),
+        Column(
+            "visible",
+            "detectable",
+            Kind(_visible, number=True),
+            "smallest slowdown beyond the threshold that 4 of 5 such pairs would show",
+        ),
+        Column("verdict", lambda one: Cell(one.verdict, one.verdict, MOODS[one.verdict]), WORD),
+        leading=2,
+        instead=statement_instead,
+    )
+
+
+def in_plain_words(comparisons: Sequence[Comparison], fail_above: float) -> Table:
+    """The times, and the ratio as growth: of one workload, worst verdict first."""
+    return Table(
+        "",
+        sorted(comparisons, key=lambda one: ORDER.index(one.verdict)),
+        _IMPLEMENTATION,
+        Column("verdict", lambda one: Cell(one.verdict, mood=MOODS[one.verdict])),
+        Column("base", "base.median_s", SECONDS),
+        Column("new", "new.median_s", SECONDS),
+        Column("change", lambda one: change(one.ratio) if one.ratio else statement(one, fail_above)),
+    )
 
 
 def without_times(comparisons: list[Comparison]) -> Iterator[Text]:
@@ -59,18 +121,6 @@ def without_times(comparisons: list[Comparison]) -> Iterator[Text]:
             yield Text(f"{row.implementation}, {row.loss}: {comparison.verdict}{side}: {row.reason}")
 
 
-def _cells(comparison: Comparison) -> list[str | Text]:
-    ratio = comparison.ratio
-    return [
-        comparison.new.implementation,
-        style.seconds(comparison.base.median_s),
-        style.seconds(comparison.new.median_s),
-        style.within(*ratio, decimals=3) if ratio else style.MISSING,
-        _visible(comparison.detectable),
-        Text(comparison.verdict, style=VERDICT_STYLES.get(comparison.verdict, "")),
-    ]
-
-
 def _visible(slowdown: float | None) -> str:
     if slowdown is None:
         return style.MISSING
@@ -80,25 +130,74 @@ def _visible(slowdown: float | None) -> str:
 def latest(groups: list[Latest]) -> Iterator[Table | Text]:
     """The newest result of every implementation, a table a workload and number of threads, fastest first."""
     for group in groups:
-        table = style.table(
-            f"{group.workload}, {group.threads} thread{'s' * (group.threads > 1)}",
-            Column("implementation", overflow="fold", min_width=14),
-            style.number("median"),
-            style.number("x fastest"),
-            style.number("limit"),
-            Column("measured (UTC)", no_wrap=True),
+        yield Table(
+            f"{group.workload}, {in_words(group.entries[0].row, 'threads')}",
+            group.entries,
+            Column("implementation", "row.implementation", NAME),
+            Column("median", "row.median_s", SECONDS),
+            Column("x fastest", _times_fastest(group), PLAIN),
+            Column("limit", "row.roofline_fraction", SHARE),
+            Column("measured (UTC)", lambda entry: entry.created[:16].replace("T", " "), WORD),
         )
-        fastest = group.entries[0].row.median_s or 0.0
-        for entry in group.entries:
-            row = entry.row
-            assert row.median_s is not None
-            table.add_row(
-                row.implementation,
-                style.seconds(row.median_s),
-                f"{row.median_s / fastest:.2f}",
-                share(row.roofline_fraction),
-                entry.created[:16].replace("T", " "),
-            )
-        yield table
         yield Text()
     yield from footnote_on_impossible(entry.row for group in groups for entry in group.entries)
+
+
+def _times_fastest(group: Latest) -> Callable[[Entry], str]:
+    fastest = group.entries[0].row.median_s or 0.0
+    return lambda entry: f"{(entry.row.median_s or 0.0) / fastest:.2f}"
+
+
+def report_title(heading: str) -> str:
+    """What a report is called where others stand beside it: "lcbench: new.py against old.py"."""
+    return f"lcbench: {heading}"
+
+
+def change(ratio: Ratio | None) -> str:
+    """A ratio of times as growth: "+25.0 % (95 %: +22.2 % to +27.9 %)"."""
+    if ratio is None:
+        return style.MISSING
+    if not isfinite(ratio.high):
+        return f"{_growth(ratio.value)} (no interval: one process)"
+    return f"{_growth(ratio.value)} (95 %: {_growth(ratio.low)} to {_growth(ratio.high)})"
+
+
+def _growth(ratio: float) -> str:
+    return f"{100 * (ratio - 1):+,.1f} %"
+
+
+def subject(comparison: Comparison) -> str:
+    """What was compared: "numpy, softmax, 500 rows, float32"."""
+    return f"{comparison.new.implementation}, {in_words(comparison.new, 'loss', 'rows', 'dtype')}"
+
+
+def statement(comparison: Comparison, fail_above: float) -> str:
+    """What was found, as one sentence without its subject."""
+    base, new = comparison.base, comparison.new
+    if comparison.ratio is None:
+        return _why_no_ratio(comparison)
+    times = f"{style.seconds(base.median_s)} before, {style.seconds(new.median_s)} now: {change(comparison.ratio)}"
+    allowed = style.percent(fail_above)
+    if comparison.verdict == "slower":
+        return f"{times}; slower than the {allowed} allowed"
+    if comparison.verdict == "not slower":
+        return f"{times}; not slower than the {allowed} allowed"
+    visible = ""
+    if comparison.detectable is not None and isfinite(comparison.detectable):
+        visible = f"; a slowdown {style.percent(comparison.detectable)} beyond that would have been seen 4 times in 5"
+    return f"{times}; the noise leaves open whether that is more than the {allowed} allowed{visible}"
+
+
+def _why_no_ratio(comparison: Comparison) -> str:
+    for side, row in (("", comparison.new), ("base: ", comparison.base)):
+        if not row.ranked:
+            known = row.reason if row.status == comparison.verdict else f"{row.status}: {row.reason}"
+            return f"{side}{known if row.reason else row.status}"
+    return comparison.verdict
+
+
+def summary(comparisons: Sequence[Comparison], fail_above: float) -> str:
+    """How many of each verdict, worst first, and the threshold: "1 slower, 2 not slower; 5.0 % allowed"."""
+    counts = Counter(comparison.verdict for comparison in comparisons)
+    told = [f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict]]
+    return f"{', '.join(told) or 'nothing compared'}; {style.percent(fail_above)} allowed"

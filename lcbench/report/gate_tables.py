@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.table import Table
 from rich.text import Text
 
 from lcbench.judge.gate import Gated
 from lcbench.record import Gate, Side
 from lcbench.report import style
 from lcbench.report.compare_tables import side_by_side, without_times
+from lcbench.report.table import Table
 
 
 def tables(gated: Gated, gate: Gate) -> Iterator[Table | Text]:

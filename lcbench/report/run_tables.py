@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
-from rich.table import Column, Table
 from rich.text import Text
 
 from lcbench.judge import ratios
 from lcbench.judge.estimates import spread, waited_for_a_cpu
 from lcbench.judge.quiet import kept_blocks
-from lcbench.record import Ceiling, Record, Row, Workload
+from lcbench.record import Ceiling, Record, Row, in_words
 from lcbench.report import style
+from lcbench.report.style import share
+from lcbench.report.table import (
+    BILLIONS,
+    INTERVAL,
+    NAME,
+    NUMBER,
+    RATIO,
+    SCIENTIFIC,
+    SECONDS,
+    SHARE,
+    SPREAD,
+    WORDS,
+    Cell,
+    Column,
+    Table,
+)
 
 BUSY = 0.1
 """Share of its time in which something waited for a CPU, above which the machine is said to have been busy."""
@@ -22,18 +38,25 @@ LOW_SCORE = 75
 CLUSTER, ALONE = "dask", "numba-parallel"
 """The same kernel on the workers of a cluster, and in one process."""
 
-IMPOSSIBLE = "!"
-"""Stands behind a share of more than the whole."""
+SAID_WHERE_THEY_DIFFER = ("classes", "data", "batch", "streamed", "threads")
+"""Fields of a row that have a column in the table of errors where not all rows have the same."""
+
+_BEFORE_STEADY = ("import_s", "first_call_s", "compile_s", "prepare_s")
+
+BEFORE_STEADY = (
+    Column("first call", "first_call_s", SECONDS, "the very first in a process with nothing compiled"),
+    Column("of it compiling", "compile_s", SECONDS),
+    Column("prepare + fetch", "prepare_s", SECONDS, "bringing the data to where it is wanted, and the result back"),
+)
 
 
 def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
     """Everything that a run has to show, in the order of reading. Speed-ups are over `baseline`."""
     on_device = [row for row in record.rows if row.device != "simulator"]
     for workload in dict.fromkeys(row.workload for row in on_device):
-        rows = [row for row in on_device if row.workload == workload]
-        ranked = sorted((row for row in rows if row.ranked), key=lambda row: row.median_s or 0.0)
+        ranked = [row for row in on_device if row.workload == workload and row.ranked]
         if ranked:
-            yield _ranking(workload, ranked, baseline)
+            yield times(str(workload), sorted(ranked, key=lambda row: row.median_s or 0.0), baseline)
             yield Text()
     yield from _not_measured([row for row in on_device if not row.ranked])
     simulated = [row for row in record.rows if row.device == "simulator"]
@@ -45,55 +68,114 @@ def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
     yield from _footnotes(record, baseline)
 
 
-def _ranking(workload: Workload, rows: list[Row], baseline: str) -> Table:
-    base = next((row for row in rows if row.implementation == baseline and row.ranked), None)
-    table = style.table(
-        str(workload),
-        Column("implementation", overflow="fold", min_width=14),
-        style.number("median"),
-        style.number("spread"),
-        *([style.number(f"x {baseline}" if len(baseline) <= 14 else "x baseline")] if base else []),
-        style.number("GFLOP/s"),
-        style.number("GB/s"),
-        style.number("limit"),
-        style.number("error"),
+def times(
+    title: str,
+    rows: Sequence[Row],
+    baseline: str,
+    axes: Sequence[str] = (),
+    label: str | Callable[[Row], str] = "implementation",
+) -> Table:
+    """The times of `rows` in their order, and why one has none. axes: by which the rows of a sweep differ.
+
+    label: how a row is called among the others.
+    """
+
+    def a_second(amount: str) -> Callable[[Row], float | None]:
+        return lambda row: getattr(row, amount) / row.median_s if row.median_s else None
+
+    over = f"x {baseline}" if len(baseline) <= 14 else "x baseline"
+    over_told = f"time of {baseline} over this one's: geometric mean of the ratios of paired processes, 95 % interval"
+    return Table(
+        title,
+        rows,
+        Column("implementation", label, NAME),
+        *(Column(axis, axis, WORDS if axis == "dtype" else NUMBER) for axis in axes),
+        Column("median", "median_s", SECONDS, "seconds a call: median over the processes' medians"),
+        Column("95 % interval", "ci95_s", INTERVAL, "of the median, from the spread between processes", detail=True),
+        Column("spread", spread, SPREAD, "half the range of the processes' medians, over their median"),
+        Column(over, lambda row: _speedup(row, rows, baseline), RATIO, over_told, "descending")
+        if any(speedup(row, rows, baseline) for row in rows)
+        else None,
+        Column("GFLOP/s", a_second("flops"), BILLIONS, "4 N D C floating-point operations a call", "descending"),
+        Column("GB/s", a_second("bytes"), BILLIONS, "X and W read once, the gradient written once", "descending"),
+        Column("limit", _limit, SHARE, "share of what the machine can do, measured in the same run", "descending"),
+        *(replace(column, detail=True) for column in BEFORE_STEADY),
+        Column("error", _error, SCIENTIFIC, "larger of the loss's and the gradient's relative error"),
+        sorted_by=1,
+        leading=1 + len(axes),
+        instead=_why_no_time,
     )
-    for row in rows:
-        assert row.median_s is not None
-        table.add_row(
-            row.implementation,
-            style.seconds(row.median_s),
-            f"{spread(row):.1%}",
-            *([_speedup(row, base)] if base else []),
-            _billions(row.flops / row.median_s),
-            _billions(row.bytes / row.median_s),
-            share(row.roofline_fraction),
-            style.scientific(max(row.error_loss or 0.0, row.error_grad or 0.0)),
-        )
-    return table
 
 
-def _speedup(row: Row, base: Row) -> str:
-    if row is base:
-        return "1"
-    return style.within(*ratios.speedup(row, base))
+def speedup(row: Row, rows: Iterable[Row], baseline: str) -> ratios.Ratio | None:
+    """How much faster than the baseline's row on the same workload with the same threads; None where there is none.
+
+    Nor is there one of a gate's rows, which have verdicts.
+    """
+    same = (other for other in rows if other.workload == row.workload and other.threads == row.threads)
+    base = next((one for one in same if one.implementation == baseline and one.ranked and not one.side), None)
+    return ratios.speedup(row, base) if base and row.ranked and not row.side else None
 
 
-def _billions(a_second: float) -> str:
-    return f"{a_second / 1e9:.1f}" if a_second < 1e12 else f"{a_second / 1e9:.0f}"
+def _speedup(row: Row, rows: Iterable[Row], baseline: str) -> Cell | ratios.Ratio | None:
+    ratio = speedup(row, rows, baseline)
+    return Cell("1", 1.0) if ratio and row.implementation == baseline else ratio
 
 
-def share(fraction: float | None) -> str:
-    """Share of the machine's limit in percent, marked with `IMPOSSIBLE` above it."""
-    if fraction is None:
-        return style.MISSING
-    return f"{fraction:.0%}" + (IMPOSSIBLE if fraction > 1 else "")
+def _limit(row: Row) -> Cell | None:
+    fraction = row.roofline_fraction
+    return None if fraction is None else Cell(share(fraction), fraction, "bad" if fraction > 1 else "")
+
+
+def _error(row: Row) -> float:
+    return max(row.error_loss or 0.0, row.error_grad or 0.0)
+
+
+def _why_no_time(row: Row) -> Cell | None:
+    if row.ranked:
+        return None
+    if row.status == "ok":
+        simulated = row.device == "simulator"
+        return Cell("right, in the simulator, whose times mean nothing" if simulated else "no time")
+    return result(row)
+
+
+def result(row: Row) -> Cell:
+    """Whether it was right, and if not, why."""
+    if row.status == "ok":
+        text = "right, simulated" if row.device == "simulator" else "right"
+        return Cell(text, text, "good")
+    text = f"{row.status}: {row.reason}"
+    return Cell(text, text.casefold(), "bad" if row.status == "wrong" else "open")
+
+
+def errors(rows: Sequence[Row]) -> Table:
+    """How far each row was from the float64 oracle; no two lines look alike."""
+    told = [name for name in SAID_WHERE_THEY_DIFFER if len({getattr(row, name) for row in rows}) > 1]
+    convention = Column("convention", "convention", WORDS, "how a user's file counts, where not as the signature does")
+    loss = "largest relative error of the loss against the float64 oracle"
+    gradient = "largest relative error of the gradient, in the Frobenius norm"
+    return Table(
+        "Errors against the float64 oracle",
+        rows,
+        Column("implementation", lambda row: row.implementation + (f" ({row.side})" if row.side else ""), NAME),
+        Column("loss", "loss"),
+        Column("rows", "rows", NUMBER),
+        Column("features", "features", NUMBER),
+        Column("dtype", "dtype"),
+        Column("device", "device"),
+        *(Column(name, name, WORDS if name in ("data", "streamed") else NUMBER) for name in told),
+        Column("loss error", lambda row: row.error_loss if row.status == "ok" else None, SCIENTIFIC, loss),
+        Column("gradient error", lambda row: row.error_grad if row.status == "ok" else None, SCIENTIFIC, gradient),
+        Column("result", result),
+        convention if any(row.convention for row in rows) else None,
+    )
 
 
 def footnote_on_impossible(rows: Iterable[Row]) -> Iterator[Text]:
     """What the mark means, where it stands."""
     if any(row.ranked and (row.roofline_fraction or 0) > 1 for row in rows):
-        yield Text(f"{IMPOSSIBLE} above the machine's measured limit, which cannot be: mistrust time or limit")
+        yield Text(f"{style.IMPOSSIBLE} above the machine's measured limit, which cannot be: mistrust time or limit")
 
 
 def _not_measured(rows: list[Row]) -> Iterator[Text]:
@@ -111,47 +193,31 @@ def _not_measured(rows: list[Row]) -> Iterator[Text]:
 
 
 def _simulated(rows: list[Row]) -> Table:
-    table = style.table(
+    return Table(
         "simulated: no GPU here, so these times rank nowhere",
-        Column("implementation", overflow="fold", min_width=14),
-        "loss",
-        style.number("rows"),
-        style.number("features"),
-        "result",
-        style.number("error"),
+        rows,
+        Column("implementation", "implementation", NAME),
+        Column("loss", "loss"),
+        Column("rows", "rows", NUMBER),
+        Column("features", "features", NUMBER),
+        Column("result", result),
+        Column("error", lambda row: _error(row) if row.status == "ok" else None, SCIENTIFIC),
     )
-    for row in rows:
-        right = "right, simulated" if row.status == "ok" else f"{row.status}: {row.reason}"
-        error = (
-            style.scientific(max(row.error_loss or 0.0, row.error_grad or 0.0)) if row.status == "ok" else style.MISSING
-        )
-        table.add_row(row.implementation, row.loss, style.count(row.rows), style.count(row.features), right, error)
-    return table
 
 
 def _before_steady(rows: list[Row]) -> Table:
-    table = style.table(
-        "Before the steady state: slowest over losses and sizes",
-        Column("implementation", overflow="fold", min_width=14),
-        style.number("import"),
-        style.number("first call"),
-        style.number("of it compiling"),
-        style.number("prepare + fetch"),
-    )
+    slowest = []
     for name in dict.fromkeys(row.implementation for row in rows if row.ranked):
         own = [row for row in rows if row.implementation == name and row.ranked]
-        table.add_row(
-            name,
-            style.seconds(_largest(row.import_s for row in own)),
-            style.seconds(_largest(row.first_call_s for row in own)),
-            style.seconds(_largest(row.compile_s for row in own)),
-            style.seconds(_largest(row.prepare_s for row in own)),
-        )
-    return table
-
-
-def _largest(values: Iterator[float | None]) -> float | None:
-    return max((value for value in values if value is not None), default=None)
+        found = {of: [value for row in own if (value := getattr(row, of)) is not None] for of in _BEFORE_STEADY}
+        slowest.append({"implementation": name} | {of: max(values, default=None) for of, values in found.items()})
+    return Table(
+        "Before the steady state: slowest over losses and sizes",
+        slowest,
+        Column("implementation", "implementation", NAME),
+        Column("import", "import_s", SECONDS),
+        *BEFORE_STEADY,
+    )
 
 
 def circumstances(record: Record) -> Iterator[Text]:
@@ -185,24 +251,28 @@ def _efficiencies(ranked: list[Row]) -> Iterator[Text]:
         if row.implementation == CLUSTER and one:
             low, value, high = (f"{100 * share:.0f}" for share in sorted(ratios.speedup(row, one)))
             yield Text(
-                f"{CLUSTER}, {row.loss}, {row.rows:,} rows: efficiency {value} % [{low},{high}] of one "
-                f"process with {row.threads} thread{'s' if row.threads > 1 else ''}"
+                f"{CLUSTER}, {in_words(row, 'loss', 'rows')}: efficiency {value} % [{low},{high}] of one "
+                f"process with {in_words(row, 'threads')}"
             )
 
 
 def _footnotes(record: Record, baseline: str) -> Iterator[Text]:
     yield from circumstances(record)
-    ranked = [row for row in record.rows if row.ranked]
-    counts = {len(row.blocks) for row in ranked}
-    if ranked:
-        processes = f"{min(counts)}" if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-        line = f"median of {processes} processes each; spread: half the range of their medians"
-        if any(row.implementation == baseline for row in ranked):
-            line += (
-                "; x: geometric mean of the ratios of paired processes, with 95 % interval "
-                f"({style.NO_INTERVAL}: too few of them, or too noisy)"
-            )
+    line = f"{medians_of(record)}; spread: half the range of their medians"
+    if any(row.implementation == baseline and not row.side for row in record.rows if row.ranked):
+        line += (
+            "; x: geometric mean of the ratios of paired processes, with 95 % interval "
+            f"({style.NO_INTERVAL}: too few of them, or too noisy)"
+        )
+    if medians_of(record):
         yield Text(line)
+
+
+def medians_of(record: Record) -> str:
+    """Of how many processes a time is the median; empty where there is no time."""
+    counts = {len(row.blocks) for row in record.rows if row.ranked}
+    processes = " to ".join(map(str, sorted({min(counts), max(counts)}))) if counts else ""
+    return processes and f"median of {processes} processes each"
 
 
 def _limits(ceilings: list[Ceiling]) -> Iterator[Text]:

@@ -1,16 +1,11 @@
-"""How every table of lcbench looks, and how its numbers are written."""
+"""How numbers are written, and the consoles that they are printed to."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable
 
-from rich import box
 from rich.console import Console
-from rich.table import Column, Table
-
-from lcbench.report.folding_table import FoldingTable
 
 MISSING = "-"
 """Stands where there is no number."""
@@ -44,38 +39,6 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         # rich would end the process with status 1, which is to say "regression"; the entry point knows better.
         raise BrokenPipeError
-
-
-def table(title: str, *columns: str | Column) -> Table:
-    """An empty table with a header. A column is a heading, or `number(heading)` for right-aligned numbers.
-
-    Where the terminal is too narrow for it, it is shown as a list.
-    """
-    return FoldingTable(
-        *columns,
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        header_style="",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
-
-
-def number(heading: str) -> Column:
-    """A column of numbers: right-aligned, never broken."""
-    return Column(heading, justify="right", no_wrap=True)
-
-
-def pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
-    """A table of names and values without a header."""
-    result = table(title, Column("name", no_wrap=True), Column("value", overflow="fold", min_width=20))
-    result.show_header = False
-    for name, value in rows:
-        result.add_row(name, value)
-    return result
 
 
 def seconds(value: float | None) -> str:
@@ -114,9 +77,13 @@ def within(value: float, low: float, high: float, decimals: int = 2) -> str:
     return f"{ratio} {interval}" if len(ratio) + 1 + len(interval) <= ordinary else f"{ratio}\n{interval}"
 
 
-def ratio_within(ratio: tuple[float, float, float] | None) -> str:
-    """A ratio and its interval as `within` has it, with three decimals."""
-    return within(*ratio, decimals=3) if ratio else MISSING
+def between(low: float, high: float) -> str:
+    """An interval of two durations, `NO_INTERVAL` if too wide; the unit once where both have the same."""
+    if low > 0 and not high <= WIDEST * low:
+        return NO_INTERVAL
+    first, last = seconds(low), seconds(high)
+    value, _, unit = first.partition(" ")
+    return f"{value if unit and last.endswith(f' {unit}') else first} to {last}"
 
 
 def _decimal(value: float, decimals: int) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from math import isfinite
 
-from rich.table import Column, Table
 from rich.text import Text
 
 from lcbench.judge.cache_ends import CacheEnd, cache_ends
 from lcbench.judge.crossings import Crossing, crossings
 from lcbench.judge.growth import Growth, growths
 from lcbench.judge.thread_efficiency import Efficiency, efficiencies
-from lcbench.record import Record, Row
+from lcbench.record import Record, Row, in_words
 from lcbench.report import run_tables, style
+from lcbench.report.table import INTERVAL, NUMBER, PLAIN, RATIO, SECONDS, SHARE, Cell, Column, Kind, Table
 
 WIDTH = 80
 AXIS_WIDTH = 10
@@ -26,6 +26,10 @@ POOR_FIT = 0.15
 """A fit that misses a point by more is marked."""
 
 NO_FIT = "~"
+
+_NAME = Kind(str, breaks="anywhere", least=SHORTEST_NAME)
+_TIME = Kind(style.seconds, number=True, breaks="anywhere", least=SHORTEST_NAME)
+_AT = "the place on the other axis"
 
 LEAST_GROWTH = 1.01
 """Of the time an element, by the call's own growth: less goes without saying."""
@@ -43,49 +47,43 @@ def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
             if row.loss == loss and all(getattr(row, name) == value for name, value in zip(others, place, strict=True))
         ]
         if any(row.ranked for row in here):
-            yield _heading(_title(here[0], first))
-            yield from _times(record, here, first, baseline)
+            yield from _times(f"{loss}: {common(here[0], [first])}", record, here, first, baseline)
             yield Text()
     yield from _missing(record)
     growth = growths(record)
     if growth:
-        yield from (*_growth(growth), Text())
+        yield from (growth_table(growth), Text())
     efficiency = efficiencies(record)
     if efficiency:
-        yield from (*_threads(efficiency), Text())
-    yield from (Text(crossing(each)) for each in crossings(record))
-    yield from (Text(cache_end(each)) for each in cache_ends(record))
+        yield from (threads_table(efficiency), Text())
+    yield from map(Text, sentences(record))
     yield from _footnotes(record, growth)
 
 
-def _heading(text: str) -> Text:
-    """Above a table, and not its own title, which would break where the table is narrower."""
-    return Text(text, style="bold")
+def common(row: Row, axes: Sequence[str]) -> str:
+    """What all points have in common, but for the loss."""
+    fields = ("rows", "batch", "features", "classes", "dtype", "threads", "data", "streamed")
+    return in_words(row, *(field for field in fields if field not in axes))
 
 
-def _times(record: Record, rows: list[Row], axis: str, baseline: str) -> Iterator[Table | Text]:
+def _times(title: str, record: Record, rows: list[Row], axis: str, baseline: str) -> Iterator[Table | Text]:
     """Points down, implementations across, in as many tables as it takes for each to fit the page."""
     assert record.sweep
     names = [name for name in dict.fromkeys(row.implementation for row in rows) if _of(rows, name)]
     base = {getattr(row, axis): row for row in _of(rows, baseline)}
     names.sort(key=lambda name: name != baseline)  # the others stay in their order
+
+    def columns(name: str) -> Iterator[Column]:
+        here = {getattr(row, axis): row for row in reversed(_of(rows, name))}
+        yield Column(name, lambda value: here[value].median_s if value in here else None, _TIME)
+        if base and name != baseline:
+            yield Column("x", lambda value: _times_faster(here.get(value), base.get(value)), PLAIN)
+
     for number, part in enumerate(_parts(names, baseline if base else None)):
         if number:
             yield Text()
-        table = style.table("", style.number(axis))
-        for name in part:
-            table.add_column(name, justify="right", overflow="fold", min_width=SHORTEST_NAME, max_width=LONGEST_NAME)
-            if base and name != baseline:
-                table.add_column("x", justify="right", no_wrap=True)
-        for value in record.sweep.axes[axis]:
-            cells = []
-            for name in part:
-                row = next((row for row in _of(rows, name) if getattr(row, axis) == value), None)
-                cells.append(style.seconds(row.median_s if row else None))
-                if base and name != baseline:
-                    cells.append(_times_faster(row, base.get(value)))
-            table.add_row(_value(value), *cells)
-        yield table
+        across = [column for name in part for column in columns(name)]
+        yield Table("" if number else title, record.sweep.axes[axis], Column(axis, _value, PLAIN), *across)
     if base and len(names) > 1:
         yield Text(f"x: how many times as fast as {baseline}")
 
@@ -107,20 +105,6 @@ def _parts(names: list[str], baseline: str | None) -> Iterator[list[str]]:
         left -= width
     if part:
         yield part
-
-
-def _title(row: Row, axis: str) -> str:
-    """What all points have in common."""
-    fixed = {
-        "rows": f"{row.rows:,} rows",
-        "batch": f"batch {row.batch:,}" if row.batch is not None else "",
-        "features": f"{row.features:,} features",
-        "classes": f"{row.classes:,} classes",
-        "dtype": row.dtype,
-        "threads": f"{row.threads} thread" + "s" * (row.threads != 1),
-    }
-    parts = [text for name, text in fixed.items() if name != axis and text]
-    return f"{row.loss}: {', '.join(parts)}, {row.data}{', streamed' if row.streamed else ''}"
 
 
 def _value(value: int | str | None) -> str:
@@ -156,41 +140,49 @@ def _missing(record: Record) -> Iterator[Text]:
         yield Text(f"{', '.join(simulated)}: in the simulator, whose times mean nothing")
 
 
-def _growth(growth: list[Growth]) -> Iterator[Table | Text]:
+def growth_table(growth: list[Growth]) -> Table:
+    """The growth of every curve along every axis on which there is more and more to compute."""
     axes = list(dict.fromkeys(each.axis for each in growth))
-    yield _heading(f"Growth: a call takes fixed + c x {' or '.join(axes)} ^ p seconds")
-    table = style.table(
-        "",
-        Column("implementation", overflow="fold", min_width=SHORTEST_NAME),
-        "loss",
-        *(["along"] if len(axes) > 1 else []),
-        *(["at"] if any(each.other for each in growth) else []),
-        style.number("p"),
-        style.number("fixed"),
-        style.number("off by"),
+    return Table(
+        f"Growth: a call takes fixed + c x {' or '.join(axes)} ^ p seconds",
+        growth,
+        Column("implementation", "implementation", _NAME),
+        Column("loss", "loss"),
+        Column("along", "axis", detail=len(axes) == 1),
+        Column("at", lambda each: at(each.other), meaning=_AT) if any(each.other for each in growth) else None,
+        Column("p", lambda each: Cell(exponent(each), each.exponent), NUMBER, "with its 95 % interval over processes"),
+        Column("fixed", _fixed, SECONDS, "what a call takes however little there is to compute, beyond the noise"),
+        Column("interval of fixed", _interval_of_fixed, INTERVAL, "95 %; from below zero on: maybe none", detail=True),
+        Column(
+            "off by",
+            "misfit",
+            Kind(_off_by, number=True),
+            "how far the point farthest from the fitted curve lies from it",
+        ),
+        Column("points", "points", NUMBER, detail=True),
     )
-    for each in growth:
-        table.add_row(
-            each.implementation,
-            each.loss,
-            *([each.axis] if len(axes) > 1 else []),
-            *([at(each.other)] if any(other.other for other in growth) else []),
-            _exponent(each),
-            _fixed(each),
-            f"{each.misfit:.0%}" + (NO_FIT if each.misfit > POOR_FIT else ""),
-        )
-    yield table
 
 
-def _exponent(growth: Growth) -> str:
-    if not isfinite(growth.low):
+def exponent(growth: Growth) -> str:
+    """With its interval where there is one."""
+    if not isfinite(growth.low + growth.high):
         return f"{growth.exponent:.2f}"
     return f"{growth.exponent:.2f} [{growth.low:.2f},{growth.high:.2f}]"
 
 
-def _fixed(growth: Growth) -> str:
+def _fixed(growth: Growth) -> float | None:
     """The fixed cost where it is beyond the noise."""
-    return style.seconds(growth.fixed_s) if growth.fixed_low > 0 and isfinite(growth.fixed_low) else style.MISSING
+    return growth.fixed_s if growth.fixed_low > 0 and isfinite(growth.fixed_low) else None
+
+
+def _interval_of_fixed(growth: Growth) -> tuple[float, float] | None:
+    ends = growth.fixed_low, growth.fixed_high
+    # with few points none is told from the growth
+    return ends if growth.fixed_s and isfinite(sum(ends)) else None
+
+
+def _off_by(misfit: float) -> str:
+    return f"{misfit:.0%}" + (NO_FIT if misfit > POOR_FIT else "")
 
 
 def at(other: dict[str, int | str]) -> str:
@@ -198,28 +190,19 @@ def at(other: dict[str, int | str]) -> str:
     return ", ".join(f"{name} {_value(value)}" for name, value in other.items())
 
 
-def _threads(found: list[Efficiency]) -> Iterator[Table | Text]:
-    base = found[0].base
-    yield _heading(f"Threads: times as fast as with {base}, and its share of the ideal")
-    table = style.table(
-        "",
-        Column("implementation", overflow="fold", min_width=SHORTEST_NAME),
-        "loss",
-        *(["at"] if any(each.other for each in found) else []),
-        style.number("threads"),
-        style.number("x"),
-        style.number("efficiency"),
+def threads_table(found: list[Efficiency]) -> Table:
+    """What more threads gain."""
+    base = found[0].base if found else 1
+    return Table(
+        f"Threads: times as fast as with {base}, and its share of the ideal",
+        found,
+        Column("implementation", "implementation", _NAME),
+        Column("loss", "loss"),
+        Column("at", lambda each: at(each.other), meaning=_AT) if any(each.other for each in found) else None,
+        Column("threads", "threads", NUMBER),
+        Column("x", lambda each: (each.speedup, each.low, each.high), RATIO, "with its 95 % interval", "descending"),
+        Column("efficiency", "efficiency", SHARE, "speed-up over the ideal one", "descending"),
     )
-    for each in found:
-        table.add_row(
-            each.implementation,
-            each.loss,
-            *([at(each.other)] if any(other.other for other in found) else []),
-            style.count(each.threads),
-            style.within(each.speedup, each.low, each.high),
-            f"{each.efficiency:.0%}",
-        )
-    yield table
 
 
 def crossing(each: Crossing) -> str:
@@ -243,14 +226,23 @@ def cache_end(each: CacheEnd) -> str:
     ).replace("\n", " ")
 
 
-def _footnotes(record: Record, growth: list[Growth]) -> Iterator[Text]:
+def sentences(record: Record) -> Iterator[str]:
+    """Who passes whom, and where caches end."""
+    yield from map(crossing, crossings(record))
+    yield from map(cache_end, cache_ends(record))
+
+
+def misfit(growth: list[Growth]) -> Iterator[str]:
+    """What the mark of a poor fit means, where it stands."""
     if any(each.misfit > POOR_FIT for each in growth):
-        yield Text(
+        yield (
             f"{NO_FIT} the fit misses a point by more than {POOR_FIT:.0%}: p says how times grew between the ends, not "
             "that they follow a power"
         )
+
+
+def _footnotes(record: Record, growth: list[Growth]) -> Iterator[Text]:
+    yield from map(Text, misfit(growth))
     yield from run_tables.circumstances(record)
-    blocks = [len(row.blocks) for row in record.rows if row.ranked]
-    if blocks:
-        processes = f"{min(blocks)}" if min(blocks) == max(blocks) else f"{min(blocks)} to {max(blocks)}"
-        yield Text(f"median of {processes} processes each; intervals are at 95 %, from what differs between processes")
+    if run_tables.medians_of(record):
+        yield Text(f"{run_tables.medians_of(record)}; intervals are at 95 %, from what differs between processes")

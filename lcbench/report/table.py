@@ -57,6 +57,13 @@ def _words(value: str | int | None) -> str:
     return value if isinstance(value, str) else style.count(value)
 
 
+def _ratio(decimals: int) -> Kind:
+    def write(ratio: tuple[float, float, float] | None) -> str:
+        return style.within(*ratio, decimals) if ratio else style.MISSING
+
+    return Kind(write, number=True)
+
+
 WORDS = Kind(_words, breaks="at spaces")
 WORD = Kind(_words)
 NAME = Kind(_words, breaks="anywhere", least=14)
@@ -64,11 +71,13 @@ NUMBER = Kind(_words, number=True)
 PLAIN = Kind(lambda value: style.MISSING if value is None else str(value), number=True)
 SECONDS = Kind(style.seconds, number=True)
 BILLIONS = Kind(style.billions, number=True)
+INTERVAL = Kind(lambda ends: style.between(*ends) if ends else style.MISSING, number=True)
+SPREAD = Kind("{:.1%}".format, number=True)
 PERCENT = Kind(style.percent, number=True)
 SHARE = Kind(style.share, number=True)
 SCIENTIFIC = Kind(style.scientific, number=True)
 SIZE = Kind(style.size, number=True)
-RATIO = Kind(style.ratio_within, number=True)
+RATIO, FINE_RATIO = _ratio(2), _ratio(3)
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import pytest
-from rich.table import Column
-from rich.text import Text
+from operator import itemgetter
 
-from lcbench.report import style
+import pytest
+
+from lcbench.report.table import NAME, NUMBER, WORD, Cell, Column, Table, pairs
 from printed import printed
 
 
 def made():
-    table = style.table(
+    rows = [
+        ("numba-parallel", "4.37 ms", "one pass over X", Cell("not slower", mood="bad")),
+        ("mine.py:softmax_loss", "1.00 [0.98,\n1.02]", "-", "wrong"),
+    ]
+    return Table(
         "a title that is longer than a narrow line",
-        Column("implementation", overflow="fold", min_width=14),
-        style.number("median"),
-        "what it is",
-        Column("verdict", no_wrap=True),
+        rows,
+        Column("implementation", itemgetter(0), NAME),
+        Column("median", itemgetter(1), NUMBER),
+        Column("what it is", itemgetter(2)),
+        Column("verdict", itemgetter(3), WORD),
     )
-    table.add_row("numba-parallel", "4.37 ms", "one pass over X", Text("not slower", style="red"))
-    table.add_row("mine.py:softmax_loss", "1.00 [0.98,\n1.02]", "-", "wrong")
-    return table
 
 
 def test_it_is_a_table_where_it_fits():
@@ -68,5 +70,5 @@ def test_a_list_has_all_of_the_longest_words():
 
 
 def test_pairs_fold_where_a_value_is_one_long_word():
-    lines = printed([style.pairs("machine", [("folder", "/a/very/long/path/of/somebody/to/results")])], 30)
+    lines = printed([pairs("machine", [("folder", "/a/very/long/path/of/somebody/to/results")])], 30)
     assert "".join("".join(lines).split()) == "machinefolder/a/very/long/path/of/somebody/to/results"

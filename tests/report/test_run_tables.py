@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lcbench.record import Ceiling, Covariates
-from lcbench.report import run_tables
+from lcbench.report import run_tables, style
 from printed import printed
 from results import record, row
 
@@ -91,7 +91,7 @@ def test_a_share_above_the_whole_is_flagged_as_impossible():
 
 
 def test_a_share_is_marked_exactly_above_one():
-    assert [run_tables.share(fraction) for fraction in (None, 0.754, 1.0, 1.004)] == ["-", "75%", "100%", "100%!"]
+    assert [style.share(fraction) for fraction in (None, 0.754, 1.0, 1.004)] == ["-", "75%", "100%", "100%!"]
 
 
 def test_a_wrong_row_shows_no_time():

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from lcbench.report import style
+from lcbench.report.table import NUMBER, SECONDS, Column, Table, pairs
 
 
 @pytest.mark.parametrize(
@@ -66,17 +67,21 @@ def printed(table) -> list[str]:
 
 
 def test_numbers_stand_right_and_names_left():
-    table = style.table("Times", "implementation", style.number("median"))
-    table.add_row("numpy", "20.0 ms")
-    table.add_row("numba-parallel", "402 us")
-    lines = printed(table)
+    rows = [{"name": "numpy", "median": "20.0 ms"}, {"name": "numba-parallel", "median": "402 us"}]
+    lines = printed(Table("Times", rows, Column("implementation", "name"), Column("median", "median", NUMBER)))
     assert lines[0] == "Times"
     assert lines[-2] == "numpy           20.0 ms"
     assert lines[-1] == "numba-parallel   402 us"
 
 
+def test_csv_has_the_values_and_not_how_they_are_written():
+    rows = [{"name": 'a,"b"', "median": 0.02}, {"name": "c", "median": None}]
+    table = Table("", rows, Column("name", "name"), Column("median", "median", SECONDS))
+    assert table.csv() == 'name,median\n"a,""b""",0.02\nc,\n'
+
+
 def test_square_brackets_are_text():
-    table = style.pairs("Install", [("dask", "pip install 'lcbench[dask]'")])
+    table = pairs("Install", [("dask", "pip install 'lcbench[dask]'")])
     assert printed(table)[-1] == "dask  pip install 'lcbench[dask]'"
 
 

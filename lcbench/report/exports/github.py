@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lcbench.judge.verdicts import Comparison
-from lcbench.report.exports import wording
+from lcbench.report import compare_tables
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 """The variable that names the file of the job's summary."""
@@ -21,17 +21,17 @@ _COMMANDS = {"slower": "error", "wrong": "error", "not measured": "error", "inco
 
 def verdicts(comparisons: Sequence[Comparison], fail_above: float, heading: str) -> str:
     """A workflow command a line: an error for what fails the job, a warning where it is open, a notice that sums up."""
-    title = wording.title(heading)
+    title = compare_tables.report_title(heading)
     lines = [
         _command(
             _COMMANDS[comparison.verdict],
             f"{title}: {comparison.verdict}",
-            f"{wording.subject(comparison)}: {wording.statement(comparison, fail_above)}",
+            f"{compare_tables.subject(comparison)}: {compare_tables.statement(comparison, fail_above)}",
         )
-        for comparison in sorted(comparisons, key=lambda comparison: wording.ORDER.index(comparison.verdict))
+        for comparison in sorted(comparisons, key=lambda comparison: compare_tables.ORDER.index(comparison.verdict))
         if comparison.verdict in _COMMANDS
     ]
-    lines.append(_command("notice", title, wording.summary(comparisons, fail_above)))
+    lines.append(_command("notice", title, compare_tables.summary(comparisons, fail_above)))
     return "\n".join(lines) + "\n"
 
 

@@ -15,7 +15,8 @@ from xml.etree import ElementTree
 
 from lcbench.judge.verdicts import Comparison
 from lcbench.record import Record, Row
-from lcbench.report.exports import cases, wording
+from lcbench.report import compare_tables
+from lcbench.report.exports import cases
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold, not even escaped."""
@@ -52,13 +53,13 @@ def verdicts(comparisons: Sequence[Comparison], fail_above: float, heading: str)
     `time` is the new median in seconds a call. fail_above: the growth allowed, 0.05 is 5 %. heading: what was compared.
     """
     found = [_Case(one.new.loss, one.new, *_judged(one, fail_above)) for one in comparisons]
-    return _document(wording.title(heading), datetime.now(UTC), found)
+    return _document(compare_tables.report_title(heading), datetime.now(UTC), found)
 
 
 def _judged(comparison: Comparison, fail_above: float) -> tuple[str | None, str, str]:
     elements = {"slower": "failure", "wrong": "failure", "inconclusive": "skipped", "not measured": "error"}
     verdict = comparison.verdict
-    return elements.get(verdict), verdict, wording.statement(comparison, fail_above)
+    return elements.get(verdict), verdict, compare_tables.statement(comparison, fail_above)
 
 
 def _document(heading: str, created: datetime, found: Sequence[_Case]) -> str:

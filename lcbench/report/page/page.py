@@ -11,13 +11,15 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from lcbench.judge.growth import growths
+from lcbench.judge.thread_efficiency import efficiencies
 from lcbench.record import Record, Row
-from lcbench.report import style
-from lcbench.report.page import growth, machine, plots, times, verdicts, verification
+from lcbench.report import style, sweep_tables
+from lcbench.report.page import machine, plots, times, verdicts
 from lcbench.report.page.plots import Plot
-from lcbench.report.page.sheets import Sheet
 from lcbench.report.plots import selection
-from lcbench.report.run_tables import circumstances
+from lcbench.report.run_tables import circumstances, errors
+from lcbench.report.table import Table
 
 LIBRARIES = ("d3.min.js", "plot.umd.min.js")
 """In the order in which they must run."""
@@ -41,7 +43,7 @@ class Figure:
 class Card:
     """A table with the plots above it."""
 
-    sheet: Sheet
+    sheet: Table
     headline: str = ""
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -75,7 +77,7 @@ class Section:
     growth: list[Card]
     glance: list[Fastest]
     times: list[Card]
-    verification: Sheet
+    verification: Table
     notes: list[str]
     samples: list[tuple[str, dict[str, Any]]]
 
@@ -136,7 +138,7 @@ def _section(page: _Page, number: int, record: Record, baseline: str) -> Section
         growth=_growth_cards(page, record, groups) if record.sweep else [],
         glance=[] if record.gate or record.sweep else _glance(number, groups, baseline),
         times=cards,
-        verification=verification.sheet(rows),
+        verification=_verification(rows),
         notes=[*(note.plain for note in circumstances(record)), *_unstated(cards)],
         samples=_samples(page, rows),
     )
@@ -163,17 +165,31 @@ def _unstated(cards: list[Card]) -> list[str]:
 
 def _glance(number: int, groups: list[times.Group], baseline: str) -> list[Fastest]:
     ranked = [(place, group) for place, group in enumerate(groups) if group.ranked]
-    titles = times.short_titles([group for _, group in ranked])
+    titles = selection.titles(group.workload for _, group in ranked)
     return [
-        Fastest(title, f"times-{number}-{place}", next(iter(group.ranked)), *plots.fastest(group, baseline))
-        for title, (place, group) in zip(titles, ranked, strict=True)
+        Fastest(
+            titles[group.workload],
+            f"times-{number}-{place}",
+            next(iter(group.ranked)),
+            *plots.fastest(group, baseline),
+        )
+        for place, group in ranked
     ]
 
 
+def _verification(rows: dict[str, Row]) -> Table:
+    table = errors([*rows.values()])
+    for (name, row), line in zip(rows.items(), table.lines, strict=True):
+        line.row, line.words = name, f"{row.data} {row.status}"
+    return table
+
+
 def _growth_cards(page: _Page, record: Record, groups: list[times.Group]) -> list[Card]:
-    grown = Card(growth.growth_sheet(record), notes=growth.sentences(record))
+    found = growths(record)
+    notes = [*sweep_tables.sentences(record), *sweep_tables.misfit(found)]
+    grown = Card(sweep_tables.growth_table(found), notes=notes)
     grown.figures = [page.figure(*one) for group in groups for one in plots.scaling(record, group)]
-    threads = Card(growth.threads_sheet(record))
+    threads = Card(sweep_tables.threads_table(efficiencies(record)))
     threads.figures = [page.figure(*one) for group in groups for one in plots.threads(record, group)]
     return [card for card in (grown, threads) if card.figures or card.sheet.lines]
 

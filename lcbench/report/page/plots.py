@@ -9,12 +9,10 @@ from typing import Any
 from lcbench.judge.points import Other
 from lcbench.record import Record, Row
 from lcbench.report import style, sweep_tables
-from lcbench.report.page.growth import exponent, gain
 from lcbench.report.page.samples import interval, processes, rounded
 from lcbench.report.page.times import Group, speedup
 from lcbench.report.plots import selection
 from lcbench.report.plots.looks import Look
-from lcbench.report.run_tables import share
 
 Plot = dict[str, Any]
 
@@ -61,7 +59,7 @@ def subject(row: Row, group: Group) -> dict[str, Any]:
 
 def _limit(row: Row) -> list[str]:
     fraction = row.roofline_fraction
-    return [] if fraction is None else [f"{share(fraction)} of the machine's limit"]
+    return [] if fraction is None else [f"{style.share(fraction)} of the machine's limit"]
 
 
 def fastest(group: Group, baseline: str) -> tuple[str, list[str]]:
@@ -143,7 +141,7 @@ def roofline(group: Group, record: Record) -> Plot | None:
                 "row": names[id(point.row)],
                 "intensity": rounded(point.intensity),
                 "rate": rounded(point.rate),
-                "text": share(point.row.roofline_fraction),
+                "text": style.share(point.row.roofline_fraction),
             }
             for point in points
         ],
@@ -164,7 +162,7 @@ def scaling(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
             ]
             if len({mark["at"] for mark in marks}) < 2:
                 continue
-            texts = {name: f"exponent {exponent(fit)}" for name, fit in one.fits.items()}
+            texts = {name: f"exponent {sweep_tables.exponent(fit)}" for name, fit in one.fits.items()}
             fits = [{"curve": name, "points": _fitted(one, name)} for name in one.fits]
             yield (
                 _titled(f"{one.loss}: time by {axis}", one.other) + ("; dashed: fitted growth" if fits else ""),
@@ -197,7 +195,7 @@ def _fitted(one: selection.Scaling, implementation: str) -> list[list[float]]:
 
 def threads(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
     """Give the speed-ups by threads of one table, a plot for each place on the other axis, with its title."""
-    loss = next(iter(group.rows.values())).loss
+    loss = group.workload.loss
     for here in selection.gains(record):
         names = {
             (row.implementation, row.threads): name
@@ -212,8 +210,8 @@ def threads(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
                 "value": rounded(one.speedup),
                 "low": rounded(one.low) if one.low > 0 else None,
                 "high": rounded(one.high) if isfinite(one.high) else None,
-                "text": f"{gain(one.speedup, one.low, one.high)} times as fast as with {one.base}; "
-                f"{style.percent(one.efficiency)} of the ideal",
+                "text": f"{' '.join(style.within(one.speedup, one.low, one.high).split())} times as fast as with "
+                f"{one.base}; {style.share(one.efficiency)} of the ideal",
             }
             for one in here.found
             if one.loss == loss

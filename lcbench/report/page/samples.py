@@ -7,7 +7,6 @@ from typing import Any
 from lcbench.judge.quiet import why_disturbed
 from lcbench.record import Row
 from lcbench.report import style
-from lcbench.report.page.sheets import between
 from lcbench.report.plots import selection
 
 DIGITS = 5
@@ -37,8 +36,7 @@ def interval(row: Row) -> str:
     """The 95 % interval of a row's median as it is written, `NO_INTERVAL` if too wide; empty for a single process."""
     if row.ci95_s is None:
         return ""
-    low, high = row.ci95_s
-    return between(style.seconds(low), style.seconds(high)) if high <= style.WIDEST * low else style.NO_INTERVAL
+    return style.between(*row.ci95_s)
 
 
 def rounded(value: float) -> float:

@@ -22,7 +22,7 @@ from lcbench.judge.growth import Growth, growths
 from lcbench.judge.points import GROWING, Curve, Other, curves
 from lcbench.judge.quiet import kept_blocks
 from lcbench.judge.thread_efficiency import Efficiency, efficiencies
-from lcbench.record import Ceiling, Record, Row, Workload
+from lcbench.record import Ceiling, Record, Row, Workload, in_words, said
 from lcbench.report import style as words
 from lcbench.report.plots.looks import Look, left_out, looks, short
 
@@ -90,14 +90,14 @@ def titles(workloads: Iterable[Workload]) -> dict[Workload, str]:
     """A title for each: its loss and its rows, and whatever else tells the workloads apart."""
     all_of = list(workloads)
     fields = [field for field in Workload._fields if field in ("loss", "rows") or _differ(all_of, field)]
-    return {workload: ", ".join(filter(None, (_said(workload, field) for field in fields))) for workload in all_of}
+    return {workload: in_words(workload, *fields) for workload in all_of}
 
 
 def shared(workloads: Iterable[Workload]) -> str:
     """What the titles do not say, since it is the same for all."""
     all_of = list(workloads)
     fields = [field for field in Workload._fields if field not in ("loss", "rows") and not _differ(all_of, field)]
-    return ", ".join(filter(None, (_said(all_of[0], field) for field in fields)))
+    return in_words(all_of[0], *fields)
 
 
 def short_names(implementations: Iterable[str]) -> str:
@@ -116,25 +116,6 @@ def _order(workload: Workload) -> tuple[Any, ...]:
 
 def _differ(workloads: list[Workload], field: str) -> bool:
     return len({getattr(workload, field) for workload in workloads}) > 1
-
-
-def _said(workload: Workload, field: str) -> str:
-    return said(field, getattr(workload, field))
-
-
-def said(field: str, value: Any) -> str:
-    """A field of a row in words: 1,000 rows, 1 thread, float64; nothing where it is as usual."""
-    if field == "batch":
-        return "" if value is None else f"batches of {value:,}"
-    if field == "streamed":
-        return "streamed" if value else ""
-    if field in ("rows", "features", "classes", "threads"):
-        return f"{value:,} {ONE[field] if value == 1 else field}"
-    return str(value)
-
-
-ONE = {"rows": "row", "features": "feature", "classes": "class", "batch": "row of the batch", "threads": "thread"}
-"""Of what an axis counts."""
 
 
 Interval = tuple[float, float]

@@ -16,7 +16,7 @@ from lcbench.judge.cache_ends import ALONG
 from lcbench.judge.growth import Growth
 from lcbench.judge.points import curves
 from lcbench.judge.thread_efficiency import Efficiency
-from lcbench.record import Record
+from lcbench.record import ONE, Record, said
 from lcbench.report.plots import selection, style
 from lcbench.report.plots.selection import Key, Scaling
 
@@ -60,7 +60,7 @@ def draw_scaling(record: Record) -> Figure:
         _draw_curves(panel, one, key)
         _draw_crossings(panel, one)
         _draw_caches(panel, one, named=several)
-        others = [selection.said(name, value) for name, value in one.other.items()]
+        others = [said(name, value) for name, value in one.other.items()]
         _legend_above(panel, ", ".join([one.loss, *(others if several else [])]))
         if not several:
             below = panels[1, number]
@@ -147,7 +147,7 @@ def _label(panels: Any, axis: str, several: bool) -> None:
             style.time_ticks(axes.yaxis)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
             axes.xaxis.set_minor_formatter(_between(axes))
-        line[0].set_ylabel("time of a call" if several or row == 0 else f"time a {selection.ONE[axis]}")
+        line[0].set_ylabel("time of a call" if several or row == 0 else f"time a {ONE.get(axis, 'row of the batch')}")
     for axes in panels[-1]:
         axes.set_xlabel(axis)
 
@@ -189,8 +189,8 @@ def draw_threads(record: Record) -> Figure:
                 hollow = both and loss == _HOLLOW
                 drawn.setdefault(name, _draw_gains(left, right, points, key, aside, hollow))
         ideal = _draw_ideal(left, right, own)
-        left.set_title(", ".join(selection.said(name, value) for name, value in here.other.items()), loc="left")
-        left.set_ylabel(f"speed-up over {selection.said('threads', here.base)}")
+        left.set_title(", ".join(said(name, value) for name, value in here.other.items()), loc="left")
+        left.set_ylabel(f"speed-up over {said('threads', here.base)}")
         right.set_ylabel("efficiency")
     drawn["ideal"] = ideal
     for axes in panels[-1]:

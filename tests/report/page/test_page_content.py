@@ -28,7 +28,7 @@ from page_records import (
 from lcbench.judge import gate as judge
 from lcbench.judge import growth, ratios
 from lcbench.losses import catalog
-from lcbench.report import run_tables, style
+from lcbench.report import style
 from lcbench.report.page import machine, page, plots
 from lcbench.report.plots import selection
 from lcbench.report.plots.looks import look
@@ -102,7 +102,7 @@ def test_every_time_stands_in_the_table_of_its_workload(run):
         if measured.loss == "svm" and measured.ranked:
             cells = dict(zip(head, found[measured.implementation], strict=True))
             assert cells["median"] == style.seconds(measured.median_s)
-            assert cells["limit"] == run_tables.share(measured.roofline_fraction)
+            assert cells["limit"] == style.share(measured.roofline_fraction)
 
 
 def test_speedups_are_the_judges(run):
