@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lcbench.api.datasets import download, features, reproduce, synth
-    from lcbench.api.gates import gate
+    from lcbench.api.learn import evaluate, search, train
     from lcbench.api.machine import doctor, implementation, implementations, inspect
+    from lcbench.api.measure import gate, run, sweep
     from lcbench.api.results import compare, export, history, plot, write_report
-    from lcbench.api.runs import run
-    from lcbench.api.searches import search
-    from lcbench.api.sweeps import sweep
-    from lcbench.api.trainings import evaluate, train
 
 __all__ = [
     "compare",
@@ -38,13 +35,10 @@ __all__ = [
 
 _HOMES = {
     **dict.fromkeys(("download", "features", "reproduce", "synth"), "datasets"),
+    **dict.fromkeys(("evaluate", "search", "train"), "learn"),
     **dict.fromkeys(("doctor", "implementation", "implementations", "inspect"), "machine"),
+    **dict.fromkeys(("gate", "run", "sweep"), "measure"),
     **dict.fromkeys(("compare", "export", "history", "plot", "write_report"), "results"),
-    **dict.fromkeys(("evaluate", "train"), "trainings"),
-    "gate": "gates",
-    "run": "runs",
-    "search": "searches",
-    "sweep": "sweeps",
 }
 """The module of each in `lcbench.api`, imported on first use: `lcbench --help` needs none of it."""
 

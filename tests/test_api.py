@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 import lcbench
 from lcbench import record
-from lcbench.api import origin
+from lcbench.api.measure import installed_version
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
 from lcbench.losses.errors import LossError, UnknownImplementation
 from lcbench.measure import schedule, selection
 from lcbench.measure.messages import Timed
+from lcbench.settings import RunSettings
 from lcbench.workers import process
 from results import record as make_record
 from results import row
@@ -86,7 +90,7 @@ def test_a_run_for_real(results):
     assert measured.roofline_fraction > 0
     assert record.read(results / "baselines" / "before.json").id == result.id
     assert record.find("before").rows == result.rows
-    assert (result.lcbench, result.machine["python"]) == (origin.installed_version(), result.machine["python"])
+    assert (result.lcbench, result.machine["python"]) == (installed_version(), result.machine["python"])
 
 
 def test_sizes_where_none_are_given(workers):
@@ -152,6 +156,40 @@ def test_bad_input_is_refused_before_anything_is_measured(workers, results, opti
         lcbench.run(["numpy"], **options)
     assert workers == []
     assert not results.exists()
+
+
+def test_an_old_keyword_is_taken_with_a_warning(workers):
+    with pytest.warns(DeprecationWarning, match="patience_s is now called timeout_s") as warned:
+        lcbench.run(["numpy"], **TINY, blocks=1, patience_s=7)
+    assert warned[0].filename == __file__
+    assert RunSettings.of({"patience_s": 7}).timeout_s == 7
+
+
+def test_a_keyword_that_there_is_not_gets_the_nearest():
+    with pytest.raises(LcbenchError, match="no setting 'impl': did you mean 'implementations'"):
+        lcbench.run(impl="numpy")
+    with pytest.raises(LcbenchError, match=r"no such measurement: Expected `int`, got `str` - at .*features"):
+        lcbench.run(features="many")
+
+
+def test_values_may_be_those_of_numpy_and_paths(tmp_path):
+    (tmp_path / "mine.npz").touch()
+    given = {"rows": np.array([20, 30, 20]), "threads": np.int64(2), "data": tmp_path / "mine.npz"}
+    settings = RunSettings.of(given)
+    assert (settings.rows, settings.threads, settings.data) == ((20, 30), 2, str(tmp_path / "mine.npz"))
+
+
+@pytest.mark.parametrize(
+    "call", ["run(dtype='float16')", "run(data='mnist')", "sweep({'rows': [10]}, rows=0)", "gate('HEAD', fail_above=2)"]
+)
+def test_what_cannot_be_is_refused_before_anything_heavy_is_imported(call):
+    program = (
+        "import sys, lcbench, lcbench.errors, lcbench.learn.recipe\n"
+        f"try: lcbench.{call}\n"
+        "except lcbench.errors.LcbenchError: print({'numpy', 'numba', 'scipy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_a_name_that_means_nothing_is_refused_before_anything_is_measured(workers):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lcbench.api import searches
+from lcbench.api import learn
 from lcbench.errors import LcbenchError
 from lcbench.learn.data import splits_of
 from lcbench.learn.search import search_file
@@ -22,7 +22,7 @@ def table(tmp_path):
 
 def test_what_is_not_given_is_known_to_work_and_everything_is_told(table):
     told = []
-    found, path = searches.search(**table, iterations=20, workers=1, progress=lambda *given: told.append(given))
+    found, path = learn.search(**table, iterations=20, workers=1, progress=lambda *given: told.append(given))
     trials = len(found.trials)
     assert told[0] == (f"{trials} trials; they go to {path}; 'lcbench search --resume {path}' goes on after a crash",)
     assert [given[:3] for given in told[1:]] == [("trials", done, trials) for done in range(1, trials + 1)]
@@ -36,11 +36,16 @@ def test_what_is_not_given_is_known_to_work_and_everything_is_told(table):
 
 
 def test_where_learning_rates_are_given_the_rest_is_as_in_training(table):
-    found, _ = searches.search(**table, axes={"learning_rate": [0.1], "batch": [10, 20]}, epochs=2, workers=1)
+    found, _ = learn.search(**table, axes={"learning_rate": [0.1], "batch": [10, 20]}, epochs=2, workers=1)
     splits = splits_of(found.trials[0].recipe)
     steps = {trial.recipe.batch: trial.recipe.iterations for trial in found.trials}
     assert steps == {batch: round(2 * len(splits.train) / batch) for batch in (10, 20)}
     assert {trial.recipe.schedule for trial in found.trials} == {"constant"}
+
+
+def test_epochs_take_the_place_of_the_usual_iterations(table):
+    found, _ = learn.search(**table, axes={"reg": [0.1]}, epochs=2, workers=1)
+    assert {trial.recipe.sampling for trial in found.trials} == {"shuffle"}
 
 
 @pytest.mark.parametrize(
@@ -53,19 +58,19 @@ def test_where_learning_rates_are_given_the_rest_is_as_in_training(table):
 )
 def test_what_cannot_be_searched_leaves_no_file(table, settings, message):
     with pytest.raises(LcbenchError, match=message):
-        searches.search(**table, **settings)
+        learn.search(**table, **settings)
     assert not table["output"].exists()
 
 
 def test_without_rows_to_choose_by_there_is_no_search(table, monkeypatch):
     from dataclasses import replace
 
-    whole = searches.splits_of
+    whole = learn.splits_of
 
     def without_validation(recipe, watch):
         splits = whole(recipe, watch)
         return replace(splits, validation=type(splits.validation)(splits.test.X[:0], splits.test.y[:0]))
 
-    monkeypatch.setattr(searches, "splits_of", without_validation)
+    monkeypatch.setattr(learn, "splits_of", without_validation)
     with pytest.raises(LcbenchError, match="has no validation rows to choose by"):
-        searches.search(**table)
+        learn.search(**table)

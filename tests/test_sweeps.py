@@ -6,7 +6,7 @@ import pytest
 
 import lcbench
 from lcbench import record
-from lcbench.api import sweeps
+from lcbench.api import measure
 from lcbench.errors import LcbenchError
 from lcbench.measure import schedule, selection
 from lcbench.measure.messages import Timed
@@ -78,14 +78,14 @@ def test_after_ctrl_c_whole_rounds_are_kept_and_gone_on_with(results):
             note=notes.append,
             **(TINY | {"budget_s": 1e9}),
         )
-    file = sweeps.newest()
+    file = measure.newest_unfinished_sweep()
     [line] = [stage for stage, *numbers in told if not numbers]
     assert line.startswith("round 1 is done, about ")
     assert line.endswith(f"; kept until finished: {file}, with which 'lcbench sweep --resume' goes on")
     assert notes == [f"what whole rounds have measured is kept: 'lcbench sweep --resume {file}' goes on"]
     kept = record.read(file)
     assert (kept.interrupted, kept.sweep.rounds, [len(row.blocks) for row in kept.rows]) == (True, 2, [2, 2])
-    finished = sweeps.resume()
+    finished = measure.resume_sweep()
     assert (finished.interrupted, finished.sweep.rounds) == (False, 5)
     assert [len(row.blocks) for row in finished.rows] == [5, 5]
     assert not file.exists()
@@ -96,23 +96,33 @@ def test_a_stop_in_the_first_round_leaves_nothing(results):
         lcbench.sweep({"rows": [10, 20]}, "numpy", progress=stop_in_round(1), **TINY)
     assert not list(results.glob("**/*.json"))
     with pytest.raises(LcbenchError, match="no unfinished sweep"):
-        sweeps.resume()
+        measure.resume_sweep()
 
 
 def test_a_damaged_file_is_passed_over_for_an_older_one(results):
     with pytest.raises(KeyboardInterrupt):
         lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, progress=stop_in_round(3), **(TINY | {"budget_s": 1e9}))
-    good = sweeps.newest()
+    good = measure.newest_unfinished_sweep()
     damaged = good.with_name("99991231T235959Z-00000000.json")
     damaged.write_bytes(good.read_bytes()[:3000])
     told = []
-    finished = sweeps.resume(note=told.append)
+    finished = measure.resume_sweep(note=told.append)
     assert [len(row.blocks) for row in finished.rows] == [5, 5]
     [line] = told
     assert line.startswith(f"passed over: {damaged} is not an lcbench result: ")
     assert damaged.exists()
     with pytest.raises(LcbenchError, match="no unfinished sweep"):
-        sweeps.resume()
+        measure.resume_sweep()
+
+
+def test_a_sweep_of_an_older_version_is_gone_on_with(results):
+    with pytest.raises(KeyboardInterrupt):
+        lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, progress=stop_in_round(3), **(TINY | {"budget_s": 1e9}))
+    file = measure.newest_unfinished_sweep()
+    unfinished = record.read(file)
+    unfinished.sweep.settings["patience_s"] = unfinished.sweep.settings.pop("timeout_s")
+    record.write_to(file, unfinished)
+    assert [len(row.blocks) for row in measure.resume_sweep(file).rows] == [5, 5]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +133,7 @@ def test_how_long_it_takes_is_told_by_the_rounds_that_are_done(rounds, spent_s, 
     told = make_record(
         row(), sweep=Sweep(axes={}, settings={"blocks": blocks, "budget_s": budget_s}, rounds=rounds, spent_s=spent_s)
     )
-    assert sweeps.seconds_left(told) == left_s
+    assert measure.seconds_left(told) == left_s
 
 
 def test_who_asks_for_much_is_told_before_it_begins():
@@ -136,15 +146,15 @@ def test_who_asks_for_much_is_told_before_it_begins():
 def test_other_versions_and_finished_records_are_not_gone_on_with(results):
     with pytest.raises(KeyboardInterrupt):
         lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, progress=stop_in_round(2), **TINY)
-    file = sweeps.newest()
+    file = measure.newest_unfinished_sweep()
     unfinished = record.read(file)
     unfinished.machine["versions"]["numpy"] = "0.1"
     record.write_to(file, unfinished)
     with pytest.raises(LcbenchError, match="other versions"):
-        sweeps.resume(file)
+        measure.resume_sweep(file)
     finished = lcbench.sweep({"rows": [10]}, "numpy", **TINY)
     with pytest.raises(LcbenchError, match="is no unfinished sweep"):
-        sweeps.resume(finished.path)
+        measure.resume_sweep(finished.path)
 
 
 def test_who_cannot_take_part_has_rows_that_say_why(monkeypatch):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import lcbench
-from lcbench.api import trainings
+from lcbench.api import learn
 from lcbench.datasets.tables import hdf5, reading
 from lcbench.errors import LcbenchError
 from small_splits import splits
@@ -26,7 +26,7 @@ def folder(tmp_path, monkeypatch):
     with h5py.File("clouds.h5", "w") as file:
         file["X"], file["y"] = X, y
     np.savez("clouds.npz", X=X, y=y)
-    trainings.train(output="model.h5", data="clouds.h5", **RECIPE)
+    learn.train(output="model.h5", data="clouds.h5", **RECIPE)
     return tmp_path
 
 
@@ -69,15 +69,15 @@ def test_so_is_other_data_and_no_other_format(folder, streamed):
 
 
 def test_training_takes_what_fits_to_memory(folder, streamed):
-    trainings.train(output="other.h5", data="clouds.h5", **RECIPE)
+    learn.train(output="other.h5", data="clouds.h5", **RECIPE)
     assert streamed == [False]
 
 
 def test_a_folder_that_is_missing_is_only_made_where_nobody_named_it(folder):
     with pytest.raises(LcbenchError, match=r"no folder absent; create it first"):
-        trainings.train(output="absent/model.h5", data="clouds.h5", **RECIPE)
+        learn.train(output="absent/model.h5", data="clouds.h5", **RECIPE)
     with pytest.raises(LcbenchError, match=r"no folder absent; create it first"):
         lcbench.search(output="absent/search.json", data="clouds.h5")
     assert not (folder / "absent").exists()
-    _, path = trainings.train(data="clouds.h5", **RECIPE)
+    _, path = learn.train(data="clouds.h5", **RECIPE)
     assert path.parent.name == "models"

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lcbench.api.problem import require
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, require
 from lcbench.losses.errors import did_you_mean
 from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
 

@@ -34,14 +34,14 @@ def evaluate(model: Path | None, split: str, data: str | None, stream: bool | No
 
     Without MODEL.h5: the newest in results/models.
     """
-    from lcbench.api import trainings
+    from lcbench.api import learn
     from lcbench.learn import model as models
     from lcbench.progress import show_progress
 
     model = model or models.newest()
     trained = models.read(model)
     with show_progress(quiet) as progress:
-        found = trainings.evaluate(trained, split, data, progress, stream, partial(click.echo, err=True))
+        found = learn.evaluate(trained, split, data, progress, stream, partial(click.echo, err=True))
     if not found.as_trained:
         click.echo(
             f"{found.source} is no longer what {model} was trained on: rows that it was trained on may be among these",

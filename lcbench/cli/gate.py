@@ -7,14 +7,16 @@ from typing import Any
 import click
 
 from lcbench.cli import completion_values as complete
-from lcbench.cli.measurement_options import measurement_options
 from lcbench.cli.parameters import SHARE, Seconds
+from lcbench.cli.settings_options import SettingsCommand, measurement_options
 from lcbench.cli.verdict_options import VerdictOutput, verdict_options
 from lcbench.exit_codes import ExitCode
 
 
 @click.command(
-    epilog="\b\nExamples:\n  lcbench gate --base HEAD~1\n  lcbench gate --base old.py --head new.py --fail-above 5%"
+    cls=SettingsCommand,
+    settings="lcbench.settings:GateSettings",
+    epilog="\b\nExamples:\n  lcbench gate --base HEAD~1\n  lcbench gate --base old.py --head new.py --fail-above 5%",
 )
 @click.option(
     "--base",
@@ -22,7 +24,7 @@ from lcbench.exit_codes import ExitCode
     help="What head is held against: a git revision, a folder, a Python interpreter or virtual environment, or an "
     "implementation (FILE.py[:FUNCTION] or a name).",
 )
-@click.option("--head", default=".", show_default=True, metavar="WHAT", help="The same; '.' is this folder as it is.")
+@click.option("--head", show_default=True, metavar="WHAT", help="The same; '.' is this folder as it is.")
 @click.option(
     "--impl",
     "implementations",
@@ -31,18 +33,18 @@ from lcbench.exit_codes import ExitCode
     shell_complete=complete.implementations,
     help="What to measure on both sides, as in 'lcbench run'. Default: numba-parallel.",
 )
-@click.option("--rows", type=click.IntRange(1), default=5000, show_default=True, metavar="N", help="Rows of X.")
-@click.option("--data", type=click.Choice(["synthetic", "cifar10"]), default="synthetic", show_default=True)
+@click.option("--rows", type=click.IntRange(1), show_default=True, metavar="N", help="Rows of X.")
+@click.option("--data", type=click.Choice(["synthetic", "cifar10"]), show_default=True)
 @click.option(
     "--fail-above",
     type=SHARE,
-    default="3%",
     show_default=True,
     metavar="SHARE",
     help="How much slower head may be: 3% or 0.03.",
 )
 @click.option(
     "--budget",
+    "budget_s",
     type=Seconds(0, min_open=True),
     metavar="SECONDS",
     help="For everything, compilation included; it ends earlier where the verdicts are clear. Default: 60s, or until a "
@@ -54,15 +56,7 @@ from lcbench.exit_codes import ExitCode
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @verdict_options
 def gate(
-    base: str | None,
-    head: str,
-    implementations: tuple[str, ...],
-    rows: int,
-    data: str,
-    fail_above: float,
-    budget: float | None,
-    measurement: dict[str, Any],
-    build: str | None,
+    settings: dict[str, Any],
     self_test: bool,
     quiet: bool,
     output: VerdictOutput,
@@ -75,33 +69,21 @@ def gate(
 
     Exit status: 0 not slower, 1 slower, 3 inconclusive, 4 head computes something wrong, 2 nothing measured.
     """
-    if base is None and not self_test:
+    if "base" not in settings and not self_test:
         raise click.UsageError("--base is missing: a git revision, folder, Python or FILE.py, as in --base HEAD~1")
-    if self_test:
-        base = head = base or "."
 
     from lcbench import api
-    from lcbench.api.gates import PLANTED
+    from lcbench.api.measure import PLANTED
     from lcbench.judge.gate import judge
     from lcbench.progress import show_progress
     from lcbench.report import gate_tables, style
 
-    assert base
+    if self_test:
+        settings["base"] = settings["head"] = settings.get("base", ".")
+        settings["planted"] = PLANTED
     output.require_writable()
     with show_progress(quiet) as progress:
-        result = api.gate(
-            base,
-            head,
-            implementations,
-            rows=rows,
-            data=data,
-            fail_above=fail_above,
-            budget_s=budget,
-            build=build,
-            planted=PLANTED if self_test else 0.0,
-            progress=progress,
-            **measurement,
-        )
+        result = api.gate(progress=progress, **settings)
     assert result.gate
     gated = judge(result.rows, result.gate)
     if output.as_json:
@@ -115,7 +97,7 @@ def gate(
             console.print(table)
     notes = gate_tables.notes(gated, result.gate)
     if not self_test:  # its verdict is about the gate, and no report should call it a slowdown of the code
-        output.write(gated.comparisons, fail_above, gate_tables.heading(result.gate), notes)
+        output.write(gated.comparisons, result.gate.fail_above, gate_tables.heading(result.gate), notes)
     if result.path:
         how = "stopped early; what was measured is in" if result.interrupted else "result:"
         click.echo(f"{how} {result.path}", err=True)

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lcbench.cli import completion_values as complete
-from lcbench.cli.measurement_options import (
+from lcbench.cli.parameters import COUNTS, joined
+from lcbench.cli.settings_options import (
+    SettingsCommand,
     baseline_option,
     batch_option,
     blocks_option,
+    budget_option,
     measurement_options,
     stream_option,
+    with_data_here,
 )
-from lcbench.cli.parameters import COUNTS, Seconds, joined
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="\b\nExamples:\n  lcbench run\n  lcbench run --impl numpy,numba-parallel --rows 5000 --save before"
+    cls=SettingsCommand,
+    settings="lcbench.settings:RunSettings",
+    epilog="\b\nExamples:\n  lcbench run\n  lcbench run --impl numpy,numba-parallel --rows 5000 --save before",
 )
 @click.option(
     "--impl",
@@ -51,28 +56,14 @@ if TYPE_CHECKING:
 @stream_option
 @batch_option
 @blocks_option
-@click.option(
-    "--budget",
-    type=Seconds(0),
-    default=36.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="No new round of blocks begins after this, but for the first three.",
-)
+@budget_option
 @measurement_options
 @baseline_option
 @click.option("--require-gpu", is_flag=True, help="Fail where there is no GPU, instead of using the simulator.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record instead of tables.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def run(
-    implementations: tuple[str, ...],
-    rows: tuple[int, ...],
-    data: str | None,
-    stream: bool,
-    batch: int | None,
-    blocks: int,
-    budget: float,
-    measurement: dict[str, Any],
+    settings: dict[str, Any],
     baseline: str,
     require_gpu: bool,
     as_json: bool,
@@ -95,27 +86,17 @@ def run(
     from lcbench.losses.resolve import is_user_code
     from lcbench.progress import show_progress
     from lcbench.report import run_tables, style
+    from lcbench.settings import RunSettings
 
     if not is_user_code(baseline):
         catalog.find(baseline)
-    data = data or _data_here(measurement["features"], measurement["classes"], rows)
+    settings = with_data_here(RunSettings, settings, {})
     with show_progress(quiet) as progress:
-        result = api.run(
-            implementations,
-            rows=rows,
-            data=data,
-            stream=stream,
-            batch=batch,
-            blocks=blocks,
-            budget_s=budget,
-            progress=progress,
-            note=lambda line: click.echo(line, err=True),
-            **measurement,
-        )
+        result = api.run(progress=progress, note=lambda line: click.echo(line, err=True), **settings)
     if baseline != "numpy" and baseline not in {row.implementation for row in result.rows}:
         names = ", ".join(dict.fromkeys(row.implementation for row in result.rows))
         click.echo(f"--baseline {baseline}: no such row; there is {names}", err=True)
-    _say_which_data(result, data)
+    _say_which_data(result, settings["data"])
     if as_json:
         click.echo(record.to_json(result))
     else:
@@ -129,24 +110,17 @@ def run(
     return _exit_code(result)
 
 
-def _data_here(features: int, classes: int, rows: tuple[int, ...]) -> str:
-    """The real images where they are and fit what was asked for, otherwise synthetic ones."""
-    from lcbench import paths
-
-    fits = features == 3073 and classes == 10 and max(rows, default=0) <= 50_000
-    return "cifar10" if fits and paths.cifar10_file().exists() else "synthetic"
-
-
 def _say_which_data(result: Record, data: str) -> None:
     from lcbench import paths
+    from lcbench.settings import CIFAR10_CLASSES, CIFAR10_FEATURES, GENERATED
 
-    if data not in ("cifar10", "synthetic"):
+    if data not in GENERATED:
         click.echo(f"data: {data}", err=True)
         return
     if any(row.data == "cifar10" for row in result.rows):
         click.echo(f"data: CIFAR-10 from {paths.cifar10_file()}", err=True)
         return
-    fits = any((row.features, row.classes) == (3073, 10) for row in result.rows)
+    fits = any((row.features, row.classes) == (CIFAR10_FEATURES, CIFAR10_CLASSES) for row in result.rows)
     hint = "; 'lcbench download' fetches the real ones" if fits else ""
     click.echo(f"data: synthetic images shaped like CIFAR-10, from a fixed seed{hint}", err=True)
 

@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from lcbench.cli.parameters import AxisType
-from lcbench.cli.recipe_options import recipe_options, require_alone
+from lcbench.cli.settings_options import SettingsCommand, recipe_options, require_alone
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
-
-if TYPE_CHECKING:
-    from lcbench.learn.search.points import Axis
 
 RESUME = ("resume", "workers", "scheduler", "as_json", "quiet")
 """Options that go with a resumed search."""
 
 
 @click.command(
+    cls=SettingsCommand,
+    settings="lcbench.learn.recipe:Recipe",
     epilog="\b\nExamples:\n  lcbench search --data synthetic --loss svm --lr 1e-7,5e-5 --reg 2.5e4,5e4\n"
-    "  lcbench search --data synthetic --random 5 --lr 1e-8:1e-6 --reg 1:1e4 --iterations 200"
+    "  lcbench search --data synthetic --random 5 --lr 1e-8:1e-6 --reg 1:1e4 --iterations 200",
 )
-@recipe_options
-@click.option("--learning-rate", "--lr", type=AxisType(), metavar="LIST", help="1e-7,5e-7 or 1e-8:1e-6:5, five values.")
-@click.option("--reg", type=AxisType(zero=True), metavar="LIST", help="Factors of sum(W * W), written likewise.")
-@click.option("--batch", type=AxisType(whole=True), metavar="LIST", help="Rows of a step. [200]")
-@click.option("--margin", type=AxisType(), metavar="LIST", help="Of the svm loss. [1]")
+@recipe_options("search", listed=True)
 @click.option(
     "--random",
     type=click.IntRange(1, 100_000),
@@ -44,12 +38,6 @@ RESUME = ("resume", "workers", "scheduler", "as_json", "quiet")
     metavar="FILE",
     help="Of the search, JSON; the model goes beside it. Default: a new file in results/searches.",
 )
-@click.option(
-    "--resume",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Go on with a search that was broken off, as it was begun.",
-)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @click.pass_context
@@ -64,7 +52,6 @@ def search(
     resume: Path | None,
     as_json: bool,
     quiet: bool,
-    **axes: Axis | None,
 ) -> ExitCode:
     """Search for hyperparameters on the validation rows.
 
@@ -75,18 +62,20 @@ def search(
 
     After a crash or Ctrl-C, --resume FILE comes to the same result.
     """
-    from lcbench.api import searches
+    from lcbench.api import learn
     from lcbench.progress import show_progress
 
     with show_progress(quiet) as progress:
         tell: dict[str, Any] = {"progress": progress, "note": partial(click.echo, err=True)}
         if resume:
             require_alone(context, "--resume goes on as the search was begun", RESUME)
-            found, path = searches.resume(resume, workers=workers, **tell)
+            found, path = learn.resume_search(resume, workers=workers, **tell)
         else:
-            given = {name: axis for name, axis in axes.items() if axis is not None}
-            found, path = searches.search(
-                axes=given, random=random, workers=workers, threads=threads, refit_all=refit_all, output=output,
+            from lcbench.learn.search.points import AXES
+
+            axes = {name: settings.pop(name) for name in AXES if name in settings}
+            found, path = learn.search(
+                axes=axes, random=random, workers=workers, threads=threads, refit_all=refit_all, output=output,
                 **tell, **settings,
             )  # fmt: skip
     if as_json:

@@ -10,14 +10,17 @@ import click
 from click.core import ParameterSource
 
 from lcbench.cli import completion_values as complete
-from lcbench.cli.measurement_options import (
+from lcbench.cli.parameters import COUNT, Seconds
+from lcbench.cli.settings_options import (
+    SettingsCommand,
     baseline_option,
     batch_option,
     blocks_option,
+    budget_option,
     measurement_options,
     stream_option,
+    with_data_here,
 )
-from lcbench.cli.parameters import COUNT, Seconds
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
@@ -28,9 +31,11 @@ NEWEST = "newest"
 
 
 @click.command(
+    cls=SettingsCommand,
+    settings="lcbench.settings:SweepSettings",
     epilog="\b\nExamples:\n"
     "  lcbench sweep --axis rows=1e2:1e5 --impl numpy,numba-parallel\n"
-    "  lcbench sweep --axis threads=1,2 --axis rows=500,5000 --impl numba-parallel"
+    "  lcbench sweep --axis threads=1,2 --axis rows=500,5000 --impl numba-parallel",
 )
 @click.option(
     "--axis",
@@ -49,7 +54,7 @@ NEWEST = "newest"
     shell_complete=complete.implementations,
     help="Implementation, as for 'lcbench run'. Default: all that run here.",
 )
-@click.option("--rows", type=COUNT, default=10_000, show_default=True, metavar="N", help="Rows of X, as 5000 or 2M.")
+@click.option("--rows", type=COUNT, show_default=True, metavar="N", help="Rows of X, as 5000 or 2M.")
 @batch_option
 @click.option(
     "--data",
@@ -59,19 +64,11 @@ NEWEST = "newest"
 )
 @stream_option
 @blocks_option
-@click.option(
-    "--budget",
-    type=Seconds(0),
-    default=100.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="No new round of blocks begins after this, but for the first three.",
-)
+@budget_option
 @click.option(
     "--most-seconds-a-call",
     "most_call_s",
     type=Seconds(0, min_open=True),
-    default=1.0,
     show_default=True,
     metavar="SECONDS",
     help="Points where a call would take longer, going by smaller ones, are left out.",
@@ -91,15 +88,7 @@ NEWEST = "newest"
 def sweep(
     context: click.Context,
     axes: tuple[str, ...],
-    implementations: tuple[str, ...],
-    rows: int,
-    batch: int | None,
-    data: str | None,
-    stream: bool,
-    blocks: int,
-    budget: float,
-    most_call_s: float,
-    measurement: dict[str, Any],
+    settings: dict[str, Any],
     baseline: str,
     resume: str | None,
     as_json: bool,
@@ -112,11 +101,12 @@ def sweep(
     gain. Until it is finished, it is kept in a file after every round, and --resume goes on with it.
     """
     from lcbench import record
-    from lcbench.api import sweeps
+    from lcbench.api import measure
     from lcbench.losses import catalog
     from lcbench.losses.resolve import is_user_code
     from lcbench.progress import show_progress
     from lcbench.report import style, sweep_tables
+    from lcbench.settings import SweepSettings
 
     if not is_user_code(baseline):
         catalog.find(baseline)
@@ -125,22 +115,10 @@ def sweep(
         tell: dict[str, Any] = {"progress": progress, "note": partial(click.echo, err=True)}
         if resume is not None:
             _require_alone(given)
-            result = sweeps.resume(None if resume == NEWEST else Path(resume), **tell)
+            result = measure.resume_sweep(None if resume == NEWEST else Path(resume), **tell)
         else:
             values = _axes(axes, given)
-            result = sweeps.sweep(
-                values,
-                implementations,
-                rows=rows,
-                batch=batch,
-                data=data or _data_here(values, measurement, rows),
-                stream=stream,
-                blocks=blocks,
-                budget_s=budget,
-                most_call_s=most_call_s,
-                **tell,
-                **measurement,
-            )
+            result = measure.sweep(values, **tell, **with_data_here(SweepSettings, settings, values))
     if as_json:
         click.echo(record.to_json(result))
     else:
@@ -172,18 +150,6 @@ def _require_alone(given: list[str]) -> None:
     if other:
         option = {"implementations": "impl", "axes": "axis", "losses": "loss"}.get(other, other.replace("_", "-"))
         raise LcbenchError(f"--resume goes on with the sweep's own settings: leave out --{option}")
-
-
-def _data_here(axes: dict[str, list[int | str]], measurement: dict[str, Any], rows: int) -> str:
-    """The real images where they are and all points fit them, otherwise synthetic ones."""
-    from lcbench import paths
-
-    fits = (
-        axes.get("features", [measurement["features"]]) == [3073]
-        and axes.get("classes", [measurement["classes"]]) == [10]
-        and max(int(value) for value in axes.get("rows", [rows])) <= 50_000
-    )
-    return "cifar10" if fits and paths.cifar10_file().exists() else "synthetic"
 
 
 def _exit_code(result: Record) -> ExitCode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import redirect_stdout
 from functools import partial
@@ -10,15 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lcbench.cli.recipe_options import (
-    COUNT,
-    NOT_NEGATIVE,
-    POSITIVE,
-    recipe_options,
-    require_alone,
-    stream_option,
-    use_threads,
-)
+from lcbench.cli.settings_options import SettingsCommand, recipe_options, require_alone
 from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
@@ -31,14 +24,12 @@ RESUME = ("resume", "threads", "scheduler", "stream", "as_json", "quiet")
 
 
 @click.command(
+    cls=SettingsCommand,
+    settings="lcbench.learn.recipe:Recipe",
     epilog="\b\nExamples:\n  lcbench train --data synthetic --loss svm\n"
-    "  lcbench train --data synthetic --solver lbfgs --iterations 20 --output best.h5"
+    "  lcbench train --data synthetic --solver lbfgs --iterations 20 --output best.h5",
 )
-@recipe_options
-@click.option("--learning-rate", "--lr", type=POSITIVE, help="Default: by data and loss.")
-@click.option("--reg", type=NOT_NEGATIVE, help="Factor of sum(W * W). Default: by data and loss.")
-@click.option("--batch", type=COUNT, help="Rows of a step. [200]")
-@click.option("--margin", type=POSITIVE, help="Of the svm loss. [1]")
+@recipe_options("training", listed=False)
 @click.option("--threads", type=click.IntRange(1, 1024), help="Of every library. Default: all usable cores.")
 @click.option(
     "--output",
@@ -47,12 +38,11 @@ RESUME = ("resume", "threads", "scheduler", "stream", "as_json", "quiet")
     help="Of the model. Default: a new file in results/models.",
 )
 @click.option(
-    "--resume",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Go on with a training that was broken off, as it was begun.",
+    "--stream",
+    is_flag=True,
+    default=None,
+    help="Read the rows of an HDF5 file as they are needed: same result. By itself where they would not fit in memory.",
 )
-@stream_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @click.pass_context
@@ -65,15 +55,17 @@ def train(
     stream: bool | None,
     as_json: bool,
     quiet: bool,
-    **numbers: Any,
 ) -> ExitCode:
     """Train a linear classifier: SGD, L-BFGS or random search.
 
     Without options: softmax on CIFAR-10's pixels, as the assignment does it. Weights, curves and settings go to one
     HDF5 file, which is a checkpoint meanwhile: after a crash, --resume FILE comes to the same result.
     """
-    use_threads(threads)
-    from lcbench.api import trainings
+    if threads is not None:  # before any library that uses them is imported
+        from lcbench.workers.process import THREAD_VARIABLES
+
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    from lcbench.api import learn
     from lcbench.losses.jit import thread_count
     from lcbench.progress import show_progress
 
@@ -82,9 +74,9 @@ def train(
         reading: dict[str, Any] = {"stream": stream, "progress": progress, "note": partial(click.echo, err=True)}
         if resume:
             require_alone(context, "--resume goes on as the training was begun", RESUME)
-            model, path = trainings.resume(resume, **reading)
+            model, path = learn.resume_training(resume, **reading)
         else:
-            model, path = trainings.train(output=output, **reading, **settings, **numbers)
+            model, path = learn.train(output=output, **reading, **settings)
     if as_json:
         click.echo(_json(model, path))
     else:

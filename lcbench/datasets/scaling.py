@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -12,10 +12,7 @@ from lcbench.datasets.preprocessing import mean_image, standardisation
 from lcbench.datasets.rows import Rows
 from lcbench.errors import LcbenchError
 from lcbench.progress import ProgressCallback, no_progress
-
-ScalingName = Literal["none", "mean", "halved", "standard"]
-"""none: as they are. mean: less the mean of the training rows, as the assignment does it. halved: that over 128, so
-that pixels lie about in [-1, 1]. standard: each column less its mean, over its standard deviation."""
+from lcbench.settings import ScalingName
 
 HALF_RANGE = 128.0
 """Half of what a pixel can be."""

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from lcbench.datasets.examples import LabelledSplits
 from lcbench.datasets.loading import load
 from lcbench.learn.recipe import Recipe
 from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
-
-
-def data_of(settings: Mapping[str, Any]) -> Recipe:
-    """A recipe of nothing but the data, of all settings of one; those that are None are left out."""
-    names = ("data", "label", "features", "words", "seed")
-    return Recipe(**{name: settings[name] for name in names if settings.get(name) is not None})
 
 
 def splits_of(

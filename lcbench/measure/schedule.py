@@ -16,9 +16,11 @@ from lcbench import temporary
 from lcbench.losses.implementation import Device, LossName
 from lcbench.measure import block, too_long, workload
 from lcbench.measure.messages import CeilingJob, Cell, GemmJob, Measured, Multiplied, TimeJob
+from lcbench.measure.surroundings.covariates import usable_cores
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, no_progress, patient
 from lcbench.record import Ceiling, Row
+from lcbench.settings import RunSettings
 from lcbench.workers import process
 
 MOST_SAMPLES = 30
@@ -30,7 +32,7 @@ class Contender:
     """An implementation that takes part, with the losses and sizes on which it does.
 
     name: what resolves to it. row_name: what its rows are called, where that is something else. threads: for every
-    library in its processes; None is the plan's.
+    library in its processes; None is as the plan's settings say.
     """
 
     name: str
@@ -42,21 +44,21 @@ class Contender:
 
 @dataclass(frozen=True)
 class Plan:
-    """contenders: who takes part on what. threads: for every library. blocks: at most so many rounds.
-
-    budget_s: rounds stop when the next would end later, but not before `FEWEST_BLOCKS`. cell_s: sampling time of a cell
-    in one block. patience_s: a worker silent for longer is killed. most_call_s: what would take longer a call, going by
-    smaller problems, is left out; None measures everything.
-    """
+    """contenders: who takes part on what. cell_s: sampling time of a cell in one block."""
 
     contenders: tuple[Contender, ...]
-    threads: int
-    blocks: int = 20
-    budget_s: float = 36.0
+    settings: RunSettings
     cell_s: float = 0.1
-    patience_s: float = 60.0
-    seed: int | None = None
-    most_call_s: float | None = None
+
+    def threads_of(self, contender: Contender) -> int:
+        """Return the number of threads for every library in the processes of `contender`."""
+        return contender.threads or self.settings.threads or usable_cores()
+
+    @property
+    def most_threads(self) -> int:
+        """With which the machine's own limits are measured."""
+        most = max((contender.threads or 0 for contender in self.contenders), default=0)
+        return most or self.settings.threads or usable_cores()
 
 
 Rows = dict[tuple[Contender, tuple[LossName, Size]], Row]
@@ -90,7 +92,8 @@ def run(
     Raises LcbenchError where a workload's data cannot be had.
     """
     result = result or begin(plan)
-    rng = np.random.default_rng(plan.seed if plan.seed is None else [plan.seed, result.rounds])
+    seed = plan.settings.seed
+    rng = np.random.default_rng(seed if seed is None else [seed, result.rounds])
     cells = ((contender, cell) for contender in plan.contenders for cell in contender.cells)
     rows = dict(zip(cells, result.rows, strict=True))
     with temporary.folder("run") as name:
@@ -118,8 +121,14 @@ def refused(contender: Contender, status: str, reason: str, plan: Plan) -> list[
 
 
 def _row(contender: Contender, loss: LossName, size: Size, plan: Plan) -> Row:
-    threads = contender.threads or plan.threads
-    return block.empty_row(contender.row_name or contender.name, contender.device, loss, size, threads)
+    name = contender.row_name or contender.name
+    return block.empty_row(name, contender.device, loss, size, plan.threads_of(contender))
+
+
+def least_s(plan: Plan) -> float:
+    """Return the seconds that sampling alone takes, in as many rounds as there are at least."""
+    rounds = min(FEWEST_BLOCKS, plan.settings.blocks)
+    return rounds * plan.cell_s * sum(len(contender.cells) for contender in plan.contenders)
 
 
 def _build(plan: Plan, folder: Path, progress: ProgressCallback) -> None:
@@ -150,17 +159,17 @@ def _rounds(
     progress: ProgressCallback,
     after_round: Callable[[Run], None],
 ) -> None:
-    start = monotonic() - result.spent_s
+    settings, start = plan.settings, monotonic() - result.spent_s
     first, each = result.rounds, len(plan.contenders)
-    done, total = first * each, each * min(plan.blocks, max(first, FEWEST_BLOCKS) + 1)
+    done, total = first * each, each * min(settings.blocks, max(first, FEWEST_BLOCKS) + 1)
     longest_s = 0.0
-    for number in range(first, plan.blocks):
+    for number in range(first, settings.blocks):
         began = monotonic()
-        if number >= FEWEST_BLOCKS and began - start + longest_s > plan.budget_s:
+        if number >= FEWEST_BLOCKS and began - start + longest_s > settings.budget_s:
             break
         if number >= first + 2:  # the first round compiles
-            fitting = int((plan.budget_s - (began - start)) / max(longest_s, 1e-3))
-            total = each * min(plan.blocks, max(FEWEST_BLOCKS, number + fitting))
+            fitting = int((settings.budget_s - (began - start)) / max(longest_s, 1e-3))
+            total = each * min(settings.blocks, max(FEWEST_BLOCKS, number + fitting))
         for index in rng.permutation(each).tolist():
             contender = plan.contenders[index]
             progress("blocks", done, total, contender.name)
@@ -179,16 +188,17 @@ def _block(contender: Contender, plan: Plan, rows: Rows, folder: Path, seed: int
     A cell that kills the process is out, and those that it kept from their turn get a process of their own. So do, in
     the first round, larger cells, where it is to be known from smaller ones whether they would take too long.
     """
+    most_call_s = plan.settings.most_call_s
     everything = [rows[contender, cell] for cell in contender.cells]
     waiting = list(contender.cells)
     while True:
-        if plan.most_call_s is not None:
-            too_long.refuse(everything, plan.most_call_s)
+        if most_call_s is not None:
+            too_long.refuse(everything, most_call_s)
         waiting = [cell for cell in waiting if rows[contender, cell].status == "ok"]
         if not waiting:
             return
         now = waiting
-        if plan.most_call_s is not None:
+        if most_call_s is not None:
             now = list(compress(waiting, too_long.first([rows[contender, cell] for cell in waiting])))
         later = [cell for cell in waiting if cell not in now]
         waiting = _in_one_process(contender, now, plan, rows, folder, seed) + later
@@ -206,9 +216,9 @@ def _in_one_process(
         most_samples=0 if simulated else MOST_SAMPLES,
         seed=seed,
     )
-    variables = process.environment(contender.threads or plan.threads, folder / "compiled", simulated)
+    variables = process.environment(plan.threads_of(contender), folder / "compiled", simulated)
     own = [rows[contender, cell] for cell in cells]
-    return [cells[index] for index in block.measure(job, own, variables, plan.patience_s)]
+    return [cells[index] for index in block.measure(job, own, variables, plan.settings.timeout_s)]
 
 
 def _best(ceilings: list[Ceiling]) -> list[Ceiling]:
@@ -227,18 +237,18 @@ def _best(ceilings: list[Ceiling]) -> list[Ceiling]:
 def _ceilings(plan: Plan, folder: Path, progress: ProgressCallback) -> list[Ceiling]:
     """The limits of each device that takes part; the CPU's with the rate of NumPy's matrix product beside them."""
     ceilings = []
-    variables = process.environment(plan.threads, folder / "compiled")
+    variables = process.environment(plan.most_threads, folder / "compiled")
     for device in ("cpu", "cuda"):
         sizes = {size for contender in plan.contenders if contender.device == device for _, size in contender.cells}
         wanted = sorted({(size.dtype, size.footprint) for size in sizes})
         if not wanted:
             continue
         progress("the machine's own limits", 0, 1)
-        events = process.work(CeilingJob(wanted=wanted, device=device), variables, plan.patience_s)
+        events = process.work(CeilingJob(wanted=wanted, device=device), variables, plan.settings.timeout_s)
         found = [event.ceiling for event in events if isinstance(event, Measured)]
         if device == "cpu":
             job = GemmJob(dtypes=sorted({dtype for dtype, _ in wanted}))
-            events = process.work(job, variables, plan.patience_s)
+            events = process.work(job, variables, plan.settings.timeout_s)
             rates = {event.dtype: event.flops_s for event in events if isinstance(event, Multiplied)}
             found = [replace(ceiling, gemm_flops_s=rates.get(ceiling.dtype)) for ceiling in found]
         ceilings += found

@@ -21,9 +21,6 @@ from lcbench.measure import source
 from lcbench.progress import ProgressCallback, no_progress
 from lcbench.record import LARGEST_FOOTPRINT
 
-GENERATED: tuple[str, ...] = ("synthetic", "cifar10")
-"""The data that has a name; all other is a file."""
-
 BATCHES_BYTES = 1 << 26
 MOST_BATCHES = 128
 """Different batches are drawn until they take `BATCHES_BYTES` together, more than most caches hold; small ones that

@@ -20,10 +20,9 @@ from lcbench import paths
 from lcbench.datasets import examples
 from lcbench.datasets.examples import Examples, LabelledSplits
 from lcbench.datasets.scaling import scaling
-from lcbench.learn import defaults
 from lcbench.learn.descent.objective import Objective
 from lcbench.learn.descent.solvers import Position, first_weights, sgd
-from lcbench.learn.recipe import Recipe
+from lcbench.learn.recipe import Recipe, recipe_for
 from lcbench.learn.training import train
 
 CONTENDERS = ("numba-parallel", "numpy", "torch")
@@ -36,14 +35,12 @@ def main() -> None:
     splits = examples.cifar10(paths.cifar10_file())
     for loss in ("svm", "softmax"):
         recipes = {
-            name: defaults.recipe(splits, data="cifar10", loss=loss, iterations=1500, implementation=name)
+            name: recipe_for(splits, data="cifar10", loss=loss, iterations=1500, implementation=name)
             for name in CONTENDERS
         }
         compare(f"{loss}, loop", rounds, loops(splits, recipes))
         compare(f"{loss}, whole", rounds, {name: whole(splits, recipe) for name, recipe in recipes.items()})
-    recipes = {
-        name: defaults.recipe(splits, data="cifar10", solver="lbfgs", implementation=name) for name in CONTENDERS
-    }
+    recipes = {name: recipe_for(splits, data="cifar10", solver="lbfgs", implementation=name) for name in CONTENDERS}
     compare("L-BFGS softmax, whole", max(1, rounds // 3), {name: whole(splits, r) for name, r in recipes.items()})
 
 

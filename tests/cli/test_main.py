@@ -13,6 +13,7 @@ from commands import environment, invoke, lcbench
 from lcbench.cli import main
 from lcbench.errors import LcbenchError
 from lcbench.losses.errors import UnknownImplementation
+from lcbench.settings import defaults
 
 HEAVY = ("numpy", "numba", "scipy", "h5py", "rich", "msgspec", "psutil", "torch", "jax", "requests")
 
@@ -64,6 +65,20 @@ def test_help_ends_with_two_examples_that_can_be_given(command):
         own = main.lcbench.get_command(click.Context(main.lcbench), words[0])
         assert command in (main.lcbench, own)
         own.make_context(words[0], words[1:])  # parses them, and runs nothing
+
+
+@pytest.mark.parametrize("name", ["run", "sweep", "gate", "train", "search"])
+def test_the_defaults_that_are_shown_are_those_of_the_settings(name):
+    command = main.lcbench.get_command(click.Context(main.lcbench), name)
+    context = command.make_context(name, [], resilient_parsing=True)
+    known = defaults(command.struct)
+    text = " ".join(command.get_help(context).split())
+    options = [option for option in command.params if option.name in known and option.show_default]
+    assert len(options) > 5
+    for option in options:
+        assert option.default != known[option.name], "it stands in the struct"
+        assert option.get_default(context) == known[option.name]
+        assert f"default: {known[option.name]}" in text, option.name
 
 
 def leaving(monkeypatch, capsys, error):

@@ -14,6 +14,7 @@ from lcbench.measure.schedule import Contender, Plan
 from lcbench.measure.workload import Size
 from lcbench.progress import no_progress
 from lcbench.record import Ceiling, Covariates
+from lcbench.settings import RunSettings
 from lcbench.workers.messages import Failed
 
 TINY = Size(20, 33, 3, "float32", "synthetic")
@@ -64,7 +65,7 @@ def measured(tmp_path_factory):
     contenders = [Contender("numpy", "cpu", BOTH), Contender(str(half), "cpu", BOTH)]
     for name in ("right", "wrong"):
         contenders.append(Contender(f"{file}:{name}_softmax_loss", "cpu", SOFTMAX))
-    plan = Plan(tuple(contenders), threads=1, blocks=3, budget_s=0.0, cell_s=0.001, seed=4)
+    plan = Plan(tuple(contenders), RunSettings(threads=1, blocks=3, budget_s=0.0, seed=4), cell_s=0.001)
     with pytest.MonkeyPatch.context() as patch:
         found = iter([[ceiling(1.0, 8.0), ceiling(3.0, 3.0, 40)], [ceiling(2.0, 7.0)]])
         patch.setattr(schedule, "_ceilings", lambda *arguments: next(found))
@@ -106,7 +107,8 @@ def test_who_hangs_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(schedule, "_ceilings", lambda *arguments: [])
     (tmp_path / "mine.py").write_text(MINE)
     contender = Contender(f"{tmp_path / 'mine.py'}:hanging_softmax_loss", "cpu", SOFTMAX)
-    [row] = schedule.run(Plan((contender,), threads=1, blocks=3, budget_s=0.0, patience_s=2.0, seed=4)).rows
+    settings = RunSettings(threads=1, blocks=3, budget_s=0.0, timeout_s=2.0, seed=4)
+    [row] = schedule.run(Plan((contender,), settings)).rows
     assert (row.status, row.reason, row.blocks) == ("timeout", "no answer for 2 s", [])
 
 
@@ -147,7 +149,7 @@ def workers(monkeypatch):
 
 def plan(*contenders, **fields):
     defaults = {"threads": 2, "blocks": 5, "budget_s": 1e9, "seed": 1}
-    return Plan(contenders or (Contender("numpy", "cpu", BOTH),), **(defaults | fields))
+    return Plan(contenders or (Contender("numpy", "cpu", BOTH),), RunSettings(**(defaults | fields)))
 
 
 def test_rounds_go_in_random_order(workers):

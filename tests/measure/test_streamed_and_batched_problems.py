@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 
-from lcbench.api import data
+from lcbench.api.measure import opened
 from lcbench.datasets import synthetic_file
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
@@ -19,6 +20,7 @@ from lcbench.measure.inputs import Inputs
 from lcbench.measure.messages import Cell, TimeJob
 from lcbench.measure.workload import Size
 from lcbench.record import LARGEST_FOOTPRINT
+from lcbench.settings import RunSettings
 from lcbench.workers import process
 from lcbench.workers.messages import Began
 
@@ -163,11 +165,11 @@ def test_what_is_read_of_the_file_counts_as_it_lies_there(tmp_path, dtype, items
     path = tmp_path / "data.h5"
     with h5py.File(path, "w") as file:
         file["X"], file["y"] = np.arange(90 * 8).reshape(90, 8).astype(dtype), np.arange(90) % 3
-    with data.opened(str(path), True, [], 3073, 10, "float32") as found:
-        row = block.empty_row("mine", "cpu", "svm", found.size(90), 1)
+    with opened(RunSettings(data=str(path), stream=True)) as (size, _):
+        row = block.empty_row("mine", "cpu", "svm", replace(size, rows=90), 1)
     assert row.bytes == 90 * 9 * itemsize + 2 * 9 * 3 * 4
-    with data.opened(str(path), False, [], 3073, 10, "float32") as found:
-        assert found.size(90).bytes == 90 * 9 * 4 + 2 * 9 * 3 * 4
+    with opened(RunSettings(data=str(path))) as (size, _):
+        assert replace(size, rows=90).bytes == 90 * 9 * 4 + 2 * 9 * 3 * 4
 
 
 def test_hdf5_of_floats_is_streamed_too(tmp_path):
@@ -183,13 +185,12 @@ def test_hdf5_of_floats_is_streamed_too(tmp_path):
 
 
 def test_what_would_not_fit_in_memory_is_streamed_and_that_is_said(file, monkeypatch):
-    said = []
-    with data.opened(str(file), False, [], 3073, 10, "float32", said.append) as found:
-        assert (found.streamed, found.rows, said) == (False, [500, 600], [])
+    said, settings = [], RunSettings(data=str(file))
+    with opened(settings, note=said.append) as (size, rows):
+        assert (size.streamed, rows, said) == (False, [500, 600], [])
     monkeypatch.setattr(workload, "fits", lambda size: False)
-    with data.opened(str(file), False, [], 3073, 10, "float32", said.append) as found:
-        assert (found.streamed, found.rows) == (True, [600])
-        assert found.size(600).streamed
+    with opened(settings, note=said.append) as (size, rows):
+        assert (size.streamed, rows) == (True, [600])
     assert len(said) == 1
     assert "600 rows would not fit in memory; streamed" in said[0]
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-ScheduleName = Literal["constant", "step", "linear", "cosine"]
+from lcbench.learn.recipe import Recipe, ScheduleName
+from lcbench.settings import defaults
+
+_STEP = defaults(Recipe)
 
 
 def learning_rates(
-    schedule: ScheduleName, first: float, iterations: int, decay: float = 0.95, decay_every: int = 250
+    schedule: ScheduleName,
+    first: float,
+    iterations: int,
+    decay: float = _STEP["decay"],
+    decay_every: int = _STEP["decay_every"],
 ) -> NDArray[np.float64]:
     """The learning rate of each step: (iterations,) float64, `first` at the beginning.
 

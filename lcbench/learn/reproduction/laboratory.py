@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from lcbench.datasets import loading
 from lcbench.datasets.examples import LabelledSplits
 from lcbench.errors import LcbenchError
-from lcbench.learn import defaults
 from lcbench.learn.model import Model
+from lcbench.learn.recipe import recipe_for
 from lcbench.learn.reproduction import figures
 from lcbench.learn.training import train
 from lcbench.losses.implementation import Implementation, LossName
@@ -85,10 +85,10 @@ class Laboratory:
     def trained(self, features: tuple[str, ...] = (), words: int | None = None, **settings: Any) -> Model:
         """A model of the real images, or of features of them, by the implementation; trained once.
 
-        settings: fields of `Recipe`; the rest is as `defaults.recipe` chooses it.
+        settings: fields of `Recipe`; the rest is as `recipe_for` chooses it.
         """
         splits = self._splits(features, words)
-        recipe = defaults.recipe(
+        recipe = recipe_for(
             splits, data="cifar10", features=list(features), words=words, implementation=self.implementation.name,
             **settings,
         )  # fmt: skip

@@ -21,9 +21,11 @@ from lcbench.measure import block, workload
 from lcbench.measure.gating.pairs import Pair
 from lcbench.measure.gating.sides import Side
 from lcbench.measure.messages import Cell, TimeJob
+from lcbench.measure.surroundings.covariates import usable_cores
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, no_progress
 from lcbench.record import Look, Row
+from lcbench.settings import GateSettings
 from lcbench.workers import process
 
 ORDERS = ("bhhc", "chhb", "hbch", "hcbh")
@@ -34,6 +36,9 @@ LOOKS = ((0.4, 0.2), (0.7, 0.3))
 spend. The last look, when the budget is spent, has what is left of it: so all together err no more often than one would
 (alpha spending after Lan & DeMets 1983, summed by Bonferroni's bound)."""
 
+BUDGET_S = 60.0
+"""Seconds for a gate of which nobody has said how long it may take."""
+
 MOST_SAMPLES = 60
 
 SAMPLE_S = 0.005
@@ -42,25 +47,27 @@ SAMPLE_S = 0.005
 
 @dataclass(frozen=True)
 class Plan:
-    """pairs: what is compared, on the problem `size`. threads: for every library.
-
-    budget_s: for everything, compilation included. fewest_blocks: with fewer, no verdict is possible at all. stretches:
-    the budget grows where it has no room for them. cell_s: sampling time of a loss in one process. patience_s: a worker
-    silent for longer is killed. planted: the slowdown of head that is put there on purpose.
+    """pairs: what is compared. fewest_blocks: with fewer, no verdict is possible at all. cell_s: sampling time of a
+    loss in one process.
     """
 
     base: Side
     head: Side
     pairs: tuple[Pair, ...]
-    size: Size
-    threads: int
-    budget_s: float
+    settings: GateSettings
     fewest_blocks: int
-    stretches: bool = False
     cell_s: float = 0.1
-    patience_s: float = 60.0
-    planted: float = 0.0
-    seed: int | None = None
+
+    @property
+    def size(self) -> Size:
+        """The problem."""
+        settings = self.settings
+        return Size(settings.rows, settings.features, settings.classes, settings.dtype, settings.data)
+
+    @property
+    def budget_s(self) -> float:
+        """Seconds for everything; where nobody has said how many, more are taken if a verdict needs them."""
+        return self.settings.budget_s or BUDGET_S
 
 
 @dataclass
@@ -95,9 +102,10 @@ class _Turns:
 
     def __init__(self, plan: Plan, progress: ProgressCallback) -> None:
         self._plan, self._progress = plan, progress
-        self._rng = np.random.default_rng(plan.seed)
+        self._rng = np.random.default_rng(plan.settings.seed)
         self._began = monotonic()
         self._budget_s = plan.budget_s
+        self._threads = plan.settings.threads or usable_cores()
         self._rows = {
             (pair, letter): self._empty_rows(pair, side)
             for pair in plan.pairs
@@ -107,7 +115,7 @@ class _Turns:
         self.measured = Measured([row for rows in self._rows.values() for row in rows])
 
     def _empty_rows(self, pair: Pair, side: str) -> list[Row]:
-        size, threads = self._plan.size, self._plan.threads
+        size, threads = self._plan.size, self._threads
         rows = [block.empty_row(pair.name, pair.device, loss, size, threads) for loss in pair.losses]
         problem = pair.head_problem if side == "head" else pair.base_problem
         for row in rows:
@@ -161,7 +169,7 @@ class _Turns:
             for letter in order:
                 if self._alive_pair(pair):
                     self._tell(f"{pair.name}, {self._rows[pair, letter][0].side}")
-                    self._process(pair, letter, self._plan.planted if letter == "h" else 0.0)
+                    self._process(pair, letter, self._plan.settings.planted if letter == "h" else 0.0)
         self.measured.orders.append(order)
 
     def _process(self, pair: Pair, letter: str, planted: float) -> None:
@@ -176,8 +184,8 @@ class _Turns:
             seed=int(self._rng.integers(2**31)),
             planted=planted,
         )
-        variables = process.environment(self._plan.threads, self._folder / f"compiled-{side.name}")
-        waiting = block.measure(job, rows, variables, self._plan.patience_s, side.place)
+        variables = process.environment(self._threads, self._folder / f"compiled-{side.name}")
+        waiting = block.measure(job, rows, variables, self._plan.settings.timeout_s, side.place)
         for index in waiting:
             rows[index].status, rows[index].reason = "crashed", "another loss ended the process"
 
@@ -198,7 +206,7 @@ class _Turns:
         wanted_s = spent_s + plan.fewest_blocks * block_s
         if room >= plan.fewest_blocks:
             return
-        if not plan.stretches:
+        if plan.settings.budget_s is not None:
             raise LcbenchError(
                 f"a budget of {plan.budget_s:.0f} s has room for {room} blocks, and with fewer than "
                 f"{plan.fewest_blocks} no verdict is possible: --budget {wanted_s:.0f}s, or fewer rows, losses or "

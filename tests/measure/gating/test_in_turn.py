@@ -10,20 +10,22 @@ from lcbench.measure.gating.in_turn import LOOKS, ORDERS, Plan
 from lcbench.measure.gating.pairs import Pair
 from lcbench.measure.gating.sides import Side
 from lcbench.measure.messages import Timed
-from lcbench.measure.workload import Size
+from lcbench.settings import GateSettings
 from lcbench.workers import process
 from lcbench.workers.messages import Began, Failed
 from lcbench.workers.process import Place
 
-SIZE = Size(20, 33, 3, "float32", "synthetic")
 BASE = Side("base", "a", "folder", Place(python="base-python"))
 HEAD = Side("head", "b", "folder", Place(python="head-python"))
 PAIR = Pair("loss.py:f", "loss.py:f", "loss.py:f", ("softmax",))
 
 
-def plan(**fields):
-    defaults = {"pairs": (PAIR,), "size": SIZE, "threads": 1, "budget_s": 100, "fewest_blocks": 3, "seed": 1}
-    return Plan(BASE, HEAD, **(defaults | fields))
+TINY = {"rows": 20, "features": 33, "classes": 3, "threads": 1, "seed": 1}
+
+
+def plan(pairs=(PAIR,), fewest_blocks=3, **settings):
+    given = {"budget_s": 100, **TINY, **settings}
+    return Plan(BASE, HEAD, pairs, GateSettings(base="a", head="b", **given), fewest_blocks)
 
 
 class Workers:
@@ -107,7 +109,8 @@ def test_the_budget_that_is_asked_for_is_enough(monkeypatch):
 
 def test_a_budget_that_nobody_asked_for_stretches_until_a_verdict_is_possible(monkeypatch):
     Workers(monkeypatch)
-    measured = in_turn.measure(plan(budget_s=20, fewest_blocks=9, stretches=True), never)
+    monkeypatch.setattr(in_turn, "BUDGET_S", 20)
+    measured = in_turn.measure(plan(budget_s=None, fewest_blocks=9), never)
     assert 9 <= len(measured.orders) <= 10
     assert measured.looks[-1].blocks == len(measured.orders)
 

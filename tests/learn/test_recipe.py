@@ -1,7 +1,7 @@
 import pytest
 
 from lcbench.errors import LcbenchError
-from lcbench.learn.defaults import recipe
+from lcbench.learn.recipe import recipe_for as recipe
 from small_splits import splits
 
 DATA = splits()
@@ -22,6 +22,7 @@ def test_what_is_given_is_kept_and_the_rest_chosen():
         ({"zzz": 1}, "no setting 'zzz': there are data, "),
         ({"solver": "lbfgs", "momentum": 0.5}, "momentum: a setting of the sgd solver"),
         ({"solver": "lbfgs", "batch": 5}, "batch: L-BFGS takes all rows"),
+        ({"iterations": 5, "epochs": 2}, "iterations and epochs both say how long"),
         ({"decay": 0.5}, "decay: of the step schedule"),
         ({"words": 5}, "words: there are no visual words"),
         ({"loss": "softmax", "margin": 2.0}, "margin: a setting of the svm loss"),

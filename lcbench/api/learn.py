@@ -1,4 +1,4 @@
-"""Searching for hyperparameters on the validation rows, and going on where that was broken off."""
+"""What learns: ``lcbench train``, ``evaluate`` and ``search``, and going on where one was broken off."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from lcbench import paths, temporary, whole_file
-from lcbench.datasets.examples import LabelledSplits
+from lcbench.datasets.examples import Examples, LabelledSplits
+from lcbench.datasets.loading import is_hdf5, load
 from lcbench.errors import LcbenchError
-from lcbench.learn import defaults, model, training
-from lcbench.learn.data import data_of, splits_of
-from lcbench.learn.recipe import Recipe, Solver
+from lcbench.learn import model, training
+from lcbench.learn.data import splits_of
+from lcbench.learn.evaluation import Evaluation, confusion, predict
+from lcbench.learn.model import Model
+from lcbench.learn.recipe import Recipe, are_pixels, recipe_for
 from lcbench.learn.search import cluster_pool, search_file, shared_rows
 from lcbench.learn.search.cluster_pool import ClusterPool
 from lcbench.learn.search.points import (
@@ -33,8 +38,141 @@ from lcbench.learn.search.search_file import Refit, Search, Trial
 from lcbench.learn.search.trial_pool import Pool
 from lcbench.learn.search.trial_worker import Job
 from lcbench.losses.cluster.shared_files import shared_folder
-from lcbench.losses.implementation import LossName
-from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
+from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress, patient
+
+
+def train(
+    *,
+    output: Path | str | None = None,
+    progress: ProgressCallback = no_progress,
+    stream: bool | None = None,
+    note: NoteCallback = no_note,
+    **settings: Any,
+) -> tuple[Model, Path]:
+    """Trains a classifier and writes it to `output`, by default a new file in `paths.models_folder()`.
+
+    settings: the fields of `lcbench.learn.recipe.Recipe`, and epochs; what is left out is chosen by data and loss.
+    The file is a checkpoint meanwhile, that `resume_training` goes on with. stream: whether the rows stay in their HDF5
+    file, to be read as they are needed; None: where they would not fit in memory, and `note` is told so. The model is
+    the same. Raises LcbenchError where the data or a setting is unfit.
+    """
+    asked = Recipe.of(settings)
+    path = Path(output) if output else paths.new_file(paths.models_folder(), ".h5")
+    if output:
+        whole_file.require_folder(path)
+    model.require_free(path)
+    splits = splits_of(asked, progress, stream, note)
+    return _train(path, splits, recipe_for(splits, **settings), None, progress, note)
+
+
+def resume_training(
+    path: Path,
+    *,
+    progress: ProgressCallback = no_progress,
+    stream: bool | None = None,
+    note: NoteCallback = no_note,
+) -> tuple[Model, Path]:
+    """Goes on with the training whose checkpoint is in `path`, to the result of one that was never broken off.
+
+    Bit for bit where it runs with as many threads; stream: whether the rows are read from their file as they are
+    needed, which makes no difference either. Raises LcbenchError where the file is no model or the data is
+    another.
+    """
+    unfinished = model.read(path)
+    splits = splits_of(unfinished.recipe, progress, stream, note)
+    return _train(path, splits, unfinished.recipe, unfinished, progress, note)
+
+
+def _train(
+    path: Path,
+    splits: LabelledSplits,
+    recipe: Recipe,
+    unfinished: Model | None,
+    progress: ProgressCallback,
+    note: NoteCallback,
+) -> tuple[Model, Path]:
+    """Train a model, new or `unfinished`, into `path`, where its checkpoints are meanwhile."""
+    progress(f"checkpoints: {path} (--resume goes on with it after a crash)")
+    try:
+        trained = training.train(
+            splits, recipe, resume=unfinished, keep=lambda kept: model.write(path, kept), progress=progress
+        )
+    except KeyboardInterrupt:
+        note(f"'lcbench train --resume {path}' goes on from here")
+        raise
+    model.write(path, trained)
+    return trained, path
+
+
+def evaluate(
+    trained: Model | Path | str,
+    split: str = "test",
+    data: str | None = None,
+    progress: ProgressCallback = no_progress,
+    stream: bool | None = None,
+    note: NoteCallback = no_note,
+) -> Evaluation:
+    """How good a model, or the one in a file, is on a split ("train", "validation", "test") of its data, or other data.
+
+    Of a file that has no splits of its own, other data is all of its rows. Classes are told apart by their names.
+    progress, note: as in `train`. stream: None is yes for HDF5, of which then no more than a few blocks is in memory.
+    Raises LcbenchError where that data has no such rows, or other columns or classes than the model.
+    """
+    if not isinstance(trained, Model):
+        trained = model.read(Path(trained))
+    recipe = trained.recipe
+    if data is None:
+        splits = splits_of(recipe, progress, _in_blocks(recipe.data, recipe, stream), note)
+        part: Examples = getattr(splits, split)
+    else:
+        # what features were learnt from is what they are computed by
+        images = load(recipe.data, label=recipe.label, stream=False).train.array if recipe.features else None
+        splits = load(
+            data, recipe.features, label=recipe.label, words=recipe.words, seed=recipe.seed, held_out=False,
+            learn_from=images, stream=_in_blocks(data, recipe, stream), progress=progress, note=note,
+        )  # fmt: skip
+        undivided = not (len(splits.validation) or len(splits.test))
+        part = splits.train if undivided else getattr(splits, split)
+        split = "all rows" if undivided else split
+    if not len(part):
+        raise LcbenchError(f"{splits.source} has no {split} rows: choose another --split")
+    _require_same_columns(trained, splits)
+    slow = patient(progress)
+    predicted = predict(trained.W, trained.scaling, part.X, split, slow)
+    matrix = confusion(predicted, _classes_of(trained, splits)[part.y], len(trained.class_names))
+    as_trained = data is not None or splits.fingerprint(slow) == trained.fingerprint
+    return Evaluation(splits.source, split, trained.class_names, matrix, as_trained)
+
+
+def _in_blocks(data: str, recipe: Recipe, stream: bool | None) -> bool | None:
+    """Whether rows that are looked at once, from first to last, stay in their file."""
+    if stream is None and is_hdf5(data) and not recipe.features:
+        return True
+    return stream
+
+
+def _require_same_columns(trained: Model, splits: LabelledSplits) -> None:
+    """Raises LcbenchError where rows have other columns than those that the model was trained on."""
+    columns, found = len(trained.scaling.mean), splits.train.X.shape[1]
+    if found != columns:
+        raise LcbenchError(f"{splits.source} has {found} columns, and the model was trained on {columns}")
+    if trained.feature_names and splits.feature_names and trained.feature_names != splits.feature_names:
+        place = [a == b for a, b in zip(trained.feature_names, splits.feature_names, strict=True)].index(False)
+        raise LcbenchError(
+            f"{splits.source}: its column {splits.feature_names[place]!r} stands where the model was trained on "
+            f"{trained.feature_names[place]!r}; bring the columns into that order"
+        )
+
+
+def _classes_of(trained: Model, splits: LabelledSplits) -> NDArray[np.int64]:
+    """For each class of `splits` the model's class of that name. Raises LcbenchError where it has none."""
+    number = {name: c for c, name in enumerate(trained.class_names)}
+    for name in splits.class_names:
+        if name not in number:
+            raise LcbenchError(
+                f"{splits.source} has a class {name!r}, and the model knows {', '.join(trained.class_names)}"
+            )
+    return np.array([number[name] for name in splits.class_names])
 
 
 def search(
@@ -58,20 +196,20 @@ def search(
     The search goes to `output`, by default a new file in `paths.searches_folder()`, rewritten after every trial, and
     the model beside it. Raises LcbenchError where the data, a setting or the implementation is unfit.
     """
-    if refit_all and settings.get("patience"):
+    asked = Recipe.of(settings)
+    if refit_all and asked.patience:
         raise LcbenchError("refit_all leaves early stopping no validation rows to go by: leave one of the two out")
     path = Path(output) if output else paths.new_file(paths.searches_folder(), ".json")
     if output:
         whole_file.require_folder(path)
-    _require_free(path)
-    settings.setdefault("data", "cifar10")
-    splits = splits_of(data_of(settings), progress)
-    plan = _plan(splits, axes or {}, random, settings)
+    _require_free_for_search(path)
+    splits = splits_of(asked, progress)
+    plan = _all_trials(splits, asked, axes or {}, random, settings)
     plan = replace(plan, threads=threads, refit_all=refit_all)
-    return _go(path, plan, splits, workers, progress, note)
+    return _try_all(path, plan, splits, workers, progress, note)
 
 
-def resume(
+def resume_search(
     path: Path,
     *,
     workers: int | None = None,
@@ -86,24 +224,26 @@ def resume(
     splits = splits_of(unfinished.trials[0].recipe, progress)
     if splits.fingerprint() != unfinished.fingerprint:
         raise LcbenchError(f"{path} searched on other data than this {splits.source}: search anew")
-    return _go(path, unfinished, splits, workers, progress, note)
+    return _try_all(path, unfinished, splits, workers, progress, note)
 
 
-def _plan(splits: LabelledSplits, axes: Axes, random: int | None, settings: dict[str, Any]) -> Search:
+def _all_trials(
+    splits: LabelledSplits, asked: Recipe, axes: Axes, random: int | None, settings: dict[str, Any]
+) -> Search:
     """All trials of a new search, none of them tried."""
     if not len(splits.validation):
         raise LcbenchError(f"{splits.source} has no validation rows to choose by")
     if strange := sorted(set(axes) - set(AXES)):
         raise LcbenchError(f"cannot search {', '.join(strange)}: the axes are {', '.join(AXES)}")
-    solver: Solver = settings.get("solver") or "sgd"
-    loss: LossName = settings.get("loss") or "softmax"
-    if solver == "lbfgs" and "batch" in axes:
+    if asked.solver == "lbfgs" and "batch" in axes:
         raise LcbenchError("batch: L-BFGS takes all rows at once; leave it out")
-    if solver == "sgd" and "learning_rate" not in axes:
+    if asked.solver == "sgd" and "learning_rate" not in axes:
         settings = DEFAULT_DESCENT | {name: value for name, value in settings.items() if value is not None}
-    axes = default_axes(defaults.are_pixels(splits), solver, loss) | dict(axes)
-    points = grid(axes) if random is None else drawn(axes, random, settings.get("seed") or 0)
-    recipes = [defaults.recipe(splits, **settings | point) for point in points]
+        if "epochs" in settings:
+            del settings["iterations"]
+    axes = default_axes(are_pixels(splits), asked.solver, asked.loss) | dict(axes)
+    points = grid(axes) if random is None else drawn(axes, random, asked.seed)
+    recipes = [recipe_for(splits, **settings | point) for point in points]
     return Search(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         way="grid" if random is None else "random",
@@ -117,7 +257,7 @@ def _plan(splits: LabelledSplits, axes: Axes, random: int | None, settings: dict
     )
 
 
-def _go(
+def _try_all(
     path: Path,
     search: Search,
     splits: LabelledSplits,
@@ -131,7 +271,7 @@ def _go(
     with temporary.folder("search", shared_folder() if on_cluster else None) as name:
         folder = Path(name)
         splits = shared_rows.lay_out(folder, splits)
-        with ClusterPool(folder, workers, search.threads) if on_cluster else _pool(folder, workers, search) as pool:
+        with ClusterPool(folder, workers, search.threads) if on_cluster else _workers(folder, workers, search) as pool:
             _compile(pool, search.trials[0].recipe)
             search_file.write(path, search)
             places, count = search.waiting, len(search.trials)
@@ -162,7 +302,7 @@ def _best_so_far(search: Search) -> str:
     return f"best validation {100 * max(accuracies):.1f} %" if accuracies else "best validation -"
 
 
-def _pool(folder: Path, workers: int | None, search: Search) -> Pool:
+def _workers(folder: Path, workers: int | None, search: Search) -> Pool:
     """Processes on this machine."""
     from lcbench.measure.surroundings.covariates import usable_cores
     from lcbench.workers import process
@@ -201,7 +341,7 @@ def _refit(pool: Pool | ClusterPool, search: Search, place: int, splits: Labelle
     return Refit(trial=place, model=path.name, accuracy=accuracy)
 
 
-def _require_free(path: Path) -> None:
+def _require_free_for_search(path: Path) -> None:
     """Raises LcbenchError where the search could not have its files there, or would overwrite one that can go on."""
     if path.suffix == ".h5":
         raise LcbenchError(f"{path}: the search is JSON, and the model goes to the .h5 beside it; name it .json")
