@@ -9,6 +9,7 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -18,8 +19,8 @@ from msgspec import Meta
 from lcbench import paths, whole_file
 from lcbench.errors import LcbenchError
 
-SCHEMA = 1
-"""Raised by every change that an older lcbench could not read."""
+SCHEMA = 2
+"""Raised by every change that an older lcbench could not read; what older schemas hold, `read` converts."""
 
 _OTHER_FOLDER = "; LCBENCH_RESULTS names another folder"
 
@@ -27,10 +28,11 @@ Duration = Annotated[float, Meta(gt=0, le=1e9)]
 """Seconds that something took."""
 
 Status = Literal["ok", "wrong", "crashed", "timeout", "unavailable"]
+RowSide = Literal["", "base", "control", "head"]
 
 
-class Covariates(msgspec.Struct, kw_only=True, frozen=True):
-    """What else happened on the machine during one block. None where the system does not tell."""
+class Counters(msgspec.Struct, kw_only=True, frozen=True):
+    """What else happened on the machine during one turn of a process. None where the system does not tell."""
 
     seconds: float
     steal_s: float | None = None
@@ -42,10 +44,35 @@ class Covariates(msgspec.Struct, kw_only=True, frozen=True):
     throttled_periods: int | None = None
     """Periods in which the time that the container grants was used up."""
     gpu_clock_mhz: float | None = None
-    """Of the multiprocessors at the end of the block, where it was computed on a GPU; the next two likewise."""
+    """Of the multiprocessors at the end of the turn, where it was computed on a GPU; the next two likewise."""
     gpu_throttle_reasons: list[str] | None = None
     """What held that clock back, by nvidia-smi's names."""
     gpu_temperature_c: float | None = None
+
+
+class Turn(msgspec.Struct, kw_only=True, frozen=True):
+    """Samples that a process took one after the other."""
+
+    samples: Annotated[list[Duration], Meta(min_length=1)]
+    """Seconds a call."""
+    calls: int | None = None
+    """In one sample."""
+    counters: Counters | None = None
+
+
+class ProcessResult(msgspec.Struct, kw_only=True, frozen=True):
+    """What one worker process measured of a row. None where a record of schema 1 does not tell."""
+
+    warm_up_calls: int | None = None
+    """Between the first call and the samples."""
+    steady: bool | None = None
+    """Whether the samples show no warm-up any more."""
+    turns: Annotated[list[Turn], Meta(min_length=1)]
+
+    @property
+    def samples(self) -> list[float]:
+        """Seconds a call of every sample, in the order in which they were taken."""
+        return [seconds for turn in self.turns for seconds in turn.samples]
 
 
 class Workload(NamedTuple):
@@ -106,17 +133,14 @@ class Row(msgspec.Struct, kw_only=True):
     """Why the status is not `ok`; one line."""
     convention: str = ""
     """How a user's file counts, where that differs from the signature's own."""
-    side: Literal["", "base", "control", "head"] = ""
+    side: RowSide = ""
     """Of a gate's row: what was measured. `control` is the base once more."""
     threads: int = 1
     median_s: Duration | None = None
-    """Median over blocks of each block's median, seconds a call."""
+    """Median over processes of each one's median, seconds a call."""
     ci95_s: tuple[float, float] | None = None
-    blocks: list[Annotated[list[Duration], Meta(min_length=1)]] = []
-    """Seconds a call of every sample, a list a block; a block is one worker process."""
-    calls: list[int] = []
-    """Calls in one sample, a number a block."""
-    covariates: list[Covariates] = []
+    processes: list[ProcessResult] = []
+    """In the order in which they ran."""
     error_loss: float | None = None
     error_grad: float | None = None
     flops: int = 0
@@ -127,10 +151,6 @@ class Row(msgspec.Struct, kw_only=True):
     first_call_s: float | None = None
     compile_s: float | None = None
     """First call less a steady one, where the first call compiles."""
-    warm_up_calls: list[int] = []
-    """Calls between the first and the samples, a number a block."""
-    steady: list[bool] = []
-    """Whether the samples of a block show no warm-up any more, one a block."""
     roofline_fraction: float | None = None
 
     @property
@@ -143,7 +163,16 @@ class Row(msgspec.Struct, kw_only=True):
     @property
     def ranked(self) -> bool:
         """Whether the row has a time that means something beside others."""
-        return self.status == "ok" and self.device != "simulator" and self.median_s is not None and bool(self.blocks)
+        return self.status == "ok" and self.device != "simulator" and self.median_s is not None and bool(self.processes)
+
+    @property
+    def blocks(self) -> list[list[float]]:
+        """Seconds a call of every sample, a list a process; `--json` prints it too."""
+        return [process.samples for process in self.processes]
+
+    def fail(self, status: str, reason: str) -> None:
+        """Note why the row has no time: what failed once has none, whatever it had before."""
+        self.status, self.reason, self.processes = status, reason, []  # type: ignore[assignment]
 
 
 LARGEST_FOOTPRINT = 1 << 27
@@ -179,7 +208,7 @@ class Side(msgspec.Struct, kw_only=True, frozen=True):
     versions: dict[str, str]
 
 
-class Look(msgspec.Struct, kw_only=True, frozen=True):
+class InterimAnalysis(msgspec.Struct, kw_only=True, frozen=True):
     """One look at the verdicts: after how many blocks, and the share of the permitted error that it could spend."""
 
     blocks: int
@@ -198,7 +227,7 @@ class Gate(msgspec.Struct, kw_only=True):
     """The slowdown that was planted into head, to see whether it is noticed."""
     orders: list[str] = []
     """The order of the four processes of each block: b is base, c the control (base again), h is head."""
-    looks: list[Look] = []
+    interim_analyses: list[InterimAnalysis] = []
 
 
 class Sweep(msgspec.Struct, kw_only=True):
@@ -270,15 +299,51 @@ class _Head(msgspec.Struct):
     schema: int
 
 
+class _Schema1(msgspec.Struct):
+    rows: list[dict[str, Any]]
+    gate: dict[str, Any] | None = None
+
+
+class _RowOfSchema1(msgspec.Struct):
+    """What a row held in lists of their own, with an entry a process; the later ones may be missing."""
+
+    side: str = ""
+    blocks: list[Any] = []
+    calls: list[Any] = []
+    covariates: list[Any] = []
+    warm_up_calls: list[Any] = []
+    steady: list[Any] = []
+
+
 def new(**fields: Any) -> Record:
     """A record with a fresh identity, created now."""
     now = datetime.now(UTC)
     return Record(created=now.isoformat(timespec="seconds"), id=secrets.token_hex(4), **fields)
 
 
-def to_json(record: Record) -> str:
-    """The record as it stands in the file."""
-    fields = {name: value for name, value in msgspec.to_builtins(record).items() if name != "path"}
+def to_json(value: Any) -> str:
+    """Return what `--json` prints of a record, or of anything that holds rows.
+
+    Each row has `blocks` beside the names in the file: schema 1 had it, and other programs read it.
+    """
+    return _text(_with_blocks(_in_file(value) if isinstance(value, Record) else msgspec.to_builtins(value)))
+
+
+def _with_blocks(part: Any) -> Any:
+    if isinstance(part, list | tuple):
+        return [_with_blocks(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    if "processes" not in part:
+        return {name: _with_blocks(each) for name, each in part.items()}
+    return part | {"blocks": [[s for turn in one["turns"] for s in turn["samples"]] for one in part["processes"]]}
+
+
+def _in_file(record: Record) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.to_builtins(record).items() if name != "path"}
+
+
+def _text(fields: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(fields), indent=1).decode()
 
 
@@ -286,16 +351,17 @@ def write(record: Record, name: str | None = None) -> Path:
     """Writes the record into the results folder, and also as the baseline `name`. Returns the file's path."""
     stamp = datetime.fromisoformat(record.created).strftime("%Y%m%dT%H%M%SZ")
     path = paths.results_folder() / f"{stamp}-{record.id}.json"
-    whole_file.write(path, to_json(record), _OTHER_FOLDER)
+    content = _text(_in_file(record))
+    whole_file.write(path, content, _OTHER_FOLDER)
     record.path = str(path)
     if name is not None:
-        whole_file.write(_baseline_file(name), to_json(record), _OTHER_FOLDER)
+        whole_file.write(_baseline_file(name), content, _OTHER_FOLDER)
     return path
 
 
 def write_to(path: Path, record: Record) -> None:
     """Replaces `path` by a record that is not complete yet."""
-    whole_file.write(path, to_json(record), _OTHER_FOLDER)
+    whole_file.write(path, _text(_in_file(record)), _OTHER_FOLDER)
 
 
 def require_writable(name: str | None = None) -> None:
@@ -328,11 +394,37 @@ def read(path: Path) -> Record:
                 f"{path} has result schema {schema}, this lcbench reads up to {SCHEMA}: "
                 "upgrade with 'pip install -U lcbench'"
             )
-        record = msgspec.json.decode(content, type=Record)
+        if schema < SCHEMA:
+            record = msgspec.convert(_from_schema_1(msgspec.json.decode(content)), Record)
+        else:
+            record = msgspec.json.decode(content, type=Record)
     except msgspec.DecodeError as error:
         raise LcbenchError(f"{path} is not an lcbench result: {error}") from None
     record.path = str(path)
     return record
+
+
+def _from_schema_1(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a record of schema 1 by the names of this one.
+
+    Before its first block, a gate ran one process more of base and of head, of which some lists have an entry.
+    """
+    old = msgspec.convert(fields, _Schema1)
+    for row in old.rows:
+        lists = msgspec.convert(row, _RowOfSchema1)
+        first, count = int(lists.side in ("base", "head")), len(lists.blocks)
+        columns = (lists.blocks, lists.calls, lists.covariates, lists.warm_up_calls[first:], lists.steady[first:])
+        row["processes"] = [
+            {
+                "warm_up_calls": n,
+                "steady": steady,
+                "turns": [{"samples": samples, "calls": calls, "counters": counters}],
+            }
+            for samples, calls, counters, n, steady in zip_longest(*(column[:count] for column in columns))
+        ]
+    if old.gate:
+        old.gate["interim_analyses"] = old.gate.get("looks", [])
+    return fields | {"schema": SCHEMA, "rows": old.rows, "gate": old.gate}
 
 
 def find(name: str) -> Record:

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 from lcbench.judge import estimates
-from lcbench.record import Record, Row
+from lcbench.record import Counters, ProcessResult, Record, Row, Turn
 
 MACHINE = "aaaa"
 """Fingerprint of the machine on which these results were measured."""
 
 
-def row(implementation: str = "numpy", medians: list[float] | None = None, **fields: Any) -> Row:
-    """A row of one sample a block. `fields` replace what a small softmax on the CPU has."""
+def processes(
+    blocks: list[list[float]], calls: list[int] | None = None, counters: list[Counters] | None = None
+) -> list[ProcessResult]:
+    """What processes of one turn each measured: their samples and, where they are given, calls and counters."""
+    turns = zip_longest(blocks, calls or [], counters or [])
+    return [ProcessResult(turns=[Turn(samples=times, calls=of, counters=seen)]) for times, of, seen in turns]
+
+
+def row(
+    implementation: str = "numpy",
+    medians: list[float] | None = None,
+    blocks: list[list[float]] | None = None,
+    calls: list[int] | None = None,
+    counters: list[Counters] | None = None,
+    **fields: Any,
+) -> Row:
+    """A row of one sample a process, or of `blocks`. `fields` replace what a small softmax on the CPU has."""
     size = {"rows": 500, "features": 3073, "classes": 10}
     size |= {name: fields.pop(name) for name in list(fields) if name in size}
     products = size["rows"] * size["features"] * size["classes"]
@@ -22,7 +38,7 @@ def row(implementation: str = "numpy", medians: list[float] | None = None, **fie
         "data": "synthetic",
         "device": "cpu",
         "status": "ok",
-        "blocks": [[seconds] for seconds in medians or []],
+        "processes": processes([[s] for s in medians or []] if blocks is None else blocks, calls, counters),
         "flops": 4 * products,
         "bytes": 4 * size["rows"] * size["features"],
         "error_loss": 1e-7,

@@ -18,8 +18,8 @@ from lcbench.measure import schedule, selection
 from lcbench.measure.messages import Timed
 from lcbench.settings import RunSettings
 from lcbench.workers import process
+from results import processes, row
 from results import record as make_record
-from results import row
 
 TINY = {"rows": [20], "features": 33, "classes": 3}
 
@@ -35,11 +35,12 @@ def results(tmp_path, monkeypatch):
 def workers(monkeypatch):
     """Stands for the worker processes: every cell takes a millisecond."""
     jobs = []
+    [a_process] = processes([[1e-3, 1e-3]])
 
     def work(job, variables, patience_s, place=None):
         jobs.append(job)
         cells = getattr(job, "cells", [])
-        return [Timed(index=k, status="ok", samples=[1e-3, 1e-3], first_call_s=0.1) for k in range(len(cells))]
+        return [Timed(index=k, status="ok", process=a_process, first_call_s=0.1) for k in range(len(cells))]
 
     monkeypatch.setattr(process, "work", work)
     monkeypatch.setattr(schedule, "_build", lambda *arguments: None)

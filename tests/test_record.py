@@ -7,11 +7,13 @@ import os
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lcbench import record
 from lcbench.errors import LcbenchError
-from lcbench.record import Ceiling, Covariates, Record
+from lcbench.judge.latest import latest
+from lcbench.record import Ceiling, Counters, ProcessResult, Record, Turn
 from results import record as make_record
 from results import row
 
@@ -23,10 +25,12 @@ def folder(tmp_path, monkeypatch):
 
 
 def a_record(**fields):
-    covariates = [Covariates(seconds=1.0, steal_s=None, voluntary_switches=3)]
-    measured = row(blocks=[[1e-3, 1.1e-3], [1.2e-3]], calls=[10, 11], covariates=covariates)
+    counters = [Counters(seconds=1.0, steal_s=None, voluntary_switches=3)]
+    measured = row(blocks=[[1e-3, 1.1e-3], [1.2e-3]], calls=[10, 11], counters=counters)
+    in_two_turns = row(processes=[ProcessResult(warm_up_calls=7, steady=False, turns=2 * measured.processes[0].turns)])
     ceiling = Ceiling(dtype="float32", footprint=500 * 3073 * 4, read_bytes_s=5e10, flops_s=2e11)
-    return make_record(measured, row("broken", status="wrong", reason="loss is 1"), ceilings=[ceiling], **fields)
+    broken = row("broken", status="wrong", reason="loss is 1")
+    return make_record(measured, broken, in_two_turns, ceilings=[ceiling], **fields)
 
 
 def the_error(function, *arguments):
@@ -56,6 +60,21 @@ def test_the_promised_names_are_there():
     assert set(promised.split()) <= set(content["rows"][0])
     assert content["rows"][0]["blocks"] == [[1e-3, 1.1e-3], [1.2e-3]]
     assert content["rows"][1]["median_s"] is None
+    assert content["rows"][2]["blocks"] == [[1e-3, 1.1e-3, 1e-3, 1.1e-3]]
+
+
+def test_what_holds_rows_is_printed_with_the_promised_names_too():
+    measured = a_record()
+    entries = latest([measured], measured.fingerprint)
+    [group] = json.loads(record.to_json(entries))
+    assert [entry["row"]["blocks"] for entry in group["entries"]] == [[[1e-3, 1.1e-3], [1.2e-3]]]
+    assert json.loads(record.to_json({"rows": measured.rows}))["rows"] == json.loads(record.to_json(measured))["rows"]
+
+
+def test_the_file_holds_every_sample_once(folder):
+    kept = json.loads(record.write(a_record()).read_text())
+    assert all("blocks" not in row for row in kept["rows"])
+    assert [process["turns"][0]["samples"] for process in kept["rows"][0]["processes"]] == [[1e-3, 1.1e-3], [1.2e-3]]
 
 
 def test_identities_differ():
@@ -122,6 +141,59 @@ def test_a_newer_schema_is_refused(tmp_path):
     assert str(file) in message
 
 
+HERE = Path(__file__).parent
+SCHEMA_1 = [*(HERE.parent / "results" / "reference").glob("*.json"), *(HERE / "schema_1").glob("*.json")]
+"""A run, a finished sweep and an unfinished one, and a gate, as lcbench 0.1.0 wrote them."""
+
+
+@pytest.mark.parametrize("file", SCHEMA_1, ids=lambda file: file.stem)
+def test_every_kind_of_schema_1_is_read(folder, file):
+    old, found = json.loads(file.read_text()), record.read(file)
+    assert (old["schema"], found.schema, len(old["rows"])) == (1, record.SCHEMA, len(found.rows))
+    for was, now in zip(old["rows"], found.rows, strict=True):
+        assert now.blocks == was["blocks"]
+        turns = [turn for process in now.processes for turn in process.turns]
+        assert [turn.calls for turn in turns] == was["calls"]
+        assert [turn.counters for turn in turns] == msgspec.convert(was["covariates"], list[Counters])
+        if "steady" in was:  # the older of the two in results/reference has neither this nor the calls of the warm-up
+            extra = int(now.side in ("base", "head"))  # the process before the first block
+            assert [process.warm_up_calls for process in now.processes] == was["warm_up_calls"][extra:]
+            assert [process.steady for process in now.processes] == was["steady"][extra:]
+        for name in set(was) & set(record.Row.__struct_fields__) - {"ci95_s"}:
+            assert getattr(now, name) == was[name]
+    if found.gate:
+        assert msgspec.to_builtins(found.gate.interim_analyses) == old["gate"]["looks"]
+    assert record.read(record.write(found)) == found
+
+
+def schema_1(tmp_path, **row):
+    """A record of schema 1 with such a row, read."""
+    content = json.loads(record.to_json(a_record()))
+    content["rows"] = [{name: value for name, value in content["rows"][0].items() if name != "processes"} | row]
+    file = tmp_path / "old.json"
+    file.write_text(json.dumps(content | {"schema": 1}))
+    return record.read(file).rows[0].processes
+
+
+@pytest.mark.parametrize(("side", "kept"), [("", [4, 5]), ("control", [4, 5]), ("base", [5, 6]), ("head", [5, 6])])
+def test_lists_of_schema_1_that_came_apart_are_put_together(tmp_path, side, kept):
+    found = schema_1(tmp_path, side=side, warm_up_calls=[4, 5, 6, 7], steady=[True] * 4, calls=[3, 2], covariates=[])
+    assert [process.warm_up_calls for process in found] == kept
+    assert [process.turns[0].calls for process in found] == [3, 2]
+    assert [process.turns[0].counters for process in found] == [None, None]
+
+
+def test_what_the_first_records_did_not_tell_is_unknown(tmp_path):
+    found = schema_1(tmp_path)
+    assert [process.samples for process in found] == [[1e-3, 1.1e-3], [1.2e-3]]
+    assert {(process.warm_up_calls, process.steady, process.turns[0].calls) for process in found} == {(None,) * 3}
+
+
+@pytest.mark.parametrize("row", [{"blocks": 3}, {"blocks": [3]}, {"blocks": [[]]}, {"steady": "no"}, {"calls": ["x"]}])
+def test_a_malformed_row_of_schema_1_costs_one_line(tmp_path, row):
+    assert " is not an lcbench result: " in the_error(lambda: schema_1(tmp_path, **row))
+
+
 def broken(**changes):
     content = json.loads(record.to_json(a_record()))
     return json.dumps(content | changes)
@@ -130,6 +202,7 @@ def broken(**changes):
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "null", '{"rows": []}', '{"schema": "one"}', "\x00", broken(rows=3), broken(created=None),
+     '{"schema": 1}', broken(schema=1, rows=3), broken(schema=1, rows=[3]), broken(schema=1, gate=3),
      broken(rows=[{"implementation": "x"}]), broken(ceilings=[{"dtype": 4}])],
 )  # fmt: skip
 def test_a_malformed_file_costs_one_line(tmp_path, text):
@@ -192,15 +265,18 @@ def test_no_folder_is_no_result(folder):
 
 def test_every_field_is_documented():
     documentation = (Path(__file__).parent.parent / "docs" / "result-file.md").read_text()
-    names = {field for struct in (Record, record.Row, Covariates, Ceiling) for field in struct.__struct_fields__}
+    structs = (
+        Record, record.Row, ProcessResult, Turn, Counters, Ceiling, record.Gate, record.InterimAnalysis, record.Sweep,
+    )  # fmt: skip
+    names = {field for struct in structs for field in struct.__struct_fields__}
     assert {name for name in names - {"path"} if f"`{name}`" not in documentation} == set()
 
 
-@pytest.mark.parametrize("blocks", ["[[]]", "[[0.0]]", "[[-1.0]]", "[[1e308]]"])
-def test_times_that_cannot_be_are_refused_on_reading(tmp_path, blocks):
+@pytest.mark.parametrize("samples", ["[]", "[0.0]", "[-1.0]", "[1e308]"])
+def test_times_that_cannot_be_are_refused_on_reading(tmp_path, samples):
     good = record.to_json(make_record(row(blocks=[[0.125]])))
     file = tmp_path / "bad.json"
-    file.write_text(re.sub(r"\[\s*\[\s*0\.125\s*\]\s*\]", blocks, good))
+    file.write_text(re.sub(r'"samples": \[\s*0\.125\s*\]', f'"samples": {samples}', good))
     assert file.read_text() != good
     with pytest.raises(LcbenchError, match="is not an lcbench result"):
         record.read(file)

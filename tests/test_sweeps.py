@@ -13,8 +13,8 @@ from lcbench.measure.messages import Timed
 from lcbench.measure.selection import Candidate
 from lcbench.record import Sweep
 from lcbench.workers import process
+from results import processes, row
 from results import record as make_record
-from results import row
 
 TINY = {"features": 33, "classes": 3, "losses": "softmax", "data": "synthetic", "budget_s": 0.0}
 
@@ -30,9 +30,11 @@ def results(tmp_path, monkeypatch):
 def workers(monkeypatch):
     """Stands for the worker processes: every call takes a millisecond."""
 
+    [a_process] = processes([[1e-3, 1e-3]])
+
     def work(job, variables, patience_s, place=None):
         return [
-            Timed(index=index, status="ok", samples=[1e-3, 1e-3], first_call_s=0.1)
+            Timed(index=index, status="ok", process=a_process, first_call_s=0.1)
             for index in range(len(getattr(job, "cells", [])))
         ]
 

@@ -187,14 +187,14 @@ def gate(
         )
 
         def decided(measured: Measured) -> bool:
-            how.orders, how.looks = measured.orders, measured.looks
+            how.orders, how.interim_analyses = measured.orders, measured.interim_analyses
             return all(
                 comparison.verdict != "inconclusive" for comparison in judgement.judge(measured.rows, how).comparisons
             )
 
         begins = MachineAtStart()
         measured = in_turn.measure(plan, decided, progress)
-        how.orders, how.looks = measured.orders, measured.looks
+        how.orders, how.interim_analyses = measured.orders, measured.interim_analyses
     return _written(begins, chosen.save, measured.rows, gate=how, interrupted=measured.interrupted)
 
 
@@ -420,7 +420,7 @@ def _written(begins: MachineAtStart, save: str | None, rows: list[Row], **fields
 
     found = begins.record(rows=rows, **fields)
     estimates.complete(found)
-    if any(row.blocks for row in found.rows):
+    if any(row.processes for row in found.rows):
         record.write(found, save)
     return found
 

@@ -39,16 +39,14 @@ def compare(base: str | None, new: str | None, fail_above: float, output: Verdic
             raise click.UsageError("--format github, --junit and --markdown tell verdicts: name a BASE to compare with")
         return _side_by_side(console, output.as_json)
 
-    import msgspec
-
+    from lcbench import record
     from lcbench.api import results
+    from lcbench.report import compare_tables
 
     output.require_writable()
     judgement = results.compare(base, new, fail_above)
-    from lcbench.report import compare_tables
-
     if output.as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(judgement), indent=1))
+        click.echo(record.to_json(judgement))
     else:
         for table in compare_tables.verdicts(judgement):
             console.print(table)
@@ -61,15 +59,13 @@ def compare(base: str | None, new: str | None, fail_above: float, output: Verdic
 
 
 def _side_by_side(console: object, as_json: bool) -> ExitCode:
-    import msgspec
-
+    from lcbench import record
     from lcbench.api import results
-
-    groups = results.latest()
     from lcbench.report import compare_tables
 
+    groups = results.latest()
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(groups), indent=1))
+        click.echo(record.to_json(groups))
     else:
         for table in compare_tables.latest(groups):
             console.print(table)  # type: ignore[attr-defined]

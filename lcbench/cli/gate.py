@@ -72,7 +72,7 @@ def gate(
     if "base" not in settings and not self_test:
         raise click.UsageError("--base is missing: a git revision, folder, Python or FILE.py, as in --base HEAD~1")
 
-    from lcbench import api
+    from lcbench import api, record
     from lcbench.api.measure import PLANTED
     from lcbench.judge.gate import judge
     from lcbench.progress import show_progress
@@ -90,7 +90,7 @@ def gate(
         import msgspec
 
         found = msgspec.to_builtins(gated) | {"exit_code": int(gated.exit_code), "record": result.path}
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1))
+        click.echo(record.to_json(found))
     else:
         console = style.console()
         for table in gate_tables.tables(gated, result.gate):

@@ -19,7 +19,7 @@ busy machine may have measured its limit too low."""
 
 def block_medians(row: Row) -> list[float]:
     """The median of each block that nothing disturbed, seconds a call."""
-    return [median(row.blocks[block]) for block in kept_blocks(row)]
+    return [median(row.processes[block].samples) for block in kept_blocks(row)]
 
 
 def quick(samples: list[float]) -> float:
@@ -50,7 +50,7 @@ def interval(logs: list[float]) -> tuple[float, float]:
 def complete(record: Record) -> None:
     """Fills in what follows from the samples: median, interval and roofline share of every row."""
     for row in record.rows:
-        if row.status != "ok" or not row.blocks or row.device == "simulator":
+        if row.status != "ok" or not row.processes or row.device == "simulator":
             continue
         medians = block_medians(row)
         row.median_s = median(medians)
@@ -87,10 +87,11 @@ def spread(row: Row) -> float:
 def waited_for_a_cpu(record: Record) -> float:
     """Median over all blocks of the share of their time in which some process waited for a CPU; 0 where unknown."""
     shares = [
-        covariates.pressure_s / covariates.seconds
+        turn.counters.pressure_s / turn.counters.seconds
         for row in record.rows
         if row.ranked
-        for covariates in row.covariates
-        if covariates.pressure_s is not None and covariates.seconds > 0
+        for process in row.processes
+        for turn in process.turns
+        if turn.counters and turn.counters.pressure_s is not None and turn.counters.seconds > 0
     ]
     return median(shares) if shares else 0.0

@@ -24,7 +24,7 @@ from lcbench.judge.estimates import quick
 from lcbench.judge.quiet import MOST_DISTURBED, why_disturbed
 from lcbench.judge.ratios import Ratio
 from lcbench.judge.verdicts import POWER, Comparison, Verdict, exit_code, holm
-from lcbench.record import Gate, Look, Row
+from lcbench.record import Gate, ProcessResult, Row
 
 ALPHA_SLOWER = 0.01
 """How often, at most, a gate says "slower" of any row where none is: that stops somebody's work."""
@@ -67,7 +67,12 @@ class _Trio:
 
     @property
     def measured(self) -> bool:
-        return all(row.status == "ok" and row.blocks for row in (self.base, self.control, self.head))
+        return all(row.status == "ok" and row.processes for row in (self.base, self.control, self.head))
+
+    def processes(self, block: int) -> list[tuple[Row, ProcessResult]]:
+        """Return those of a block, each with its row: one of base, one of control, two of head."""
+        places = ((self.base, block), (self.control, block), (self.head, 2 * block), (self.head, 2 * block + 1))
+        return [(row, row.processes[place]) for row, place in places]
 
 
 def blocks_needed(rows: int) -> int:
@@ -102,13 +107,13 @@ Times = Callable[[_Trio, int, Callable[[list[float]], float]], float]
 
 def head_times(trio: _Trio, block: int, of: Callable[[list[float]], float]) -> float:
     """Head against base: two processes each."""
-    head = sum(log(of(samples)) for samples in trio.head.blocks[2 * block : 2 * block + 2])
-    return (head - log(of(trio.base.blocks[block])) - log(of(trio.control.blocks[block]))) / 2
+    base, control, *head = (log(of(process.samples)) for _, process in trio.processes(block))
+    return (sum(head) - base - control) / 2
 
 
 def control_times(trio: _Trio, block: int, of: Callable[[list[float]], float]) -> float:
     """Base against itself: one process each."""
-    return log(of(trio.control.blocks[block])) - log(of(trio.base.blocks[block]))
+    return log(of(trio.control.processes[block].samples)) - log(of(trio.base.processes[block].samples))
 
 
 def _trios(all_rows: list[Row]) -> list[_Trio]:
@@ -122,13 +127,7 @@ def _disturbances(trios: list[_Trio], blocks: int) -> list[str | None]:
     """Of each block, what disturbed one of its processes, in whichever row; or None."""
     reasons: list[str | None] = []
     for block in range(blocks):
-        processes = [
-            (covariates, row.threads)
-            for trio in trios
-            for row, first, count in ((trio.base, block, 1), (trio.control, block, 1), (trio.head, 2 * block, 2))
-            for covariates in row.covariates[first : first + count]
-        ]
-        found = (why_disturbed(covariates, threads) for covariates, threads in processes)
+        found = (why_disturbed(process, row.threads) for trio in trios for row, process in trio.processes(block))
         reasons.append(next((reason for reason in found if reason), None))
     return reasons
 
@@ -136,11 +135,11 @@ def _disturbances(trios: list[_Trio], blocks: int) -> list[str | None]:
 def _over_looks(trios: list[_Trio], quiet: list[int], gate: Gate, times: Times) -> list[Comparison]:
     """One comparison a trio: the verdict of the first look that had one."""
     found: list[Comparison] = []
-    for look in gate.looks:
-        blocks = [block for block in quiet if block < look.blocks]
-        latest = _at_look(trios, blocks, look, gate.fail_above, times)
+    for analysis in gate.interim_analyses:
+        blocks = [block for block in quiet if block < analysis.blocks]
+        latest = _at_look(trios, blocks, analysis.share, gate.fail_above, times)
         found = [_keep(before, now) for before, now in zip(found or latest, latest, strict=True)]
-    return found or _at_look(trios, quiet, Look(blocks=len(quiet), share=0.0), gate.fail_above, times)
+    return found or _at_look(trios, quiet, 0.0, gate.fail_above, times)
 
 
 def _keep(before: Comparison, now: Comparison) -> Comparison:
@@ -149,7 +148,7 @@ def _keep(before: Comparison, now: Comparison) -> Comparison:
     return replace(now, verdict=before.verdict)
 
 
-def _at_look(trios: list[_Trio], blocks: list[int], look: Look, fail_above: float, times: Times) -> list[Comparison]:
+def _at_look(trios: list[_Trio], blocks: list[int], share: float, fail_above: float, times: Times) -> list[Comparison]:
     limit = log1p(fail_above)
     quickest = [[times(trio, block, quick) for block in blocks] for trio in trios]
     typical = [[times(trio, block, median) for block in blocks] for trio in trios]
@@ -158,12 +157,12 @@ def _at_look(trios: list[_Trio], blocks: list[int], look: Look, fail_above: floa
     comparisons = []
     for index, trio in enumerate(trios):
         verdict: Verdict = "inconclusive"
-        by_median = slower[len(trios) + index] <= ALPHA_SLOWER * look.share
-        if by_median or slower[index] <= ALPHA_SLOWER * look.share:
+        by_median = slower[len(trios) + index] <= ALPHA_SLOWER * share
+        if by_median or slower[index] <= ALPHA_SLOWER * share:
             verdict = "slower"
-        elif not_slower[index] <= ALPHA_NOT_SLOWER * look.share and signed_rank.centre(typical[index]) <= limit:
+        elif not_slower[index] <= ALPHA_NOT_SLOWER * share and signed_rank.centre(typical[index]) <= limit:
             verdict = "not slower"
-        shown = typical[index] if by_median and slower[index] > ALPHA_SLOWER * look.share else quickest[index]
+        shown = typical[index] if by_median and slower[index] > ALPHA_SLOWER * share else quickest[index]
         ratio, detectable = _ratio(shown)
         comparisons.append(Comparison(trio.base, trio.head, verdict, ratio, detectable))
     return comparisons

@@ -40,7 +40,7 @@ class Curve:
     @cached_property
     def blocks(self) -> range:
         """The blocks that every point has."""
-        return range(min(len(row.blocks) for row in self.rows))
+        return range(min(len(row.processes) for row in self.rows))
 
     @cached_property
     def log_times(self) -> NDArray[np.float64]:
@@ -63,7 +63,7 @@ class Curve:
 
     def _log_times(self, row: Row, beside: Row) -> NDArray[np.float64]:
         """Of `row`, NaN in the blocks in which it or `beside` was disturbed, if at least two are left."""
-        logs = np.log([median(row.blocks[block]) for block in self.blocks])
+        logs = np.log([median(row.processes[block].samples) for block in self.blocks])
         kept = [block for block in kept_blocks(row, beside) if block < len(logs)]
         if len(kept) >= 2:
             logs[np.setdiff1d(self.blocks, kept)] = np.nan

@@ -26,5 +26,6 @@ def speedup(row: Row, baseline: Row) -> Ratio:
 
     Geometric mean over blocks, with Student's interval of the paired log-ratios.
     """
-    logs = [log(median(baseline.blocks[block]) / median(row.blocks[block])) for block in kept_blocks(row, baseline)]
+    times, base_times = row.blocks, baseline.blocks
+    logs = [log(median(base_times[block]) / median(times[block])) for block in kept_blocks(row, baseline)]
     return Ratio(exp(float(np.mean(logs))), *interval(logs))

@@ -7,13 +7,13 @@ from statistics import median
 from lcbench.losses.implementation import Device, LossName
 from lcbench.measure.messages import Timed, TimeJob
 from lcbench.measure.workload import Size
-from lcbench.record import Row
+from lcbench.record import Row, RowSide
 from lcbench.workers import process
 from lcbench.workers.messages import Failed
 from lcbench.workers.process import HERE, Place
 
 
-def empty_row(implementation: str, device: Device, loss: LossName, size: Size, threads: int) -> Row:
+def empty_row(implementation: str, device: Device, loss: LossName, size: Size, threads: int, side: RowSide = "") -> Row:
     """A row of which nothing is measured yet."""
     return Row(
         implementation=implementation,
@@ -27,6 +27,7 @@ def empty_row(implementation: str, device: Device, loss: LossName, size: Size, t
         streamed=size.streamed,
         device=device,
         status="ok",
+        side=side,
         threads=threads,
         flops=size.flops,
         bytes=size.bytes,
@@ -48,32 +49,22 @@ def measure(
         elif isinstance(event, Failed):
             at = process.unanswered(events)
             for index in list(left) if at is None else [at]:
-                _fail(left.pop(index), event.status, event.reason)
+                left.pop(index).fail(event.status, event.reason)
     return list(left)
 
 
 def _add(row: Row, timed: Timed) -> None:
+    if row.status != "ok":  # a gate goes on with both losses where only one has failed
+        return
     row.convention = timed.convention
     row.threads = timed.threads or row.threads
-    if timed.status != "ok":
-        _fail(row, timed.status, timed.reason)
+    if timed.process is None:
+        row.fail(timed.status, timed.reason)
         return
-    if not row.blocks:  # later blocks read the code that the first compiled
+    if not row.processes:  # later blocks read the code that the first compiled
         row.first_call_s, row.prepare_s, row.import_s = timed.first_call_s, timed.prepare_s, timed.import_s
         if timed.compiles and timed.first_call_s is not None:
-            row.compile_s = max(0.0, timed.first_call_s - median(timed.samples))
-    row.blocks.append(timed.samples)
-    row.calls.append(timed.calls)
-    row.warm_up_calls.append(timed.warm_up_calls)
-    row.steady.append(timed.steady)
-    if timed.covariates:
-        row.covariates.append(timed.covariates)
+            row.compile_s = max(0.0, timed.first_call_s - median(timed.process.samples))
+    row.processes.append(timed.process)
     row.error_loss = max(row.error_loss or 0.0, timed.error_loss or 0.0)
     row.error_grad = max(row.error_grad or 0.0, timed.error_grad or 0.0)
-
-
-def _fail(row: Row, status: str, reason: str) -> None:
-    """What failed once has no time, whatever it had before."""
-    row.status, row.reason = status, reason  # type: ignore[assignment]
-    row.blocks, row.calls, row.covariates = [], [], []
-    row.warm_up_calls, row.steady = [], []

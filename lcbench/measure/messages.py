@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from lcbench.record import Ceiling, Covariates
+from lcbench.record import Ceiling, ProcessResult
 from lcbench.workers.messages import Job
 
 
@@ -23,16 +23,12 @@ class Timed(msgspec.Struct, tag="timed", kw_only=True):
     reason: str = ""
     device: str = "cpu"
     convention: str = ""
-    samples: list[float] = []
-    calls: int = 0
-    covariates: Covariates | None = None
+    process: ProcessResult | None = None
     error_loss: float | None = None
     error_grad: float | None = None
     import_s: float | None = None
     prepare_s: float | None = None
     first_call_s: float | None = None
-    warm_up_calls: int = 0
-    steady: bool = True
     compiles: bool = False
     threads: int | None = None
 

@@ -107,8 +107,8 @@ def run(
         except KeyboardInterrupt:
             result.interrupted = True
     for row in result.rows:
-        if row.status == "ok" and not row.blocks:
-            row.status, row.reason = "crashed", "stopped before it was measured"
+        if row.status == "ok" and not row.processes:
+            row.fail("crashed", "stopped before it was measured")
     return result
 
 
@@ -116,7 +116,7 @@ def refused(contender: Contender, status: str, reason: str, plan: Plan) -> list[
     """The rows of a contender that cannot take part: they say why."""
     rows = [_row(contender, *cell, plan) for cell in contender.cells]
     for row in rows:
-        row.status, row.reason = status, reason  # type: ignore[assignment]
+        row.fail(status, reason)
     return rows
 
 

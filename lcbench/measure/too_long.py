@@ -17,22 +17,22 @@ STEEPEST = 3.0
 
 def first(waiting: list[Row]) -> list[bool]:
     """Which rows to measure now: those measured before and, of the others, the smallest; larger may take too long."""
-    new = [row for row in waiting if not row.blocks]
+    new = [row for row in waiting if not row.processes]
     least = {loss: min(row.flops for row in new if row.loss == loss) for loss in {row.loss for row in new}}
-    return [bool(row.blocks) or row.flops <= STEP * least[row.loss] for row in waiting]
+    return [bool(row.processes) or row.flops <= STEP * least[row.loss] for row in waiting]
 
 
 def refuse(rows: list[Row], most_call_s: float) -> None:
     """Of all rows of an implementation, makes those unavailable that have no time yet and would take longer a call."""
     for row in rows:
-        expected_s = predicted_s(row, rows) if row.status == "ok" and not row.blocks else None
+        expected_s = predicted_s(row, rows) if row.status == "ok" and not row.processes else None
         if expected_s is None or expected_s <= most_call_s:
             continue
-        row.status = "unavailable"
-        row.reason = (
+        row.fail(
+            "unavailable",
             "a smaller one was given up already"
             if expected_s == inf
-            else f"would take about {expected_s:.2g} s a call; --most-seconds-a-call is {most_call_s:g}"
+            else f"would take about {expected_s:.2g} s a call; --most-seconds-a-call is {most_call_s:g}",
         )
 
 
@@ -46,7 +46,7 @@ def predicted_s(row: Row, rows: list[Row]) -> float | None:
     smaller = [other for other in rows if other.loss == row.loss and other.flops <= row.flops and other is not row]
     if any(other.status == "timeout" for other in smaller):
         return inf
-    times = {other.flops: min(other.blocks[0]) for other in smaller if other.blocks}
+    times = {other.flops: min(other.processes[0].samples) for other in smaller if other.processes}
     if not times:
         return None
     pairs = combinations(times.items(), 2)

@@ -28,6 +28,7 @@ from lcbench.measure.messages import (
 )
 from lcbench.measure.surroundings.covariates import Watch
 from lcbench.measure.verification import Unchanged, Verifier, WrongResult
+from lcbench.record import ProcessResult, Turn
 from lcbench.workers.messages import Began, Emit, Failed, one_line
 
 
@@ -113,14 +114,15 @@ def _time_cell(
         unchanged.verify()  # an input that was changed is the cause, and the better thing to say
         inputs.require_unchanged()
         raise
-    timed.covariates = watch.read()
+    counters = watch.read()
     timed.threads = implementation.threads() if implementation.threads else None
     unchanged.verify()
     inputs.require_unchanged()
 
     timed.prepare_s = inputs.prepare_s + verifier.fetch_s
-    timed.samples, timed.calls, timed.first_call_s = samples.seconds, samples.calls, samples.first_call_s
-    timed.warm_up_calls, timed.steady = samples.warm_up_calls, samples.steady
+    timed.first_call_s = samples.first_call_s
+    turn = Turn(samples=samples.seconds, calls=samples.calls, counters=counters)
+    timed.process = ProcessResult(warm_up_calls=samples.warm_up_calls, steady=samples.steady, turns=[turn])
     timed.error_loss, timed.error_grad = verifier.error_loss, verifier.error_grad
 
 

@@ -238,7 +238,7 @@ def circumstances(record: Record) -> Iterator[Text]:
     if record.score is not None and record.score < LOW_SCORE:
         yield Text(f"the machine's score is {record.score} of 100: {'; '.join(record.findings)}", style="yellow")
     ranked = [row for row in record.rows if row.ranked]
-    left_out = sum(len(row.blocks) - len(kept_blocks(row)) for row in ranked)
+    left_out = sum(len(row.processes) - len(kept_blocks(row)) for row in ranked)
     if left_out:
         yield Text(f"processes left out, since something else on the machine disturbed them: {left_out}")
 
@@ -270,7 +270,7 @@ def _footnotes(record: Record, baseline: str) -> Iterator[Text]:
 
 def medians_of(record: Record) -> str:
     """Of how many processes a time is the median; empty where there is no time."""
-    counts = {len(row.blocks) for row in record.rows if row.ranked}
+    counts = {len(row.processes) for row in record.rows if row.ranked}
     processes = " to ".join(map(str, sorted({min(counts), max(counts)}))) if counts else ""
     return processes and f"median of {processes} processes each"
 

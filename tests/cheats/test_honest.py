@@ -29,4 +29,4 @@ def test_who_is_honest_has_its_time(rows, name):
     if row["status"] == "unavailable":
         pytest.skip(row["reason"])
     assert (row["status"], row["reason"]) == ("ok", "")
-    assert len(row["blocks"]) == len(row["warm_up_calls"]) == len(row["steady"]) == 3
+    assert len(row["blocks"]) == len(row["processes"]) == 3

@@ -137,7 +137,7 @@ def test_new_is_the_newest_where_it_is_not_named(folder):
     [
         (["base", "other"], "error: the two results have no measured row in common"),
         (["bse"], "error: no result 'bse' in results; saved names: base, elsewhere, other, same,"),
-        (["base", "newer.json"], "error: newer.json has result schema 99, this lcbench reads up to 1: upgrade"),
+        (["base", "newer.json"], "error: newer.json has result schema 99, this lcbench reads up to 2: upgrade"),
         (["broken.json", "base"], "error: broken.json is not an lcbench result: "),
         (["base", "same", "--fail-above", "lots"], "'lots' is not a share: write 5% or 0.05"),
         (["base", "same", "--fail-above", "-1%"], "'-1%' is outside 0..100 %: write 5% or 0.05"),

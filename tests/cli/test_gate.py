@@ -60,6 +60,7 @@ def test_head_that_is_wrong_is_exit_code_4_and_json_tells_why(folder):
     [comparison] = found["comparisons"]
     assert comparison["verdict"] == "wrong"
     assert comparison["new"]["reason"]
+    assert (comparison["new"]["blocks"], comparison["new"]["processes"]) == ([], [])
 
 
 def test_base_that_is_wrong_is_no_pass(folder):

@@ -101,8 +101,8 @@ def test_a_sweep_that_was_killed_goes_on_to_one_record(tmp_path):
     [finished] = (tmp_path / "results").glob("*.json")
     after = json.loads(finished.read_text())
     for row, kept in zip(after["rows"], before["rows"], strict=True):
-        assert len(row["blocks"]) == 4
-        assert row["blocks"][: len(kept["blocks"])] == kept["blocks"]
+        assert len(row["processes"]) == 4
+        assert row["processes"][: len(kept["processes"])] == kept["processes"]
     assert after["sweep"]["rounds"] == 4
     assert after["command"] == before["command"]
     assert not file.exists()

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from lcbench.judge.cache_ends import cache_ends
-from lcbench.record import Covariates
+from lcbench.record import Counters
+from results import processes
 from simulated_sweeps import sweep
 
 MACHINE = {"cpu": {"caches": {"l1d": 48 * 1024, "l2": 1 << 20, "l3": 32 << 20}}}
@@ -96,7 +97,8 @@ def test_a_step_anywhere_is_not_taken_for_growth(place, fixed_s):
 def test_a_process_that_was_disturbed_everywhere_does_not_matter(recwarn):
     measured = sweep("rows", ROWS, {"a": beyond_l3}, noise=0.01, blocks=6)
     for each in measured.rows:
-        each.covariates = [Covariates(seconds=1.0, steal_s=0.5 if block == 2 else 0.0) for block in range(6)]
+        counters = [Counters(seconds=1.0, steal_s=0.5 if block == 2 else 0.0) for block in range(6)]
+        each.processes = processes(each.blocks, counters=counters)
     assert len(cache_ends(measured)) == 1
     assert not recwarn.list
 

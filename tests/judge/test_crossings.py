@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from lcbench.judge.crossings import crossings
+from results import processes
 from simulated_sweeps import sweep
 
 ROWS = [10, 30, 100, 300, 1000, 3000]
@@ -110,19 +111,21 @@ def test_an_axis_without_distances_has_none_and_missing_points_do_not_matter():
     assert crossings(sweep("threads", [1], LAWS)) == []
     measured = sweep("rows", ROWS, LAWS, noise=0.01)
     left_out = next(each for each in measured.rows if (each.implementation, each.rows) == ("plain", 3000))
-    left_out.status, left_out.blocks = "unavailable", []
+    left_out.fail("unavailable", "")
     assert len(crossings(measured)) == 1
 
 
 def test_a_disturbed_block_does_not_decide():
-    from lcbench.record import Covariates
+    from lcbench.record import Counters
 
     measured = sweep("rows", ROWS, LAWS, blocks=6, noise=0.01)
     before = crossings(measured)
     for each in measured.rows:
-        each.covariates = [Covariates(seconds=1.0, steal_s=0.5 if block == 2 else 0.0) for block in range(6)]
+        blocks = each.blocks
         if each.implementation == "clever":
-            each.blocks[2] = [100 * each.blocks[2][0]]
+            blocks[2] = [100 * blocks[2][0]]
+        counters = [Counters(seconds=1.0, steal_s=0.5 if block == 2 else 0.0) for block in range(6)]
+        each.processes = processes(blocks, counters=counters)
     [found] = crossings(measured)
     assert found.at == pytest.approx(before[0].at, rel=0.05)
     assert np.isfinite(found.low)

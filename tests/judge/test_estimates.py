@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from lcbench.judge import estimates
-from lcbench.record import Ceiling, Covariates
+from lcbench.record import Ceiling, Counters
 from results import record, row
 
 
@@ -95,11 +95,11 @@ def test_a_row_a_little_above_the_limit_keeps_its_time():
 
 
 def test_how_long_something_waited_for_a_processor():
-    blocks = [Covariates(seconds=2.0, pressure_s=waited) for waited in (0.1, 0.4, 1.0)]
-    unknown, simulated = Covariates(seconds=1.0), Covariates(seconds=1.0, pressure_s=1.0)
+    blocks = [Counters(seconds=2.0, pressure_s=waited) for waited in (0.1, 0.4, 1.0)]
+    unknown, simulated = Counters(seconds=1.0), Counters(seconds=1.0, pressure_s=1.0)
     rows = [
-        row(medians=[1.0, 1.0, 1.0], covariates=[*blocks, unknown]),
-        row(medians=[1.0], device="simulator", covariates=[simulated] * 9),
+        row(medians=[1.0] * 4, counters=[*blocks, unknown]),
+        row(medians=[1.0] * 9, device="simulator", counters=[simulated] * 9),
     ]
     assert estimates.waited_for_a_cpu(record(*rows)) == 0.2
-    assert estimates.waited_for_a_cpu(record(row(medians=[1.0], covariates=[unknown]))) == 0.0
+    assert estimates.waited_for_a_cpu(record(row(medians=[1.0], counters=[unknown]))) == 0.0

@@ -9,20 +9,24 @@ from scipy import stats
 from lcbench.exit_codes import ExitCode
 from lcbench.judge import gate as judgement
 from lcbench.judge.gate import ALPHA_SLOWER, blocks_needed, judge
-from lcbench.record import Covariates, Gate, Look, Side
-from results import row
+from lcbench.record import Counters, Gate, InterimAnalysis, Side
+from results import processes, row
 
 RARE = 1e-6
 """Probability at which a count is outside the bounds below though the error rates hold."""
 
 ORDERS = ("bhhc", "chhb", "hbch", "hcbh")
 SIDE = Side(given=".", kind="folder", python="CPython", versions={})
-LOOKS = [Look(blocks=12, share=0.2), Look(blocks=16, share=0.3), Look(blocks=20, share=0.5)]
+LOOKS = [
+    InterimAnalysis(blocks=12, share=0.2),
+    InterimAnalysis(blocks=16, share=0.3),
+    InterimAnalysis(blocks=20, share=0.5),
+]
 
 
 def gate_of(orders, looks=None, fail_above=0.03):
-    looks = looks or [Look(blocks=len(orders), share=1.0)]
-    return Gate(base=SIDE, head=SIDE, fail_above=fail_above, budget_s=60, orders=orders, looks=looks)
+    looks = looks or [InterimAnalysis(blocks=len(orders), share=1.0)]
+    return Gate(base=SIDE, head=SIDE, fail_above=fail_above, budget_s=60, orders=orders, interim_analyses=looks)
 
 
 def measured(rng, machine, slowdown=0.0, blocks=20, rows=1, looks=None, fail_above=0.03):
@@ -89,8 +93,9 @@ def test_a_slowdown_of_some_calls_only_is_seen_though_the_quickest_are_spared():
     rng = np.random.default_rng(5)
     rows, gate = measured(rng, quiet)
     for one in rows:
-        for samples in one.blocks:
-            samples[:] = [s * 1.3 if one.side == "head" and k >= 3 else s for k, s in enumerate(samples)]
+        if one.side == "head":
+            slowed = [[s * 1.3 if k >= 3 else s for k, s in enumerate(samples)] for samples in one.blocks]
+            one.processes = processes(slowed)
     [comparison] = judge(rows, gate).comparisons
     assert comparison.verdict == "slower"
     assert comparison.ratio.value == pytest.approx(1.3, rel=0.05)
@@ -116,7 +121,7 @@ def test_with_fewer_blocks_than_needed_nothing_is_slower_and_with_as_many_it_can
         return rng.normal(0, 1e-4, count)
 
     def codes_of(blocks):
-        looks = [Look(blocks=blocks, share=judgement.SMALLEST_SHARE)]
+        looks = [InterimAnalysis(blocks=blocks, share=judgement.SMALLEST_SHARE)]
         return codes(3, silent, slowdown=1.0, blocks=blocks, rows=rows, looks=looks)
 
     assert set(codes_of(needed - 1)) == {ExitCode.INCONCLUSIVE}
@@ -128,7 +133,7 @@ def test_what_an_early_look_has_decided_stays():
     rows, gate = measured(rng, quiet, slowdown=0.5, looks=LOOKS)
     for one in rows:
         if one.side == "head":  # after the first look it is fast
-            one.blocks[24:] = [[s / 3 for s in samples] for samples in one.blocks[24:]]
+            one.processes[24:] = processes([[s / 3 for s in samples] for samples in one.blocks[24:]])
     [comparison] = judge(rows, gate).comparisons
     assert comparison.verdict == "slower"
 
@@ -137,33 +142,32 @@ def test_base_that_is_slower_than_itself_leaves_everything_in_doubt():
     rng = np.random.default_rng(8)
     rows, gate = measured(rng, quiet, slowdown=1.0)
     control = next(one for one in rows if one.side == "control")
-    control.blocks[:] = [[1.5 * s for s in samples] for samples in control.blocks]
+    control.processes = processes([[1.5 * s for s in samples] for samples in control.blocks])
     found = judge(rows, gate)
     assert found.exit_code == ExitCode.INCONCLUSIVE
     assert "base came out slower than itself" in found.doubt
 
 
-def disturb(rows, blocks, **covariates):
-    """Gives every process covariates, and those of the first `blocks` blocks the given ones."""
+def disturb(rows, blocks, times=None, **counters):
+    """Gives every process counters, and those of base in the first `blocks` blocks the given ones, and `times`."""
+    calm = Counters(seconds=0.2, steal_s=0.0, pressure_s=0.01)
     for one in rows:
-        a_block = 2 if one.side == "head" else 1
-        calm = Covariates(seconds=0.2, steal_s=0.0, pressure_s=0.01)
-        one.covariates = [calm] * len(one.blocks)
+        samples, seen = one.blocks, [calm] * len(one.processes)
         if one.side == "base":
-            one.covariates[: blocks * a_block] = [Covariates(seconds=0.2, **covariates)] * (blocks * a_block)
+            seen[:blocks] = [Counters(seconds=0.2, **counters)] * blocks
+            samples[:blocks] = [times] * blocks if times else samples[:blocks]
+        one.processes = processes(samples, counters=seen)
 
 
-@pytest.mark.parametrize("covariates", [{"steal_s": 0.05}, {"pressure_s": 0.1}])
-def test_disturbed_blocks_are_left_out_whatever_their_times(covariates):
+@pytest.mark.parametrize("counters", [{"steal_s": 0.05}, {"pressure_s": 0.1}])
+def test_disturbed_blocks_are_left_out_whatever_their_times(counters):
     rng = np.random.default_rng(9)
     rows, gate = measured(rng, quiet)
-    disturb(rows, 4, **covariates)
+    disturb(rows, 4, **counters)
     found = judge(rows, gate)
     assert (found.blocks, sum(found.disturbed.values()), found.doubt) == (16, 4, "")
     before = found.comparisons[0].ratio
-    for one in rows:  # whatever they measured
-        if one.side == "base":
-            one.blocks[:4] = [[9.9]] * 4
+    disturb(rows, 4, times=[9.9], **counters)
     assert judge(rows, gate).comparisons[0].ratio == before
 
 
@@ -189,7 +193,7 @@ def test_what_could_not_be_measured_is_no_pass(side, status, code):
     rng = np.random.default_rng(11)
     rows, gate = measured(rng, quiet, rows=2)
     broken = next(one for one in rows if one.side == side)
-    broken.status, broken.reason, broken.blocks = status, "so it is", []
+    broken.fail(status, "so it is")
     found = judge(rows, gate)
     assert found.exit_code == code
     assert sorted(c.verdict for c in found.comparisons)[0] in ("not measured", "not slower")

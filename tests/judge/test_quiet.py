@@ -1,4 +1,4 @@
-"""Disturbed blocks are told by their covariates, and left out where enough remain."""
+"""Disturbed blocks are told by their counters, and left out where enough remain."""
 
 from __future__ import annotations
 
@@ -6,32 +6,36 @@ import pytest
 
 from lcbench.judge import ratios
 from lcbench.judge.quiet import STOLEN, WAITED, kept_blocks, why_disturbed
-from lcbench.record import Covariates
-from results import record, row
+from lcbench.record import Counters, ProcessResult
+from results import processes, record, row
 
-CALM = Covariates(seconds=2.0, steal_s=0.0, pressure_s=0.1, throttled_periods=0)
-BUSY = Covariates(seconds=2.0, pressure_s=1.5)
+CALM = Counters(seconds=2.0, steal_s=0.0, pressure_s=0.1, throttled_periods=0)
+BUSY = Counters(seconds=2.0, pressure_s=1.5)
 
 
 @pytest.mark.parametrize(
-    ("covariates", "disturbed"),
+    ("counters", "disturbed"),
     [
         (CALM, False),
         (BUSY, True),
-        (Covariates(seconds=2.0), False),  # nothing is known
-        (Covariates(seconds=0.0, pressure_s=1.0), False),  # nor here
-        (Covariates(seconds=2.0, pressure_s=2.0 * WAITED), False),
-        (Covariates(seconds=2.0, steal_s=2.0 * 4 * STOLEN), False),  # of four threads' time
-        (Covariates(seconds=2.0, steal_s=2.0 * 4 * STOLEN + 0.01), True),
-        (Covariates(seconds=2.0, throttled_periods=1), True),
+        (Counters(seconds=2.0), False),  # nothing is known
+        (Counters(seconds=0.0, pressure_s=1.0), False),  # nor here
+        (Counters(seconds=2.0, pressure_s=2.0 * WAITED), False),
+        (Counters(seconds=2.0, steal_s=2.0 * 4 * STOLEN), False),  # of four threads' time
+        (Counters(seconds=2.0, steal_s=2.0 * 4 * STOLEN + 0.01), True),
+        (Counters(seconds=2.0, throttled_periods=1), True),
     ],
 )
-def test_what_disturbs_a_process(covariates, disturbed):
-    assert bool(why_disturbed(covariates, threads=4)) == disturbed
+def test_what_disturbs_a_process(counters, disturbed):
+    [alone] = processes([[1.0]], counters=[counters])
+    assert bool(why_disturbed(alone, threads=4)) == disturbed
+    [calm] = processes([[1.0]], counters=[CALM])
+    in_its_second_turn = ProcessResult(turns=calm.turns + alone.turns)
+    assert why_disturbed(in_its_second_turn, threads=4) == why_disturbed(alone, threads=4)
 
 
 def test_disturbed_blocks_are_left_out_of_the_median_whatever_their_times():
-    quick_but_disturbed = row(medians=[1.0, 1.1, 0.1, 1.2], covariates=[CALM, CALM, BUSY, CALM])
+    quick_but_disturbed = row(medians=[1.0, 1.1, 0.1, 1.2], counters=[CALM, CALM, BUSY, CALM])
     assert kept_blocks(quick_but_disturbed) == [0, 1, 3]
     [found] = record(quick_but_disturbed).rows
     assert found.median_s == 1.1
@@ -39,15 +43,15 @@ def test_disturbed_blocks_are_left_out_of_the_median_whatever_their_times():
 
 
 def test_where_most_are_disturbed_all_count():
-    assert kept_blocks(row(medians=[1.0, 1.1, 1.2], covariates=[BUSY, BUSY, CALM])) == [0, 1, 2]
+    assert kept_blocks(row(medians=[1.0, 1.1, 1.2], counters=[BUSY, BUSY, CALM])) == [0, 1, 2]
 
 
-def test_without_covariates_all_count():
+def test_without_counters_all_count():
     assert kept_blocks(row(medians=[1.0, 1.1])) == [0, 1]
 
 
 def test_a_pair_is_left_out_where_either_was_disturbed():
-    one = row("a", [1.0, 9.0, 1.0, 1.0, 1.0], covariates=[CALM, BUSY, CALM, CALM, CALM])
-    other = row("b", [2.0, 2.0, 0.1, 2.0], covariates=[CALM, CALM, BUSY, CALM])
+    one = row("a", [1.0, 9.0, 1.0, 1.0, 1.0], counters=[CALM, BUSY, CALM, CALM, CALM])
+    other = row("b", [2.0, 2.0, 0.1, 2.0], counters=[CALM, CALM, BUSY, CALM])
     assert kept_blocks(one, other) == [0, 3]
     assert ratios.speedup(one, other).value == pytest.approx(2.0)

@@ -13,9 +13,10 @@ from lcbench.measure.messages import GemmJob, Measured, Multiplied, Timed
 from lcbench.measure.schedule import Contender, Plan
 from lcbench.measure.workload import Size
 from lcbench.progress import no_progress
-from lcbench.record import Ceiling, Covariates
+from lcbench.record import Ceiling, Counters
 from lcbench.settings import RunSettings
 from lcbench.workers.messages import Failed
+from results import processes
 
 TINY = Size(20, 33, 3, "float32", "synthetic")
 BOTH = (("svm", TINY), ("softmax", TINY))
@@ -87,7 +88,10 @@ def test_who_is_right_has_every_block_and_sample(measured):
         assert (row.status, row.reason) == ("ok", "")
         assert [len(block) >= 3 for block in row.blocks] == [True] * 3
         assert all(seconds > 0 for block in row.blocks for seconds in block)
-        assert len(row.calls) == len(row.covariates) == 3
+        for process in row.processes:
+            [turn] = process.turns
+            assert (turn.calls > 0, turn.counters.seconds > 0) == (True, True)
+            assert process.warm_up_calls > 0
         assert 0 < row.error_loss < 1e-5
         assert 0 < row.error_grad < 1e-5
         assert row.first_call_s > 0
@@ -98,7 +102,7 @@ def test_who_is_right_has_every_block_and_sample(measured):
 
 def test_who_is_wrong_has_a_verdict_and_no_time(measured):
     row = measured[0]["wrong", "softmax"]
-    assert (row.status, row.blocks, row.calls) == ("wrong", [], [])
+    assert (row.status, row.processes) == ("wrong", [])
     assert row.reason.startswith("loss is ")
     assert (row.median_s, row.first_call_s) == (None, None)
 
@@ -109,7 +113,7 @@ def test_who_hangs_is_given_up(tmp_path, monkeypatch):
     contender = Contender(f"{tmp_path / 'mine.py'}:hanging_softmax_loss", "cpu", SOFTMAX)
     settings = RunSettings(threads=1, blocks=3, budget_s=0.0, timeout_s=2.0, seed=4)
     [row] = schedule.run(Plan((contender,), settings)).rows
-    assert (row.status, row.reason, row.blocks) == ("timeout", "no answer for 2 s", [])
+    assert (row.status, row.reason, row.processes) == ("timeout", "no answer for 2 s", [])
 
 
 def test_a_loss_that_kills_its_process_costs_the_other_loss_nothing(measured):
@@ -122,8 +126,9 @@ def test_a_limit_is_the_better_of_two_measurements_even_where_one_is_missing(mea
 
 
 def timed(index, seconds=(1e-3, 2e-3, 3e-3), **fields):
-    defaults = {"status": "ok", "calls": 4, "error_loss": 1e-7, "error_grad": 2e-7, "first_call_s": 0.5}
-    return Timed(index=index, samples=list(seconds), covariates=Covariates(seconds=1.0), **(defaults | fields))
+    defaults = {"status": "ok", "error_loss": 1e-7, "error_grad": 2e-7, "first_call_s": 0.5}
+    [process] = processes([list(seconds)], [4], [Counters(seconds=1.0)])
+    return Timed(index=index, process=process, **(defaults | fields))
 
 
 @pytest.fixture
@@ -192,10 +197,10 @@ def test_a_numba_cache_lives_as_long_as_the_run(workers):
 
 
 def test_one_wrong_block_takes_all_times_away(workers):
-    answers = iter([[timed(0)], [timed(0)], [timed(0, status="wrong", reason="loss is nan")]])
+    answers = iter([[timed(0)], [timed(0)], [Timed(index=0, status="wrong", reason="loss is nan")]])
     workers.answer = lambda job: next(answers)
     [row] = schedule.run(plan(Contender("a", "cpu", SOFTMAX))).rows
-    assert (row.status, row.reason, row.blocks, row.calls, row.covariates) == ("wrong", "loss is nan", [], [], [])
+    assert (row.status, row.reason, row.processes) == ("wrong", "loss is nan", [])
     assert len(workers.jobs) == 3
 
 

@@ -34,13 +34,13 @@ def test_the_warm_up_is_told(cells):
     for event in timed("numpy", cells):
         if not isinstance(event, Began):
             assert (event.status, event.reason) == ("ok", "")
-            assert event.warm_up_calls >= 2
-            assert isinstance(event.steady, bool)
+            assert event.process.warm_up_calls >= 2
+            assert isinstance(event.process.steady, bool)
 
 
 def test_a_first_call_alone_has_no_warm_up(cells):
     [_, event] = timed("numpy", cells[:1], most_samples=0)
-    assert (event.status, event.warm_up_calls, event.samples) == ("ok", 0, [event.first_call_s])
+    assert (event.status, event.process.warm_up_calls, event.process.samples) == ("ok", 0, [event.first_call_s])
 
 
 FASTER = """
@@ -60,7 +60,7 @@ def test_who_never_stops_getting_faster_is_said_not_to_be_steady(cells, tmp_path
     file = tmp_path / "faster.py"
     file.write_text(FASTER)
     [_, event] = timed(f"{file}:softmax_loss", cells[1:], seconds=0.3)
-    assert (event.status, event.steady) == ("ok", False)
+    assert (event.status, event.process.steady) == ("ok", False)
 
 
 def test_events_are_kept_apart_from_those_of_a_forked_copy(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lcbench.record import Ceiling, Covariates
+from lcbench.record import Ceiling, Counters
 from lcbench.report import run_tables, style
 from printed import printed
 from results import record, row
@@ -130,8 +130,8 @@ def test_one_process_and_unequal_numbers_of_processes_are_told():
 
 
 def test_a_busy_machine_is_told():
-    busy = row(medians=[1e-3, 1e-3], covariates=[Covariates(seconds=1.0, pressure_s=0.4)] * 2)
-    quiet = row(medians=[1e-3, 1e-3], covariates=[Covariates(seconds=1.0, pressure_s=0.01)] * 2)
+    busy = row(medians=[1e-3, 1e-3], counters=[Counters(seconds=1.0, pressure_s=0.4)] * 2)
+    quiet = row(medians=[1e-3, 1e-3], counters=[Counters(seconds=1.0, pressure_s=0.01)] * 2)
     told = " ".join(" ".join(printed(run_tables.tables(record(busy)))).split())
     assert "the machine was busy: in half of the blocks, something waited for a CPU 40% of the time" in told
     assert "busy" not in " ".join(printed(run_tables.tables(record(quiet))))
@@ -149,8 +149,8 @@ def test_a_low_score_is_told_with_its_reasons():
 
 
 def test_blocks_that_were_left_out_are_told():
-    calm, busy = Covariates(seconds=1.0, pressure_s=0.0), Covariates(seconds=1.0, pressure_s=0.9)
-    disturbed = record(row(medians=[1.0, 1.1, 5.0], covariates=[calm, calm, busy]))
+    calm, busy = Counters(seconds=1.0, pressure_s=0.0), Counters(seconds=1.0, pressure_s=0.9)
+    disturbed = record(row(medians=[1.0, 1.1, 5.0], counters=[calm, calm, busy]))
     assert "on the machine disturbed them: 1" in " ".join(printed(run_tables.tables(disturbed)))
 
 

@@ -143,13 +143,13 @@ def test_a_worker_is_the_first_to_go_where_memory_runs_out(tmp_path, cell):
 def test_an_exception_is_the_end_of_the_cell_and_not_of_the_worker(mine, cell, function, reason):
     began, timed = outcome(mine, cell, function)
     assert began == Began(0)
-    assert (timed.status, timed.reason, timed.samples) == ("crashed", reason, [])
+    assert (timed.status, timed.reason, timed.process) == ("crashed", reason, None)
 
 
 @pytest.mark.parametrize("function", ["chatters", "stays"])
 def test_neither_chatter_nor_a_thread_that_stays_is_in_the_way(mine, cell, function):
     began, timed = outcome(mine, cell, function)
-    assert (began, timed.status, len(timed.samples)) == (Began(0), "ok", 3)
+    assert (began, timed.status, len(timed.process.samples)) == (Began(0), "ok", 3)
 
 
 def test_a_worker_that_stays_is_not_waited_for_once_its_job_is_done(mine, cell):

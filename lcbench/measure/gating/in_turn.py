@@ -24,12 +24,14 @@ from lcbench.measure.messages import Cell, TimeJob
 from lcbench.measure.surroundings.covariates import usable_cores
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, no_progress
-from lcbench.record import Look, Row
+from lcbench.record import InterimAnalysis, Row, RowSide
 from lcbench.settings import GateSettings
 from lcbench.workers import process
 
 ORDERS = ("bhhc", "chhb", "hbch", "hcbh")
 """b is base, c the control (base once more), h is head."""
+
+SIDES: dict[str, RowSide] = {"b": "base", "c": "control", "h": "head"}
 
 LOOKS = ((0.4, 0.2), (0.7, 0.3))
 """The shares of the budget after which the verdicts are looked at early, and of the permitted error that each look may
@@ -76,7 +78,7 @@ class Measured:
 
     rows: list[Row]
     orders: list[str] = field(default_factory=list)
-    looks: list[Look] = field(default_factory=list)
+    interim_analyses: list[InterimAnalysis] = field(default_factory=list)
     interrupted: bool = False
 
 
@@ -107,21 +109,18 @@ class _Turns:
         self._budget_s = plan.budget_s
         self._threads = plan.settings.threads or usable_cores()
         self._rows = {
-            (pair, letter): self._empty_rows(pair, side)
-            for pair in plan.pairs
-            for letter, side in (("b", "base"), ("c", "control"), ("h", "head"))
+            (pair, letter): self._empty_rows(pair, side) for pair in plan.pairs for letter, side in SIDES.items()
         }
         self._folder = Path()
         self.measured = Measured([row for rows in self._rows.values() for row in rows])
 
-    def _empty_rows(self, pair: Pair, side: str) -> list[Row]:
+    def _empty_rows(self, pair: Pair, side: RowSide) -> list[Row]:
         size, threads = self._plan.size, self._threads
-        rows = [block.empty_row(pair.name, pair.device, loss, size, threads) for loss in pair.losses]
+        rows = [block.empty_row(pair.name, pair.device, loss, size, threads, side) for loss in pair.losses]
         problem = pair.head_problem if side == "head" else pair.base_problem
         for row in rows:
-            row.side = side  # type: ignore[assignment]
             if problem:
-                row.status, row.reason = problem  # type: ignore[assignment]
+                row.fail(*problem)
         return rows
 
     def prepare(self, folder: Path) -> None:
@@ -137,7 +136,7 @@ class _Turns:
                     self._tell(f"{pair.name}, {rows[0].side}: first calls")
                     self._process(pair, letter, planted=0.0)
                 for row in rows:
-                    row.blocks, row.calls, row.covariates = [], [], []
+                    row.processes.clear()
 
     def take(self, decided: Callable[[Measured], bool]) -> None:
         """Blocks, and looks between them."""
@@ -150,7 +149,7 @@ class _Turns:
             self._require_room(longest_s)
             spent = (monotonic() - self._began + longest_s) / self._budget_s
             if spent > 1:
-                self._look(1 - sum(look.share for look in self.measured.looks))
+                self._look(1 - sum(each.share for each in self.measured.interim_analyses))
                 return
             if early and spent > early[0][0]:
                 _, share = early.pop(0)
@@ -160,7 +159,8 @@ class _Turns:
                         return
 
     def _look(self, share: float) -> None:
-        self.measured.looks.append(Look(blocks=len(self.measured.orders), share=share))
+        analysis = InterimAnalysis(blocks=len(self.measured.orders), share=share)
+        self.measured.interim_analyses.append(analysis)
 
     def _block(self) -> None:
         order = str(self._rng.choice(ORDERS))
@@ -187,7 +187,7 @@ class _Turns:
         variables = process.environment(self._threads, self._folder / f"compiled-{side.name}")
         waiting = block.measure(job, rows, variables, self._plan.settings.timeout_s, side.place)
         for index in waiting:
-            rows[index].status, rows[index].reason = "crashed", "another loss ended the process"
+            rows[index].fail("crashed", "another loss ended the process")
 
     def _alive(self) -> bool:
         return any(self._alive_pair(pair) for pair in self._plan.pairs)
@@ -220,7 +220,7 @@ class _Turns:
         for (_, letter), rows in self._rows.items():
             kept = 2 * whole if letter == "h" else whole
             for row in rows:
-                row.blocks, row.calls, row.covariates = row.blocks[:kept], row.calls[:kept], row.covariates[:kept]
+                del row.processes[kept:]
 
     def _tell(self, now: str) -> None:
         budget_s = max(1, int(self._budget_s))

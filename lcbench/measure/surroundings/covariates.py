@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 
 from lcbench.measure.surroundings import control_group, gpu_state
-from lcbench.record import Covariates
+from lcbench.record import Counters
 
 try:
     import resource
@@ -26,14 +26,14 @@ class Watch:
         gpu_state.gpu_in_use()  # the first time takes long, in which the GPU would cool down again
         self._start = self._counters()
 
-    def read(self) -> Covariates:
+    def read(self) -> Counters:
         """What happened since the watch was made."""
         gpu = _of_the_gpu()  # first, since its clock falls soon after the last call
         now = self._counters()
         since: dict[str, Any] = {
             name: None if value is None else value - self._start[name] for name, value in now.items()
         }
-        return Covariates(frequency_mhz=_frequency_mhz(), **since, **gpu)
+        return Counters(frequency_mhz=_frequency_mhz(), **since, **gpu)
 
     def _counters(self) -> dict[str, Any]:
         voluntary, involuntary = _switches()
@@ -48,7 +48,7 @@ class Watch:
 
 
 def _of_the_gpu() -> dict[str, Any]:
-    """The covariates of the GPU, where this process computes on one."""
+    """The counters of the GPU, where this process computes on one."""
     gpu = gpu_state.gpu_in_use()
     if gpu is None:
         return {}

@@ -17,6 +17,7 @@ from lcbench.measure.surroundings.covariates import usable_cores
 from lcbench.measure.surroundings.meanwhile import Meanwhile, Observer
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, no_progress
+from lcbench.record import ProcessResult
 from lcbench.workers import process
 from lcbench.workers.messages import Failed
 
@@ -79,18 +80,18 @@ def measure(seconds: float, progress: ProgressCallback = no_progress) -> Noise:
         _once(folder, 0)  # what is read for the first time comes from the disk
         observer, began = Observer(), monotonic()
         blocks: list[tuple[float, float]] = []
-        timed: list[Timed] = []
+        processes: list[ProcessResult] = []
         while len(blocks) < FEWEST_BLOCKS or monotonic() - began < seconds:
             total = max(1, round(seconds))
             progress("seconds of identical work, in turn", min(int(monotonic() - began), total - 1), total)
             pair = _once(folder, 2 * len(blocks)), _once(folder, 2 * len(blocks) + 1)
-            timed += pair
+            processes += pair
             one, other = (median(each.samples) for each in pair)
             blocks.append((one, other) if len(blocks) % 2 == 0 else (other, one))
-        return Noise(tuple(blocks), monotonic() - began, observer.read(), _involuntary_switches_s(timed))
+        return Noise(tuple(blocks), monotonic() - began, observer.read(), _involuntary_switches_s(processes))
 
 
-def _once(folder: Path, seed: int) -> Timed:
+def _once(folder: Path, seed: int) -> ProcessResult:
     """One process."""
     job = TimeJob(
         implementation=IMPLEMENTATION,
@@ -101,16 +102,17 @@ def _once(folder: Path, seed: int) -> Timed:
     )
     events = process.work(job, process.environment(usable_cores(), folder / "compiled"), PATIENCE_S)
     for event in events:
-        if isinstance(event, Timed) and event.samples:
-            return event
+        if isinstance(event, Timed) and event.process:
+            return event.process
     reasons = [event.reason for event in events if isinstance(event, Timed | Failed)]
     raise LcbenchError(f"the noise cannot be measured: {IMPLEMENTATION}: {'; '.join(reasons) or 'no answer'}")
 
 
-def _involuntary_switches_s(timed: list[Timed]) -> float | None:
+def _involuntary_switches_s(processes: list[ProcessResult]) -> float | None:
     known = [
-        (each.covariates.involuntary_switches, each.covariates.seconds)
-        for each in timed
-        if each.covariates and each.covariates.involuntary_switches is not None
+        (turn.counters.involuntary_switches, turn.counters.seconds)
+        for process in processes
+        for turn in process.turns
+        if turn.counters and turn.counters.involuntary_switches is not None
     ]
     return sum(count for count, _ in known) / sum(seconds for _, seconds in known) if known else None

@@ -23,5 +23,5 @@ def _entry(row: Row) -> dict[str, str | float]:
     if row.ci95_s:
         low, high = row.ci95_s
         entry["range"] = f"95 %: {low * 1e3:.6g} to {high * 1e3:.6g}"
-    entry["extra"] = f"processes: {len(row.blocks)}\ndevice: {row.device}\nthreads: {row.threads}"
+    entry["extra"] = f"processes: {len(row.processes)}\ndevice: {row.device}\nthreads: {row.threads}"
     return entry

@@ -26,7 +26,7 @@ def processes(row: Row) -> list[dict[str, Any]]:
             "times": [style.seconds(sample) for sample in one.samples],
             "ratios": [rounded(ratio) for ratio in one.ratios],
             "middle": rounded(one.middle),
-            "note": _note(row, one.number - 1, one.kept),
+            "note": _note(why_disturbed(row.processes[one.number - 1], row.threads), one.kept),
         }
         for one in selection.processes(row)
     ]
@@ -44,8 +44,7 @@ def rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
 
-def _note(row: Row, block: int, kept: bool) -> str:
-    reason = why_disturbed(row.covariates[block], row.threads) if block < len(row.covariates) else None
+def _note(reason: str | None, kept: bool) -> str:
     if reason is None:
         return "" if kept else "left out"
     return f"{'disturbed, as most were' if kept else 'left out'}: {reason}"

@@ -131,7 +131,7 @@ def _places(groups: dict[Workload, list[Row]]) -> tuple[dict[Workload, float], d
     starts, ends, place = {}, {}, 0.0
     for workload, rows in groups.items():
         starts[workload] = place
-        ends[workload] = place = place + max(len(row.blocks) for row in rows)
+        ends[workload] = place = place + max(len(row.processes) for row in rows)
         place += _BETWEEN
     return starts, ends
 

@@ -10,6 +10,7 @@ from lcbench.measure.gating.in_turn import LOOKS, ORDERS, Plan
 from lcbench.measure.gating.pairs import Pair
 from lcbench.measure.gating.sides import Side
 from lcbench.measure.messages import Timed
+from lcbench.record import ProcessResult, Turn
 from lcbench.settings import GateSettings
 from lcbench.workers import process
 from lcbench.workers.messages import Began, Failed
@@ -38,8 +39,10 @@ class Workers:
         monkeypatch.setattr(in_turn, "monotonic", lambda: self.now)
 
     @staticmethod
-    def timed(index, seconds=0.001):
-        return Timed(index=index, status="ok", samples=[seconds], calls=1, error_loss=0.0, error_grad=0.0)
+    def timed(index, number=1):
+        turn = Turn(samples=[0.001 * number], calls=number)
+        process = ProcessResult(warm_up_calls=number, steady=True, turns=[turn])
+        return Timed(index=index, status="ok", process=process, error_loss=0.0, error_grad=0.0)
 
     def work(self, job, variables, patience_s, place):
         self.now += 1
@@ -73,22 +76,22 @@ def test_the_budget_is_kept_and_the_last_look_has_what_the_early_ones_left(monke
     workers = Workers(monkeypatch)
     measured = in_turn.measure(plan(budget_s=102), never)
     assert 98 <= workers.now <= 102
-    assert [look.share for look in measured.looks] == [*(share for _, share in LOOKS), pytest.approx(0.5)]
-    assert measured.looks[-1].blocks == len(measured.orders)
-    assert sum(look.share for look in measured.looks) == pytest.approx(1)
+    assert [look.share for look in measured.interim_analyses] == [*(share for _, share in LOOKS), pytest.approx(0.5)]
+    assert measured.interim_analyses[-1].blocks == len(measured.orders)
+    assert sum(look.share for look in measured.interim_analyses) == pytest.approx(1)
 
 
 def test_it_ends_at_the_first_look_that_decides(monkeypatch):
     workers = Workers(monkeypatch)
     measured = in_turn.measure(plan(), lambda measured: True)
-    assert len(measured.looks) == 1
+    assert len(measured.interim_analyses) == 1
     assert workers.now < 50
 
 
 def test_a_look_that_could_decide_nothing_is_not_taken(monkeypatch):
     Workers(monkeypatch)
     measured = in_turn.measure(plan(fewest_blocks=15), never)
-    assert [look.share for look in measured.looks] == [0.3, pytest.approx(0.7)]
+    assert [look.share for look in measured.interim_analyses] == [0.3, pytest.approx(0.7)]
 
 
 def test_a_budget_without_room_for_a_verdict_is_refused_at_once(monkeypatch):
@@ -112,7 +115,7 @@ def test_a_budget_that_nobody_asked_for_stretches_until_a_verdict_is_possible(mo
     monkeypatch.setattr(in_turn, "BUDGET_S", 20)
     measured = in_turn.measure(plan(budget_s=None, fewest_blocks=9), never)
     assert 9 <= len(measured.orders) <= 10
-    assert measured.looks[-1].blocks == len(measured.orders)
+    assert measured.interim_analyses[-1].blocks == len(measured.orders)
 
 
 def test_sides_compile_into_folders_of_their_own(monkeypatch):
@@ -150,6 +153,33 @@ def test_one_that_dies_costs_its_own_row(monkeypatch):
     blocks = len(measured.orders)
     assert {len(row.blocks) for row in measured.rows if row.loss == "softmax"} == {blocks, 2 * blocks}
     assert blocks > 3
+
+
+def test_what_a_process_measured_stays_together(monkeypatch):
+    workers = Workers(monkeypatch, lambda job, place: [Workers.timed(0, len(workers.jobs))])
+    measured = in_turn.measure(plan(), never)
+    found = {row.side: [process.warm_up_calls for process in row.processes] for row in measured.rows}
+    numbers = iter(range(3, 1000))  # the first calls of either side are no process of a block
+    places = {"base": [], "control": [], "head": []}
+    for letter in "".join(measured.orders):
+        places[in_turn.SIDES[letter]].append(next(numbers))
+    assert found == places
+    for one in (one for row in measured.rows for one in row.processes):
+        assert (one.turns[0].calls, one.samples) == (one.warm_up_calls, [0.001 * one.warm_up_calls])
+
+
+def test_what_was_wrong_once_has_no_time_though_its_processes_go_on(monkeypatch):
+    pair = Pair("both", "both", "both", ("svm", "softmax"))
+
+    def answer(job, place):
+        fails = len(workers.jobs) == 8
+        events = [Workers.timed(0), Workers.timed(1)]
+        return [Timed(index=0, status="wrong", reason="loss is nan"), events[1]] if fails else events
+
+    workers = Workers(monkeypatch, answer)
+    measured = in_turn.measure(plan(pairs=(pair,)), never)
+    [wrong] = [row for row in measured.rows if row.status != "ok"]
+    assert (wrong.loss, wrong.status, wrong.reason, wrong.processes) == ("svm", "wrong", "loss is nan", [])
 
 
 def test_it_ends_where_nothing_is_left_to_compare(monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 
 from lcbench.measure.surroundings import control_group, covariates
 from lcbench.measure.surroundings.covariates import Watch
-from lcbench.record import Covariates
+from lcbench.record import Counters
 
 
 def test_counters_are_since_the_watch_was_made():
@@ -45,5 +45,5 @@ def test_what_the_system_does_not_tell_is_unknown(monkeypatch):
 
 
 @pytest.mark.parametrize("old", [b'{"seconds": 1.0}', b'{"seconds": 1.0, "steal_s": null, "frequency_mhz": 2500.0}'])
-def test_covariates_of_older_files_are_read(old):
-    assert msgspec.json.decode(old, type=Covariates).gpu_throttle_reasons is None
+def test_counters_of_older_files_are_read(old):
+    assert msgspec.json.decode(old, type=Counters).gpu_throttle_reasons is None

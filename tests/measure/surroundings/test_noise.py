@@ -11,9 +11,10 @@ from lcbench.measure.messages import Timed
 from lcbench.measure.surroundings import noise
 from lcbench.measure.surroundings.meanwhile import Meanwhile
 from lcbench.measure.surroundings.noise import Noise
-from lcbench.record import Covariates
+from lcbench.record import Counters
 from lcbench.workers import process
 from lcbench.workers.messages import Failed
+from results import processes
 
 
 def test_statements_about_blocks():
@@ -30,8 +31,9 @@ def test_a_drift_hits_both_sides_alike(monkeypatch):
 
     def work(job, variables, patience_s):
         started.append(job)
-        covariates = Covariates(seconds=0.1, involuntary_switches=2)
-        return [Timed(index=0, status="ok", samples=[1e-3 * 1.01 ** len(started)] * 3, covariates=covariates)]
+        counters = Counters(seconds=0.1, involuntary_switches=2)
+        [process] = processes([[1e-3 * 1.01 ** len(started)] * 3], counters=[counters])
+        return [Timed(index=0, status="ok", process=process)]
 
     monkeypatch.setattr(process, "work", work)
     told = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lcbench.record import Ceiling, Covariates, Gate, Look, Record, Row, Side, Sweep
+from lcbench.record import Ceiling, Counters, Gate, InterimAnalysis, Record, Row, Side, Sweep
 from results import record, row
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&quot;.py:f"
@@ -10,7 +10,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>&quot;.py:f"
 
 LONG = "homework/of/somebody/with/a/long/path/softmax_vectorized.py:softmax_loss_vectorized_twice"
 
-QUIET, BUSY = Covariates(seconds=1.0, pressure_s=0.0), Covariates(seconds=1.0, pressure_s=0.9)
+QUIET, BUSY = Counters(seconds=1.0, pressure_s=0.0), Counters(seconds=1.0, pressure_s=0.9)
 
 MEDIANS = {
     "numba-parallel": 4.1e-4,
@@ -31,7 +31,7 @@ def samples(median: float, blocks: int = 3) -> list[list[float]]:
 
 def measured(name: str, median: float, **fields: object) -> Row:
     """A row with such samples, the second of whose blocks was disturbed."""
-    return row(name, blocks=samples(median), calls=[7, 7, 7], covariates=[QUIET, BUSY, QUIET], **fields)
+    return row(name, blocks=samples(median), calls=[7, 7, 7], counters=[QUIET, BUSY, QUIET], **fields)
 
 
 def ceiling(rows: int, dtype: str = "float32") -> Ceiling:
@@ -71,9 +71,9 @@ LATER = record(
 """Another run, in which one implementation got slower."""
 
 NOISY = record(
-    row("numpy", blocks=[[1e-3] * 5, [5e-2] * 5, [1.01e-3] * 5], covariates=[QUIET, BUSY, QUIET]),
-    row("jax", blocks=[[1.2e-3] * 5, [6e-2] * 5, [1.21e-3] * 5], covariates=[QUIET, BUSY, QUIET]),
-    row("torch", blocks=[[2e-3] * 5, [2.01e-3] * 5, [9e-1] * 5], covariates=[QUIET, QUIET, QUIET]),
+    row("numpy", blocks=[[1e-3] * 5, [5e-2] * 5, [1.01e-3] * 5], counters=[QUIET, BUSY, QUIET]),
+    row("jax", blocks=[[1.2e-3] * 5, [6e-2] * 5, [1.21e-3] * 5], counters=[QUIET, BUSY, QUIET]),
+    row("torch", blocks=[[2e-3] * 5, [2.01e-3] * 5, [9e-1] * 5], counters=[QUIET, QUIET, QUIET]),
     id="55555555",
 )
 """A run of processes that were left out and far away, and of one that was kept and so says nothing of its row."""
@@ -88,8 +88,8 @@ def gate(slowdown: float = 0.25, blocks: int = 16) -> Record:
     for name, median in (("numpy", 1e-3), (HOSTILE, 2e-3)):
         for side, factor, count in (("base", 1.0, 1), ("control", 1.001, 1), ("head", 1 + slowdown, 2)):
             rows.append(row(name, side=side, blocks=samples(median * factor, blocks * count)))
-    looks = [Look(blocks=blocks, share=1.0)]
-    how = Gate(base=_SIDE, head=_SIDE, fail_above=0.03, budget_s=60, orders=orders, looks=looks)
+    looks = [InterimAnalysis(blocks=blocks, share=1.0)]
+    how = Gate(base=_SIDE, head=_SIDE, fail_above=0.03, budget_s=60, orders=orders, interim_analyses=looks)
     return record(*rows, gate=how, id="33333333")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lcbench.judge import estimates
-from lcbench.record import Ceiling, Covariates, Sweep
-from results import record, row
+from lcbench.record import Ceiling, Counters, Sweep
+from results import processes, record, row
 
 USERS = "an/assignment/of/somebody/with_a_long_name.py:softmax_loss_vectorized_and_tuned"
 """A user's name, longer than any picture is wide."""
@@ -59,7 +59,8 @@ def disturb(run, implementation, block):
     """Marks one block of an implementation, in every workload, as disturbed."""
     for each in run.rows:
         if each.implementation == implementation:
-            each.covariates = [Covariates(seconds=1.0, steal_s=0.5 * (place == block)) for place in range(BLOCKS)]
+            counters = [Counters(seconds=1.0, steal_s=0.5 * (place == block)) for place in range(BLOCKS)]
+            each.processes = processes(each.blocks, counters=counters)
     estimates.complete(run)
 
 

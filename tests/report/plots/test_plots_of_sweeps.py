@@ -10,6 +10,7 @@ from lcbench.judge.thread_efficiency import efficiencies
 from lcbench.report.plots import selection, sweeps
 from lcbench.report.plots.looks import look
 from lcbench.report.plots.sweeps import _measured as measured
+from results import processes
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_points_that_were_left_out_are_missing_and_nothing_else():
     given = rows_sweep()
     for row in given.rows:
         if row.implementation == "numpy" and row.rows > 5000:
-            row.status, row.median_s, row.blocks = "unavailable", None, []
+            row.status, row.median_s, row.processes = "unavailable", None, []
     panel = sweeps.draw_scaling(given).axes[0]
     assert len(curve_of(panel, "numpy").get_xdata()) == len(ROWS) - 1
     assert len(curve_of(panel, "numba-parallel").get_xdata()) == len(ROWS)
@@ -157,7 +158,7 @@ def test_without_another_axis_and_without_a_single_thread():
 def test_an_interval_beyond_the_axis_has_an_arrow():
     assert "arrows" not in sweeps.draw_threads(threads_sweep()).get_supxlabel()
     given = sweep({"numpy": lambda threads: 1.0 / threads}, {"threads": [1, 2]}, losses=["svm"], blocks=2)
-    given.rows[1].blocks[0] = [10.0]
+    given.rows[1].processes[:1] = processes([[10.0]])
     (found,) = efficiencies(given)
     assert found.high > 10
     figure = sweeps.draw_threads(given)

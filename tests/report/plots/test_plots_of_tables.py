@@ -10,7 +10,7 @@ from rich.console import Console
 
 from lcbench.judge import verdicts
 from lcbench.judge.gate import judge
-from lcbench.record import Gate, Look, Side
+from lcbench.record import Gate, InterimAnalysis, Side
 from lcbench.report import compare_tables, gate_tables, run_tables
 from lcbench.report.plots.table import draw_table, why_no_table
 from results import record, row
@@ -85,7 +85,12 @@ def test_a_record_without_rows_has_no_tables():
 def test_a_gate_has_its_verdicts():
     side = Side(given="main", kind="revision", python="3.11", versions={})
     gate = Gate(
-        base=side, head=side, fail_above=0.03, budget_s=60, orders=["bbhh"] * 12, looks=[Look(blocks=12, share=1.0)]
+        base=side,
+        head=side,
+        fail_above=0.03,
+        budget_s=60,
+        orders=["bbhh"] * 12,
+        interim_analyses=[InterimAnalysis(blocks=12, share=1.0)],
     )
     times = [1e-3 * (1 + 0.001 * (number % 5)) for number in range(24)]
     sides = {"base": times[:12], "control": times[:12], "head": [2 * seconds for seconds in times]}
