@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lcbench.api.checks import check, gradcheck
     from lcbench.api.datasets import download, features, reproduce, synth
     from lcbench.api.learn import evaluate, search, train
     from lcbench.api.machine import doctor, implementation, implementations, inspect
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from lcbench.api.results import compare, export, history, plot, write_report
 
 __all__ = [
+    "check",
     "compare",
     "doctor",
     "download",
@@ -19,6 +21,7 @@ __all__ = [
     "export",
     "features",
     "gate",
+    "gradcheck",
     "history",
     "implementation",
     "implementations",
@@ -34,6 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    **dict.fromkeys(("check", "gradcheck"), "checks"),
     **dict.fromkeys(("download", "features", "reproduce", "synth"), "datasets"),
     **dict.fromkeys(("evaluate", "search", "train"), "learn"),
     **dict.fromkeys(("doctor", "implementation", "implementations", "inspect"), "machine"),

@@ -220,3 +220,18 @@ def test_a_model_is_trained_and_evaluated(tmp_path):
     model, path = lcbench.train(data=str(tmp_path / "table.npz"), iterations=50, output=tmp_path / "model.h5")
     assert path.exists()
     assert lcbench.evaluate(model).accuracy == model.accuracy["test"]
+
+
+def test_checks_return_what_they_found_and_print_nothing(tmp_path, capfd):
+    (tmp_path / "mine.py").write_text(
+        "from lcbench.losses.vectorized import *\n"
+        "def svm_loss_a(W, X, y, reg): return svm_loss(W, X, y, reg)\n"
+        "def svm_loss_b(W, X, y, reg): return svm_loss(W, X, y, reg)[0], W + float('nan')\n"
+    )
+    reports = lcbench.check("mine.py:svm_loss_a")
+    assert [(report.loss, report.dtype, report.status) for report in reports] == [("svm", "float64", "ok")]
+    found = lcbench.gradcheck(["mine.py", "numpy"], loss="svm", coordinates=[(0, 1)], rows=20)
+    assert [report.status for report in found.reports] == ["ok", "wrong", "ok"]
+    assert found.reports[0].found.coordinates[0].at == (0, 1)
+    assert np.isnan(found.reports[1].found.coordinates[0].analytic)
+    assert capfd.readouterr() == ("", "")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import click
 
 from lcbench.cli import completion_values as complete
@@ -9,16 +12,57 @@ from lcbench.cli.parameters import Seconds
 from lcbench.exit_codes import ExitCode
 
 
+def checks(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every check is told: what to check, how long to wait, and how to print."""
+    for option in reversed(
+        (
+            click.argument(
+                "targets", nargs=-1, metavar="[FILE.py[:FUNCTION] | NAME]...", shell_complete=complete.implementations
+            ),
+            click.option(
+                "--impl",
+                "implementations",
+                multiple=True,
+                metavar="NAME",
+                shell_complete=complete.implementations,
+                help="The same as an argument; repeatable.",
+            ),
+            click.option(
+                "--timeout",
+                type=Seconds(1),
+                default=120.0,
+                show_default=True,
+                metavar="SECONDS",
+                help="A process that says nothing for so long is given up.",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
+            click.option("--quiet", is_flag=True, help="No progress."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def show(found: Any, reports: list[Any], tables: Iterable[Any], as_json: bool) -> ExitCode:
+    """Print what was found; return what the status of the reports comes to."""
+    import msgspec
+
+    from lcbench.report import style
+
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1))
+    else:
+        console = style.console()
+        for table in tables:
+            console.print(table)
+    statuses = {report.status for report in reports}
+    if "wrong" in statuses:
+        return ExitCode.WRONG
+    return ExitCode.OK if statuses == {"ok"} else ExitCode.ERROR
+
+
 @click.command(epilog="\b\nExamples:\n  lcbench check\n  lcbench check --impl numpy,numba-parallel --dtype float32")
-@click.argument("targets", nargs=-1, metavar="[FILE.py[:FUNCTION] | NAME]...", shell_complete=complete.implementations)
-@click.option(
-    "--impl",
-    "implementations",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete.implementations,
-    help="The same as an argument; repeatable.",
-)
+@checks
 @click.option(
     "--dtype",
     "dtypes",
@@ -26,16 +70,6 @@ from lcbench.exit_codes import ExitCode
     type=click.Choice(["float32", "float64"]),
     help="Default: both; float64 for your own code, which is often written for it.",
 )
-@click.option(
-    "--timeout",
-    type=Seconds(1),
-    default=120.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="A process that says nothing for so long is given up.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--quiet", is_flag=True, help="No progress.")
 def check(
     targets: tuple[str, ...],
     implementations: tuple[str, ...],
@@ -54,21 +88,10 @@ def check(
 
     Exit status: 0 all right, 4 something is wrong, 2 something could not be checked.
     """
-    import msgspec
-
-    from lcbench.check import runner
+    from lcbench.api.checks import check
     from lcbench.progress import show_progress
-    from lcbench.report import check_tables, style
+    from lcbench.report import check_tables
 
     with show_progress(quiet) as progress:
-        reports = runner.check([*targets, *implementations], list(dtypes), timeout, progress)
-    if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(reports), indent=1))
-    else:
-        console = style.console()
-        for table in check_tables.tables(reports):
-            console.print(table)
-    statuses = {report.status for report in reports}
-    if "wrong" in statuses:
-        return ExitCode.WRONG
-    return ExitCode.OK if statuses == {"ok"} else ExitCode.ERROR
+        reports = check([*targets, *implementations], dtypes=dtypes, timeout_s=timeout, progress=progress)
+    return show(reports, reports, check_tables.tables(reports), as_json)

@@ -6,9 +6,8 @@ from typing import Any, Literal
 
 import click
 
-from lcbench.cli import completion_values as complete
+from lcbench.cli.check import checks, show
 from lcbench.cli.parameters import Finite
-from lcbench.errors import LcbenchError
 from lcbench.exit_codes import ExitCode
 
 
@@ -36,15 +35,7 @@ FEATURES, CLASSES = 3073, 10
     epilog="\b\nExamples:\n  lcbench gradcheck --loss svm --h 1e-3 --margin 100\n"
     "  lcbench gradcheck numpy,numba-parallel --at 0,3 --at 3072,0"
 )
-@click.argument("targets", nargs=-1, metavar="[FILE.py[:FUNCTION] | NAME]...", shell_complete=complete.implementations)
-@click.option(
-    "--impl",
-    "implementations",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete.implementations,
-    help="The same as an argument; repeatable.",
-)
+@checks
 @click.option("--loss", type=click.Choice(["svm", "softmax"]), help="Default: both.")
 @click.option(
     "--h",
@@ -78,8 +69,6 @@ FEATURES, CLASSES = 3073, 10
 )
 @click.option("--reg", type=Finite(0, 1e9), default=50.0, show_default=True, help="Strength of the regularisation.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of W, the images and the weights.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--quiet", is_flag=True, help="No progress.")
 def gradcheck(
     targets: tuple[str, ...],
     implementations: tuple[str, ...],
@@ -92,6 +81,7 @@ def gradcheck(
     data: Literal["synthetic", "cifar10"] | None,
     reg: float,
     seed: int,
+    timeout: float,
     as_json: bool,
     quiet: bool,
 ) -> ExitCode:
@@ -105,54 +95,23 @@ def gradcheck(
 
     Exit status: 0 all right, 4 a gradient is wrong, 2 something could not be checked.
     """
-    import contextlib
-    import sys
-
-    import msgspec
-    import numpy as np
-
-    from lcbench import paths
-    from lcbench.check import gradient
-    from lcbench.check import reports as gradient_reports
-    from lcbench.losses import catalog
-    from lcbench.losses.implementation import LOSSES
-    from lcbench.measure.selection import split_names
+    from lcbench.api.checks import gradcheck
     from lcbench.progress import show_progress
-    from lcbench.report import gradcheck_tables, style
+    from lcbench.report import gradcheck_tables
 
-    names = split_names([*targets, *implementations]) or ["numpy"]
-    if "all" in names:
-        here = [
-            name
-            for name, entry in catalog.CATALOG.items()
-            if catalog.why_unavailable(entry) is None and catalog.device_here(entry) != "simulator"
-        ]
-        names = list(dict.fromkeys([*here, *(name for name in names if name != "all")]))
-    losses = [loss] if loss else list(LOSSES)
-    if margin is not None and "softmax" in losses:
-        if loss:
-            raise LcbenchError(f"--margin {margin:g}: softmax has no margin; leave it out, or ask for --loss svm")
-        click.echo(f"--margin {margin:g} is for svm: softmax has none", err=True)
-    data = data or ("cifar10" if paths.cifar10_file().exists() else "synthetic")
-    where = f"CIFAR-10 from {paths.cifar10_file()}" if data == "cifar10" else "synthetic images shaped like CIFAR-10"
-    click.echo(f"data: {rows:,} rows, {where}", err=True)
-
-    X, y = gradient_reports.images(data, rows, seed)
-    problems = gradient_reports.problems(losses, X, y, reg, margin or 1.0, seed)
-    coordinates = list(dict.fromkeys(at)) or gradient.random_coordinates(
-        (FEATURES, CLASSES), count, np.random.default_rng(seed)
-    )
-    # What a user's function prints must not be taken for a result.
-    with show_progress(quiet) as progress, contextlib.redirect_stdout(sys.stderr):
-        reports = list(gradient_reports.reports(names, problems, coordinates, step, progress))
-    if as_json:
-        setting = {"data": data, "rows": rows, "features": FEATURES, "classes": CLASSES, "reg": reg, "h": step}
-        click.echo(msgspec.json.format(msgspec.json.encode({**setting, "seed": seed, "reports": reports}), indent=1))
-    else:
-        console = style.console()
-        for table in gradcheck_tables.tables(reports, step):
-            console.print(table)
-    statuses = {report.status for report in reports}
-    if "wrong" in statuses:
-        return ExitCode.WRONG
-    return ExitCode.OK if statuses == {"ok"} else ExitCode.ERROR
+    with show_progress(quiet) as progress:
+        found = gradcheck(
+            [*targets, *implementations],
+            loss=loss,
+            h=step,
+            margin=margin,
+            coordinates=at or count,
+            rows=rows,
+            data=data,
+            reg=reg,
+            seed=seed,
+            timeout_s=timeout,
+            progress=progress,
+            note=lambda line: click.echo(line, err=True),
+        )
+    return show(found, found.reports, gradcheck_tables.tables(found.reports, step), as_json)

@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.text import Text
 
-from lcbench.check.gradient import Coordinate, GradientCheck, Way
-from lcbench.check.reports import GradientReport
+from lcbench.checks.gradient import Coordinate, GradientCheck, Way
+from lcbench.checks.reports import GradientReport
 from lcbench.report import style
 from lcbench.report.table import NUMBER, PLAIN, SCIENTIFIC, SECONDS, Cell, Column, Mood, Table
 

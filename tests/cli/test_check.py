@@ -7,7 +7,7 @@ import json
 import pytest
 
 from commands import invoke, lcbench
-from lcbench.check import runner
+from lcbench.checks import runner
 from lcbench.losses.implementation import LOSSES
 from lcbench.record import Checked
 from lcbench.workers import process

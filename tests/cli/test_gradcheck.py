@@ -166,3 +166,38 @@ def test_a_wrong_option_is_a_usage_error(folder, arguments, message):
     done = invoke(folder, "gradcheck", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
+
+
+ENDING = """
+import ctypes, os, sys
+from lcbench.losses import vectorized
+
+def on_images(do):
+    def svm_loss(W, X, y, reg):
+        if len(X) == 40:
+            do()
+        return vectorized.svm_loss(W, X, y, reg)
+    return svm_loss
+
+def forever():
+    while True:
+        pass
+
+svm_loss_leaves = on_images(lambda: os._exit(5))
+svm_loss_exits = on_images(lambda: sys.exit(5))
+svm_loss_loops = on_images(forever)
+svm_loss_segfaults = on_images(lambda: ctypes.string_at(0))
+svm_loss_right = on_images(lambda: None)
+"""
+
+
+def test_a_function_that_ends_its_process_costs_its_own_row(tmp_path):
+    (tmp_path / "ending.py").write_text(ENDING)
+    done = lcbench(tmp_path, "gradcheck", "ending.py", "--loss", "svm", *FEW, "--timeout", "10")
+    text = " ".join(done.stdout.split())
+    assert "svm_loss_leaves: not checked: ended itself with exit status 5" in text
+    assert "svm_loss_exits: not checked: line 17: SystemExit: 5" in text
+    assert "svm_loss_loops: not checked: no answer for 10 s" in text
+    assert "svm_loss_segfaults: not checked: killed by SIGSEGV" in text
+    assert text.endswith("1 right, 0 wrong, 4 not checked")
+    assert done.returncode == 2

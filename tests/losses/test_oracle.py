@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import naive
-from lcbench.check import gradient
+from lcbench.checks import gradient
 from lcbench.losses import oracle
 
 

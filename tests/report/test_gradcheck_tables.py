@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lcbench.check.gradient import Coordinate, GradientCheck, Kink, Way
-from lcbench.check.reports import GradientReport
+from lcbench.checks.gradient import Coordinate, GradientCheck, Kink, Way
+from lcbench.checks.reports import GradientReport
 from lcbench.report import gradcheck_tables
 from printed import printed
 

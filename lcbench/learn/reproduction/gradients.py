@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.check import gradient
-from lcbench.check.gradient import GradientCheck, Problem, slope
+from lcbench.checks import gradient
+from lcbench.checks.gradient import GradientCheck, Problem, slope
 from lcbench.datasets import synthetic
 from lcbench.datasets.preprocessing import design_matrix, mean_image
 from lcbench.learn.reproduction.laboratory import Laboratory

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from lcbench.check import diagnosis, gradient
-from lcbench.check.cases import CASES, Case, problem
+from lcbench.checks import diagnosis, gradient
+from lcbench.checks.cases import CASES, Case, problem
 from lcbench.losses import oracle
 from lcbench.losses.catalog import CATALOG
 from lcbench.losses.implementation import Implementation, LossName
@@ -23,7 +23,7 @@ from lcbench.workers.messages import Began, Emit, Job, one_line
 class CheckJob(Job, kw_only=True):
     """An implementation against the oracle on the table of cases, for each (loss, dtype)."""
 
-    does = "lcbench.check.checking.check_cells"
+    does = "lcbench.checks.checking.check_cells"
     answers = Checked
 
     implementation: str

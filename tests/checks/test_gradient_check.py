@@ -7,8 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lcbench.check import gradient
-from lcbench.check.gradient import Problem, check
+from lcbench.checks import gradient
+from lcbench.checks.gradient import Problem, check
 from lcbench.datasets import synthetic
 from lcbench.datasets.preprocessing import design_matrix, mean_image
 from lcbench.losses import vectorized

@@ -26,6 +26,7 @@ from math import sqrt
 from time import perf_counter
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -194,8 +195,7 @@ class Problem:
         return step**2 / 6 * largest_cumulant * float((np.abs(self.X[:, where[0]]) ** 3).mean())
 
 
-@dataclass(frozen=True)
-class Kink:
+class Kink(msgspec.Struct, frozen=True):
     """A hinge, of one row of X and one wrong class, and how far the weight moves until it begins or ends."""
 
     row: int
@@ -203,8 +203,7 @@ class Kink:
     distance: float
 
 
-@dataclass(frozen=True)
-class Coordinate:
+class Coordinate(msgspec.Struct, frozen=True):
     """What was found along one weight.
 
     at: its row (the feature) and its class in W. numerical: the centred difference with the step asked for.
@@ -222,8 +221,7 @@ class Coordinate:
     nearest_kink: Kink | None = None
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(msgspec.Struct, frozen=True):
     """One way to a gradient, and what it costs.
 
     seconds: measured, and evaluations of the loss in that time. whole_seconds, whole_evaluations: extrapolated from
@@ -239,8 +237,7 @@ class Way:
     against: str
 
 
-@dataclass(frozen=True)
-class GradientCheck:
+class GradientCheck(msgspec.Struct, frozen=True):
     """What a check has found.
 
     single_precision: the loss is computed in float32, so that its differences say nothing, and no verdict counts.
@@ -260,18 +257,24 @@ class GradientCheck:
 
 
 def check(
-    implementation: Implementation, problem: Problem, coordinates: Sequence[tuple[int, int]], step: float = STEP
+    implementation: Implementation,
+    problem: Problem,
+    coordinates: Sequence[tuple[int, int]],
+    step: float = STEP,
+    evaluated: Callable[[], None] = lambda: None,
 ) -> GradientCheck:
     """The gradient of `implementation` against centred differences of its own loss with `step`, at `coordinates`.
 
     Where all of them are right, the weight at which the gradient is farthest from the oracle's is looked at too, and
     added where it is wrong: so a mistake in one weight of thousands is found.
 
+    evaluated: is called before each evaluation of the loss.
+
     Raises ValueError where there is no coordinate or the step is not above 0, and whatever the implementation raises.
     """
     if not coordinates or not 0 < step < np.inf:
         raise ValueError(f"a gradient check needs a coordinate and a step above 0, not {len(coordinates)} and {step}")
-    function = _Counting(problem.loss_of(implementation))
+    function = _Counting(problem.loss_of(implementation), evaluated)
     function(problem.W)  # compiles, and wakes what sleeps
     function.evaluations = 0
 
@@ -374,9 +377,11 @@ class _Counting:
     """A loss that counts how often it is evaluated."""
 
     function: Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]
+    evaluated: Callable[[], None]
     evaluations: int = 0
 
     def __call__(self, W: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        self.evaluated()
         self.evaluations += 1
         return self.function(W)
 

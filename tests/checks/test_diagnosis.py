@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lcbench.check import checking
-from lcbench.check.cases import CASES
+from lcbench.checks import checking
+from lcbench.checks.cases import CASES
 from lcbench.losses import oracle, user_code
 from lcbench.losses.user_code import Refusal
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lcbench.check import checking
-from lcbench.check.cases import CASES, Case, problem
+from lcbench.checks import checking
+from lcbench.checks.cases import CASES, Case, problem
 from lcbench.losses import vectorized
 from lcbench.losses.implementation import Implementation
 

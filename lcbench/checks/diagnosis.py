@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from lcbench.check.cases import Case, problem
+from lcbench.checks.cases import Case, problem
 from lcbench.losses import oracle
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.losses.user_code import mistakes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lcbench.check.gradient import Hinges, Kinks, slope
+from lcbench.checks.gradient import Hinges, Kinks, slope
 from lcbench.losses import vectorized
 
 
