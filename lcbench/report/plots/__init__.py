@@ -106,7 +106,7 @@ def kind(name: str) -> Kind:
 
 
 def form_of(chosen: Kind, path: Path) -> str:
-    """The format that a file's ending asks for. Raises LcbenchError where such a picture is not drawn in it."""
+    """The format that a file's ending asks for. Raises LcbenchError where such a plot is not drawn in it."""
     form = path.suffix.lower().removeprefix(".")
     if chosen.as_text and form != "svg":
         raise LcbenchError(f"cannot draw {path}: a {chosen.name} is text, and drawn as .svg only")
@@ -137,7 +137,7 @@ def drawn(
     progress: ProgressCallback = no_progress,
     warn: Callable[[str], None] = lambda line: None,
 ) -> bytes:
-    """The picture of that kind of the files, as the content of a PNG or SVG: the same for the same files.
+    """The plot of that kind of the files, as the content of a PNG or SVG: the same for the same files.
 
     Tells `warn`, a line each, what cannot be drawn as it should.
     Raises LcbenchError where matplotlib is missing or a file does not fit the kind.

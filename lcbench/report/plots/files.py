@@ -12,6 +12,7 @@ from lcbench.errors import LcbenchError
 from lcbench.report.plots import KINDS, Kind, Source, drawn, require_drawable
 
 if TYPE_CHECKING:
+    from lcbench.datasets.examples import LabelledSplits
     from lcbench.judge.history import History
     from lcbench.learn.model import Model
     from lcbench.learn.reproduction.outcome import Outcome
@@ -64,7 +65,7 @@ def resolve(chosen: Kind, names: Sequence[str]) -> list[Path]:
 
 
 def newest(chosen: Kind) -> list[Path]:
-    """The newest file that such a picture is drawn of; for one over time, every result of the newest one's machine.
+    """The newest file that such a plot is drawn of; for one over time, every result of the newest one's machine.
 
     Raises LcbenchError where there is none, or it takes several that only a user can choose.
     """
@@ -102,105 +103,68 @@ def _records_of_newest_machine(chosen: Kind) -> list[Path]:
     return [Path(one.path) for one in fit if not chosen.why_not(one)]
 
 
-def read(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[Any, ...]:
-    """What the kind's `draw` takes, read from the files. Raises LcbenchError where one does not fit the kind."""
-    return _READERS[chosen.of](chosen, files, progress)
+def read(chosen: Kind, files: Sequence[Path], watch: ProgressCallback) -> tuple[Any, ...]:
+    """Return what the kind's function takes, read from the files. Raises LcbenchError where one does not fit the kind.
+
+    A result, a model or a search each; several models by the names of their files.
+    """
+    if chosen.of not in ("results over time", "several models"):
+        _require_few(chosen, files)
+    found = [_read_one(chosen, path) for path in files]
+    if chosen.of == "several models":
+        return (dict(zip(map(str, files), found, strict=True)),)
+    if chosen.of == "results over time":
+        return (_history(found),)
+    if chosen.of == "a model and its data":
+        return *found, _its_data(str(files[0]), found[0], watch)
+    return tuple(found)
 
 
-def _record(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[Record]:
-    (path,) = _only(chosen, files)
-    return (_fit_record(chosen, path),)
+def _require_few(chosen: Kind, files: Sequence[Path]) -> None:
+    """One file, or two to compare."""
+    if len(files) > (2 if chosen.of == "one result, or two compared" else 1):
+        several = [kind.name for kind in KINDS.values() if kind.of == "several models"]
+        hint = f"; of several: {', '.join(several)}" if chosen.of not in _OF_RECORDS else ""
+        raise LcbenchError(f"{chosen.name} is drawn of {chosen.of}, and {len(files)} files are named{hint}")
 
 
-def _records(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[Record, ...]:
-    if len(files) > 2:
-        raise LcbenchError(f"{chosen.name} is drawn of {chosen.of}, and {len(files)} files are named")
-    return tuple(_fit_record(chosen, path) for path in files)
+def _read_one(chosen: Kind, path: Path) -> Any:
+    from lcbench import record
+    from lcbench.learn import model
+    from lcbench.learn.search import search_file
+
+    if chosen.of == "a search":
+        search = search_file.read(path)
+        if reason := chosen.why_not(search):
+            raise LcbenchError(f"{path} cannot be drawn: {reason}")
+        return search
+    found, same = (record.read(path), _OF_RECORDS) if chosen.of in _OF_RECORDS else (model.read(path), _OF_MODELS)
+    if reason := chosen.why_not(found):
+        fit = [kind.name for kind in KINDS.values() if kind.of in same and not kind.why_not(found)]
+        raise LcbenchError(
+            f"{path} has no {chosen.name}: {reason}; what can be drawn of it: {', '.join(fit) or 'nothing'}"
+        )
+    return found
 
 
-def _history(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[History]:
+def _history(records: list[Record]) -> History:
     from lcbench.judge.history import history
 
-    records = sorted((_fit_record(chosen, path) for path in files), key=lambda one: one.created, reverse=True)
+    records.sort(key=lambda one: one.created, reverse=True)
     if elsewhere := [one for one in records if one.fingerprint != records[0].fingerprint]:
         raise LcbenchError(
             f"{records[0].path} and {elsewhere[0].path} are of different machines: a history is drawn of one"
         )
-    return (history(records, records[0].fingerprint),)
+    return history(records, records[0].fingerprint)
 
 
-def _fit_record(chosen: Kind, path: Path) -> Record:
-    from lcbench import record
-
-    found = record.read(path)
-    if reason := chosen.why_not(found):
-        raise LcbenchError(f"{path} has no {chosen.name}: {reason}; {_what_would_do(found, _OF_RECORDS)}")
-    return found
-
-
-def _model(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[Model]:
-    (model,) = _models_of(chosen, _only(chosen, files)).values()
-    return (model,)
-
-
-def _model_and_data(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[Any, ...]:
+def _its_data(name: str, model: Model, watch: ProgressCallback) -> LabelledSplits:
     from lcbench.learn.data import splits_of
 
-    ((name, model),) = _models_of(chosen, _only(chosen, files)).items()
-    splits = splits_of(model.recipe, progress)
+    splits = splits_of(model.recipe, watch)
     if splits.fingerprint() != model.fingerprint:
         raise LcbenchError(f"{name} was trained on other data than what {model.recipe.data} holds now: train it anew")
-    return model, splits
-
-
-def _models(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[dict[str, Model]]:
-    return (_models_of(chosen, files),)
-
-
-def _search(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[Any]:
-    from lcbench.learn.search import search_file
-
-    (path,) = _only(chosen, files)
-    search = search_file.read(path)
-    if reason := chosen.why_not(search):
-        raise LcbenchError(f"{path} cannot be drawn: {reason}")
-    return (search,)
-
-
-_READERS: dict[Source, Callable[[Kind, Sequence[Path], Any], tuple[Any, ...]]] = {
-    "a result": _record,
-    "a sweep": _record,
-    "one result, or two compared": _records,
-    "results over time": _history,
-    "a model": _model,
-    "a model and its data": _model_and_data,
-    "several models": _models,
-    "a search": _search,
-}
-
-
-def _only(chosen: Kind, files: Sequence[Path]) -> Sequence[Path]:
-    if len(files) > 1:
-        several = [kind.name for kind in KINDS.values() if kind.of == "several models"]
-        hint = f"; of several: {', '.join(several)}" if chosen.of not in _OF_RECORDS else ""
-        raise LcbenchError(f"{chosen.name} is drawn of {chosen.of}, and {len(files)} files are named{hint}")
-    return files
-
-
-def _models_of(chosen: Kind, files: Sequence[Path]) -> dict[str, Model]:
-    """The models by the names of their files, each fit for the kind."""
-    from lcbench.learn import model
-
-    models = {str(path): model.read(path) for path in files}
-    for name, found in models.items():
-        if reason := chosen.why_not(found):
-            raise LcbenchError(f"{name} has no {chosen.name}: {reason}; {_what_would_do(found, _OF_MODELS)}")
-    return models
-
-
-def _what_would_do(found: Any, of: Sequence[Source]) -> str:
-    fit = [kind.name for kind in KINDS.values() if kind.of in of and not kind.why_not(found)]
-    return f"what can be drawn of it: {', '.join(fit) or 'nothing'}"
+    return splits
 
 
 @dataclass(frozen=True)
@@ -222,10 +186,10 @@ class Plot:
 
 
 def every(names: Sequence[str]) -> tuple[list[Plot], list[str]]:
-    """Every picture of the files that are named, as `identify` takes them; of none, of the newest of each sort.
+    """Every plot of the files that are named, as `identify` takes them; of none, of the newest of each sort.
 
-    Gives the pictures, and why some of the newest files cannot be read, a line each. Raises LcbenchError where a file
-    that is named cannot be read, nothing can be drawn, or two pictures would have the same name.
+    Gives the plots, and why some of the newest files cannot be read, a line each. Raises LcbenchError where a file
+    that is named cannot be read, nothing can be drawn, or two plots would have the same name.
     """
     for kind in KINDS.values():
         require_drawable(kind)
@@ -263,7 +227,7 @@ def _of_named(names: Sequence[str]) -> Iterator[Plot]:
 
 
 def _fit(kind: Kind, files: Sequence[File]) -> Iterator[Plot]:
-    """The pictures of a kind: one of each file, or where it shows several, of all that may stand beside each other."""
+    """The plots of a kind: one of each file, or where it shows several, of all that may stand beside each other."""
     fit = [file for file in files if kind.of in file.sources and not kind.why_not(file.content)]
     if kind.of == "several models":
         groups = _grouped(fit, lambda file: file.content.recipe.loss)

@@ -53,11 +53,8 @@ def draw_history(history: History) -> Figure:
         _dates(axes, shown)
         axes.grid(True)
         axes.set_title(titles[workload], loc="left")
-    figure.legend(
-        list(names.values()), list(names), title="Time of a call over time: median and 95 % interval",
-        title_fontproperties={"weight": "bold", "size": style.LARGE}, alignment="left",
-        loc="outside upper left", ncols=4, borderaxespad=0.2, handlelength=1.8, columnspacing=1.4,
-    )  # fmt: skip
+    title = "Time of a call over time: median and 95 % interval"
+    style.legend_with_title(figure, names, title, columns=4, handlelength=1.8)
     style.caption(figure, _caption(history, style.arrows_told(figure)))
     return figure
 

@@ -62,7 +62,7 @@ _USERS = [Look(*one) for one in product(_USERS_COLOURS, _USERS_MARKERS, _USERS_L
 
 
 def looks(implementations: Iterable[str]) -> dict[str, Look]:
-    """Of each implementation among the others of a picture, by its name; the order of the names does not matter.
+    """Of each implementation among the others of a plot, by its name; the order of the names does not matter.
 
     Those of the catalogue have theirs. A user's own has the one that follows from its name, unless another has its
     colour, marker or line already: then one that has the least in common with those. No two are the same, but for more

@@ -39,7 +39,7 @@ _MOST_WITH_NUMBERS = 20
 _MOST_WITH_NAMES = 50
 
 _HEADROOM = 30.0
-"""How far above the first losses the axis goes: a run that diverges leaves the picture, and the others stay legible."""
+"""How far above the first losses the axis goes: a run that diverges leaves the plot, and the others stay legible."""
 
 SOLVERS = {"sgd": "gradient descent", "lbfgs": "L-BFGS", "random": "random search"}
 

@@ -57,7 +57,7 @@ def by_workload(record: Record) -> dict[Workload, list[Row]]:
 
 @dataclass(frozen=True)
 class Key:
-    """How the implementations of a picture look, and what they are called there, by their names."""
+    """How the implementations of a plot look, and what they are called there, by their names."""
 
     looks: dict[str, Look]
     names: dict[str, str]
@@ -74,7 +74,7 @@ def key(implementations: Iterable[str], most: int = LONGEST_NAME) -> Key:
 
 
 def key_of(record: Record, most: int = LONGEST_NAME) -> Key:
-    """Of what has times in the record: the same looks in all its pictures. A name and a side have so many letters."""
+    """Of what has times in the record: the same looks in all its plots. A name and a side have so many letters."""
     return key(_implementations(record), most - max(len(_side(row)) for row in record.rows))
 
 

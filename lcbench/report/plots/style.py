@@ -1,6 +1,6 @@
-"""How every picture of lcbench looks, and how it becomes the bytes of a file.
+"""How every plot of lcbench looks, and how it becomes the bytes of a file.
 
-Pictures are 8 inches wide, so that text of 10 points can be read where they are shown 800 pixels wide. The colours are
+Plots are 8 inches wide, so that text of 10 points can be read where they are shown 800 pixels wide. The colours are
 those of Okabe and Ito (2008), "Color universal design", told apart by colour-blind readers too.
 """
 
@@ -11,7 +11,7 @@ import logging
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Literal
@@ -31,7 +31,7 @@ from lcbench.report.plots.table import readable
 _MISSING = re.compile(r"Glyph (\d+) .* missing from")
 """What matplotlib says of a letter that none of the fonts has."""
 
-PictureFormat = Literal["png", "svg"]
+PlotFormat = Literal["png", "svg"]
 
 WIDTH = 8.0
 """Inches."""
@@ -45,7 +45,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK = looks.BLACK
 FAINT = looks.GREY
 NOTE = "#595959"
-"""Of captions: lighter than what is said in the picture, and dark enough to be read."""
+"""Of captions: lighter than what is said in the plot, and dark enough to be read."""
 _BEYOND = "beyond"
 """Marks arrows of intervals that go on beyond an axis."""
 
@@ -127,13 +127,13 @@ def figure(height: float, title: str) -> Figure:
     return made
 
 
-def rendered(picture: Figure, form: PictureFormat, dpi: int, warn: Callable[[str], None] = lambda line: None) -> bytes:
-    """The file's bytes: the same for the same picture. Tells `warn` of letters that are drawn as boxes."""
+def rendered(plot: Figure, form: PlotFormat, dpi: int, warn: Callable[[str], None] = lambda line: None) -> bytes:
+    """The file's bytes: the same for the same plot. Tells `warn` of letters that are drawn as boxes."""
     content = io.BytesIO()
     metadata = {"Date": None} if form == "svg" else {"Software": None}
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        picture.savefig(content, format=form, dpi=dpi, metadata=metadata)
+        plot.savefig(content, format=form, dpi=dpi, metadata=metadata)
     missing = {int(found[1]) for each in said if (found := _MISSING.match(str(each.message)))}
     if missing:
         scripts = sorted({unicodedata.name(chr(letter), "UNKNOWN").split()[0] for letter in missing})
@@ -176,13 +176,18 @@ def curve_axes(axes: Axes, x: str, y: str, *, logarithmic: bool = False) -> None
 
 def plain_ticks(axis: Any) -> None:
     """Numbers on a logarithmic axis as they are typed: 1e-07, 0.5, 20."""
+    _ticks(axis, lambda value, _: f"{value:g}", 3, 20)
 
-    def between(value: float, _: int | None) -> str:
+
+def _ticks(axis: Any, told: Callable[[float, int | None], str], short: float, long: float) -> None:
+    """Number an axis; between powers of ten, all places below `short` times apart, 2 and 5 below `long`, else none."""
+
+    def between(value: float, place: int | None) -> str:
         low, high = axis.get_view_interval()
-        worth_it = high / low < 3 or (high / low < 20 and f"{value:e}"[0] in "25")
-        return f"{value:g}" if worth_it else ""
+        worth_it = high / low < short or (high / low < long and f"{value:e}"[0] in "25")
+        return told(value, place) if worth_it else ""
 
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(told))
     axis.set_minor_formatter(FuncFormatter(between))
 
 
@@ -202,19 +207,25 @@ def time_ticks(axis: Any) -> None:
                 return f"{value / size:g} {unit}"
         return f"{value / 1e-9:g} ns"
 
-    def between(value: float, place: int | None) -> str:
-        low, high = axis.get_view_interval()
-        # of 1, 2 and 5, two lie in whatever is as wide as from 1 to 5
-        worth_it = high / low < 5 or (high / low < 40 and f"{value:e}"[0] in "25")
-        return told(value, place) if worth_it else ""
+    _ticks(axis, told, 5, 40)  # of 1, 2 and 5, two lie in whatever is as wide as from 1 to 5
 
-    axis.set_major_formatter(FuncFormatter(told))
-    axis.set_minor_formatter(FuncFormatter(between))
+
+def count_ticks(axis: Any) -> None:
+    """Whole numbers on a logarithmic axis, their thousands set apart: 10,000."""
+    _ticks(axis, lambda value, _: f"{value:,.0f}", 0, 60)
 
 
 def percent_axis(axis: Any) -> None:
     """Fractions as percent."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
+
+
+def legend_with_title(figure: Figure, names: Mapping[str, Any], title: str, columns: int, **options: Any) -> None:
+    """Write a title and, under it, which mark is which, above all panels."""
+    figure.legend(
+        list(names.values()), list(names), title=title, title_fontproperties={"weight": "bold", "size": LARGE},
+        alignment="left", loc="outside upper left", ncols=columns, borderaxespad=0.2, columnspacing=1.4, **options,
+    )  # fmt: skip
 
 
 def legend_above(axes: Axes, columns: int = 2) -> None:

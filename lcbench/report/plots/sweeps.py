@@ -145,8 +145,7 @@ def _label(panels: Any, axis: str, several: bool) -> None:
             axes.set_ylim(times.min() / _MARGIN, times.max() * _MARGIN)
             axes.grid(True)
             style.time_ticks(axes.yaxis)
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-            axes.xaxis.set_minor_formatter(_between(axes))
+            style.count_ticks(axes.xaxis)
         line[0].set_ylabel("time of a call" if several or row == 0 else f"time a {ONE.get(axis, 'row of the batch')}")
     for axes in panels[-1]:
         axes.set_xlabel(axis)
@@ -154,16 +153,6 @@ def _label(panels: Any, axis: str, several: bool) -> None:
 
 def _measured(axes: Axes) -> list[Line2D]:
     return [line for line in axes.lines if line.get_gid() == _MEASURED]
-
-
-def _between(axes: Axes) -> Any:
-    """Numbers of 2 and 5 where an axis has few powers of ten."""
-
-    def told(value: float, _: int | None) -> str:
-        low, high = axes.get_xlim()
-        return f"{value:,.0f}" if high / low < 60 and f"{value:e}"[0] in "25" else ""
-
-    return told
 
 
 def draw_threads(record: Record) -> Figure:
@@ -195,11 +184,8 @@ def draw_threads(record: Record) -> Figure:
     drawn["ideal"] = ideal
     for axes in panels[-1]:
         axes.set_xlabel("threads")
-    figure.legend(
-        list(drawn.values()), list(drawn), loc="outside upper left", ncols=columns, alignment="left",
-        title="Threads: speed-up and efficiency, with 95 % intervals", borderaxespad=0.2, handlelength=2.2,
-        columnspacing=1.4, title_fontproperties={"weight": "bold", "size": style.LARGE},
-    )  # fmt: skip
+    title = "Threads: speed-up and efficiency, with 95 % intervals"
+    style.legend_with_title(figure, drawn, title, columns, handlelength=2.2)
     style.caption(figure, selection.caption(record, style.arrows_told(figure)))
     return figure
 

@@ -105,6 +105,6 @@ def _compared(base: Record, new: Record) -> Iterable[Any]:
 def readable(text: str) -> str:
     """The text without the characters that XML may not hold, as names of files and messages of users' code may.
 
-    One of them, and no browser would show any of the picture.
+    One of them, and no browser would show any of the plot.
     """
     return _NOT_IN_XML.sub("", text)
