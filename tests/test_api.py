@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lcbench
-from lcbench import record
+from lcbench import paths, record
 from lcbench.api.measure import installed_version
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
@@ -235,3 +235,52 @@ def test_checks_return_what_they_found_and_print_nothing(tmp_path, capfd):
     assert found.reports[0].found.coordinates[0].at == (0, 1)
     assert np.isnan(found.reports[1].found.coordinates[0].analytic)
     assert capfd.readouterr() == ("", "")
+
+
+def test_results_become_other_files(results):
+    record.write(make_record(row(medians=[1.0, 1.01, 0.99])), "before")
+    assert lcbench.export("before", "csv").startswith("result,created,implementation,")
+    with pytest.raises(LcbenchError, match="form is 'xml': there is csv, markdown"):
+        lcbench.export("before", "xml")
+    assert lcbench.plot("table", "before").read_bytes().startswith(b"<svg")
+    page = lcbench.write_report("before")
+    assert page.parent == paths.reports_folder()
+    assert page.read_text().startswith("<!DOCTYPE html>")
+
+
+def test_the_newest_result_is_compared_and_exported_where_none_is_named(results):
+    with pytest.raises(LcbenchError, match="no result to compare with; 'lcbench run' makes one"):
+        lcbench.compare("before")
+    with pytest.raises(LcbenchError, match="no result to export; 'lcbench run' makes one"):
+        lcbench.export()
+    record.write(make_record(row(medians=[2.0, 2.01, 1.99])))
+    assert lcbench.compare(make_record(row(medians=[1.0, 1.01, 0.99]))).comparisons[0].verdict == "slower"
+    assert "2.01" in lcbench.export()
+
+
+def test_the_machine_without_its_noise():
+    found = lcbench.doctor(None)
+    assert found.noise is None
+    assert 0 <= found.score <= 100
+    assert found.machine["cpu"]
+
+
+def test_synthetic_images_their_features_and_a_reproduced_figure(tmp_path, monkeypatch):
+    monkeypatch.setenv("LCBENCH_DATA", str(tmp_path))
+    assert lcbench.synth("images.h5", 30, features=12).stat().st_size > 30 * 12
+    with pytest.raises(LcbenchError, match=r"images\.h5 is there already"):
+        lcbench.synth("images.h5", 20)
+    assert lcbench.features(()) == []
+    [colour] = lcbench.features("colour", data="synthetic")
+    assert (colour.dimensions, colour.kept) == (10, False)
+    [outcome] = lcbench.reproduce(["softmax-of-123"], implementation="numpy")
+    assert outcome.verdict == "passes"
+    with pytest.raises(LcbenchError, match="'lcbench download' fetches it"):
+        lcbench.features("colour")
+
+
+def test_nothing_is_inspected_and_nothing_fetched_where_a_name_is_wrong():
+    with pytest.raises(UnknownImplementation, match="did you mean 'numba-njit'"):
+        lcbench.inspect("numba-njt")
+    with pytest.raises(LcbenchError, match="two sources: give one"):
+        lcbench.download(url="a", file="b")

@@ -38,6 +38,7 @@ from lcbench.learn.search.search_file import Refit, Search, Trial
 from lcbench.learn.search.trial_pool import Pool
 from lcbench.learn.search.trial_worker import Job
 from lcbench.losses.cluster.shared_files import shared_folder
+from lcbench.losses.resolve import require_known
 from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress, patient
 
 
@@ -57,6 +58,7 @@ def train(
     the same. Raises LcbenchError where the data or a setting is unfit.
     """
     asked = Recipe.of(settings)
+    require_known(asked.implementation)  # before the data is read
     path = Path(output) if output else paths.new_file(paths.models_folder(), ".h5")
     if output:
         whole_file.require_folder(path)

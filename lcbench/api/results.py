@@ -206,7 +206,6 @@ def plot(
     if output:
         plots.form_of(chosen, output)
         _require_parent(output)
-    plots.require_drawable(chosen)
     from lcbench.report.plots.files import resolve
 
     named = resolve(chosen, [str(file) for file in files])

@@ -66,7 +66,6 @@ def train(
 
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     from lcbench.api import learn
-    from lcbench.losses.jit import thread_count
     from lcbench.progress import show_progress
 
     # what a user's own implementation prints is no result
@@ -84,6 +83,8 @@ def train(
 
         style.console().print(train_tables.trained(model))
     click.echo(f"model: {path}", err=True)
+    from lcbench.losses.jit import thread_count
+
     if resume and model.threads != thread_count():
         click.echo(
             f"begun on {model.threads} threads, resumed on {thread_count()}: sums were added in another order, and the "

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +24,9 @@ from lcbench import whole_file
 from lcbench.datasets.archives import Archive
 from lcbench.datasets.cifar10 import CIFAR10, SPLITS, Dataset, Layout, Split
 from lcbench.errors import LcbenchError
+
+if TYPE_CHECKING:
+    import h5py
 
 FORMAT = "lcbench dataset"
 FORMAT_VERSION = 1
@@ -57,6 +60,8 @@ def write(path: Path, archive: Archive, source: str, dataset: Dataset = CIFAR10)
 
     Raises LcbenchError where the folder cannot be written or the disk is full; then nothing is left behind.
     """
+    import h5py
+
     # HDF5 crashes the process when it cannot close a file on a full disk: it writes to memory, and Python to the disk.
     content = io.BytesIO()
     with h5py.File(content, "w", libver=_HDF5_VERSIONS) as hdf5:
@@ -65,6 +70,8 @@ def write(path: Path, archive: Archive, source: str, dataset: Dataset = CIFAR10)
 
 
 def _fill(file: h5py.File, archive: Archive, source: str, dataset: Dataset) -> None:
+    import h5py
+
     for name, array in archive.arrays.items():
         chunk = (min(_CHUNK_ROWS, len(array)), *array.shape[1:])
         file.create_dataset(name, data=array, chunks=chunk, fletcher32=True)
@@ -85,6 +92,8 @@ def _fill(file: h5py.File, archive: Archive, source: str, dataset: Dataset) -> N
 
 
 def _creator() -> str:
+    import h5py
+
     try:
         own = version("lcbench")
     except PackageNotFoundError:  # run from a source tree
@@ -158,6 +167,8 @@ def _opened(path: Path, dataset: Dataset) -> Iterator[h5py.File]:
     """The file, open and checked as far as is cheap. HDF5's errors become one line."""
     if not path.exists():
         raise LcbenchError(f"no {path}: 'lcbench download' fetches it")
+    import h5py
+
     try:
         with path.open("rb"):
             pass

@@ -8,7 +8,6 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,6 +47,8 @@ def write(
     label_type = np.min_scalar_type(classes - 1)
     _require_space(path, rows * (pixels + label_type.itemsize))
     _require_every_class(path, rows, classes, seed)
+    import h5py
+
     with whole_file.replacing(path, replace=replace) as temporary:
         y = np.empty(rows, label_type)
         aligned = {"alignment_threshold": LARGE_PAGE, "alignment_interval": LARGE_PAGE}

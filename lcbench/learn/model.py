@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import h5py
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,9 @@ from lcbench import paths, whole_file
 from lcbench.datasets.scaling import Scaling
 from lcbench.errors import LcbenchError
 from lcbench.learn.recipe import Recipe
+
+if TYPE_CHECKING:
+    import h5py
 
 FORMAT = "lcbench model"
 FORMAT_VERSION = 1
@@ -68,6 +70,8 @@ class Model:
 
 def write(path: Path, model: Model) -> None:
     """Writes the model to `path`, whole or not at all. Raises LcbenchError where it cannot be written."""
+    import h5py
+
     content = io.BytesIO()
     with h5py.File(content, "w") as file:
         file.attrs.update(
@@ -154,6 +158,8 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         raise LcbenchError(f"no model {path}: it {what}; 'lcbench train' makes one")
     if not os.access(path, os.R_OK):
         raise LcbenchError(f"cannot read {path}: permission denied")
+    import h5py
+
     try:
         with h5py.File(path) as file:
             if file.attrs.get("format") != FORMAT:

@@ -18,7 +18,6 @@ from lcbench.learn.descent.uninterrupted import uninterrupted
 from lcbench.learn.evaluation import accuracy, predict
 from lcbench.learn.model import Curves, Model, Status
 from lcbench.learn.recipe import Recipe
-from lcbench.losses import jit
 from lcbench.progress import ProgressCallback, no_progress, patient
 
 WATCHED_TRAINING_ROWS = 1000
@@ -64,6 +63,8 @@ class _Run:
     ) -> None:
         self.splits, self.keep, self.progress = splits, keep, progress
         if resume is None:
+            from lcbench.losses import jit  # brings Numba, for which no refusal waits
+
             shape = (splits.train.X.shape[1] + 1, len(splits.class_names))
             W = first_weights(recipe, shape)
             scaled = scaling(recipe.scaling, splits.train.X, patient(progress))

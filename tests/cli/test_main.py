@@ -15,6 +15,8 @@ from lcbench.errors import LcbenchError
 from lcbench.losses.errors import UnknownImplementation
 from lcbench.settings import defaults
 
+SLOW_TO_IMPORT = ("scipy", "numba", "torch", "h5py", "jax", "sklearn", "skimage")
+
 HEAVY = ("numpy", "numba", "scipy", "h5py", "rich", "msgspec", "psutil", "torch", "jax", "requests")
 
 
@@ -33,6 +35,73 @@ def test_help_imports_nothing_heavy():
     assert lines[-1] == "[]"
     commands = [line.split()[0] for line in lines if line.startswith("  ") and line.strip()]
     assert set(main.COMMANDS) <= set(commands)
+
+
+REFUSED = (
+    "run --impl nunpy",
+    "run --impl nosuch.py",
+    "run --data mnist",
+    "run --baseline nunpy",
+    "run --save ../x",
+    "run --losses svm",
+    "sweep --axis rowz=1:10",
+    "sweep --axis rows=1:10 --impl nunpy",
+    "gate --base nowhere",
+    "gate --base . --head . --impl nunpy",
+    "check nunpy",
+    "check nosuch.py",
+    "gradcheck nunpy",
+    "compare",
+    "compare nothing",
+    "compare nothing other",
+    "history",
+    "history --impl nunpy",
+    "export --format csv",
+    "export nothing --format csv",
+    "inspect nunpy",
+    "inspect nosuch.py",
+    "features huge",
+    "train --data nosuch.csv",
+    "train --data synthetic --impl nunpy",
+    "train --data synthetic --features huge",
+    "evaluate",
+    "evaluate nosuch.h5",
+    "search --data nosuch.csv",
+    "search --lr 1:2:x",
+    "plot bard",
+    "plot bars",
+    "plot bars nothing",
+    "plot templates",
+    "plot templates nosuch.h5",
+    "report",
+    "report nothing",
+    "report --output page.pdf",
+    "reproduce nothing",
+    "reproduce softmax-layer --impl nunpy",
+    "download --verify",
+    "synth images.txt --rows 50",
+    "synth images.h5 --rows 5",
+    "doctor --seconds 0",
+    "impls --jsn",
+    "completion tcsh",
+)
+
+
+def test_no_refusal_waits_for_what_takes_long_to_import(tmp_path):
+    program = (
+        "import sys\n"
+        "from lcbench.cli.main import main\n"
+        f"for line in {REFUSED}:\n"
+        "    sys.argv = ['lcbench', *line.split()]\n"
+        "    try: main()\n"
+        "    except SystemExit as left: assert left.code == 2, (line, left.code)\n"
+        f"    heavy = [name for name in {SLOW_TO_IMPORT} if name in sys.modules]\n"
+        "    assert not heavy, (line, heavy)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 def test_module_and_version(tmp_path):

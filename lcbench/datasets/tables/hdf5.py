@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,12 +17,17 @@ from lcbench.datasets.tables import arrays
 from lcbench.datasets.tables.contents import Contents, one_line
 from lcbench.errors import LcbenchError
 
+if TYPE_CHECKING:
+    import h5py
+
 
 def read(path: Path, label: str | int | None, on_disk: bool = False) -> Contents:
     """The arrays X and y of an HDF5 file. Links out of the file are not followed. Raises LcbenchError.
 
     on_disk: X is not read; it is a `RowsOnDisk`.
     """
+    import h5py
+
     if not h5py.is_hdf5(path):
         raise LcbenchError(f"{path} is damaged or no HDF5 file; write it again, with h5py.File for example")
     try:
@@ -47,6 +51,8 @@ def read(path: Path, label: str | int | None, on_disk: bool = False) -> Contents
 
 def size(path: Path) -> int:
     """Bytes that the arrays of an HDF5 file would take in memory; 0 where that cannot be told."""
+    import h5py
+
     total = 0
 
     def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
@@ -62,6 +68,8 @@ def size(path: Path) -> int:
 
 
 def _array(path: Path, dataset: h5py.Dataset) -> NDArray[Any]:
+    import h5py
+
     if dataset.shape is None:
         raise LcbenchError(f"{path}: {dataset.name[1:]} holds nothing; store an array of numbers")
     if h5py.check_string_dtype(dataset.dtype):

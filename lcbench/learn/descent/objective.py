@@ -15,7 +15,6 @@ from lcbench.datasets.scaling import Scaling
 from lcbench.errors import LcbenchError
 from lcbench.learn.descent.margin import with_margin
 from lcbench.learn.recipe import Recipe
-from lcbench.losses import numba_parallel
 from lcbench.losses.resolve import resolve
 from lcbench.losses.streamed import Streamed
 
@@ -169,6 +168,8 @@ class Objective:
         self, W: NDArray[Any], X: NDArray[Any], y: NDArray[np.int64], rows: NDArray[np.int64] | None = None
     ) -> tuple[float, NDArray[Any]]:
         if self.fused:
+            from lcbench.losses import numba_parallel
+
             fused = numba_parallel.svm_loss if self.recipe.loss == "svm" else numba_parallel.softmax_loss
             return fused(W, X, y, 0.0, rows=rows, mean=self.mean)
         return self.implementation.loss(self.recipe.loss, W, X, y, 0.0)

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from lcbench.learn.search import trial_worker
 from lcbench.learn.search.trial_worker import Answer, Job
-from lcbench.losses import jit
 
 IMPLEMENTATION = "dask"
 """Recipes with this implementation are tried on a cluster, each of them whole, by a worker's own `WORKERS_OWN`."""
@@ -67,6 +66,8 @@ class ClusterPool:
 
 def _answer(job: Job, folder: Path, threads: int) -> Answer:
     """On a worker: does the job there, as a trial process does."""
+    from lcbench.losses import jit
+
     jit.use_threads(threads)
     if not folder.is_dir():
         return Answer(
