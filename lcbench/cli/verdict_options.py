@@ -48,16 +48,16 @@ class VerdictOutput:
         heading: what was compared, a few words. notes: what else there is to know, a line each. Tables and JSON on
         stdout are the command's own.
         """
-        from lcbench.report.exports import files, github, junit, markdown
+        from lcbench.report.exports import ci, files, tables
 
         if self.junit:
-            files.write(self.junit, junit.verdicts(comparisons, fail_above, heading))
-        page = markdown.verdicts(comparisons, fail_above, heading, notes)
+            files.write(self.junit, ci.junit_verdicts(comparisons, fail_above, heading))
+        page = tables.verdicts(comparisons, fail_above, heading, notes)
         if self.markdown:
             files.write(self.markdown, page)
         if self.form == "github":
-            click.echo(github.verdicts(comparisons, fail_above, heading), nl=False)
-            github.append_summary(page)
+            click.echo(ci.github_verdicts(comparisons, fail_above, heading), nl=False)
+            ci.append_summary(page)
 
 
 def verdict_options(command: Callable[..., Any]) -> Callable[..., Any]:

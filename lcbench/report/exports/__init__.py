@@ -1,7 +1,4 @@
-"""What other tools read: a result in their formats, and verdicts in those that a CI service shows.
-
-One file a format. `FORMATS` names the module of each, so that naming them imports none.
-"""
+"""What other tools read: a result in their formats, and verdicts in those that a CI service shows."""
 
 from __future__ import annotations
 
@@ -12,14 +9,14 @@ if TYPE_CHECKING:
     from lcbench.record import Record
 
 FORMATS = {
-    "csv": "csv",
-    "markdown": "markdown",
-    "junit": "junit",
-    "bencher": "bencher",
-    "github-action-benchmark": "github_action_benchmark",
-    "pytest-benchmark": "pytest_benchmark",
+    "csv": "tables",
+    "markdown": "tables",
+    "junit": "ci",
+    "bencher": "trackers",
+    "github-action-benchmark": "trackers",
+    "pytest-benchmark": "trackers",
 }
-"""The formats that a result has, and the module in this package that writes each."""
+"""The formats that a result has, and the module in this package that writes each, imported only then."""
 
 
 def export(record: Record, form: str) -> str:
@@ -27,5 +24,5 @@ def export(record: Record, form: str) -> str:
 
     Raises LcbenchError where the format holds nothing but times and the record has none.
     """
-    text: str = import_module(f"{__name__}.{FORMATS[form]}").result(record)
+    text: str = getattr(import_module(f"{__name__}.{FORMATS[form]}"), form.replace("-", "_"))(record)
     return text

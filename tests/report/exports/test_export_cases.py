@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from lcbench.errors import LcbenchError
-from lcbench.report.exports import cases
+from lcbench.report.exports import trackers
 from results import record, row
 from results_to_export import NOTHING_TIMED, RESULT, TIMED, sides
 
 
 def test_a_name_says_what_was_computed():
     one = row("numpy", loss="svm", dtype="float64", rows=7, features=5, classes=3, data="cifar10", threads=2)
-    assert cases.full_name(one) == "svm/numpy[7x5x3-float64-cifar10-2]"
+    assert trackers.full_name(one) == "svm/numpy[7x5x3-float64-cifar10-2]"
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,11 @@ def test_a_name_says_what_was_computed():
     ],
 )
 def test_rows_that_differ_have_names_that_differ(difference):
-    assert cases.full_name(row(**difference)) != cases.full_name(row())
+    assert trackers.full_name(row(**difference)) != trackers.full_name(row())
 
 
 def test_the_sides_of_a_gate_are_told_apart():
-    assert [cases.group(one) for one in sides("base", "control", "head")] == [
+    assert [trackers.group(one) for one in sides("base", "control", "head")] == [
         "softmax.base",
         "softmax.control",
         "softmax.head",
@@ -43,10 +43,10 @@ def test_the_sides_of_a_gate_are_told_apart():
 
 
 def test_only_what_was_right_and_real_has_a_time():
-    assert [one.implementation for one in cases.timed(RESULT)] == TIMED
+    assert [one.implementation for one in trackers.timed(RESULT)] == TIMED
 
 
 @pytest.mark.parametrize("empty", [NOTHING_TIMED, record()])
 def test_nothing_to_tell_is_an_error(empty):
     with pytest.raises(LcbenchError, match=f"no row of result {empty.id} has a time to export"):
-        cases.timed(empty)
+        trackers.timed(empty)

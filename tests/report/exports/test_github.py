@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lcbench.report.exports import github
+from lcbench.report.exports import ci
 from results_to_export import COMPARISONS
 
 COMMAND = re.compile(r"::(?P<name>error|warning|notice) title=(?P<title>[^,:\r\n]*)::(?P<message>[^\r\n]*)")
@@ -28,7 +28,7 @@ def commands_of(text):
 
 
 def test_errors_first_and_a_notice_that_sums_up():
-    commands = commands_of(github.verdicts(COMPARISONS, 0.05, "a, b: c%\n"))
+    commands = commands_of(ci.github_verdicts(COMPARISONS, 0.05, "a, b: c%\n"))
     assert [(name, title) for name, title, _ in commands] == [
         ("error", "lcbench: a, b: c%\n: wrong"),
         ("error", "lcbench: a, b: c%\n: not measured"),
@@ -52,20 +52,20 @@ def test_errors_first_and_a_notice_that_sums_up():
 
 def test_nothing_is_wrong_with_what_is_not_slower():
     same = [comparison for comparison in COMPARISONS if comparison.verdict == "not slower"]
-    assert commands_of(github.verdicts(same, 0.05, "a")) == [("notice", "lcbench: a", "1 not slower; 5.0 % allowed")]
+    assert commands_of(ci.github_verdicts(same, 0.05, "a")) == [("notice", "lcbench: a", "1 not slower; 5.0 % allowed")]
 
 
 def test_the_summary_is_added_to(tmp_path, monkeypatch):
     file = tmp_path / "summary.md"
     file.write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
-    github.append_summary("one\n")
-    github.append_summary("two\n")
+    ci.append_summary("one\n")
+    ci.append_summary("two\n")
     assert file.read_text() == "before\none\n\ntwo\n\n"
 
 
 def test_elsewhere_there_is_no_summary(tmp_path, monkeypatch):
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     monkeypatch.chdir(tmp_path)
-    github.append_summary("one\n")
+    ci.append_summary("one\n")
     assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lcbench.report.exports import export, junit
+from lcbench.report.exports import ci, export
 from results import record, row
 from results_to_export import COMPARISONS, NOTHING_TIMED, RESULT, sides
 
@@ -91,7 +91,7 @@ def test_the_shortest_and_longest_times_have_no_exponent():
 
 
 def test_verdicts():
-    cases = cases_of(junit.verdicts(COMPARISONS, 0.05, "base & head"))
+    cases = cases_of(ci.junit_verdicts(COMPARISONS, 0.05, "base & head"))
     assert outcomes(cases) == {
         "same": None,
         "grown": ("failure", "slower"),
@@ -108,4 +108,4 @@ def test_verdicts():
 
 
 def test_nothing_compared_is_an_empty_suite():
-    assert cases_of(junit.verdicts([], 0.05, "base & head")) == []
+    assert cases_of(ci.junit_verdicts([], 0.05, "base & head")) == []

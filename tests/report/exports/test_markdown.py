@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from lcbench.report.exports import export, markdown
+from lcbench.report.exports import export, tables
+from lcbench.report.table import escaped
 from results import record, row
 from results_to_export import COMPARISONS, NOTHING_TIMED, RESULT
 
@@ -33,7 +34,7 @@ slower: by more than 5.0 %; inconclusive: the noise leaves it open; change: grow
 
 
 def test_verdicts_worst_first():
-    assert markdown.verdicts(COMPARISONS, 0.05, "head against base", ["seen on <this> machine"]) == VERDICTS
+    assert tables.verdicts(COMPARISONS, 0.05, "head against base", ["seen on <this> machine"]) == VERDICTS
 
 
 def tables_of(text):
@@ -89,4 +90,4 @@ def test_a_cell_stays_on_its_line():
     ],
 )
 def test_text_is_shown_as_it_stands(text, shown):
-    assert markdown.escaped(text) == shown
+    assert escaped(text) == shown

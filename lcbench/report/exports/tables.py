@@ -1,0 +1,82 @@
+"""A result as tables: Markdown as GitHub and GitLab render it, verdicts too, and every sample as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from rich.text import Text
+
+from lcbench.judge.verdicts import Comparison
+from lcbench.record import Record, Row
+from lcbench.report import compare_tables, run_tables, style
+from lcbench.report.table import Column, Table, escaped
+
+
+def markdown(record: Record) -> str:
+    """The same tables as ``lcbench run`` prints, from the same source."""
+    when = f"result {record.id}, {record.created}, lcbench {record.lcbench}"
+    parts = [escaped(when), *map(_part, run_tables.tables(record))]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def verdicts(comparisons: Sequence[Comparison], fail_above: float, heading: str, notes: Sequence[str] = ()) -> str:
+    """A table a workload, worst verdict first, with changes and intervals in plain words; then `notes`, a line each.
+
+    fail_above: the growth allowed, 0.05 is 5 %. heading: what was compared.
+    """
+    title = compare_tables.report_title(heading)
+    parts = [f"### {escaped(title)}", f"**{escaped(compare_tables.summary(comparisons, fail_above))}**"]
+    for workload in dict.fromkeys(comparison.new.workload for comparison in comparisons):
+        same = [comparison for comparison in comparisons if comparison.new.workload == workload]
+        parts += [escaped(str(workload)), compare_tables.in_plain_words(same, fail_above).markdown()]
+    parts += [escaped(note) for note in notes]
+    parts.append(
+        escaped(
+            f"slower: by more than {style.percent(fail_above)}; inconclusive: the noise leaves it open; "
+            "change: growth of the time a call, with its 95 % interval"
+        )
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _part(shown: Table | Text) -> str:
+    return escaped(shown.plain) if isinstance(shown, Text) else shown.markdown()
+
+
+class _Sample(NamedTuple):
+    """One line: what was measured `sample`-th in `block`; None and None of a row without a time."""
+
+    record: Record
+    row: Row
+    block: int | None
+    sample: int | None
+    seconds: float | None
+
+
+def csv(record: Record) -> str:
+    """The record's samples under a header, one line each: every statistic can be computed from them.
+
+    `result` is the record's id; `block` and `sample` count from 0; `seconds` are those of one call. Rows without a time
+    have one line, in which those three are empty.
+    """
+    fields = ("implementation", "loss", "dtype", "rows", "features", "classes", "data", "device", "status", "threads")
+    samples = [
+        _Sample(record, row, block, sample, seconds)
+        for row in record.rows
+        for block, sample, seconds in (_samples(row) if row.ranked else [(None, None, None)])
+    ]
+    return Table(
+        "",
+        samples,
+        Column("result", "record.id"),
+        Column("created", "record.created"),
+        *(Column(field, f"row.{field}") for field in (*fields, "side")),
+        *(Column(field, field) for field in ("block", "sample", "seconds")),
+    ).csv()
+
+
+def _samples(row: Row) -> Iterator[tuple[int, int, float]]:
+    for block, samples in enumerate(row.blocks):
+        for sample, seconds in enumerate(samples):
+            yield block, sample, seconds
