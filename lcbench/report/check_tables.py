@@ -9,6 +9,7 @@ from rich.text import Text
 
 from lcbench.record import Checked
 from lcbench.report import style
+from lcbench.report.run_tables import why_not
 from lcbench.report.table import PLAIN, SCIENTIFIC, WORD, Cell, Column, Table
 
 WIDTH = 78
@@ -20,7 +21,8 @@ def tables(reports: list[Checked]) -> Iterator[Table | Text | Padding]:
     known = [report for report in reports if not report.users]
     if known:
         yield _table(known)
-        yield from _reasons(known)
+        failed = [report for report in known if report.status != "ok"]
+        yield from why_not(failed, lambda report: f"{report.loss} {report.dtype}".strip())
         left_out = max(report.left_out for report in known)
         if left_out:
             yield Text(f"simulated: Numba's CUDA simulator, without the {left_out} cases that are too large for it")
@@ -53,18 +55,6 @@ def _result(report: Checked) -> Cell:
     if report.status == "ok":
         return Cell(f"right{simulated}")
     return Cell(report.status + simulated, mood="bad" if report.status == "wrong" else "open")
-
-
-def _reasons(reports: list[Checked]) -> Iterator[Text]:
-    """One line for every implementation and reason, however many losses and dtypes it holds for."""
-    where: dict[tuple[str, str, str], list[str]] = {}
-    for report in reports:
-        if report.status != "ok":
-            place = f"{report.loss} {report.dtype}".strip()
-            where.setdefault((report.implementation, report.status, report.reason), []).append(place)
-    for (implementation, status, reason), places in where.items():
-        text = Text(f"{implementation} ").append(status, style="bold red" if status == "wrong" else "bold yellow")
-        yield text.append(f" ({', '.join(places)}): {reason}")
 
 
 def _in_words(file: str, reports: list[Checked]) -> Iterator[Text | Padding]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from rich.text import Text
 
 from lcbench.judge import ratios
 from lcbench.judge.estimates import spread, waited_for_a_cpu
 from lcbench.judge.quiet import kept_blocks
-from lcbench.record import Ceiling, Record, Row, in_words
+from lcbench.record import Ceiling, Checked, Record, Row, in_words
 from lcbench.report import style
 from lcbench.report.style import share
 from lcbench.report.table import (
@@ -179,17 +180,20 @@ def footnote_on_impossible(rows: Iterable[Row]) -> Iterator[Text]:
 
 
 def _not_measured(rows: list[Row]) -> Iterator[Text]:
-    """One line for every implementation and reason, however many losses and sizes it held for."""
-    where: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
-        where.setdefault((row.implementation, row.status, row.reason), []).append(row)
-    for (implementation, status, reason), affected in where.items():
-        text = Text(f"{implementation} ").append(status, style="bold red" if status == "wrong" else "bold yellow")
-        if status != "unavailable":
-            text.append(f" ({', '.join(f'{row.loss} {row.rows:,}' for row in affected)})")
-        yield text.append(f": {reason}")
+    yield from why_not(rows, lambda row: "" if row.status == "unavailable" else f"{row.loss} {row.rows:,}")
     if rows:
         yield Text()
+
+
+def why_not(rows: Iterable[Row | Checked], place: Callable[[Any], str]) -> Iterator[Text]:
+    """One line for every implementation and reason, with the places, if they are told, that it holds for."""
+    where: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        where.setdefault((row.implementation, row.status, row.reason), []).append(place(row))
+    for (implementation, status, reason), places in where.items():
+        text = Text(f"{implementation} ").append(status, style="bold red" if status == "wrong" else "bold yellow")
+        told = ", ".join(filter(None, places))
+        yield text.append(f" ({told}): {reason}" if told else f": {reason}")
 
 
 def _simulated(rows: list[Row]) -> Table:
