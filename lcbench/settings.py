@@ -30,6 +30,8 @@ GENERATED = ("synthetic", "cifar10")
 CIFAR10_ROWS, CIFAR10_FEATURES, CIFAR10_CLASSES = 50_000, 3073, 10
 """To train on; with the ones column."""
 
+TIMEOUT_S = 60.0
+
 _BYTES = {"float32": 4, "float64": 8}
 
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -50,7 +52,7 @@ class MeasurementSettings(msgspec.Struct, kw_only=True, frozen=True):
     """"synthetic", "cifar10" or a file, which says itself how many features and classes it has."""
     threads: int | None = None
     """Of every library; None is every core that may be used."""
-    timeout_s: Annotated[float, Meta(gt=0)] = 60.0
+    timeout_s: Annotated[float, Meta(gt=0)] = TIMEOUT_S
     """A worker process silent for longer is killed."""
     seed: Annotated[int, Meta(ge=0)] | None = None
     """Of the random order of processes and inputs."""

@@ -13,6 +13,7 @@ from lcbench.losses.errors import LossError, Unavailable, UnknownImplementation
 from lcbench.losses.implementation import Device, LossName
 from lcbench.losses.resolve import is_user_code
 from lcbench.measure.messages import DiscoverJob, Found, ReachJob, Trying
+from lcbench.settings import TIMEOUT_S
 from lcbench.workers import process
 from lcbench.workers.messages import Failed
 from lcbench.workers.process import HERE, Place
@@ -43,7 +44,7 @@ def split_names(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
 
 
-def select(names: list[str], losses: list[LossName], patience_s: float = 60.0) -> list[Candidate]:
+def select(names: list[str], losses: list[LossName], patience_s: float = TIMEOUT_S) -> list[Candidate]:
     """Candidates for `names`; no name, or "all", is every implementation that runs here.
 
     User code is looked at in a worker process, and whether the machines can be reached on which one computes that was
@@ -109,7 +110,7 @@ def _reached(candidate: Candidate, names: list[str], patience_s: float) -> Candi
     return replace(candidate, unavailable=failed.reason, status=failed.status)
 
 
-def discover(spec: str, patience_s: float = 60.0, place: Place = HERE) -> list[Found]:
+def discover(spec: str, patience_s: float = TIMEOUT_S, place: Place = HERE) -> list[Found]:
     """What the user's file, module or entry point holds, found in a worker process, since it may do anything.
 
     A function that ends the process is told with its `problem` and costs the others nothing. Raises LossError with one
