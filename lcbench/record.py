@@ -167,7 +167,7 @@ class Row(msgspec.Struct, kw_only=True):
 
     @property
     def blocks(self) -> list[list[float]]:
-        """Seconds a call of every sample, a list a process; `--json` prints it too."""
+        """Seconds a call of every sample, a list a process; in every JSON too."""
         return [process.samples for process in self.processes]
 
     def fail(self, status: str, reason: str) -> None:
@@ -322,11 +322,14 @@ def new(**fields: Any) -> Record:
 
 
 def to_json(value: Any) -> str:
-    """Return what `--json` prints of a record, or of anything that holds rows.
+    """Return a record, as it stands in its file, or anything else that holds rows, as JSON.
 
-    Each row has `blocks` beside the names in the file: schema 1 had it, and other programs read it.
+    Each row has `blocks` beside its fields: schema 1 had it, and other programs read it.
     """
-    return _text(_with_blocks(_in_file(value) if isinstance(value, Record) else msgspec.to_builtins(value)))
+    fields = _with_blocks(msgspec.to_builtins(value))
+    if isinstance(value, Record):
+        del fields["path"]
+    return msgspec.json.format(msgspec.json.encode(fields), indent=1).decode()
 
 
 def _with_blocks(part: Any) -> Any:
@@ -339,19 +342,11 @@ def _with_blocks(part: Any) -> Any:
     return part | {"blocks": [[s for turn in one["turns"] for s in turn["samples"]] for one in part["processes"]]}
 
 
-def _in_file(record: Record) -> dict[str, Any]:
-    return {name: value for name, value in msgspec.to_builtins(record).items() if name != "path"}
-
-
-def _text(fields: Any) -> str:
-    return msgspec.json.format(msgspec.json.encode(fields), indent=1).decode()
-
-
 def write(record: Record, name: str | None = None) -> Path:
     """Writes the record into the results folder, and also as the baseline `name`. Returns the file's path."""
     stamp = datetime.fromisoformat(record.created).strftime("%Y%m%dT%H%M%SZ")
     path = paths.results_folder() / f"{stamp}-{record.id}.json"
-    content = _text(_in_file(record))
+    content = to_json(record)
     whole_file.write(path, content, _OTHER_FOLDER)
     record.path = str(path)
     if name is not None:
@@ -361,7 +356,7 @@ def write(record: Record, name: str | None = None) -> Path:
 
 def write_to(path: Path, record: Record) -> None:
     """Replaces `path` by a record that is not complete yet."""
-    whole_file.write(path, _text(_in_file(record)), _OTHER_FOLDER)
+    whole_file.write(path, to_json(record), _OTHER_FOLDER)
 
 
 def require_writable(name: str | None = None) -> None:

@@ -71,12 +71,6 @@ def test_what_holds_rows_is_printed_with_the_promised_names_too():
     assert json.loads(record.to_json({"rows": measured.rows}))["rows"] == json.loads(record.to_json(measured))["rows"]
 
 
-def test_the_file_holds_every_sample_once(folder):
-    kept = json.loads(record.write(a_record()).read_text())
-    assert all("blocks" not in row for row in kept["rows"])
-    assert [process["turns"][0]["samples"] for process in kept["rows"][0]["processes"]] == [[1e-3, 1.1e-3], [1.2e-3]]
-
-
 def test_identities_differ():
     fields = {"lcbench": "1", "fingerprint": "f", "machine": {}, "rows": []}
     assert record.new(**fields).id != record.new(**fields).id
