@@ -3,13 +3,9 @@
 Python decides every number and every word of it, by the judge's functions and in the writing of the terminal's tables;
 the page's own script sorts, filters and draws. `page.html` puts the parts together:
 
-    sheets.py        a table as the template writes it: texts, and what they sort by
     times.py         the tables of times, and what was not measured
-    verification.py  errors against the oracle
     verdicts.py      a gate, or two records held against each other
-    growth.py        what a sweep found
     machine.py       where it was measured, and what could have disturbed it
-    samples.py       every sample, for the fold and for what is shown of a mark
     plots.py         what the script draws
     templates/  page.css  scripts/  vendor/
 """

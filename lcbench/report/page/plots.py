@@ -7,14 +7,17 @@ from math import isfinite
 from typing import Any
 
 from lcbench.judge.points import Other
+from lcbench.judge.quiet import why_disturbed
 from lcbench.record import Record, Row
 from lcbench.report import style, sweep_tables
-from lcbench.report.page.samples import interval, processes, rounded
 from lcbench.report.page.times import Group, speedup
 from lcbench.report.plots import selection
 from lcbench.report.plots.looks import Look
 
 Plot = dict[str, Any]
+
+DIGITS = 5
+"""Of the numbers that only place a mark."""
 
 _SYMBOLS: dict[Any, str] = {
     "o": "circle",
@@ -46,7 +49,7 @@ def appearance(of: Look) -> dict[str, Any]:
 
 def subject(row: Row, group: Group) -> dict[str, Any]:
     """Return what is shown of a mark that stands for `row`: its name, its numbers as they are written, its samples."""
-    within = interval(row)
+    within = "" if row.ci95_s is None else style.between(*row.ci95_s)
     median = f"median {style.seconds(row.median_s)}" + (f", 95 % interval {within}" if within else "")
     return {
         "name": group.label(row),
@@ -70,6 +73,36 @@ def fastest(group: Group, baseline: str) -> tuple[str, list[str]]:
         [f"{' '.join(style.within(*ratio).split())} x {baseline}"] if ratio and row.implementation != baseline else []
     )
     return f"{group.label(row)}: {style.seconds(row.median_s)}", [*over, *_limit(row)]
+
+
+def processes(row: Row) -> list[dict[str, Any]]:
+    """Return a dictionary a process of a ranked row, for JSON.
+
+    number: from 1. kept: not left out. times: the samples as they are written. ratios: the samples over the row's
+    median. middle: the process's median over the row's. note: what disturbed it, and whether it was left out.
+    """
+    return [
+        {
+            "number": one.number,
+            "kept": one.kept,
+            "times": [style.seconds(sample) for sample in one.samples],
+            "ratios": [rounded(ratio) for ratio in one.ratios],
+            "middle": rounded(one.middle),
+            "note": _note(why_disturbed(row.processes[one.number - 1], row.threads), one.kept),
+        }
+        for one in selection.processes(row)
+    ]
+
+
+def rounded(value: float) -> float:
+    """A number for JSON, short."""
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _note(reason: str | None, kept: bool) -> str:
+    if reason is None:
+        return "" if kept else "left out"
+    return f"{'disturbed, as most were' if kept else 'left out'}: {reason}"
 
 
 def bars(group: Group, baseline: str) -> Plot:

@@ -12,7 +12,7 @@ from lcbench.judge.verdicts import Comparison
 from lcbench.record import Record
 from lcbench.report import compare_tables
 from lcbench.report.gate_tables import heading, notes
-from lcbench.report.page.samples import rounded
+from lcbench.report.page.plots import rounded
 from lcbench.report.table import Table
 
 
