@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from lcbench import paths
 from lcbench.checks import gradient
 from lcbench.checks.gradient import GradientCheck, Problem
-from lcbench.datasets import store, synthetic
-from lcbench.datasets.preprocessing import design_matrix, mean_image, split_train_validation_test_dev
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle, user_code
 from lcbench.losses.errors import Unavailable
@@ -83,6 +81,10 @@ def images(data: DataName, rows: int, seed: int) -> tuple[NDArray[Any], NDArray[
     Of CIFAR-10 a random sample of the training images, less the mean of all 49,000. Raises LcbenchError where it is not
     there, or has not so many rows.
     """
+    # Imported here: a worker has no use for HDF5, which takes a quarter of its start.
+    from lcbench.datasets import store, synthetic
+    from lcbench.datasets.preprocessing import design_matrix, mean_image, split_train_validation_test_dev
+
     if data == "synthetic":
         pixels, y = synthetic.images(rows, seed=seed)
         return design_matrix(pixels, mean_image(pixels), np.float64), y

@@ -35,13 +35,13 @@ def empty_row(implementation: str, device: Device, loss: LossName, size: Size, t
 
 
 def measure(
-    job: TimeJob, rows: list[Row], variables: dict[str, str], patience_s: float, place: Place = HERE
+    job: TimeJob, rows: list[Row], variables: dict[str, str], timeout_s: float, place: Place = HERE
 ) -> list[int]:
     """Does `job`, whose cells belong to `rows` one to one, in a process of its own, and adds what it measured to them.
 
     Returns the indices of the cells that had no turn because another one ended the process.
     """
-    events = process.work(job, variables, patience_s, place)
+    events = process.work(job, variables, timeout_s, place)
     left = dict(enumerate(rows))
     for event in events:
         if isinstance(event, Timed):

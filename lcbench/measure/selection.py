@@ -44,7 +44,7 @@ def split_names(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
 
 
-def select(names: list[str], losses: list[LossName], patience_s: float = TIMEOUT_S) -> list[Candidate]:
+def select(names: list[str], losses: list[LossName], timeout_s: float = TIMEOUT_S) -> list[Candidate]:
     """Candidates for `names`; no name, or "all", is every implementation that runs here.
 
     User code is looked at in a worker process, and whether the machines can be reached on which one computes that was
@@ -62,10 +62,10 @@ def select(names: list[str], losses: list[LossName], patience_s: float = TIMEOUT
         if name == "all" or (everything and name in catalog.CATALOG):
             continue
         if is_user_code(name):
-            candidates += from_user(name, losses, patience_s)
+            candidates += from_user(name, losses, timeout_s)
         else:
             candidates.append(_from_catalog(name, losses))
-    candidates = [_reached(candidate, names, patience_s) for candidate in candidates]
+    candidates = [_reached(candidate, names, timeout_s) for candidate in candidates]
     return list({candidate.name: candidate for candidate in candidates}.values())
 
 
@@ -93,7 +93,7 @@ def _from_catalog(name: str, losses: list[LossName]) -> Candidate:
     return Candidate(name, catalog.device_here(entry), offered, unavailable)
 
 
-def _reached(candidate: Candidate, names: list[str], patience_s: float) -> Candidate:
+def _reached(candidate: Candidate, names: list[str], timeout_s: float) -> Candidate:
     """The candidate, unavailable where it computes on machines that cannot be reached.
 
     Raises Unavailable where it is all that was asked for: there is nothing to measure.
@@ -101,7 +101,7 @@ def _reached(candidate: Candidate, names: list[str], patience_s: float) -> Candi
     entry = catalog.CATALOG.get(candidate.name)
     if candidate.unavailable or entry is None or not os.environ.get(entry.elsewhere):
         return candidate
-    events = process.work(ReachJob(implementation=entry.name), process.environment(1, None), patience_s)
+    events = process.work(ReachJob(implementation=entry.name), process.environment(1, None), timeout_s)
     failed = next((event for event in events if isinstance(event, Failed)), None)
     if failed is None:
         return candidate
@@ -110,7 +110,7 @@ def _reached(candidate: Candidate, names: list[str], patience_s: float) -> Candi
     return replace(candidate, unavailable=failed.reason, status=failed.status)
 
 
-def discover(spec: str, patience_s: float = TIMEOUT_S, place: Place = HERE) -> list[Found]:
+def discover(spec: str, timeout_s: float = TIMEOUT_S, place: Place = HERE) -> list[Found]:
     """What the user's file, module or entry point holds, found in a worker process, since it may do anything.
 
     A function that ends the process is told with its `problem` and costs the others nothing. Raises LossError with one
@@ -119,7 +119,7 @@ def discover(spec: str, patience_s: float = TIMEOUT_S, place: Place = HERE) -> l
     found: list[Found] = []
     skip = 0
     while True:
-        events = process.work(DiscoverJob(spec=spec, skip=skip), process.environment(1, None), patience_s, place)
+        events = process.work(DiscoverJob(spec=spec, skip=skip), process.environment(1, None), timeout_s, place)
         found += [event for event in events if isinstance(event, Found)]
         failed = next((event for event in events if isinstance(event, Failed)), None)
         if failed is None:
@@ -136,13 +136,13 @@ def discover(spec: str, patience_s: float = TIMEOUT_S, place: Place = HERE) -> l
         skip = tried.index + 1
 
 
-def from_user(spec: str, losses: list[LossName], patience_s: float, place: Place = HERE) -> list[Candidate]:
+def from_user(spec: str, losses: list[LossName], timeout_s: float, place: Place = HERE) -> list[Candidate]:
     """The functions of a user's for `losses`, looked at in a worker process at `place`.
 
     Raises LossError where there is none.
     """
     candidates = []
-    for found in discover(spec, patience_s, place):
+    for found in discover(spec, timeout_s, place):
         # Which loss a function was meant to be cannot be known where it failed and its name does not say.
         offered = tuple(loss for loss in losses if loss in (found.losses or losses))
         if offered and found.problem:

@@ -127,7 +127,7 @@ def answers(monkeypatch, *processes):
     """Lets the workers answer so, one list of events each; returns the jobs that they were given."""
     jobs, events = [], iter(processes)
 
-    def work(job, variables, patience_s):
+    def work(job, variables, timeout_s):
         jobs.append(job)
         return next(events)
 

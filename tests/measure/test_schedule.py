@@ -141,7 +141,7 @@ def workers(monkeypatch):
         def answer(job):
             return [timed(index) for index in range(len(job.cells))]
 
-    def work(job, variables, patience_s, place=None):
+    def work(job, variables, timeout_s, place=None):
         jobs.append((job, variables))
         return Workers.answer(job)
 
@@ -350,7 +350,7 @@ def limits(monkeypatch):
     """Stands for the processes that measure limits: every rate is 1, that of a product 3; the jobs asked for."""
     asked = []
 
-    def work(job, variables, patience_s, place=None):
+    def work(job, variables, timeout_s, place=None):
         asked.append(job)
         if isinstance(job, GemmJob):
             return [Multiplied(dtype=dtype, flops_s=3.0) for dtype in job.dtypes]

@@ -100,7 +100,7 @@ def test_a_function_that_ends_the_process_costs_the_others_nothing(found):
 
 def candidates(found, monkeypatch, losses):
     file, functions = found
-    monkeypatch.setattr(selection, "discover", lambda spec, patience_s, place=None: functions)
+    monkeypatch.setattr(selection, "discover", lambda spec, timeout_s, place=None: functions)
     return {c.name.removeprefix(f"{file}:"): c for c in select([str(file)], losses)}
 
 
@@ -118,14 +118,14 @@ def test_functions_become_candidates_for_the_losses_that_they_are(found, monkeyp
 
 def test_a_file_without_the_loss_asked_for(found, monkeypatch):
     file, functions = found
-    monkeypatch.setattr(selection, "discover", lambda spec, patience_s, place=None: functions[:1])
+    monkeypatch.setattr(selection, "discover", lambda spec, timeout_s, place=None: functions[:1])
     with pytest.raises(UnknownImplementation, match=r"no function for the loss asked for \(softmax\)"):
         select([str(file)], ["softmax"])
 
 
 def test_a_function_named_twice_takes_part_once(found, monkeypatch):
     file, functions = found
-    monkeypatch.setattr(selection, "discover", lambda spec, patience_s, place=None: functions[:1])
+    monkeypatch.setattr(selection, "discover", lambda spec, timeout_s, place=None: functions[:1])
     assert len(select([str(file), f"{file}:svm_right"], BOTH)) == 1
 
 

@@ -31,7 +31,7 @@ class Pair:
     head_problem: tuple[str, str] | None = None
 
 
-def pair(base: Side, head: Side, names: list[str], losses: list[LossName], patience_s: float) -> list[Pair]:
+def pair(base: Side, head: Side, names: list[str], losses: list[LossName], timeout_s: float) -> list[Pair]:
     """The pairs that `names` mean on both sides, or that the sides themselves are.
 
     User code is looked at in a worker process on either side. Raises LcbenchError where nothing can be held against
@@ -47,18 +47,18 @@ def pair(base: Side, head: Side, names: list[str], losses: list[LossName], patie
     if given and names:
         raise LcbenchError("--base and --head are implementations already: --impl has no place beside them")
     if given:
-        old, new = (_candidates(side, side.implementation or "", losses, patience_s) for side in (base, head))
+        old, new = (_candidates(side, side.implementation or "", losses, timeout_s) for side in (base, head))
         return _matched(old, new, alone=True)
     pairs: dict[str, Pair] = {}
     for name in names or [DEFAULT]:
-        old, new = (_candidates(side, name, losses, patience_s) for side in (base, head))
+        old, new = (_candidates(side, name, losses, timeout_s) for side in (base, head))
         pairs |= {pair.name: pair for pair in _matched(old, new, alone=False)}
     return list(pairs.values())
 
 
-def _candidates(side: Side, name: str, losses: list[LossName], patience_s: float) -> list[Candidate]:
+def _candidates(side: Side, name: str, losses: list[LossName], timeout_s: float) -> list[Candidate]:
     if is_user_code(name):
-        return selection.from_user(name, losses, patience_s, side.place)
+        return selection.from_user(name, losses, timeout_s, side.place)
     entry = catalog.find(name)
     offered = tuple(loss for loss in entry.losses if loss in losses)
     if not offered:

@@ -44,7 +44,7 @@ class Workers:
         process = ProcessResult(warm_up_calls=number, steady=True, turns=[turn])
         return Timed(index=index, status="ok", process=process, error_loss=0.0, error_grad=0.0)
 
-    def work(self, job, variables, patience_s, place):
+    def work(self, job, variables, timeout_s, place):
         self.now += 1
         self.jobs.append((place.python, job, variables))
         return self.answer(job, place)

@@ -26,7 +26,7 @@ def functions(monkeypatch):
     """The functions that files hold, by the file's name."""
     held = {}
 
-    def from_user(spec, losses, patience_s, place):
+    def from_user(spec, losses, timeout_s, place):
         return [
             Candidate(f"{spec}:{name}", losses=tuple(loss for loss in losses if loss in offered), **more)
             for name, offered, more in held[spec]
