@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from lcbench import paths, whole_file
+from lcbench import files
 from lcbench.errors import LcbenchError
 
 SCHEMA = 2
@@ -179,7 +179,7 @@ LARGEST_FOOTPRINT = 1 << 27
 """Bytes of a streamed X over which a ceiling is measured at most: more than most caches hold, and little in memory."""
 
 
-class Ceiling(msgspec.Struct, kw_only=True, frozen=True):
+class MachinePeak(msgspec.Struct, kw_only=True, frozen=True):
     """What the machine itself can do, measured in the same run: all threads of the CPU together, or the GPU."""
 
     device: Literal["cpu", "cuda"] = "cpu"
@@ -260,7 +260,7 @@ class Record(msgspec.Struct, kw_only=True):
     """How quiet the machine was, from 0 to 100, as `lcbench doctor` counts it without a measurement of noise."""
     findings: list[str] = []
     """What could have disturbed the measurement, with its severity, a line each."""
-    ceilings: list[Ceiling] = []
+    ceilings: list[MachinePeak] = []
     rows: list[Row]
     gate: Gate | None = None
     """Where base and head were measured in turn; each of them then has rows of its own."""
@@ -345,23 +345,23 @@ def _with_blocks(part: Any) -> Any:
 def write(record: Record, name: str | None = None) -> Path:
     """Writes the record into the results folder, and also as the baseline `name`. Returns the file's path."""
     stamp = datetime.fromisoformat(record.created).strftime("%Y%m%dT%H%M%SZ")
-    path = paths.results_folder() / f"{stamp}-{record.id}.json"
+    path = files.results_folder() / f"{stamp}-{record.id}.json"
     content = to_json(record)
-    whole_file.write(path, content, _OTHER_FOLDER)
+    files.write_whole(path, content, _OTHER_FOLDER)
     record.path = str(path)
     if name is not None:
-        whole_file.write(_baseline_file(name), content, _OTHER_FOLDER)
+        files.write_whole(_baseline_file(name), content, _OTHER_FOLDER)
     return path
 
 
 def write_to(path: Path, record: Record) -> None:
     """Replaces `path` by a record that is not complete yet."""
-    whole_file.write(path, to_json(record), _OTHER_FOLDER)
+    files.write_whole(path, to_json(record), _OTHER_FOLDER)
 
 
 def require_writable(name: str | None = None) -> None:
     """Raises LcbenchError where `write` could not succeed: to be known before a measurement and not after it."""
-    folder = _baseline_file(name).parent if name is not None else paths.results_folder()
+    folder = _baseline_file(name).parent if name is not None else files.results_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -373,7 +373,7 @@ def require_writable(name: str | None = None) -> None:
 def _baseline_file(name: str) -> Path:
     if not name or name != Path(name).name or name.startswith("."):
         raise LcbenchError(f"'{name}' is no name for a baseline: use letters, digits, '-', '_' and '.'")
-    return paths.baselines_folder() / f"{name}.json"
+    return files.baselines_folder() / f"{name}.json"
 
 
 def read(path: Path) -> Record:
@@ -431,10 +431,10 @@ def find(name: str) -> Record:
     matches = [path for path in _files() if path.name.startswith(name) or path.stem.endswith(f"-{name}")]
     if len(matches) == 1:
         return read(matches[0])
-    saved = sorted(path.stem for path in paths.baselines_folder().glob("*.json"))
+    saved = sorted(path.stem for path in files.baselines_folder().glob("*.json"))
     known = f"saved names: {', '.join(saved)}" if saved else "'lcbench run --save NAME' keeps one under a name"
     what = f"{len(matches)} results begin with '{name}'" if matches else f"no result '{name}'"
-    raise LcbenchError(f"{what} in {paths.results_folder()}; {known}")
+    raise LcbenchError(f"{what} in {files.results_folder()}; {known}")
 
 
 def newest_first() -> Iterator[Record]:
@@ -447,4 +447,4 @@ def newest_first() -> Iterator[Record]:
 
 
 def _files() -> list[Path]:
-    return sorted(path for path in paths.results_folder().glob("*.json") if not path.name.startswith("."))
+    return sorted(path for path in files.results_folder().glob("*.json") if not path.name.startswith("."))

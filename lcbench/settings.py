@@ -17,8 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from lcbench.errors import LcbenchError, require
-from lcbench.losses.errors import did_you_mean
-from lcbench.losses.implementation import LOSSES, LossName
+from lcbench.losses.implementation import LOSSES, LossName, did_you_mean
 
 ScalingName = Literal["none", "mean", "halved", "standard"]
 """none: as they are. mean: less the mean of the training rows, as the assignment does it. halved: that over 128, so

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lcbench.measure import machine
+from lcbench.host import machine
 
 
 def facts(usable=4, logical=4, granted=None, gpu=None, **environment) -> machine.Facts:

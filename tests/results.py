@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import Any
 
-from lcbench.judge import estimates
 from lcbench.record import Counters, ProcessResult, Record, Row, Turn
+from lcbench.stats import estimates
 
 MACHINE = "aaaa"
 """Fingerprint of the machine on which these results were measured."""
@@ -61,5 +61,5 @@ def record(*rows: Row, **fields: Any) -> Record:
         "machine": {"cpu": "one"},
     }
     result = Record(rows=list(rows), **(defaults | fields))
-    estimates.complete(result)
+    estimates.complete_record(result)
     return result

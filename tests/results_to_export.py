@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from unittest.mock import patch
 
-from lcbench.judge import verdicts
-from lcbench.judge.verdicts import compare
 from lcbench.record import Row
+from lcbench.stats import verdicts
+from lcbench.stats.verdicts import compare_records
 from results import record, row
 
 RESULT = record(
@@ -32,7 +32,7 @@ def sides(*names: str) -> list[Row]:
 
 
 with patch.object(verdicts, "RUN_TO_RUN", 0.0):  # as if runs differed by nothing but their blocks
-    COMPARISONS = compare(
+    COMPARISONS = compare_records(
         record(
             row("same", [2e-3, 2.02e-3, 1.98e-3]),
             row("grown", [4e-4, 4.04e-4, 3.96e-4]),

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import lcbench
-from lcbench import paths, record
+from lcbench import files, record
 from lcbench.api.measure import installed_version
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
-from lcbench.losses.errors import LossError, UnknownImplementation
+from lcbench.losses.implementation import LossError, UnknownImplementation
 from lcbench.measure import schedule, selection
 from lcbench.measure.messages import Timed
 from lcbench.settings import RunSettings
@@ -69,7 +69,7 @@ def test_an_unknown_implementation():
 
 def test_the_catalogue_says_who_can_run_here(monkeypatch):
     from lcbench.losses import catalog
-    from lcbench.losses.errors import Unavailable
+    from lcbench.losses.implementation import Unavailable
 
     monkeypatch.setattr(catalog, "why_unavailable", lambda entry: Unavailable("no") if entry.name == "jax" else None)
     reasons = lcbench.implementations()
@@ -112,7 +112,7 @@ def test_the_simulator_gets_a_size_of_its_own(workers, monkeypatch):
 
 
 def test_what_cannot_run_has_a_row_that_says_why(workers, monkeypatch, results):
-    from lcbench.losses.errors import Unavailable
+    from lcbench.losses.implementation import Unavailable
 
     monkeypatch.setattr(
         selection.catalog, "why_unavailable", lambda entry: Unavailable("gone") if entry.name == "jax" else None
@@ -244,7 +244,7 @@ def test_results_become_other_files(results):
         lcbench.export("before", "xml")
     assert lcbench.plot("table", "before").read_bytes().startswith(b"<svg")
     page = lcbench.write_report("before")
-    assert page.parent == paths.reports_folder()
+    assert page.parent == files.reports_folder()
     assert page.read_text().startswith("<!DOCTYPE html>")
 
 

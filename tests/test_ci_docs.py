@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lcbench.cli import main
-from lcbench.exit_codes import ExitCode
+from lcbench.errors import ExitCode
 from lcbench.report.exports import FORMATS
 
 ROOT = Path(__file__).parent.parent

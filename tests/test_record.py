@@ -12,8 +12,8 @@ import pytest
 
 from lcbench import record
 from lcbench.errors import LcbenchError
-from lcbench.judge.latest import latest
-from lcbench.record import Ceiling, Counters, ProcessResult, Record, Turn
+from lcbench.record import Counters, MachinePeak, ProcessResult, Record, Turn
+from lcbench.stats.verdicts import latest
 from results import record as make_record
 from results import row
 
@@ -28,7 +28,7 @@ def a_record(**fields):
     counters = [Counters(seconds=1.0, steal_s=None, voluntary_switches=3)]
     measured = row(blocks=[[1e-3, 1.1e-3], [1.2e-3]], calls=[10, 11], counters=counters)
     in_two_turns = row(processes=[ProcessResult(warm_up_calls=7, steady=False, turns=2 * measured.processes[0].turns)])
-    ceiling = Ceiling(dtype="float32", footprint=500 * 3073 * 4, read_bytes_s=5e10, flops_s=2e11)
+    ceiling = MachinePeak(dtype="float32", footprint=500 * 3073 * 4, read_bytes_s=5e10, flops_s=2e11)
     broken = row("broken", status="wrong", reason="loss is 1")
     return make_record(measured, broken, in_two_turns, ceilings=[ceiling], **fields)
 
@@ -259,7 +259,8 @@ def test_no_folder_is_no_result(folder):
 def test_every_field_is_documented():
     documentation = (Path(__file__).parent.parent / "docs" / "result-file.md").read_text()
     structs = (
-        Record, record.Row, ProcessResult, Turn, Counters, Ceiling, record.Gate, record.InterimAnalysis, record.Sweep,
+        Record, record.Row, ProcessResult, Turn, Counters, MachinePeak, record.Gate, record.InterimAnalysis,
+        record.Sweep,
     )  # fmt: skip
     names = {field for struct in structs for field in struct.__struct_fields__}
     assert {name for name in names - {"path"} if f"`{name}`" not in documentation} == set()

@@ -7,8 +7,8 @@ import pytest
 
 from lcbench.api import learn
 from lcbench.errors import LcbenchError
-from lcbench.learn.data import splits_of
 from lcbench.learn.search import search_file
+from lcbench.learn.training import splits_of
 
 
 @pytest.fixture

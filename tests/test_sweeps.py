@@ -10,7 +10,7 @@ from lcbench.api import measure
 from lcbench.errors import LcbenchError
 from lcbench.measure import schedule, selection
 from lcbench.measure.messages import Timed
-from lcbench.measure.selection import Candidate
+from lcbench.measure.selection import ResolvedTarget
 from lcbench.record import Sweep
 from lcbench.workers import process
 from results import processes, row
@@ -161,10 +161,10 @@ def test_other_versions_and_finished_records_are_not_gone_on_with(results):
 
 def test_who_cannot_take_part_has_rows_that_say_why(monkeypatch):
     candidates = [
-        Candidate("numpy", losses=("softmax",)),
-        Candidate("cupy", "cuda", ("softmax",), unavailable="there is no GPU"),
+        ResolvedTarget("numpy", losses=("softmax",)),
+        ResolvedTarget("cupy", "cuda", ("softmax",), unavailable="there is no GPU"),
     ]
-    monkeypatch.setattr(selection, "select", lambda *arguments: candidates)
+    monkeypatch.setattr(selection, "select_targets", lambda *arguments: candidates)
     found = lcbench.sweep({"rows": [10, 20]}, ["numpy", "cupy"], **TINY)
     assert [(row.implementation, row.status) for row in found.rows] == [
         ("numpy", "ok"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from commands import environment, lcbench, wait_until
-from lcbench import temporary
+from lcbench import files
 
 LEAVES = """
 import os, signal, sys
@@ -29,7 +29,7 @@ sys.stdin.read()
 
 @pytest.fixture(autouse=True)
 def afresh():
-    temporary._remove_abandoned_folders.cache_clear()
+    files._remove_abandoned_folders.cache_clear()
 
 
 def left_by(parent, killed):
@@ -51,8 +51,8 @@ def names(parent):
 def test_what_the_killed_left_is_removed(tmp_path):
     left_by(tmp_path, killed=True)
     assert len(names(tmp_path)) == 2
-    with temporary.folder("run", tmp_path) as own:
-        temporary.remove_abandoned_files(tmp_path)
+    with files.temporary_folder("run", tmp_path) as own:
+        files.remove_abandoned_files(tmp_path)
         assert names(tmp_path) == {Path(own).name}
     assert not names(tmp_path)
 
@@ -61,8 +61,8 @@ def test_what_the_living_use_stays(tmp_path):
     process = left_by(tmp_path, killed=False)
     try:
         before = names(tmp_path)
-        with temporary.folder("worker", tmp_path):
-            temporary.remove_abandoned_files(tmp_path)
+        with files.temporary_folder("worker", tmp_path):
+            files.remove_abandoned_files(tmp_path)
             assert before < names(tmp_path)
     finally:
         process.communicate("")
@@ -81,19 +81,19 @@ def of(name, process):
 
 
 def test_what_others_wrote_stays(tmp_path, dead, monkeypatch):
-    ours = of(temporary.beside(tmp_path / "file").name, dead)
+    ours = of(files.temporary_beside(tmp_path / "file").name, dead)
     others = {
         f"{ours}2", ours.removeprefix("."), ".file.part", f".file.{dead}.part", "file", f"lcbench-run-{dead}-abcdefgh",
-        ours.replace(temporary._place(), "01234567"),
+        ours.replace(files._place(), "01234567"),
     }  # fmt: skip
     for name in {ours, *others}:
         (tmp_path / name).write_text(name)
-    temporary.remove_abandoned_files(tmp_path)
+    files.remove_abandoned_files(tmp_path)
     assert names(tmp_path) == others
     (tmp_path / ours).touch()
     uid = os.getuid() if hasattr(os, "getuid") else 0
     monkeypatch.setattr(os, "getuid", lambda: uid + 1, raising=False)
-    temporary.remove_abandoned_files(tmp_path)
+    files.remove_abandoned_files(tmp_path)
     assert ours in names(tmp_path)
 
 
@@ -101,10 +101,10 @@ def test_a_link_is_not_followed(tmp_path, dead):
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "file").touch()
     (tmp_path / "temporary").mkdir()
-    with temporary.folder("run", tmp_path) as own:
+    with files.temporary_folder("run", tmp_path) as own:
         name = of(Path(own).name, dead)
     (tmp_path / "temporary" / name).symlink_to(tmp_path / "kept")
-    with temporary.folder("run", tmp_path / "temporary"):
+    with files.temporary_folder("run", tmp_path / "temporary"):
         assert (tmp_path / "kept" / "file").exists()
     assert not names(tmp_path / "temporary")
 

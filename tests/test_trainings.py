@@ -8,7 +8,7 @@ import pytest
 
 import lcbench
 from lcbench.api import learn
-from lcbench.datasets.tables import hdf5, reading
+from lcbench.datasets.tables import arrays, reading
 from lcbench.errors import LcbenchError
 from small_splits import splits
 
@@ -39,8 +39,8 @@ def streamed(monkeypatch):
         found.append(on_disk)
         return hdf5_read(path, label, on_disk)
 
-    hdf5_read = hdf5.read
-    monkeypatch.setattr(hdf5, "read", read)
+    hdf5_read = arrays.read_hdf5
+    monkeypatch.setattr(arrays, "read_hdf5", read)
     formats = tuple(
         reading.Format(each.name, each.endings, each.signature, read if each.name == "HDF5" else each.read)
         for each in reading.FORMATS

@@ -6,12 +6,12 @@ import os
 
 import pytest
 
-from lcbench import whole_file
+from lcbench import files
 from lcbench.errors import LcbenchError
 
 
 def write(path, content, **how):
-    with whole_file.replacing(path, **how) as unfinished:
+    with files.replacing(path, **how) as unfinished:
         unfinished.write_bytes(content)
 
 
@@ -44,12 +44,12 @@ def test_what_is_there_stays_where_it_may_not_be_replaced(tmp_path, monkeypatch,
 def test_a_folder_that_is_a_file_is_said_to_be_so(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LcbenchError, match=r"cannot write .*: File exists; elsewhere"):
-        whole_file.write(tmp_path / "file" / "below", "", "; elsewhere")
+        files.write_whole(tmp_path / "file" / "below", "", "; elsewhere")
 
 
 def test_only_a_folder_that_is_there_can_be_written_to(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    whole_file.require_folder(tmp_path / "file")
-    whole_file.require_folder(whole_file.Path("file"))
+    files.require_folder(tmp_path / "file")
+    files.require_folder(files.Path("file"))
     with pytest.raises(LcbenchError, match=r"no folder .*absent; create it first"):
-        whole_file.require_folder(tmp_path / "absent" / "file")
+        files.require_folder(tmp_path / "absent" / "file")

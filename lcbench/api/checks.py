@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from lcbench import paths, temporary
+from lcbench import files
 from lcbench.checks import gradient, reports, runner
 from lcbench.checks.reports import DataName, GradientJob, GradientReport
 from lcbench.errors import LcbenchError
@@ -79,12 +79,12 @@ def gradcheck(
         if loss:
             raise LcbenchError(f"--margin {margin:g}: softmax has no margin; leave it out, or ask for --loss svm")
         note(f"--margin {margin:g} is for svm: softmax has none")
-    data = data or ("cifar10" if paths.cifar10_file().exists() else "synthetic")
-    where = f"CIFAR-10 from {paths.cifar10_file()}" if data == "cifar10" else "synthetic images shaped like CIFAR-10"
+    data = data or ("cifar10" if files.cifar10_file().exists() else "synthetic")
+    where = f"CIFAR-10 from {files.cifar10_file()}" if data == "cifar10" else "synthetic images shaped like CIFAR-10"
     note(f"data: {rows:,} rows, {where}")
     if isinstance(coordinates, int):
         coordinates = gradient.random_coordinates((FEATURES, CLASSES), coordinates, np.random.default_rng(seed))
-    with temporary.folder("gradcheck") as folder:
+    with files.temporary_folder("gradcheck") as folder:
         file = Path(folder) / "problem.npz"
         reports.save_problem(file, data, rows, seed)
         job = GradientJob(implementation="", cells=losses, problem=str(file), reg=reg, margin=margin or 1.0,

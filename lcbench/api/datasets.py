@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lcbench import paths, whole_file
+from lcbench import files
 from lcbench.errors import require
 from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
 
 if TYPE_CHECKING:
     from lcbench.datasets.features import Computed
-    from lcbench.learn.reproduction.outcome import Outcome
+    from lcbench.learn.reproduction.figures import Outcome
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def download(
     Raises LcbenchError where there is no such archive; the file that was there stays.
     """
     require(not (url and file), "url and file are two sources: give one")
-    path = paths.cifar10_file()
+    path = files.cifar10_file()
     write = force or not path.exists()
     from lcbench.datasets import store
 
@@ -56,7 +56,7 @@ def verify() -> Path:
     """Return the file of CIFAR-10, of which every image was checked. Raises LcbenchError where it is not as it was."""
     from lcbench.datasets import store
 
-    path = paths.cifar10_file()
+    path = files.cifar10_file()
     store.verify(path)
     return path
 
@@ -79,10 +79,10 @@ def synth(
     path = Path(file)
     require(force or not path.exists(), f"{path} is there already: --force replaces it")
     require(path.name.lower().endswith((".h5", ".hdf5")), f"{path}: end its name in .h5, so that it is read as HDF5")
-    whole_file.require_folder(path)
-    from lcbench.datasets import synthetic_file
+    files.require_folder(path)
+    from lcbench.datasets import synthetic
 
-    synthetic_file.write(path, rows, features, classes, seed, progress, replace=force)
+    synthetic.write_file(path, rows, features, classes, seed, progress, replace=force)
     return path
 
 
@@ -99,7 +99,7 @@ def features(
     names: of features, or several with commas. words, seed: of visual words. data: "cifar10" or "synthetic".
     Raises LcbenchError where there is no such feature, a package is missing or the images are not there.
     """
-    from lcbench.datasets.features.catalogue import WORDS, find_usable
+    from lcbench.datasets.features.catalog import WORDS, find_usable
 
     wanted = [name for text in ([names] if isinstance(names, str) else names) for name in text.split(",") if name]
     for name in wanted:  # before the images are read
@@ -110,7 +110,7 @@ def features(
     from lcbench.datasets import examples
     from lcbench.datasets import features as offered
 
-    splits = examples.cifar10(paths.cifar10_file()) if data == "cifar10" else examples.synthetic_images()
+    splits = examples.cifar10_splits(files.cifar10_file()) if data == "cifar10" else examples.synthetic_images()
     images = {"train": splits.train.array, "validation": splits.validation.array, "test": splits.test.array}
     return [offered.compute(name, images, words=words or WORDS, seed=seed, progress=progress) for name in wanted]
 

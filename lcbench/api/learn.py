@@ -12,12 +12,10 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from lcbench import paths, temporary, whole_file
-from lcbench.datasets.examples import Examples, LabelledSplits
-from lcbench.datasets.loading import is_hdf5, load
+from lcbench import files
+from lcbench.datasets.examples import Examples, LabelledSplits, is_hdf5, load_splits
 from lcbench.errors import LcbenchError
 from lcbench.learn import model, training
-from lcbench.learn.data import splits_of
 from lcbench.learn.evaluation import Evaluation, confusion, predict
 from lcbench.learn.model import Model
 from lcbench.learn.recipe import Recipe, are_pixels, recipe_for
@@ -37,9 +35,10 @@ from lcbench.learn.search.points import (
 from lcbench.learn.search.search_file import Refit, Search, Trial
 from lcbench.learn.search.trial_pool import Pool
 from lcbench.learn.search.trial_worker import Job
+from lcbench.learn.training import splits_of
 from lcbench.losses.cluster.shared_files import shared_folder
-from lcbench.losses.resolve import require_known
 from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress, patient
+from lcbench.usercode.discovery import require_known
 
 
 def train(
@@ -59,9 +58,9 @@ def train(
     """
     asked = Recipe.of(settings)
     require_known(asked.implementation)  # before the data is read
-    path = Path(output) if output else paths.new_file(paths.models_folder(), ".h5")
+    path = Path(output) if output else files.new_file(files.models_folder(), ".h5")
     if output:
-        whole_file.require_folder(path)
+        files.require_folder(path)
     model.require_free(path)
     splits = splits_of(asked, progress, stream, note)
     return _train(path, splits, recipe_for(splits, **settings), None, progress, note)
@@ -128,8 +127,8 @@ def evaluate(
         part: Examples = getattr(splits, split)
     else:
         # what features were learnt from is what they are computed by
-        images = load(recipe.data, label=recipe.label, stream=False).train.array if recipe.features else None
-        splits = load(
+        images = load_splits(recipe.data, label=recipe.label, stream=False).train.array if recipe.features else None
+        splits = load_splits(
             data, recipe.features, label=recipe.label, words=recipe.words, seed=recipe.seed, held_out=False,
             learn_from=images, stream=_in_blocks(data, recipe, stream), progress=progress, note=note,
         )  # fmt: skip
@@ -201,9 +200,9 @@ def search(
     asked = Recipe.of(settings)
     if refit_all and asked.patience:
         raise LcbenchError("refit_all leaves early stopping no validation rows to go by: leave one of the two out")
-    path = Path(output) if output else paths.new_file(paths.searches_folder(), ".json")
+    path = Path(output) if output else files.new_file(files.searches_folder(), ".json")
     if output:
-        whole_file.require_folder(path)
+        files.require_folder(path)
     _require_free_for_search(path)
     splits = splits_of(asked, progress)
     plan = _all_trials(splits, asked, axes or {}, random, settings)
@@ -270,7 +269,7 @@ def _try_all(
     if search.refit or not (search.waiting or ranking(search.trials)):
         return search, path
     on_cluster = search.trials[0].recipe.implementation == cluster_pool.IMPLEMENTATION
-    with temporary.folder("search", shared_folder() if on_cluster else None) as name:
+    with files.temporary_folder("search", shared_folder() if on_cluster else None) as name:
         folder = Path(name)
         splits = shared_rows.lay_out(folder, splits)
         with ClusterPool(folder, workers, search.threads) if on_cluster else _workers(folder, workers, search) as pool:
@@ -306,7 +305,7 @@ def _best_so_far(search: Search) -> str:
 
 def _workers(folder: Path, workers: int | None, search: Search) -> Pool:
     """Processes on this machine."""
-    from lcbench.measure.surroundings.covariates import usable_cores
+    from lcbench.host.counters import usable_cores
     from lcbench.workers import process
 
     size = workers or max(1, min(usable_cores() // search.threads, len(search.waiting)))

@@ -12,20 +12,20 @@ from lcbench.losses.implementation import Implementation
 from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
 
 if TYPE_CHECKING:
-    from lcbench.measure.machine import Facts
-    from lcbench.measure.machine_code.assembly import Loop
-    from lcbench.measure.machine_code.gpu import Kernel
-    from lcbench.measure.surroundings.conditions import Conditions
-    from lcbench.measure.surroundings.disturbances import Finding
-    from lcbench.measure.surroundings.noise import Noise
+    from lcbench.host.conditions import Conditions
+    from lcbench.host.disturbances import Finding
+    from lcbench.host.machine import Facts
+    from lcbench.machine_code.gpu import Kernel
+    from lcbench.machine_code.loops import Loop
+    from lcbench.measure.noise import Noise
 
 
 def implementation(name: str) -> Implementation:
     """The implementation that `name` stands for: a catalogue name, or anything that ``--impl`` takes.
 
-    Raises `lcbench.losses.errors.LossError` where it cannot be had.
+    Raises `lcbench.losses.implementation.LossError` where it cannot be had.
     """
-    from lcbench.losses.resolve import resolve
+    from lcbench.usercode.discovery import resolve
 
     return resolve(name)
 
@@ -57,7 +57,7 @@ def entry_points() -> list[dict[str, str]]:
     """Return the name and the value of every implementation that an installed package offers."""
     from importlib import metadata
 
-    from lcbench.losses.user_code.discovery import ENTRY_POINT_GROUP
+    from lcbench.usercode.discovery import ENTRY_POINT_GROUP
 
     return [{"name": entry.name, "value": entry.value} for entry in metadata.entry_points(group=ENTRY_POINT_GROUP)]
 
@@ -84,10 +84,9 @@ def doctor(
     """
     from numba import config
 
-    from lcbench.measure import machine
-    from lcbench.measure.surroundings import disturbances
-    from lcbench.measure.surroundings import noise as noises
-    from lcbench.measure.surroundings.conditions import conditions
+    from lcbench.host import disturbances, machine
+    from lcbench.host.conditions import conditions
+    from lcbench.measure import noise as noises
 
     facts = machine.facts()
     numba = {"threads": config.NUMBA_NUM_THREADS, "threading_layers": machine.numba_threading_layers()}
@@ -95,7 +94,7 @@ def doctor(
     noise = None
     if seconds is not None:
         try:
-            noise = noises.measure(seconds, progress)
+            noise = noises.measure_noise(seconds, progress)
         except LcbenchError as error:
             note(str(error))
     findings = disturbances.findings(facts, now, noise.meanwhile if noise else None)
@@ -118,16 +117,16 @@ def inspect(
     anew; where it was imported before, it finds the code of earlier processes in its cache, and there is none to read.
     """
     if implementation == "numba-cuda":
-        from lcbench.measure.machine_code import gpu
+        from lcbench.machine_code import gpu
 
-        return gpu.inspect(capability, dtype, classes, pixels)
-    from lcbench import temporary
-    from lcbench.losses.resolve import require_known
+        return gpu.inspect_gpu(capability, dtype, classes, pixels)
+    from lcbench import files
+    from lcbench.usercode.discovery import require_known
 
     require_known(implementation)
-    with temporary.folder("inspect") as fresh:
+    with files.temporary_folder("inspect") as fresh:
         # Of what Numba reads from its cache, it has no assembly. It looks for the variable when it is imported.
         os.environ["NUMBA_CACHE_DIR"] = fresh
-        from lcbench.measure.machine_code import cpu
+        from lcbench.machine_code import cpu
 
-        return cpu.inspect(implementation, dtype, classes, pixels)
+        return cpu.inspect_cpu(implementation, dtype, classes, pixels)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from lcbench import paths, record, temporary
+from lcbench import files, record
 from lcbench.errors import LcbenchError, require
 from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
 from lcbench.settings import (
@@ -25,10 +25,10 @@ from lcbench.settings import (
 )
 
 if TYPE_CHECKING:
-    from lcbench.measure.gating.in_turn import Measured
-    from lcbench.measure.gating.sides import Side
-    from lcbench.measure.schedule import Contender, Plan, Run
-    from lcbench.measure.selection import Candidate
+    from lcbench.measure.gate import GateResult
+    from lcbench.measure.schedule import Plan, ScheduleState, Target
+    from lcbench.measure.selection import ResolvedTarget
+    from lcbench.measure.sides import GateSide
     from lcbench.measure.workload import Size
     from lcbench.record import Record, Row, Sweep
 
@@ -60,7 +60,7 @@ def run(
         from lcbench.measure import schedule
 
         begins = MachineAtStart()
-        measured = schedule.run(plan, progress)
+        measured = schedule.run_schedule(plan, progress)
     return _written(
         begins, chosen.save, measured.rows + refused, ceilings=measured.ceilings, interrupted=measured.interrupted
     )
@@ -90,7 +90,7 @@ def sweep(
     record.require_writable(chosen.save)
     begins = MachineAtStart()
     unfinished = begins.record(rows=[], sweep=wanted, interrupted=True)
-    file = paths.new_file(paths.sweeps_folder(), ".json")
+    file = files.new_file(files.sweeps_folder(), ".json")
     return _swept(unfinished, wanted, file, begins, progress, note)
 
 
@@ -105,7 +105,7 @@ def resume_sweep(
     Files that cannot be read are passed over, and `note` is told which. Raises LcbenchError where there is none, or it
     was begun on another machine or with other versions.
     """
-    from lcbench.measure import machine
+    from lcbench.host import machine
 
     file = Path(file) if file else newest_unfinished_sweep(note)
     unfinished = record.read(file)
@@ -125,14 +125,14 @@ def newest_unfinished_sweep(note: NoteCallback = no_note) -> Path:
 
     Raises LcbenchError without one.
     """
-    for file in sorted(paths.sweeps_folder().glob("*.json"), reverse=True):
+    for file in sorted(files.sweeps_folder().glob("*.json"), reverse=True):
         try:
             record.read(file)
         except LcbenchError as error:
             note(f"passed over: {error}")
         else:
             return file
-    raise LcbenchError(f"no unfinished sweep in {paths.sweeps_folder()}: --axis begins one")
+    raise LcbenchError(f"no unfinished sweep in {files.sweeps_folder()}: --axis begins one")
 
 
 def seconds_left(unfinished: Record) -> float:
@@ -159,7 +159,8 @@ def gate(
     progress: ProgressCallback = no_progress,
     **settings: Any,
 ) -> Record:
-    """Measures base and head in turn and writes the record, of which `lcbench.judge.gate.judge` makes the verdicts.
+    """Measures base and head in turn and writes the record, of which `lcbench.stats.gate.judge_gate` makes the
+    verdicts.
 
     base, head: a git revision, a folder, a Python interpreter or environment, or an implementation (a file, a file's
     function or a catalog's name). implementations: what to measure where they are none; none is ``numba-parallel``.
@@ -169,15 +170,14 @@ def gate(
     chosen = GateSettings.of_keywords({"base": base, "head": head, "implementations": implementations, **settings})
     record.require_writable(chosen.save)
 
-    from lcbench.judge import gate as judgement
-    from lcbench.measure import selection
-    from lcbench.measure.gating import in_turn, pairs, sides
+    from lcbench.measure import gate, selection, sides
+    from lcbench.stats import gate as judgement
 
-    with sides.opened(chosen.base, chosen.head, chosen.build) as (base_side, head_side):
+    with sides.open_sides(chosen.base, chosen.head, chosen.build) as (base_side, head_side):
         names = selection.split_names(chosen.implementations)
-        compared = pairs.pair(base_side, head_side, names, chosen.wanted_losses, chosen.timeout_s)
+        compared = gate.pair_targets(base_side, head_side, names, chosen.wanted_losses, chosen.timeout_s)
         count = sum(len(pair.losses) for pair in compared)
-        plan = in_turn.Plan(base_side, head_side, tuple(compared), chosen, judgement.blocks_needed(count))
+        plan = gate.GatePlan(base_side, head_side, tuple(compared), chosen, judgement.blocks_needed(count))
         how = record.Gate(
             base=_described(base_side),
             head=_described(head_side),
@@ -186,19 +186,20 @@ def gate(
             planted=chosen.planted,
         )
 
-        def decided(measured: Measured) -> bool:
+        def decided(measured: GateResult) -> bool:
             how.orders, how.interim_analyses = measured.orders, measured.interim_analyses
             return all(
-                comparison.verdict != "inconclusive" for comparison in judgement.judge(measured.rows, how).comparisons
+                comparison.verdict != "inconclusive"
+                for comparison in judgement.judge_gate(measured.rows, how).comparisons
             )
 
         begins = MachineAtStart()
-        measured = in_turn.measure(plan, decided, progress)
+        measured = gate.measure_gate(plan, decided, progress)
         how.orders, how.interim_analyses = measured.orders, measured.interim_analyses
     return _written(begins, chosen.save, measured.rows, gate=how, interrupted=measured.interrupted)
 
 
-def _described(side: Side) -> record.Side:
+def _described(side: GateSide) -> record.Side:
     return record.Side(
         given=side.given,
         kind=side.kind,
@@ -226,7 +227,7 @@ def _swept(
         if least_s > LONG_S and not sweep.rounds:
             note(f"{len(axes.points(sweep.axes)):,} points: this takes about {least_s / 60:.0f} minutes or more")
 
-        def keep(measured: Run) -> None:
+        def keep(measured: ScheduleState) -> None:
             first = not file.exists()
             sweep.rounds, sweep.spent_s = measured.rounds, measured.spent_s
             unfinished.rows, unfinished.ceilings = measured.rows + refused, measured.ceilings
@@ -234,12 +235,12 @@ def _swept(
             if first:
                 progress(_kept(unfinished, file))
 
-        measured = schedule.begin(plan)
+        measured = schedule.begin_schedule(plan)
         if sweep.rounds:
             measured.rows = _same(measured.rows, unfinished.rows, file)
             measured.ceilings, measured.rounds, measured.spent_s = unfinished.ceilings, sweep.rounds, sweep.spent_s
             progress(_kept(unfinished, file))
-        schedule.run(plan, progress, measured, keep)
+        schedule.run_schedule(plan, progress, measured, keep)
     if measured.interrupted:
         if file.exists():
             note(f"what whole rounds have measured is kept: 'lcbench sweep --resume {file}' goes on")
@@ -281,7 +282,7 @@ def _planned(settings: RunSettings, axes: Axes, note: NoteCallback) -> Iterator[
     from lcbench.measure import schedule, selection
 
     names = selection.split_names(settings.implementations)
-    chosen = selection.select(names, settings.wanted_losses, settings.timeout_s)
+    chosen = selection.select_targets(names, settings.wanted_losses, settings.timeout_s)
     unavailable = {candidate.name: candidate for candidate in chosen if candidate.unavailable}
     with opened(settings, axes, note) as (size, rows):
         contenders = _contenders(chosen, settings, axes, size, rows)
@@ -289,17 +290,17 @@ def _planned(settings: RunSettings, axes: Axes, note: NoteCallback) -> Iterator[
         refused: list[Row] = []
         for contender in contenders:
             if candidate := unavailable.get(contender.name):
-                refused += schedule.refused(contender, candidate.status, candidate.unavailable, plan)
+                refused += schedule.refused_rows(contender, candidate.status, candidate.unavailable, plan)
         yield plan, refused
 
 
 def _contenders(
-    candidates: list[Candidate], settings: RunSettings, axes: Axes, size: Size, rows: list[int]
-) -> list[Contender]:
+    candidates: list[ResolvedTarget], settings: RunSettings, axes: Axes, size: Size, rows: list[int]
+) -> list[Target]:
     """Who takes part on which points; a contender has one number of threads."""
     from lcbench.measure import selection, workload
     from lcbench.measure.axes import points
-    from lcbench.measure.schedule import Contender
+    from lcbench.measure.schedule import Target
 
     sizes: dict[Any, list[Size]] = {}  # by the number of threads
     for point in points({**axes, "rows": list(rows)}):
@@ -309,14 +310,14 @@ def _contenders(
     small = {settings.threads: [replace(size, rows=min(*rows, *workload.DEFAULT_ROWS))]}
     asked = bool(settings.row_counts or axes)
 
-    def sizes_of(candidate: Candidate) -> dict[Any, list[Size]]:
+    def sizes_of(candidate: ResolvedTarget) -> dict[Any, list[Size]]:
         if candidate.device == "simulator":
             return simulated
         return small if candidate.name == "naive" and not asked else sizes
 
     row_names = selection.row_names(candidates)
     return [
-        Contender(
+        Target(
             candidate.name,
             candidate.device,
             tuple((loss, size) for size in its_sizes for loss in candidate.losses),
@@ -350,20 +351,20 @@ def opened(
         yield size, rows or [CIFAR10_ROWS]
     else:
         rows = rows or [CIFAR10_ROWS]
-        from lcbench.datasets import synthetic, synthetic_file
+        from lcbench.datasets import synthetic
 
-        with temporary.folder("synth") as folder:
+        with files.temporary_folder("synth") as folder:
             file = Path(folder) / "synthetic.h5"
             # a file has a row of each class, and begins with the same rows however many it has
             written = max(*rows, synthetic.rows_of_all_classes(size.classes))
-            synthetic_file.write(file, written, max(1, size.features - 1), size.classes)
+            synthetic.write_file(file, written, max(1, size.features - 1), size.classes)
             yield replace(size, file=file), rows
 
 
 def _of_file(file: Path, size: Size, rows: list[int], note: NoteCallback) -> tuple[Size, list[int]]:
-    from lcbench.measure import source, workload
+    from lcbench.measure import workload
 
-    found = source.shape(file)
+    found = workload.file_shape(file)
     most = max(rows, default=found.rows)
     require(most <= found.rows, f"{file} has {found.rows:,} rows to train on, {most:,} were asked for")
     require(
@@ -374,7 +375,7 @@ def _of_file(file: Path, size: Size, rows: list[int], note: NoteCallback) -> tup
     size = replace(
         size, features=found.features, classes=found.classes, data=file.name, file=file, file_itemsize=found.itemsize
     )
-    if not size.streamed and found.on_disk and not workload.fits(replace(size, rows=most)):
+    if not size.streamed and found.on_disk and not workload.fits_in_memory(replace(size, rows=most)):
         size = replace(size, streamed=True)
         note(f"{file}: X of {most:,} rows would not fit in memory; streamed from the file")
     if not rows:
@@ -386,26 +387,24 @@ class MachineAtStart:
     """The machine when a measurement begins: to be made before it, so that its own load is not held against it."""
 
     def __init__(self) -> None:
-        from lcbench.measure import machine
-        from lcbench.measure.surroundings.conditions import conditions
-        from lcbench.measure.surroundings.meanwhile import Observer
+        from lcbench.host import machine
+        from lcbench.host.conditions import BackgroundObserver, conditions
 
         self._facts = machine.facts()
         self._conditions = conditions(self._facts)
-        self._observer = Observer()
+        self._observer = BackgroundObserver()
 
     def record(self, **fields: Any) -> Record:
         """A record of this machine, this checkout and this command, created now, with `fields` measured."""
-        from lcbench.measure import machine
-        from lcbench.measure.gating import git
-        from lcbench.measure.surroundings import disturbances
+        from lcbench.host import disturbances, machine
+        from lcbench.measure import sides
 
         found = disturbances.findings(self._facts, self._conditions, self._observer.read())
-        revision = git.revision()
+        revision = sides.git_revision()
         return record.new(
             lcbench=installed_version(),
             git_revision=revision,
-            git_dirty=git.has_changes() if revision else None,
+            git_dirty=sides.git_has_changes() if revision else None,
             fingerprint=machine.fingerprint(self._facts),
             machine=cast("dict[str, object]", self._facts),
             score=disturbances.score(found),
@@ -416,10 +415,10 @@ class MachineAtStart:
 
 def _written(begins: MachineAtStart, save: str | None, rows: list[Row], **fields: Any) -> Record:
     """The record with its estimates, written where anything was measured."""
-    from lcbench.judge import estimates
+    from lcbench.stats import estimates
 
     found = begins.record(rows=rows, **fields)
-    estimates.complete(found)
+    estimates.complete_record(found)
     if any(row.processes for row in found.rows):
         record.write(found, save)
     return found

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lcbench.errors import LcbenchError, require
-from lcbench.losses.errors import did_you_mean
+from lcbench.losses.implementation import did_you_mean
 from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
 
 if TYPE_CHECKING:
-    from lcbench.judge.history import History
-    from lcbench.judge.latest import Latest
-    from lcbench.judge.verdicts import Judgement
     from lcbench.record import Record, Row
+    from lcbench.stats.history import History
+    from lcbench.stats.verdicts import Judgement, Latest
 
 PAGE_ENDINGS = (".html", ".htm")
 
@@ -28,9 +27,9 @@ def compare(base: Record | str | Path, new: Record | str | Path | None = None, f
     require(fail_above >= 0, f"fail_above is {fail_above}: it cannot be negative")
     new = new or _found(None, "compare with", lambda one: one.gate is None)
     older, newer = _found(base, "compare with"), _found(new, "compare with")
-    from lcbench.judge import verdicts
+    from lcbench.stats import verdicts
 
-    return verdicts.compare(older, newer, fail_above)
+    return verdicts.compare_records(older, newer, fail_above)
 
 
 def history(
@@ -46,8 +45,8 @@ def history(
     since: a time (UTC where it names no zone), an ISO 8601 date, or a git revision that was measured.
     """
     from lcbench import record
-    from lcbench.judge import history as judged
-    from lcbench.measure import machine
+    from lcbench.host import machine
+    from lcbench.stats import history as judged
 
     implementations = [implementations] if isinstance(implementations, str) else implementations
     names = {name.strip() for text in implementations for name in text.split(",")}
@@ -71,12 +70,12 @@ def _begin(since: datetime | str | None) -> datetime | str | None:
     """A time with its zone, or a revision by its digits."""
     begin: datetime | None
     if isinstance(since, str):
-        from lcbench.measure.gating import git
+        from lcbench.measure import sides
 
         try:
             begin = datetime.fromisoformat(since)
         except ValueError:
-            return git.revision(since) or since
+            return sides.git_revision(since) or since
     else:
         begin = since
     return begin.replace(tzinfo=UTC) if begin and begin.tzinfo is None else begin
@@ -102,10 +101,10 @@ def _require_series(found: History, names: set[str], begin: datetime | str | Non
 def _the_newest_of_them() -> str:
     """In what the machine of the newest result differs from this one."""
     from lcbench import record
-    from lcbench.measure import machine
+    from lcbench.host import machine
 
     newest = next(record.newest_first(), None)
-    found = machine.differences(machine.facts(), newest.machine) if newest else []
+    found = machine.machine_differences(machine.facts(), newest.machine) if newest else []
     return f" (the newest has {'; '.join(found[:2])})" if found else ""
 
 
@@ -115,8 +114,8 @@ def latest() -> list[Latest]:
     Raises LcbenchError where there is none.
     """
     from lcbench import record
-    from lcbench.judge import latest as judged
-    from lcbench.measure import machine
+    from lcbench.host import machine
+    from lcbench.stats import verdicts as judged
 
     groups = judged.latest(record.newest_first(), machine.fingerprint(machine.facts()))
     require(bool(groups), "no result of this machine yet; 'lcbench run' makes one")
@@ -168,11 +167,11 @@ def write_report(*results: Record | str | Path, output: Path | None = None, base
     output: by default in `paths.reports_folder()`, named after the first result. baseline: what speed-ups are relative
     to. Raises LcbenchError where there is no such result or row, or the page cannot be written.
     """
-    from lcbench import paths, whole_file
+    from lcbench import files
 
     if output:
         require(output.suffix.lower() in PAGE_ENDINGS, f"cannot write {output}: a page is .html")
-        whole_file.require_folder(output)
+        files.require_folder(output)
     found = [_found(result, "report") for result in results or (None,)]
     records = list({one.id: one for one in found}.values())
     names = list(dict.fromkeys(row.implementation for one in records for row in one.rows))
@@ -181,8 +180,8 @@ def write_report(*results: Record | str | Path, output: Path | None = None, base
         raise LcbenchError(f"--baseline {baseline}: no such row; {hint}")
     from lcbench.report.page import page
 
-    path = output or paths.reports_folder() / f"{Path(records[0].path).stem}.html"
-    whole_file.write(path, page.html(records, baseline), "; --output names another file")
+    path = output or files.reports_folder() / f"{Path(records[0].path).stem}.html"
+    files.write_whole(path, page.html(records, baseline), "; --output names another file")
     return path
 
 
@@ -199,7 +198,7 @@ def plot(
     kind: one of `lcbench.report.plots.KINDS`. output: a .png or .svg; by default beside the first file. note: is told
     what cannot be drawn as it should. Raises LcbenchError where a file does not fit the kind or matplotlib is missing.
     """
-    from lcbench import whole_file
+    from lcbench.files import write_whole
     from lcbench.report import plots
 
     chosen = plots.kind(kind)
@@ -213,7 +212,7 @@ def plot(
     content = plots.drawn(
         chosen, named, plots.form_of(chosen, path), dpi, progress, lambda line: note(f"warning: {line}")
     )
-    whole_file.write(path, content, "; --output names another file")
+    write_whole(path, content, "; --output names another file")
     return path
 
 
@@ -229,7 +228,7 @@ def plot_all(
     output: their folder, by default `paths.plots_folder()`. note: is told what is left out or cannot be drawn as it
     should, and where each picture is. Raises LcbenchError where none is drawn.
     """
-    from lcbench import paths, whole_file
+    from lcbench.files import plots_folder, write_whole
     from lcbench.report import plots
 
     if output:
@@ -243,13 +242,13 @@ def plot_all(
     drawn = []
     for number, one in enumerate(planned):
         progress("pictures", number, len(planned))
-        path = (output or paths.plots_folder()) / one.file_name
+        path = (output or plots_folder()) / one.file_name
         try:
             content = plots.drawn(one.kind, one.files, one.form, dpi, warn=warnings.append)
         except LcbenchError as error:
             note(f"left out: {one.file_name}: {error}")
             continue
-        whole_file.write(path, content, "; --output names another folder")
+        write_whole(path, content, "; --output names another folder")
         note(f"picture: {path}")
         drawn.append(path)
     for line in dict.fromkeys(warnings):

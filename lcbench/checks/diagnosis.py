@@ -15,8 +15,8 @@ import numpy as np
 from lcbench.checks.cases import Case, problem
 from lcbench.losses import oracle
 from lcbench.losses.implementation import Implementation, LossName
-from lcbench.losses.user_code import mistakes
-from lcbench.losses.user_code.problem import Answer, Problem
+from lcbench.usercode import mistakes
+from lcbench.usercode.mistakes import TrialInputs, TrialResult
 
 EARLIER_RESULT = "returns the result of an earlier call"
 
@@ -102,6 +102,6 @@ def _inside_the_logarithm(implementation: Implementation, loss: LossName, dtype:
 def _many_rows(implementation: Implementation, loss: LossName, dtype: str) -> str | None:
     W, X, y, reg = problem(replace(PLAIN, rows=1033), dtype)
     value, dW = implementation.loss(loss, W, X, y, reg)
-    asked = Problem(W.astype(np.float64), X.astype(np.float64), y.astype(np.int64), reg)
-    named = mistakes.name(loss, [asked], [Answer(value, np.asarray(dW, dtype=np.float64))])
+    asked = TrialInputs(W.astype(np.float64), X.astype(np.float64), y.astype(np.int64), reg)
+    named = mistakes.name_mistake(loss, [asked], [TrialResult(value, np.asarray(dW, dtype=np.float64))])
     return named.words if named and named.loss and named.gradient else None

@@ -30,7 +30,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.learn.descent.margin import with_margin
+from lcbench.learn.objective import with_margin
 from lcbench.losses import oracle
 from lcbench.losses.implementation import Implementation, LossName
 

@@ -13,17 +13,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench import paths
+from lcbench import files, usercode
 from lcbench.checks import gradient
 from lcbench.checks.gradient import GradientCheck, Problem
 from lcbench.errors import LcbenchError
-from lcbench.losses import oracle, user_code
-from lcbench.losses.errors import Unavailable
-from lcbench.losses.implementation import Implementation, LossName
-from lcbench.losses.resolve import is_user_code
-from lcbench.losses.user_code.faults import describe
-from lcbench.losses.user_code.signature import underlying
+from lcbench.losses import oracle
+from lcbench.losses.implementation import Implementation, LossName, Unavailable
 from lcbench.measure.worker import load
+from lcbench.usercode.discovery import is_user_code
+from lcbench.usercode.loading import describe
+from lcbench.usercode.source import underlying
 from lcbench.workers.messages import Began, Emit, Job
 
 Status = Literal["ok", "wrong", "unchecked"]
@@ -88,7 +87,7 @@ def images(data: DataName, rows: int, seed: int) -> tuple[NDArray[Any], NDArray[
     if data == "synthetic":
         pixels, y = synthetic.images(rows, seed=seed)
         return design_matrix(pixels, mean_image(pixels), np.float64), y
-    images, labels = store.read_split(paths.cifar10_file(), "train")
+    images, labels = store.read_split(files.cifar10_file(), "train")
     train = len(images[split_train_validation_test_dev(dev=1).train])
     if rows > train:
         raise LcbenchError(f"--rows {rows}: CIFAR-10 has {train:,} images to train on")
@@ -123,9 +122,9 @@ def _load(job: GradientJob, emit: Emit) -> tuple[Implementation | None, str]:
     """The implementation, of a function with a mistake as it is, and what code objects call a user's file."""
     if not is_user_code(job.implementation):
         return load(job.implementation, emit)[0], ""
-    function = next(iter(user_code.load(job.implementation)))
+    function = next(iter(usercode.load_functions(job.implementation)))
     code = getattr(underlying(function.function), "__code__", None)
-    recognised = (user_code.recognise_by_loss if job.mistake else user_code.recognise)(function, oracle)
+    recognised = (usercode.recognise_by_loss if job.mistake else usercode.recognise)(function, oracle)
     return recognised if isinstance(recognised, Implementation) else None, code.co_filename if code else ""
 
 

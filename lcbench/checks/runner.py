@@ -10,18 +10,18 @@ from msgspec.structs import replace
 
 from lcbench.checks.checking import CheckJob
 from lcbench.checks.reports import GradientJob, GradientReport, Reported, Status
+from lcbench.host.counters import usable_cores
 from lcbench.losses.implementation import LOSSES, LossName
-from lcbench.losses.resolve import is_user_code
 from lcbench.measure import selection
-from lcbench.measure.messages import Found
-from lcbench.measure.selection import Candidate
-from lcbench.measure.surroundings.covariates import usable_cores
+from lcbench.measure.messages import FunctionFound
+from lcbench.measure.selection import ResolvedTarget
 from lcbench.progress import ProgressCallback, no_progress
 from lcbench.record import Checked
+from lcbench.usercode.discovery import is_user_code
 from lcbench.workers import process
 from lcbench.workers.messages import Failed
 
-Subjects = list[tuple[str, Candidate | Found]]
+Subjects = list[tuple[str, ResolvedTarget | FunctionFound]]
 """What is to be checked, each with the name that stands for it; a function of a user's is a Found."""
 
 
@@ -32,12 +32,12 @@ def _subjects(names: Iterable[str], losses: list[LossName], timeout_s: float) ->
     known = [name for name in names if name not in files]
     subjects: Subjects = []
     if known or not files:
-        subjects += [(each.name, each) for each in selection.select(known, losses, timeout_s)]
+        subjects += [(each.name, each) for each in selection.select_targets(known, losses, timeout_s)]
     return subjects + [(name, found) for name in files for found in selection.discover(name, timeout_s)]
 
 
-def _name(subject: Candidate | Found) -> str:
-    return subject.implementation if isinstance(subject, Found) else subject.name
+def _name(subject: ResolvedTarget | FunctionFound) -> str:
+    return subject.implementation if isinstance(subject, FunctionFound) else subject.name
 
 
 def _answers(job: CheckJob | GradientJob, timeout_s: float, simulator: bool = False) -> Iterator[tuple[Any, Any]]:
@@ -76,21 +76,23 @@ def check(
     return reports
 
 
-def _check(subject: Candidate | Found, dtypes: list[str], timeout_s: float) -> list[Checked]:
-    name, users = _name(subject), isinstance(subject, Found)
+def _check(subject: ResolvedTarget | FunctionFound, dtypes: list[str], timeout_s: float) -> list[Checked]:
+    name, users = _name(subject), isinstance(subject, FunctionFound)
     losses = tuple(subject.losses) or ("?",)
 
     def nothing(status: str, reason: str) -> list[Checked]:
         return [Checked(implementation=name, loss=loss, dtype="", status=status, reason=reason) for loss in losses]
 
-    problem = subject.problem if isinstance(subject, Found) else subject.unavailable
+    problem = subject.problem if isinstance(subject, FunctionFound) else subject.unavailable
     reports: list[Checked] = []
     if problem:
-        reports = nothing((subject.kind if isinstance(subject, Found) else "") or "unavailable", problem)
+        reports = nothing((subject.kind if isinstance(subject, FunctionFound) else "") or "unavailable", problem)
     else:
         dtypes = dtypes or (["float64"] if users else ["float32", "float64"])
         job = CheckJob(implementation=name, cells=[(loss, dtype) for loss in losses for dtype in dtypes])
-        for cell, event in _answers(job, timeout_s, not isinstance(subject, Found) and subject.device == "simulator"):
+        for cell, event in _answers(
+            job, timeout_s, not isinstance(subject, FunctionFound) and subject.device == "simulator"
+        ):
             if isinstance(event, Checked):
                 reports.append(event)
             elif cell:
@@ -98,7 +100,7 @@ def _check(subject: Candidate | Found, dtypes: list[str], timeout_s: float) -> l
                 reports.append(Checked(implementation=name, **fields, status=event.status, reason=event.reason))
             else:
                 reports += nothing(event.status, event.reason)
-    if isinstance(subject, Found):
+    if isinstance(subject, FunctionFound):
         for report in reports:
             report.users, report.file_notes = True, subject.notes
     return reports
@@ -116,7 +118,9 @@ def gradcheck(
     subjects = [
         (name, subject)
         for name, subject in _subjects(names, list(job.cells), timeout_s)
-        if isinstance(subject, Found) or subject.device != "simulator" or name in names  # of all, those that can
+        if isinstance(subject, FunctionFound)
+        or subject.device != "simulator"
+        or name in names  # of all, those that can
     ]
     subjects.sort(key=lambda each: names.index(each[0]) if each[0] in names else names.index("all"))
     reports: list[GradientReport] = []
@@ -134,14 +138,14 @@ def gradcheck(
     return reports
 
 
-def _gradcheck(subject: Candidate | Found, job: GradientJob, timeout_s: float) -> list[GradientReport]:
+def _gradcheck(subject: ResolvedTarget | FunctionFound, job: GradientJob, timeout_s: float) -> list[GradientReport]:
     name, known = _name(subject), tuple(subject.losses)
 
     def nothing(status: Status, reason: str, losses: Iterable[str]) -> list[GradientReport]:
         margins = {"svm": job.margin}
         return [GradientReport(name, loss, status, reason, margin=margins.get(loss)) for loss in losses]
 
-    if isinstance(subject, Found):
+    if isinstance(subject, FunctionFound):
         cells = [loss for loss in job.cells if loss in (known or LOSSES)]
         if subject.problem and subject.kind != "wrong":
             return nothing("unchecked", subject.problem, cells)
@@ -152,7 +156,7 @@ def _gradcheck(subject: Candidate | Found, job: GradientJob, timeout_s: float) -
         if subject.device == "simulator":
             slow = "Numba's CUDA simulator is too slow for images; 'lcbench check' looks at small ones"
             return nothing("unchecked", slow, cells)
-    mistake = subject.problem if isinstance(subject, Found) else ""
+    mistake = subject.problem if isinstance(subject, FunctionFound) else ""
     reports: list[GradientReport] = []
     for cell, event in _answers(replace(job, implementation=name, cells=cells, mistake=mistake), timeout_s):
         if isinstance(event, Reported):

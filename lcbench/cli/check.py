@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from lcbench.cli import completion_values as complete
-from lcbench.cli.parameters import Seconds
-from lcbench.exit_codes import ExitCode
+from lcbench.cli import completion as complete
+from lcbench.cli.options import Seconds
+from lcbench.errors import ExitCode
 
 
 def checks(command: Callable[..., Any]) -> Callable[..., Any]:

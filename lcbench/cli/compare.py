@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from lcbench.cli import completion_values as complete
-from lcbench.cli.parameters import SHARE
-from lcbench.cli.verdict_options import VerdictOutput, verdict_options
-from lcbench.exit_codes import ExitCode
+from lcbench.cli import completion as complete
+from lcbench.cli.options import SHARE, VerdictOutput, verdict_options
+from lcbench.errors import ExitCode
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench compare\n  lcbench compare before after --fail-above 30%")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lcbench.cli.parameters import Seconds
+from lcbench.cli.options import Seconds
 
 if TYPE_CHECKING:
-    from lcbench.measure.surroundings.noise import Noise
+    from lcbench.measure.noise import Noise
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench doctor --no-noise\n  lcbench doctor --seconds 3 --json")
@@ -66,10 +66,10 @@ def doctor(seconds: float, no_noise: bool, as_json: bool, quiet: bool) -> None:
 
 def _statements(noise: Noise) -> dict[str, Any]:
     """Return what follows from the samples."""
-    from lcbench.judge.sensitivity import detectable
+    from lcbench.stats.gate import detectable_slowdown
 
     return {
         "spread": noise.spread,
         "worst": noise.worst,
-        "detectable_60_s": detectable(noise.log_ratios, noise.block_s),
+        "detectable_60_s": detectable_slowdown(noise.log_ratios, noise.block_s),
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lcbench.cli import completion_values as complete
+from lcbench.cli import completion as complete
 from lcbench.report.exports import FORMATS
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lcbench.cli import completion_values as complete
+from lcbench.cli import completion as complete
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench features --list\n  lcbench features colour --data synthetic")
@@ -36,7 +36,7 @@ def features(
     if not only_list:
         with show_progress(quiet) as progress:
             computed = datasets.features(names, words=words, seed=seed, data=data, progress=progress)
-    from lcbench.datasets.features.catalogue import WORDS
+    from lcbench.datasets.features.catalog import WORDS
     from lcbench.report import features_tables, style
 
     if as_json:

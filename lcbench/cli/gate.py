@@ -6,11 +6,9 @@ from typing import Any
 
 import click
 
-from lcbench.cli import completion_values as complete
-from lcbench.cli.parameters import SHARE, Seconds
-from lcbench.cli.settings_options import SettingsCommand, measurement_options
-from lcbench.cli.verdict_options import VerdictOutput, verdict_options
-from lcbench.exit_codes import ExitCode
+from lcbench.cli import completion as complete
+from lcbench.cli.options import SHARE, Seconds, SettingsCommand, VerdictOutput, measurement_options, verdict_options
+from lcbench.errors import ExitCode
 
 
 @click.command(
@@ -74,9 +72,9 @@ def gate(
 
     from lcbench import api, record
     from lcbench.api.measure import PLANTED
-    from lcbench.judge.gate import judge
     from lcbench.progress import show_progress
     from lcbench.report import gate_tables, style
+    from lcbench.stats.gate import judge_gate
 
     if self_test:
         settings["base"] = settings["head"] = settings.get("base", ".")
@@ -85,7 +83,7 @@ def gate(
     with show_progress(quiet) as progress:
         result = api.gate(progress=progress, **settings)
     assert result.gate
-    gated = judge(result.rows, result.gate)
+    gated = judge_gate(result.rows, result.gate)
     if output.as_json:
         import msgspec
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import click
 
 from lcbench.cli.check import checks, show
-from lcbench.cli.parameters import Finite
-from lcbench.exit_codes import ExitCode
+from lcbench.cli.options import Finite
+from lcbench.errors import ExitCode
 
 
 class Coordinate(click.ParamType):

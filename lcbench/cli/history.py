@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from lcbench.cli import completion_values as complete
-from lcbench.cli.parameters import COUNTS, joined
+from lcbench.cli import completion as complete
+from lcbench.cli.options import COUNTS, joined
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench history\n  lcbench history --impl numba-parallel --loss softmax")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lcbench.cli import completion_values as complete
+from lcbench.cli import completion as complete
 
 if TYPE_CHECKING:
-    from lcbench.measure.machine_code.assembly import Loop
-    from lcbench.measure.machine_code.gpu import Kernel
+    from lcbench.machine_code.gpu import Kernel
+    from lcbench.machine_code.loops import Loop
 
 
 def _capability(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:

@@ -9,9 +9,8 @@ from typing import Any
 
 import click
 
-from lcbench.errors import LcbenchError
-from lcbench.exit_codes import ExitCode
-from lcbench.losses.errors import LossError, did_you_mean
+from lcbench.errors import ExitCode, LcbenchError
+from lcbench.losses.implementation import LossError, did_you_mean
 
 COMMANDS = (
     "download",

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lcbench.cli import completion_values as complete
-from lcbench.exit_codes import ExitCode
+from lcbench.cli import completion as complete
+from lcbench.errors import ExitCode
 
 if TYPE_CHECKING:
-    from lcbench.learn.reproduction.outcome import Outcome
+    from lcbench.learn.reproduction.figures import Outcome
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench reproduce\n  lcbench reproduce lr-0.1-first softmax-layer")

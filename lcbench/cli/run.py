@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lcbench.cli import completion_values as complete
-from lcbench.cli.parameters import COUNTS, joined
-from lcbench.cli.settings_options import (
+from lcbench.cli import completion as complete
+from lcbench.cli.options import (
+    COUNTS,
     SettingsCommand,
     baseline_option,
     batch_option,
     blocks_option,
     budget_option,
+    joined,
     measurement_options,
     stream_option,
     with_data_here,
 )
-from lcbench.errors import LcbenchError
-from lcbench.exit_codes import ExitCode
+from lcbench.errors import ExitCode, LcbenchError
 
 if TYPE_CHECKING:
     from lcbench.record import Record
@@ -83,10 +83,10 @@ def run(
 
     from lcbench import api, record
     from lcbench.losses import catalog
-    from lcbench.losses.resolve import is_user_code
     from lcbench.progress import show_progress
     from lcbench.report import run_tables, style
     from lcbench.settings import RunSettings
+    from lcbench.usercode.discovery import is_user_code
 
     if not is_user_code(baseline):
         catalog.find(baseline)
@@ -111,14 +111,14 @@ def run(
 
 
 def _say_which_data(result: Record, data: str) -> None:
-    from lcbench import paths
+    from lcbench import files
     from lcbench.settings import CIFAR10_CLASSES, CIFAR10_FEATURES, GENERATED
 
     if data not in GENERATED:
         click.echo(f"data: {data}", err=True)
         return
     if any(row.data == "cifar10" for row in result.rows):
-        click.echo(f"data: CIFAR-10 from {paths.cifar10_file()}", err=True)
+        click.echo(f"data: CIFAR-10 from {files.cifar10_file()}", err=True)
         return
     fits = any((row.features, row.classes) == (CIFAR10_FEATURES, CIFAR10_CLASSES) for row in result.rows)
     hint = "; 'lcbench download' fetches the real ones" if fits else ""

@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from lcbench.cli.settings_options import SettingsCommand, recipe_options, require_alone
-from lcbench.errors import LcbenchError
-from lcbench.exit_codes import ExitCode
+from lcbench.cli.options import SettingsCommand, recipe_options, require_alone
+from lcbench.errors import ExitCode, LcbenchError
 
 RESUME = ("resume", "workers", "scheduler", "as_json", "quiet")
 """Options that go with a resumed search."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from lcbench.cli import completion_values as complete
-from lcbench.cli.parameters import COUNT, Seconds
-from lcbench.cli.settings_options import (
+from lcbench.cli import completion as complete
+from lcbench.cli.options import (
+    COUNT,
+    Seconds,
     SettingsCommand,
     baseline_option,
     batch_option,
@@ -21,8 +22,7 @@ from lcbench.cli.settings_options import (
     stream_option,
     with_data_here,
 )
-from lcbench.errors import LcbenchError
-from lcbench.exit_codes import ExitCode
+from lcbench.errors import ExitCode, LcbenchError
 
 if TYPE_CHECKING:
     from lcbench.record import Record
@@ -103,10 +103,10 @@ def sweep(
     from lcbench import record
     from lcbench.api import measure
     from lcbench.losses import catalog
-    from lcbench.losses.resolve import is_user_code
     from lcbench.progress import show_progress
     from lcbench.report import style, sweep_tables
     from lcbench.settings import SweepSettings
+    from lcbench.usercode.discovery import is_user_code
 
     if not is_user_code(baseline):
         catalog.find(baseline)

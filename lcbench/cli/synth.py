@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lcbench.cli.parameters import COUNT
+from lcbench.cli.options import COUNT
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench synth --rows 20k synth.h5\n  lcbench synth --rows 1k --force synth.h5")

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lcbench.cli.settings_options import SettingsCommand, recipe_options, require_alone
-from lcbench.errors import LcbenchError
-from lcbench.exit_codes import ExitCode
+from lcbench.cli.options import SettingsCommand, recipe_options, require_alone
+from lcbench.errors import ExitCode, LcbenchError
 
 if TYPE_CHECKING:
     from lcbench.learn.model import Model

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench import whole_file
+from lcbench import files
 from lcbench.datasets.archives import Archive
 from lcbench.datasets.cifar10 import CIFAR10, SPLITS, Dataset, Layout, Split
 from lcbench.errors import LcbenchError
@@ -66,7 +66,7 @@ def write(path: Path, archive: Archive, source: str, dataset: Dataset = CIFAR10)
     content = io.BytesIO()
     with h5py.File(content, "w", libver=_HDF5_VERSIONS) as hdf5:
         _fill(hdf5, archive, source, dataset)
-    whole_file.write(path, content.getbuffer())
+    files.write_whole(path, content.getbuffer())
 
 
 def _fill(file: h5py.File, archive: Archive, source: str, dataset: Dataset) -> None:

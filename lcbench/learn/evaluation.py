@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench.datasets.preprocessing import Scaling
 from lcbench.datasets.rows import Rows, blocks
-from lcbench.datasets.scaling import Scaling
 from lcbench.progress import ProgressCallback, no_progress
 
 _BLOCK_ROWS = 1024

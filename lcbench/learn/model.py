@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench import paths, whole_file
-from lcbench.datasets.scaling import Scaling
+from lcbench import files
+from lcbench.datasets.preprocessing import Scaling
 from lcbench.errors import LcbenchError
 from lcbench.learn.recipe import Recipe
 
@@ -95,7 +95,7 @@ def write(path: Path, model: Model) -> None:
             if array is not None:
                 file.create_dataset(name, data=array, fletcher32=array.size > 0, chunks=array.size > 0 or None)
         file.create_group("accuracy").attrs.update(model.accuracy)
-    whole_file.write(path, content.getbuffer(), "; --output names another file")
+    files.write_whole(path, content.getbuffer(), "; --output names another file")
 
 
 def read(path: Path) -> Model:
@@ -144,10 +144,10 @@ def require_free(path: Path) -> None:
 
 def newest() -> Path:
     """The file of the model that was begun last, of those that were given no name. Raises LcbenchError without one."""
-    files = sorted(paths.models_folder().glob("*.h5"))
-    if not files:
-        raise LcbenchError(f"no model in {paths.models_folder()}: 'lcbench train' makes one, or name a file")
-    return files[-1]
+    found = sorted(files.models_folder().glob("*.h5"))
+    if not found:
+        raise LcbenchError(f"no model in {files.models_folder()}: 'lcbench train' makes one, or name a file")
+    return found[-1]
 
 
 @contextmanager

@@ -1,24 +1,70 @@
-"""Training from the first weights, or from where it was broken off, to a model."""
+"""The data that a recipe names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from time import perf_counter
+from types import FrameType
 
 import numpy as np
 
-from lcbench.datasets.examples import Examples, LabelledSplits
-from lcbench.datasets.scaling import scaling
+from lcbench.datasets.examples import Examples, LabelledSplits, load_splits
+from lcbench.datasets.preprocessing import scaling
 from lcbench.errors import LcbenchError
-from lcbench.learn.descent.blas import one_blas_thread
-from lcbench.learn.descent.objective import Objective
-from lcbench.learn.descent.solvers import SOLVERS, Position, first_weights, warm_up
-from lcbench.learn.descent.uninterrupted import uninterrupted
 from lcbench.learn.evaluation import accuracy, predict
 from lcbench.learn.model import Curves, Model, Status
+from lcbench.learn.objective import Objective
 from lcbench.learn.recipe import Recipe
-from lcbench.progress import ProgressCallback, no_progress, patient
+from lcbench.learn.solvers import SOLVERS, Position, first_weights, one_blas_thread, warm_up
+from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress, patient
+
+
+def splits_of(
+    recipe: Recipe,
+    progress: ProgressCallback = no_progress,
+    stream: bool | None = False,
+    note: NoteCallback = no_note,
+) -> LabelledSplits:
+    """What is trained on by a recipe. Raises LcbenchError where it is missing or unfit.
+
+    stream, progress, note: as `lcbench.datasets.examples.load_splits` takes them.
+    """
+    return load_splits(
+        recipe.data, recipe.features, label=recipe.label, words=recipe.words, seed=recipe.seed, stream=stream,
+        progress=progress, note=note,
+    )  # fmt: skip
+
+
+# Code that must not be stopped half-way.
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Within it, Ctrl-C and SIGTERM wait; at its end they do what they would have done.
+
+    While Numba compiles, LLVM calls Python back, and what is raised in there is lost: the signal with it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    before = {number: signal.signal(number, lambda *arguments: came.append(arguments)) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0][0])
+
+
+# Training from the first weights, or from where it was broken off, to a model.
 
 WATCHED_TRAINING_ROWS = 1000
 """On which the training accuracy is looked at meanwhile."""

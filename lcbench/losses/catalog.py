@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from lcbench.losses.errors import Unavailable, UnknownImplementation, did_you_mean
-from lcbench.losses.implementation import LOSSES, Device, Implementation, LossName
+from lcbench.losses.implementation import (
+    LOSSES,
+    Device,
+    Implementation,
+    LossName,
+    Unavailable,
+    UnknownImplementation,
+    did_you_mean,
+)
 
 
 @dataclass(frozen=True)

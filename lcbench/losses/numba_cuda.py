@@ -20,10 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from lcbench.losses.cuda import tiles as cuda_tiles
 from lcbench.losses.cuda.backend import cuda, limits, require_device
-from lcbench.losses.cuda.by_stages import STAGES, ByStages, Real
-from lcbench.losses.cuda.matrix import DeviceMatrix, Feed, pieces, stride_of
-from lcbench.losses.cuda.merge import build_merge
+from lcbench.losses.cuda.by_stages import STAGES, ByStages, DeviceMatrix, Feed, Real, pieces, stride_of
 from lcbench.losses.cuda.one_pass import OnePass
+from lcbench.losses.cuda.tiles import build_merge
 from lcbench.losses.implementation import LossName
 
 MERGE_BLOCK = (32, 8)
@@ -36,7 +35,7 @@ SHARE_OF_MEMORY = 0.9
 warnings.filterwarnings("ignore", message="Grid size .* low occupancy")
 
 
-class Plan:
+class LaunchPlan:
     """All that depends on shapes only: the kernels, their grids, and the buffers between them on the device.
 
     Allocating on a device waits for it, so the buffers outlive the call. A plan serves one host thread.
@@ -79,8 +78,8 @@ class Plan:
 
 
 @lru_cache(maxsize=2)
-def _plan(dtype: Real, pixels: bool, rows: int, features: int, classes: int, host_thread: int) -> Plan:
-    return Plan(dtype, pixels, rows, features, classes)
+def _plan(dtype: Real, pixels: bool, rows: int, features: int, classes: int, host_thread: int) -> LaunchPlan:
+    return LaunchPlan(dtype, pixels, rows, features, classes)
 
 
 def svm_loss(W: Any, X: Any, y: Any, reg: float) -> tuple[float, Any]:

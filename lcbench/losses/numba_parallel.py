@@ -30,10 +30,9 @@ from numpy.typing import NDArray
 
 from lcbench.losses import jit, simd
 from lcbench.losses.implementation import require_fitting
-from lcbench.losses.products import by_products, regularise
-from lcbench.losses.row_steps import hinge_step, look_up_labels, softmax_step
+from lcbench.losses.row_steps import by_products, hinge_step, look_up_labels, regularise, softmax_step
 from lcbench.losses.simd import CLASSES, ROWS, VECTORS, WIDE_CLASSES, WIDE_VECTORS
-from lcbench.losses.team import begin, leave, meet, team
+from lcbench.losses.threads import barrier, begin, leave, team
 
 BLOCK_BYTES = 150_000
 """A block, the one being fetched, Wt and Gt share a core's L2 cache (1 MB and up on today's cores)."""
@@ -225,13 +224,13 @@ def _pass(
     begin(words, thread)
     first, end = share(thread, threads, Wt.shape[1])
     transpose(W, first, end, Wt)
-    meet(words, threads)
+    barrier(words, threads)
     start, stop = share(thread, threads, rows)
     bad[thread] = walk(
         X, y, order, mean, start, stop, rows - 1, Wt, W.shape[1], hinge, scores[thread], labels[thread], thread, packed,
         Gt[thread], sums[thread],
     )  # fmt: skip
-    meet(words, threads)
+    barrier(words, threads)
     sums[thread, 1] = _finish(Gt, W, rows, reg, first, min(end, W.shape[0]), dW)
     leave(words, thread, threads)
 

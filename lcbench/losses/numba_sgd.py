@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from lcbench.losses import jit
 from lcbench.losses.implementation import LOSSES, LossName
 from lcbench.losses.numba_parallel import Workspace, require_fitting_all, share, transpose, walk
-from lcbench.losses.team import begin, leave, meet
+from lcbench.losses.threads import barrier, begin, leave
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _descend(
     last = min(end, W.shape[0])
     transpose(W, first, end, Wt)
     transpose(velocity, first, end, Vt)
-    meet(words, threads)
+    barrier(words, threads)
     steps = rates.size
     rows = order.size // max(1, steps)
     for step in range(steps):
@@ -120,9 +120,9 @@ def _descend(
             X, y, order, mean, start, stop, order.size - 1, Wt, classes, hinge, scores[thread], labels[thread], thread,
             packed, Gt[thread], sums[step, thread],
         )  # fmt: skip
-        meet(words, threads)
+        barrier(words, threads)
         sums[step, thread, 1] = _step(Gt, batch, rates[step], reg, momentum, classes, first, last, Wt, Vt)
-        meet(words, threads)
+        barrier(words, threads)
     for f in range(first, last):
         for c in range(classes):
             result[f, c] = Wt[c, f]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import log
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.losses import jit, simd
@@ -74,3 +75,84 @@ def softmax_step(scores: NDArray[Any], rows: int, labels: NDArray[Any], classes:
             row[c] *= scale
         row[labels[r]] -= row.dtype.type(1)
     return total
+
+
+# Two matrix products by NumPy's BLAS around a compiled row step, on chunks of rows.
+#
+# One pass over X saves a reading of X, and pays for it with W transposed and a gradient a thread. With many classes the
+# products are bound by arithmetic, which BLAS is good at; with few rows what the pass pays is more than the rest.
+
+MOST_ROWS_AT_ONCE = 10_000
+"""Enough for BLAS to be at its best, few enough for the scores to stay small."""
+
+MOST_PACKED_BYTES = 8_000_000
+"""Rows that are brought into another form first: about what the last cache holds."""
+
+
+def by_products(
+    W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool, order: NDArray[Any] | None,
+    mean: NDArray[Any] | None,
+) -> tuple[float, NDArray[Any], int]:  # fmt: skip
+    """Loss, dW (D, C), and the position of a row or label that does not exist, or -1.
+
+    W (D, C) contiguous float, X (N, D) or, with a bias, (N, D - 1), y (N,) int64, order (M,) int64 or None, mean as
+    wide as X and of W's dtype, or None.
+    """
+    (features, classes), rows = W.shape, len(X) if order is None else len(order)
+    as_it_is = order is None and mean is None and X.dtype == W.dtype and X.shape[1] == features
+    at_once = MOST_ROWS_AT_ONCE if as_it_is else max(64, MOST_PACKED_BYTES // (W.itemsize * features))
+    chunks = -(-rows // at_once)
+    total, dW = 0.0, W
+    for chunk_number in range(chunks):
+        start, stop = rows * chunk_number // chunks, rows * (chunk_number + 1) // chunks
+        chunk = X[start:stop] if as_it_is else _packed(W, X, order, mean, start, stop)
+        labels = np.empty(stop - start, np.int64)
+        bad = look_up_labels(y, order, start, stop - start, len(X), classes, labels)
+        if bad >= 0:
+            return total, W, bad
+        scores = chunk @ W
+        total += _step_rows(scores, labels, hinge)
+        dW = chunk.T @ scores if chunk_number == 0 else dW + chunk.T @ scores
+    squares = _add_regularisation(dW.reshape(dW.size), W.reshape(W.size), rows, reg)
+    return float(total / rows + reg * squares), dW, -1
+
+
+def _packed(
+    W: NDArray[Any], X: NDArray[Any], order: NDArray[Any] | None, mean: NDArray[Any] | None, start: int, stop: int
+) -> NDArray[Any]:
+    """Rows as W wants them: those of the order, of W's dtype, less the mean, with a ones column for a bias."""
+    # A row that does not exist is found when the labels are looked up; until then another stands in for it.
+    pixels = X[start:stop] if order is None else np.take(X, order[start:stop], axis=0, mode="clip")
+    chunk = np.ones((stop - start, W.shape[0]), W.dtype)
+    if mean is None:
+        chunk[:, : X.shape[1]] = pixels
+    else:
+        np.subtract(pixels, mean, out=chunk[:, : X.shape[1]], dtype=W.dtype)
+    return chunk
+
+
+@jit.compiled
+def _step_rows(scores: NDArray[Any], labels: NDArray[Any], hinge: bool) -> float:
+    rows, classes = scores.shape
+    return hinge_step(scores, rows, labels, classes) if hinge else softmax_step(scores, rows, labels, classes)
+
+
+@jit.inlined
+def regularise(gradient: NDArray[Any], weights: NDArray[Any], mean: Any, twice_reg: Any) -> Any:
+    """gradient (M,) becomes mean * gradient + twice_reg * weights. Returns sum(weights * weights), in their dtype."""
+    squares = weights.dtype.type(0)
+    for k in range(weights.size):
+        squares += weights[k] * weights[k]
+        gradient[k] = gradient[k] * mean + twice_reg * weights[k]
+    return squares
+
+
+@jit.compiled
+def _add_regularisation(dW: NDArray[Any], W: NDArray[Any], rows: int, reg: float) -> float:
+    """dW (D * C,) becomes dW / rows + 2 reg W. Returns sum(W * W)."""
+    mean, twice_reg = W.dtype.type(1.0 / rows), W.dtype.type(2 * reg)
+    squares = 0.0
+    for start in range(0, W.size, 1024):
+        weights, gradient = W[start : start + 1024], dW[start : start + 1024]
+        squares += regularise(gradient, weights, mean, twice_reg)
+    return squares

@@ -9,7 +9,7 @@ from math import isfinite, log10, prod
 import numpy as np
 
 from lcbench.errors import LcbenchError
-from lcbench.losses.errors import did_you_mean
+from lcbench.losses.implementation import did_you_mean
 
 LEAST = {"rows": 1, "features": 1, "classes": 2, "batch": 1, "threads": 1}
 """What can vary in number, and the least value that makes sense."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, pi, sqrt
 from os import times as os_times
@@ -54,7 +54,7 @@ CLOCKS = {name: getattr(time, name) for name in ("perf_counter", "perf_counter_n
 """Python's own, as they were before any of the measured code was imported."""
 
 
-class Inputs(Protocol):
+class InputSupplier(Protocol):
     """Arguments for calls: see `inputs.Inputs`."""
 
     def draw(self, calls: int) -> Sequence[tuple[Any, Any, Any, float]]:
@@ -100,8 +100,8 @@ class Samples:
     steady: bool = True
 
 
-def sample(
-    function: LossFunction, inputs: Inputs, verify: Verify, sampling: Sampling, rng: np.random.Generator
+def take_samples(
+    function: LossFunction, inputs: InputSupplier, verify: Verify, sampling: Sampling, rng: np.random.Generator
 ) -> Samples:
     """Times ``function(W, X, y, reg) -> (loss, dW)`` after a warm-up.
 
@@ -153,7 +153,7 @@ def _batch(
 
 def _samples(
     function: LossFunction,
-    inputs: Inputs,
+    inputs: InputSupplier,
     verify: Verify,
     one_call_s: float,
     sampling: Sampling,
@@ -177,7 +177,7 @@ def _samples(
 
 
 def _warm_up(
-    function: LossFunction, inputs: Inputs, verify: Verify, sampling: Sampling, rng: np.random.Generator
+    function: LossFunction, inputs: InputSupplier, verify: Verify, sampling: Sampling, rng: np.random.Generator
 ) -> tuple[float, int]:
     """Calls until they get no faster. Returns seconds a call and the number of calls.
 
@@ -247,7 +247,7 @@ def _remembers(new: list[float], again: list[float]) -> bool:
     return min(ratios) > sqrt(MOST_TIMES_SLOWER) and median(ratios) > MOST_TIMES_SLOWER
 
 
-def _require_forgetful(function: LossFunction, inputs: Inputs, verify: Verify, rng: np.random.Generator) -> None:
+def _require_forgetful(function: LossFunction, inputs: InputSupplier, verify: Verify, rng: np.random.Generator) -> None:
     """Raises WrongResult where calls on contents that were seen before are much faster, pair for pair.
 
     After pauses of random length, the two calls of a pair of honest code are alike in all but their names.
@@ -286,3 +286,22 @@ class _Clocks:
         replaced = [name for name, clock in CLOCKS.items() if getattr(time, name) is not clock]
         if replaced:
             raise WrongResult(f"tampers with the clock: replaces time.{replaced[0]}")
+
+
+# A slowdown put there on purpose, to see whether it is noticed.
+
+
+def with_injected_slowdown(function: Callable[..., Any], share: float) -> Callable[..., Any]:
+    """`function`, of which every call takes longer by `share` of its own time: it spins, as more work would."""
+    if not share:
+        return function
+
+    def longer(*arguments: Any) -> Any:
+        start = perf_counter()
+        result = function(*arguments)
+        end = start + (perf_counter() - start) * (1 + share)
+        while perf_counter() < end:
+            pass
+        return result
+
+    return longer

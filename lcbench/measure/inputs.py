@@ -159,7 +159,7 @@ class Inputs:
         """X, or those of its rows that belong to answer `number` of set `k`."""
         if not self._batches:
             return self._X
-        from lcbench.losses.batched import Batch
+        from lcbench.losses.streamed import Batch
 
         return Batch(self._X, self._batches[number * len(self._sets) + k])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from lcbench.record import Ceiling, ProcessResult
+from lcbench.record import MachinePeak, ProcessResult
 from lcbench.workers.messages import Job
 
 
@@ -33,13 +33,13 @@ class Timed(msgspec.Struct, tag="timed", kw_only=True):
     threads: int | None = None
 
 
-class Measured(msgspec.Struct, tag="measured"):
+class PeaksMeasured(msgspec.Struct, tag="measured"):
     """One of the machine's own limits."""
 
-    ceiling: Ceiling
+    ceiling: MachinePeak
 
 
-class Multiplied(msgspec.Struct, tag="multiplied", kw_only=True):
+class GemmMeasured(msgspec.Struct, tag="multiplied", kw_only=True):
     """Floating-point operations a second of NumPy's matrix product."""
 
     dtype: str
@@ -54,7 +54,7 @@ class Trying(msgspec.Struct, tag="trying", kw_only=True):
     losses: list[str]
 
 
-class Found(msgspec.Struct, tag="found", kw_only=True):
+class FunctionFound(msgspec.Struct, tag="found", kw_only=True):
     """One function of the user's. `problem` says why it cannot be used, or is empty."""
 
     implementation: str
@@ -65,7 +65,7 @@ class Found(msgspec.Struct, tag="found", kw_only=True):
     notes: list[str] = []
 
 
-class Answered(msgspec.Struct, tag="answered", kw_only=True):
+class InterpreterFound(msgspec.Struct, tag="answered", kw_only=True):
     """The interpreter of a worker, and the versions of what decides its times."""
 
     python: str
@@ -91,11 +91,11 @@ class TimeJob(Job, kw_only=True):
     """Share of its own time by which every call is made slower, to see whether that is noticed."""
 
 
-class CeilingJob(Job, kw_only=True):
+class PeaksJob(Job, kw_only=True):
     """The machine's own limits, for each dtype and footprint in bytes: those of the CPU or of the GPU."""
 
     does = "lcbench.measure.worker.measure_ceilings"
-    answers = Measured
+    answers = PeaksMeasured
 
     wanted: list[tuple[str, int]]
     device: str = "cpu"
@@ -105,7 +105,7 @@ class GemmJob(Job, kw_only=True):
     """The rate of NumPy's matrix product, for each dtype."""
 
     does = "lcbench.measure.worker.multiply"
-    answers = Multiplied
+    answers = GemmMeasured
 
     dtypes: list[str]
 
@@ -114,7 +114,7 @@ class DiscoverJob(Job, kw_only=True):
     """What a user's file, module or entry point holds, but for the first `skip` functions: they are known already."""
 
     does = "lcbench.measure.worker.discover"
-    answers = Trying | Found
+    answers = Trying | FunctionFound
 
     spec: str
     skip: int = 0
@@ -124,7 +124,7 @@ class AskJob(Job, kw_only=True):
     """What Python and which packages the worker runs with."""
 
     does = "lcbench.measure.worker.answer"
-    answers = Answered
+    answers = InterpreterFound
 
 
 class ReachJob(Job, kw_only=True):

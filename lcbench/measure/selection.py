@@ -9,18 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lcbench.losses import catalog
-from lcbench.losses.errors import LossError, Unavailable, UnknownImplementation
-from lcbench.losses.implementation import Device, LossName
-from lcbench.losses.resolve import is_user_code
-from lcbench.measure.messages import DiscoverJob, Found, ReachJob, Trying
+from lcbench.losses.implementation import Device, LossError, LossName, Unavailable, UnknownImplementation
+from lcbench.measure.messages import DiscoverJob, FunctionFound, ReachJob, Trying
 from lcbench.settings import TIMEOUT_S
+from lcbench.usercode.discovery import is_user_code
 from lcbench.workers import process
 from lcbench.workers.messages import Failed
 from lcbench.workers.process import HERE, Place
 
 
 @dataclass(frozen=True)
-class Candidate:
+class ResolvedTarget:
     """An implementation by name.
 
     losses: what it offers of what was asked for. unavailable: why it cannot take part, or empty.
@@ -44,7 +43,7 @@ def split_names(values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(name.strip() for value in values for name in value.split(",") if name.strip()))
 
 
-def select(names: list[str], losses: list[LossName], timeout_s: float = TIMEOUT_S) -> list[Candidate]:
+def select_targets(names: list[str], losses: list[LossName], timeout_s: float = TIMEOUT_S) -> list[ResolvedTarget]:
     """Candidates for `names`; no name, or "all", is every implementation that runs here.
 
     User code is looked at in a worker process, and whether the machines can be reached on which one computes that was
@@ -52,7 +51,7 @@ def select(names: list[str], losses: list[LossName], timeout_s: float = TIMEOUT_
     A function named twice takes part once.
     """
     everything = not names or "all" in names
-    candidates: list[Candidate] = []
+    candidates: list[ResolvedTarget] = []
     if everything:
         for name in catalog.CATALOG:
             candidate = _from_catalog(name, losses)
@@ -69,7 +68,7 @@ def select(names: list[str], losses: list[LossName], timeout_s: float = TIMEOUT_
     return list({candidate.name: candidate for candidate in candidates}.values())
 
 
-def row_names(candidates: Iterable[Candidate]) -> dict[str, str]:
+def row_names(candidates: Iterable[ResolvedTarget]) -> dict[str, str]:
     """What the rows of each candidate are called: without the folders of its file, where that tells it apart."""
     short = {candidate.name: _without_folders(candidate.name) for candidate in candidates}
     taken = Counter(short.values())
@@ -81,7 +80,7 @@ def _without_folders(name: str) -> str:
     return f"{Path(file).name}:{function}" if colon and file.endswith(".py") else name
 
 
-def _from_catalog(name: str, losses: list[LossName]) -> Candidate:
+def _from_catalog(name: str, losses: list[LossName]) -> ResolvedTarget:
     entry = catalog.find(name)
     reason = catalog.why_unavailable(entry)
     offered = tuple(loss for loss in entry.losses if loss in losses)
@@ -90,10 +89,10 @@ def _from_catalog(name: str, losses: list[LossName]) -> Candidate:
         unavailable = f"{reason}; {reason.install}" if reason.install else str(reason)
     elif not offered:
         unavailable = f"offers {' and '.join(entry.losses)} only"
-    return Candidate(name, catalog.device_here(entry), offered, unavailable)
+    return ResolvedTarget(name, catalog.device_here(entry), offered, unavailable)
 
 
-def _reached(candidate: Candidate, names: list[str], timeout_s: float) -> Candidate:
+def _reached(candidate: ResolvedTarget, names: list[str], timeout_s: float) -> ResolvedTarget:
     """The candidate, unavailable where it computes on machines that cannot be reached.
 
     Raises Unavailable where it is all that was asked for: there is nothing to measure.
@@ -110,17 +109,17 @@ def _reached(candidate: Candidate, names: list[str], timeout_s: float) -> Candid
     return replace(candidate, unavailable=failed.reason, status=failed.status)
 
 
-def discover(spec: str, timeout_s: float = TIMEOUT_S, place: Place = HERE) -> list[Found]:
+def discover(spec: str, timeout_s: float = TIMEOUT_S, place: Place = HERE) -> list[FunctionFound]:
     """What the user's file, module or entry point holds, found in a worker process, since it may do anything.
 
     A function that ends the process is told with its `problem` and costs the others nothing. Raises LossError with one
     line where nothing can be had from `spec`.
     """
-    found: list[Found] = []
+    found: list[FunctionFound] = []
     skip = 0
     while True:
         events = process.work(DiscoverJob(spec=spec, skip=skip), process.environment(1, None), timeout_s, place)
-        found += [event for event in events if isinstance(event, Found)]
+        found += [event for event in events if isinstance(event, FunctionFound)]
         failed = next((event for event in events if isinstance(event, Failed)), None)
         if failed is None:
             return found
@@ -129,14 +128,16 @@ def discover(spec: str, timeout_s: float = TIMEOUT_S, place: Place = HERE) -> li
         tried = next((event for event in reversed(events) if isinstance(event, Trying)), None)
         if tried is None:
             problem = f"{failed.reason}, while it was loaded"
-            return [*found, Found(implementation=spec, losses=[], problem=problem, kind=failed.status)]
+            return [*found, FunctionFound(implementation=spec, losses=[], problem=problem, kind=failed.status)]
         found.append(
-            Found(implementation=tried.implementation, losses=tried.losses, problem=failed.reason, kind=failed.status)
+            FunctionFound(
+                implementation=tried.implementation, losses=tried.losses, problem=failed.reason, kind=failed.status
+            )
         )
         skip = tried.index + 1
 
 
-def from_user(spec: str, losses: list[LossName], timeout_s: float, place: Place = HERE) -> list[Candidate]:
+def from_user(spec: str, losses: list[LossName], timeout_s: float, place: Place = HERE) -> list[ResolvedTarget]:
     """The functions of a user's for `losses`, looked at in a worker process at `place`.
 
     Raises LossError where there is none.
@@ -147,9 +148,9 @@ def from_user(spec: str, losses: list[LossName], timeout_s: float, place: Place 
         offered = tuple(loss for loss in losses if loss in (found.losses or losses))
         if offered and found.problem:
             status = found.kind if found.kind in ("wrong", "crashed", "timeout") else "unavailable"
-            candidates.append(Candidate(found.implementation, "cpu", offered, found.problem, status))
+            candidates.append(ResolvedTarget(found.implementation, "cpu", offered, found.problem, status))
         elif offered:
-            candidates.append(Candidate(found.implementation, "cpu", offered))
+            candidates.append(ResolvedTarget(found.implementation, "cpu", offered))
     if not candidates:
         raise UnknownImplementation(f"{spec} has no function for the loss asked for ({', '.join(losses)})")
     return candidates

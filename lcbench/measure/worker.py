@@ -8,25 +8,24 @@ from typing import cast
 
 import numpy as np
 
-from lcbench.losses.errors import LossError, Unavailable
-from lcbench.losses.implementation import Implementation, LossName
+from lcbench.host.counters import CounterDelta
+from lcbench.losses.implementation import Implementation, LossError, LossName, Unavailable
 from lcbench.measure import clock, messages, workload
-from lcbench.measure.gating.planted import slowed
+from lcbench.measure.clock import with_injected_slowdown
 from lcbench.measure.inputs import Inputs
 from lcbench.measure.messages import (
-    Answered,
     AskJob,
-    CeilingJob,
     DiscoverJob,
-    Found,
+    FunctionFound,
     GemmJob,
-    Measured,
-    Multiplied,
+    GemmMeasured,
+    InterpreterFound,
+    PeaksJob,
+    PeaksMeasured,
     ReachJob,
     TimeJob,
     Trying,
 )
-from lcbench.measure.surroundings.covariates import Watch
 from lcbench.measure.verification import Unchanged, Verifier, WrongResult
 from lcbench.record import ProcessResult, Turn
 from lcbench.workers.messages import Began, Emit, Failed, one_line
@@ -34,7 +33,7 @@ from lcbench.workers.messages import Began, Emit, Failed, one_line
 
 def load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
     """Return the implementation and the seconds that importing it took; None after the reason was told."""
-    from lcbench.losses.resolve import resolve
+    from lcbench.usercode.discovery import resolve
 
     start = perf_counter()
     try:
@@ -69,7 +68,7 @@ def time_block(job: TimeJob, emit: Emit) -> None:
         try:
             if cell.folder not in problems:
                 problems.clear()  # its last cell is done
-                problems[cell.folder] = workload.load(Path(cell.folder))
+                problems[cell.folder] = workload.load_problem(Path(cell.folder))
             _time_cell(implementation, job, cell, problems[cell.folder], timed, rng)
         except WrongResult as error:
             timed.status, timed.reason = "wrong", str(error)
@@ -104,11 +103,11 @@ def _time_cell(
     unchanged = Unchanged(**({"X": problem.X} if isinstance(problem.X, np.ndarray) else {}))
     inputs = Inputs(implementation, problem, workload.load_answers(Path(cell.folder), loss), rng)
     verifier = Verifier(implementation, inputs)
-    function = slowed(implementation.functions[loss], job.planted)
+    function = with_injected_slowdown(implementation.functions[loss], job.planted)
     sampling = clock.Sampling(job.seconds, job.most_samples, job.sample_s)
-    watch = Watch()
+    watch = CounterDelta()
     try:
-        samples = clock.sample(function, inputs, verifier, sampling, rng)
+        samples = clock.take_samples(function, inputs, verifier, sampling, rng)
         verifier.require_prompt()
     except WrongResult:
         unchanged.verify()  # an input that was changed is the cause, and the better thing to say
@@ -126,42 +125,43 @@ def _time_cell(
     timed.error_loss, timed.error_grad = verifier.error_loss, verifier.error_grad
 
 
-def measure_ceilings(job: CeilingJob, emit: Emit) -> None:
+def measure_ceilings(job: PeaksJob, emit: Emit) -> None:
     """The machine's own limits, or its GPU's."""
     if job.device == "cuda":
-        from lcbench.measure.limits import gpu_roofline
+        from lcbench.host import gpu_limits
 
-        ceilings = gpu_roofline.ceilings(job.wanted)
+        ceilings = gpu_limits.gpu_peaks(job.wanted)
     else:
+        from lcbench.host import limits
         from lcbench.losses import jit
-        from lcbench.measure.limits import roofline
 
-        ceilings = roofline.ceilings(job.wanted, jit.thread_count())
+        ceilings = limits.cpu_peaks(job.wanted, jit.thread_count())
     for ceiling in ceilings:
-        emit(Measured(ceiling))
+        emit(PeaksMeasured(ceiling))
 
 
 def multiply(job: GemmJob, emit: Emit) -> None:
     """NumPy's matrix product, in a process of its own: threads of its BLAS spin on for a while after each."""
-    from lcbench.measure.limits import gemm
+    from lcbench.host import limits
 
     for dtype in job.dtypes:
-        emit(Multiplied(dtype=dtype, flops_s=gemm.flops_s(dtype)))
+        emit(GemmMeasured(dtype=dtype, flops_s=limits.gemm_flops_s(dtype)))
 
 
 def discover(job: DiscoverJob, emit: Emit) -> None:
     """Which function of a user's file comes next, then what it is, for all but the first `skip`."""
-    from lcbench.losses import oracle, user_code
+    from lcbench import usercode
+    from lcbench.losses import oracle
 
     try:
-        for index, function in enumerate(user_code.load(job.spec)):
+        for index, function in enumerate(usercode.load_functions(job.spec)):
             if index < job.skip:
                 continue
             losses: list[str] = [function.loss] if function.loss else []
             emit(Trying(index=index, implementation=function.spec, losses=losses))
-            found = Found(implementation=function.spec, losses=losses, notes=list(function.notes))
-            recognised = user_code.recognise(function, oracle)
-            if isinstance(recognised, user_code.Refusal):
+            found = FunctionFound(implementation=function.spec, losses=losses, notes=list(function.notes))
+            recognised = usercode.recognise(function, oracle)
+            if isinstance(recognised, usercode.Refusal):
                 found.problem, found.kind = str(recognised), recognised.kind
             else:
                 found.losses = list(recognised.functions)
@@ -173,9 +173,9 @@ def discover(job: DiscoverJob, emit: Emit) -> None:
 
 def answer(job: AskJob, emit: Emit) -> None:
     """Python and the packages here."""
-    from lcbench.measure import machine
+    from lcbench.host import machine
 
-    emit(Answered(python=machine.python(), versions=machine.versions()))
+    emit(InterpreterFound(python=machine.python_build(), versions=machine.versions()))
 
 
 def reach(job: ReachJob, emit: Emit) -> None:

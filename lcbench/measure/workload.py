@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from lcbench import paths
+from lcbench import files
 from lcbench.datasets import preprocessing
+from lcbench.datasets.examples import is_hdf5
+from lcbench.datasets.rows import RowsOnDisk, in_memory, open_rows
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
 from lcbench.losses.implementation import Implementation, LossName
-from lcbench.measure import source
 from lcbench.progress import ProgressCallback, no_progress
 from lcbench.record import LARGEST_FOOTPRINT
+
+if TYPE_CHECKING:
+    from lcbench.datasets.examples import Examples
 
 BATCHES_BYTES = 1 << 26
 MOST_BATCHES = 128
@@ -104,7 +108,7 @@ SIMULATOR_SIZE = Size(40, 33, 3, "float32", "synthetic")
 """Enough for every CUDA kernel to span several blocks, small enough for the simulator."""
 
 
-def build(size: Size, seed: int = 0, progress: ProgressCallback = no_progress) -> Problem:
+def build_problem(size: Size, seed: int = 0, progress: ProgressCallback = no_progress) -> Problem:
     """The problem of `size`: images less their mean with a ones column last, small random weights as in the assignment.
 
     Raises LcbenchError where the data set has no such size, or is not there.
@@ -148,7 +152,7 @@ def _batches(size: Size, rng: np.random.Generator) -> tuple[NDArray[np.int64], .
     return tuple(rng.integers(0, size.rows, size.batch) for _ in range(count))
 
 
-def fits(size: Size) -> bool:
+def fits_in_memory(size: Size) -> bool:
     """Whether the problem fits in the memory that is free now."""
     return _memory_wanted(size) <= psutil.virtual_memory().available
 
@@ -160,7 +164,7 @@ def _memory_wanted(size: Size) -> int:
 
 
 def _require_memory(size: Size) -> None:
-    if not fits(size):
+    if not fits_in_memory(size):
         raise LcbenchError(
             f"{size.rows:,} rows x {size.features:,} features x {size.classes:,} classes take about "
             f"{_memory_wanted(size) / 1e9:,.0f} GB of memory, and {psutil.virtual_memory().available / 1e9:,.0f} GB "
@@ -172,26 +176,28 @@ def _require_memory(size: Size) -> None:
 def _images(size: Size) -> tuple[Any, NDArray[Any]]:
     """Images (N, D - 1) and labels (N,) in [0, C), which fit what is asked for."""
     # Imported here: a worker reads its problem and has no use for HDF5, which takes a quarter of its start.
-    from lcbench.datasets import on_disk, store, synthetic
+    from lcbench.datasets import rows, store, synthetic
 
     pixels = max(1, size.features - 1)
     if size.file is not None:
-        return source.first_rows(size.file, size.rows, size.streamed)
+        return first_rows(size.file, size.rows, size.streamed)
     if size.data == "synthetic":
         return synthetic.images(size.rows, pixels, size.classes)
     if size.features != 3073 or size.classes != 10:
         raise LcbenchError("CIFAR-10 has 3073 features (3072 pixels and a ones column) and 10 classes")
     if size.streamed:
-        labels = store.read_labels(paths.cifar10_file(), "train")[: size.rows]
-        images: Any = on_disk.open_rows(paths.cifar10_file(), "train/images").first(size.rows)
+        labels = store.read_labels(files.cifar10_file(), "train")[: size.rows]
+        images: Any = rows.open_rows(files.cifar10_file(), "train/images").first(size.rows)
     else:
-        images, labels = store.read_split(paths.cifar10_file(), "train", slice(size.rows))
+        images, labels = store.read_split(files.cifar10_file(), "train", slice(size.rows))
     if len(images) < size.rows:
         raise LcbenchError(f"CIFAR-10 has {len(images):,} training images, {size.rows:,} rows were asked for")
     return images, labels
 
 
-def save(problem: Problem, losses: list[LossName], folder: Path, progress: ProgressCallback = no_progress) -> None:
+def save_problem(
+    problem: Problem, losses: list[LossName], folder: Path, progress: ProgressCallback = no_progress
+) -> None:
     """Writes the problem and its right answers for `losses` where worker processes read them."""
     save_first(problem, losses, {len(problem.X): folder}, progress)
 
@@ -247,7 +253,7 @@ def _write(problem: Problem, answers: dict[LossName, list[oracle.Expected]], fol
     np.savez(folder / "answers.npz", **contents)
 
 
-def load(folder: Path) -> Problem:
+def load_problem(folder: Path) -> Problem:
     """The problem that `save` wrote, in fresh memory."""
     array = folder / "X.npy"
     # a pickle of our own, in a folder that only this user can write to
@@ -271,7 +277,7 @@ def fitted(implementation: Implementation, problem: Problem) -> Implementation:
     """The implementation as it takes the problem's X: streamed, in batches, or as it is."""
     # Imported where they are needed: the losses that are measured may be those of an lcbench that has not these.
     if problem.batches:
-        from lcbench.losses.batched import batched
+        from lcbench.losses.streamed import batched
 
         return batched(implementation)
     if not isinstance(problem.X, np.ndarray):
@@ -279,3 +285,54 @@ def fitted(implementation: Implementation, problem: Problem) -> Implementation:
 
         return streamed(implementation)
     return implementation
+
+
+# Rows to be measured on from a file of the user's own.
+
+
+class FileShape(NamedTuple):
+    """What a file has to offer: its rows to train on, the columns of X with the ones, and the classes.
+
+    on_disk: whether its X can stay where it is. itemsize: bytes of a number of X as it lies there.
+    """
+
+    rows: int
+    features: int
+    classes: int
+    on_disk: bool
+    itemsize: int
+
+
+def file_shape(path: Path) -> FileShape:
+    """Of the rows to train on in `path`. Raises LcbenchError where it is no table."""
+    train, classes = _train(path)
+    X = train.X
+    stored = open_rows(X.path, X.name) if isinstance(X, RowsOnDisk) else X  # X itself may be given out as another type
+    return FileShape(len(train), X.shape[1] + 1, classes, not in_memory(X), stored.dtype.itemsize)
+
+
+def first_rows(path: Path, rows: int, streamed: bool) -> tuple[Any, NDArray[Any]]:
+    """The first rows to train on: X (rows, D - 1), on disk where it is streamed, and their labels in [0, C).
+
+    Raises LcbenchError where there are fewer.
+    """
+    train, _ = _train(path)
+    if rows > len(train):
+        raise LcbenchError(f"{path} has {len(train):,} rows to train on, {rows:,} were asked for")
+    if not streamed:
+        return train.X[:rows], train.y[:rows]
+    if isinstance(train.X, np.ndarray):
+        raise LcbenchError(f"{path}: only HDF5 can be streamed; write it as that, or leave --stream out")
+    return train.X.first(rows), train.y[:rows]
+
+
+@cache
+def _train(path: Path) -> tuple[Examples, int]:
+    """The training rows, X on disk where the format allows it, and the number of classes."""
+    from lcbench.datasets.tables.reading import read_table
+
+    # nothing is set apart for validation and testing: what is measured may be all of it
+    splits = read_table(path, validation=0.0, test=0.0, stream=is_hdf5(path))
+    classes = len(splits.class_names)
+    # the labels are held as long as the run goes on
+    return replace(splits.train, y=splits.train.y.astype(np.min_scalar_type(classes - 1))), classes

@@ -9,13 +9,12 @@ from math import isfinite
 
 from rich.text import Text
 
-from lcbench.judge.latest import Entry, Latest
-from lcbench.judge.ratios import Ratio
-from lcbench.judge.verdicts import Comparison, Judgement, Verdict
 from lcbench.record import in_words
 from lcbench.report import style
 from lcbench.report.run_tables import footnote_on_impossible
 from lcbench.report.table import FINE_RATIO, NAME, PLAIN, SECONDS, SHARE, WORD, Cell, Column, Kind, Mood, Table
+from lcbench.stats.estimates import Ratio
+from lcbench.stats.verdicts import Comparison, Judgement, Latest, LatestRow, Verdict
 
 _IMPLEMENTATION = Column("implementation", "new.implementation", NAME)
 
@@ -143,7 +142,7 @@ def latest(groups: list[Latest]) -> Iterator[Table | Text]:
     yield from footnote_on_impossible(entry.row for group in groups for entry in group.entries)
 
 
-def _times_fastest(group: Latest) -> Callable[[Entry], str]:
+def _times_fastest(group: Latest) -> Callable[[LatestRow], str]:
     fastest = group.entries[0].row.median_s or 0.0
     return lambda entry: f"{(entry.row.median_s or 0.0) / fastest:.2f}"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lcbench.judge.sensitivity import detectable
-from lcbench.measure.machine import Facts
-from lcbench.measure.surroundings.disturbances import Finding
-from lcbench.measure.surroundings.gpu_state import GpuState
-from lcbench.measure.surroundings.meanwhile import Meanwhile
-from lcbench.measure.surroundings.noise import Noise
+from lcbench.host.conditions import BackgroundLoad
+from lcbench.host.disturbances import Finding
+from lcbench.host.gpu_state import GpuState
+from lcbench.host.machine import Facts
+from lcbench.measure.noise import Noise
 from lcbench.report.style import MISSING, count, percent, size
 from lcbench.report.table import Column, Table, pairs
+from lcbench.stats.gate import detectable_slowdown
 
 
 def machine(facts: Facts, fingerprint: str, gpu: GpuState | None) -> Table:
@@ -32,7 +32,7 @@ def versions(facts: Facts) -> Table:
 
 def noise(measured: Noise) -> Table:
     """Identical work against itself, and what else happened meanwhile."""
-    visible = detectable(measured.log_ratios, measured.block_s)
+    visible = detectable_slowdown(measured.log_ratios, measured.block_s)
     slowdown = "nothing" if visible is None else f"at best a slowdown of {percent(visible)}"
     rows = [
         ("measured", f"{len(measured.blocks)} blocks in {measured.seconds:.0f} s, two processes each"),
@@ -99,7 +99,7 @@ def _thread_rows(facts: Facts, numba: dict[str, Any]) -> Iterator[tuple[str, str
     yield from facts["environment"].items()
 
 
-def _meanwhile_rows(meanwhile: Meanwhile, forced_s: float | None) -> Iterator[tuple[str, str]]:
+def _meanwhile_rows(meanwhile: BackgroundLoad, forced_s: float | None) -> Iterator[tuple[str, str]]:
     yield "others' share", f"{percent(meanwhile.others)} of the usable cores"
     yield "steal", percent(meanwhile.steal)
     yield "pressure", f"some process waited for a core in {percent(meanwhile.waited)} of the time"

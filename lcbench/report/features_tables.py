@@ -9,7 +9,7 @@ from typing import Any
 from rich.text import Text
 
 from lcbench.datasets.features import Computed
-from lcbench.datasets.features.catalogue import CATALOGUE, INSTALL, Settings
+from lcbench.datasets.features.catalog import CATALOG, INSTALL, Settings
 from lcbench.report import style
 from lcbench.report.table import NUMBER, SECONDS, SIZE, WORD, Column, Table
 
@@ -27,7 +27,7 @@ def listed(words: int) -> list[dict[str, Any]]:
             "missing": list(feature.missing),
             "install": INSTALL if feature.missing else "",
         }
-        for feature in CATALOGUE.values()
+        for feature in CATALOG.values()
     ]
 
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from lcbench.judge.gate import Gated
 from lcbench.record import Gate, Side
 from lcbench.report import style
 from lcbench.report.compare_tables import side_by_side, without_times
 from lcbench.report.table import Table
+from lcbench.stats.gate import GateVerdicts
 
 
-def tables(gated: Gated, gate: Gate) -> Iterator[Table | Text]:
+def tables(gated: GateVerdicts, gate: Gate) -> Iterator[Table | Text]:
     """What was compared, the verdicts, and what they rest on."""
     yield from _sides(gate)
     yield Text()
@@ -30,7 +30,7 @@ def heading(gate: Gate) -> str:
     return f"{gate.head.given} against {gate.base.given}"
 
 
-def notes(gated: Gated, gate: Gate) -> list[str]:
+def notes(gated: GateVerdicts, gate: Gate) -> list[str]:
     """What the verdicts rest on, a line each."""
     controls = [comparison.ratio for comparison in gated.control if comparison.ratio]
     lines = [

@@ -10,9 +10,9 @@ from statistics import median
 from rich.padding import Padding
 from rich.text import Text
 
-from lcbench.judge.history import NEEDED, Change, History, Point, Series, named
 from lcbench.report import style
 from lcbench.report.table import NAME, PLAIN, SECONDS, WORD, Column, Table
+from lcbench.stats.history import NEEDED, Change, History, Point, Series, named
 
 LONGEST_LINE = 16
 """Marks of the small curve beside a series; one stands for several records where there are more."""

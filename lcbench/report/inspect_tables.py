@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.text import Text
 
-from lcbench.measure.machine_code.assembly import Loop
-from lcbench.measure.machine_code.gpu import Kernel
+from lcbench.machine_code.gpu import Kernel
+from lcbench.machine_code.loops import Loop
 from lcbench.report.table import NAME, NUMBER, PLAIN, SIZE, Column, Table
 
 _COUNTS = (

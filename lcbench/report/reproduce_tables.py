@@ -9,9 +9,7 @@ from typing import Any
 from rich.padding import Padding
 from rich.text import Text
 
-from lcbench.learn.reproduction.figures import Number, Row, documents
-from lcbench.learn.reproduction.outcome import Outcome
-from lcbench.learn.reproduction.rules import Rule
+from lcbench.learn.reproduction.figures import Number, Outcome, PublishedRow, Rule, documents
 from lcbench.report import style
 from lcbench.report.table import NAME, NUMBER, WORD, Cell, Column, Mood, Table
 
@@ -134,13 +132,13 @@ def summary(outcomes: Sequence[Outcome]) -> Text:
     )
 
 
-def listing(rows: Sequence[Row]) -> Table:
+def listing(rows: Sequence[PublishedRow]) -> Table:
     """What can be reproduced."""
     columns = Column("row", "id", WORD), Column("document", "document"), Column("what", "what")
     return Table("what can be reproduced", rows, *columns)
 
 
-def listed(rows: Sequence[Row]) -> list[dict[str, str]]:
+def listed(rows: Sequence[PublishedRow]) -> list[dict[str, str]]:
     """The same as fields."""
     return [{"row": row.id, "document": row.document, "what": row.what} for row in rows]
 

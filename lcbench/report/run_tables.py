@@ -8,10 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from lcbench.judge import ratios
-from lcbench.judge.estimates import spread, waited_for_a_cpu
-from lcbench.judge.quiet import kept_blocks
-from lcbench.record import Ceiling, Checked, Record, Row, in_words
+from lcbench.record import Checked, MachinePeak, Record, Row, in_words
 from lcbench.report import style
 from lcbench.report.style import share
 from lcbench.report.table import (
@@ -29,6 +26,8 @@ from lcbench.report.table import (
     Column,
     Table,
 )
+from lcbench.stats import estimates
+from lcbench.stats.estimates import kept_blocks, spread, waited_for_a_cpu
 
 BUSY = 0.1
 """Share of its time in which something waited for a CPU, above which the machine is said to have been busy."""
@@ -108,17 +107,17 @@ def times(
     )
 
 
-def speedup(row: Row, rows: Iterable[Row], baseline: str) -> ratios.Ratio | None:
+def speedup(row: Row, rows: Iterable[Row], baseline: str) -> estimates.Ratio | None:
     """How much faster than the baseline's row on the same workload with the same threads; None where there is none.
 
     Nor is there one of a gate's rows, which have verdicts.
     """
     same = (other for other in rows if other.workload == row.workload and other.threads == row.threads)
     base = next((one for one in same if one.implementation == baseline and one.ranked and not one.side), None)
-    return ratios.speedup(row, base) if base and row.ranked and not row.side else None
+    return estimates.speedup(row, base) if base and row.ranked and not row.side else None
 
 
-def _speedup(row: Row, rows: Iterable[Row], baseline: str) -> Cell | ratios.Ratio | None:
+def _speedup(row: Row, rows: Iterable[Row], baseline: str) -> Cell | estimates.Ratio | None:
     ratio = speedup(row, rows, baseline)
     return Cell("1", 1.0) if ratio and row.implementation == baseline else ratio
 
@@ -253,7 +252,7 @@ def _efficiencies(ranked: list[Row]) -> Iterator[Text]:
     for row in ranked:
         one = alone.get((row.workload, row.threads))
         if row.implementation == CLUSTER and one:
-            low, value, high = (f"{100 * share:.0f}" for share in sorted(ratios.speedup(row, one)))
+            low, value, high = (f"{100 * share:.0f}" for share in sorted(estimates.speedup(row, one)))
             yield Text(
                 f"{CLUSTER}, {in_words(row, 'loss', 'rows')}: efficiency {value} % [{low},{high}] of one "
                 f"process with {in_words(row, 'threads')}"
@@ -279,7 +278,7 @@ def medians_of(record: Record) -> str:
     return processes and f"median of {processes} processes each"
 
 
-def _limits(ceilings: list[Ceiling]) -> Iterator[Text]:
+def _limits(ceilings: list[MachinePeak]) -> Iterator[Text]:
     """What the shares are shares of, and what NumPy's matrix product reaches of it: a line a device and dtype."""
     for device, dtype in dict.fromkeys((ceiling.device, ceiling.dtype) for ceiling in ceilings):
         same = [ceiling for ceiling in ceilings if (ceiling.device, ceiling.dtype) == (device, dtype)]

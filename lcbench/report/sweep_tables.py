@@ -8,13 +8,11 @@ from math import isfinite
 
 from rich.text import Text
 
-from lcbench.judge.cache_ends import CacheEnd, cache_ends
-from lcbench.judge.crossings import Crossing, crossings
-from lcbench.judge.growth import Growth, growths
-from lcbench.judge.thread_efficiency import Efficiency, efficiencies
 from lcbench.record import Record, Row, in_words
 from lcbench.report import run_tables, style
 from lcbench.report.table import INTERVAL, NUMBER, PLAIN, RATIO, SECONDS, SHARE, Cell, Column, Kind, Table
+from lcbench.stats.crossings import CacheEnd, Crossing, Efficiency, cache_ends, crossings, efficiencies
+from lcbench.stats.growth import Growth, growths
 
 WIDTH = 80
 AXIS_WIDTH = 10

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from lcbench import temporary
+from lcbench import files
 from lcbench.workers import messages
 from lcbench.workers.messages import Began, Done, Failed, Job, Order
 
@@ -86,7 +86,7 @@ class WorkerProcess:
     """
 
     def __init__(self, variables: Mapping[str, str], place: Place = HERE, shared: Path | None = None) -> None:
-        self._own = temporary.folder("worker", shared)
+        self._own = files.temporary_folder("worker", shared)
         folder = Path(self._own.name)
         self._events, self._errors = folder / "events", folder / "errors"
         self._events.touch()

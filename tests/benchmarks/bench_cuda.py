@@ -35,7 +35,7 @@ from rich.table import Table
 
 from lcbench.losses import catalog, vectorized
 from lcbench.losses.cuda.backend import gpu_name, is_simulator, limits, why_no_gpu
-from lcbench.losses.errors import Unavailable
+from lcbench.losses.implementation import Unavailable
 
 LOSSES = ("svm", "softmax")
 IMPLEMENTATIONS = ("numba-cuda", "numba-cuda host-fed", "torch-cuda", "torch-compile-cuda", "jax-cuda", "cupy")
@@ -102,7 +102,7 @@ def memory_rates(size: int) -> dict[str, float]:
     """Bytes a second: read by a kernel that does little else, and copied on the device (read and written)."""
     global cuda  # where the simulator looks for it
     from lcbench.losses.cuda.backend import cuda
-    from lcbench.losses.cuda.wide import WIDTH, load_floats
+    from lcbench.losses.cuda.tiles import WIDTH, load_floats
 
     load, float32 = load_floats(), np.float32
     UNROLLED = 4

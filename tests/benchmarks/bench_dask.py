@@ -20,7 +20,7 @@ import numpy as np
 
 import lcbench
 from lcbench.losses import jit
-from lcbench.losses.cluster import tasks
+from lcbench.losses.cluster import placed
 from lcbench.losses.cluster.connection import connection, release
 from lcbench.losses.peers import dask
 
@@ -172,7 +172,7 @@ def rounded(k: float, a: float, t: float, h: float, b: float, size: int = 4 * FE
 
 def kernel_s(W: Any, chunk: Any, y: Any) -> float:
     """Seconds that a worker's kernel takes on its chunk."""
-    return often(lambda: tasks.part("softmax", W, chunk, y, None, len(chunk.X)), 5)
+    return often(lambda: placed.part("softmax", W, chunk, y, None, len(chunk.X)), 5)
 
 
 def hop(size: int, workers: list[str]) -> float:

@@ -22,10 +22,9 @@ import click
 from scipy import stats
 
 from lcbench import api
-from lcbench.cli.parameters import SHARE, Seconds
-from lcbench.errors import LcbenchError
-from lcbench.exit_codes import ExitCode
-from lcbench.judge.gate import judge
+from lcbench.cli.options import SHARE, Seconds
+from lcbench.errors import ExitCode, LcbenchError
+from lcbench.stats.gate import judge_gate
 
 BURNER = """
 import random, time
@@ -83,7 +82,7 @@ def main(gates, impl, loss, rows, threads, budget, fail_above, planted, burn):
                 codes[int(ExitCode.ERROR)] += 1
                 print(f"\n{error}", file=sys.stderr)
                 continue
-            gated = judge(record.rows, record.gate)
+            gated = judge_gate(record.rows, record.gate)
             codes[int(gated.exit_code)] += 1
             busy[gated.doubt.partition(":")[0]] += 1
             ratios += [comparison.ratio.value for comparison in gated.comparisons if comparison.ratio]

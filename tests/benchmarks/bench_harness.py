@@ -62,12 +62,12 @@ def compare(name, function, inputs, verifier, repeats, one_set):
     for repeat in range(repeats + 1):
         harness_first = rng.random() < 0.5
         if harness_first:
-            sampled = clock.sample(function, inputs, verifier, clock.Sampling(0.1, 30, 0.01), rng)
+            sampled = clock.take_samples(function, inputs, verifier, clock.Sampling(0.1, 30, 0.01), rng)
         calls = sampled.calls if repeat or harness_first else 100
         arguments = inputs.draw(1) * calls if one_set else inputs.draw(calls)
         bare = by_hand(function, arguments, 10)
         if not harness_first:
-            sampled = clock.sample(function, inputs, verifier, clock.Sampling(0.1, 30, 0.01), rng)
+            sampled = clock.take_samples(function, inputs, verifier, clock.Sampling(0.1, 30, 0.01), rng)
         if repeat:  # the first warms up
             pairs.append((median(sampled.seconds), bare))
     ratios = [harness / bare for harness, bare in pairs]
@@ -90,8 +90,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for rows in options.rows:
             size = Size(rows, 3073, 10, "float32", "synthetic")
-            workload.save(workload.build(size), ["softmax"], Path(folder) / size.folder)
-            problem = workload.load(Path(folder) / size.folder)
+            workload.save_problem(workload.build_problem(size), ["softmax"], Path(folder) / size.folder)
+            problem = workload.load_problem(Path(folder) / size.folder)
             answers = workload.load_answers(Path(folder) / size.folder, "softmax")
             inputs = Inputs(implementation, problem, answers, np.random.default_rng(0))
             if rows == options.rows[0]:

@@ -15,7 +15,8 @@ from time import perf_counter
 
 import numpy as np
 
-from lcbench.datasets import on_disk, preprocessing
+from lcbench.datasets import preprocessing
+from lcbench.datasets import rows as row_source
 from lcbench.losses import catalog
 from lcbench.losses.streamed import Streamed, streamed
 
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7)
     options = parser.parse_args()
 
-    rows = on_disk.open_rows(options.file, "X").first(options.rows)
+    rows = row_source.open_rows(options.file, "X").first(options.rows)
     pixels = rows[:]
     labels = np.random.default_rng(0).integers(0, 10, len(rows), np.uint8)
     mean = preprocessing.mean_image(rows)
@@ -48,7 +49,7 @@ def main() -> None:
         in_memory = implementation.functions[loss]
         on_blocks = streamed(implementation).functions[loss]
         for size in BLOCK_BYTES:
-            on_disk.BLOCK_BYTES = size
+            row_source.BLOCK_BYTES = size
             pairs = [
                 (
                     seconds(partial(in_memory, W, pixels, labels, 0.1, mean=mean)),

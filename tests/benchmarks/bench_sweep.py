@@ -12,7 +12,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lcbench.judge.growth import growths
+from lcbench.stats.growth import growths
 from simulated_sweeps import sweep
 
 ROWS = [round(value) for value in np.geomspace(100, 100_000, 10)]

@@ -16,13 +16,13 @@ from time import perf_counter, sleep
 
 import numpy as np
 
-from lcbench import paths
+from lcbench import files
 from lcbench.datasets import examples
 from lcbench.datasets.examples import Examples, LabelledSplits
-from lcbench.datasets.scaling import scaling
-from lcbench.learn.descent.objective import Objective
-from lcbench.learn.descent.solvers import Position, first_weights, sgd
+from lcbench.datasets.preprocessing import scaling
+from lcbench.learn.objective import Objective
 from lcbench.learn.recipe import Recipe, recipe_for
+from lcbench.learn.solvers import Position, first_weights, sgd
 from lcbench.learn.training import train
 
 CONTENDERS = ("numba-parallel", "numpy", "torch")
@@ -32,7 +32,7 @@ UNTIL_BLAS_SLEEPS = 0.3
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    splits = examples.cifar10(paths.cifar10_file())
+    splits = examples.cifar10_splits(files.cifar10_file())
     for loss in ("svm", "softmax"):
         recipes = {
             name: recipe_for(splits, data="cifar10", loss=loss, iterations=1500, implementation=name)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from lcbench import usercode
 from lcbench.checks import checking
 from lcbench.checks.cases import CASES
-from lcbench.losses import oracle, user_code
-from lcbench.losses.user_code import Refusal
+from lcbench.losses import oracle
+from lcbench.usercode import Refusal
 
-ASSIGNMENTS = Path(__file__).parents[1] / "losses" / "user_code" / "assignments"
+ASSIGNMENTS = Path(__file__).parents[1] / "usercode" / "assignments"
 
 UNREGULARISED_GRADIENT = "the regularisation is missing from the gradient"
 CORRECT_COUNTED = "the correct class is counted in the hinge"
@@ -97,8 +98,8 @@ WORDS = {
 
 def verdicts(file):
     """What is said of each function in `file`: the reason why it is wrong, or "" where it is right."""
-    for function in user_code.load(str(file)):
-        recognised = user_code.recognise(function, oracle)
+    for function in usercode.load_functions(str(file)):
+        recognised = usercode.recognise(function, oracle)
         name = function.spec.rpartition(":")[2]
         if isinstance(recognised, Refusal):
             yield name, str(recognised)
@@ -153,8 +154,8 @@ def checked(tmp_path):
         (tmp_path / "a.py").write_text(
             f"import numpy as np\nfrom lcbench.losses.vectorized import softmax_loss as right\n{text}"
         )
-        [function] = user_code.load(str(tmp_path / "a.py"))
-        implementation = user_code.recognise(function, oracle)
+        [function] = usercode.load_functions(str(tmp_path / "a.py"))
+        implementation = usercode.recognise(function, oracle)
         return checking.check(implementation, "softmax", "float64")
 
     return checked

@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from lcbench.cli.cluster_options import SCHEDULER_VARIABLE, scheduler_option, warn_if_unused
+from lcbench.cli.options import SCHEDULER_VARIABLE, scheduler_option, warn_if_unused
 from lcbench.losses.cluster import connection
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from commands import environment, invoke
 from lcbench import record
-from lcbench.measure import machine
+from lcbench.host import machine
 from results import record as make_record
 from results import row
 

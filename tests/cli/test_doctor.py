@@ -7,7 +7,7 @@ import json
 import pytest
 
 from commands import invoke, lcbench
-from lcbench.measure.surroundings.disturbances import Finding, score
+from lcbench.host.disturbances import Finding, score
 
 EXAMPLES = (["doctor", "--no-noise"], ["doctor", "--seconds", "3", "--json"])
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from commands import invoke, lcbench
-from lcbench.datasets.features.catalogue import CATALOGUE
+from lcbench.datasets.features.catalog import CATALOG
 
 
 @pytest.mark.parametrize("arguments", [[], ["--list"]])
@@ -16,7 +16,7 @@ def test_the_list_in_eighty_columns(tmp_path, arguments):
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 80
-    assert [line.split()[0] for line in lines[3:]] == list(CATALOGUE)
+    assert [line.split()[0] for line in lines[3:]] == list(CATALOG)
 
 
 def test_the_list_as_json_knows_how_many_words(tmp_path):

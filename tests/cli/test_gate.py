@@ -10,7 +10,7 @@ import pytest
 
 from commands import invoke, lcbench
 from lcbench import record
-from lcbench.measure.gating import in_turn
+from lcbench.measure import gate
 
 LOSS = """import numpy as np
 def softmax_loss(W, X, y, reg):
@@ -34,7 +34,7 @@ def folder(tmp_path):
 
 def test_two_files_are_held_against_each_other(folder, monkeypatch):
     # a second passes whenever the clock is read: as many blocks on a busy machine as on an idle one
-    monkeypatch.setattr(in_turn, "monotonic", itertools.count().__next__)
+    monkeypatch.setattr(gate, "monotonic", itertools.count().__next__)
     files = ("--junit", "junit.xml", "--markdown", "page.md", "--save", "mine")
     done = invoke(folder, "gate", "--base", "old.py", "--head", "new.py", *TINY, *files)
     assert done.returncode in (0, 1, 3), done.stderr  # by the noise of the moment

@@ -10,7 +10,7 @@ import pytest
 import lcbench as python
 from commands import invoke
 from lcbench import record
-from lcbench.measure import machine
+from lcbench.host import machine
 from results import record as make_record
 from results import row
 

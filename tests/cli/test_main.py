@@ -12,7 +12,7 @@ import pytest
 from commands import environment, invoke, lcbench
 from lcbench.cli import main
 from lcbench.errors import LcbenchError
-from lcbench.losses.errors import UnknownImplementation
+from lcbench.losses.implementation import UnknownImplementation
 from lcbench.settings import defaults
 
 SLOW_TO_IMPORT = ("scipy", "numba", "torch", "h5py", "jax", "sklearn", "skimage")

@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from lcbench.cli.parameters import Seconds
+from lcbench.cli.options import Seconds
 
 
 @pytest.mark.parametrize(("given", "seconds"), [("60", 60.0), ("60s", 60.0), ("1.5s", 1.5), ("0", 0.0), (36.0, 36.0)])

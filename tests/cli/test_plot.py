@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from commands import invoke, lcbench
-from lcbench.datasets.scaling import Scaling
+from lcbench.datasets.preprocessing import Scaling
 from lcbench.learn import model as models
 from lcbench.learn.model import Curves, Model
 from lcbench.learn.recipe import Recipe

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from commands import HANGS_S, environment, invoke, lcbench, wait_until
-from lcbench.cli.parameters import COUNT, COUNTS
+from lcbench.cli.options import COUNT, COUNTS
 from lcbench.measure import schedule
 
 

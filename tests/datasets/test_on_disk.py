@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from lcbench.datasets import on_disk
-from lcbench.datasets.tables import hdf5
+from lcbench.datasets import rows
+from lcbench.datasets.tables import arrays
 from lcbench.errors import LcbenchError
 
 ROWS = 1000
@@ -27,7 +27,7 @@ def stored(request, tmp_path):
     path = tmp_path / "X.h5"
     with h5py.File(path, "w") as file:
         file.create_dataset("train/X", data=X, **how)
-    return on_disk.open_rows(path, "train/X"), X.reshape(ROWS, 15)
+    return rows.open_rows(path, "train/X"), X.reshape(ROWS, 15)
 
 
 def test_it_looks_like_the_matrix(stored):
@@ -130,18 +130,18 @@ def test_what_is_no_matrix_of_numbers_is_refused(tmp_path):
         file["none"] = h5py.Empty("f")
     for name in ("flat", "text", "none"):
         with pytest.raises(LcbenchError, match="rows and columns"):
-            on_disk.open_rows(path, name)
+            rows.open_rows(path, name)
     with pytest.raises(LcbenchError, match="cannot be read"):
-        on_disk.open_rows(path, "absent")
+        rows.open_rows(path, "absent")
     with pytest.raises(LcbenchError, match="cannot be read"):
-        on_disk.open_rows(tmp_path / "absent.h5", "X")
+        rows.open_rows(tmp_path / "absent.h5", "X")
 
 
 def test_a_table_leaves_x_where_it_is(tmp_path):
     path = tmp_path / "table.h5"
     with h5py.File(path, "w") as file:
         file["X"], file["y"] = np.arange(12, dtype=np.uint8).reshape(6, 2), np.arange(6) % 2
-    part = hdf5.read(path, None, on_disk=True).parts["train"]
-    assert isinstance(part.X, on_disk.RowsOnDisk)
+    part = arrays.read_hdf5(path, None, on_disk=True).parts["train"]
+    assert isinstance(part.X, rows.RowsOnDisk)
     np.testing.assert_array_equal(part.X[:], np.arange(12).reshape(6, 2))
     np.testing.assert_array_equal(part.y, np.arange(6) % 2)

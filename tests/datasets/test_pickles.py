@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from lcbench.datasets.pickles import PickleError, read_batch
+from lcbench.datasets.archives import PickleError, read_batch
 from small_cifar10 import PIXELS, ROWS, python_batch, records
 
 NAME = "data_batch_1"

@@ -6,11 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
-from lcbench.datasets import examples, memory, tables
-from lcbench.datasets.loading import load
-from lcbench.datasets.on_disk import open_rows
+from lcbench.datasets import examples, tables
+from lcbench.datasets.examples import load_splits
 from lcbench.datasets.preprocessing import mean_image, standardisation
-from lcbench.datasets.rows import ChosenRows, blocks, choose, scattered_blocks
+from lcbench.datasets.rows import ChosenRows, blocks, choose, open_rows, scattered_blocks
 from lcbench.datasets.soundness import require_finite
 from lcbench.errors import LcbenchError
 
@@ -86,16 +85,16 @@ def table(tmp_path):
 
 def test_what_does_not_fit_in_memory_is_streamed_and_that_is_told(table, monkeypatch):
     told = []
-    assert not load(str(table), note=told.append).streamed
+    assert not load_splits(str(table), note=told.append).streamed
     assert told == []
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: type("", (), {"available": X.nbytes})())
-    splits = load(str(table), note=told.append)
+    monkeypatch.setattr(examples.psutil, "virtual_memory", lambda: type("", (), {"available": X.nbytes})())
+    splits = load_splits(str(table), note=told.append)
     assert splits.streamed
     assert not isinstance(splits.validation.X, np.ndarray)
     [line] = told
     assert "t.h5" in line
     assert "streamed" in line
-    assert not load(str(table), stream=False, note=told.append).streamed
+    assert not load_splits(str(table), stream=False, note=told.append).streamed
     assert len(told) == 1
 
 
@@ -107,7 +106,7 @@ def test_what_cannot_be_streamed_is_one_line(table, tmp_path):
         (table, ["hog"], "computed in memory"),
     ):
         with pytest.raises(LcbenchError, match=words):
-            load(str(data), features, stream=True)
+            load_splits(str(data), features, stream=True)
 
 
 def test_rows_on_disk_are_no_array(table):

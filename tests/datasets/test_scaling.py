@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lcbench.datasets.scaling import scaling
+from lcbench.datasets.preprocessing import scaling
 from lcbench.errors import LcbenchError
 
 RAW = np.random.default_rng(0).integers(0, 256, (40, 5)).astype(np.uint8)

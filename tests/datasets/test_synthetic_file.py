@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lcbench.datasets import synthetic, synthetic_file, tables
+from lcbench.datasets import synthetic, tables
 from lcbench.errors import LcbenchError
 
 
@@ -10,7 +10,7 @@ def test_the_file_holds_the_images_of_the_same_seed(tmp_path, rows):
     import h5py
 
     path = tmp_path / "new folder" / "synth.h5"
-    synthetic_file.write(path, rows, pixels=70, classes=3, seed=4)
+    synthetic.write_file(path, rows, pixels=70, classes=3, seed=4)
     X, y = synthetic.images(rows, 70, 3, seed=4)
     with h5py.File(path) as file:
         np.testing.assert_array_equal(file["X"][()], X)
@@ -21,7 +21,7 @@ def test_the_file_holds_the_images_of_the_same_seed(tmp_path, rows):
 
 def test_a_table_is_read_from_it(tmp_path):
     path = tmp_path / "synth.h5"
-    synthetic_file.write(path, 300, pixels=20, classes=3)
+    synthetic.write_file(path, 300, pixels=20, classes=3)
     splits = tables.read(path)
     assert splits.class_names == ("class 0", "class 1", "class 2")
     assert sum(len(part.y) for part in (splits.train, splits.validation, splits.test)) == 300
@@ -30,7 +30,7 @@ def test_a_table_is_read_from_it(tmp_path):
 def test_many_classes_get_the_smallest_type_that_holds_them(tmp_path):
     import h5py
 
-    synthetic_file.write(tmp_path / "synth.h5", 3000, pixels=4, classes=257)
+    synthetic.write_file(tmp_path / "synth.h5", 3000, pixels=4, classes=257)
     with h5py.File(tmp_path / "synth.h5") as file:
         assert file["y"].dtype == np.uint16
         assert file["y"][()].max() > 200
@@ -38,13 +38,13 @@ def test_many_classes_get_the_smallest_type_that_holds_them(tmp_path):
 
 def test_a_full_disk_is_told_before_anything_is_written(tmp_path):
     with pytest.raises(LcbenchError, match=r"would take .* GB are free"):
-        synthetic_file.write(tmp_path / "synth.h5", 10**15)
+        synthetic.write_file(tmp_path / "synth.h5", 10**15)
     assert not list(tmp_path.iterdir())
 
 
 def test_more_than_a_file_can_be_is_a_short_line(tmp_path):
     with pytest.raises(LcbenchError, match="larger than a file can be") as caught:
-        synthetic_file.write(tmp_path / "synth.h5", 10**30)
+        synthetic.write_file(tmp_path / "synth.h5", 10**30)
     assert not any(digit.isdigit() for digit in str(caught.value).removeprefix(str(tmp_path)).replace(".h5", ""))
     assert not list(tmp_path.iterdir())
 
@@ -58,8 +58,8 @@ def test_every_class_has_a_row(tmp_path, classes):
     path = tmp_path / "synth.h5"
     for rows, says in ((classes - 1, "choose more rows"), (needed - 1, f"choose at least {needed:,}")):
         with pytest.raises(LcbenchError, match=says):
-            synthetic_file.write(path, rows, pixels=4, classes=classes, seed=7)
-    synthetic_file.write(path, needed, pixels=4, classes=classes, seed=7)
+            synthetic.write_file(path, rows, pixels=4, classes=classes, seed=7)
+    synthetic.write_file(path, needed, pixels=4, classes=classes, seed=7)
     assert len(tables.read(path, validation=0, test=0).class_names) == classes
 
 
@@ -70,10 +70,10 @@ def test_a_file_that_came_meanwhile_stays_unless_it_may_be_replaced(tmp_path):
         path.write_bytes(b"another's")
 
     with pytest.raises(LcbenchError, match="written by another meanwhile"):
-        synthetic_file.write(path, 600, pixels=4, progress=another, replace=False)
+        synthetic.write_file(path, 600, pixels=4, progress=another, replace=False)
     assert [each.name for each in tmp_path.iterdir()] == ["synth.h5"]
     assert path.read_bytes() == b"another's"
-    synthetic_file.write(path, 600, pixels=4, progress=another)
+    synthetic.write_file(path, 600, pixels=4, progress=another)
     assert path.read_bytes() != b"another's"
 
 
@@ -85,12 +85,12 @@ def test_what_is_stopped_leaves_nothing_and_keeps_the_old_file(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        synthetic_file.write(path, 5000, pixels=4, progress=stop)
+        synthetic.write_file(path, 5000, pixels=4, progress=stop)
     assert [each.name for each in tmp_path.iterdir()] == ["synth.h5"]
     assert path.read_bytes() == b"old"
 
 
 def test_progress_ends_with_all_rows(tmp_path):
     told = []
-    synthetic_file.write(tmp_path / "synth.h5", 2000, pixels=4, progress=lambda *each: told.append(each))
+    synthetic.write_file(tmp_path / "synth.h5", 2000, pixels=4, progress=lambda *each: told.append(each))
     assert [done for what, done, _ in told if what == "rows written"][-1] == 2000

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from lcbench.losses import numba_cuda, vectorized
-from lcbench.losses.cuda import matrix as cuda_matrix
+from lcbench.losses.cuda import by_stages as cuda_matrix
 from lcbench.losses.cuda.backend import gpu_name, limits
 from lcbench.losses.cuda.one_pass import OnePass
 
@@ -161,7 +161,7 @@ def test_cifar10_is_computed_in_one_pass(loss: str) -> None:
     for rows in (*range(1, 10), 200, 2000):
         W, X, y = _draw(rows, 3073, 10, np.float32)
         _assert_close(_loss(numba_cuda, loss)(W, X, y, 0.1), W, X, y, 0.1, loss, 1e-4)
-    plan = numba_cuda.Plan(np.float32, False, 2000, 3073, 10)
+    plan = numba_cuda.LaunchPlan(np.float32, False, 2000, 3073, 10)
     assert isinstance(plan.slabs, OnePass)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lcbench.datasets.scaling import scaling
+from lcbench.datasets.preprocessing import scaling
 from lcbench.learn.evaluation import Evaluation, accuracy, confusion, predict
 
 

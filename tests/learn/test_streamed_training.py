@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lcbench.datasets import tables
-from lcbench.learn.descent import objective, rows_ahead
+from lcbench.learn import objective, solvers
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.training import train
 from small_splits import splits
@@ -21,7 +21,7 @@ PLAIN = Recipe(
 def several_blocks(monkeypatch):
     """Even of these few rows, a sum is one over blocks, and steps are read a few at a time."""
     monkeypatch.setattr(objective, "BLOCK_VALUES", 100)
-    monkeypatch.setattr(rows_ahead, "BYTES_AT_ONCE", 700)
+    monkeypatch.setattr(solvers, "BYTES_AT_ONCE", 700)
 
 
 def written(path, dtype, divided, **more):

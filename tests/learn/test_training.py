@@ -6,8 +6,7 @@ import pytest
 
 from lcbench.errors import LcbenchError
 from lcbench.learn import model as model_file
-from lcbench.learn import training
-from lcbench.learn.descent import solvers
+from lcbench.learn import solvers, training
 from lcbench.learn.evaluation import accuracy, predict
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.training import train

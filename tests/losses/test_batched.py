@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from lcbench.losses import catalog, oracle
-from lcbench.losses.batched import Batch, batched
-from lcbench.losses.errors import Unavailable
-from lcbench.losses.implementation import LOSSES, Convention, Implementation
+from lcbench.losses.implementation import LOSSES, Convention, Implementation, Unavailable
+from lcbench.losses.streamed import Batch, batched
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 
 from lcbench.losses import catalog
-from lcbench.losses.errors import LossError, Unavailable, UnknownImplementation
-from lcbench.losses.resolve import is_user_code, resolve
+from lcbench.losses.implementation import LossError, Unavailable, UnknownImplementation
+from lcbench.usercode.discovery import is_user_code, resolve
 
 PROMISED = (
     "naive", "numpy", "numba-njit", "numba-parallel", "numba-cuda", "torch", "torch-compile", "jax", "sklearn",

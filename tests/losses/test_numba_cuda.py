@@ -46,7 +46,7 @@ class Outcome:
 def simulate(cases: dict[str, Case]) -> dict[str, Outcome]:
     """In the child: every case through the kernels."""
     from lcbench.losses import numba_cuda
-    from lcbench.losses.cuda import matrix as cuda_matrix
+    from lcbench.losses.cuda import by_stages as cuda_matrix
     from lcbench.losses.cuda import one_pass as cuda_one_pass
     from lcbench.losses.cuda import tiles as cuda_tiles
 
@@ -260,7 +260,7 @@ def test_input_that_does_not_fit_is_refused(name: str, outcomes: dict[str, Outco
 def test_without_a_device_the_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     from lcbench.losses import numba_cuda
     from lcbench.losses.cuda import backend as cuda_backend
-    from lcbench.losses.errors import Unavailable
+    from lcbench.losses.implementation import Unavailable
 
     monkeypatch.setattr(cuda_backend, "is_simulator", lambda: False)
     monkeypatch.setattr(cuda_backend, "why_no_gpu", lambda: "no CUDA driver: gone")

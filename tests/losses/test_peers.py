@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from lcbench.losses import catalog, oracle
-from lcbench.losses.errors import Unavailable
-from lcbench.losses.implementation import Implementation
+from lcbench.losses.implementation import Implementation, Unavailable
 
 PEERS = ["torch", "torch-compile", "jax", "sklearn", "torch-cuda", "torch-compile-cuda", "jax-cuda", "cupy"]
 # torch.compile takes seconds for every new shape and dtype: it shares its formulas with eager PyTorch, tested in full.

@@ -16,7 +16,7 @@ import pytest
 from numba import config
 
 from lcbench.losses import jit
-from lcbench.measure.machine_code.assembly import loops
+from lcbench.machine_code.loops import loops
 
 pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled where the JIT is off")
 

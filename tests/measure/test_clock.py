@@ -55,7 +55,7 @@ class Machine:
         self.now += self.pause
 
     def sample(self, seconds=0.1, most=30):
-        return clock.sample(self, self, self.verify, Sampling(seconds, most, SAMPLE_S), np.random.default_rng(0))
+        return clock.take_samples(self, self, self.verify, Sampling(seconds, most, SAMPLE_S), np.random.default_rng(0))
 
 
 def first_then(first, later):
@@ -117,7 +117,9 @@ def test_the_first_of_many_calls_is_verified_and_not_timed(monkeypatch):
         return result
 
     machine.draw = drawn
-    samples = clock.sample(function, machine, machine.verify, Sampling(0.1, 30, SAMPLE_S), np.random.default_rng(0))
+    samples = clock.take_samples(
+        function, machine, machine.verify, Sampling(0.1, 30, SAMPLE_S), np.random.default_rng(0)
+    )
     assert samples.seconds == pytest.approx([SAMPLE_S / 64] * len(samples.seconds), rel=1e-5)
 
 
@@ -207,7 +209,7 @@ def test_the_collector_sleeps_while_samples_are_taken_and_only_then(monkeypatch)
         awake.append(gc.isenabled())
         return machine(*arguments)
 
-    clock.sample(watched, machine, machine.verify, Sampling(0.1, 30, SAMPLE_S), np.random.default_rng(0))
+    clock.take_samples(watched, machine, machine.verify, Sampling(0.1, 30, SAMPLE_S), np.random.default_rng(0))
     assert awake == [True, True, False, False, False]
     assert gc.isenabled()
 
@@ -220,5 +222,5 @@ def test_the_collector_wakes_when_a_sample_is_wrong(monkeypatch):
             raise ArithmeticError
 
     with pytest.raises(ArithmeticError):
-        clock.sample(machine, machine, verify, Sampling(0.1, 30, SAMPLE_S), np.random.default_rng(0))
+        clock.take_samples(machine, machine, verify, Sampling(0.1, 30, SAMPLE_S), np.random.default_rng(0))
     assert gc.isenabled()

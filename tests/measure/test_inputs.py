@@ -34,7 +34,7 @@ OF_ONE_SHAPE = Implementation("mine", "cpu", {}, prepare=of_one_shape)
 
 
 def drawing(implementation=AS_IT_IS, loss="softmax", dtype="float32", size=(50, 33, 5), seed=0):
-    problem = workload.build(Size(*size, dtype, "synthetic"))
+    problem = workload.build_problem(Size(*size, dtype, "synthetic"))
     answers = [oracle.expected(loss, W, problem.X, y, problem.reg) for W, y in problem.sets]
     return Inputs(implementation, problem, answers, np.random.default_rng(seed))
 

@@ -9,11 +9,11 @@ import pytest
 
 from lcbench.losses import oracle
 from lcbench.measure import schedule, workload
-from lcbench.measure.messages import GemmJob, Measured, Multiplied, Timed
-from lcbench.measure.schedule import Contender, Plan
+from lcbench.measure.messages import GemmJob, GemmMeasured, PeaksMeasured, Timed
+from lcbench.measure.schedule import Plan, Target
 from lcbench.measure.workload import Size
 from lcbench.progress import no_progress
-from lcbench.record import Ceiling, Counters
+from lcbench.record import Counters, MachinePeak
 from lcbench.settings import RunSettings
 from lcbench.workers.messages import Failed
 from results import processes
@@ -63,14 +63,14 @@ def measured(tmp_path_factory):
     file, half = folder / "mine.py", folder / "half.py"
     file.write_text(MINE)
     half.write_text(HALF)
-    contenders = [Contender("numpy", "cpu", BOTH), Contender(str(half), "cpu", BOTH)]
+    contenders = [Target("numpy", "cpu", BOTH), Target(str(half), "cpu", BOTH)]
     for name in ("right", "wrong"):
-        contenders.append(Contender(f"{file}:{name}_softmax_loss", "cpu", SOFTMAX))
+        contenders.append(Target(f"{file}:{name}_softmax_loss", "cpu", SOFTMAX))
     plan = Plan(tuple(contenders), RunSettings(threads=1, blocks=3, budget_s=0.0, seed=4), cell_s=0.001)
     with pytest.MonkeyPatch.context() as patch:
         found = iter([[ceiling(1.0, 8.0), ceiling(3.0, 3.0, 40)], [ceiling(2.0, 7.0)]])
         patch.setattr(schedule, "_ceilings", lambda *arguments: next(found))
-        result = schedule.run(plan)
+        result = schedule.run_schedule(plan)
     names = [row.implementation.rpartition("/")[2].removeprefix("mine.py:").partition("_")[0] for row in result.rows]
     rows = {(name.removesuffix(".py"), row.loss): row for name, row in zip(names, result.rows, strict=True)}
     assert len(rows) == len(result.rows) == 6
@@ -78,7 +78,7 @@ def measured(tmp_path_factory):
 
 
 def ceiling(read, flops, footprint=TINY.footprint):
-    return Ceiling(dtype="float32", footprint=footprint, read_bytes_s=read, flops_s=flops)
+    return MachinePeak(dtype="float32", footprint=footprint, read_bytes_s=read, flops_s=flops)
 
 
 def test_who_is_right_has_every_block_and_sample(measured):
@@ -110,9 +110,9 @@ def test_who_is_wrong_has_a_verdict_and_no_time(measured):
 def test_who_hangs_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(schedule, "_ceilings", lambda *arguments: [])
     (tmp_path / "mine.py").write_text(MINE)
-    contender = Contender(f"{tmp_path / 'mine.py'}:hanging_softmax_loss", "cpu", SOFTMAX)
+    contender = Target(f"{tmp_path / 'mine.py'}:hanging_softmax_loss", "cpu", SOFTMAX)
     settings = RunSettings(threads=1, blocks=3, budget_s=0.0, timeout_s=2.0, seed=4)
-    [row] = schedule.run(Plan((contender,), settings)).rows
+    [row] = schedule.run_schedule(Plan((contender,), settings)).rows
     assert (row.status, row.reason, row.processes) == ("timeout", "no answer for 2 s", [])
 
 
@@ -154,12 +154,12 @@ def workers(monkeypatch):
 
 def plan(*contenders, **fields):
     defaults = {"threads": 2, "blocks": 5, "budget_s": 1e9, "seed": 1}
-    return Plan(contenders or (Contender("numpy", "cpu", BOTH),), RunSettings(**(defaults | fields)))
+    return Plan(contenders or (Target("numpy", "cpu", BOTH),), RunSettings(**(defaults | fields)))
 
 
 def test_rounds_go_in_random_order(workers):
-    contenders = [Contender(name, "cpu", SOFTMAX) for name in "abcdef"]
-    schedule.run(plan(*contenders, blocks=4))
+    contenders = [Target(name, "cpu", SOFTMAX) for name in "abcdef"]
+    schedule.run_schedule(plan(*contenders, blocks=4))
     order = [job.implementation for job, _ in workers.jobs]
     rounds = [order[k : k + 6] for k in range(0, 24, 6)]
     assert all(sorted(each) == list("abcdef") for each in rounds)
@@ -168,30 +168,30 @@ def test_rounds_go_in_random_order(workers):
 
 
 def test_a_seed_gives_the_same_order_again(workers):
-    contenders = [Contender(name, "cpu", SOFTMAX) for name in "abcdef"]
-    schedule.run(plan(*contenders))
-    schedule.run(plan(*contenders))
+    contenders = [Target(name, "cpu", SOFTMAX) for name in "abcdef"]
+    schedule.run_schedule(plan(*contenders))
+    schedule.run_schedule(plan(*contenders))
     order = [(job.implementation, job.seed) for job, _ in workers.jobs]
     assert order[:30] == order[30:]
 
 
 def test_the_budget_ends_the_rounds_but_not_before_the_third(workers):
-    [svm, _] = schedule.run(plan(budget_s=0.0, blocks=10)).rows
+    [svm, _] = schedule.run_schedule(plan(budget_s=0.0, blocks=10)).rows
     assert len(svm.blocks) == schedule.FEWEST_BLOCKS
-    [svm, _] = schedule.run(plan(blocks=2)).rows
+    [svm, _] = schedule.run_schedule(plan(blocks=2)).rows
     assert len(svm.blocks) == 2
 
 
 def test_the_first_block_tells_what_compiling_cost(workers):
     firsts = iter([5.0, 0.1, 0.1])
     workers.answer = lambda job: [timed(0, first_call_s=next(firsts), compiles=True)]
-    [row] = schedule.run(plan(Contender("numba-njit", "cpu", SOFTMAX), blocks=3)).rows
+    [row] = schedule.run_schedule(plan(Target("numba-njit", "cpu", SOFTMAX), blocks=3)).rows
     assert (row.first_call_s, row.compile_s) == (5.0, 5.0 - 2e-3)
 
 
 def test_a_numba_cache_lives_as_long_as_the_run(workers):
-    schedule.run(plan(blocks=2))
-    schedule.run(plan(blocks=1))
+    schedule.run_schedule(plan(blocks=2))
+    schedule.run_schedule(plan(blocks=1))
     caches = [variables["NUMBA_CACHE_DIR"] for _, variables in workers.jobs]
     assert caches[0] == caches[1] != caches[2]
 
@@ -199,7 +199,7 @@ def test_a_numba_cache_lives_as_long_as_the_run(workers):
 def test_one_wrong_block_takes_all_times_away(workers):
     answers = iter([[timed(0)], [timed(0)], [Timed(index=0, status="wrong", reason="loss is nan")]])
     workers.answer = lambda job: next(answers)
-    [row] = schedule.run(plan(Contender("a", "cpu", SOFTMAX))).rows
+    [row] = schedule.run_schedule(plan(Target("a", "cpu", SOFTMAX))).rows
     assert (row.status, row.reason, row.processes) == ("wrong", "loss is nan", [])
     assert len(workers.jobs) == 3
 
@@ -211,7 +211,7 @@ def test_a_cell_without_its_turn_gets_another_process_in_the_same_round(workers)
         return [timed(0)]
 
     workers.answer = answer
-    svm, softmax = schedule.run(plan(blocks=1)).rows
+    svm, softmax = schedule.run_schedule(plan(blocks=1)).rows
     assert (svm.status, svm.reason) == ("crashed", "killed by SIGSEGV")
     assert (softmax.status, len(softmax.blocks)) == ("ok", 1)
     assert len(workers.jobs) == 2
@@ -219,7 +219,7 @@ def test_a_cell_without_its_turn_gets_another_process_in_the_same_round(workers)
 
 def test_what_cannot_be_loaded_fails_on_every_cell_once(workers):
     workers.answer = lambda job: [Failed("unavailable", "no driver")]
-    rows = schedule.run(plan()).rows
+    rows = schedule.run_schedule(plan()).rows
     assert [(row.status, row.reason) for row in rows] == [("unavailable", "no driver")] * 2
     assert len(workers.jobs) == 1
 
@@ -227,12 +227,12 @@ def test_what_cannot_be_loaded_fails_on_every_cell_once(workers):
 def test_errors_are_the_largest_seen(workers):
     errors = iter([(1e-7, 5e-7), (3e-7, 2e-7)])
     workers.answer = lambda job: [timed(0, **dict(zip(("error_loss", "error_grad"), next(errors), strict=True)))]
-    [row] = schedule.run(plan(Contender("a", "cpu", SOFTMAX), blocks=2)).rows
+    [row] = schedule.run_schedule(plan(Target("a", "cpu", SOFTMAX), blocks=2)).rows
     assert (row.error_loss, row.error_grad) == (3e-7, 5e-7)
 
 
 def test_the_simulator_runs_once(workers):
-    [row] = schedule.run(plan(Contender("numba-cuda", "simulator", SOFTMAX))).rows
+    [row] = schedule.run_schedule(plan(Target("numba-cuda", "simulator", SOFTMAX))).rows
     assert len(workers.jobs) == len(row.blocks) == 1
     job, variables = workers.jobs[0]
     assert variables["NUMBA_ENABLE_CUDASIM"] == "1"
@@ -248,25 +248,23 @@ def interrupt_at(done):
 
 
 def test_an_interrupt_keeps_what_was_measured(workers):
-    contenders = [Contender(name, "cpu", SOFTMAX) for name in "abc"]
-    result = schedule.run(plan(*contenders), interrupt_at(5))
+    contenders = [Target(name, "cpu", SOFTMAX) for name in "abc"]
+    result = schedule.run_schedule(plan(*contenders), interrupt_at(5))
     assert result.interrupted
     assert sorted(len(row.blocks) for row in result.rows) == [1, 2, 2]
     assert {row.status for row in result.rows} == {"ok"}
 
 
 def test_what_an_interrupt_kept_from_its_turn_is_not_ok(workers):
-    simulated = Contender("numba-cuda", "simulator", SOFTMAX)
-    result = schedule.run(plan(Contender("a", "cpu", SOFTMAX), simulated), interrupt_at(0))
+    simulated = Target("numba-cuda", "simulator", SOFTMAX)
+    result = schedule.run_schedule(plan(Target("a", "cpu", SOFTMAX), simulated), interrupt_at(0))
     assert result.interrupted
     assert [(row.status, row.reason) for row in result.rows] == [("crashed", "stopped before it was measured")] * 2
 
 
 def test_every_contender_has_its_own_threads(workers):
-    contenders = [Contender("a", "cpu", SOFTMAX, threads=threads) for threads in (1, 4)] + [
-        Contender("b", "cpu", SOFTMAX)
-    ]
-    rows = schedule.run(plan(*contenders, blocks=1)).rows
+    contenders = [Target("a", "cpu", SOFTMAX, threads=threads) for threads in (1, 4)] + [Target("b", "cpu", SOFTMAX)]
+    rows = schedule.run_schedule(plan(*contenders, blocks=1)).rows
     assert [(row.implementation, row.threads, len(row.blocks)) for row in rows] == [
         ("a", 1, 1),
         ("a", 4, 1),
@@ -278,29 +276,29 @@ def test_every_contender_has_its_own_threads(workers):
 
 def test_every_round_is_told_when_it_is_complete(workers):
     told = []
-    contenders = [Contender(name, "cpu", SOFTMAX) for name in "ab"]
+    contenders = [Target(name, "cpu", SOFTMAX) for name in "ab"]
 
     def after_round(result):
         told.append((result.rounds, [len(row.blocks) for row in result.rows], result.spent_s > 0))
 
-    schedule.run(plan(*contenders, blocks=3), after_round=after_round)
+    schedule.run_schedule(plan(*contenders, blocks=3), after_round=after_round)
     assert told == [(1, [1, 1], True), (2, [2, 2], True), (3, [3, 3], True)]
 
 
 def test_a_run_goes_on_where_another_ended(workers):
-    contenders = [Contender(name, "cpu", SOFTMAX) for name in "ab"]
-    begun = schedule.run(plan(*contenders, blocks=2))
+    contenders = [Target(name, "cpu", SOFTMAX) for name in "ab"]
+    begun = schedule.run_schedule(plan(*contenders, blocks=2))
     before = [list(row.blocks) for row in begun.rows]
     workers.answer = lambda job: [timed(0, seconds=(7.0,))]
-    result = schedule.run(plan(*contenders, blocks=5), result=begun)
+    result = schedule.run_schedule(plan(*contenders, blocks=5), result=begun)
     assert result.rounds == 5
     assert [row.blocks for row in result.rows] == [[*blocks, *[[7.0]] * 3] for blocks in before]
 
 
 def test_time_that_was_spent_before_counts(workers):
-    begun = schedule.run(plan(blocks=3))
+    begun = schedule.run_schedule(plan(blocks=3))
     begun.spent_s = 100.0
-    result = schedule.run(plan(blocks=9, budget_s=50.0), result=begun)
+    result = schedule.run_schedule(plan(blocks=9, budget_s=50.0), result=begun)
     assert (result.rounds, len(workers.jobs)) == (3, 3)
 
 
@@ -316,7 +314,7 @@ def in_proportion(job):
 def test_what_would_take_too_long_is_left_out_and_what_is_near_is_measured_first(workers):
     workers.answer = in_proportion
     cells = tuple(("softmax", Size(rows, 33, 3, "float32", "synthetic")) for rows in ROWS)
-    rows = schedule.run(plan(Contender("naive", "cpu", cells), blocks=2, most_call_s=2.0)).rows
+    rows = schedule.run_schedule(plan(Target("naive", "cpu", cells), blocks=2, most_call_s=2.0)).rows
     assert [row.status for row in rows] == ["ok"] * 4 + ["unavailable"]
     assert rows[-1].reason == "would take about 10 s a call; --most-seconds-a-call is 2"
     assert [len(job.cells) for job, _ in workers.jobs] == [3, 1, 4]
@@ -326,19 +324,19 @@ def test_what_would_take_too_long_is_left_out_and_what_is_near_is_measured_first
 def test_without_a_limit_everything_is_measured_in_one_process(workers):
     workers.answer = in_proportion
     cells = tuple(("softmax", Size(rows, 33, 3, "float32", "synthetic")) for rows in ROWS)
-    schedule.run(plan(Contender("naive", "cpu", cells), blocks=1))
+    schedule.run_schedule(plan(Target("naive", "cpu", cells), blocks=1))
     assert [len(job.cells) for job, _ in workers.jobs] == [5]
 
 
 def test_progress_counts_up_to_what_is_planned(workers):
     seen = []
-    schedule.run(plan(Contender("a", "cpu", SOFTMAX), blocks=4), lambda *given: seen.append(given))
+    schedule.run_schedule(plan(Target("a", "cpu", SOFTMAX), blocks=4), lambda *given: seen.append(given))
     assert [done for _, done, _, _ in seen] == [0, 1, 2, 3]
     assert all((stage, detail) == ("blocks", "a") and done < total for stage, done, total, detail in seen)
 
 
 def test_refused_rows_say_why():
-    rows = schedule.refused(Contender("jax", "cpu", BOTH), "unavailable", "jax is not installed", plan())
+    rows = schedule.refused_rows(Target("jax", "cpu", BOTH), "unavailable", "jax is not installed", plan())
     assert [(row.loss, row.status, row.reason) for row in rows] == [
         ("svm", "unavailable", "jax is not installed"),
         ("softmax", "unavailable", "jax is not installed"),
@@ -353,9 +351,9 @@ def limits(monkeypatch):
     def work(job, variables, timeout_s, place=None):
         asked.append(job)
         if isinstance(job, GemmJob):
-            return [Multiplied(dtype=dtype, flops_s=3.0) for dtype in job.dtypes]
+            return [GemmMeasured(dtype=dtype, flops_s=3.0) for dtype in job.dtypes]
         return [
-            Measured(Ceiling(device=job.device, dtype=dtype, footprint=size, read_bytes_s=1.0, flops_s=1.0))
+            PeaksMeasured(MachinePeak(device=job.device, dtype=dtype, footprint=size, read_bytes_s=1.0, flops_s=1.0))
             for dtype, size in job.wanted
         ]
 
@@ -369,7 +367,7 @@ def ceilings(*contenders):
 
 def test_limits_are_asked_for_every_footprint_of_the_processor_and_a_product_in_a_process_of_its_own(limits):
     other = Size(40, 33, 3, "float64", "synthetic")
-    found = ceilings(Contender("a", "cpu", (("svm", TINY), ("softmax", TINY), ("svm", other))))
+    found = ceilings(Target("a", "cpu", (("svm", TINY), ("softmax", TINY), ("svm", other))))
     [own, product] = limits
     assert own.wanted == [("float32", TINY.footprint), ("float64", other.footprint)]
     assert product.dtypes == ["float32", "float64"]
@@ -381,18 +379,18 @@ def test_limits_are_asked_for_every_footprint_of_the_processor_and_a_product_in_
 
 def test_a_gpu_has_limits_of_its_own_and_the_simulator_none(limits):
     large = Size(80, 33, 3, "float32", "synthetic")
-    found = ceilings(Contender("b", "cuda", (("svm", large),)), Contender("c", "simulator", BOTH))
+    found = ceilings(Target("b", "cuda", (("svm", large),)), Target("c", "simulator", BOTH))
     assert [(job.device, job.wanted) for job in limits] == [("cuda", [("float32", large.footprint)])]
     assert [(each.device, each.gemm_flops_s) for each in found] == [("cuda", None)]
-    assert ceilings(Contender("c", "simulator", BOTH)) == []
+    assert ceilings(Target("c", "simulator", BOTH)) == []
 
 
 def test_the_better_of_two_limits_keeps_what_only_one_has():
-    first = Ceiling(dtype="float32", footprint=1, read_bytes_s=1.0, flops_s=4.0, gemm_flops_s=2.0)
-    second = Ceiling(dtype="float32", footprint=1, read_bytes_s=3.0, flops_s=2.0)
-    gpu = Ceiling(device="cuda", dtype="float32", footprint=1, read_bytes_s=9.0, flops_s=9.0, copy_bytes_s=5.0)
+    first = MachinePeak(dtype="float32", footprint=1, read_bytes_s=1.0, flops_s=4.0, gemm_flops_s=2.0)
+    second = MachinePeak(dtype="float32", footprint=1, read_bytes_s=3.0, flops_s=2.0)
+    gpu = MachinePeak(device="cuda", dtype="float32", footprint=1, read_bytes_s=9.0, flops_s=9.0, copy_bytes_s=5.0)
     assert schedule._best([first, second, gpu]) == [
-        Ceiling(dtype="float32", footprint=1, read_bytes_s=3.0, flops_s=4.0, gemm_flops_s=2.0),
+        MachinePeak(dtype="float32", footprint=1, read_bytes_s=3.0, flops_s=4.0, gemm_flops_s=2.0),
         gpu,
     ]
 
@@ -400,8 +398,8 @@ def test_the_better_of_two_limits_keeps_what_only_one_has():
 def test_problems_that_differ_in_rows_share_those_that_they_have_in_common(tmp_path):
     larger = Size(50, 33, 3, "float32", "synthetic")
     cells = (("softmax", TINY), ("softmax", larger), ("svm", larger))
-    schedule._build(plan(Contender("a", "cpu", cells)), tmp_path, no_progress)
-    small, large = (workload.load(tmp_path / size.folder) for size in (TINY, larger))
+    schedule._build(plan(Target("a", "cpu", cells)), tmp_path, no_progress)
+    small, large = (workload.load_problem(tmp_path / size.folder) for size in (TINY, larger))
     assert (small.X.shape, large.X.shape) == ((20, 33), (50, 33))
     np.testing.assert_array_equal(small.X, large.X[:20])
     for (W, y), (same_W, longer_y), right in zip(
@@ -416,7 +414,7 @@ def test_problems_that_differ_in_rows_share_those_that_they_have_in_common(tmp_p
 
 
 def test_problems_are_built_once_with_the_answers_of_the_losses_asked_for(tmp_path):
-    schedule._build(plan(Contender("a", "cpu", SOFTMAX), Contender("b", "cpu", SOFTMAX)), tmp_path, no_progress)
+    schedule._build(plan(Target("a", "cpu", SOFTMAX), Target("b", "cpu", SOFTMAX)), tmp_path, no_progress)
     with np.load(tmp_path / TINY.folder / "answers.npz") as answers:
         assert {"softmax0", "softmax0_dW"} <= set(answers)
         assert "svm0" not in answers

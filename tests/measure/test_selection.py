@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lcbench.losses import catalog
-from lcbench.losses.errors import LossError, Unavailable, UnknownImplementation
+from lcbench.losses.implementation import LossError, Unavailable, UnknownImplementation
 from lcbench.measure import selection
-from lcbench.measure.selection import select, split_names
+from lcbench.measure.selection import select_targets, split_names
 
 BOTH = ["svm", "softmax"]
 
@@ -17,7 +17,7 @@ def test_names_repeated_and_separated_by_commas_count_once():
 
 
 def test_names_in_the_order_asked_for():
-    chosen = select(["numpy", "naive"], BOTH)
+    chosen = select_targets(["numpy", "naive"], BOTH)
     assert [(c.name, c.device, c.losses, c.unavailable) for c in chosen] == [
         ("numpy", "cpu", ("svm", "softmax"), ""),
         ("naive", "cpu", ("svm", "softmax"), ""),
@@ -34,27 +34,27 @@ def without_jax(monkeypatch):
 
 @pytest.mark.parametrize("names", [[], ["all"]])
 def test_everything_is_what_runs_here(without_jax, names):
-    chosen = select(names, BOTH)
+    chosen = select_targets(names, BOTH)
     assert {"naive", "numpy", "numba-njit", "numba-parallel", "numba-cuda"} <= {c.name for c in chosen}
     assert not {"jax", "jax-cuda"} & {c.name for c in chosen}
 
 
 def test_what_was_asked_for_by_name_is_told_and_not_left_out(without_jax):
-    [candidate] = select(["jax"], BOTH)
+    [candidate] = select_targets(["jax"], BOTH)
     assert candidate.unavailable == "jax is not installed; pip install jax"
-    chosen = select(["all", "jax"], BOTH)
+    chosen = select_targets(["all", "jax"], BOTH)
     assert "jax" in [c.name for c in chosen]
     assert "jax-cuda" not in [c.name for c in chosen]
 
 
 def test_a_loss_that_is_not_offered(without_jax):
-    [candidate] = select(["sklearn"], ["svm"])
+    [candidate] = select_targets(["sklearn"], ["svm"])
     assert (candidate.losses, candidate.unavailable) == ((), "offers softmax only")
 
 
 def test_an_unknown_name_gets_the_nearest():
     with pytest.raises(UnknownImplementation, match="no implementation 'nunpy': did you mean 'numpy'"):
-        select(["nunpy"], BOTH)
+        select_targets(["nunpy"], BOTH)
 
 
 FILE = """
@@ -101,7 +101,7 @@ def test_a_function_that_ends_the_process_costs_the_others_nothing(found):
 def candidates(found, monkeypatch, losses):
     file, functions = found
     monkeypatch.setattr(selection, "discover", lambda spec, timeout_s, place=None: functions)
-    return {c.name.removeprefix(f"{file}:"): c for c in select([str(file)], losses)}
+    return {c.name.removeprefix(f"{file}:"): c for c in select_targets([str(file)], losses)}
 
 
 def test_functions_become_candidates_for_the_losses_that_they_are(found, monkeypatch):
@@ -120,19 +120,19 @@ def test_a_file_without_the_loss_asked_for(found, monkeypatch):
     file, functions = found
     monkeypatch.setattr(selection, "discover", lambda spec, timeout_s, place=None: functions[:1])
     with pytest.raises(UnknownImplementation, match=r"no function for the loss asked for \(softmax\)"):
-        select([str(file)], ["softmax"])
+        select_targets([str(file)], ["softmax"])
 
 
 def test_a_function_named_twice_takes_part_once(found, monkeypatch):
     file, functions = found
     monkeypatch.setattr(selection, "discover", lambda spec, timeout_s, place=None: functions[:1])
-    assert len(select([str(file), f"{file}:svm_right"], BOTH)) == 1
+    assert len(select_targets([str(file), f"{file}:svm_right"], BOTH)) == 1
 
 
 def test_a_file_that_ends_the_process_is_a_row_that_says_so(tmp_path):
     file = tmp_path / "end.py"
     file.write_text("import os\nos._exit(0)\n")
-    [candidate] = select([str(file)], BOTH)
+    [candidate] = select_targets([str(file)], BOTH)
     assert (candidate.name, candidate.status, candidate.losses) == (str(file), "crashed", ("svm", "softmax"))
     assert candidate.unavailable == "ended itself with exit status 0, while it was loaded"
 
@@ -140,13 +140,13 @@ def test_a_file_that_ends_the_process_is_a_row_that_says_so(tmp_path):
 def test_a_file_that_is_not_there_is_one_line(tmp_path):
     (tmp_path / "softmax.py").write_text("")
     with pytest.raises(LossError, match=r"no such file; did you mean softmax\.py") as caught:
-        select([str(tmp_path / "sofmax.py")], BOTH)
+        select_targets([str(tmp_path / "sofmax.py")], BOTH)
     assert "\n" not in str(caught.value)
 
 
 def test_rows_are_called_by_the_file_without_its_folders_unless_that_is_ambiguous():
     names = ["numpy", "a/x.py:f", "b/x.py:f", "b/x.py:g", "package.module:f", "C:g"]
-    assert selection.row_names([selection.Candidate(name) for name in names]) == {
+    assert selection.row_names([selection.ResolvedTarget(name) for name in names]) == {
         "numpy": "numpy",
         "a/x.py:f": "a/x.py:f",
         "b/x.py:f": "b/x.py:f",
@@ -171,11 +171,11 @@ def no_scheduler(monkeypatch, tmp_path):
 
 def test_a_cluster_that_cannot_be_reached_is_an_error_where_it_is_all_that_was_asked_for(no_scheduler):
     with pytest.raises(Unavailable, match=no_scheduler):
-        select(["dask"], BOTH)
+        select_targets(["dask"], BOTH)
 
 
 def test_a_cluster_that_cannot_be_reached_is_unavailable_beside_others(no_scheduler):
-    numpy, dask = select(["numpy", "dask"], BOTH)
+    numpy, dask = select_targets(["numpy", "dask"], BOTH)
     assert not numpy.unavailable
     assert dask.status == "unavailable"
     assert dask.unavailable.startswith(no_scheduler)
@@ -185,5 +185,5 @@ def test_a_cluster_that_cannot_be_reached_is_unavailable_beside_others(no_schedu
 def test_nobody_waits_for_a_cluster_that_was_not_named(monkeypatch):
     monkeypatch.delenv("LCBENCH_SCHEDULER", raising=False)
     monkeypatch.setattr(selection.process, "work", None)  # whoever asked would fall over this
-    [candidate] = select(["dask"], BOTH)
+    [candidate] = select_targets(["dask"], BOTH)
     assert not candidate.unavailable

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from lcbench.api.measure import opened
-from lcbench.datasets import synthetic_file
+from lcbench.datasets import synthetic
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
 from lcbench.losses.implementation import LOSSES, Implementation
-from lcbench.measure import block, source, worker, workload
+from lcbench.measure import schedule, worker, workload
 from lcbench.measure.inputs import Inputs
 from lcbench.measure.messages import Cell, TimeJob
 from lcbench.measure.workload import Size
@@ -30,7 +30,7 @@ SHAPE = (33, 3, "float32")
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "synth.h5"
-    synthetic_file.write(path, 600, pixels=32, classes=3)
+    synthetic.write_file(path, 600, pixels=32, classes=3)
     return path
 
 
@@ -43,7 +43,7 @@ def in_memory(file, rows=600):
 
 
 def test_streamed_and_in_memory_are_one_problem(file):
-    on_disk, held = workload.build(streamed(file)), workload.build(in_memory(file))
+    on_disk, held = workload.build_problem(streamed(file)), workload.build_problem(in_memory(file))
     assert not isinstance(on_disk.X, np.ndarray)
     np.testing.assert_allclose(on_disk.X[:], held.X, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(on_disk.sets[0][1], held.sets[0][1])
@@ -52,10 +52,10 @@ def test_streamed_and_in_memory_are_one_problem(file):
 
 
 def test_what_is_saved_is_answered_as_in_memory(file, tmp_path):
-    problem = workload.build(streamed(file))
+    problem = workload.build_problem(streamed(file))
     workload.save_first(problem, list(LOSSES), {100: tmp_path / "few", 600: tmp_path / "all"})
     for rows, folder in ((100, tmp_path / "few"), (600, tmp_path / "all")):
-        found = workload.load(folder)
+        found = workload.load_problem(folder)
         assert found.X.shape == (rows, 33)
         for loss in LOSSES:
             for (W, y), right in zip(found.sets, workload.load_answers(folder, loss), strict=True):
@@ -72,24 +72,24 @@ def test_pixels_count_as_bytes_and_the_ceiling_is_bounded(file):
 
 
 def test_a_file_tells_its_shape_and_gives_no_more_than_it_has(file):
-    assert source.shape(file) == (600, 33, 3, True, 1)
+    assert workload.file_shape(file) == (600, 33, 3, True, 1)
     with pytest.raises(LcbenchError, match="600 rows to train on, 601 were asked for"):
-        workload.build(in_memory(file, 601))
+        workload.build_problem(in_memory(file, 601))
 
 
 def test_only_hdf5_is_streamed(tmp_path):
     path = tmp_path / "table.npz"
     np.savez(path, X=np.arange(20, dtype=np.uint8).reshape(10, 2), y=np.arange(10) % 2)
-    assert source.shape(path) == (10, 3, 2, False, 1)
+    assert workload.file_shape(path) == (10, 3, 2, False, 1)
     with pytest.raises(LcbenchError, match="only HDF5 can be streamed"):
-        source.first_rows(path, 5, streamed=True)
+        workload.first_rows(path, 5, streamed=True)
 
 
 @pytest.fixture
 def batch_problem(tmp_path):
     size = Size(200, *SHAPE, "synthetic", batch=40)
-    problem = workload.build(size)
-    workload.save(problem, list(LOSSES), tmp_path / "problem")
+    problem = workload.build_problem(size)
+    workload.save_problem(problem, list(LOSSES), tmp_path / "problem")
     return size, problem, tmp_path / "problem"
 
 
@@ -99,15 +99,15 @@ def test_batches_are_many_and_of_their_size(batch_problem):
     assert {len(rows) for rows in problem.batches} == {40}
     assert len(np.unique(np.concatenate(problem.batches))) > 190
     assert size.flops == 4 * 40 * 33 * 3
-    large = workload.build(Size(20, *SHAPE, "synthetic", batch=10**6))
+    large = workload.build_problem(Size(20, *SHAPE, "synthetic", batch=10**6))
     assert len(large.batches) == workload.INPUT_SETS
-    assert len(workload.load(folder).batches) == len(problem.batches)
+    assert len(workload.load_problem(folder).batches) == len(problem.batches)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_answers_are_those_of_each_batch(batch_problem, loss):
     _, _, folder = batch_problem
-    problem = workload.load(folder)
+    problem = workload.load_problem(folder)
     inputs = Inputs(
         Implementation("mine", "cpu", {}), problem, workload.load_answers(folder, loss), np.random.default_rng(0)
     )
@@ -127,7 +127,7 @@ def timed(implementation, folders, losses=LOSSES):
 
 
 def test_a_worker_times_and_verifies_both(batch_problem, file, tmp_path):
-    workload.save(workload.build(streamed(file)), list(LOSSES), tmp_path / "streamed")
+    workload.save_problem(workload.build_problem(streamed(file)), list(LOSSES), tmp_path / "streamed")
     events = timed("numpy", [batch_problem[2], tmp_path / "streamed"])
     assert [(event.status, event.reason) for event in events] == [("ok", "")] * 4
     assert all(event.error_grad < 1e-4 for event in events)
@@ -166,7 +166,7 @@ def test_what_is_read_of_the_file_counts_as_it_lies_there(tmp_path, dtype, items
     with h5py.File(path, "w") as file:
         file["X"], file["y"] = np.arange(90 * 8).reshape(90, 8).astype(dtype), np.arange(90) % 3
     with opened(RunSettings(data=str(path), stream=True)) as (size, _):
-        row = block.empty_row("mine", "cpu", "svm", replace(size, rows=90), 1)
+        row = schedule.empty_row("mine", "cpu", "svm", replace(size, rows=90), 1)
     assert row.bytes == 90 * 9 * itemsize + 2 * 9 * 3 * 4
     with opened(RunSettings(data=str(path))) as (size, _):
         assert replace(size, rows=90).bytes == 90 * 9 * 4 + 2 * 9 * 3 * 4
@@ -178,8 +178,8 @@ def test_hdf5_of_floats_is_streamed_too(tmp_path):
     with h5py.File(path, "w") as file:
         file["X"], file["y"] = rng.normal(0, 1, (90, 8)), np.arange(90) % 3
     size = Size(90, 9, 3, "float32", path.name, streamed=True, file=path)
-    workload.save(workload.build(size), ["svm"], tmp_path / "problem")
-    W, y = workload.load(tmp_path / "problem").sets[0]
+    workload.save_problem(workload.build_problem(size), ["svm"], tmp_path / "problem")
+    W, y = workload.load_problem(tmp_path / "problem").sets[0]
     assert W.shape == (9, 3)
     assert len(y) == 90
 
@@ -188,7 +188,7 @@ def test_what_would_not_fit_in_memory_is_streamed_and_that_is_said(file, monkeyp
     said, settings = [], RunSettings(data=str(file))
     with opened(settings, note=said.append) as (size, rows):
         assert (size.streamed, rows, said) == (False, [500, 600], [])
-    monkeypatch.setattr(workload, "fits", lambda size: False)
+    monkeypatch.setattr(workload, "fits_in_memory", lambda size: False)
     with opened(settings, note=said.append) as (size, rows):
         assert (size.streamed, rows) == (True, [600])
     assert len(said) == 1
@@ -224,7 +224,7 @@ print(grown)
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in other units elsewhere")
 def test_x_is_never_in_memory(tmp_path):
     rows = 20_000
-    synthetic_file.write(tmp_path / "data.h5", rows)
+    synthetic.write_file(tmp_path / "data.h5", rows)
     command = [sys.executable, "-c", PEAK, str(tmp_path / "data.h5"), str(rows), str(tmp_path)]
     grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert grown < 0.6 * rows * 3073 * 4

@@ -33,7 +33,7 @@ def verified(function, **fields):
     rng = np.random.default_rng(0)
     inputs = Inputs(implementation, PROBLEM, ANSWERS, rng)
     verifier = Verifier(implementation, inputs)
-    clock.sample(function, inputs, verifier, clock.Sampling(0.0, 3, 5e-4), rng)
+    clock.take_samples(function, inputs, verifier, clock.Sampling(0.0, 3, 5e-4), rng)
     return verifier
 
 

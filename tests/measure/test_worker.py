@@ -20,7 +20,7 @@ SIZE = Size(200, 33, 3, "float32", "synthetic")
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory):
     folder = tmp_path_factory.mktemp("problem") / "small"
-    workload.save(workload.build(SIZE), ["svm", "softmax"], folder)
+    workload.save_problem(workload.build_problem(SIZE), ["svm", "softmax"], folder)
     return [Cell("svm", str(folder)), Cell("softmax", str(folder))]
 
 

@@ -22,7 +22,7 @@ def test_work_and_traffic_are_counted():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_shapes_and_types(dtype):
-    problem = workload.build(Size(20, 33, 3, dtype, "synthetic"))
+    problem = workload.build_problem(Size(20, 33, 3, dtype, "synthetic"))
     assert (problem.X.shape, problem.X.dtype, problem.X.flags.c_contiguous) == ((20, 33), dtype, True)
     for W, y in problem.sets:
         assert (W.shape, W.dtype) == ((33, 3), dtype)
@@ -31,21 +31,21 @@ def test_shapes_and_types(dtype):
 
 
 def test_images_less_their_mean_and_a_ones_column():
-    X = workload.build(TINY).X
+    X = workload.build_problem(TINY).X
     assert (X[:, -1] == 1).all()
     assert np.abs(X[:, :-1].mean(axis=0)).max() < 1e-4
     assert X[:, :-1].std() > 10
 
 
 def test_the_same_again_and_another_with_another_seed():
-    one, again, other = workload.build(TINY), workload.build(TINY), workload.build(TINY, seed=1)
+    one, again, other = workload.build_problem(TINY), workload.build_problem(TINY), workload.build_problem(TINY, seed=1)
     np.testing.assert_array_equal(one.sets[1][0], again.sets[1][0])
     np.testing.assert_array_equal(one.X, again.X)
     assert (one.sets[1][0] != other.sets[1][0]).any()
 
 
 def test_no_two_sets_have_the_same_answer():
-    problem = workload.build(TINY)
+    problem = workload.build_problem(TINY)
     assert len(problem.sets) == workload.INPUT_SETS
     smallest, middle, largest = (np.linalg.norm(W) for W, _ in problem.sets)
     assert 1.2 * smallest < middle < largest / 1.2
@@ -59,7 +59,7 @@ def test_no_two_sets_have_the_same_answer():
 
 @pytest.mark.parametrize("loss", ["svm", "softmax"])
 def test_a_wrong_regularisation_shows(loss):
-    problem = workload.build(TINY)
+    problem = workload.build_problem(TINY)
     W, y = problem.sets[0]
     right = oracle.expected(loss, W, problem.X, y, problem.reg)
     half = oracle.expected(loss, W, problem.X, y, problem.reg / 2)
@@ -69,15 +69,15 @@ def test_a_wrong_regularisation_shows(loss):
 
 @pytest.mark.parametrize(("rows", "features", "classes"), [(1, 1, 2), (1, 33, 2), (5, 1, 3), (3, 2, 7)])
 def test_the_smallest_sizes(rows, features, classes):
-    problem = workload.build(Size(rows, features, classes, "float32", "synthetic"))
+    problem = workload.build_problem(Size(rows, features, classes, "float32", "synthetic"))
     assert problem.X.shape == (rows, features)
     assert (problem.X[:, -1] == 1).all()
 
 
 def test_what_is_saved_is_read_by_the_workers(tmp_path):
-    problem = workload.build(TINY)
-    workload.save(problem, ["softmax"], tmp_path / TINY.folder)
-    found = workload.load(tmp_path / TINY.folder)
+    problem = workload.build_problem(TINY)
+    workload.save_problem(problem, ["softmax"], tmp_path / TINY.folder)
+    found = workload.load_problem(tmp_path / TINY.folder)
     np.testing.assert_array_equal(found.X, problem.X)
     assert found.reg == problem.reg
     for (W, y), (saved_W, saved_y) in zip(problem.sets, found.sets, strict=True):
@@ -100,11 +100,11 @@ def test_folders_tell_sizes_apart():
 @pytest.mark.parametrize(("features", "classes"), [(33, 10), (3073, 3)])
 def test_cifar10_has_one_shape(features, classes):
     with pytest.raises(LcbenchError, match="CIFAR-10 has 3073 features"):
-        workload.build(Size(20, features, classes, "float32", "cifar10"))
+        workload.build_problem(Size(20, features, classes, "float32", "cifar10"))
 
 
 def test_cifar10_that_is_not_there_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("LCBENCH_DATA", str(tmp_path))
     with pytest.raises(LcbenchError, match="lcbench download") as caught:
-        workload.build(Size(20, 3073, 10, "float32", "cifar10"))
+        workload.build_problem(Size(20, 3073, 10, "float32", "cifar10"))
     assert "\n" not in str(caught.value)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from lcbench.judge import verdicts
-from lcbench.judge.latest import latest
-from lcbench.judge.verdicts import compare
-from lcbench.record import Ceiling
+from lcbench.record import MachinePeak
 from lcbench.report import compare_tables
+from lcbench.stats import verdicts
+from lcbench.stats.verdicts import compare_records, latest
 from printed import printed
 from results import MACHINE, record, row
 
-CEILING = Ceiling(dtype="float32", footprint=500 * 3073 * 4, read_bytes_s=5e10, flops_s=2e11)
+CEILING = MachinePeak(dtype="float32", footprint=500 * 3073 * 4, read_bytes_s=5e10, flops_s=2e11)
 
 BASE = record(
     row("numpy", [2e-3, 2.02e-3, 1.98e-3]),
@@ -50,13 +49,13 @@ show
 
 def test_verdicts_as_they_are_read(monkeypatch):
     monkeypatch.setattr(verdicts, "RUN_TO_RUN", 0.0)  # as if runs differed by nothing but their blocks
-    assert "\n".join(printed(compare_tables.verdicts(compare(BASE, NEW, 0.05)))) + "\n" == PRINTED
+    assert "\n".join(printed(compare_tables.verdicts(compare_records(BASE, NEW, 0.05)))) + "\n" == PRINTED
 
 
 def test_nothing_is_cut_off_of_large_numbers():
     base = record(row("torch-compile-cuda", [1e-4, 9e-4, 1e-3]), row("numpy", [1234.0, 1.0, 99.0]))
     new = record(row("torch-compile-cuda", [122.0, 123.0, 124.0]), row("numpy", [1234.0, 1e-6, 99.0]))
-    lines = printed(compare_tables.verdicts(compare(base, new)))
+    lines = printed(compare_tables.verdicts(compare_records(base, new)))
     assert not any("…" in line for line in lines)
     assert lines[1].split() == ["implementation", "base", "new", "new", "/", "base", "visible", "verdict"]
     assert [line.split()[-1] for line in lines if line.startswith(("torch", "numpy"))] == ["slower", "inconclusive"]
@@ -64,13 +63,13 @@ def test_nothing_is_cut_off_of_large_numbers():
 
 
 def test_one_block_has_no_interval_to_show():
-    lines = printed(compare_tables.verdicts(compare(record(row(medians=[1.0])), record(row(medians=[2.0])))))
+    lines = printed(compare_tables.verdicts(compare_records(record(row(medians=[1.0])), record(row(medians=[2.0])))))
     assert lines[3].split() == ["numpy", "1.00", "s", "2.00", "s", "2.000", "[?]", "-", "inconclusive"]
 
 
 def test_different_machines_are_told():
     elsewhere = record(row(medians=[1e-3, 1e-3, 1.1e-3]), fingerprint="bbbb")
-    lines = printed(compare_tables.verdicts(compare(elsewhere, record(row(medians=[1e-3, 1e-3, 1.1e-3])))))
+    lines = printed(compare_tables.verdicts(compare_records(elsewhere, record(row(medians=[1e-3, 1e-3, 1.1e-3])))))
     assert "the two results are from different machines: no verdict holds" in lines
 
 

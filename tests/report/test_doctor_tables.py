@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from math import exp
 
-from lcbench.judge.sensitivity import detectable
-from lcbench.measure.surroundings.disturbances import Finding
-from lcbench.measure.surroundings.gpu_state import GpuState
-from lcbench.measure.surroundings.meanwhile import Meanwhile, Program
-from lcbench.measure.surroundings.noise import Noise
+from lcbench.host.conditions import BackgroundLoad, Program
+from lcbench.host.disturbances import Finding
+from lcbench.host.gpu_state import GpuState
+from lcbench.measure.noise import Noise
 from lcbench.report import doctor_tables
 from lcbench.report.style import percent
+from lcbench.stats.gate import detectable_slowdown
 from machines import facts
 from printed import printed
 
-MEANWHILE = Meanwhile(
+MEANWHILE = BackgroundLoad(
     seconds=10.0, others=0.123, steal=0.004, waited=0.05, switches_s=12345.6, throttled_periods=3,
     thermal_throttles=None, programs=(Program("clang", 0.2),),
 )  # fmt: skip
@@ -27,7 +27,7 @@ def test_noise():
     assert rows["measured"] == "4 blocks in 10 s, two processes each"
     assert rows["spread"].startswith("4.6 %")
     assert rows["worst block"] == "4.1 %"
-    visible = percent(detectable(NOISE.log_ratios, 2.5, 60.0))
+    visible = percent(detectable_slowdown(NOISE.log_ratios, 2.5, 60.0))
     assert rows["visible"] == f"at best a slowdown of {visible} to a gate of 60 s"
     assert rows["others' share"].startswith("12.3 %")
     assert rows["steal"] == "0.4 %"
@@ -36,7 +36,7 @@ def test_noise():
 
 
 def test_noise_of_which_the_system_tells_nothing():
-    slow = Noise(NOISE.blocks, 400.0, Meanwhile(seconds=400.0))
+    slow = Noise(NOISE.blocks, 400.0, BackgroundLoad(seconds=400.0))
     lines = printed([doctor_tables.noise(slow)])
     assert any(line.startswith("visible") and "nothing to a gate of 60 s" in line for line in lines)
 

@@ -1,11 +1,11 @@
-from lcbench.datasets.features import catalogue
+from lcbench.datasets.features import catalog
 from lcbench.report import features_tables
 from lcbench.report.features_tables import Computed
 from printed import printed
 
 
 def test_what_is_missing_is_told_with_its_install_line(monkeypatch):
-    monkeypatch.setattr(catalogue, "find_spec", lambda package: None)
+    monkeypatch.setattr(catalog, "find_spec", lambda package: None)
     lines = printed(features_tables.catalogue(1600))
     assert lines[-2:] == [
         "skimage, for hog, is not installed: pip install 'lcbench[lab]'",

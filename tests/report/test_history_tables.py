@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lcbench.judge.history import NEEDED, history
 from lcbench.report import history_tables
 from lcbench.report.history_tables import LONGEST_LINE, curve
+from lcbench.stats.history import NEEDED, history
 from printed import printed
 from results import MACHINE, record, row
 

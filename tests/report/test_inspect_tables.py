@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lcbench.measure.machine_code.assembly import Loop
-from lcbench.measure.machine_code.gpu import Kernel
-from lcbench.measure.machine_code.linker import Usage
-from lcbench.measure.machine_code.occupancy import occupancy
-from lcbench.measure.machine_code.ptx import Counts
+from lcbench.machine_code.gpu import Kernel, KernelUsage, PtxCounts
+from lcbench.machine_code.loops import Loop
+from lcbench.machine_code.occupancy import occupancy
 from lcbench.report import inspect_tables
 from printed import printed
 
@@ -22,9 +20,9 @@ REMAINDER = replace(SCALAR, remainder=True)
 KERNEL = Kernel(
     "gradient_slabs",
     128,
-    Usage(80, 1280, 0, 0),
+    KernelUsage(80, 1280, 0, 0),
     occupancy((9, 0), 128, 80, 1280),
-    Counts(80, 0, 0, {1: 8, 4: 7}, 0),
+    PtxCounts(80, 0, 0, {1: 8, 4: 7}, 0),
     "ret",
 )
 

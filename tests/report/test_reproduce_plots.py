@@ -5,12 +5,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from lcbench.datasets.loading import load
+from lcbench.datasets.examples import load_splits
 from lcbench.learn import model as models
 from lcbench.learn.evaluation import predict
 from lcbench.learn.reproduction import figures
+from lcbench.learn.reproduction.figures import Outcome
 from lcbench.learn.reproduction.laboratory import Laboratory
-from lcbench.learn.reproduction.outcome import Outcome
 from lcbench.learn.reproduction.rows import reproduce
 from lcbench.losses import catalog
 from lcbench.report import plots
@@ -22,7 +22,10 @@ RATES = ("lr-0.1-first", "lr-too-large", "lr-too-small", "lr-0.1-second")
 @pytest.fixture(scope="module")
 def outcomes():
     laboratory = Laboratory(catalog.load("numpy"))
-    return {name: reproduce(figures.rows()[name], laboratory) for name in (*RATES, "decision-boundary", "quadratic")}
+    return {
+        name: reproduce(figures.published_rows()[name], laboratory)
+        for name in (*RATES, "decision-boundary", "quadratic")
+    }
 
 
 def test_every_model_that_was_trained_is_stored_and_drawn(outcomes, tmp_path):
@@ -44,13 +47,13 @@ def test_the_boundary_can_be_drawn_again_from_its_files(outcomes, tmp_path):
     stored = tmp_path / "decision-boundary.h5"
     svg = plots.drawn(plots.kind("boundaries"), [stored], "svg")
     assert ElementTree.fromstring(svg) is not None
-    model, points = models.read(stored), load(str(tmp_path / "decision-boundary.npz"))
+    model, points = models.read(stored), load_splits(str(tmp_path / "decision-boundary.npz"))
     np.testing.assert_array_equal(points.train.X, outcomes["decision-boundary"].points.X)
     assert np.mean(predict(model.W, model.scaling, points.train.X) == points.train.y) > 0.9
 
 
 def test_rows_that_were_skipped_have_no_picture(tmp_path):
-    skipped = Outcome(figures.rows()["templates"], skipped="no images")
+    skipped = Outcome(figures.published_rows()["templates"], skipped="no images")
     assert list(draw_reproduced([skipped], tmp_path)) == []
     assert list(tmp_path.iterdir()) == []
 

@@ -1,26 +1,28 @@
 """What ``lcbench reproduce`` prints, as an 80-column terminal shows it."""
 
 from lcbench.learn.reproduction import figures
-from lcbench.learn.reproduction.figures import Figure, Row
-from lcbench.learn.reproduction.outcome import Found, Outcome, judged
+from lcbench.learn.reproduction.figures import Figure, Outcome, PublishedRow, ReproducedValues, judged
 from lcbench.report import reproduce_tables
 from printed import printed
 
-LAYER = Row(
+LAYER = PublishedRow(
     "softmax-layer",
     "002",
     "softmax of four scores",
     {"probability": Figure("3 decimals", published=[0.842, 0.02], expected=[0.842, 0.002])},
     note="the document prints 0.02: a slip",
 )
-PROTOCOL = Row("svm-protocol", "003", "an SVM", {"validation": Figure("0.37..0.395", published=0.382)})
+PROTOCOL = PublishedRow("svm-protocol", "003", "an SVM", {"validation": Figure("0.37..0.395", published=0.382)})
 
 
 def outcomes():
     return [
-        judged(LAYER, Found({"probability": [0.8418, 0.0021]}), 0.5),
-        judged(PROTOCOL, Found({"validation": 0.25}), 1.5),
-        Outcome(Row("templates", "003", "pictures", {}), skipped="no data/cifar10.h5: 'lcbench download' fetches it"),
+        judged(LAYER, ReproducedValues({"probability": [0.8418, 0.0021]}), 0.5),
+        judged(PROTOCOL, ReproducedValues({"validation": 0.25}), 1.5),
+        Outcome(
+            PublishedRow("templates", "003", "pictures", {}),
+            skipped="no data/cifar10.h5: 'lcbench download' fetches it",
+        ),
     ]
 
 
@@ -57,13 +59,15 @@ def test_every_figure_of_a_row():
 
 def test_the_longest_of_everything_fits():
     rows = [
-        Row(row.id, row.document, row.what, {name: Figure("shown", -4.9999886) for name in row.figures}, note=row.note)
-        for row in figures.rows().values()
+        PublishedRow(
+            row.id, row.document, row.what, {name: Figure("shown", -4.9999886) for name in row.figures}, note=row.note
+        )
+        for row in figures.published_rows().values()
     ]
-    measured = [judged(row, Found(dict.fromkeys(row.figures, -12345.6789)), 1.0) for row in rows]
+    measured = [judged(row, ReproducedValues(dict.fromkeys(row.figures, -12345.6789)), 1.0) for row in rows]
     lines = printed(reproduce_tables.overview(measured))
     assert not any("…" in line for line in lines)
-    assert [line.split()[0] for line in lines[3 : 3 + len(rows)]] == list(figures.rows())
+    assert [line.split()[0] for line in lines[3 : 3 + len(rows)]] == list(figures.published_rows())
     for outcome in measured:
         assert not any("…" in line for line in printed(reproduce_tables.details(outcome)))
     printed([reproduce_tables.listing(rows)])

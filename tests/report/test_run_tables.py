@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from lcbench.record import Ceiling, Counters
+from lcbench.record import Counters, MachinePeak
 from lcbench.report import run_tables, style
 from printed import printed
 from results import record, row
 
-CEILING = Ceiling(dtype="float32", footprint=500 * 3073 * 4, read_bytes_s=5e10, flops_s=2e11, gemm_flops_s=1.5e11)
+CEILING = MachinePeak(dtype="float32", footprint=500 * 3073 * 4, read_bytes_s=5e10, flops_s=2e11, gemm_flops_s=1.5e11)
 
 A_RUN = record(
     row("naive", [80e-3, 82e-3, 81e-3], import_s=4e-4, prepare_s=2e-6),
@@ -56,7 +56,7 @@ EXTREMES = record(
         convention="2015 convention: W (C, D), X (D, N), 0.5 reg sum(W W)"),
     row("torch-compile-cuda", [9.1e-5, 9.9e-5, 1.01e-4], device="cuda", **LARGE),
     row("x.py:f", status="crashed", reason="no file /a/long/path/" + "d" * 100, blocks=[], **LARGE),
-    ceilings=[Ceiling(dtype="float32", footprint=4 * 49_000 * 3073, read_bytes_s=4e12, flops_s=6.7e13)],
+    ceilings=[MachinePeak(dtype="float32", footprint=4 * 49_000 * 3073, read_bytes_s=4e12, flops_s=6.7e13)],
 )  # fmt: skip
 
 
@@ -158,9 +158,9 @@ def test_limits_are_told_for_every_device_and_dtype_with_what_was_measured():
     gpu = {"device": "cuda", "flops_s": 6e13, "copy_bytes_s": 3.9e12}
     limits = [
         CEILING,
-        Ceiling(dtype="float64", footprint=8, read_bytes_s=4e10, flops_s=1e11),
-        Ceiling(dtype="float32", footprint=8, read_bytes_s=9e12, **gpu),
-        Ceiling(dtype="float32", footprint=16, read_bytes_s=4.2e12, **gpu),
+        MachinePeak(dtype="float64", footprint=8, read_bytes_s=4e10, flops_s=1e11),
+        MachinePeak(dtype="float32", footprint=8, read_bytes_s=9e12, **gpu),
+        MachinePeak(dtype="float32", footprint=16, read_bytes_s=4.2e12, **gpu),
     ]
     told = " ".join(" ".join(printed(run_tables.tables(record(row(medians=[1e-3, 1e-3]), ceilings=limits)))).split())
     measured = "measured in this run: reads"

@@ -78,7 +78,7 @@ centres = when_timed(centre)
 @pytest.fixture(scope="module")
 def cell(tmp_path_factory):
     folder = tmp_path_factory.mktemp("problem") / "tiny"
-    workload.save(workload.build(TINY), ["softmax"], folder)
+    workload.save_problem(workload.build_problem(TINY), ["softmax"], folder)
     return Cell("softmax", str(folder))
 
 

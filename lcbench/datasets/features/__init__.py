@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.datasets.features import cache
-from lcbench.datasets.features.catalogue import PATCHES, WORDS, Feature, Settings, find_usable
-from lcbench.datasets.features.square import PLANES, side_of
+from lcbench.datasets.features.catalog import PATCHES, WORDS, Feature, Settings, find_usable
+from lcbench.datasets.features.descriptors import PLANES, side_of
 from lcbench.errors import LcbenchError
 from lcbench.progress import ProgressCallback, no_progress
 

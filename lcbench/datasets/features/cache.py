@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench import whole_file
+from lcbench import files
 from lcbench.errors import LcbenchError
-from lcbench.paths import features_folder
+from lcbench.files import features_folder
 
 if TYPE_CHECKING:
     import h5py
@@ -67,7 +67,7 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     require_room(path, arrays)
     import h5py
 
-    with whole_file.replacing(path, _OTHER_FOLDER) as temporary, h5py.File(temporary, "w", libver="v110") as file:
+    with files.replacing(path, _OTHER_FOLDER) as temporary, h5py.File(temporary, "w", libver="v110") as file:
         for name, array in arrays.items():
             _write_array(file, name, array)
 

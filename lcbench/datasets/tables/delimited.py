@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from lcbench.datasets.tables.contents import Contents, Part, listed, one_line
 from lcbench.errors import LcbenchError
-from lcbench.losses.errors import did_you_mean
+from lcbench.losses.implementation import did_you_mean
 
 _DELIMITERS = ("\t", ";", ",")
 """The rarer ones inside a field first: a table that each of them would cut evenly is cut by the first."""
@@ -50,7 +50,7 @@ class Layout:
         return self.header[column] if self.header else str(column)
 
 
-def read(path: Path, label: str | int | None) -> Contents:
+def read_delimited(path: Path, label: str | int | None) -> Contents:
     """Features float64 and labels of a table; the first line may be a header. Raises LcbenchError."""
     layout = _layout(path, label)
     codes: dict[str, int] = {}

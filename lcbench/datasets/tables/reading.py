@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lcbench.datasets import memory
+from lcbench.datasets import examples
 from lcbench.datasets.examples import Examples, LabelledSplits
 from lcbench.datasets.rows import Rows, choose
 from lcbench.datasets.soundness import require_finite, require_rows
-from lcbench.datasets.tables import delimited, features, hdf5, labels, npz, splitting
+from lcbench.datasets.tables import arrays, contents, delimited
 from lcbench.datasets.tables.contents import SPLITS, Contents, Split
 from lcbench.errors import LcbenchError
 from lcbench.progress import ProgressCallback, no_progress
@@ -27,14 +27,14 @@ class Format:
 
 
 FORMATS = (
-    Format("CSV", (".csv", ".tsv"), b"", delimited.read),
-    Format("gzipped CSV", (".csv.gz", ".tsv.gz"), b"\x1f\x8b", delimited.read),
-    Format("NPZ", (".npz",), b"PK", npz.read),
-    Format("HDF5", (".h5", ".hdf5"), b"\x89HDF\r\n\x1a\n", hdf5.read),
+    Format("CSV", (".csv", ".tsv"), b"", delimited.read_delimited),
+    Format("gzipped CSV", (".csv.gz", ".tsv.gz"), b"\x1f\x8b", delimited.read_delimited),
+    Format("NPZ", (".npz",), b"PK", arrays.read_npz),
+    Format("HDF5", (".h5", ".hdf5"), b"\x89HDF\r\n\x1a\n", arrays.read_hdf5),
 )
 
 
-def read(
+def read_table(
     path: Path,
     *,
     label: str | int | None = None,
@@ -64,41 +64,41 @@ def read(
     Raises LcbenchError, one line that names the place, wherever the file is no such table.
     """
     fractions: dict[Split, float] = {"validation": validation, "test": test}
-    splitting.require_fractions(fractions)
-    contents = _contents(path, label, stream)
+    contents.require_fractions(fractions)
+    found = _contents(path, label, stream)
 
     X: dict[Split, Rows] = {}
-    for split, part in contents.parts.items():
-        X[split] = features.as_matrix(part.X, f"{path}: {part.x_name}")
+    for split, part in found.parts.items():
+        X[split] = contents.as_matrix(part.X, f"{path}: {part.x_name}")
         require_rows(X[split], part.y, part.x_name, part.y_name, str(path))
-    features.require_alike(X, contents, path)
-    y, class_names = labels.numbered(contents, path)
-    for split, part in contents.parts.items():
+    contents.require_alike(X, found, path)
+    y, class_names = contents.number_labels(found, path)
+    for split, part in found.parts.items():
         require_finite(X[split], part.cell, progress)
 
     missing = {split: fraction for split, fraction in fractions.items() if split not in X}
-    rows = splitting.draw(y["train"], class_names, missing, seed, path)
+    rows = contents.draw_splits(y["train"], class_names, missing, seed, path)
     for split in missing:
         X[split], y[split] = choose(X["train"], rows[split]), y["train"][rows[split]]
-    X["train"], y["train"] = splitting.keep(X["train"], rows["train"]), y["train"][rows["train"]]
+    X["train"], y["train"] = contents.keep_rows(X["train"], rows["train"]), y["train"][rows["train"]]
     return LabelledSplits(
         **{split: Examples(X[split], y[split]) for split in SPLITS},
         class_names=class_names,
         source=path.name,
-        feature_names=contents.feature_names,
-        image_shape=contents.image_shape or features.image_shape(contents.parts["train"].X),
+        feature_names=found.feature_names,
+        image_shape=found.image_shape or contents.image_shape(found.parts["train"].X),
     )
 
 
 def _contents(path: Path, label: str | int | None, stream: bool | None) -> Contents:
     format_ = _format(path)
-    if format_.read is not hdf5.read:
+    if format_.read is not arrays.read_hdf5:
         if stream:
             raise LcbenchError(f"{path}: {format_.name} is read whole; only HDF5 can be streamed, write it as that")
         return format_.read(path, label)
     if stream is None:
-        stream = not memory.fits(hdf5.size(path))
-    return hdf5.read(path, label, on_disk=stream)
+        stream = not examples.fits_in_memory(arrays.hdf5_size(path))
+    return arrays.read_hdf5(path, label, on_disk=stream)
 
 
 def _format(path: Path) -> Format:

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from lcbench.datasets import loading
+from lcbench.datasets import examples
 from lcbench.datasets.examples import LabelledSplits
 from lcbench.errors import LcbenchError
 from lcbench.learn.model import Model
@@ -60,7 +60,7 @@ class Laboratory:
 
     def inputs(self, row: str) -> dict[str, Any]:
         """Those of another row."""
-        return figures.rows()[row].inputs
+        return figures.published_rows()[row].inputs
 
     @cached_property
     def cifar10(self) -> LabelledSplits:
@@ -69,7 +69,7 @@ class Laboratory:
 
     def _load(self, features: tuple[str, ...] = (), words: int | None = None) -> LabelledSplits:
         try:
-            return loading.load("cifar10", features, words=words, progress=self._progress)
+            return examples.load_splits("cifar10", features, words=words, progress=self._progress)
         except LcbenchError as error:
             raise CannotRun(str(error)) from error
 

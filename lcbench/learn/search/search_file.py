@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from lcbench import paths, whole_file
+from lcbench import files
 from lcbench.errors import LcbenchError
 from lcbench.learn.recipe import Recipe
 
@@ -100,7 +100,7 @@ def to_json(search: Search, **beside: Any) -> str:
 
 def write(path: Path, search: Search) -> None:
     """Replaces `path` by the search, whole or not at all. Raises LcbenchError where it cannot be written."""
-    whole_file.write(path, to_json(search) + "\n", "; --output names another file")
+    files.write_whole(path, to_json(search) + "\n", "; --output names another file")
 
 
 def read(path: Path) -> Search:
@@ -127,7 +127,7 @@ def read(path: Path) -> Search:
 
 def newest() -> Path:
     """The file of the search that was begun last, of those that were given no name. Raises LcbenchError without one."""
-    files = sorted(paths.searches_folder().glob("*.json"))
-    if not files:
-        raise LcbenchError(f"no search in {paths.searches_folder()}: 'lcbench search' makes one, or name a file")
-    return files[-1]
+    found = sorted(files.searches_folder().glob("*.json"))
+    if not found:
+        raise LcbenchError(f"no search in {files.searches_folder()}: 'lcbench search' makes one, or name a file")
+    return found[-1]

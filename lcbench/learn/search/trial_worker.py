@@ -16,7 +16,7 @@ from lcbench.learn.model import Model
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.search import shared_rows
 from lcbench.learn.search.search_file import TrialStatus
-from lcbench.losses.errors import LossError
+from lcbench.losses.implementation import LossError
 from lcbench.workers import messages
 from lcbench.workers.messages import Emit
 

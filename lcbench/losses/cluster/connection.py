@@ -19,7 +19,7 @@ import dask
 
 from lcbench.losses import jit
 from lcbench.losses.cluster.shared_files import own_folder
-from lcbench.losses.errors import Unavailable
+from lcbench.losses.implementation import Unavailable
 
 SCHEDULER_VARIABLE = "LCBENCH_SCHEDULER"
 """Address or scheduler file of the cluster; empty or missing: this machine."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from lcbench.losses.errors import Unavailable
+from lcbench.losses.implementation import Unavailable
 
 INSTALL = "pip install 'numba-cuda[cu13]' 'numpy<2.5'"
 
@@ -151,7 +151,7 @@ def gpu_name() -> str | None:
 
 
 @dataclass(frozen=True)
-class Limits:
+class DeviceLimits:
     """What a device has. The figures here are those of the simulator, which has room for four small blocks."""
 
     compute_capability: tuple[int, int] = (0, 0)
@@ -161,13 +161,13 @@ class Limits:
     free_memory: float = float("inf")
 
 
-def limits() -> Limits:
+def limits() -> DeviceLimits:
     """Of the current device; free_memory in bytes, at this moment."""
     if is_simulator():
-        return Limits()
+        return DeviceLimits()
     cuda = _backend()[1]
     device = cuda.get_current_device()
-    return Limits(
+    return DeviceLimits(
         compute_capability=tuple(device.compute_capability),
         multiprocessors=device.MULTIPROCESSOR_COUNT,
         registers_a_block=device.MAX_REGISTERS_PER_BLOCK,

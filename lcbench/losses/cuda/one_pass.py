@@ -40,9 +40,8 @@ from typing import Any
 import numpy as np
 
 from lcbench.losses.cuda.backend import cuda, has_shuffles
-from lcbench.losses.cuda.matrix import DeviceMatrix, pieces
-from lcbench.losses.cuda.tiles import Tile
-from lcbench.losses.cuda.wide import WIDTH, load_floats, load_pixels, load_weights
+from lcbench.losses.cuda.by_stages import DeviceMatrix, pieces
+from lcbench.losses.cuda.tiles import WIDTH, Tile, load_floats, load_pixels, load_weights
 from lcbench.losses.implementation import LossName
 
 float32 = np.float32

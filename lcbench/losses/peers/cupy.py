@@ -8,7 +8,7 @@ import cupy as cp
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.losses.errors import Unavailable
+from lcbench.losses.implementation import Unavailable
 
 if not cp.cuda.is_available():
     raise Unavailable("CuPy finds no CUDA device")

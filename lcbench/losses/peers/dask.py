@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.losses.cluster import tasks
+from lcbench.losses.cluster import placed
 from lcbench.losses.cluster.connection import connection, release
 from lcbench.losses.cluster.placed import Labels, Rows
 from lcbench.losses.implementation import LossName
@@ -82,7 +82,7 @@ def _loss(
         X.place()
         y.place()
         sums = _sums(here.client, name, W, X, y, held, all_rows)
-    total = tasks.added(*here.client.gather(sums))
+    total = placed.added(*here.client.gather(sums))
     if rows is None:
         X.found_at(total.workers)
     # not by BLAS, whose threads would spin on for a while where the workers have their cores
@@ -94,10 +94,10 @@ def _sums(
     client: Any, name: LossName, W: NDArray[Any], X: Rows, y: Labels, held: list[tuple[int, Any]], all_rows: int
 ) -> list[Any]:
     """The last few sums, as futures: the tasks are with the scheduler."""
-    everywhere = W if len(held) <= FAN_IN else client.submit(tasks.itself, W, pure=False)
+    everywhere = W if len(held) <= FAN_IN else client.submit(placed.itself, W, pure=False)
     sums = [
         client.submit(
-            tasks.part,
+            placed.part,
             name,
             everywhere,
             X.chunks[k],
@@ -112,7 +112,7 @@ def _sums(
     ]
     while len(sums) > FAN_IN:
         groups = [sums[first : first + FAN_IN] for first in range(0, len(sums), FAN_IN)]
-        sums = [client.submit(tasks.added, *group, pure=False) for group in groups]
+        sums = [client.submit(placed.added, *group, pure=False) for group in groups]
     return sums
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from numpy.typing import NDArray
 
-from lcbench.losses.errors import Unavailable
+from lcbench.losses.implementation import Unavailable
 from lcbench.losses.peers.jax import fetch, softmax_loss, svm_loss, to_device
 
 __all__ = ["fetch", "prepare", "softmax_loss", "svm_loss"]

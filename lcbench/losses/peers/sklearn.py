@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.losses.errors import Unavailable
+from lcbench.losses.implementation import Unavailable
 
 try:
     # Private names, the only way to the loss and gradient without a solver around them.

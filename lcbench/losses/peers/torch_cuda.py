@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from lcbench.losses.errors import Unavailable
+from lcbench.losses.implementation import Unavailable
 from lcbench.losses.peers import torch as eager
 from lcbench.losses.peers.torch import fetch, to_tensors
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from lcbench.judge.verdicts import Comparison
 from lcbench.record import Record, Row
 from lcbench.report import compare_tables
 from lcbench.report.exports import trackers
+from lcbench.stats.verdicts import Comparison
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold, not even escaped."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from lcbench import whole_file
+from lcbench import files
 from lcbench.errors import LcbenchError
 
 
@@ -20,7 +20,7 @@ def write(path: Path, text: str) -> None:
         except OSError as error:
             raise LcbenchError(f"cannot write {path}: {error.strerror}") from None
     else:
-        whole_file.write(path.resolve(), text)
+        files.write_whole(path.resolve(), text)
 
 
 def require_writable(path: Path) -> None:

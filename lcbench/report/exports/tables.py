@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-from lcbench.judge.verdicts import Comparison
 from lcbench.record import Record, Row
 from lcbench.report import compare_tables, run_tables, style
 from lcbench.report.table import Column, Table, escaped
+from lcbench.stats.verdicts import Comparison
 
 
 def markdown(record: Record) -> str:

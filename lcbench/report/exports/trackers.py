@@ -6,8 +6,8 @@ import json
 from statistics import mean, median, median_low, quantiles, stdev
 
 from lcbench.errors import LcbenchError
-from lcbench.judge.estimates import block_medians
 from lcbench.record import Record, Row
+from lcbench.stats.estimates import block_medians
 
 
 def name(row: Row) -> str:

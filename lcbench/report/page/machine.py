@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from lcbench.record import Ceiling, Record
+from lcbench.record import MachinePeak, Record
 from lcbench.report import style
 from lcbench.report.run_tables import LOW_SCORE
 
@@ -58,7 +58,7 @@ def _processor(facts: dict[str, Any]) -> str:
     return ", ".join(str(part) for part in (cpu.get("model"), cpu.get("revision"), cores, *sizes) if part)
 
 
-def _limits(ceilings: list[Ceiling]) -> Iterator[tuple[str, str]]:
+def _limits(ceilings: list[MachinePeak]) -> Iterator[tuple[str, str]]:
     """Measured in the same run: the arithmetic, and how fast an array of each X's size is read over and over."""
     kinds = dict.fromkeys((ceiling.device, ceiling.dtype) for ceiling in ceilings)
     for device, dtype in kinds:
@@ -71,7 +71,7 @@ def _limits(ceilings: list[Ceiling]) -> Iterator[tuple[str, str]]:
         )
 
 
-def _ends(ceilings: list[Ceiling]) -> list[Ceiling]:
+def _ends(ceilings: list[MachinePeak]) -> list[MachinePeak]:
     """A few of them, smallest and largest among them, by their footprint: a sweep has dozens."""
     ordered = sorted(ceilings, key=lambda ceiling: ceiling.footprint)
     return ordered if len(ordered) <= 4 else [ordered[0], ordered[len(ordered) // 2], ordered[-1]]

@@ -11,8 +11,6 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lcbench.judge.growth import growths
-from lcbench.judge.thread_efficiency import efficiencies
 from lcbench.record import Record, Row
 from lcbench.report import style, sweep_tables
 from lcbench.report.page import machine, plots, times, verdicts
@@ -20,6 +18,8 @@ from lcbench.report.page.plots import Plot
 from lcbench.report.plots import selection
 from lcbench.report.run_tables import circumstances, errors
 from lcbench.report.table import Table
+from lcbench.stats.crossings import efficiencies
+from lcbench.stats.growth import growths
 
 LIBRARIES = ("d3.min.js", "plot.umd.min.js")
 """In the order in which they must run."""

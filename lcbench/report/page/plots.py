@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Any
 
-from lcbench.judge.points import Other
-from lcbench.judge.quiet import why_disturbed
 from lcbench.record import Record, Row
 from lcbench.report import style, sweep_tables
 from lcbench.report.page.times import Group, speedup
 from lcbench.report.plots import selection
 from lcbench.report.plots.looks import Look
+from lcbench.stats.estimates import why_disturbed
+from lcbench.stats.growth import Other
 
 Plot = dict[str, Any]
 

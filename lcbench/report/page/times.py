@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lcbench.judge.ratios import Ratio
 from lcbench.record import Record, Row, Workload, in_words
 from lcbench.report import run_tables
 from lcbench.report.plots.looks import Look, looks
 from lcbench.report.sweep_tables import common
 from lcbench.report.table import Table
+from lcbench.stats.estimates import Ratio
 
 
 @dataclass(frozen=True)

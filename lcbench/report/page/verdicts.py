@@ -7,13 +7,13 @@ from math import isfinite
 from typing import Any
 
 from lcbench.errors import LcbenchError
-from lcbench.judge import gate, verdicts
-from lcbench.judge.verdicts import Comparison
 from lcbench.record import Record
 from lcbench.report import compare_tables
 from lcbench.report.gate_tables import heading, notes
 from lcbench.report.page.plots import rounded
 from lcbench.report.table import Table
+from lcbench.stats import gate, verdicts
+from lcbench.stats.verdicts import Comparison
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def of_gate(record: Record) -> Verdicts | None:
     """The verdicts of a gate's own record; None of any other."""
     if record.gate is None:
         return None
-    gated = gate.judge(record.rows, record.gate)
+    gated = gate.judge_gate(record.rows, record.gate)
     told, rests_on = heading(record.gate), notes(gated, record.gate)
     return _verdicts(gated.comparisons, gated.fail_above, told, ("base", "head"), rests_on, gated.doubt)
 
@@ -42,7 +42,7 @@ def of_two(records: list[Record], fail_above: float = 0.20) -> Verdicts | None:
         return None
     base, new = sorted(records, key=lambda record: record.created)
     try:
-        judgement = verdicts.compare(base, new, fail_above)
+        judgement = verdicts.compare_records(base, new, fail_above)
     except LcbenchError:
         return None
     doubt = "" if judgement.same_machine else "the two results are from different machines"

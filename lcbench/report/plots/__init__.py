@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lcbench.errors import LcbenchError
-from lcbench.losses.errors import did_you_mean
+from lcbench.losses.implementation import did_you_mean
 from lcbench.progress import ProgressCallback, no_progress
 
 INSTALL = "pip install 'lcbench[lab]'"

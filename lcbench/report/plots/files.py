@@ -13,11 +13,11 @@ from lcbench.report.plots import KINDS, Kind, Source, drawn, require_drawable
 
 if TYPE_CHECKING:
     from lcbench.datasets.examples import LabelledSplits
-    from lcbench.judge.history import History
     from lcbench.learn.model import Model
-    from lcbench.learn.reproduction.outcome import Outcome
+    from lcbench.learn.reproduction.figures import Outcome
     from lcbench.progress import ProgressCallback
     from lcbench.record import Record
+    from lcbench.stats.history import History
 
 _OF_RECORDS: tuple[Source, ...] = ("a result", "a sweep", "results over time", "one result, or two compared")
 _OF_MODELS: tuple[Source, ...] = ("a model", "a model and its data", "several models")
@@ -82,13 +82,13 @@ def newest(chosen: Kind) -> list[Path]:
 
 
 def _newest_record(chosen: Kind) -> Path:
-    from lcbench import paths, record
+    from lcbench import files, record
 
     found = next((one for one in record.newest_first() if not chosen.why_not(one)), None)
     if found is None:
         makes = "sweep" if chosen.of == "a sweep" else "run"
         raise LcbenchError(
-            f"no result in {paths.results_folder()} of which {chosen.name} can be drawn: "
+            f"no result in {files.results_folder()} of which {chosen.name} can be drawn: "
             f"'lcbench {makes}' makes one, or name a file"
         )
     return Path(found.path)
@@ -148,7 +148,7 @@ def _read_one(chosen: Kind, path: Path) -> Any:
 
 
 def _history(records: list[Record]) -> History:
-    from lcbench.judge.history import history
+    from lcbench.stats.history import history
 
     records.sort(key=lambda one: one.created, reverse=True)
     if elsewhere := [one for one in records if one.fingerprint != records[0].fingerprint]:
@@ -159,7 +159,7 @@ def _history(records: list[Record]) -> History:
 
 
 def _its_data(name: str, model: Model, watch: ProgressCallback) -> LabelledSplits:
-    from lcbench.learn.data import splits_of
+    from lcbench.learn.training import splits_of
 
     splits = splits_of(model.recipe, watch)
     if splits.fingerprint() != model.fingerprint:
@@ -268,7 +268,7 @@ def reproduced_rows() -> list[str]:
 
     return [
         row
-        for row in figures.rows()
+        for row in figures.published_rows()
         if any(f"{name}-".startswith(f"{row}-") for _, of in REPRODUCED.values() for name in of)
     ]
 
@@ -278,13 +278,13 @@ def draw_reproduced(outcomes: Sequence[Outcome], folder: Path) -> Iterator[Path]
 
     Raises LcbenchError where that cannot be written or matplotlib is missing.
     """
-    from lcbench import whole_file
-    from lcbench.learn.reproduction.outcome import store
+    from lcbench import files
+    from lcbench.learn.reproduction.figures import store
 
     stored = {name: path for outcome in outcomes for name, path in store(outcome, folder)}
     for name, (kind, wanted) in REPRODUCED.items():
-        files = [stored[model] for model in wanted if model in stored]
-        if files:
+        shown = [stored[model] for model in wanted if model in stored]
+        if shown:
             path = folder / f"{name}.png"
-            whole_file.write(path, drawn(KINDS[kind], files))
+            files.write_whole(path, drawn(KINDS[kind], shown))
             yield path

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from lcbench.judge.history import History, Point, Series, named
 from lcbench.record import Record
 from lcbench.report.plots import selection, style
 from lcbench.report.plots.selection import Key
+from lcbench.stats.history import History, Point, Series, named
 
 _PANEL_INCHES = 2.9
 _SHORTEST = timedelta(minutes=1)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation, Transform
 from numpy.typing import NDArray
 
-from lcbench.record import Ceiling, Record, Row, Workload
+from lcbench.record import MachinePeak, Record, Row, Workload
 from lcbench.report import style as words
 from lcbench.report.plots import selection, style
 from lcbench.report.plots.selection import Bars, Key, Label, Point
@@ -208,13 +208,13 @@ def draw_roofline(record: Record) -> Figure:
     return figure
 
 
-def _roof_title(ceiling: Ceiling, record: Record) -> str:
+def _roof_title(ceiling: MachinePeak, record: Record) -> str:
     dtype = f", {ceiling.dtype}" if len({row.dtype for row in record.rows if row.ranked}) > 1 else ""
     where = ", GPU" if ceiling.device == "cuda" else ""
     return f"X of {words.size(ceiling.footprint)}{dtype}{where}\n{selection.reading(ceiling)}"
 
 
-def _draw_roof(axes: Axes, ceiling: Ceiling, intensities: NDArray[np.float64]) -> None:
+def _draw_roof(axes: Axes, ceiling: MachinePeak, intensities: NDArray[np.float64]) -> None:
     axes.plot(intensities, selection.roof(ceiling, intensities), color=style.INK, linewidth=1.6)
     axes.text(
         0.98, ceiling.flops_s * 1.06, selection.arithmetic(ceiling), ha="right", va="bottom",

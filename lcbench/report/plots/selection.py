@@ -15,16 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.judge import cache_ends, ratios
-from lcbench.judge.crossings import Crossing, crossings
-from lcbench.judge.estimates import ceiling_for
-from lcbench.judge.growth import Growth, growths
-from lcbench.judge.points import GROWING, Curve, Other, curves
-from lcbench.judge.quiet import kept_blocks
-from lcbench.judge.thread_efficiency import Efficiency, efficiencies
-from lcbench.record import Ceiling, Record, Row, Workload, in_words, said
+from lcbench.record import MachinePeak, Record, Row, Workload, in_words, said
 from lcbench.report import style as words
 from lcbench.report.plots.looks import Look, left_out, looks, short
+from lcbench.stats import estimates
+from lcbench.stats.crossings import ALONG, Crossing, Efficiency, cache_end_places, crossings, efficiencies
+from lcbench.stats.estimates import kept_blocks, peak_for
+from lcbench.stats.growth import GROWING, Curve, Growth, Other, curves, growths
 
 LONGEST_NAME = 24
 """Letters; the middle of a longer name is left out."""
@@ -201,7 +198,7 @@ def _baseline_of(row: Row, rows: Sequence[Row], baseline: str) -> Row | None:
 
 def _bar(row: Row, base: Row | None) -> Bar:
     time = row.median_s or 0.0
-    faster = None if base is None or row is base or row.side else ratios.speedup(row, base).value
+    faster = None if base is None or row is base or row.side else estimates.speedup(row, base).value
     return Bar(row, time, row.ci95_s or (time, time), faster)
 
 
@@ -275,37 +272,37 @@ def why_no_roofline(record: Record) -> str:
     return why_no_run(record) or ("" if roofs(record) else "its run measured no limits of the machine")
 
 
-def roofs(record: Record, rows: Iterable[Row] | None = None) -> dict[Ceiling, list[Point]]:
+def roofs(record: Record, rows: Iterable[Row] | None = None) -> dict[MachinePeak, list[Point]]:
     """Return the points of ranked rows, of all or of some, by the ceiling that bounds them, smallest footprint first.
 
     The model is that of Williams, Waterman & Patterson (2009, "Roofline: an insightful visual performance model for
     multicore architectures"): over operations a byte, reading X bounds the rate by a slope, and the FMA units by a flat
     roof. How steep the slope is depends on where X fits, so that each footprint has a plot of its own.
     """
-    found: dict[Ceiling, list[Point]] = {}
+    found: dict[MachinePeak, list[Point]] = {}
     for row in record.rows if rows is None else rows:
-        ceiling = ceiling_for(row, record.ceilings) if row.ranked else None
+        ceiling = peak_for(row, record.ceilings) if row.ranked else None
         if ceiling and row.median_s:
             found.setdefault(ceiling, []).append(Point(row, row.flops / row.bytes, row.flops / row.median_s))
     return dict(sorted(found.items(), key=lambda item: (item[0].device, item[0].dtype, item[0].footprint)))
 
 
-def reading(ceiling: Ceiling) -> str:
+def reading(ceiling: MachinePeak) -> str:
     """Return what the slope is called."""
     return f"reads {ceiling.read_bytes_s / 1e9:.0f} GB/s"
 
 
-def arithmetic(ceiling: Ceiling) -> str:
+def arithmetic(ceiling: MachinePeak) -> str:
     """Return what the flat roof is called."""
     return f"FMA {ceiling.flops_s / 1e9:.0f} GFLOP/s"
 
 
-def roof(ceiling: Ceiling, intensity: NDArray[np.float64]) -> NDArray[np.float64]:
+def roof(ceiling: MachinePeak, intensity: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the highest rate, operations a second, of so many operations a byte."""
     return np.minimum(ceiling.read_bytes_s * intensity, ceiling.flops_s)
 
 
-def roof_ends(panels: dict[Ceiling, list[Point]]) -> tuple[Interval, Interval]:
+def roof_ends(panels: dict[MachinePeak, list[Point]]) -> tuple[Interval, Interval]:
     """Return the ends of both axes, the same for all panels: every ridge and point, and room for names at the right."""
     intensities = [point.intensity for some in panels.values() for point in some]
     ridges = [ceiling.flops_s / ceiling.read_bytes_s for ceiling in panels]
@@ -405,9 +402,9 @@ def scalings(record: Record, axis: str) -> list[Scaling]:
 def _caches(record: Record, row: Row, axis: str) -> dict[str, float]:
     cpu = record.machine.get("cpu")
     sizes = (cpu.get("caches") or {}) if isinstance(cpu, dict) else {}
-    if axis not in cache_ends.ALONG or row.batch is not None:
+    if axis not in ALONG or row.batch is not None:
         return {}
-    found = cache_ends.places(row, axis, {name: size for name, size in sizes.items() if size})
+    found = cache_end_places(row, axis, {name: size for name, size in sizes.items() if size})
     return {name.removesuffix("d").upper(): place for name, place in found.items()}
 
 

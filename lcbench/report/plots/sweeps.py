@@ -12,13 +12,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from lcbench.judge.cache_ends import ALONG
-from lcbench.judge.growth import Growth
-from lcbench.judge.points import curves
-from lcbench.judge.thread_efficiency import Efficiency
 from lcbench.record import ONE, Record, said
 from lcbench.report.plots import selection, style
 from lcbench.report.plots.selection import Key, Scaling
+from lcbench.stats.crossings import ALONG, Efficiency
+from lcbench.stats.growth import Growth, curves
 
 _SCALING_INCHES = 2.5
 _LEGEND_LINE_INCHES = 0.19

@@ -82,10 +82,10 @@ def svg(command: list[str], tables: Iterable[Any]) -> str:
 
 def _tables(record: Record) -> Iterable[Any]:
     if record.gate is not None:
-        from lcbench.judge import gate
         from lcbench.report import gate_tables
+        from lcbench.stats import gate
 
-        return gate_tables.tables(gate.judge(record.rows, record.gate), record.gate)
+        return gate_tables.tables(gate.judge_gate(record.rows, record.gate), record.gate)
     if record.sweep is not None:
         from lcbench.report import sweep_tables
 
@@ -96,10 +96,10 @@ def _tables(record: Record) -> Iterable[Any]:
 
 
 def _compared(base: Record, new: Record) -> Iterable[Any]:
-    from lcbench.judge import verdicts
     from lcbench.report import compare_tables
+    from lcbench.stats import verdicts
 
-    return compare_tables.verdicts(verdicts.compare(base, new))
+    return compare_tables.verdicts(verdicts.compare_records(base, new))
 
 
 def readable(text: str) -> str:

@@ -3,7 +3,7 @@ import colorsys
 import numpy as np
 import pytest
 
-from lcbench.datasets.features.colour import BINS, hue_histogram
+from lcbench.datasets.features.descriptors import BINS, hue_histogram
 
 
 def image(*pixels):

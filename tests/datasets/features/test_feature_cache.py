@@ -4,7 +4,7 @@ from collections import namedtuple
 import numpy as np
 import pytest
 
-from lcbench import paths
+from lcbench import files
 from lcbench.datasets.features import cache
 from lcbench.errors import LcbenchError
 
@@ -12,7 +12,7 @@ from lcbench.errors import LcbenchError
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("LCBENCH_DATA", str(tmp_path))
-    return paths.features_folder()
+    return files.features_folder()
 
 
 def arrays():

@@ -3,9 +3,9 @@ import importlib.util
 import numpy as np
 import pytest
 
-from lcbench import paths
+from lcbench import files
 from lcbench.datasets import features
-from lcbench.datasets.features import cache, catalogue, colour, hog_assignment
+from lcbench.datasets.features import cache, catalog, descriptors
 from lcbench.errors import LcbenchError
 from lcbench.progress import no_progress
 
@@ -17,7 +17,7 @@ FEW = {"words": 3, "patches": 200}
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("LCBENCH_DATA", str(tmp_path))
-    return paths.features_folder()
+    return files.features_folder()
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_features_stand_side_by_side_in_the_order_given(images):
     found = of(["hog-assignment", "colour"], images)
     for split, rows in images.items():
         assert found[split].dtype == np.float32
-        expected = np.hstack([hog_assignment.hog_assignment(rows), colour.hue_histogram(rows)])
+        expected = np.hstack([descriptors.hog_assignment(rows), descriptors.hue_histogram(rows)])
         np.testing.assert_array_equal(found[split], expected)
 
 
@@ -60,8 +60,8 @@ def test_other_images_are_other_features(images):
 
 def test_a_newer_version_of_a_feature_is_computed_again(images, monkeypatch):
     of(["colour"], images)
-    newer = catalogue.Feature(**{**vars(catalogue.CATALOGUE["colour"]), "version": 99})
-    monkeypatch.setitem(catalogue.CATALOGUE, "colour", newer)
+    newer = catalog.Feature(**{**vars(catalog.CATALOG["colour"]), "version": 99})
+    monkeypatch.setitem(catalog.CATALOG, "colour", newer)
     told = []
     of(["colour"], images, told)
     assert told
@@ -136,7 +136,7 @@ class TestWords:
     ],
 )
 def test_an_unknown_name_is_one_line(images, names, message, monkeypatch):
-    monkeypatch.setattr(catalogue, "find_spec", lambda package: object())
+    monkeypatch.setattr(catalog, "find_spec", lambda package: object())
     with pytest.raises(LcbenchError) as raised:
         of(names, images)
     assert str(raised.value) == message
@@ -144,11 +144,11 @@ def test_an_unknown_name_is_one_line(images, names, message, monkeypatch):
 
 def test_a_missing_package_is_named_with_its_install_line(images, monkeypatch):
     installed = importlib.util.find_spec
-    monkeypatch.setattr(catalogue, "find_spec", lambda package: None if package == "skimage" else installed(package))
+    monkeypatch.setattr(catalog, "find_spec", lambda package: None if package == "skimage" else installed(package))
     with pytest.raises(LcbenchError) as raised:
         of(["colour", "hog"], images)
     assert str(raised.value) == "feature 'hog' needs skimage, not installed here: pip install 'lcbench[lab]'"
-    assert not paths.features_folder().exists()  # told before anything is computed
+    assert not files.features_folder().exists()  # told before anything is computed
 
 
 @pytest.mark.parametrize(

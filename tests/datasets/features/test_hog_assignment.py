@@ -2,7 +2,7 @@ from math import atan2, degrees, sqrt
 
 import numpy as np
 
-from lcbench.datasets.features.hog_assignment import dimensions, hog_assignment
+from lcbench.datasets.features.descriptors import hog_assignment, hog_assignment_dimensions
 
 
 def by_loops(image, side):
@@ -25,7 +25,7 @@ def test_it_is_the_assignments_pixel_by_pixel():
     for side in (32, 19):
         images = np.random.default_rng(side).integers(0, 256, (2, 3 * side * side), np.uint8)
         found = hog_assignment(images)
-        assert found.shape == (2, dimensions(side))
+        assert found.shape == (2, hog_assignment_dimensions(side))
         assert found.dtype == np.float32
         for row, image in zip(found, images, strict=True):
             np.testing.assert_allclose(row, by_loops(image, side).ravel(), rtol=1e-5, atol=1e-5)

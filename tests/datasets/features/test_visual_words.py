@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from lcbench.datasets.features.square import side_of
-from lcbench.datasets.features.visual_words import dictionary, encoding, patches
-from lcbench.datasets.features.visual_words.patches import SIZE, VALUES
+from lcbench.datasets.features import visual_words
+from lcbench.datasets.features.descriptors import side_of
+from lcbench.datasets.features.visual_words import SIZE, VALUES
 from lcbench.errors import LcbenchError
 
 clusters = pytest.mark.usefixtures("scikit_learn")
@@ -22,7 +22,7 @@ def some_dictionary(words, seed=0):
     stream = np.random.default_rng(seed)
     centre, whitening, means = (stream.normal(size=shape) for shape in (VALUES, (VALUES, VALUES), (words, VALUES)))
     whitening = (whitening + whitening.T) / 20  # whitening matrices are symmetric
-    return dictionary.Dictionary(*(a.astype(np.float32) for a in (0.1 * centre, whitening, means)))
+    return visual_words.Dictionary(*(a.astype(np.float32) for a in (0.1 * centre, whitening, means)))
 
 
 def patches_of(image):
@@ -35,7 +35,7 @@ def patches_of(image):
 
 def test_normalised_patches_have_no_brightness_and_little_contrast():
     raw = some_images(50, side=SIZE)
-    found = patches.normalised(raw)
+    found = visual_words.normalised(raw)
     assert found.dtype == np.float32
     for one, pixels in zip(found, raw.astype(float), strict=True):
         expected = (pixels - pixels.mean()) / np.sqrt(pixels.var(ddof=1) + 10)
@@ -43,7 +43,7 @@ def test_normalised_patches_have_no_brightness_and_little_contrast():
 
 
 def test_an_even_patch_becomes_zeros():
-    np.testing.assert_array_equal(patches.normalised(np.full((1, VALUES), 77, np.uint8)), 0)
+    np.testing.assert_array_equal(visual_words.normalised(np.full((1, VALUES), 77, np.uint8)), 0)
 
 
 @pytest.mark.parametrize("side", [6, 9, 11])
@@ -52,30 +52,32 @@ def test_all_patches_of_an_image_at_once(side):
     centre = some_dictionary(2).centre
     places = side - SIZE + 1
     found = np.full((VALUES, places * places + 3), 7, np.float32)
-    patches.all_normalised(image, side, centre, found)
-    expected = patches.normalised(patches_of(image).reshape(-1, VALUES)) - centre
+    visual_words.all_normalised(image, side, centre, found)
+    expected = visual_words.normalised(patches_of(image).reshape(-1, VALUES)) - centre
     np.testing.assert_allclose(found[:, : places * places], expected.T, atol=2e-6)
     np.testing.assert_array_equal(found[:, places * places :], 7)
 
 
 def test_sampled_patches_are_patches_of_the_images():
     images = some_images(3)
-    existing = {tuple(patch) for image in images for patch in patches.normalised(patches_of(image).reshape(-1, VALUES))}
+    existing = {
+        tuple(patch) for image in images for patch in visual_words.normalised(patches_of(image).reshape(-1, VALUES))
+    }
     told = []
-    drawn = patches.sample(images, 200, 0, lambda *given: told.append(given))
+    drawn = visual_words.sample_patches(images, 200, 0, lambda *given: told.append(given))
     assert drawn.shape == (200, VALUES)
     assert {tuple(patch) for patch in drawn} <= existing
     assert len({tuple(patch) for patch in drawn}) > 40  # of 48 that there are
     assert told[-1] == ("patches", 200, 200)
-    np.testing.assert_array_equal(drawn, patches.sample(images, 200, 0))
-    assert (drawn != patches.sample(images, 200, 1)).any()
+    np.testing.assert_array_equal(drawn, visual_words.sample_patches(images, 200, 0))
+    assert (drawn != visual_words.sample_patches(images, 200, 1)).any()
 
 
 def test_whitened_patches_are_uncorrelated(monkeypatch):
-    monkeypatch.setattr(dictionary, "EPSILON", 0.0)
+    monkeypatch.setattr(visual_words, "EPSILON", 0.0)
     stream = np.random.default_rng(0)
     drawn = (stream.normal(size=(5000, 6)) @ stream.normal(size=(6, 6)) + 3).astype(np.float32)
-    centre, whitening = dictionary.fit_whitening(drawn)
+    centre, whitening = visual_words.fit_whitening(drawn)
     np.testing.assert_allclose(centre, drawn.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(whitening, whitening.T, atol=1e-5)
     np.testing.assert_allclose(np.cov((drawn - centre) @ whitening, rowvar=False), np.eye(6), atol=1e-3)
@@ -83,9 +85,9 @@ def test_whitened_patches_are_uncorrelated(monkeypatch):
 
 def test_epsilon_holds_back_what_hardly_varies():
     drawn = np.random.default_rng(0).normal(size=(5000, 2)).astype(np.float32) * [3, 1e-3]
-    _, whitening = dictionary.fit_whitening(drawn.astype(np.float32))
+    _, whitening = visual_words.fit_whitening(drawn.astype(np.float32))
     assert whitening[0, 0] == pytest.approx(1 / 3, rel=0.05)
-    assert whitening[1, 1] == pytest.approx(1 / np.sqrt(dictionary.EPSILON), rel=0.05)
+    assert whitening[1, 1] == pytest.approx(1 / np.sqrt(visual_words.EPSILON), rel=0.05)
 
 
 @clusters
@@ -93,7 +95,7 @@ def test_words_are_where_the_patches_are():
     stream = np.random.default_rng(0)
     places = np.array([[5.0, 0], [0, 5], [-5, -5]])
     points = (places[stream.integers(0, 3, 600)] + 0.1 * stream.normal(size=(600, 2))).astype(np.float32)
-    found = dictionary.cluster(points, 6, 0, lambda *told: None)
+    found = visual_words.cluster(points, 6, 0, lambda *told: None)
     assert found.shape == (6, 2)
     assert found.dtype == np.float32
     nearest = np.linalg.norm(found[:, None] - places, axis=2)
@@ -106,30 +108,30 @@ def test_a_dictionary_follows_from_its_seed():
     told = []
 
     def learn(seed):
-        return dictionary.learn(images, 5, seed, 300, lambda *progress: told.append(progress))
+        return visual_words.learn_dictionary(images, 5, seed, 300, lambda *progress: told.append(progress))
 
     first, again, other = learn(0), learn(0), learn(1)
     for name, array in vars(first).items():
         np.testing.assert_array_equal(array, getattr(again, name))
     assert (first.words != other.words).any()
     assert ("patches", 300, 300) in told
-    assert ("k-means", dictionary.PASSES, dictionary.PASSES) in told
+    assert ("k-means", visual_words.PASSES, visual_words.PASSES) in told
 
 
 @clusters
 def test_a_last_batch_smaller_than_the_words_will_do(monkeypatch):
-    monkeypatch.setattr(dictionary, "BATCH", 1)
+    monkeypatch.setattr(visual_words, "BATCH", 1)
     points = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
     told = []
-    found = dictionary.cluster(points, 150, 0, lambda *progress: told.append(progress))
+    found = visual_words.cluster(points, 150, 0, lambda *progress: told.append(progress))
     assert found.shape == (150, 4)
     assert np.isfinite(found).all()
-    assert told[-1] == ("k-means", 2 * dictionary.PASSES, 2 * dictionary.PASSES)
+    assert told[-1] == ("k-means", 2 * visual_words.PASSES, 2 * visual_words.PASSES)
 
 
 def test_more_words_than_patches_is_one_line():
     with pytest.raises(LcbenchError, match="11 words cannot be learnt from 10 patches"):
-        dictionary.of(some_images(1), 11, 0, 10, lambda *told: None)
+        visual_words.dictionary_of(some_images(1), 11, 0, 10, lambda *told: None)
 
 
 def encoded_by_loops(image, known, hard):
@@ -140,7 +142,7 @@ def encoded_by_loops(image, known, hard):
     sums, counts = np.zeros((4, words)), np.zeros(4)
     for y in range(places):
         for x in range(places):
-            patch = known.whitening.astype(float) @ (patches.normalised(grid[y, x][None])[0] - known.centre)
+            patch = known.whitening.astype(float) @ (visual_words.normalised(grid[y, x][None])[0] - known.centre)
             distances = [np.linalg.norm(patch - word) for word in known.words]
             quadrant = 2 * (y >= half) + (x >= half)
             counts[quadrant] += 1
@@ -157,7 +159,7 @@ def encoded_by_loops(image, known, hard):
 def test_encoding_is_the_papers_patch_by_patch(side, words, hard):
     images, known = some_images(2, side), some_dictionary(words)
     out = np.full((2, 4 * words), np.nan, np.float32)
-    encoding.encode(images, known, hard, out)
+    visual_words.encode(images, known, hard, out)
     for row, image in zip(out, images, strict=True):
         np.testing.assert_allclose(row, encoded_by_loops(image, known, hard), rtol=1e-5, atol=1e-5)
 
@@ -165,10 +167,10 @@ def test_encoding_is_the_papers_patch_by_patch(side, words, hard):
 def test_threads_and_places_in_memory_change_nothing(monkeypatch):
     images, known = some_images(7), some_dictionary(4)
     whole, beside = np.empty((7, 16), np.float32), np.zeros((7, 20), np.float32)
-    encoding.encode(images, known, False, whole)
-    monkeypatch.setattr(encoding, "IMAGES_AT_ONCE", 2)
+    visual_words.encode(images, known, False, whole)
+    monkeypatch.setattr(visual_words, "IMAGES_AT_ONCE", 2)
     told = []
-    encoding.encode(images, known, False, beside[:, 2:18], "words", lambda *given: told.append(given))
+    visual_words.encode(images, known, False, beside[:, 2:18], "words", lambda *given: told.append(given))
     np.testing.assert_array_equal(beside[:, 2:18], whole)
     np.testing.assert_array_equal(beside[:, [0, 1, 18, 19]], 0)
     assert told == [("words", done, 7) for done in (2, 4, 6, 7)]

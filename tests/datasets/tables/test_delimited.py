@@ -3,7 +3,7 @@ import gzip
 import numpy as np
 import pytest
 
-from lcbench.datasets.tables import read
+from lcbench.datasets.tables.reading import read_table
 from refused_tables import refusal
 
 ROWS = [f"{i},{i / 4},{'cat' if i % 2 else 'dog'}" for i in range(12)]
@@ -22,7 +22,7 @@ def table(tmp_path):
 
 def everything(path, **options):
     """All rows as training rows, in the order of the file."""
-    found = read(path, validation=0, test=0, **options)
+    found = read_table(path, validation=0, test=0, **options)
     return found.train.X, found.train.y, found.class_names
 
 
@@ -51,7 +51,7 @@ def test_reads_a_gzipped_table(tmp_path):
     path = tmp_path / "PETS.CSV.GZ"
     path.write_bytes(gzip.compress("\n".join(ROWS).encode()))
     assert_pets(everything(path))
-    assert read(path).source == "PETS.CSV.GZ"
+    assert read_table(path).source == "PETS.CSV.GZ"
 
 
 def test_blank_lines_quotes_and_spaces_do_not_matter(table):

@@ -6,7 +6,7 @@ import pytest
 
 from lcbench.datasets import store
 from lcbench.datasets.cifar10 import CIFAR10
-from lcbench.datasets.tables import read
+from lcbench.datasets.tables.reading import read_table
 from refused_tables import refusal
 
 X = np.arange(36.0).reshape(12, 3)
@@ -52,7 +52,7 @@ def in_groups(tmp_path):
 
 
 def test_x_and_y_become_splits(saved):
-    found = read(saved(X=X, y=Y), validation=0.25, test=0.25)
+    found = read_table(saved(X=X, y=Y), validation=0.25, test=0.25)
     assert [len(part) for part in (found.train, found.validation, found.test)] == [6, 3, 3]
     assert found.class_names == ("0", "1", "2")
     assert found.source in SAVE
@@ -63,7 +63,7 @@ def test_x_and_y_become_splits(saved):
 @pytest.mark.parametrize("pattern", ["{}", "{}_train", "train_{}", "{}_TRAINING"])
 def test_arrays_are_found_by_their_usual_names(saved, names, pattern):
     features, labels = (pattern.format(name) for name in names)
-    found = read(saved(**{features: X, labels: Y, "other": np.zeros(7)}), validation=0, test=0)
+    found = read_table(saved(**{features: X, labels: Y, "other": np.zeros(7)}), validation=0, test=0)
     np.testing.assert_array_equal(found.train.X, X)
     np.testing.assert_array_equal(found.train.y, Y)
 
@@ -71,21 +71,21 @@ def test_arrays_are_found_by_their_usual_names(saved, names, pattern):
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])
 def test_splits_of_the_file_are_kept_and_only_the_others_taken_from_train(saved, name):
     validation, test = {f"X_{name}": X[:4], f"y_{name}": Y[:4]}, {"X_test": X[:5], "y_test": Y[:5]}
-    found = read(saved(X_train=X, y_train=Y, **validation, **test))
+    found = read_table(saved(X_train=X, y_train=Y, **validation, **test))
     assert [len(part) for part in (found.train, found.validation, found.test)] == [12, 4, 5]
     np.testing.assert_array_equal(found.validation.X, X[:4])
     np.testing.assert_array_equal(found.test.y, Y[:5])
 
-    found = read(saved(X=X, y=Y, **test))
+    found = read_table(saved(X=X, y=Y, **test))
     assert [len(part) for part in (found.train, found.validation, found.test)] == [9, 3, 5]
 
-    found = read(saved(X=X, y=Y, **validation))
+    found = read_table(saved(X=X, y=Y, **validation))
     assert [len(part) for part in (found.train, found.validation, found.test)] == [9, 4, 3]
 
 
 def test_groups_of_an_hdf5_file_are_splits(in_groups):
     arrays = {"train/images": X, "train/labels": Y, "validation/X": X[:3], "validation/y": Y[:3]}
-    found = read(in_groups({**arrays, "test/images": X[:4], "test/labels": Y[:4]}))
+    found = read_table(in_groups({**arrays, "test/images": X[:4], "test/labels": Y[:4]}))
     assert [len(part) for part in (found.train, found.validation, found.test)] == [12, 3, 4]
     assert found.image_shape is None
 
@@ -95,7 +95,7 @@ def test_the_layout_of_cifar10_gives_images(in_groups):
     labels = (np.arange(20) % 2).astype(np.uint8)
     arrays = {"train/images": images, "train/labels": labels, "test/images": images, "test/labels": labels}
     arrays["class_names"] = np.array(["airplane", "automobile"])
-    found = read(in_groups(arrays, format=store.FORMAT, dataset=CIFAR10.name))
+    found = read_table(in_groups(arrays, format=store.FORMAT, dataset=CIFAR10.name))
     assert found.image_shape == (3, 32, 32)
     assert found.class_names == ("airplane", "automobile")
     assert found.train.X.dtype == np.uint8
@@ -111,7 +111,7 @@ def test_the_layout_of_cifar10_gives_images(in_groups):
 )  # fmt: skip
 def test_types_that_the_losses_take_are_kept_and_others_become_floats(saved, stored, wanted):
     X = np.arange(24).reshape(12, 2) % 2
-    found = read(saved(X=X.astype(stored), y=Y), validation=0, test=0).train.X
+    found = read_table(saved(X=X.astype(stored), y=Y), validation=0, test=0).train.X
     assert found.dtype == np.dtype(wanted)
     assert found.dtype.isnative
     assert found.flags.c_contiguous
@@ -124,26 +124,26 @@ def test_types_that_the_losses_take_are_kept_and_others_become_floats(saved, sto
 )
 def test_rows_of_several_axes_are_flattened(saved, shape, image_shape):
     X = np.random.default_rng(0).random((12, *shape), np.float32)
-    found = read(saved(X=X, y=Y), validation=0, test=0)
+    found = read_table(saved(X=X, y=Y), validation=0, test=0)
     np.testing.assert_array_equal(found.train.X, X.reshape(12, -1))
     assert found.image_shape == image_shape
 
 
 def test_columns_first_is_only_a_layout(saved):
-    found = read(saved(X=np.asfortranarray(X), y=Y), validation=0, test=0).train.X
+    found = read_table(saved(X=np.asfortranarray(X), y=Y), validation=0, test=0).train.X
     assert found.flags.c_contiguous
     np.testing.assert_array_equal(found, X)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i8", "u8", "f4", "f8"])
 def test_labels_may_be_of_any_numeric_type(saved, dtype):
-    y = read(saved(X=X, y=Y.astype(dtype)), validation=0, test=0).train.y
+    y = read_table(saved(X=X, y=Y.astype(dtype)), validation=0, test=0).train.y
     assert y.dtype == np.int64
     np.testing.assert_array_equal(y, Y)
 
 
 def test_labels_may_be_truth_values(saved):
-    found = read(saved(X=X, y=Y == 2), validation=0, test=0)
+    found = read_table(saved(X=X, y=Y == 2), validation=0, test=0)
     assert found.class_names == ("0", "1")
     np.testing.assert_array_equal(found.train.y, [0, 0, 1] * 4)
 
@@ -151,21 +151,21 @@ def test_labels_may_be_truth_values(saved):
 @pytest.mark.parametrize("kind", ["U", "S"])
 def test_labels_may_be_names(saved, kind):
     names = np.array(["pear", "apple", "quince"])[Y]
-    found = read(saved(X=X, y=names.astype(kind)), validation=0, test=0)
+    found = read_table(saved(X=X, y=names.astype(kind)), validation=0, test=0)
     assert found.class_names == ("apple", "pear", "quince")
     np.testing.assert_array_equal(found.train.y, np.array([1, 0, 2])[Y])
 
 
 def test_class_names_of_the_file_name_numbers_and_order_names(saved):
     order = ["pear", "apple", "quince"]
-    assert read(saved(X=X, y=Y, class_names=order)).class_names == tuple(order)
-    found = read(saved(X=X, y=np.array(order)[Y], class_names=order), validation=0, test=0)
+    assert read_table(saved(X=X, y=Y, class_names=order)).class_names == tuple(order)
+    found = read_table(saved(X=X, y=np.array(order)[Y], class_names=order), validation=0, test=0)
     assert found.class_names == tuple(order)
     np.testing.assert_array_equal(found.train.y, Y)
 
 
 def test_another_array_can_be_the_labels(saved):
-    found = read(saved(X=X, y=Y, half=Y // 2), label="half", validation=0, test=0)
+    found = read_table(saved(X=X, y=Y, half=Y // 2), label="half", validation=0, test=0)
     np.testing.assert_array_equal(found.train.y, Y // 2)
 
 

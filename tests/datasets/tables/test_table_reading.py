@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lcbench.datasets.tables import read, splitting
+from lcbench.datasets.tables import contents
+from lcbench.datasets.tables.reading import read_table
 from lcbench.errors import LcbenchError
 from refused_tables import refusal
 
@@ -54,13 +55,13 @@ def test_any_table_reads_back_the_same_from_every_format(folder, table):
     np.savez(folder / "c.npz", X=X, y=labels)
     write_hdf5(folder / "d.h5", X, labels)
     for name in ("a.csv", "b.tsv", "c.npz", "d.h5"):
-        found = read(folder / name, validation=0, test=0)
+        found = read_table(folder / name, validation=0, test=0)
         np.testing.assert_array_equal(found.train.X, X)
         np.testing.assert_array_equal(found.train.y, y)
         assert found.train.X.dtype == (X.dtype if name in ("c.npz", "d.h5") else np.float64)
         assert found.source == name
-        split = read(folder / name, seed=5)
-        wanted = read(folder / "a.csv", seed=5)
+        split = read_table(folder / name, seed=5)
+        wanted = read_table(folder / "a.csv", seed=5)
         for part in ("train", "validation", "test"):  # the split is of the rows, not of the format
             np.testing.assert_array_equal(getattr(split, part).X, getattr(wanted, part).X)
             np.testing.assert_array_equal(getattr(split, part).y, getattr(wanted, part).y)
@@ -76,8 +77,8 @@ def numbered(tmp_path):
 
 @pytest.mark.parametrize("block_bytes", [1, 100, 2**20])
 def test_every_row_is_in_one_split_with_its_label_in_the_order_of_the_file(numbered, block_bytes, monkeypatch):
-    monkeypatch.setattr(splitting, "_BLOCK_BYTES", block_bytes)
-    found = read(numbered, validation=0.2, test=0.1)
+    monkeypatch.setattr(contents, "_BLOCK_BYTES", block_bytes)
+    found = read_table(numbered, validation=0.2, test=0.1)
     rows = [(part.X[:, 0] / 2).astype(int) for part in (found.train, found.validation, found.test)]
     np.testing.assert_array_equal(np.sort(np.concatenate(rows)), np.arange(300))
     of_row = np.repeat([0, 1, 2], [200, 70, 30])
@@ -88,14 +89,14 @@ def test_every_row_is_in_one_split_with_its_label_in_the_order_of_the_file(numbe
 
 
 def test_each_class_gives_its_fraction(numbered):
-    found = read(numbered, validation=0.2, test=0.1)
+    found = read_table(numbered, validation=0.2, test=0.1)
     assert np.bincount(found.train.y).tolist() == [140, 49, 21]
     assert np.bincount(found.validation.y).tolist() == [40, 14, 6]
     assert np.bincount(found.test.y).tolist() == [20, 7, 3]
 
 
 def test_the_seed_decides_the_rows(numbered):
-    first, same, other = (read(numbered, seed=seed).test.X for seed in (1, 1, 2))
+    first, same, other = (read_table(numbered, seed=seed).test.X for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, same)
     assert not np.array_equal(first, other)
 
@@ -109,13 +110,13 @@ def test_the_seed_decides_the_rows(numbered):
 def test_every_class_is_in_every_split_of_the_smallest_tables(folder, counts, validation, share):
     y = np.repeat(np.arange(len(counts)), counts)
     np.savez(folder / "small.npz", X=np.arange(len(y), dtype=float)[:, None], y=y)
-    found = read(folder / "small.npz", validation=validation, test=(1 - validation) * share)
+    found = read_table(folder / "small.npz", validation=validation, test=(1 - validation) * share)
     for part in (found.train, found.validation, found.test):
         assert np.unique(part.y).tolist() == list(range(len(counts)))
 
 
 def test_a_fraction_of_nothing_leaves_a_split_empty(numbered):
-    found = read(numbered, validation=0, test=0.1)
+    found = read_table(numbered, validation=0, test=0.1)
     assert found.validation.X.shape == (0, 2)
     assert found.validation.y.shape == (0,)
     assert (len(found.train), len(found.test)) == (270, 30)
@@ -124,14 +125,14 @@ def test_a_fraction_of_nothing_leaves_a_split_empty(numbered):
 @pytest.mark.parametrize("fractions", [(0.5, 0.5), (1, 0), (-0.1, 0.1), (float("nan"), 0.1), (0.1, float("inf"))])
 def test_fractions_that_leave_nothing_are_refused(numbered, fractions):
     with pytest.raises(LcbenchError, match=r"below 1|0 or more"):
-        read(numbered, validation=fractions[0], test=fractions[1])
+        read_table(numbered, validation=fractions[0], test=fractions[1])
 
 
 def test_uint8_is_not_copied_where_no_row_moves(tmp_path, monkeypatch):
     X, y = np.zeros((6, 4, 4, 3), np.uint8), np.arange(6) % 2
     np.savez(tmp_path / "a.npz", X=X, y=y)
     monkeypatch.setattr(np.lib.npyio.NpzFile, "__getitem__", lambda archive, name: {"X": X, "y": y}[name])
-    assert np.shares_memory(read(tmp_path / "a.npz", validation=0, test=0).train.X, X)
+    assert np.shares_memory(read_table(tmp_path / "a.npz", validation=0, test=0).train.X, X)
 
 
 @pytest.mark.parametrize("name", ["table", "table.txt", "table.npy", "table.csv.zip", "csv"])

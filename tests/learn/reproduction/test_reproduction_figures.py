@@ -6,20 +6,18 @@ from math import isfinite
 import numpy as np
 import pytest
 
-from lcbench.learn.reproduction import figures, outcome
-from lcbench.learn.reproduction.figures import Figure, Row
-from lcbench.learn.reproduction.outcome import Found
+from lcbench.learn.reproduction import figures
+from lcbench.learn.reproduction.figures import Figure, PublishedRow, ReproducedValues, Rule
 from lcbench.learn.reproduction.rows import FUNCTIONS
-from lcbench.learn.reproduction.rules import Rule
 
 
 def test_every_row_has_its_function_and_every_function_its_row():
-    assert figures.rows().keys() == FUNCTIONS.keys()
+    assert figures.published_rows().keys() == FUNCTIONS.keys()
     assert len(FUNCTIONS) == 27
 
 
 def test_every_row_names_a_document_and_every_rule_can_be_applied():
-    for row in figures.rows().values():
+    for row in figures.published_rows().values():
         assert row.document in figures.documents()
         assert row.figures
         assert any(figure.rule != "shown" for figure in row.figures.values())
@@ -33,7 +31,7 @@ def test_every_row_names_a_document_and_every_rule_can_be_applied():
 def test_no_function_sees_a_published_figure():
     for function in FUNCTIONS.values():
         assert list(inspect.signature(function).parameters) == ["inputs", "laboratory"]
-    for row in figures.rows().values():
+    for row in figures.published_rows().values():
         assert not {"published", "expected"} & row.inputs.keys()
 
 
@@ -60,24 +58,26 @@ def test_one_published_number_stands_for_all_and_other_shapes_do_not_fit():
 
 
 def row(**rules):
-    return Row("some", "001", "something", {name: Figure(rule, expected=1.0) for name, rule in rules.items()})
+    return PublishedRow("some", "001", "something", {name: Figure(rule, expected=1.0) for name, rule in rules.items()})
 
 
 def test_a_row_passes_where_all_of_it_does():
     both = row(a="1 decimal", b="1 decimal")
-    assert outcome.judged(both, Found({"a": 1.01, "b": 0.99}), 0.0).verdict == "passes"
-    failing = outcome.judged(both, Found({"a": 1.01, "b": 1.2}), 0.0)
+    assert figures.judged(both, ReproducedValues({"a": 1.01, "b": 0.99}), 0.0).verdict == "passes"
+    failing = figures.judged(both, ReproducedValues({"a": 1.01, "b": 1.2}), 0.0)
     assert failing.verdict == "fails"
     assert failing.headline.name == "b"
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_never_passes(bad):
-    assert outcome.judged(row(a="shown"), Found({"a": bad}), 0.0).verdict == "fails"
+    assert figures.judged(row(a="shown"), ReproducedValues({"a": bad}), 0.0).verdict == "fails"
 
 
 def test_the_headline_is_nearest_to_its_limit():
-    found = outcome.judged(row(a="1 decimal", b="1 decimal", c="shown"), Found({"a": 1.01, "b": 0.96, "c": 9}), 0.0)
+    found = figures.judged(
+        row(a="1 decimal", b="1 decimal", c="shown"), ReproducedValues({"a": 1.01, "b": 0.96, "c": 9}), 0.0
+    )
     assert found.headline.name == "b"
     assert found.headline.strain == pytest.approx(0.8)
     assert isfinite(found.headline.strain)
@@ -85,4 +85,4 @@ def test_the_headline_is_nearest_to_its_limit():
 
 def test_other_figures_than_the_rows_are_a_defect():
     with pytest.raises(ValueError, match="are published"):
-        outcome.judged(row(a="exact"), Found({"b": 1.0}), 0.0)
+        figures.judged(row(a="exact"), ReproducedValues({"b": 1.0}), 0.0)

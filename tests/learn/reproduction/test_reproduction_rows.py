@@ -15,7 +15,7 @@ ON_CIFAR10 = {
     "softmax-sanity-loss", "svm-protocol", "svm-hyperparameters", "gradient-check-kinks", "templates", "random-search",
     "feature-pipeline",
 }  # fmt: skip
-OFFLINE = [row for row in figures.rows() if row not in ON_CIFAR10]
+OFFLINE = [row for row in figures.published_rows() if row not in ON_CIFAR10]
 
 
 @pytest.fixture(autouse=True)
@@ -31,13 +31,13 @@ def laboratory():
 @pytest.mark.parametrize("row", OFFLINE)
 @pytest.mark.parametrize("implementation", ["numpy", "numba-parallel", "naive"])
 def test_it_is_reproduced_without_a_download(row, implementation):
-    outcome = rows.reproduce(figures.rows()[row], Laboratory(catalog.load(implementation)))
+    outcome = rows.reproduce(figures.published_rows()[row], Laboratory(catalog.load(implementation)))
     assert outcome.verdict == "passes", [number for number in outcome.numbers if not number.met]
 
 
 @pytest.mark.parametrize("row", sorted(ON_CIFAR10))
 def test_without_cifar10_it_is_skipped_with_the_command_that_fetches_it(row, laboratory):
-    outcome = rows.reproduce(figures.rows()[row], laboratory)
+    outcome = rows.reproduce(figures.published_rows()[row], laboratory)
     assert outcome.verdict == "skipped"
     assert "'lcbench download' fetches it" in outcome.skipped
     assert not outcome.numbers
@@ -50,7 +50,7 @@ def spoiled(value):
 
 @pytest.mark.parametrize("row", OFFLINE)
 def test_a_wrong_figure_makes_it_fail(row, laboratory):
-    right = figures.rows()[row]
+    right = figures.published_rows()[row]
     for name, figure in right.figures.items():
         given = figure.expected if figure.expected is not None else figure.published
         if given is None or figure.rule.startswith("at "):
@@ -75,13 +75,13 @@ def test_a_wrong_loss_makes_rows_fail(laboratory):
         "two-classes-logistic",
         "backprop-of-softmax",
     ):
-        assert rows.reproduce(figures.rows()[row], Laboratory(wrong)).verdict == "fails"
-    assert "no svm loss" in rows.reproduce(figures.rows()["hinge-example"], Laboratory(wrong)).skipped
+        assert rows.reproduce(figures.published_rows()[row], Laboratory(wrong)).verdict == "fails"
+    assert "no svm loss" in rows.reproduce(figures.published_rows()["hinge-example"], Laboratory(wrong)).skipped
 
 
 def test_rows_come_in_the_order_of_the_documents():
     assert [row.id for row in figures.chosen(["quadratic", "softmax-of-123"])] == ["softmax-of-123", "quadratic"]
-    assert [row.id for row in figures.chosen([])] == list(figures.rows())
+    assert [row.id for row in figures.chosen([])] == list(figures.published_rows())
 
 
 def test_an_unknown_row_has_its_nearest_named():
@@ -100,7 +100,9 @@ def with_images():
 
 def small(row, **inputs):
     """The row with less to compute."""
-    return msgspec.structs.replace(figures.rows()[row], inputs={**figures.rows()[row].inputs, **inputs})
+    return msgspec.structs.replace(
+        figures.published_rows()[row], inputs={**figures.published_rows()[row].inputs, **inputs}
+    )
 
 
 def numbers(row, laboratory):
@@ -115,9 +117,9 @@ def test_the_loss_at_zero_weights_is_the_logarithm_of_the_classes(with_images):
 
 
 def test_templates_are_pictures_to_draw(with_images, monkeypatch):
-    protocol = {**figures.rows()["svm-protocol"].inputs, "iterations": 30, "learning rate": 1e-6}
+    protocol = {**figures.published_rows()["svm-protocol"].inputs, "iterations": 30, "learning rate": 1e-6}
     monkeypatch.setattr(with_images, "inputs", lambda row: protocol)
-    found, outcome = numbers(figures.rows()["templates"], with_images)
+    found, outcome = numbers(figures.published_rows()["templates"], with_images)
     assert found["finite templates"] == 10
     assert outcome.models["svm"].image_shape == (3, 32, 32)
     assert outcome.models["svm"].class_names == with_images.cifar10.class_names

@@ -4,8 +4,7 @@ from math import inf, nan
 
 import pytest
 
-from lcbench.learn.reproduction.figures import Figure
-from lcbench.learn.reproduction.rules import Rule
+from lcbench.learn.reproduction.figures import Figure, Rule
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from commands import HANGS_S, wait_until
-from lcbench.datasets.on_disk import open_rows
+from lcbench.datasets.rows import open_rows
 from lcbench.losses import oracle
 from lcbench.losses.cluster.connection import Connection
 from lcbench.losses.implementation import LOSSES, LossName

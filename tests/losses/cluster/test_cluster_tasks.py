@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lcbench.losses.cluster.tasks import Sum, added
+from lcbench.losses.cluster.placed import Sum, added
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8])

@@ -14,7 +14,7 @@ import pytest
 from lcbench.losses import jit
 from lcbench.losses.cluster import connection as connecting
 from lcbench.losses.cluster.connection import SCHEDULER_VARIABLE, connection, spread
-from lcbench.losses.errors import Unavailable
+from lcbench.losses.implementation import Unavailable
 from lcbench.losses.peers import dask
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lcbench.losses.cuda import backend as cuda_backend
-from lcbench.losses.errors import Unavailable
+from lcbench.losses.implementation import Unavailable
 
 
 class Driver:

@@ -18,10 +18,9 @@ import pytest
 from lcbench.losses.cuda import by_stages as cuda_by_stages
 from lcbench.losses.cuda import one_pass as cuda_one_pass
 from lcbench.losses.cuda import tiles as cuda_tiles
-from lcbench.losses.cuda.backend import Limits, cuda, is_simulator
-from lcbench.losses.cuda.by_stages import STAGES, build_kernels
-from lcbench.losses.cuda.matrix import build_pad, stride_of
-from lcbench.losses.cuda.merge import build_merge
+from lcbench.losses.cuda.backend import DeviceLimits, cuda, is_simulator
+from lcbench.losses.cuda.by_stages import STAGES, build_kernels, build_pad, stride_of
+from lcbench.losses.cuda.tiles import build_merge
 from lcbench.losses.numba_cuda import MERGE_BLOCK
 
 ARCHITECTURES = [
@@ -89,7 +88,7 @@ def _ptx(kernel: str, dtype: Any, pixels: Any, classes: int, architecture: tuple
 
 
 def _one_pass_tile(pixels: Any, architecture: tuple[int, int]) -> cuda_tiles.Tile:
-    device = Limits(compute_capability=architecture)
+    device = DeviceLimits(compute_capability=architecture)
     tile = cuda_tiles.one_pass_tile(CIFAR_FEATURES, CIFAR_CLASSES, pixels is np.uint8, device)
     assert tile, "CIFAR-10 is computed in one pass"
     return tile

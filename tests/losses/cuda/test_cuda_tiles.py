@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from lcbench.losses.cuda.backend import Limits
+from lcbench.losses.cuda.backend import DeviceLimits
 from lcbench.losses.cuda.tiles import REGISTERS_A_THREAD, one_pass_tile, resident_blocks
 
-HOPPER = Limits(compute_capability=(9, 0), multiprocessors=132)
-AMPERE = Limits(compute_capability=(8, 0), multiprocessors=108)
+HOPPER = DeviceLimits(compute_capability=(9, 0), multiprocessors=132)
+AMPERE = DeviceLimits(compute_capability=(8, 0), multiprocessors=108)
 
 
 @pytest.mark.parametrize("features", [1, 4, 33, 128, 130, 257, 784, 1000, 2048, 3072, 3073, 3076])
 @pytest.mark.parametrize("pixels", [False, True])
 @pytest.mark.parametrize("device", [HOPPER, AMPERE], ids=["sm_90", "sm_80"])
-def test_a_tile_holds_every_column(features: int, pixels: bool, device: Limits) -> None:
+def test_a_tile_holds_every_column(features: int, pixels: bool, device: DeviceLimits) -> None:
     tile = one_pass_tile(features, 10, pixels, device)
     assert tile is not None
     assert tile.columns + tile.tail >= features
@@ -39,7 +39,7 @@ def test_what_registers_do_not_hold_is_left_to_the_stages(features: int, classes
 
 
 def test_a_device_with_fewer_registers_gets_smaller_tiles_or_none() -> None:
-    half = Limits(compute_capability=(9, 0), registers_a_block=32768, registers_a_multiprocessor=32768)
+    half = DeviceLimits(compute_capability=(9, 0), registers_a_block=32768, registers_a_multiprocessor=32768)
     assert one_pass_tile(3073, 10, False, half) is None
     small = one_pass_tile(1000, 10, False, half)
     assert small is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lcbench.record import Ceiling, Counters, Gate, InterimAnalysis, Record, Row, Side, Sweep
+from lcbench.record import Counters, Gate, InterimAnalysis, MachinePeak, Record, Row, Side, Sweep
 from results import record, row
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&quot;.py:f"
@@ -34,9 +34,9 @@ def measured(name: str, median: float, **fields: object) -> Row:
     return row(name, blocks=samples(median), calls=[7, 7, 7], counters=[QUIET, BUSY, QUIET], **fields)
 
 
-def ceiling(rows: int, dtype: str = "float32") -> Ceiling:
+def ceiling(rows: int, dtype: str = "float32") -> MachinePeak:
     """What a machine can do with X of so many rows."""
-    return Ceiling(dtype=dtype, footprint=rows * 3073 * 4, read_bytes_s=5e10, flops_s=3e11, gemm_flops_s=2e11)
+    return MachinePeak(dtype=dtype, footprint=rows * 3073 * 4, read_bytes_s=5e10, flops_s=3e11, gemm_flops_s=2e11)
 
 
 RUN = record(

@@ -25,13 +25,13 @@ from page_records import (
     gate,
 )
 
-from lcbench.judge import gate as judge
-from lcbench.judge import growth, ratios
 from lcbench.losses import catalog
 from lcbench.report import style
 from lcbench.report.page import machine, page, plots
 from lcbench.report.plots import selection
 from lcbench.report.plots.looks import look
+from lcbench.stats import estimates, growth
+from lcbench.stats import gate as judge
 from results import record, row
 
 VENDOR = resources.files("lcbench.report.page").joinpath("vendor")
@@ -110,7 +110,7 @@ def test_speedups_are_the_judges(run):
     jax = next(one for one in RUN.rows if (one.implementation, one.loss) == ("jax", "svm"))
     column = run.tables["times-0-0-table"][0].index("x numpy")
     found = lines(run, "times-0-0-table")
-    assert found["jax"][column] == style.within(*ratios.speedup(jax, base))
+    assert found["jax"][column] == style.within(*estimates.speedup(jax, base))
     assert found["numpy"][column] == "1"
 
 
@@ -255,7 +255,7 @@ def test_a_gate_has_its_verdicts():
     measured = gate()
     read = Read(page.html([measured]))
     found = lines(read, "gate-0-table")
-    judged = judge.judge(measured.rows, measured.gate).comparisons[0]
+    judged = judge.judge_gate(measured.rows, measured.gate).comparisons[0]
     assert judged.verdict == "slower"
     assert found["numpy"][-3:] == [
         style.within(*judged.ratio, decimals=3),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from lcbench.datasets.scaling import Scaling
+from lcbench.datasets.preprocessing import Scaling
 from lcbench.learn.model import Curves, Model
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.search.search_file import Search, Trial

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lcbench.judge import estimates
-from lcbench.record import Ceiling, Counters, Sweep
+from lcbench.record import Counters, MachinePeak, Sweep
+from lcbench.stats import estimates
 from results import processes, record, row
 
 USERS = "an/assignment/of/somebody/with_a_long_name.py:softmax_loss_vectorized_and_tuned"
@@ -27,7 +27,7 @@ def _row(rng, name, seconds, **fields):
 def ceiling(rows, features=3073):
     """Of a machine that reads faster what is small."""
     size = 4 * rows * features
-    return Ceiling(
+    return MachinePeak(
         dtype="float32", footprint=size, read_bytes_s=2e11 if size < 32 << 20 else 5e10, flops_s=5e11,
         gemm_flops_s=2.5e11,
     )  # fmt: skip
@@ -61,7 +61,7 @@ def disturb(run, implementation, block):
         if each.implementation == implementation:
             counters = [Counters(seconds=1.0, steal_s=0.5 * (place == block)) for place in range(BLOCKS)]
             each.processes = processes(each.blocks, counters=counters)
-    estimates.complete(run)
+    estimates.complete_record(run)
 
 
 def sweep(seconds, axes, losses=("svm", "softmax"), blocks=6, **fields):

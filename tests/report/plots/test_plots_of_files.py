@@ -10,7 +10,7 @@ from plot_files import grid, model
 from plot_records import rows_sweep, run, threads_sweep
 
 from lcbench import record
-from lcbench.datasets.loading import load
+from lcbench.datasets.examples import load_splits
 from lcbench.errors import LcbenchError
 from lcbench.learn import model as models
 from lcbench.learn.search import search_file
@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
     data = str(folder / "points.csv")
     models.write(folder / "images.h5", model())
     models.write(
-        folder / "points.h5", model(columns=2, image_shape=None, data=data, fingerprint=load(data).fingerprint())
+        folder / "points.h5", model(columns=2, image_shape=None, data=data, fingerprint=load_splits(data).fingerprint())
     )
     search_file.write(folder / "search.json", grid(lambda rate, reg: 0.3, [1e-7, 1e-6], [1.0]))
     of_records = {
@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_told(folder, kind, files, message):
 def test_data_that_has_changed_is_not_drawn_with_the_old_boundaries(folder, tmp_path):
     table = tmp_path / "points.csv"
     table.write_text(POINTS)
-    given = model(columns=2, image_shape=None, data=str(table), fingerprint=load(str(table)).fingerprint())
+    given = model(columns=2, image_shape=None, data=str(table), fingerprint=load_splits(str(table)).fingerprint())
     models.write(tmp_path / "m.h5", given)
     plots.drawn(plots.kind("boundaries"), [tmp_path / "m.h5"])
     table.write_text(POINTS.replace("0.000", "0.001"))

@@ -8,12 +8,12 @@ from plot_records import USERS, rows_sweep, run
 
 from lcbench import record as record_file
 from lcbench.errors import LcbenchError
-from lcbench.judge.history import history
 from lcbench.record import Gate, Side
 from lcbench.report import plots
 from lcbench.report.plots import style
 from lcbench.report.plots.files import newest
 from lcbench.report.plots.history import draw_history, why_no_history
+from lcbench.stats.history import history
 from results import MACHINE, record, row
 
 TIMES = [1e-3, 1.01e-3, 0.99e-3, 1e-3, 1.2e-3, 1.21e-3, 1.19e-3, 1.2e-3]

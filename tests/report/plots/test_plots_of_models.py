@@ -11,7 +11,7 @@ from matplotlib.path import Path as Outline
 from plot_files import IMAGE, model
 
 from lcbench.datasets.examples import Examples, LabelledSplits
-from lcbench.datasets.scaling import Scaling
+from lcbench.datasets.preprocessing import Scaling
 from lcbench.errors import LcbenchError
 from lcbench.learn.evaluation import predict
 from lcbench.learn.model import Curves

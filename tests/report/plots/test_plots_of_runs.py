@@ -11,10 +11,10 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from plot_records import BLOCKS, FACTORS, ceiling, disturb, rows_sweep, run
 
-from lcbench.judge.ratios import speedup
 from lcbench.report import style as words
 from lcbench.report.plots import runs, selection, style
 from lcbench.report.plots.looks import look
+from lcbench.stats.estimates import speedup
 from results import record, row
 
 NARROW = ("numpy", "numba-parallel", "torch")

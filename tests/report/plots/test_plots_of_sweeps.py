@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 from plot_records import ROWS, rows_sweep, run, sweep, threads_sweep
 
-from lcbench.judge.crossings import crossings
-from lcbench.judge.growth import growths
-from lcbench.judge.thread_efficiency import efficiencies
 from lcbench.report.plots import selection, sweeps
 from lcbench.report.plots.looks import look
 from lcbench.report.plots.sweeps import _measured as measured
+from lcbench.stats.crossings import crossings, efficiencies
+from lcbench.stats.growth import growths
 from results import processes
 
 

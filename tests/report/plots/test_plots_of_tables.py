@@ -8,11 +8,11 @@ from xml.etree import ElementTree
 from plot_records import rows_sweep, run
 from rich.console import Console
 
-from lcbench.judge import verdicts
-from lcbench.judge.gate import judge
 from lcbench.record import Gate, InterimAnalysis, Side
 from lcbench.report import compare_tables, gate_tables, run_tables
 from lcbench.report.plots.table import draw_table, why_no_table
+from lcbench.stats import verdicts
+from lcbench.stats.gate import judge_gate
 from results import record, row
 from results_to_export import RESULT
 
@@ -45,7 +45,7 @@ def test_of_two_results_the_verdicts():
     base.path, new.path = "results/base.json", "results/new.json"
     first, *lines = lines_of(draw_table(base, new))
     assert first == "$lcbenchcomparebasenew"
-    assert lines == printed(compare_tables.verdicts(verdicts.compare(base, new)))
+    assert lines == printed(compare_tables.verdicts(verdicts.compare_records(base, new)))
 
 
 def test_a_sweep_has_its_own_tables():
@@ -97,5 +97,5 @@ def test_a_gate_has_its_verdicts():
     rows = [row(medians=seconds, side=name) for name, seconds in sides.items()]
     first, *lines = lines_of(draw_table(record(*rows, gate=gate, command=["gate", "--base", "main"])))
     assert first == "$lcbenchgate--basemain"
-    assert lines == printed(gate_tables.tables(judge(rows, gate), gate))
+    assert lines == printed(gate_tables.tables(judge_gate(rows, gate), gate))
     assert any("slower" in line for line in lines)

@@ -1,1 +1,0 @@
-"""Two revisions, folders, interpreters or files measured in turn."""

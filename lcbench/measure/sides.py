@@ -1,0 +1,177 @@
+"""What git knows of a folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from lcbench import files
+from lcbench.errors import LcbenchError
+from lcbench.losses import catalog
+from lcbench.measure.messages import AskJob, InterpreterFound
+from lcbench.workers import process
+from lcbench.workers.messages import Failed
+from lcbench.workers.process import HERE, Place
+
+
+def run_git(*arguments: str, folder: Path | None = None) -> str | None:
+    """What ``git`` says in `folder` (None: the current one), without the last line's end; None where it fails."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def git_revision(name: str = "HEAD", folder: Path | None = None) -> str | None:
+    """The commit that `name` means in the repository of `folder`; None where there is none."""
+    return run_git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", folder=folder)
+
+
+def git_has_changes(folder: Path | None = None) -> bool | None:
+    """Whether files that git tracks differ from the commit that is checked out; None outside of a repository."""
+    changes = run_git("status", "--porcelain", "-uno", folder=folder)
+    return None if changes is None else bool(changes)
+
+
+# What base and head are: revisions, folders, interpreters or implementations, each brought to where it can run.
+
+SideKind = Literal["revision", "folder", "interpreter", "implementation"]
+
+
+@dataclass(frozen=True)
+class GateSide:
+    """Base or head, ready to be measured.
+
+    given: as the user named it. place: where its workers run. implementation: what to measure, where that is what was
+    given. revision: git's. dirty: whether the folder has changes since. python, versions: what runs there.
+    """
+
+    name: str
+    given: str
+    kind: SideKind
+    place: Place
+    implementation: str | None = None
+    revision: str | None = None
+    dirty: bool = False
+    python: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def open_sides(base: str, head: str, build: str | None = None) -> Iterator[tuple[GateSide, GateSide]]:
+    """Base and head, with the revisions among them checked out (and built by the shell command `build`) meanwhile.
+
+    Raises LcbenchError with one line where one of them is nothing, cannot be built or cannot run lcbench's worker.
+    """
+    with ExitStack() as stack:
+        yield (
+            stack.enter_context(_opened("base", base, build)),
+            stack.enter_context(_opened("head", head, build)),
+        )
+
+
+@contextmanager
+def _opened(name: str, given: str, build: str | None) -> Iterator[GateSide]:
+    path = Path(given)
+    interpreter = _interpreter(path)
+    if given.rpartition(":")[0].endswith(".py") or given.endswith(".py") or given in catalog.CATALOG:
+        side = GateSide(name, given, "implementation", HERE, implementation=given)
+    elif interpreter:
+        side = GateSide(name, given, "interpreter", Place(str(interpreter), losses=None))
+    elif path.is_dir():
+        dirty = bool(git_has_changes(path))
+        side = GateSide(
+            name, given, "folder", _in_tree(path.resolve()), revision=git_revision(folder=path), dirty=dirty
+        )
+    else:
+        with _checked_out(name, given, build) as (folder, revision):
+            side = GateSide(name, given, "revision", _in_tree(folder), revision=revision)
+            yield _asked(_in_its_environment(side) if build else side)
+        return
+    yield _asked(_in_its_environment(side) if build else side)
+
+
+def _interpreter(path: Path) -> Path | None:
+    """The Python that `path` is, or that is in the environment `path`; not resolved, since a link is what makes one."""
+    if path.is_file() and os.access(path, os.X_OK):
+        return path.absolute()
+    candidates = (path / "bin" / "python", path / "Scripts" / "python.exe")
+    return next((candidate.absolute() for candidate in candidates if candidate.is_file()), None)
+
+
+def _in_tree(folder: Path) -> Place:
+    """Workers with a source tree as their folder, and with its environment and its losses where it has its own."""
+    own = next((root / "lcbench" / "losses" for root in (folder, *folder.parents) if _is_lcbench(root)), None)
+    return Place(folder=folder, losses=own or HERE.losses)
+
+
+def _is_lcbench(root: Path) -> bool:
+    return (root / "lcbench" / "losses" / "catalog.py").is_file()
+
+
+@contextmanager
+def _checked_out(name: str, given: str, build: str | None) -> Iterator[tuple[Path, str]]:
+    """A git worktree of the revision `given`: the folder in it that corresponds to the current one, and its commit."""
+    top = run_git("rev-parse", "--show-toplevel")
+    if top is None:
+        raise LcbenchError(
+            f"--{name} {given}: no such file, folder or interpreter, and no git revision, since {Path.cwd()} is in no "
+            "git repository"
+        )
+    revision = git_revision(given)
+    if revision is None:
+        raise LcbenchError(
+            f"--{name} {given}: no such revision, file, folder or interpreter; one that is in the remote alone has to "
+            "be fetched first, and a shallow clone lacks most"
+        )
+    below = Path.cwd().resolve().relative_to(Path(top).resolve())
+    parent = files.temporary_folder(name)
+    tree = Path(parent.name) / "tree"
+    try:
+        done = subprocess.run(
+            ["git", "worktree", "add", "--detach", "--force", str(tree), revision], capture_output=True, text=True
+        )
+        if done.returncode:
+            raise LcbenchError(f"--{name} {given}: cannot be checked out: {_last_line(done.stderr)}")
+        if build:
+            _build(name, build, tree)
+        yield (tree / below if (tree / below).is_dir() else tree), revision
+    finally:
+        subprocess.run(["git", "worktree", "remove", "--force", str(tree)], capture_output=True)
+        parent.cleanup()
+
+
+def _build(name: str, command: str, tree: Path) -> None:
+    done = subprocess.run(command, shell=True, cwd=tree, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        said = _last_line(done.stderr or done.stdout)
+        raise LcbenchError(f"--build {command}: exit status {done.returncode} in the tree of {name}: {said}")
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1][:300] if lines else "it says nothing"
+
+
+def _in_its_environment(side: GateSide) -> GateSide:
+    """The side of a tree with the interpreter of the environment that was built in it, where there is one."""
+    built = _interpreter(side.place.folder / ".venv") if side.place.folder else None
+    return replace(side, place=replace(side.place, python=str(built))) if built else side
+
+
+def _asked(side: GateSide) -> GateSide:
+    """The side with what its worker says of itself, which also shows that it can run."""
+    events = process.work(AskJob(), process.environment(1, None), 60.0, side.place)
+    answer = next((event for event in events if isinstance(event, InterpreterFound)), None)
+    if answer:
+        return replace(side, python=answer.python, versions=answer.versions)
+    why = next((event.reason for event in events if isinstance(event, Failed)), "it says nothing")
+    hint = "" if side.place.python == sys.executable else f"; '{side.place.python} -m pip install lcbench' may help"
+    raise LcbenchError(f"--{side.name} {side.given}: its Python cannot measure: {why}{hint}")

@@ -1,0 +1,84 @@
+"""The machine's state is read from the places where the system keeps it; what it does not tell is unknown."""
+
+from __future__ import annotations
+
+import pytest
+
+from lcbench.host import conditions, gpu_state, machine
+from lcbench.losses.implementation import Unavailable
+from machines import facts
+
+
+def write(root, files):
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+CPU = "sys/devices/system/cpu"
+
+
+@pytest.mark.parametrize(
+    ("files", "on"),
+    [
+        ({f"{CPU}/intel_pstate/no_turbo": "0\n"}, True),
+        ({f"{CPU}/intel_pstate/no_turbo": "1\n", f"{CPU}/cpufreq/boost": "1\n"}, False),
+        ({f"{CPU}/cpufreq/boost": "1\n"}, True),
+        ({f"{CPU}/cpufreq/boost": "0\n"}, False),
+        ({}, None),
+    ],
+)
+def test_boost(tmp_path, files, on):
+    write(tmp_path, files)
+    assert conditions.boost(tmp_path) is on
+
+
+def test_huge_pages(tmp_path):
+    assert conditions.huge_pages(tmp_path) is None
+    write(tmp_path, {"sys/kernel/mm/transparent_hugepage/enabled": "always madvise [never]\n"})
+    assert conditions.huge_pages(tmp_path) == "never"
+
+
+def test_physical_cores_are_counted_among_the_usable_ones(tmp_path):
+    siblings = {0: "0,4", 1: "1,5", 4: "0,4", 5: "1,5"}
+    write(tmp_path, {f"{CPU}/cpu{core}/topology/thread_siblings_list": text for core, text in siblings.items()})
+    assert conditions.usable_physical_cores([0, 1, 4, 5], tmp_path) == 2
+    assert conditions.usable_physical_cores([0, 1], tmp_path) == 2
+    assert conditions.usable_physical_cores([0, 4], tmp_path) == 1
+    assert conditions.usable_physical_cores([0, 7], tmp_path) is None
+    assert conditions.usable_physical_cores([], tmp_path) is None
+
+
+def test_memory_nodes_are_counted_among_the_usable_cores(tmp_path):
+    nodes = "sys/devices/system/node"
+    write(tmp_path, {f"{nodes}/node0/cpulist": "0-3\n", f"{nodes}/node1/cpulist": "4-7\n"})
+    write(tmp_path, {f"{nodes}/node2/cpulist": "\n"})  # memory alone
+    assert conditions.numa_nodes([0, 1], tmp_path) == 1
+    assert conditions.numa_nodes([0, 5], tmp_path) == 2
+    assert conditions.numa_nodes([0], tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [("flags\t\t: fpu hypervisor avx\n", True), ("flags : fpu avx\nmodel name : hypervisor\n", False), ("", None)],
+)
+def test_virtual_machines_are_known_by_their_flag(tmp_path, text, is_one):
+    write(tmp_path, {"proc/cpuinfo": text})
+    assert conditions.virtual(tmp_path) is is_one
+
+
+def test_conditions_of_this_machine_can_be_read():
+    here = machine.facts()
+    now = conditions.conditions(here)
+    assert now.load is None or now.load >= 0
+    assert now.swap_bytes is None or now.swap_bytes >= 0
+    assert now.usable_physical_cores is None or 1 <= now.usable_physical_cores <= here["cpu"]["usable_cores"]
+    if here["gpu"]["name"] is None:
+        assert (now.gpu, now.gpu_unknown) == (None, None)
+
+
+def test_a_gpu_that_cannot_be_asked_is_told(monkeypatch):
+    monkeypatch.setattr(gpu_state, "read_gpu", lambda: Unavailable("no NVML", "install it"))
+    now = conditions.conditions(facts(gpu="NVIDIA H200"))
+    assert (now.gpu, now.gpu_unknown, now.gpu_remedy) == (None, "no NVML", "install it")

@@ -1,0 +1,151 @@
+"""Facts are read from the places that the system keeps them in; a fingerprint changes with the machine alone."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import platform
+from pathlib import Path
+
+import pytest
+
+from lcbench.host import machine
+
+
+@pytest.fixture(scope="module")
+def facts():
+    return machine.facts()
+
+
+def write(root, files):
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_facts_are_json(facts):
+    assert json.loads(json.dumps(facts)) == facts
+
+
+def test_facts_say_what_the_interpreter_knows(facts):
+    assert facts["system"] == platform.system()
+    assert facts["versions"]["numpy"] == __import__("numpy").__version__
+    assert facts["memory_bytes"] > 2**28
+    assert 1 <= facts["cpu"]["usable_cores"] <= facts["cpu"]["logical_cores"]
+    assert facts["blas"]
+
+
+def test_facts_do_not_name_the_machine_or_its_user(facts):
+    def texts(value):
+        if isinstance(value, dict):
+            value = list(value.values())
+        return [text for one in value for text in texts(one)] if isinstance(value, list) else [str(value)]
+
+    assert platform.node() not in texts(facts)
+    assert not any(str(Path.home()) in text for text in texts(facts))
+
+
+def test_either_a_gpu_or_the_reason(facts):
+    assert (facts["gpu"]["name"] is None) == (facts["gpu"]["why_none"] is not None)
+
+
+def test_a_set_variable_is_recorded(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    environment = machine.facts()["environment"]
+    assert environment["OMP_NUM_THREADS"] == "3"
+    assert environment["OPENBLAS_CORETYPE"] == "Haswell"
+
+
+def change(facts, path, value):
+    changed = copy.deepcopy(facts)
+    place = changed
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["system"], "Plan 9"),
+        (["cpu", "model"], "another"),
+        (["cpu", "revision"], "another"),
+        (["cpu", "usable_cores"], 1000),
+        (["cpu", "cgroup_cores"], 0.5),
+        (["cpu", "caches", "l3"], 12345),
+        (["cpu", "simd"], ["another"]),
+        (["memory_bytes"], 2**45),
+        (["gpu", "name"], "another"),
+    ],
+)
+def test_another_machine_has_another_fingerprint(facts, path, value):
+    assert machine.fingerprint(change(facts, path, value)) != machine.fingerprint(facts)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["kernel"], "another"),
+        (["python"], "another"),
+        (["versions", "numpy"], "0.1"),
+        (["blas"], []),
+        (["environment"], {"OMP_NUM_THREADS": "1"}),
+        (["gpu", "why_none"], "another reason"),
+    ],
+)
+def test_an_upgrade_keeps_the_fingerprint(facts, path, value):
+    assert machine.fingerprint(change(facts, path, value)) == machine.fingerprint(facts)
+
+
+def test_a_kernel_that_keeps_more_memory_keeps_the_fingerprint(facts):
+    sizes = [32 * 2**30 - 400 * 2**20, 32 * 2**30 - 900 * 2**20]
+    assert len({machine.fingerprint(change(facts, ["memory_bytes"], size)) for size in sizes}) == 1
+
+
+def test_fingerprint_is_twelve_hex_digits(facts):
+    assert len(machine.fingerprint(facts)) == 12
+    int(machine.fingerprint(facts), 16)
+
+
+def test_caches_are_those_for_data(tmp_path):
+    core = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    for index, (level, kind, size) in enumerate(
+        [("1", "Data", "48K"), ("1", "Instruction", "32K"), ("2", "Unified", "1024K"), ("3", "Unified", "32768K")]
+    ):
+        folder = f"sys/devices/system/cpu/cpu{core}/cache/index{index}"
+        write(tmp_path, {f"{folder}/level": level, f"{folder}/type": kind + "\n", f"{folder}/size": size + "\n"})
+    assert machine.cache_facts(tmp_path) == {"l1d": 48 * 1024, "l2": 2**20, "l3": 2**25}
+
+
+def test_unknown_caches_are_none(tmp_path):
+    assert machine.cache_facts(tmp_path) == {"l1d": None, "l2": None, "l3": None}
+
+
+def test_processors_of_x86_and_arm():
+    x86 = (
+        "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 26\nmodel\t\t: 2\nmodel name\t: AMD EPYC\n"
+        "stepping\t: 1\n\nprocessor\t: 1\nmodel name\t: another\n"
+    )
+    assert machine._linux_processor(x86) == {
+        "model": "AMD EPYC", "revision": "cpu family 26, model 2, stepping 1", "vendor": "AuthenticAMD",
+    }  # fmt: skip
+    arm = "processor : 0\nCPU implementer : 0x41\nCPU variant : 0x3\nCPU part : 0xd0c\n\nprocessor : 1\n"
+    assert machine._linux_processor(arm) == {"revision": "CPU implementer 0x41, CPU part 0xd0c, CPU variant 0x3"}
+
+
+def test_one_threading_layer_always_loads():
+    layers = machine.numba_threading_layers()
+    assert list(layers) == ["tbb", "omp", "workqueue"]
+    assert layers["workqueue"] is None
+
+
+def test_what_makes_another_machine_is_told():
+    here = machine.facts()
+    assert machine.machine_differences(here, json.loads(json.dumps(here))) == []
+    there = here | {"cpu": here["cpu"] | {"usable_cores": 777}}
+    assert machine.machine_differences(here, there) == [f"usable_cores 777, here {here['cpu']['usable_cores']}"]
+    assert machine.fingerprint(here) != machine.fingerprint(there)

@@ -1,0 +1,247 @@
+"""Loops found in assembly: in what Numba makes of small functions here, and in snippets for other machines."""
+
+from __future__ import annotations
+
+import platform
+
+import numba
+import numpy as np
+import pytest
+from numba import config
+
+from lcbench.machine_code.loops import loops, source_name, without_labels
+
+compiles = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="Numba's JIT is switched off")
+
+
+def assembly(function, *arguments, **options):
+    compiled = numba.njit(**options)(function)
+    compiled(*arguments)
+    [text] = compiled.inspect_asm().values()
+    return text
+
+
+def dot(a, b):
+    total = np.float32(0)
+    for i in range(a.size):
+        total += a[i] * b[i]
+    return total
+
+
+ONES = np.ones(100, np.float32)
+
+
+@compiles
+def test_a_vector_loop_and_its_remainder():
+    first, *others = loops(assembly(dot, ONES, ONES, fastmath=True))
+    assert first.name == "dot"
+    assert first.vector_bits >= 128
+    assert first.loads == first.flops // (first.vector_bits // 32)  # one of a and one of b for every multiply-add
+    assert (first.stack, first.stores, first.remainder) == (0, 0, False)
+    assert first.verdict.startswith(f"{first.vector_bits}-bit, ")
+    assert others
+    assert all(loop.remainder and loop.vector_bits < first.vector_bits for loop in others)
+
+
+@compiles
+def test_a_sum_in_a_fixed_order_stays_scalar():
+    found = loops(assembly(dot, ONES, ONES))
+    assert {loop.vector_bits for loop in found} == {0}
+    assert found[0].verdict.startswith("scalar: the vectoriser gave up, ")
+    assert not found[0].remainder
+
+
+@compiles
+def test_each_loop_is_found_once_though_numba_wraps_the_function_twice():
+    found = loops(assembly(dot, ONES, ONES))
+    assert len(found) == len({without_labels(loop.code) for loop in found})
+
+
+@compiles
+def test_a_loop_without_arithmetic_is_none():
+    def count(a):
+        total = 0
+        for i in range(a.size):
+            if a[i] > 0:
+                total += 1
+        return total
+
+    assert loops(assembly(count, ONES)) == []
+
+
+X86 = """
+_ZN4mine4tileB2v2B1cE:
+	movq	8(%rsp), %rax
+	jmp	.LBB0_3
+	.p2align	4
+.LBB0_1:
+	addq	$1, %rcx
+.LBB0_2:
+{body}
+	cmpq	%rbx, %r12
+	jl	.LBB0_2
+.LBB0_3:
+	cmpq	%rdx, %rcx
+	jne	.LBB0_1
+	vzeroupper
+	retq
+.Lfunc_end0:
+"""
+"""A loop in a loop, entered at its end."""
+
+
+def one(body, machine="x86_64"):
+    [loop] = loops(X86.format(body=body), machine)
+    assert (loop.name, loop.label) == ("tile", ".LBB0_2")
+    return loop
+
+
+def test_avx2():
+    loop = one("""\tvmovups	(%rax,%r12,4), %ymm8
+	vbroadcastss	(%rsi), %ymm9
+	prefetcht1	64(%rax,%r12,4)
+	vfmadd231ps	%ymm8, %ymm9, %ymm0
+	vfmadd231ps	32(%rax,%r12,4), %ymm9, %ymm1
+	vaddps	%ymm0, %ymm1, %ymm2
+	vmovups	%ymm2, (%rdi)
+	addq	$8, %r12""")
+    assert (loop.vector_bits, loop.fma, loop.arithmetic, loop.flops) == (256, 2, 1, 8 * (2 + 2 + 1))
+    assert (loop.loads, loop.stores, loop.broadcasts, loop.prefetches) == (3, 1, 1, 1)
+    assert (loop.stack, loop.calls, loop.vector_registers) == (0, 0, 5)
+    assert loop.verdict == "256-bit, 2 FMAs, 1 other operation, 3 loads, no spills"
+
+
+def test_avx512_embedded_broadcast_and_gather():
+    loop = one("""\tvfmadd231ps	(%rsi){1to16}, %zmm20, %zmm0
+	vgatherdps	(%r8,%zmm1,4), %zmm3 {%k1}
+	vmulpd	%zmm0, %zmm3, %zmm4 {%k1} {z}
+	vmovups	%zmm4, (%rdi) {%k1}""")
+    assert (loop.vector_bits, loop.flops) == (512, 16 * 2 + 8)
+    assert (loop.loads, loop.broadcasts, loop.gathers, loop.stores) == (2, 1, 1, 1)
+    assert loop.verdict == "512-bit, 1 FMA, 1 other operation, 1 load, 1 gather, no spills"
+
+
+def test_sse_multiplies_and_adds_apart():
+    loop = one("""\tmovups	(%rax,%r12,4), %xmm0
+	mulps	(%rsi,%r12,4), %xmm0
+	addps	%xmm0, %xmm1""")
+    assert (loop.vector_bits, loop.fma, loop.arithmetic, loop.flops, loop.loads) == (128, 0, 2, 8, 2)
+    assert loop.verdict == "128-bit, 2 operations, 2 loads, no spills"
+
+
+def test_one_number_at_a_time():
+    loop = one("""\tvmovss	(%rax,%r12,4), %xmm0
+	vfmadd231ss	(%rsi,%r12,4), %xmm0, %xmm1""")
+    assert (loop.vector_bits, loop.flops) == (0, 2)
+    assert loop.verdict == "scalar: the vectoriser gave up, 1 FMA, 2 loads, no spills"
+
+
+def test_what_goes_to_the_stack_is_neither_load_nor_store():
+    spilling = """\tvmovups	64(%rsp), %zmm1
+	vfmadd231ps	128(%rsp), %zmm1, %zmm0
+	vmovups	%zmm0, 64(%rsp)"""
+    loop = one(spilling)
+    assert (loop.stack, loop.loads, loop.stores) == (3, 0, 0)
+    assert loop.verdict == "512-bit, 1 FMA, no loads, 3 spills"
+    with_call = one(f"{spilling}\n\tcallq	*%rax")
+    assert with_call.verdict == "512-bit, 1 FMA, no loads, 1 call, 3 stack accesses"
+
+
+def test_the_frame_pointer_is_the_stack_only_where_it_is_set_up():
+    body = "\tvaddps	-64(%rbp), %ymm1, %ymm0"
+    assert (one(body).stack, one(body).loads) == (0, 1)
+    [loop] = loops(X86.format(body=body).replace("jmp", "movq	%rsp, %rbp\n\tjmp", 1), "x86_64")
+    assert (loop.stack, loop.loads) == (1, 0)
+
+
+def test_a_number_in_memory_that_is_added_to_is_loaded_and_stored():
+    loop = one("\taddss	%xmm0, %xmm1\n\taddq	$1, (%rax)\n\tcmpq	%rcx, (%rax)\n\tleaq	8(%rax), %rdx")
+    assert (loop.loads, loop.stores) == (2, 1)
+
+
+AARCH64 = """
+	.globl	_ZN4mine4tileB2v2B1cE
+_ZN4mine4tileB2v2B1cE:
+	mov	x8, xzr
+.LBB0_1:
+{body}
+	subs	x9, x9, #4
+	b.ne	.LBB0_1
+	ret
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        """\tldp	q0, q1, [x10], #32
+	ld1r	{v2.4s}, [x11]
+	fmla	v4.4s, v0.4s, v2.4s
+	fmla	v5.4s, v1.4s, v3.s[1]
+	fadd	v6.4s, v4.4s, v5.4s
+	prfm	pldl2keep, [x12, x8]
+	str	q6, [x13, x8, lsl #4]
+	ldr	q7, [sp, #16]""",
+        """\tldp	q0, q1, [x10], #32
+	ld1r.4s	{ v2 }, [x11]
+	fmla.4s	v4, v0, v2
+	fmla.4s	v5, v1, v3[1]
+	fadd.4s	v6, v4, v5
+	prfm	pldl2keep, [x12, x8]
+	str	q6, [x13, x8, lsl #4]
+	ldr	q7, [sp, #16]""",
+    ],
+    ids=["ARM", "Apple"],
+)
+def test_neon(body):
+    [loop] = loops(AARCH64.replace("{body}", body), "arm64")
+    assert (loop.name, loop.vector_bits, loop.fma, loop.arithmetic) == ("tile", 128, 2, 1)
+    assert loop.flops == 4 * (2 + 2 + 1)
+    assert (loop.loads, loop.stores, loop.broadcasts, loop.prefetches, loop.stack) == (3, 1, 1, 1, 1)
+    assert loop.vector_registers == 8
+    assert loop.verdict == "128-bit, 2 FMAs, 1 other operation, 3 loads, 1 spill"
+
+
+def test_scalar_on_arm():
+    [loop] = loops(AARCH64.replace("{body}", "\tldr	s1, [x10, x8]\n\tfmadd	s0, s1, s2, s0"), "aarch64")
+    assert (loop.vector_bits, loop.fma, loop.flops, loop.loads) == (0, 1, 2, 1)
+
+
+def function(*bodies):
+    text = "mine:\n"
+    for n, body in enumerate(bodies):
+        text += f".LBB0_{n}:\n{body}\n\tjne	.LBB0_{n}\n"
+    return text + "\tretq\n"
+
+
+def test_narrower_loops_behind_a_vector_loop_are_its_remainders():
+    fma = ["\tvfmadd231ps	(%rax), %zmm1, %zmm0", "\tvfmadd231ps	(%rax), %ymm1, %ymm0"]
+    scalar = "\tvfmadd231ss	(%rax), %xmm1, %xmm0"
+    other = "\tvaddss	(%rax), %xmm1, %xmm0"
+    in_order = sorted(loops(function(*fma, scalar, other, scalar), "x86_64"), key=lambda loop: loop.label)
+    assert [loop.remainder for loop in in_order] == [False, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "name"),
+    [
+        ("_ZN7lcbench6losses14numba_parallel14_cross_entropyB3v10B120c8tJTIeE", "_cross_entropy"),
+        ("_ZN4mine5outer12_3clocals_3e5innerB2v1E", "inner"),
+        ("__ZN4mine4tileE", "tile"),
+        ("_ZN5numba2np9arraymath8npy_max_12_3clocals_3e8impl_maxB2v3E", "numba.impl_max"),
+        ("_ZN13_3cdynamic_3e36__numba_parfor_gufunc_0x7f0a0b0c0d0eE", "prange"),
+        ("NRT_decref", "NRT_decref"),
+    ],
+)
+def test_names_are_those_of_the_source(symbol, name):
+    assert source_name(symbol) == name
+
+
+@compiles
+@pytest.mark.skipif(platform.system() != "Linux", reason="the assembler's object files are read where they are ELF")
+def test_the_bytes_of_a_compiled_loop_are_known():
+    found = loops(assembly(dot, ONES, ONES, fastmath=True))
+    assert all(loop.code_bytes for loop in found)
+    widest = max(found, key=lambda loop: len(loop.code))
+    instructions = [line for line in widest.code.splitlines() if line.startswith("\t") and line[1] != "."]
+    assert len(instructions) <= (widest.code_bytes or 0) <= 15 * len(instructions) + 64

@@ -1,0 +1,167 @@
+"""What base and head may be: each kind is told apart, brought to where it runs, and put away again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lcbench.errors import LcbenchError
+from lcbench.measure import sides
+from lcbench.workers import process
+from lcbench.workers.process import HERE
+
+FILE = "def softmax_loss(W, X, y, reg):\n    raise NotImplementedError('{}')\n"
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def as_another_environment(python):
+    """A Python at the path `python`: this very one, since a link to it would be one without packages."""
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    return python
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """Two commits, of which the first is tagged, and a change that is not committed."""
+    monkeypatch.chdir(tmp_path)
+    git(tmp_path, "init", "-q", "-b", "main")
+    (tmp_path / "sub").mkdir()
+    for text in ("first", "second"):
+        (tmp_path / "sub" / "loss.py").write_text(FILE.format(text))
+        git(tmp_path, "add", "-A")
+        git(tmp_path, "commit", "-q", "-m", text)
+        if text == "first":
+            git(tmp_path, "tag", "v1")
+    (tmp_path / "sub" / "loss.py").write_text(FILE.format("third"))
+    return tmp_path
+
+
+def test_revisions_are_checked_out_meanwhile_and_the_folder_is_as_it_stands(repository):
+    with sides.open_sides("v1", ".") as (base, head):
+        assert (base.kind, head.kind) == ("revision", "folder")
+        assert base.revision == git(repository, "rev-parse", "v1")
+        assert "first" in (base.place.folder / "sub" / "loss.py").read_text()
+        assert "third" in (head.place.folder / "sub" / "loss.py").read_text()
+        assert (base.dirty, head.dirty) == (False, True)
+        checked_out = base.place.folder
+    assert not checked_out.exists()
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_a_revision_is_entered_where_the_user_stands(repository, monkeypatch):
+    monkeypatch.chdir(repository / "sub")
+    with sides.open_sides("v1", ".") as (base, _):
+        assert "first" in (base.place.folder / "loss.py").read_text()
+
+
+def test_what_raises_meanwhile_leaves_no_worktree(repository):
+    with pytest.raises(KeyboardInterrupt), sides.open_sides("v1", "HEAD"):
+        raise KeyboardInterrupt
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_a_build_runs_in_every_revision_and_its_environment_is_used(repository):
+    python = as_another_environment(repository.parent / "python")
+    build = f"mkdir -p .venv/bin && cp {python} .venv/bin/python && touch built"
+    with sides.open_sides("v1", ".", build) as (base, head):
+        assert (base.place.folder / "built").exists()
+        assert base.place.python == str(base.place.folder / ".venv" / "bin" / "python")
+        assert head.place.python == sys.executable
+    assert not (repository / "built").exists()
+
+
+def test_a_build_that_fails_is_told_with_its_last_words(repository):
+    with (
+        pytest.raises(LcbenchError, match="exit status 3 in the tree of base: no compiler"),
+        sides.open_sides("v1", ".", "echo no compiler >&2; exit 3"),
+    ):
+        pass
+
+
+def test_an_environment_is_told_by_its_python(tmp_path):
+    (tmp_path / "bin").mkdir()
+    as_another_environment(tmp_path / "bin" / "python")
+    with sides.open_sides(str(tmp_path), sys.executable) as (base, head):
+        assert (base.kind, head.kind) == ("interpreter", "interpreter")
+        assert base.place.python == str(tmp_path / "bin" / "python")
+        assert head.versions["numpy"]
+        assert head.python.startswith("CPython")
+
+
+def test_files_and_names_are_implementations(tmp_path):
+    file = tmp_path / "loss.py"
+    file.write_text("")
+    with sides.open_sides(f"{file}:softmax_loss", "numpy") as (base, head):
+        assert (base.implementation, head.implementation) == (f"{file}:softmax_loss", "numpy")
+        assert base.place == HERE
+
+
+def test_a_checkout_of_lcbench_brings_its_own_losses(tmp_path):
+    catalog = tmp_path / "lcbench" / "losses" / "catalog.py"
+    catalog.parent.mkdir(parents=True)
+    catalog.touch()
+    assert sides._in_tree(tmp_path).losses == catalog.parent
+    assert sides._in_tree(tmp_path / "lcbench").losses == catalog.parent
+
+
+def test_a_python_without_what_the_worker_needs_is_told(tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'msgspec'\" >&2\nexit 1\n")
+    python.chmod(0o755)
+    with (
+        pytest.raises(LcbenchError, match=r"--head .*cannot measure: .*msgspec.*pip install lcbench"),
+        sides.open_sides(".", str(python)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["no-such-branch", "--help", ""])
+def test_what_is_nothing_is_told_in_one_line(repository, name):
+    with pytest.raises(LcbenchError, match="--base") as told, sides.open_sides(name or "''", "."):
+        pass
+    assert "\n" not in str(told.value)
+
+
+def test_outside_of_a_repository_there_are_no_revisions(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with pytest.raises(LcbenchError, match="in no git repository"), sides.open_sides("main", "."):
+        pass
+
+
+def test_the_worker_measures_the_losses_of_its_place(tmp_path):
+    """Another tree's losses, under this lcbench's measurement."""
+    import shutil
+
+    from lcbench.losses import catalog
+    from lcbench.measure.messages import TimeJob
+    from lcbench.workers.messages import Failed
+
+    losses = tmp_path / "lcbench" / "losses"
+    shutil.copytree(Path(catalog.__file__).parent, losses)
+    (losses / "vectorized.py").write_text("raise ImportError('these are the other losses')\n")
+    job = TimeJob(implementation="numpy", cells=[], seconds=0, most_samples=0, seed=0)
+    place = sides._in_tree(tmp_path)
+    [failed] = process.work(job, process.environment(1, None), 60, place)
+    assert isinstance(failed, Failed)
+    assert "these are the other losses" in failed.reason
+
+
+def test_the_current_folder_is_no_place_to_import_from(tmp_path):
+    """A folder of the user's may hold an lcbench of its own, or a numpy.py."""
+    (tmp_path / "numpy.py").write_text("raise SystemExit('imported')\n")
+    from lcbench.measure.messages import AskJob, InterpreterFound
+
+    place = process.Place(folder=tmp_path)
+    [answer] = process.work(AskJob(), dict(os.environ), 60, place)
+    assert isinstance(answer, InterpreterFound)

@@ -1,0 +1,237 @@
+"""From what --impl takes to functions."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba import config
+
+from lcbench.losses.implementation import CannotLoad
+from lcbench.usercode import entry_point_names, load_functions
+
+needs_the_jit = pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled where the JIT is off")
+
+ASSIGNMENTS = Path(__file__).parent / "assignments"
+
+
+def loaded(path):
+    return load_functions(str(ASSIGNMENTS / path))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_file_gives_every_loss_that_it_defines():
+    functions = loaded("linear_svm.py")
+    assert [(function.name, function.loss, function.problem) for function in functions] == [
+        ("linear_svm.py:svm_loss_naive", "svm", None),
+        ("linear_svm.py:svm_loss_vectorized", "svm", None),
+    ]
+    source = (ASSIGNMENTS / "linear_svm.py").read_text().splitlines()
+    assert [source[function.line - 1].split("(")[0] for function in functions] == [
+        "def svm_loss_naive",
+        "def svm_loss_vectorized",
+    ]
+
+
+def test_what_a_file_imports_is_not_its_own():
+    [function] = loaded("assignment1/cs231n/classifiers/softmax.py")
+    assert function.name == "softmax.py:softmax_loss_vectorized"
+    assert any("k_nearest_neighbor.py line 10: Python 2 syntax: print statement" in note for note in function.notes)
+
+
+def test_one_function_of_a_file_by_name():
+    [function] = loaded("softmax.py:softmax_loss_naive")
+    assert function.spec == f"{ASSIGNMENTS}/softmax.py:softmax_loss_naive"
+    assert function.name == "softmax.py:softmax_loss_naive"
+
+
+def test_a_named_function_needs_no_particular_parameters(here):
+    Path("a.py").write_text("def f(*all): pass\nclass A:\n    @staticmethod\n    def g(a, b, c, d): pass\n")
+    assert load_functions("a.py:f")[0].loss is None
+    assert load_functions("a.py:A.g")[0].function is not None
+
+
+def test_the_spec_gives_the_same_function_again(here):
+    Path("sub").mkdir()
+    Path("sub/a.py").write_text("def my_loss(W, X, y, reg): pass\ndef xent(W, X, y, reg): pass\n")
+    for function in load_functions("sub/a.py"):
+        assert [again.spec for again in load_functions(function.spec)] == [function.spec]
+
+
+def test_lambdas_classes_and_second_names_are_left_out(here):
+    Path("a.py").write_text(
+        "def my_loss(W, X, y, reg): pass\n"
+        "svm = my_loss\n"
+        "svm_loss = lambda W, X, y, reg: 0\n"
+        "class softmax_loss:\n    def __init__(self, W, X, y, reg): pass\n"
+    )
+    assert [function.name for function in load_functions("a.py")] == ["a.py:my_loss"]
+
+
+def test_broken_functions_come_with_their_problem_in_the_order_of_the_file(here):
+    Path("a.py").write_text(
+        "@jitted\n"
+        "def svm_loss(W, X, y, reg): pass\n"
+        "def softmax_loss(W, X, y, reg): pass\n"
+        "def xent(W, X, y, reg):\n    print W\n"
+        "def helper(x):\n    print x\n"
+    )
+    functions = load_functions("a.py")
+    assert [(function.name, function.problem) for function in functions] == [
+        ("a.py:svm_loss", "line 1: NameError: name 'jitted' is not defined"),
+        ("a.py:softmax_loss", None),
+        ("a.py:xent", "line 5: Python 2 syntax: print statement"),
+    ]
+    assert functions[0].notes[-1] == "line 7: Python 2 syntax: print statement, skipped with helper"
+    assert load_functions("a.py:xent")[0].problem == "line 5: Python 2 syntax: print statement"
+
+
+def test_a_later_broken_definition_is_the_one_that_counts(here):
+    Path("a.py").write_text("def xent(W, X, y, reg): pass\ndef xent(W, X, y, reg):\n    print W\n")
+    [function] = load_functions("a.py")
+    assert function.problem == "line 3: Python 2 syntax: print statement"
+    assert load_functions("a.py:xent")[0].problem == function.problem
+
+
+@needs_the_jit
+def test_compiled_functions_count(here):
+    Path("a.py").write_text(
+        "from numba import njit\n"
+        "@njit\ndef svm_loss(W, X, y, reg): return 0.0, W\n"
+        "def softmax_loss(W, X, y, reg): return svm_loss(W, X, y, reg)\n"
+        "def plain_loss(W, X, y, reg): return 0.0, W\n"
+    )
+    assert [(function.name, function.compiles) for function in load_functions("a.py")] == [
+        ("a.py:svm_loss", True),
+        ("a.py:softmax_loss", True),
+        ("a.py:plain_loss", False),
+    ]
+
+
+def test_a_file_with_prepare_and_fetch_keeps_its_data_elsewhere(here):
+    text = "device = 'cuda'\ndef prepare(W, X, y): pass\ndef fetch(loss, dW): pass\ndef svm_loss(W, X, y, reg): pass\n"
+    Path("a.py").write_text(text)
+    Path("b.py").write_text(text.replace("fetch", "other"))
+    [elsewhere], [plain] = load_functions("a.py"), load_functions("b.py")
+    assert (elsewhere.device, elsewhere.prepare.__name__, elsewhere.fetch.__name__) == ("cuda", "prepare", "fetch")
+    assert (plain.device, plain.prepare, plain.fetch) == ("cpu", None, None)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("softmaxx.py", r"^softmaxx\.py: no such file; did you mean softmax\.py\?$"),
+        ("softmax.py:softmax_los", r"^softmax\.py:softmax_los: there is no softmax_los; did you mean softmax_loss\?$"),
+        ("softmax.py:number", r"number: is a int, not a function"),
+        ("softmax.py:helper", r"helper: takes \(x, y=1\), not four positional arguments \(W, X, y, reg\)$"),
+        ("helpers.py", r"found: helper\(x\), old\(\) \(line 3: Python 2 syntax: print statement, skipped with old\)$"),
+        ("empty.py", r"found: no function at all$"),
+        ("junk.py", r"not a Python source file"),
+        ("folder", r"^folder: is a folder"),
+        ("notes.ipynb", r"is a notebook; jupyter nbconvert --to script"),
+        ("nosuchmodule:f", r"no module nosuchmodule, neither installed nor in this folder"),
+        ("json:nothing", r"^json:nothing: there is no nothing"),
+        ("failing_module:f", r"^failing_module: cannot be imported: ZeroDivisionError"),
+        ("json:decoder", r"neither a function nor something with svm_loss or softmax_loss"),
+        ("nonsense", r"neither a Python file, nor module:function, nor an entry point"),
+    ],
+)
+def test_what_cannot_be_loaded_says_so_in_one_line(here, monkeypatch, spec, message):
+    Path("softmax.py").write_text("number = 3\ndef softmax_loss(W, X, y, reg): pass\ndef helper(x, y=1): pass\n")
+    Path("helpers.py").write_text("def helper(x): pass\ndef old():\n    print 1\n")
+    Path("empty.py").write_text("")
+    Path("junk.py").write_bytes(b"\0\1")
+    Path("notes.ipynb").write_text("{}")
+    Path("folder").mkdir()
+    Path("installed").mkdir()
+    Path("installed/failing_module.py").write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(here / "installed")
+    with pytest.raises(CannotLoad, match=message) as caught:
+        load_functions(spec)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_module_gives_a_function_or_both_losses():
+    assert [function.name for function in load_functions("lcbench.losses.naive:svm_loss")] == [
+        "lcbench.losses.naive:svm_loss"
+    ]
+    both = load_functions("lcbench.losses:naive")
+    assert [(function.spec, function.name, function.loss) for function in both] == [
+        ("lcbench.losses:naive.svm_loss", "lcbench.losses:naive", "svm"),
+        ("lcbench.losses:naive.softmax_loss", "lcbench.losses:naive", "softmax"),
+    ]
+    assert [again.function for function in both for again in load_functions(function.spec)] == [
+        function.function for function in both
+    ]
+
+
+def test_a_module_in_this_folder(here):
+    Path("kernels").mkdir()
+    Path("kernels/fast.py").write_text("import nowhere\ndef svm_loss(W, X, y, reg): pass\n")
+    assert load_functions("kernels.fast:svm_loss")[0].function is not None
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A package that offers an implementation under the name `turbo`."""
+    (tmp_path / "turbo_losses.py").write_text(
+        "from lcbench.losses import naive\n"
+        "from lcbench.losses.implementation import Implementation\n"
+        "TURBO = Implementation('turbo', 'cpu', {'svm': naive.svm_loss},\n"
+        "                       prepare=lambda W, X, y: (W, X, y), fetch=lambda loss, dW: (loss, dW))\n"
+        "svm_loss, softmax_loss = naive.svm_loss, naive.softmax_loss\n"
+    )
+    metadata = tmp_path / "turbo_losses-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: turbo-losses\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(
+        "[lcbench.implementations]\nturbo = turbo_losses\nturbo-one = turbo_losses:TURBO\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("installed")
+def test_entry_points():
+    assert {"turbo", "turbo-one"} <= set(entry_point_names())
+    assert [(function.spec, function.name, function.loss) for function in load_functions("turbo")] == [
+        ("turbo_losses:svm_loss", "turbo", "svm"),
+        ("turbo_losses:softmax_loss", "turbo", "softmax"),
+    ]
+    functions = load_functions("turbo-one")
+    assert functions[0].spec == "turbo_losses:TURBO.svm_loss"
+    assert functions[0].function.__module__ == "lcbench.losses.naive"  # bare: prepare and fetch are not called twice
+    assert functions[0].prepare is not None
+
+
+def test_windows_files_load_as_they_are(here):
+    text = (ASSIGNMENTS / "softmax.py").read_text()
+    Path("softmax.py").write_bytes(text.replace("\n", "\r\n").rstrip().encode("utf-8-sig"))
+    functions = load_functions("softmax.py")
+    assert [function.line for function in functions] == [function.line for function in loaded("softmax.py")]
+    W, X, y = np.ones((3, 2)), np.ones((4, 3)), np.array([0, 1, 0, 1])
+    assert functions[0].function(W, X, y, 0)[0] == pytest.approx(np.log(2))
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.parametrize("named", [True, False])
+def test_compiled_code_is_kept_where_a_folder_is_named_for_it(tmp_path, monkeypatch, named):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from numba import njit\n"
+        "@njit\n"
+        "def half(x):\n"
+        "    return x / 2\n"
+        "def softmax_loss(W, X, y, reg):\n"
+        "    return half(reg), W\n"
+    )
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "kept"))
+    if named:
+        monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kept"))
+    [found] = load_functions(str(file))
+    assert found.function(1, 2, 3, 4.0) == (2.0, 1)
+    assert bool(list((tmp_path / "kept").glob("*/mine.half*.nbc"))) == named
