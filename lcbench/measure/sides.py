@@ -88,11 +88,16 @@ def _opened(name: str, given: str, build: str | None) -> Iterator[GateSide]:
     elif path.is_dir():
         dirty = bool(git_has_changes(path))
         side = GateSide(
-            name, given, "folder", _in_tree(path.resolve()), revision=git_revision(folder=path), dirty=dirty
+            name,
+            given,
+            "folder",
+            _in_tree(name, given, path.resolve()),
+            revision=git_revision(folder=path),
+            dirty=dirty,
         )
     else:
         with _checked_out(name, given, build) as (folder, revision):
-            side = GateSide(name, given, "revision", _in_tree(folder), revision=revision)
+            side = GateSide(name, given, "revision", _in_tree(name, given, folder), revision=revision)
             yield _asked(_in_its_environment(side) if build else side)
         return
     yield _asked(_in_its_environment(side) if build else side)
@@ -106,14 +111,22 @@ def _interpreter(path: Path) -> Path | None:
     return next((candidate.absolute() for candidate in candidates if candidate.is_file()), None)
 
 
-def _in_tree(folder: Path) -> Place:
-    """Workers with a source tree as their folder, and with its environment and its losses where it has its own."""
-    own = next((root / "lcbench" / "losses" for root in (folder, *folder.parents) if _is_lcbench(root)), None)
-    return Place(folder=folder, losses=own or HERE.losses)
+def _in_tree(name: str, given: str, folder: Path) -> Place:
+    """Return the place of workers in a source tree: its folder, and its own `lcbench.losses` if it is lcbench's.
 
-
-def _is_lcbench(root: Path) -> bool:
-    return (root / "lcbench" / "losses" / "catalog.py").is_file()
+    Raise LcbenchError if the tree holds an lcbench without losses that can be measured: the installed ones would be
+    measured in their stead, on both sides.
+    """
+    for root in (folder, *folder.parents):
+        package = root / "lcbench"
+        if (package / "losses" / "catalog.py").is_file():
+            return Place(folder=folder, losses=package / "losses")
+        if (package / "__init__.py").is_file():
+            raise LcbenchError(
+                f"--{name} {given}: {package} has no losses/catalog.py: this lcbench cannot measure that version; "
+                "choose a later one"
+            )
+    return Place(folder=folder, losses=HERE.losses)
 
 
 @contextmanager

@@ -21,7 +21,32 @@ def main() -> None:
     losses = Path(sys.argv.pop(1) or _installed_losses() or ours / "losses")
     lcbench = _import_from("lcbench", ours)
     lcbench.losses = _import_from("lcbench.losses", losses)  # type: ignore[attr-defined]
+    if not losses.samefile(ours / "losses"):
+        _complete_earlier_version(losses, ours / "losses")
     importlib.import_module("lcbench.workers.worker").main()
+
+
+MERGED = {"implementation": "errors", "streamed": "batched"}
+"""Modules of `lcbench.losses`, and the module of an earlier version that was merged into each."""
+
+
+def _complete_earlier_version(losses: Path, ours: Path) -> None:
+    """Add the names that this version's worker imports to the modules of another version, which may lack them."""
+    for name, merged in MERGED.items():
+        if (losses / f"{name}.py").is_file() and (losses / f"{merged}.py").is_file():
+            _add_missing(*(importlib.import_module(f"lcbench.losses.{part}") for part in (name, merged)))
+    spec = importlib.util.spec_from_file_location("lcbench.this_implementation", ours / "implementation.py")
+    assert spec
+    assert spec.loader
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    _add_missing(importlib.import_module("lcbench.losses.implementation"), module)
+
+
+def _add_missing(module: ModuleType, other: ModuleType) -> None:
+    """Give `module` the names that only `other` has."""
+    for name, value in vars(other).items():
+        vars(module).setdefault(name, value)
 
 
 def _installed_losses() -> Path | None:

@@ -110,8 +110,8 @@ def test_a_checkout_of_lcbench_brings_its_own_losses(tmp_path):
     catalog = tmp_path / "lcbench" / "losses" / "catalog.py"
     catalog.parent.mkdir(parents=True)
     catalog.touch()
-    assert sides._in_tree(tmp_path).losses == catalog.parent
-    assert sides._in_tree(tmp_path / "lcbench").losses == catalog.parent
+    assert sides._in_tree("base", ".", tmp_path).losses == catalog.parent
+    assert sides._in_tree("base", ".", tmp_path / "lcbench").losses == catalog.parent
 
 
 def test_a_python_without_what_the_worker_needs_is_told(tmp_path):
@@ -151,10 +151,69 @@ def test_the_worker_measures_the_losses_of_its_place(tmp_path):
     shutil.copytree(Path(catalog.__file__).parent, losses)
     (losses / "vectorized.py").write_text("raise ImportError('these are the other losses')\n")
     job = TimeJob(implementation="numpy", cells=[], seconds=0, most_samples=0, seed=0)
-    place = sides._in_tree(tmp_path)
+    with sides.open_sides(str(tmp_path), "numpy") as (base, _):
+        place = base.place
     [failed] = process.work(job, process.environment(1, None), 60, place)
     assert isinstance(failed, Failed)
     assert "these are the other losses" in failed.reason
+
+
+EARLIER_VERSION = {
+    "__init__.py": "",
+    "errors.py": """
+class LossError(Exception):
+    pass
+class Unavailable(LossError):
+    pass
+class CannotLoad(LossError):
+    pass
+""",
+    "implementation.py": """
+from dataclasses import dataclass
+from typing import Any, Literal
+LossName = Literal["svm", "softmax"]
+LOSSES = ("svm", "softmax")
+Device = LossFunction = Any
+@dataclass(frozen=True)
+class Convention:
+    columns: bool = False
+    half_regularisation: bool = False
+CURRENT = Convention()
+class Implementation:
+    pass
+""",
+    "catalog.py": """
+from lcbench.losses.errors import Unavailable
+CATALOG = {"numpy": None}
+def load(name):
+    raise Unavailable("this is the earlier version")
+""",
+    "resolve.py": "",
+    "oracle.py": "class Expected:\n    pass\n",
+    "cuda/__init__.py": "",
+    "cuda/backend.py": "def why_no_gpu():\n    return 'no GPU'\n",
+}
+"""The layout of `lcbench.losses` in 0.1.0, in which the exceptions have a module of their own."""
+
+
+def test_a_version_of_another_layout_is_measured_as_it_is(tmp_path):
+    from lcbench.measure.messages import TimeJob
+
+    losses = tmp_path / "lcbench" / "losses"
+    (losses / "cuda").mkdir(parents=True)
+    for name, text in EARLIER_VERSION.items():
+        (losses / name).write_text(text)
+    with sides.open_sides(str(tmp_path), "numpy") as (base, _):
+        job = TimeJob(implementation="numpy", cells=[], seconds=0, most_samples=0, seed=0)
+        [failed] = process.work(job, process.environment(1, None), 60, base.place)
+    assert (failed.status, failed.reason) == ("unavailable", "this is the earlier version")
+
+
+def test_a_version_that_cannot_be_measured_is_refused(tmp_path):
+    (tmp_path / "lcbench" / "kernels").mkdir(parents=True)
+    (tmp_path / "lcbench" / "__init__.py").write_text("")
+    with pytest.raises(LcbenchError, match="cannot measure that version"), sides.open_sides(str(tmp_path), "numpy"):
+        pass
 
 
 def test_the_current_folder_is_no_place_to_import_from(tmp_path):
