@@ -90,7 +90,7 @@ def check(
     """
     from lcbench.api.checks import check
     from lcbench.progress import show_progress
-    from lcbench.report import check_tables
+    from lcbench.report.tables import check as check_tables
 
     with show_progress(quiet) as progress:
         reports = check([*targets, *implementations], dtypes=dtypes, timeout_s=timeout, progress=progress)

@@ -40,7 +40,7 @@ def compare(base: str | None, new: str | None, fail_above: float, output: Verdic
 
     from lcbench import record
     from lcbench.api import results
-    from lcbench.report import compare_tables
+    from lcbench.report.tables import compare as compare_tables
 
     output.require_writable()
     judgement = results.compare(base, new, fail_above)
@@ -60,7 +60,7 @@ def compare(base: str | None, new: str | None, fail_above: float, output: Verdic
 def _side_by_side(console: object, as_json: bool) -> ExitCode:
     from lcbench import record
     from lcbench.api import results
-    from lcbench.report import compare_tables
+    from lcbench.report.tables import compare as compare_tables
 
     groups = results.latest()
     if as_json:

@@ -46,7 +46,8 @@ def doctor(seconds: float, no_noise: bool, as_json: bool, quiet: bool) -> None:
         click.echo(json.dumps(report, indent=2))
         return
 
-    from lcbench.report import doctor_tables, style
+    from lcbench.report import style
+    from lcbench.report.tables import doctor as doctor_tables
 
     console = style.console()
     tables = [

@@ -52,7 +52,8 @@ def evaluate(model: Path | None, split: str, data: str | None, stream: bool | No
 
         click.echo(json.dumps(_fields(str(model), found), indent=1))
         return
-    from lcbench.report import style, train_tables
+    from lcbench.report import style
+    from lcbench.report.tables import train as train_tables
 
     console = style.console()
     console.print(train_tables.evaluated(found))

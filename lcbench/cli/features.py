@@ -37,7 +37,8 @@ def features(
         with show_progress(quiet) as progress:
             computed = datasets.features(names, words=words, seed=seed, data=data, progress=progress)
     from lcbench.datasets.features.catalog import WORDS
-    from lcbench.report import features_tables, style
+    from lcbench.report import style
+    from lcbench.report.tables import features as features_tables
 
     if as_json:
         from dataclasses import asdict

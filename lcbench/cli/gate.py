@@ -73,7 +73,8 @@ def gate(
     from lcbench import api, record
     from lcbench.api.measure import PLANTED
     from lcbench.progress import show_progress
-    from lcbench.report import gate_tables, style
+    from lcbench.report import style
+    from lcbench.report.tables import gate as gate_tables
     from lcbench.stats.gate import judge_gate
 
     if self_test:

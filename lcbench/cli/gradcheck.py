@@ -97,7 +97,7 @@ def gradcheck(
     """
     from lcbench.api.checks import gradcheck
     from lcbench.progress import show_progress
-    from lcbench.report import gradcheck_tables
+    from lcbench.report.tables import gradcheck as gradcheck_tables
 
     with show_progress(quiet) as progress:
         found = gradcheck(

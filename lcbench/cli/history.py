@@ -37,7 +37,8 @@ def history(
     import msgspec
 
     from lcbench import api
-    from lcbench.report import history_tables, style
+    from lcbench.report import style
+    from lcbench.report.tables import history as history_tables
 
     found = api.history(implementations, losses=losses, rows=rows, since=since)
     if as_json:

@@ -84,7 +84,8 @@ def _print_json(title: str, found: Sequence[Kernel | Loop], asm: bool) -> None:
 
 
 def _print(title: str, found: Sequence[Kernel | Loop], asm: bool) -> None:
-    from lcbench.report import inspect_tables, style
+    from lcbench.report import style
+    from lcbench.report.tables import inspect as inspect_tables
 
     console = style.console()
     for table in inspect_tables.tables(title, found):

@@ -51,7 +51,8 @@ def reproduce(
     from lcbench.learn.reproduction.figures import chosen
 
     wanted = chosen(rows)
-    from lcbench.report import reproduce_tables, style
+    from lcbench.report import style
+    from lcbench.report.tables import reproduce as reproduce_tables
 
     console = style.console()
     if only_list and as_json:

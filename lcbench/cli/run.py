@@ -84,7 +84,8 @@ def run(
     from lcbench import api, record
     from lcbench.losses import catalog
     from lcbench.progress import show_progress
-    from lcbench.report import run_tables, style
+    from lcbench.report import style
+    from lcbench.report.tables import run as run_tables
     from lcbench.settings import RunSettings
     from lcbench.usercode.discovery import is_user_code
 

@@ -82,7 +82,8 @@ def search(
 
         click.echo(search_file.to_json(found, file=str(path)))
     else:
-        from lcbench.report import search_tables, style
+        from lcbench.report import style
+        from lcbench.report.tables import search as search_tables
 
         console = style.console()
         for table in search_tables.tables(found, path):

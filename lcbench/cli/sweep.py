@@ -104,7 +104,8 @@ def sweep(
     from lcbench.api import measure
     from lcbench.losses import catalog
     from lcbench.progress import show_progress
-    from lcbench.report import style, sweep_tables
+    from lcbench.report import style
+    from lcbench.report.tables import sweep as sweep_tables
     from lcbench.settings import SweepSettings
     from lcbench.usercode.discovery import is_user_code
 

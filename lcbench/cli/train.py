@@ -78,7 +78,8 @@ def train(
     if as_json:
         click.echo(_json(model, path))
     else:
-        from lcbench.report import style, train_tables
+        from lcbench.report import style
+        from lcbench.report.tables import train as train_tables
 
         style.console().print(train_tables.trained(model))
     click.echo(f"model: {path}", err=True)

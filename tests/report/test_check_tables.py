@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lcbench.record import Checked
-from lcbench.report import check_tables
+from lcbench.report.tables import check as check_tables
 from printed import printed
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lcbench.record import MachinePeak
-from lcbench.report import compare_tables
+from lcbench.report.tables import compare as compare_tables
 from lcbench.stats import verdicts
 from lcbench.stats.verdicts import compare_records, latest
 from printed import printed

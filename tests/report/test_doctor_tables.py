@@ -8,8 +8,8 @@ from lcbench.host.conditions import BackgroundLoad, Program
 from lcbench.host.disturbances import Finding
 from lcbench.host.gpu_state import GpuState
 from lcbench.measure.noise import Noise
-from lcbench.report import doctor_tables
 from lcbench.report.style import percent
+from lcbench.report.tables import doctor as doctor_tables
 from lcbench.stats.gate import detectable_slowdown
 from machines import facts
 from printed import printed

@@ -1,6 +1,6 @@
 from lcbench.datasets.features import catalog
-from lcbench.report import features_tables
-from lcbench.report.features_tables import Computed
+from lcbench.report.tables import features as features_tables
+from lcbench.report.tables.features import Computed
 from printed import printed
 
 

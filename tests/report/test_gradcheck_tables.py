@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lcbench.checks.gradient import Coordinate, GradientCheck, Kink, Way
 from lcbench.checks.reports import GradientReport
-from lcbench.report import gradcheck_tables
+from lcbench.report.tables import gradcheck as gradcheck_tables
 from printed import printed
 
 WAYS = [

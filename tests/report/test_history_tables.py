@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lcbench.report import history_tables
-from lcbench.report.history_tables import LONGEST_LINE, curve
+from lcbench.report.tables import history as history_tables
+from lcbench.report.tables.history import LONGEST_LINE, curve
 from lcbench.stats.history import NEEDED, history
 from printed import printed
 from results import MACHINE, record, row

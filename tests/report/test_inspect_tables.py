@@ -7,7 +7,7 @@ from dataclasses import replace
 from lcbench.machine_code.gpu import Kernel, KernelUsage, PtxCounts
 from lcbench.machine_code.loops import Loop
 from lcbench.machine_code.occupancy import occupancy
-from lcbench.report import inspect_tables
+from lcbench.report.tables import inspect as inspect_tables
 from printed import printed
 
 TILE = Loop(

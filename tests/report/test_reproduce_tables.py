@@ -2,7 +2,7 @@
 
 from lcbench.learn.reproduction import figures
 from lcbench.learn.reproduction.figures import Figure, Outcome, PublishedRow, ReproducedValues, judged
-from lcbench.report import reproduce_tables
+from lcbench.report.tables import reproduce as reproduce_tables
 from printed import printed
 
 LAYER = PublishedRow(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lcbench.record import Counters, MachinePeak
-from lcbench.report import run_tables, style
+from lcbench.report import style
+from lcbench.report.tables import run as run_tables
 from printed import printed
 from results import record, row
 

@@ -8,7 +8,7 @@ import pytest
 
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.search.search_file import Refit, Search, Trial
-from lcbench.report import search_tables
+from lcbench.report.tables import search as search_tables
 from printed import printed
 
 

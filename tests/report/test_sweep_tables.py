@@ -7,7 +7,7 @@ import re
 import pytest
 
 from lcbench.record import Sweep
-from lcbench.report.sweep_tables import tables
+from lcbench.report.tables.sweep import tables
 from printed import printed
 from results import record, row
 from simulated_sweeps import rows, sweep

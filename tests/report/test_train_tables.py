@@ -7,7 +7,8 @@ import numpy as np
 from lcbench.learn.evaluation import Evaluation
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.training import train
-from lcbench.report import style, train_tables
+from lcbench.report import style
+from lcbench.report.tables import train as train_tables
 from small_splits import splits
 
 

@@ -19,8 +19,8 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from lcbench.record import Record, Row
-from lcbench.report import compare_tables
 from lcbench.report.exports import trackers
+from lcbench.report.tables import compare as compare_tables
 from lcbench.stats.verdicts import Comparison
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

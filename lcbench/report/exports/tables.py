@@ -8,8 +8,10 @@ from typing import NamedTuple
 from rich.text import Text
 
 from lcbench.record import Record, Row
-from lcbench.report import compare_tables, run_tables, style
+from lcbench.report import style
 from lcbench.report.table import Column, Table, escaped
+from lcbench.report.tables import compare as compare_tables
+from lcbench.report.tables import run as run_tables
 from lcbench.stats.verdicts import Comparison
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lcbench.record import MachinePeak, Record
 from lcbench.report import style
-from lcbench.report.run_tables import LOW_SCORE
+from lcbench.report.tables.run import LOW_SCORE
 
 PACKAGES = ("numpy", "numba", "torch", "jax", "scikit-learn")
 """Whose versions are named among the first."""

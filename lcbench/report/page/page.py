@@ -12,12 +12,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lcbench.record import Record, Row
-from lcbench.report import style, sweep_tables
+from lcbench.report import style
 from lcbench.report.page import machine, plots, times, verdicts
 from lcbench.report.page.plots import Plot
 from lcbench.report.plots import selection
-from lcbench.report.run_tables import circumstances, errors
 from lcbench.report.table import Table
+from lcbench.report.tables import sweep as sweep_tables
+from lcbench.report.tables.run import circumstances, errors
 from lcbench.stats.crossings import efficiencies
 from lcbench.stats.growth import growths
 

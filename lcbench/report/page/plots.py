@@ -7,10 +7,11 @@ from math import isfinite
 from typing import Any
 
 from lcbench.record import Record, Row
-from lcbench.report import style, sweep_tables
+from lcbench.report import style
 from lcbench.report.page.times import Group, speedup
 from lcbench.report.plots import selection
 from lcbench.report.plots.looks import Look
+from lcbench.report.tables import sweep as sweep_tables
 from lcbench.stats.estimates import why_disturbed
 from lcbench.stats.growth import Other
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lcbench.record import Record, Row, Workload, in_words
-from lcbench.report import run_tables
 from lcbench.report.plots.looks import Look, looks
-from lcbench.report.sweep_tables import common
 from lcbench.report.table import Table
+from lcbench.report.tables import run as run_tables
+from lcbench.report.tables.sweep import common
 from lcbench.stats.estimates import Ratio
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from lcbench.errors import LcbenchError
 from lcbench.record import Record
-from lcbench.report import compare_tables
-from lcbench.report.gate_tables import heading, notes
 from lcbench.report.page.plots import rounded
 from lcbench.report.table import Table
+from lcbench.report.tables import compare as compare_tables
+from lcbench.report.tables.gate import heading, notes
 from lcbench.stats import gate, verdicts
 from lcbench.stats.verdicts import Comparison
 

@@ -82,21 +82,21 @@ def svg(command: list[str], tables: Iterable[Any]) -> str:
 
 def _tables(record: Record) -> Iterable[Any]:
     if record.gate is not None:
-        from lcbench.report import gate_tables
+        from lcbench.report.tables import gate as gate_tables
         from lcbench.stats import gate
 
         return gate_tables.tables(gate.judge_gate(record.rows, record.gate), record.gate)
     if record.sweep is not None:
-        from lcbench.report import sweep_tables
+        from lcbench.report.tables import sweep as sweep_tables
 
         return sweep_tables.tables(record)
-    from lcbench.report import run_tables
+    from lcbench.report.tables import run as run_tables
 
     return run_tables.tables(record)
 
 
 def _compared(base: Record, new: Record) -> Iterable[Any]:
-    from lcbench.report import compare_tables
+    from lcbench.report.tables import compare as compare_tables
     from lcbench.stats import verdicts
 
     return compare_tables.verdicts(verdicts.compare_records(base, new))

@@ -9,8 +9,10 @@ from plot_records import rows_sweep, run
 from rich.console import Console
 
 from lcbench.record import Gate, InterimAnalysis, Side
-from lcbench.report import compare_tables, gate_tables, run_tables
 from lcbench.report.plots.table import draw_table, why_no_table
+from lcbench.report.tables import compare as compare_tables
+from lcbench.report.tables import gate as gate_tables
+from lcbench.report.tables import run as run_tables
 from lcbench.stats import verdicts
 from lcbench.stats.gate import judge_gate
 from results import record, row

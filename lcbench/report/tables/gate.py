@@ -8,8 +8,8 @@ from rich.text import Text
 
 from lcbench.record import Gate, Side
 from lcbench.report import style
-from lcbench.report.compare_tables import side_by_side, without_times
 from lcbench.report.table import Table
+from lcbench.report.tables.compare import side_by_side, without_times
 from lcbench.stats.gate import GateVerdicts
 
 

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from lcbench.record import Checked
 from lcbench.report import style
-from lcbench.report.run_tables import why_not
 from lcbench.report.table import PLAIN, SCIENTIFIC, WORD, Cell, Column, Table
+from lcbench.report.tables.run import why_not
 
 WIDTH = 78
 """Of a verdict on a user's function, in columns. A longer one has its reason on a line of its own, mistake first."""

@@ -9,8 +9,9 @@ from math import isfinite
 from rich.text import Text
 
 from lcbench.record import Record, Row, in_words
-from lcbench.report import run_tables, style
+from lcbench.report import style
 from lcbench.report.table import INTERVAL, NUMBER, PLAIN, RATIO, SECONDS, SHARE, Cell, Column, Kind, Table
+from lcbench.report.tables import run as run_tables
 from lcbench.stats.crossings import CacheEnd, Crossing, Efficiency, cache_ends, crossings, efficiencies
 from lcbench.stats.growth import Growth, growths
 

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from lcbench.record import in_words
 from lcbench.report import style
-from lcbench.report.run_tables import footnote_on_impossible
 from lcbench.report.table import FINE_RATIO, NAME, PLAIN, SECONDS, SHARE, WORD, Cell, Column, Kind, Mood, Table
+from lcbench.report.tables.run import footnote_on_impossible
 from lcbench.stats.estimates import Ratio
 from lcbench.stats.verdicts import Comparison, Judgement, Latest, LatestRow, Verdict
 
