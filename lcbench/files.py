@@ -73,7 +73,7 @@ def reports_folder() -> Path:
     return results_folder() / "reports"
 
 
-def new_file(folder: Path, ending: str) -> Path:
+def new_file_path(folder: Path, ending: str) -> Path:
     """A file in `folder` that nobody has, named so that later ones sort behind it."""
     return folder / f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(4)}{ending}"
 
@@ -83,7 +83,7 @@ def new_file(folder: Path, ending: str) -> Path:
 # Ctrl-C and errors remove them as they go; SIGKILL and a power cut do not.
 
 
-def temporary_beside(path: Path) -> Path:
+def temporary_path(path: Path) -> Path:
     """A new hidden name in the folder of `path`, for what is to take its place: ".NAME.PLACE-PROCESS-RANDOM.part"."""
     return path.with_name(f".{path.name}.{_owner()}{secrets.token_hex(4)}.part")
 
@@ -154,14 +154,14 @@ def _is_ours(entry: os.DirEntry[str]) -> bool:
 
 
 @contextmanager
-def replacing(path: Path, hint: str = "", *, replace: bool = True) -> Iterator[Path]:
+def atomic_write(path: Path, hint: str = "", *, replace: bool = True) -> Iterator[Path]:
     """Gives a new file's path to write to, which takes the place of `path` once it is complete and on disk.
 
     Missing folders are made. replace: False leaves what is at `path` by then, whoever wrote it. Raises LcbenchError
     where it cannot be written, `hint` at the end of its line; then, and where the writer raises, nothing is left
     behind. What a killed process has left in the folder is removed.
     """
-    unfinished = temporary_beside(path)
+    unfinished = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned_files(path.parent)
@@ -189,14 +189,14 @@ def _link(unfinished: Path, path: Path) -> None:
         unfinished.rename(path)  # a file system without links
 
 
-def write_whole(path: Path, content: bytes | memoryview | str, hint: str = "") -> None:
-    """Replaces `path` by `content`, text as UTF-8. Raises as `replacing` does."""
+def write_file(path: Path, content: bytes | memoryview | str, hint: str = "") -> None:
+    """Replaces `path` by `content`, text as UTF-8. Raises as `atomic_write` does."""
     data = content.encode() if isinstance(content, str) else content
-    with replacing(path, hint) as unfinished:
+    with atomic_write(path, hint) as unfinished:
         unfinished.write_bytes(data)
 
 
-def require_folder(path: Path) -> None:
+def require_parent_folder(path: Path) -> None:
     """Raises LcbenchError where the folder of `path`, a file that a user named, is missing: it may be misspelt."""
     if not path.absolute().parent.is_dir():
         raise LcbenchError(f"cannot write {path}: no folder {path.parent}; create it first")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from rich.console import Console
 
-SHORT_S = 2.0
+MIN_STAGE_S = 2.0
 """What takes less is over before it is read about."""
 
 SECONDS_BETWEEN_LINES = 15.0
@@ -39,12 +39,12 @@ def no_note(line: str) -> None:
     """Show nothing."""
 
 
-def patient(progress: ProgressCallback) -> ProgressCallback:
-    """Return a callback that passes on only stages that have taken longer than `SHORT_S`."""
+def delayed(progress: ProgressCallback) -> ProgressCallback:
+    """Return a callback that passes on only stages that have taken longer than `MIN_STAGE_S`."""
     began: dict[str, float] = {}
 
     def passed_on(stage: str, done: int = 0, total: int = 0, detail: str = "") -> None:
-        if monotonic() - began.setdefault(stage, monotonic()) > SHORT_S:
+        if monotonic() - began.setdefault(stage, monotonic()) > MIN_STAGE_S:
             progress(stage, done, total, detail)
 
     return passed_on

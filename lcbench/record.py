@@ -89,15 +89,15 @@ class Workload(NamedTuple):
 
     def __str__(self) -> str:
         of = "" if self.batch is None else f"{self.batch:,} of "
-        rest = in_words(self, "classes", "dtype", "data", "streamed")
-        return f"{self.loss}: {of}{in_words(self, 'rows')} x {in_words(self, 'features')}, {rest}"
+        rest = describe_fields(self, "classes", "dtype", "data", "streamed")
+        return f"{self.loss}: {of}{describe_fields(self, 'rows')} x {describe_fields(self, 'features')}, {rest}"
 
 
-ONE = {"rows": "row", "features": "feature", "classes": "class", "threads": "thread"}
+SINGULAR = {"rows": "row", "features": "feature", "classes": "class", "threads": "thread"}
 """What there is one of or several."""
 
 
-def said(field: str, value: Any) -> str:
+def describe_field(field: str, value: Any) -> str:
     """Return a field of a row in words: 1,000 rows, 1 thread, float64; nothing where it is as usual."""
     if value is None or value is False:
         return ""
@@ -105,12 +105,12 @@ def said(field: str, value: Any) -> str:
         return field
     if field == "batch":
         return f"batch {value:,}"
-    return f"{value:,} {ONE[field] if value == 1 else field}" if field in ONE else str(value)
+    return f"{value:,} {SINGULAR[field] if value == 1 else field}" if field in SINGULAR else str(value)
 
 
-def in_words(of: Workload | Row, *fields: str) -> str:
+def describe_fields(of: Workload | Row, *fields: str) -> str:
     """Return fields of a workload, threads included, in a few words each; what it does not have is left out."""
-    return ", ".join(filter(None, (said(field, getattr(of, field)) for field in dict.fromkeys(fields))))
+    return ", ".join(filter(None, (describe_field(field, getattr(of, field)) for field in dict.fromkeys(fields))))
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -271,7 +271,7 @@ class Record(msgspec.Struct, kw_only=True):
     """Where it was written; not in the file."""
 
 
-class Checked(msgspec.Struct, tag="checked", kw_only=True):
+class CheckResult(msgspec.Struct, tag="checked", kw_only=True):
     """How one loss of an implementation did in one dtype."""
 
     implementation: str
@@ -347,16 +347,16 @@ def write(record: Record, name: str | None = None) -> Path:
     stamp = datetime.fromisoformat(record.created).strftime("%Y%m%dT%H%M%SZ")
     path = files.results_folder() / f"{stamp}-{record.id}.json"
     content = to_json(record)
-    files.write_whole(path, content, _OTHER_FOLDER)
+    files.write_file(path, content, _OTHER_FOLDER)
     record.path = str(path)
     if name is not None:
-        files.write_whole(_baseline_file(name), content, _OTHER_FOLDER)
+        files.write_file(_baseline_file(name), content, _OTHER_FOLDER)
     return path
 
 
-def write_to(path: Path, record: Record) -> None:
+def write_unfinished(path: Path, record: Record) -> None:
     """Replaces `path` by a record that is not complete yet."""
-    files.write_whole(path, to_json(record), _OTHER_FOLDER)
+    files.write_file(path, to_json(record), _OTHER_FOLDER)
 
 
 def require_writable(name: str | None = None) -> None:

@@ -23,7 +23,7 @@ ScalingName = Literal["none", "mean", "halved", "standard"]
 """none: as they are. mean: less the mean of the training rows, as the assignment does it. halved: that over 128, so
 that pixels lie about in [-1, 1]. standard: each column less its mean, over its standard deviation."""
 
-GENERATED = ("synthetic", "cifar10")
+NAMED_DATA = ("synthetic", "cifar10")
 """The data that has a name; all other is a file."""
 
 CIFAR10_ROWS, CIFAR10_FEATURES, CIFAR10_CLASSES = 50_000, 3073, 10
@@ -59,7 +59,7 @@ class MeasurementSettings(msgspec.Struct, kw_only=True, frozen=True):
     """Also keep the record as the baseline of this name."""
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Self:
+    def from_mapping(cls, given: Mapping[str, Any]) -> Self:
         """Return the settings that `given` names, the rest as it is by default.
 
         Raises LcbenchError with one line where one of them is unknown or cannot be.
@@ -79,11 +79,11 @@ class MeasurementSettings(msgspec.Struct, kw_only=True, frozen=True):
         return settings
 
     @classmethod
-    def of_keywords(cls, given: Mapping[str, Any]) -> Self:
+    def from_keywords(cls, given: Mapping[str, Any]) -> Self:
         """Return the settings as `of` does; an old name among the keywords of a caller's caller is warned of."""
         if "patience_s" in given:
             warnings.warn("patience_s is now called timeout_s", DeprecationWarning, stacklevel=3)
-        return cls.of(given)
+        return cls.from_mapping(given)
 
     def validate(self) -> None:
         """Raise LcbenchError with one line where there is no such problem to measure."""
@@ -102,7 +102,7 @@ class MeasurementSettings(msgspec.Struct, kw_only=True, frozen=True):
         return self.rows if isinstance(self.rows, tuple) else (self.rows,)
 
     @property
-    def wanted_losses(self) -> list[LossName]:
+    def selected_losses(self) -> list[LossName]:
         """The losses in the order of all that there are."""
         return [loss for loss in LOSSES if loss in self.losses]
 
@@ -126,7 +126,7 @@ class RunSettings(MeasurementSettings, kw_only=True, frozen=True):
         """Raise LcbenchError with one line where there is no such run."""
         super().validate()
         require(
-            self.data in GENERATED or bool(Path(self.data).suffix) or Path(self.data).exists(),
+            self.data in NAMED_DATA or bool(Path(self.data).suffix) or Path(self.data).exists(),
             f"no data '{self.data}': give synthetic, cifar10, or a CSV, NPZ or HDF5 file",
         )
         require(self.blocks >= 1, "blocks must be at least 1")
@@ -147,7 +147,7 @@ class RunSettings(MeasurementSettings, kw_only=True, frozen=True):
         if not axes:
             return
         for name in ("features", "classes"):
-            generated = self.data in GENERATED and not self.stream
+            generated = self.data in NAMED_DATA and not self.stream
             require(name not in axes or generated, f"{name} are no axis of {self.data}: its file fixes them")
         rows, features = axes.get("rows") or self.row_counts, max(values("features"))
         require(
@@ -190,7 +190,7 @@ class GateSettings(MeasurementSettings, kw_only=True, frozen=True):
     def validate(self) -> None:
         """Raise LcbenchError with one line where there is no such gate."""
         super().validate()
-        require(self.data in GENERATED, f"data is {self.data!r}: there is {' and '.join(GENERATED)}")
+        require(self.data in NAMED_DATA, f"data is {self.data!r}: there is {' and '.join(NAMED_DATA)}")
         require(0 <= self.fail_above < 1, f"fail_above is {self.fail_above}: a share between 0 and 1 is needed")
         require(self.budget_s is None or self.budget_s > 0, "the budget must be above 0 seconds")
 

@@ -163,7 +163,7 @@ def test_an_old_keyword_is_taken_with_a_warning(workers):
     with pytest.warns(DeprecationWarning, match="patience_s is now called timeout_s") as warned:
         lcbench.run(["numpy"], **TINY, blocks=1, patience_s=7)
     assert warned[0].filename == __file__
-    assert RunSettings.of({"patience_s": 7}).timeout_s == 7
+    assert RunSettings.from_mapping({"patience_s": 7}).timeout_s == 7
 
 
 def test_a_keyword_that_there_is_not_gets_the_nearest():
@@ -176,7 +176,7 @@ def test_a_keyword_that_there_is_not_gets_the_nearest():
 def test_values_may_be_those_of_numpy_and_paths(tmp_path):
     (tmp_path / "mine.npz").touch()
     given = {"rows": np.array([20, 30, 20]), "threads": np.int64(2), "data": tmp_path / "mine.npz"}
-    settings = RunSettings.of(given)
+    settings = RunSettings.from_mapping(given)
     assert (settings.rows, settings.threads, settings.data) == ((20, 30), 2, str(tmp_path / "mine.npz"))
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from lcbench import progress as module
-from lcbench.progress import patient, show_progress
+from lcbench.progress import delayed, show_progress
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_quiet_shows_nothing(capsys):
 
 def test_what_is_over_in_a_moment_is_not_told(clock):
     told = []
-    progress = patient(lambda *given: told.append(given))
+    progress = delayed(lambda *given: told.append(given))
     progress("a", 1, 3)
     clock[0] = 1.0
     progress("a", 2, 3)

@@ -123,7 +123,7 @@ def test_a_sweep_of_an_older_version_is_gone_on_with(results):
     file = measure.newest_unfinished_sweep()
     unfinished = record.read(file)
     unfinished.sweep.settings["patience_s"] = unfinished.sweep.settings.pop("timeout_s")
-    record.write_to(file, unfinished)
+    record.write_unfinished(file, unfinished)
     assert [len(row.blocks) for row in measure.resume_sweep(file).rows] == [5, 5]
 
 
@@ -151,7 +151,7 @@ def test_other_versions_and_finished_records_are_not_gone_on_with(results):
     file = measure.newest_unfinished_sweep()
     unfinished = record.read(file)
     unfinished.machine["versions"]["numpy"] = "0.1"
-    record.write_to(file, unfinished)
+    record.write_unfinished(file, unfinished)
     with pytest.raises(LcbenchError, match="other versions"):
         measure.resume_sweep(file)
     finished = lcbench.sweep({"rows": [10]}, "numpy", **TINY)

@@ -81,7 +81,7 @@ def of(name, process):
 
 
 def test_what_others_wrote_stays(tmp_path, dead, monkeypatch):
-    ours = of(files.temporary_beside(tmp_path / "file").name, dead)
+    ours = of(files.temporary_path(tmp_path / "file").name, dead)
     others = {
         f"{ours}2", ours.removeprefix("."), ".file.part", f".file.{dead}.part", "file", f"lcbench-run-{dead}-abcdefgh",
         ours.replace(files._place(), "01234567"),

@@ -11,7 +11,7 @@ from lcbench.errors import LcbenchError
 
 
 def write(path, content, **how):
-    with files.replacing(path, **how) as unfinished:
+    with files.atomic_write(path, **how) as unfinished:
         unfinished.write_bytes(content)
 
 
@@ -44,12 +44,12 @@ def test_what_is_there_stays_where_it_may_not_be_replaced(tmp_path, monkeypatch,
 def test_a_folder_that_is_a_file_is_said_to_be_so(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LcbenchError, match=r"cannot write .*: File exists; elsewhere"):
-        files.write_whole(tmp_path / "file" / "below", "", "; elsewhere")
+        files.write_file(tmp_path / "file" / "below", "", "; elsewhere")
 
 
 def test_only_a_folder_that_is_there_can_be_written_to(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    files.require_folder(tmp_path / "file")
-    files.require_folder(files.Path("file"))
+    files.require_parent_folder(tmp_path / "file")
+    files.require_parent_folder(files.Path("file"))
     with pytest.raises(LcbenchError, match=r"no folder .*absent; create it first"):
-        files.require_folder(tmp_path / "absent" / "file")
+        files.require_parent_folder(tmp_path / "absent" / "file")

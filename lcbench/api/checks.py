@@ -15,7 +15,7 @@ from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import LOSSES, LossName
 from lcbench.measure.selection import split_names
 from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
-from lcbench.record import Checked
+from lcbench.record import CheckResult
 
 FEATURES, CLASSES = 3073, 10
 """Of W: the pixels of a CIFAR-10 image and the bias, and its classes."""
@@ -43,7 +43,7 @@ def check(
     dtypes: str | Iterable[str] = (),
     timeout_s: float = TIMEOUT_S,
     progress: ProgressCallback = no_progress,
-) -> list[Checked]:
+) -> list[CheckResult]:
     """Check losses and gradients against the oracle on a table of cases; return a report for each loss and dtype.
 
     implementations: names as ``--impl`` takes them; none is every one that runs here. dtypes: none is float32 and

@@ -79,7 +79,7 @@ def synth(
     path = Path(file)
     require(force or not path.exists(), f"{path} is there already: --force replaces it")
     require(path.name.lower().endswith((".h5", ".hdf5")), f"{path}: end its name in .h5, so that it is read as HDF5")
-    files.require_folder(path)
+    files.require_parent_folder(path)
     from lcbench.datasets import synthetic
 
     synthetic.write_file(path, rows, features, classes, seed, progress, replace=force)

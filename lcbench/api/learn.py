@@ -37,7 +37,7 @@ from lcbench.learn.search.trial_pool import Pool
 from lcbench.learn.search.trial_worker import Job
 from lcbench.learn.training import splits_of
 from lcbench.losses.cluster.shared_files import shared_folder
-from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress, patient
+from lcbench.progress import NoteCallback, ProgressCallback, delayed, no_note, no_progress
 from lcbench.usercode.discovery import require_known
 
 
@@ -58,9 +58,9 @@ def train(
     """
     asked = Recipe.of(settings)
     require_known(asked.implementation)  # before the data is read
-    path = Path(output) if output else files.new_file(files.models_folder(), ".h5")
+    path = Path(output) if output else files.new_file_path(files.models_folder(), ".h5")
     if output:
-        files.require_folder(path)
+        files.require_parent_folder(path)
     model.require_free(path)
     splits = splits_of(asked, progress, stream, note)
     return _train(path, splits, recipe_for(splits, **settings), None, progress, note)
@@ -138,7 +138,7 @@ def evaluate(
     if not len(part):
         raise LcbenchError(f"{splits.source} has no {split} rows: choose another --split")
     _require_same_columns(trained, splits)
-    slow = patient(progress)
+    slow = delayed(progress)
     predicted = predict(trained.W, trained.scaling, part.X, split, slow)
     matrix = confusion(predicted, _classes_of(trained, splits)[part.y], len(trained.class_names))
     as_trained = data is not None or splits.fingerprint(slow) == trained.fingerprint
@@ -200,9 +200,9 @@ def search(
     asked = Recipe.of(settings)
     if refit_all and asked.patience:
         raise LcbenchError("refit_all leaves early stopping no validation rows to go by: leave one of the two out")
-    path = Path(output) if output else files.new_file(files.searches_folder(), ".json")
+    path = Path(output) if output else files.new_file_path(files.searches_folder(), ".json")
     if output:
-        files.require_folder(path)
+        files.require_parent_folder(path)
     _require_free_for_search(path)
     splits = splits_of(asked, progress)
     plan = _all_trials(splits, asked, axes or {}, random, settings)

@@ -18,7 +18,7 @@ from lcbench.settings import (
     CIFAR10_CLASSES,
     CIFAR10_FEATURES,
     CIFAR10_ROWS,
-    GENERATED,
+    NAMED_DATA,
     GateSettings,
     RunSettings,
     SweepSettings,
@@ -54,7 +54,7 @@ def run(
     `lcbench.settings.RunSettings`; losses and rows may be one or several.
     Raises LcbenchError or LossError where nothing can be measured.
     """
-    chosen = RunSettings.of_keywords({"implementations": implementations, **settings})
+    chosen = RunSettings.from_keywords({"implementations": implementations, **settings})
     record.require_writable(chosen.save)
     with _planned(chosen, {}, note) as (plan, refused):
         from lcbench.measure import schedule
@@ -82,7 +82,7 @@ def sweep(
     `resume_sweep` goes on with it. Raises LcbenchError or LossError where nothing can be measured, and
     KeyboardInterrupt after Ctrl-C.
     """
-    chosen = SweepSettings.of_keywords({"implementations": implementations, **settings})
+    chosen = SweepSettings.from_keywords({"implementations": implementations, **settings})
     from lcbench.measure import axes as axis
 
     wanted = record.Sweep(axes=axis.resolve(axes), settings=msgspec.to_builtins(chosen))
@@ -90,7 +90,7 @@ def sweep(
     record.require_writable(chosen.save)
     begins = MachineAtStart()
     unfinished = begins.record(rows=[], sweep=wanted, interrupted=True)
-    file = files.new_file(files.sweeps_folder(), ".json")
+    file = files.new_file_path(files.sweeps_folder(), ".json")
     return _swept(unfinished, wanted, file, begins, progress, note)
 
 
@@ -145,7 +145,7 @@ def seconds_left(unfinished: Record) -> float:
     assert unfinished.sweep
     assert unfinished.sweep.rounds
     done, spent_s = unfinished.sweep.rounds, unfinished.sweep.spent_s
-    settings = SweepSettings.of(unfinished.sweep.settings)
+    settings = SweepSettings.from_mapping(unfinished.sweep.settings)
     fitting = int(settings.budget_s * done / spent_s) if spent_s else settings.blocks
     rounds = min(settings.blocks, max(FEWEST_BLOCKS, fitting))
     return max(0, rounds - done) * spent_s / done
@@ -167,7 +167,7 @@ def gate(
     settings: the fields of `lcbench.settings.GateSettings`.
     Raises LcbenchError or LossError where nothing can be measured, or not enough for a verdict.
     """
-    chosen = GateSettings.of_keywords({"base": base, "head": head, "implementations": implementations, **settings})
+    chosen = GateSettings.from_keywords({"base": base, "head": head, "implementations": implementations, **settings})
     record.require_writable(chosen.save)
 
     from lcbench.measure import gate, selection, sides
@@ -175,7 +175,7 @@ def gate(
 
     with sides.open_sides(chosen.base, chosen.head, chosen.build) as (base_side, head_side):
         names = selection.split_names(chosen.implementations)
-        compared = gate.pair_targets(base_side, head_side, names, chosen.wanted_losses, chosen.timeout_s)
+        compared = gate.pair_targets(base_side, head_side, names, chosen.selected_losses, chosen.timeout_s)
         count = sum(len(pair.losses) for pair in compared)
         plan = gate.GatePlan(base_side, head_side, tuple(compared), chosen, judgement.blocks_needed(count))
         how = record.Gate(
@@ -221,7 +221,7 @@ def _swept(
     """Measures what is missing in `unfinished`, which `file` keeps meanwhile, and writes the finished record."""
     from lcbench.measure import axes, schedule
 
-    settings = SweepSettings.of(sweep.settings)
+    settings = SweepSettings.from_mapping(sweep.settings)
     with _planned(settings, sweep.axes, note) as (plan, refused):
         least_s = schedule.least_s(plan)
         if least_s > LONG_S and not sweep.rounds:
@@ -231,7 +231,7 @@ def _swept(
             first = not file.exists()
             sweep.rounds, sweep.spent_s = measured.rounds, measured.spent_s
             unfinished.rows, unfinished.ceilings = measured.rows + refused, measured.ceilings
-            record.write_to(file, unfinished)
+            record.write_unfinished(file, unfinished)
             if first:
                 progress(_kept(unfinished, file))
 
@@ -282,7 +282,7 @@ def _planned(settings: RunSettings, axes: Axes, note: NoteCallback) -> Iterator[
     from lcbench.measure import schedule, selection
 
     names = selection.split_names(settings.implementations)
-    chosen = selection.select_targets(names, settings.wanted_losses, settings.timeout_s)
+    chosen = selection.select_targets(names, settings.selected_losses, settings.timeout_s)
     unavailable = {candidate.name: candidate for candidate in chosen if candidate.unavailable}
     with opened(settings, axes, note) as (size, rows):
         contenders = _contenders(chosen, settings, axes, size, rows)
@@ -343,7 +343,7 @@ def opened(
 
     rows = [int(value) for value in (axes or {}).get("rows", settings.row_counts)]
     size = Size(0, settings.features, settings.classes, settings.dtype, settings.data, settings.batch, settings.stream)
-    if settings.data not in GENERATED:
+    if settings.data not in NAMED_DATA:
         yield _of_file(Path(settings.data), size, rows, note)
     elif not settings.stream:
         yield size, rows or list(DEFAULT_ROWS)

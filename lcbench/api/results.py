@@ -171,7 +171,7 @@ def write_report(*results: Record | str | Path, output: Path | None = None, base
 
     if output:
         require(output.suffix.lower() in PAGE_ENDINGS, f"cannot write {output}: a page is .html")
-        files.require_folder(output)
+        files.require_parent_folder(output)
     found = [_found(result, "report") for result in results or (None,)]
     records = list({one.id: one for one in found}.values())
     names = list(dict.fromkeys(row.implementation for one in records for row in one.rows))
@@ -181,7 +181,7 @@ def write_report(*results: Record | str | Path, output: Path | None = None, base
     from lcbench.report.page import page
 
     path = output or files.reports_folder() / f"{Path(records[0].path).stem}.html"
-    files.write_whole(path, page.html(records, baseline), "; --output names another file")
+    files.write_file(path, page.html(records, baseline), "; --output names another file")
     return path
 
 
@@ -198,7 +198,7 @@ def plot(
     kind: one of `lcbench.report.plots.KINDS`. output: a .png or .svg; by default beside the first file. note: is told
     what cannot be drawn as it should. Raises LcbenchError where a file does not fit the kind or matplotlib is missing.
     """
-    from lcbench.files import write_whole
+    from lcbench.files import write_file
     from lcbench.report import plots
 
     chosen = plots.kind(kind)
@@ -212,7 +212,7 @@ def plot(
     content = plots.drawn(
         chosen, named, plots.form_of(chosen, path), dpi, progress, lambda line: note(f"warning: {line}")
     )
-    write_whole(path, content, "; --output names another file")
+    write_file(path, content, "; --output names another file")
     return path
 
 
@@ -228,7 +228,7 @@ def plot_all(
     output: their folder, by default `paths.plots_folder()`. note: is told what is left out or cannot be drawn as it
     should, and where each picture is. Raises LcbenchError where none is drawn.
     """
-    from lcbench.files import plots_folder, write_whole
+    from lcbench.files import plots_folder, write_file
     from lcbench.report import plots
 
     if output:
@@ -248,7 +248,7 @@ def plot_all(
         except LcbenchError as error:
             note(f"left out: {one.file_name}: {error}")
             continue
-        write_whole(path, content, "; --output names another folder")
+        write_file(path, content, "; --output names another folder")
         note(f"picture: {path}")
         drawn.append(path)
     for line in dict.fromkeys(warnings):

@@ -16,7 +16,7 @@ from lcbench.losses.implementation import Implementation, LossName
 from lcbench.losses.oracle import Expected
 from lcbench.measure.verification import OneAnswer, Unchanged, Verifier, WrongResult
 from lcbench.measure.worker import load
-from lcbench.record import Checked
+from lcbench.record import CheckResult
 from lcbench.workers.messages import Began, Emit, Job, one_line
 
 
@@ -24,7 +24,7 @@ class CheckJob(Job, kw_only=True):
     """An implementation against the oracle on the table of cases, for each (loss, dtype)."""
 
     does = "lcbench.checks.checking.check_cells"
-    answers = Checked
+    answers = CheckResult
 
     implementation: str
     cells: list[tuple[str, str]]
@@ -54,7 +54,7 @@ def check_cells(job: CheckJob, emit: Emit) -> None:
     implementation.release()
 
 
-def check(implementation: Implementation, loss: LossName, dtype: str) -> Checked:
+def check(implementation: Implementation, loss: LossName, dtype: str) -> CheckResult:
     """One loss of `implementation` on every case in `dtype`, called twice with the same arrays, and in float64 its
     gradient against centred differences.
 
@@ -62,7 +62,7 @@ def check(implementation: Implementation, loss: LossName, dtype: str) -> Checked
     """
     simulated = implementation.device == "simulator"
     cases = [case for case in CASES if not simulated or case.products <= MOST_IN_SIMULATOR]
-    checked = Checked(
+    checked = CheckResult(
         implementation=implementation.name,
         loss=loss,
         dtype=dtype,
@@ -95,7 +95,7 @@ def check(implementation: Implementation, loss: LossName, dtype: str) -> Checked
 
 
 def _try(
-    implementation: Implementation, case: Case, loss: LossName, dtype: str, checked: Checked, single: bool = False
+    implementation: Implementation, case: Case, loss: LossName, dtype: str, checked: CheckResult, single: bool = False
 ) -> str | None:
     """Runs one case; says what is wrong, or None.
 
@@ -127,7 +127,7 @@ def _try(
     return None
 
 
-def _precision(dtype: str, checked: Checked) -> str:
+def _precision(dtype: str, checked: CheckResult) -> str:
     return "float32" if SINGLE_PRECISION in checked.notes else dtype
 
 

@@ -16,7 +16,7 @@ from lcbench.measure import selection
 from lcbench.measure.messages import FunctionFound
 from lcbench.measure.selection import ResolvedTarget
 from lcbench.progress import ProgressCallback, no_progress
-from lcbench.record import Checked
+from lcbench.record import CheckResult
 from lcbench.usercode.discovery import is_user_code
 from lcbench.workers import process
 from lcbench.workers.messages import Failed
@@ -62,13 +62,13 @@ def _answers(job: CheckJob | GradientJob, timeout_s: float, simulator: bool = Fa
 
 def check(
     names: Iterable[str], dtypes: list[str], timeout_s: float, progress: ProgressCallback = no_progress
-) -> list[Checked]:
+) -> list[CheckResult]:
     """One report a loss and dtype of everything that `names` stand for; none is every implementation that runs here.
 
     dtypes: none is float32 and float64, and float64 alone for a user's code. Raises LossError for a name that means
     nothing.
     """
-    reports: list[Checked] = []
+    reports: list[CheckResult] = []
     subjects = _subjects(names, list(LOSSES), timeout_s)
     for number, (_, subject) in enumerate(subjects):
         progress("check", number, len(subjects), _name(subject))
@@ -76,15 +76,15 @@ def check(
     return reports
 
 
-def _check(subject: ResolvedTarget | FunctionFound, dtypes: list[str], timeout_s: float) -> list[Checked]:
+def _check(subject: ResolvedTarget | FunctionFound, dtypes: list[str], timeout_s: float) -> list[CheckResult]:
     name, users = _name(subject), isinstance(subject, FunctionFound)
     losses = tuple(subject.losses) or ("?",)
 
-    def nothing(status: str, reason: str) -> list[Checked]:
-        return [Checked(implementation=name, loss=loss, dtype="", status=status, reason=reason) for loss in losses]
+    def nothing(status: str, reason: str) -> list[CheckResult]:
+        return [CheckResult(implementation=name, loss=loss, dtype="", status=status, reason=reason) for loss in losses]
 
     problem = subject.problem if isinstance(subject, FunctionFound) else subject.unavailable
-    reports: list[Checked] = []
+    reports: list[CheckResult] = []
     if problem:
         reports = nothing((subject.kind if isinstance(subject, FunctionFound) else "") or "unavailable", problem)
     else:
@@ -93,11 +93,11 @@ def _check(subject: ResolvedTarget | FunctionFound, dtypes: list[str], timeout_s
         for cell, event in _answers(
             job, timeout_s, not isinstance(subject, FunctionFound) and subject.device == "simulator"
         ):
-            if isinstance(event, Checked):
+            if isinstance(event, CheckResult):
                 reports.append(event)
             elif cell:
                 fields = dict(zip(("loss", "dtype"), cell, strict=True))
-                reports.append(Checked(implementation=name, **fields, status=event.status, reason=event.reason))
+                reports.append(CheckResult(implementation=name, **fields, status=event.status, reason=event.reason))
             else:
                 reports += nothing(event.status, event.reason)
     if isinstance(subject, FunctionFound):

@@ -328,7 +328,7 @@ def with_data_here(struct: type[RunSettings], given: dict[str, Any], axes: dict[
     from lcbench import files
     from lcbench.settings import CIFAR10_CLASSES, CIFAR10_FEATURES, CIFAR10_ROWS
 
-    settings = struct.of(given)
+    settings = struct.from_mapping(given)
     fits = (
         axes.get("features", [settings.features]) == [CIFAR10_FEATURES]
         and axes.get("classes", [settings.classes]) == [CIFAR10_CLASSES]

@@ -113,9 +113,9 @@ def run(
 
 def _say_which_data(result: Record, data: str) -> None:
     from lcbench import files
-    from lcbench.settings import CIFAR10_CLASSES, CIFAR10_FEATURES, GENERATED
+    from lcbench.settings import CIFAR10_CLASSES, CIFAR10_FEATURES, NAMED_DATA
 
-    if data not in GENERATED:
+    if data not in NAMED_DATA:
         click.echo(f"data: {data}", err=True)
         return
     if any(row.data == "cifar10" for row in result.rows):

@@ -21,7 +21,7 @@ from lcbench.datasets import store
 from lcbench.datasets.archives import Archive, ArchiveError, read_archive
 from lcbench.datasets.cifar10 import CIFAR10, Dataset, Layout
 from lcbench.errors import LcbenchError
-from lcbench.progress import NoteCallback, ProgressCallback, no_progress, patient
+from lcbench.progress import NoteCallback, ProgressCallback, delayed, no_progress
 
 _CONNECT_SECONDS = 10
 _SILENCE_SECONDS = 30
@@ -208,7 +208,7 @@ def _receive(response: requests.Response, partial: Partial, progress: ProgressCa
     size = version.size if version and version.size else 0
     whole, rest = f" {size / 1e6:.1f} MB" if size else "", f", from {here / 1e6:.1f} MB on" if here else ""
     progress(f"downloading{whole}{rest}")
-    slow = patient(progress)
+    slow = delayed(progress)
     with partial.path.open("ab") as part:
         # The bytes as sent: a server that takes .gz for an encoding of the transfer would have us unpack it.
         for piece in response.raw.stream(_RECEIVE_BYTES, decode_content=False):

@@ -18,7 +18,7 @@ from lcbench.datasets.cifar10 import CIFAR10, Split
 from lcbench.datasets.preprocessing import split_train_validation_test_dev
 from lcbench.datasets.rows import Rows, blocks, choose, in_memory, open_rows
 from lcbench.errors import LcbenchError
-from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress, patient
+from lcbench.progress import NoteCallback, ProgressCallback, delayed, no_note, no_progress
 
 IMAGE_SHAPE = (3, 32, 32)
 """Colour planes, rows and columns of a CIFAR-10 image, in the order in which its values lie."""
@@ -185,7 +185,7 @@ def load_splits(
         fraction = 0.1 if held_out else 0.0
         splits = read_table(
             Path(data), label=label, validation=fraction, test=fraction, stream=False if features else stream,
-            progress=patient(progress),
+            progress=delayed(progress),
         )  # fmt: skip
         if splits.streamed and stream is None:
             note(too_large(splits.source, splits.train.X.nbytes))

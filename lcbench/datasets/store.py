@@ -66,7 +66,7 @@ def write(path: Path, archive: Archive, source: str, dataset: Dataset = CIFAR10)
     content = io.BytesIO()
     with h5py.File(content, "w", libver=_HDF5_VERSIONS) as hdf5:
         _fill(hdf5, archive, source, dataset)
-    files.write_whole(path, content.getbuffer())
+    files.write_file(path, content.getbuffer())
 
 
 def _fill(file: h5py.File, archive: Archive, source: str, dataset: Dataset) -> None:

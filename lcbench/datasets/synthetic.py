@@ -129,7 +129,7 @@ def write_file(
     _require_every_class(path, rows, classes, seed)
     import h5py
 
-    with files.replacing(path, replace=replace) as temporary:
+    with files.atomic_write(path, replace=replace) as temporary:
         y = np.empty(rows, label_type)
         aligned = {"alignment_threshold": LARGE_PAGE, "alignment_interval": LARGE_PAGE}
         with h5py.File(temporary, "w", libver=("v110", "v110"), **aligned) as file:

@@ -172,7 +172,7 @@ class Conditions:
 def conditions(facts: Facts) -> Conditions:
     """The state now of the machine that `facts` are about."""
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
-    gpu = gpu_state.read_gpu() if facts["gpu"]["name"] is not None else None
+    gpu = gpu_state.find_gpu() if facts["gpu"]["name"] is not None else None
     unknown = gpu if isinstance(gpu, Unavailable) else None
     return Conditions(
         load=_load(),

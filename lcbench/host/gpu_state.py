@@ -137,7 +137,7 @@ class Gpu:
 
 
 @cache
-def read_gpu() -> Gpu | Unavailable:
+def find_gpu() -> Gpu | Unavailable:
     """The GPU that CUDA calls its first, or why it cannot be asked; found out once a process."""
     try:
         return Gpu()
@@ -147,7 +147,7 @@ def read_gpu() -> Gpu | Unavailable:
 
 def gpu_in_use() -> Gpu | None:
     """The GPU if this process computes on it, else None. It does not start the driver where nobody has."""
-    found = read_gpu() if _computes_on_gpu() else None
+    found = find_gpu() if _computes_on_gpu() else None
     return found if isinstance(found, Gpu) else None
 
 

@@ -95,7 +95,7 @@ def write(path: Path, model: Model) -> None:
             if array is not None:
                 file.create_dataset(name, data=array, fletcher32=array.size > 0, chunks=array.size > 0 or None)
         file.create_group("accuracy").attrs.update(model.accuracy)
-    files.write_whole(path, content.getbuffer(), "; --output names another file")
+    files.write_file(path, content.getbuffer(), "; --output names another file")
 
 
 def read(path: Path) -> Model:

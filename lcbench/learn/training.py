@@ -20,7 +20,7 @@ from lcbench.learn.model import Curves, Model, Status
 from lcbench.learn.objective import Objective
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.solvers import SOLVERS, Position, first_weights, one_blas_thread, warm_up
-from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress, patient
+from lcbench.progress import NoteCallback, ProgressCallback, delayed, no_note, no_progress
 
 
 def splits_of(
@@ -89,7 +89,7 @@ def train(
     """
     # weights that leave the range of their type are told as divergence, once
     with np.errstate(all="ignore"):
-        run = _Run(splits, recipe, resume, fingerprint or splits.fingerprint(patient(progress)), keep, progress)
+        run = _Run(splits, recipe, resume, fingerprint or splits.fingerprint(delayed(progress)), keep, progress)
         if run.model.status == "unfinished":
             run.go()
         return run.finished()
@@ -113,7 +113,7 @@ class _Run:
 
             shape = (splits.train.X.shape[1] + 1, len(splits.class_names))
             W = first_weights(recipe, shape)
-            scaled = scaling(recipe.scaling, splits.train.X, patient(progress))
+            scaled = scaling(recipe.scaling, splits.train.X, delayed(progress))
             resume = Model(
                 recipe, W, scaled, splits.class_names, splits.image_shape, fingerprint, jit.thread_count(), Curves(),
                 "unfinished", 0, W, None, {}, splits.feature_names,
@@ -207,7 +207,7 @@ class _Run:
         """The model as it is at the end, with its accuracy on every split."""
         model = self.model
         status: Status = "finished" if model.status == "unfinished" else model.status
-        return replace(model, status=status, accuracy=accuracies(model, self.splits, patient(self.progress)))
+        return replace(model, status=status, accuracy=accuracies(model, self.splits, delayed(self.progress)))
 
 
 def accuracies(model: Model, splits: LabelledSplits, progress: ProgressCallback = no_progress) -> dict[str, float]:

@@ -20,7 +20,7 @@ from lcbench.losses.implementation import Device, LossName
 from lcbench.measure import workload
 from lcbench.measure.messages import Cell, GemmJob, GemmMeasured, PeaksJob, PeaksMeasured, Timed, TimeJob
 from lcbench.measure.workload import Size
-from lcbench.progress import ProgressCallback, no_progress, patient
+from lcbench.progress import ProgressCallback, delayed, no_progress
 from lcbench.record import MachinePeak, Row, RowSide
 from lcbench.settings import RunSettings
 from lcbench.workers import process
@@ -258,8 +258,8 @@ def _build(plan: Plan, folder: Path, progress: ProgressCallback) -> None:
         wanted = list(dict.fromkeys(loss for size in sizes for loss in losses[size]))
         data = f"data: {largest.rows:,} x {largest.features:,}"
         progress(data, 0, 1)
-        problem = workload.build_problem(largest, progress=patient(progress))
-        workload.save_first(problem, wanted, {size.rows: folder / size.folder for size in sizes}, patient(progress))
+        problem = workload.build_problem(largest, progress=delayed(progress))
+        workload.save_first(problem, wanted, {size.rows: folder / size.folder for size in sizes}, delayed(progress))
         progress(data, 1, 1)
 
 

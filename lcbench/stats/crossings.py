@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lcbench.record import Record, Row
 from lcbench.stats import growth
-from lcbench.stats.growth import NUMERIC, Curve, Other, curves
+from lcbench.stats.growth import NUMERIC, Curve, OtherAxis, curves
 
 DEGREE = 3
 """Of the curve that is drawn through the points on either side of a crossing and their next neighbours."""
@@ -35,7 +35,7 @@ class Crossing:
     at: float
     low: float
     high: float
-    other: Other
+    other: OtherAxis
 
 
 def crossings(record: Record) -> list[Crossing]:
@@ -138,7 +138,7 @@ def _other_zeros(faster: Curve, lead: NDArray[np.float64], between: slice) -> li
 # A call whose time grows faster than X takes longer an element at every step, and needs no cache for it: a rise counts
 # as far as the growth of the whole curve does not explain it.
 
-ALONG = ("rows", "features")
+CACHE_AXES = ("rows", "features")
 
 LEAST_STEP = 1.1
 """A smaller rise is not worth a line: the clock and the pages of memory move it as much from point to point."""
@@ -174,7 +174,7 @@ class CacheEnd:
     high: float
     growth: float
     caches: dict[str, float]
-    other: Other
+    other: OtherAxis
 
 
 def cache_ends(record: Record) -> list[CacheEnd]:
@@ -183,7 +183,7 @@ def cache_ends(record: Record) -> list[CacheEnd]:
     sizes = sizes.get("caches", {}) if isinstance(sizes, dict) else {}
     return [
         end
-        for axis in ALONG
+        for axis in CACHE_AXES
         for curve in curves(record, axis)
         if len(curve.rows) > 1 and len(curve.blocks) > 1 and curve.rows[0].batch is None
         for end in _rises(curve, sizes)
@@ -290,7 +290,7 @@ class Efficiency:
     speedup: float
     low: float
     high: float
-    other: Other
+    other: OtherAxis
 
     @property
     def efficiency(self) -> float:

@@ -27,11 +27,11 @@ MOST_DISTURBED = 0.5
 def kept_blocks(*rows: Row) -> list[int]:
     """The blocks that all of `rows` have and in which none was disturbed; all where that would leave too few."""
     common = range(min(len(row.processes) for row in rows))
-    quiet = [block for block in common if not any(why_disturbed(row.processes[block], row.threads) for row in rows)]
+    quiet = [block for block in common if not any(disturbance(row.processes[block], row.threads) for row in rows)]
     return quiet if len(quiet) >= (1 - MOST_DISTURBED) * len(common) else list(common)
 
 
-def why_disturbed(process: ProcessResult, threads: int) -> str | None:
+def disturbance(process: ProcessResult, threads: int) -> str | None:
     """What disturbed the process, in a few words; None where nothing is known to have done so."""
     reasons = (_disturbance(turn.counters, threads) for turn in process.turns if turn.counters)
     return next((reason for reason in reasons if reason), None)
@@ -101,7 +101,7 @@ def complete_record(record: Record) -> None:
         row.ci95_s = (min(low, row.median_s), max(high, row.median_s)) if len(medians) > 1 else None
         ceiling = peak_for(row, record.ceilings)
         if ceiling:
-            row.roofline_fraction = shortest_s(row, ceiling) / row.median_s
+            row.roofline_fraction = roofline_time_s(row, ceiling) / row.median_s
             if row.roofline_fraction > IMPOSSIBLE:
                 row.status = "wrong"
                 row.reason = f"{row.roofline_fraction:.0%} of the machine's limit: not computed, but cached or skipped"
@@ -115,7 +115,7 @@ def peak_for(row: Row, ceilings: list[MachinePeak]) -> MachinePeak | None:
     return alike.get(footprint) or alike.get(min(footprint, LARGEST_FOOTPRINT))
 
 
-def shortest_s(row: Row, ceiling: MachinePeak) -> float:
+def roofline_time_s(row: Row, ceiling: MachinePeak) -> float:
     """Least time in which the machine could do the row's work: reading once, or the arithmetic, whichever is longer."""
     return max(row.bytes / ceiling.read_bytes_s, row.flops / ceiling.flops_s)
 
@@ -126,7 +126,7 @@ def spread(row: Row) -> float:
     return (max(medians) - min(medians)) / 2 / median(medians)
 
 
-def waited_for_a_cpu(record: Record) -> float:
+def cpu_pressure(record: Record) -> float:
     """Median over all blocks of the share of their time in which some process waited for a CPU; 0 where unknown."""
     shares = [
         turn.counters.pressure_s / turn.counters.seconds

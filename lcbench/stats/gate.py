@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from lcbench.errors import ExitCode
 from lcbench.record import Gate, ProcessResult, Row
-from lcbench.stats.estimates import MOST_DISTURBED, Ratio, t_quantile, tenth_percentile, why_disturbed
+from lcbench.stats.estimates import MOST_DISTURBED, Ratio, disturbance, t_quantile, tenth_percentile
 from lcbench.stats.verdicts import POWER, Comparison, Verdict, exit_code, holm
 
 
@@ -195,7 +195,7 @@ def _disturbances(trios: list[_Trio], blocks: int) -> list[str | None]:
     """Of each block, what disturbed one of its processes, in whichever row; or None."""
     reasons: list[str | None] = []
     for block in range(blocks):
-        found = (why_disturbed(process, row.threads) for trio in trios for row, process in trio.processes(block))
+        found = (disturbance(process, row.threads) for trio in trios for row, process in trio.processes(block))
         reasons.append(next((reason for reason in found if reason), None))
     return reasons
 

@@ -53,7 +53,7 @@ GROWING = ("rows", "features", "classes", "batch")
 NUMERIC = (*GROWING, "threads")
 """Axes whose values have distances."""
 
-Other = dict[str, int | str]
+OtherAxis = dict[str, int | str]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Curve:
     implementation: str
     loss: str
     axis: str
-    other: Other
+    other: OtherAxis
     rows: list[Row]
 
     @cached_property
@@ -166,7 +166,7 @@ class Growth:
     coefficient: float
     misfit: float
     points: int
-    other: Other
+    other: OtherAxis
 
     def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Seconds a call at `values`, by the fit."""

@@ -27,7 +27,7 @@ from lcbench.stats.estimates import CONFIDENCE, Ratio, block_medians
 SHORTEST = 3
 """Records on either side of a change: fewer cannot be told from a record that a busy machine disturbed."""
 
-NEEDED = 8
+MIN_RECORDS = 8
 """Records that a series needs before anything is said about changes: of 6, not even a step without any noise gains what
 a cut must, since the noise is estimated from as few."""
 
@@ -229,8 +229,8 @@ def _point(row: Row, measured: Measurement) -> Point:
 def _series(key: tuple[object, ...], collected: _Collected) -> Series:
     workload, implementation, device, threads = key
     points, measured = collected.points[::-1], collected.measured[::-1]
-    missing = max(0, NEEDED - len(points))
-    logs = drawn_in(np.array([point.log for point in points])) if not missing else np.empty(0)
+    missing = max(0, MIN_RECORDS - len(points))
+    logs = clip_outliers(np.array([point.log for point in points])) if not missing else np.empty(0)
     scale = None if missing else series_noise(logs, [point.error for point in points if point.error is not None])
     return Series(
         str(implementation),
@@ -257,7 +257,7 @@ def series_noise(logs: NDArray[np.float64], errors: list[float]) -> float:
     return sqrt(max(between, within))
 
 
-def drawn_in(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+def clip_outliers(logs: NDArray[np.float64]) -> NDArray[np.float64]:
     """The (n,) logarithms with stray ones moved to the rim of what their neighbours make likely (Hampel's identifier).
 
     Of seven neighbours, so that a change with three records on either side stays what it is.
@@ -330,7 +330,9 @@ def environment_changes(before: Measurement, after: Measurement) -> list[str]:
     """What is known to differ between two records beside their times: revision, versions, settings."""
     changed = []
     if (before.revision, before.dirty) != (after.revision, after.dirty):
-        changed.append(f"git {named(before.revision, before.dirty)} -> {named(after.revision, after.dirty)}")
+        changed.append(
+            f"git {short_revision(before.revision, before.dirty)} -> {short_revision(after.revision, after.dirty)}"
+        )
     for name in sorted({*before.software, *after.software}):
         old, new = before.software.get(name, "none"), after.software.get(name, "none")
         if old != new:
@@ -338,6 +340,6 @@ def environment_changes(before: Measurement, after: Measurement) -> list[str]:
     return changed
 
 
-def named(revision: str | None, dirty: bool | None) -> str:
+def short_revision(revision: str | None, dirty: bool | None) -> str:
     """A git revision in ten digits, with a plus where files had changed since; "none" outside git."""
     return f"{revision[:10]}{'+' if dirty else ''}" if revision else "none"

@@ -9,7 +9,7 @@ import pytest
 from commands import invoke, lcbench
 from lcbench.checks import runner
 from lcbench.losses.implementation import LOSSES
-from lcbench.record import Checked
+from lcbench.record import CheckResult
 from lcbench.workers import process
 from lcbench.workers.messages import Began, Failed
 
@@ -136,7 +136,7 @@ def answers(monkeypatch, *processes):
 
 
 def right(loss, dtype):
-    return Checked(implementation="numpy", loss=loss, dtype=dtype)
+    return CheckResult(implementation="numpy", loss=loss, dtype=dtype)
 
 
 def test_a_loss_and_dtype_that_ends_the_process_costs_its_own_report_only(monkeypatch):

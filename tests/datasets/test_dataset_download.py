@@ -45,7 +45,7 @@ def refusal(site, folder, **options):
 
 
 def test_a_download_reports_its_progress(tmp_path, monkeypatch):
-    monkeypatch.setattr("lcbench.progress.SHORT_S", -1.0)
+    monkeypatch.setattr("lcbench.progress.MIN_STAGE_S", -1.0)
     seen = []
     with serve(Site(CONTENT)) as site:
         archive = fetch(site, tmp_path / "data", progress=lambda *given: seen.append(given))
@@ -166,7 +166,7 @@ def test_ctrl_c_keeps_what_is_here_and_says_so(tmp_path, lines, monkeypatch):
         if 1000 * kilobytes > HALF:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("lcbench.progress.SHORT_S", -1.0)
+    monkeypatch.setattr("lcbench.progress.MIN_STAGE_S", -1.0)
 
     with serve(Site(CONTENT)) as site:
         with pytest.raises(KeyboardInterrupt):

@@ -79,6 +79,6 @@ def test_conditions_of_this_machine_can_be_read():
 
 
 def test_a_gpu_that_cannot_be_asked_is_told(monkeypatch):
-    monkeypatch.setattr(gpu_state, "read_gpu", lambda: Unavailable("no NVML", "install it"))
+    monkeypatch.setattr(gpu_state, "find_gpu", lambda: Unavailable("no NVML", "install it"))
     now = conditions.conditions(facts(gpu="NVIDIA H200"))
     assert (now.gpu, now.gpu_unknown, now.gpu_remedy) == (None, "no NVML", "install it")

@@ -53,13 +53,13 @@ def nvml(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", library)
     monkeypatch.setattr(gpu_state, "_bus_id", lambda: b"0000:1B:00.0")
     monkeypatch.setattr(gpu_state, "_computes_on_gpu", lambda: True)
-    gpu_state.read_gpu.cache_clear()
+    gpu_state.find_gpu.cache_clear()
     yield library
-    gpu_state.read_gpu.cache_clear()
+    gpu_state.find_gpu.cache_clear()
 
 
 def test_every_answer_has_its_place(nvml):
-    assert gpu_state.read_gpu().state() == GpuState(
+    assert gpu_state.find_gpu().state() == GpuState(
         sm_clock_mhz=1755,
         sm_clock_max_mhz=1980,
         memory_clock_mhz=3201,
@@ -81,13 +81,13 @@ def test_every_answer_has_its_place(nvml):
 def test_what_is_not_supported_is_unknown(nvml):
     for name in ANSWERS:
         setattr(nvml, name, missing)
-    assert gpu_state.read_gpu().state() == GpuState()
+    assert gpu_state.find_gpu().state() == GpuState()
 
 
 def test_an_older_library_is_asked_by_the_older_name(nvml):
     del nvml.nvmlDeviceGetCurrentClocksEventReasons
     nvml.nvmlDeviceGetCurrentClocksThrottleReasons = lambda handle: 0x1
-    assert gpu_state.read_gpu().throttle_reasons() == ("gpu_idle",)
+    assert gpu_state.find_gpu().throttle_reasons() == ("gpu_idle",)
 
 
 def test_a_block_on_the_gpu_has_its_covariates(nvml):
@@ -102,7 +102,7 @@ def test_a_block_that_uses_no_gpu_does_not_ask_for_one(nvml, monkeypatch):
     covariates = CounterDelta().read()
     assert covariates.gpu_clock_mhz is None
     assert covariates.gpu_throttle_reasons is None
-    assert gpu_state.read_gpu.cache_info().misses == 0
+    assert gpu_state.find_gpu.cache_info().misses == 0
 
 
 def test_a_driver_that_nobody_loaded_is_not_loaded():
@@ -116,7 +116,7 @@ def test_a_driver_that_nobody_loaded_is_not_loaded():
 
 def test_without_the_package_the_reason_is_told(nvml, monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    reason = gpu_state.read_gpu()
+    reason = gpu_state.find_gpu()
     assert isinstance(reason, Unavailable)
     assert "nvidia-ml-py is not installed" in str(reason)
     assert reason.install == gpu_state.INSTALL
@@ -124,7 +124,7 @@ def test_without_the_package_the_reason_is_told(nvml, monkeypatch):
 
 def test_without_a_driver_that_answers_the_reason_is_told(nvml):
     nvml.nvmlInit = missing
-    reason = gpu_state.read_gpu()
+    reason = gpu_state.find_gpu()
     assert "NVML does not answer: Not Supported" in str(reason)
     assert reason.install == gpu_state.MEND
 

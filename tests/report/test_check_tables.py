@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from lcbench.record import Checked
+from lcbench.record import CheckResult
 from lcbench.report.tables import check as check_tables
 from printed import printed
 
 
 def checked(implementation="numpy", **fields):
     defaults = {"loss": "softmax", "dtype": "float32", "cases": 18, "error_loss": 1e-7, "error_grad": 3e-7}
-    return Checked(implementation=implementation, **(defaults | fields))
+    return CheckResult(implementation=implementation, **(defaults | fields))
 
 
 def test_the_catalogues_own_as_a_table():

@@ -8,7 +8,7 @@ import pytest
 
 from lcbench.report.tables import history as history_tables
 from lcbench.report.tables.history import LONGEST_LINE, curve
-from lcbench.stats.history import NEEDED, history
+from lcbench.stats.history import MIN_RECORDS, history
 from printed import printed
 from results import MACHINE, record, row
 
@@ -62,8 +62,8 @@ def test_a_change_as_it_is_read():
 
 
 def test_how_many_are_wanting_is_counted():
-    lines = " ".join(shown([of(row(medians=[1.0, 1.0]), day=day) for day in range(NEEDED - 1)]))
-    assert f"fewer than {NEEDED} results; one more 'lcbench run' with the same options would do" in lines
+    lines = " ".join(shown([of(row(medians=[1.0, 1.0]), day=day) for day in range(MIN_RECORDS - 1)]))
+    assert f"fewer than {MIN_RECORDS} results; one more 'lcbench run' with the same options would do" in lines
 
 
 def test_where_the_noise_leaves_the_place_open_it_says_so():

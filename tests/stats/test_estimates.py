@@ -101,5 +101,5 @@ def test_how_long_something_waited_for_a_processor():
         row(medians=[1.0] * 4, counters=[*blocks, unknown]),
         row(medians=[1.0] * 9, device="simulator", counters=[simulated] * 9),
     ]
-    assert estimates.waited_for_a_cpu(record(*rows)) == 0.2
-    assert estimates.waited_for_a_cpu(record(row(medians=[1.0], counters=[unknown]))) == 0.0
+    assert estimates.cpu_pressure(record(*rows)) == 0.2
+    assert estimates.cpu_pressure(record(row(medians=[1.0], counters=[unknown]))) == 0.0

@@ -10,7 +10,7 @@ import pytest
 
 from lcbench.record import Gate, Side, Sweep
 from lcbench.stats import history
-from lcbench.stats.history import NEEDED, change_points, drawn_in, series_noise
+from lcbench.stats.history import MIN_RECORDS, change_points, clip_outliers, series_noise
 from results import MACHINE, record, row
 
 BETWEEN_BLOCKS = 0.038
@@ -35,11 +35,11 @@ def simulated(draw, records, between, step=1.0, stray=0.0):
 
 
 def cuts_of(logs, errors):
-    logs = drawn_in(logs)
+    logs = clip_outliers(logs)
     return change_points(logs, series_noise(logs, errors))
 
 
-@pytest.mark.parametrize("records", [NEEDED, 12, 40, 200])
+@pytest.mark.parametrize("records", [MIN_RECORDS, 12, 40, 200])
 @pytest.mark.parametrize("stray", [0.0, 0.5])
 def test_a_series_without_change_is_rarely_cut(records, stray):
     draws = 400
@@ -82,8 +82,8 @@ def test_what_hardly_varies_is_not_cut_where_its_blocks_vary_more():
 
 
 def test_as_few_records_as_are_asked_for_can_show_a_change():
-    logs = np.array([0.0] * (NEEDED // 2) + [0.1] * (NEEDED - NEEDED // 2))
-    assert change_points(logs, series_noise(logs, [])) == [NEEDED // 2]
+    logs = np.array([0.0] * (MIN_RECORDS // 2) + [0.1] * (MIN_RECORDS - MIN_RECORDS // 2))
+    assert change_points(logs, series_noise(logs, [])) == [MIN_RECORDS // 2]
 
 
 def test_equal_times_have_no_change():
@@ -139,7 +139,7 @@ def test_faster_is_no_slower():
 
 def test_too_few_records_are_counted_and_nothing_is_said():
     [series] = of_logs(np.log(TIMES[2:7])).series
-    assert (len(series.points), series.missing, series.changes, series.noise) == (5, NEEDED - 5, [], None)
+    assert (len(series.points), series.missing, series.changes, series.noise) == (5, MIN_RECORDS - 5, [], None)
 
 
 def test_threads_and_workloads_are_series_of_their_own_fastest_first():

@@ -6,7 +6,7 @@ import pytest
 
 from lcbench.record import Counters, ProcessResult
 from lcbench.stats import estimates
-from lcbench.stats.estimates import STOLEN, WAITED, kept_blocks, why_disturbed
+from lcbench.stats.estimates import STOLEN, WAITED, disturbance, kept_blocks
 from results import processes, record, row
 
 CALM = Counters(seconds=2.0, steal_s=0.0, pressure_s=0.1, throttled_periods=0)
@@ -28,10 +28,10 @@ BUSY = Counters(seconds=2.0, pressure_s=1.5)
 )
 def test_what_disturbs_a_process(counters, disturbed):
     [alone] = processes([[1.0]], counters=[counters])
-    assert bool(why_disturbed(alone, threads=4)) == disturbed
+    assert bool(disturbance(alone, threads=4)) == disturbed
     [calm] = processes([[1.0]], counters=[CALM])
     in_its_second_turn = ProcessResult(turns=calm.turns + alone.turns)
-    assert why_disturbed(in_its_second_turn, threads=4) == why_disturbed(alone, threads=4)
+    assert disturbance(in_its_second_turn, threads=4) == disturbance(alone, threads=4)
 
 
 def test_disturbed_blocks_are_left_out_of_the_median_whatever_their_times():

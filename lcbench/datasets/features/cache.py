@@ -67,7 +67,7 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     require_room(path, arrays)
     import h5py
 
-    with files.replacing(path, _OTHER_FOLDER) as temporary, h5py.File(temporary, "w", libver="v110") as file:
+    with files.atomic_write(path, _OTHER_FOLDER) as temporary, h5py.File(temporary, "w", libver="v110") as file:
         for name, array in arrays.items():
             _write_array(file, name, array)
 

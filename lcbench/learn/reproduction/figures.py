@@ -318,6 +318,6 @@ def _with_its_points(model: Model, points: Points, path: Path) -> Model:
     # the same points to train, choose and test on: there are no others
     np.savez(content, X_train=X, y_train=y, X_validation=X, y_validation=y, X_test=X, y_test=y)
     table = path.with_suffix(".npz")
-    files.write_whole(table, content.getbuffer())
+    files.write_file(table, content.getbuffer())
     recipe = msgspec.structs.replace(model.recipe, data=str(table))
     return replace(model, recipe=recipe, fingerprint=load_splits(str(table)).fingerprint())

@@ -100,7 +100,7 @@ def to_json(search: Search, **beside: Any) -> str:
 
 def write(path: Path, search: Search) -> None:
     """Replaces `path` by the search, whole or not at all. Raises LcbenchError where it cannot be written."""
-    files.write_whole(path, to_json(search) + "\n", "; --output names another file")
+    files.write_file(path, to_json(search) + "\n", "; --output names another file")
 
 
 def read(path: Path) -> Search:

@@ -20,7 +20,7 @@ def write(path: Path, text: str) -> None:
         except OSError as error:
             raise LcbenchError(f"cannot write {path}: {error.strerror}") from None
     else:
-        files.write_whole(path.resolve(), text)
+        files.write_file(path.resolve(), text)
 
 
 def require_writable(path: Path) -> None:

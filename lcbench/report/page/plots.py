@@ -12,8 +12,8 @@ from lcbench.report.page.times import Group, speedup
 from lcbench.report.plots import selection
 from lcbench.report.plots.looks import Look
 from lcbench.report.tables import sweep as sweep_tables
-from lcbench.stats.estimates import why_disturbed
-from lcbench.stats.growth import Other
+from lcbench.stats.estimates import disturbance
+from lcbench.stats.growth import OtherAxis
 
 Plot = dict[str, Any]
 
@@ -89,7 +89,7 @@ def processes(row: Row) -> list[dict[str, Any]]:
             "times": [style.seconds(sample) for sample in one.samples],
             "ratios": [rounded(ratio) for ratio in one.ratios],
             "middle": rounded(one.middle),
-            "note": _note(why_disturbed(row.processes[one.number - 1], row.threads), one.kept),
+            "note": _note(disturbance(row.processes[one.number - 1], row.threads), one.kept),
         }
         for one in selection.processes(row)
     ]
@@ -258,5 +258,5 @@ def threads(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
             )
 
 
-def _titled(what: str, other: Other) -> str:
+def _titled(what: str, other: OtherAxis) -> str:
     return f"{what}, {sweep_tables.at(other)}" if other else what

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lcbench.record import Record, Row, Workload, in_words
+from lcbench.record import Record, Row, Workload, describe_fields
 from lcbench.report.plots.looks import Look, looks
 from lcbench.report.table import Table
 from lcbench.report.tables import run as run_tables
@@ -37,7 +37,7 @@ class Group:
         """The row's name among the others of the group."""
         side = f" ({row.side})" if row.side else ""
         several = "threads" not in self.axes and len({one.threads for one in self.rows.values()}) > 1
-        return row.implementation + side + (f" ({in_words(row, 'threads')})" if several else "")
+        return row.implementation + side + (f" ({describe_fields(row, 'threads')})" if several else "")
 
 
 def groups(record: Record, rows: dict[str, Row]) -> list[Group]:

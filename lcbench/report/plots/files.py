@@ -286,5 +286,5 @@ def draw_reproduced(outcomes: Sequence[Outcome], folder: Path) -> Iterator[Path]
         shown = [stored[model] for model in wanted if model in stored]
         if shown:
             path = folder / f"{name}.png"
-            files.write_whole(path, drawn(KINDS[kind], shown))
+            files.write_file(path, drawn(KINDS[kind], shown))
             yield path

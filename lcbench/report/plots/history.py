@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from lcbench.record import Record
 from lcbench.report.plots import selection, style
 from lcbench.report.plots.selection import Key
-from lcbench.stats.history import History, Point, Series, named
+from lcbench.stats.history import History, Point, Series, short_revision
 
 _PANEL_INCHES = 2.9
 _SHORTEST = timedelta(minutes=1)
@@ -99,7 +99,7 @@ def _draw_series(axes: Axes, series: Series, key: Key, ends: selection.Interval)
 
 
 def _told(after: Point, ratio: float) -> str:
-    return f"{ratio:.2f} x" + (f" at {named(after.revision, after.dirty)}" if after.revision else "")
+    return f"{ratio:.2f} x" + (f" at {short_revision(after.revision, after.dirty)}" if after.revision else "")
 
 
 def _name(series: Series, beside: Sequence[Series], key: Key) -> str:

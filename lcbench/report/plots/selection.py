@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.record import MachinePeak, Record, Row, Workload, in_words, said
+from lcbench.record import MachinePeak, Record, Row, Workload, describe_field, describe_fields
 from lcbench.report import style as words
 from lcbench.report.plots.looks import Look, left_out, looks, short
 from lcbench.stats import estimates
-from lcbench.stats.crossings import ALONG, Crossing, Efficiency, cache_end_places, crossings, efficiencies
+from lcbench.stats.crossings import CACHE_AXES, Crossing, Efficiency, cache_end_places, crossings, efficiencies
 from lcbench.stats.estimates import kept_blocks, peak_for
-from lcbench.stats.growth import GROWING, Curve, Growth, Other, curves, growths
+from lcbench.stats.growth import GROWING, Curve, Growth, OtherAxis, curves, growths
 
 LONGEST_NAME = 24
 """Letters; the middle of a longer name is left out."""
@@ -87,14 +87,14 @@ def titles(workloads: Iterable[Workload]) -> dict[Workload, str]:
     """A title for each: its loss and its rows, and whatever else tells the workloads apart."""
     all_of = list(workloads)
     fields = [field for field in Workload._fields if field in ("loss", "rows") or _differ(all_of, field)]
-    return {workload: in_words(workload, *fields) for workload in all_of}
+    return {workload: describe_fields(workload, *fields) for workload in all_of}
 
 
 def shared(workloads: Iterable[Workload]) -> str:
     """What the titles do not say, since it is the same for all."""
     all_of = list(workloads)
     fields = [field for field in Workload._fields if field not in ("loss", "rows") and not _differ(all_of, field)]
-    return in_words(all_of[0], *fields)
+    return describe_fields(all_of[0], *fields)
 
 
 def short_names(implementations: Iterable[str]) -> str:
@@ -137,7 +137,7 @@ def caption(record: Record, *more: str) -> str:
     ranked = [row for row in record.rows if row.ranked]
     threads = sorted({row.threads for row in ranked})
     on = str(record.machine.get("cpu", {}).get("model") or "") if isinstance(record.machine.get("cpu"), dict) else ""
-    many = f"{threads[0]} to {threads[-1]} threads" if len(threads) > 1 else said("threads", threads[0])
+    many = f"{threads[0]} to {threads[-1]} threads" if len(threads) > 1 else describe_field("threads", threads[0])
     words = [
         *more,
         short_names(_implementations(record)),
@@ -352,7 +352,7 @@ class Scaling:
 
     axis: str
     loss: str
-    other: Other
+    other: OtherAxis
     curves: list[Curve]
     fits: dict[str, Growth]
     crossings: list[Crossing]
@@ -402,7 +402,7 @@ def scalings(record: Record, axis: str) -> list[Scaling]:
 def _caches(record: Record, row: Row, axis: str) -> dict[str, float]:
     cpu = record.machine.get("cpu")
     sizes = (cpu.get("caches") or {}) if isinstance(cpu, dict) else {}
-    if axis not in ALONG or row.batch is not None:
+    if axis not in CACHE_AXES or row.batch is not None:
         return {}
     found = cache_end_places(row, axis, {name: size for name, size in sizes.items() if size})
     return {name.removesuffix("d").upper(): place for name, place in found.items()}
@@ -421,7 +421,7 @@ def why_no_threads(record: Record) -> str:
 class Gains:
     """What threads gain at one place on the other axis, over the fewest."""
 
-    other: Other
+    other: OtherAxis
     found: list[Efficiency]
 
     @property

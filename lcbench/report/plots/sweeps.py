@@ -12,10 +12,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from lcbench.record import ONE, Record, said
+from lcbench.record import SINGULAR, Record, describe_field
 from lcbench.report.plots import selection, style
 from lcbench.report.plots.selection import Key, Scaling
-from lcbench.stats.crossings import ALONG, Efficiency
+from lcbench.stats.crossings import CACHE_AXES, Efficiency
 from lcbench.stats.growth import Growth, curves
 
 _SCALING_INCHES = 2.5
@@ -58,7 +58,7 @@ def draw_scaling(record: Record) -> Figure:
         _draw_curves(panel, one, key)
         _draw_crossings(panel, one)
         _draw_caches(panel, one, named=several)
-        others = [said(name, value) for name, value in one.other.items()]
+        others = [describe_field(name, value) for name, value in one.other.items()]
         _legend_above(panel, ", ".join([one.loss, *(others if several else [])]))
         if not several:
             below = panels[1, number]
@@ -68,7 +68,7 @@ def draw_scaling(record: Record) -> Figure:
     told = [
         f"dotted: fitted growth with {axis}, n, and 95 % interval",
         "rings: one passes the other" if any(one.crossings for one in shown) else "",
-        "broken upright lines: X as large as a cache" if axis in ALONG else "",
+        "broken upright lines: X as large as a cache" if axis in CACHE_AXES else "",
         "" if several else ", ".join(others),
     ]
     style.caption(figure, selection.caption(record, *told))
@@ -144,7 +144,9 @@ def _label(panels: Any, axis: str, several: bool) -> None:
             axes.grid(True)
             style.time_ticks(axes.yaxis)
             style.count_ticks(axes.xaxis)
-        line[0].set_ylabel("time of a call" if several or row == 0 else f"time a {ONE.get(axis, 'row of the batch')}")
+        line[0].set_ylabel(
+            "time of a call" if several or row == 0 else f"time a {SINGULAR.get(axis, 'row of the batch')}"
+        )
     for axes in panels[-1]:
         axes.set_xlabel(axis)
 
@@ -176,8 +178,8 @@ def draw_threads(record: Record) -> Figure:
                 hollow = both and loss == _HOLLOW
                 drawn.setdefault(name, _draw_gains(left, right, points, key, aside, hollow))
         ideal = _draw_ideal(left, right, own)
-        left.set_title(", ".join(said(name, value) for name, value in here.other.items()), loc="left")
-        left.set_ylabel(f"speed-up over {said('threads', here.base)}")
+        left.set_title(", ".join(describe_field(name, value) for name, value in here.other.items()), loc="left")
+        left.set_ylabel(f"speed-up over {describe_field('threads', here.base)}")
         right.set_ylabel("efficiency")
     drawn["ideal"] = ideal
     for axes in panels[-1]:

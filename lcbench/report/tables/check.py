@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.padding import Padding
 from rich.text import Text
 
-from lcbench.record import Checked
+from lcbench.record import CheckResult
 from lcbench.report import style
 from lcbench.report.table import PLAIN, SCIENTIFIC, WORD, Cell, Column, Table
 from lcbench.report.tables.run import why_not
@@ -16,7 +16,7 @@ WIDTH = 78
 """Of a verdict on a user's function, in columns. A longer one has its reason on a line of its own, mistake first."""
 
 
-def tables(reports: list[Checked]) -> Iterator[Table | Text | Padding]:
+def tables(reports: list[CheckResult]) -> Iterator[Table | Text | Padding]:
     """The catalogue's implementations as a table, a user's functions one by one in words."""
     known = [report for report in reports if not report.users]
     if known:
@@ -32,11 +32,11 @@ def tables(reports: list[Checked]) -> Iterator[Table | Text | Padding]:
     yield _summary(reports)
 
 
-def _file(report: Checked) -> str:
+def _file(report: CheckResult) -> str:
     return report.implementation.rpartition(":")[0] or report.implementation
 
 
-def _table(reports: list[Checked]) -> Table:
+def _table(reports: list[CheckResult]) -> Table:
     return Table(
         "against the float64 oracle",
         reports,
@@ -50,14 +50,14 @@ def _table(reports: list[Checked]) -> Table:
     )
 
 
-def _result(report: Checked) -> Cell:
+def _result(report: CheckResult) -> Cell:
     simulated = " (simulated)" if report.device == "simulator" else ""
     if report.status == "ok":
         return Cell(f"right{simulated}")
     return Cell(report.status + simulated, mood="bad" if report.status == "wrong" else "open")
 
 
-def _in_words(file: str, reports: list[Checked]) -> Iterator[Text | Padding]:
+def _in_words(file: str, reports: list[CheckResult]) -> Iterator[Text | Padding]:
     yield Text(file, style="bold")
     for name in dict.fromkeys(report.implementation for report in reports):
         own = [report for report in reports if report.implementation == name]
@@ -66,7 +66,7 @@ def _in_words(file: str, reports: list[Checked]) -> Iterator[Text | Padding]:
         yield Padding(Text(f"note: {note}", style="dim"), (0, 0, 0, 2))
 
 
-def _verdict(function: str, reports: list[Checked]) -> Text:
+def _verdict(function: str, reports: list[CheckResult]) -> Text:
     """What one function is worth: right and in which convention, or what is wrong with it."""
     text = Text(f"{function}: ")
     failed = next((report for report in reports if report.status != "ok"), None)
@@ -86,7 +86,7 @@ def _verdict(function: str, reports: list[Checked]) -> Text:
     return text.append("".join(f"; but {note}" for note in notes))
 
 
-def _summary(reports: list[Checked]) -> Text:
+def _summary(reports: list[CheckResult]) -> Text:
     wrong = sum(report.status == "wrong" for report in reports)
     right = sum(report.status == "ok" for report in reports)
     other = len(reports) - wrong - right

@@ -9,7 +9,7 @@ from math import isfinite
 
 from rich.text import Text
 
-from lcbench.record import in_words
+from lcbench.record import describe_fields
 from lcbench.report import style
 from lcbench.report.table import FINE_RATIO, NAME, PLAIN, SECONDS, SHARE, WORD, Cell, Column, Kind, Mood, Table
 from lcbench.report.tables.run import footnote_on_impossible
@@ -130,7 +130,7 @@ def latest(groups: list[Latest]) -> Iterator[Table | Text]:
     """The newest result of every implementation, a table a workload and number of threads, fastest first."""
     for group in groups:
         yield Table(
-            f"{group.workload}, {in_words(group.entries[0].row, 'threads')}",
+            f"{group.workload}, {describe_fields(group.entries[0].row, 'threads')}",
             group.entries,
             Column("implementation", "row.implementation", NAME),
             Column("median", "row.median_s", SECONDS),
@@ -167,7 +167,7 @@ def _growth(ratio: float) -> str:
 
 def subject(comparison: Comparison) -> str:
     """What was compared: "numpy, softmax, 500 rows, float32"."""
-    return f"{comparison.new.implementation}, {in_words(comparison.new, 'loss', 'rows', 'dtype')}"
+    return f"{comparison.new.implementation}, {describe_fields(comparison.new, 'loss', 'rows', 'dtype')}"
 
 
 def statement(comparison: Comparison, fail_above: float) -> str:

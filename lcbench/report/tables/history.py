@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lcbench.report import style
 from lcbench.report.table import NAME, PLAIN, SECONDS, WORD, Column, Table
-from lcbench.stats.history import NEEDED, Change, History, Point, Series, named
+from lcbench.stats.history import MIN_RECORDS, Change, History, Point, Series, short_revision
 
 LONGEST_LINE = 16
 """Marks of the small curve beside a series; one stands for several records where there are more."""
@@ -75,7 +75,8 @@ def _told(series: Series, change: Change) -> Iterator[Text | Padding]:
 
 def told(point: Point) -> str:
     """A point by its time and revision: "2026-01-02 03:04 (git 0123456789+)"."""
-    return f"{when(point)} ({f'git {named(point.revision, point.dirty)}' if point.revision else 'no git revision'})"
+    revision = f"git {short_revision(point.revision, point.dirty)}" if point.revision else "no git revision"
+    return f"{when(point)} ({revision})"
 
 
 def when(point: Point) -> str:
@@ -91,8 +92,8 @@ def _footnotes(history: History) -> Iterator[Text]:
     short = [series.missing for series in history.series if series.missing]
     if short:
         yield Text(
-            f"- in changes: fewer than {NEEDED} results; {_times(min(short))} more 'lcbench run' with the same options"
-            f"{f' ({_times(max(short))} for some)' if max(short) > min(short) else ''} would do",
+            f"- in changes: fewer than {MIN_RECORDS} results; {_times(min(short))} more 'lcbench run' "
+            f"with the same options{f' ({_times(max(short))} for some)' if max(short) > min(short) else ''} would do",
             style="yellow",
         )
     if any(series.changes for series in history.series):

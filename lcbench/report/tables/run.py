@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from lcbench.record import Checked, MachinePeak, Record, Row, in_words
+from lcbench.record import CheckResult, MachinePeak, Record, Row, describe_fields
 from lcbench.report import style
 from lcbench.report.style import share
 from lcbench.report.table import (
@@ -27,7 +27,7 @@ from lcbench.report.table import (
     Table,
 )
 from lcbench.stats import estimates
-from lcbench.stats.estimates import kept_blocks, spread, waited_for_a_cpu
+from lcbench.stats.estimates import cpu_pressure, kept_blocks, spread
 
 BUSY = 0.1
 """Share of its time in which something waited for a CPU, above which the machine is said to have been busy."""
@@ -184,7 +184,7 @@ def _not_measured(rows: list[Row]) -> Iterator[Text]:
         yield Text()
 
 
-def why_not(rows: Iterable[Row | Checked], place: Callable[[Any], str]) -> Iterator[Text]:
+def why_not(rows: Iterable[Row | CheckResult], place: Callable[[Any], str]) -> Iterator[Text]:
     """One line for every implementation and reason, with the places, if they are told, that it holds for."""
     where: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
@@ -230,7 +230,7 @@ def circumstances(record: Record) -> Iterator[Text]:
     for name, convention in conventions.items():
         yield Text(f"{name} follows the {convention}")
     yield from footnote_on_impossible(record.rows)
-    waited = waited_for_a_cpu(record)
+    waited = cpu_pressure(record)
     if waited > BUSY:
         yield Text(
             f"the machine was busy: in half of the blocks, something waited for a CPU {waited:.0%} of the time "
@@ -254,8 +254,8 @@ def _efficiencies(ranked: list[Row]) -> Iterator[Text]:
         if row.implementation == CLUSTER and one:
             low, value, high = (f"{100 * share:.0f}" for share in sorted(estimates.speedup(row, one)))
             yield Text(
-                f"{CLUSTER}, {in_words(row, 'loss', 'rows')}: efficiency {value} % [{low},{high}] of one "
-                f"process with {in_words(row, 'threads')}"
+                f"{CLUSTER}, {describe_fields(row, 'loss', 'rows')}: efficiency {value} % [{low},{high}] of one "
+                f"process with {describe_fields(row, 'threads')}"
             )
 
 

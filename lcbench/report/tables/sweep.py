@@ -8,7 +8,7 @@ from math import isfinite
 
 from rich.text import Text
 
-from lcbench.record import Record, Row, in_words
+from lcbench.record import Record, Row, describe_fields
 from lcbench.report import style
 from lcbench.report.table import INTERVAL, NUMBER, PLAIN, RATIO, SECONDS, SHARE, Cell, Column, Kind, Table
 from lcbench.report.tables import run as run_tables
@@ -62,7 +62,7 @@ def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
 def common(row: Row, axes: Sequence[str]) -> str:
     """What all points have in common, but for the loss."""
     fields = ("rows", "batch", "features", "classes", "dtype", "threads", "data", "streamed")
-    return in_words(row, *(field for field in fields if field not in axes))
+    return describe_fields(row, *(field for field in fields if field not in axes))
 
 
 def _times(title: str, record: Record, rows: list[Row], axis: str, baseline: str) -> Iterator[Table | Text]:
