@@ -13,7 +13,7 @@ from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progres
 
 if TYPE_CHECKING:
     from lcbench.datasets.features import Computed
-    from lcbench.learn.reproduction.figures import Outcome
+    from lcbench.reproduction.figures import Outcome
 
 
 @dataclass(frozen=True)
@@ -123,17 +123,17 @@ def reproduce(
     rows: their names, as ``lcbench reproduce --list`` has them. Those on CIFAR-10 are skipped where it is not there.
     Raises LcbenchError or LossError where there is no such row or implementation.
     """
-    from lcbench.learn.reproduction.figures import chosen
     from lcbench.losses import catalog
+    from lcbench.reproduction.figures import select_rows
 
-    wanted = chosen(list(rows))
+    wanted = select_rows(list(rows))
     loaded = catalog.load(implementation)
-    from lcbench.learn.reproduction.laboratory import Laboratory
-    from lcbench.learn.reproduction.rows import reproduce as reproduced
+    from lcbench.reproduction.context import Context
+    from lcbench.reproduction.rows import reproduce as reproduced
 
-    laboratory = Laboratory(loaded, progress)
+    context = Context(loaded, progress)
     outcomes: list[Outcome] = []
     for row in wanted:
         progress("rows", len(outcomes), len(wanted), row.id)
-        outcomes.append(reproduced(row, laboratory))
+        outcomes.append(reproduced(row, context))
     return outcomes

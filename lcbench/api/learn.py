@@ -19,22 +19,20 @@ from lcbench.learn import model, training
 from lcbench.learn.evaluation import Evaluation, confusion, predict
 from lcbench.learn.model import Model
 from lcbench.learn.recipe import Recipe, are_pixels, recipe_for
-from lcbench.learn.search import cluster_pool, search_file, shared_rows
-from lcbench.learn.search.cluster_pool import ClusterPool
+from lcbench.learn.search import search_file
 from lcbench.learn.search.points import (
     AXES,
     DEFAULT_DESCENT,
     Axes,
     Range,
     default_axes,
-    drawn,
     grid,
     grid_values,
-    ranking,
+    random_points,
 )
-from lcbench.learn.search.search_file import Refit, Search, Trial
-from lcbench.learn.search.trial_pool import Pool
-from lcbench.learn.search.trial_worker import Job
+from lcbench.learn.search.pools import CLUSTER_IMPLEMENTATION, ClusterPool, ProcessPool
+from lcbench.learn.search.search_file import Refit, Search, Trial, ranking
+from lcbench.learn.search.trials import Job, map_shared_rows, write_shared_rows
 from lcbench.learn.training import splits_of
 from lcbench.losses.cluster.shared_files import shared_folder
 from lcbench.progress import NoteCallback, ProgressCallback, delayed, no_note, no_progress
@@ -96,7 +94,11 @@ def _train(
     progress(f"checkpoints: {path} (--resume goes on with it after a crash)")
     try:
         trained = training.train(
-            splits, recipe, resume=unfinished, keep=lambda kept: model.write(path, kept), progress=progress
+            splits,
+            recipe,
+            resume=unfinished,
+            checkpoint=lambda unfinished: model.write(path, unfinished),
+            progress=progress,
         )
     except KeyboardInterrupt:
         note(f"'lcbench train --resume {path}' goes on from here")
@@ -243,7 +245,7 @@ def _all_trials(
         if "epochs" in settings:
             del settings["iterations"]
     axes = default_axes(are_pixels(splits), asked.solver, asked.loss) | dict(axes)
-    points = grid(axes) if random is None else drawn(axes, random, asked.seed)
+    points = grid(axes) if random is None else random_points(axes, random, asked.seed)
     recipes = [recipe_for(splits, **settings | point) for point in points]
     return Search(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -268,10 +270,10 @@ def _try_all(
 ) -> tuple[Search, Path]:
     if search.refit or not (search.waiting or ranking(search.trials)):
         return search, path
-    on_cluster = search.trials[0].recipe.implementation == cluster_pool.IMPLEMENTATION
+    on_cluster = search.trials[0].recipe.implementation == CLUSTER_IMPLEMENTATION
     with files.temporary_folder("search", shared_folder() if on_cluster else None) as name:
         folder = Path(name)
-        splits = shared_rows.lay_out(folder, splits)
+        splits = write_shared_rows(folder, splits)
         with ClusterPool(folder, workers, search.threads) if on_cluster else _workers(folder, workers, search) as pool:
             _compile(pool, search.trials[0].recipe)
             search_file.write(path, search)
@@ -282,7 +284,7 @@ def _try_all(
                 progress(f"{whole}; they go to {path}; 'lcbench search --resume {path}' goes on after a crash")
             jobs = [Job(recipe=search.trials[place].recipe, fingerprint=search.fingerprint) for place in places]
             try:
-                for done, (index, answer) in enumerate(pool.answers(jobs), 1):
+                for done, (index, answer) in enumerate(pool.run(jobs), 1):
                     trials, place = list(search.trials), places[index]
                     trials[place] = Trial(recipe=trials[place].recipe, **msgspec.structs.asdict(answer))
                     search = replace(search, trials=trials)
@@ -303,36 +305,36 @@ def _best_so_far(search: Search) -> str:
     return f"best validation {100 * max(accuracies):.1f} %" if accuracies else "best validation -"
 
 
-def _workers(folder: Path, workers: int | None, search: Search) -> Pool:
+def _workers(folder: Path, workers: int | None, search: Search) -> ProcessPool:
     """Processes on this machine."""
     from lcbench.host.counters import usable_cores
     from lcbench.workers import process
 
     size = workers or max(1, min(usable_cores() // search.threads, len(search.waiting)))
     # what is compiled is kept for all workers, and for nobody after them
-    return Pool(size, folder, process.environment(search.threads, folder / "compiled"))
+    return ProcessPool(size, folder, process.environment(search.threads, folder / "compiled"))
 
 
-def _compile(pool: Pool | ClusterPool, recipe: Recipe) -> None:
+def _compile(pool: ProcessPool | ClusterPool, recipe: Recipe) -> None:
     """One step on few rows: what is compiled is compiled once, and what cannot run at all is known."""
     short = replace(recipe, iterations=1, report_every=1)
-    [(_, answer)] = pool.answers([Job(recipe=short, first_rows=2 * min(recipe.batch, 500))])
+    [(_, answer)] = pool.run([Job(recipe=short, first_rows=2 * min(recipe.batch, 500))])
     if answer.status == "crashed":
         raise LcbenchError(f"no trial can be begun: {answer.reason}")
 
 
-def _refit(pool: Pool | ClusterPool, search: Search, place: int, splits: LabelledSplits, path: Path) -> Refit:
+def _refit(pool: ProcessPool | ClusterPool, search: Search, place: int, splits: LabelledSplits, path: Path) -> Refit:
     """Trains a trial's recipe once more, as it was trained or on all rows, tests it and writes the model to `path`."""
     file = pool.folder / "best.h5"
     recipe = search.trials[place].recipe
-    [(_, answer)] = pool.answers(
+    [(_, answer)] = pool.run(
         [Job(recipe=recipe, all_rows=search.refit_all, fingerprint=search.fingerprint, model=str(file))]
     )
     if answer.status == "crashed":
         raise LcbenchError(f"the best trial could not be refitted: {answer.reason}; --resume tries again")
     seen = splits
     if search.refit_all:
-        everything = shared_rows.mapped(pool.folder, all_rows=True)
+        everything = map_shared_rows(pool.folder, all_rows=True)
         seen = dataclasses.replace(splits, train=everything.train, validation=everything.validation)
     trained = model.read(file)
     accuracy = training.accuracies(trained, seen)

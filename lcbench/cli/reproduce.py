@@ -11,7 +11,7 @@ from lcbench.cli import completion as complete
 from lcbench.errors import ExitCode
 
 if TYPE_CHECKING:
-    from lcbench.learn.reproduction.figures import Outcome
+    from lcbench.reproduction.figures import Outcome
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench reproduce\n  lcbench reproduce lr-0.1-first softmax-layer")
@@ -48,9 +48,9 @@ def reproduce(
     """
     import msgspec
 
-    from lcbench.learn.reproduction.figures import chosen
+    from lcbench.reproduction.figures import select_rows
 
-    wanted = chosen(rows)
+    wanted = select_rows(rows)
     from lcbench.report import style
     from lcbench.report.tables import reproduce as reproduce_tables
 

@@ -78,18 +78,19 @@ def train(
     *,
     resume: Model | None = None,
     fingerprint: str | None = None,
-    keep: Callable[[Model], None] = lambda model: None,
+    checkpoint: Callable[[Model], None] = lambda model: None,
     progress: ProgressCallback = no_progress,
 ) -> Model:
     """Trains by `recipe` on `splits`; goes on from `resume` where one is given.
 
-    fingerprint: of `splits`, where it is known already. keep: is given the unfinished model at the start and every few
-    seconds. progress: is told of the steps with the accuracies, and of long passes over the data before and after them.
+    fingerprint: of `splits`, where it is known already. checkpoint: is given the unfinished model at the start and
+    every few seconds. progress: is told of the steps with the accuracies, and of long passes over the data before and
+    after them.
     Raises LcbenchError where `resume` was made from other data.
     """
     # weights that leave the range of their type are told as divergence, once
     with np.errstate(all="ignore"):
-        run = _Run(splits, recipe, resume, fingerprint or splits.fingerprint(delayed(progress)), keep, progress)
+        run = _Run(splits, recipe, resume, fingerprint or splits.fingerprint(delayed(progress)), checkpoint, progress)
         if run.model.status == "unfinished":
             run.go()
         return run.finished()
@@ -104,10 +105,10 @@ class _Run:
         recipe: Recipe,
         resume: Model | None,
         fingerprint: str,
-        keep: Callable[[Model], None],
+        checkpoint: Callable[[Model], None],
         progress: ProgressCallback,
     ) -> None:
-        self.splits, self.keep, self.progress = splits, keep, progress
+        self.splits, self.checkpoint, self.progress = splits, checkpoint, progress
         if resume is None:
             from lcbench.losses import jit  # brings Numba, for which no refusal waits
 
@@ -139,7 +140,7 @@ class _Run:
             self.model = replace(model, curves=Curves(), step=0)
             self._advance(start)
             self._look()
-            self.keep(self.model)
+            self.checkpoint(self.model)
         objective = Objective(model.recipe, self.splits.train, model.scaling)
         with uninterrupted():
             warm_up(objective, start)
@@ -147,7 +148,7 @@ class _Run:
         try:
             SOLVERS[model.recipe.solver](objective, start, self._report)
         except KeyboardInterrupt:
-            self.keep(self.model)
+            self.checkpoint(self.model)
             raise
 
     def _report(self, position: Position) -> bool:
@@ -161,7 +162,7 @@ class _Run:
         elif self._waited_in_vain():
             self.model = replace(self.model, status="stopped early")
         elif perf_counter() - self.last_checkpoint > SECONDS_BETWEEN_CHECKPOINTS:
-            self.keep(self.model)
+            self.checkpoint(self.model)
             self.last_checkpoint = perf_counter()
         self.began = perf_counter()
         return self.model.status == "unfinished"

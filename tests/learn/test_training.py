@@ -52,7 +52,7 @@ def test_from_every_checkpoint_it_comes_to_the_same_model(monkeypatch, tmp_path,
         **{**{f: getattr(RECIPE, f) for f in RECIPE.__struct_fields__}, "solver": solver, "patience": patience}
     )
     kept = []
-    whole = train(DATA, recipe, keep=kept.append)
+    whole = train(DATA, recipe, checkpoint=kept.append)
     assert len(kept) > 2
     for number, unfinished in enumerate(kept):
         assert unfinished.status == "unfinished"
@@ -67,7 +67,7 @@ def test_between_two_looks_it_can_be_kept_too(monkeypatch, tmp_path):
     for solver, implementation in (("sgd", "numpy"), ("sgd", "numba-parallel"), ("random", "numpy")):
         recipe = msgspec.structs.replace(RECIPE, solver=solver, implementation=implementation, report_every=20)
         kept = []
-        whole = train(DATA, recipe, keep=kept.append)
+        whole = train(DATA, recipe, checkpoint=kept.append)
         assert len({unfinished.step for unfinished in kept}) > len(whole.curves.steps)
         for unfinished in kept:
             model_file.write(tmp_path / "kept.h5", unfinished)
@@ -108,7 +108,7 @@ def test_when_it_is_stopped_the_checkpoint_is_where_it_was():
 
     kept = []
     with pytest.raises(KeyboardInterrupt):
-        train(DATA, RECIPE, keep=kept.append, progress=stop)
+        train(DATA, RECIPE, checkpoint=kept.append, progress=stop)
     assert kept[-1].step == 20
     assert same(train(DATA, RECIPE, resume=kept[-1]), train(DATA, RECIPE))
 

@@ -8,23 +8,22 @@ import pytest
 from lcbench.datasets.examples import load_splits
 from lcbench.learn import model as models
 from lcbench.learn.evaluation import predict
-from lcbench.learn.reproduction import figures
-from lcbench.learn.reproduction.figures import Outcome
-from lcbench.learn.reproduction.laboratory import Laboratory
-from lcbench.learn.reproduction.rows import reproduce
 from lcbench.losses import catalog
 from lcbench.report import plots
 from lcbench.report.plots.files import draw_reproduced, reproduced_rows
+from lcbench.reproduction import figures
+from lcbench.reproduction.context import Context
+from lcbench.reproduction.figures import Outcome
+from lcbench.reproduction.rows import reproduce
 
 RATES = ("lr-0.1-first", "lr-too-large", "lr-too-small", "lr-0.1-second")
 
 
 @pytest.fixture(scope="module")
 def outcomes():
-    laboratory = Laboratory(catalog.load("numpy"))
+    context = Context(catalog.load("numpy"))
     return {
-        name: reproduce(figures.published_rows()[name], laboratory)
-        for name in (*RATES, "decision-boundary", "quadratic")
+        name: reproduce(figures.published_rows()[name], context) for name in (*RATES, "decision-boundary", "quadratic")
     }
 
 

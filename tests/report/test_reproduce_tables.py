@@ -1,8 +1,8 @@
 """What ``lcbench reproduce`` prints, as an 80-column terminal shows it."""
 
-from lcbench.learn.reproduction import figures
-from lcbench.learn.reproduction.figures import Figure, Outcome, PublishedRow, ReproducedValues, judged
 from lcbench.report.tables import reproduce as reproduce_tables
+from lcbench.reproduction import figures
+from lcbench.reproduction.figures import Figure, Outcome, PublishedRow, ReproducedValues, judge
 from printed import printed
 
 LAYER = PublishedRow(
@@ -17,8 +17,8 @@ PROTOCOL = PublishedRow("svm-protocol", "003", "an SVM", {"validation": Figure("
 
 def outcomes():
     return [
-        judged(LAYER, ReproducedValues({"probability": [0.8418, 0.0021]}), 0.5),
-        judged(PROTOCOL, ReproducedValues({"validation": 0.25}), 1.5),
+        judge(LAYER, ReproducedValues({"probability": [0.8418, 0.0021]}), 0.5),
+        judge(PROTOCOL, ReproducedValues({"validation": 0.25}), 1.5),
         Outcome(
             PublishedRow("templates", "003", "pictures", {}),
             skipped="no data/cifar10.h5: 'lcbench download' fetches it",
@@ -64,7 +64,7 @@ def test_the_longest_of_everything_fits():
         )
         for row in figures.published_rows().values()
     ]
-    measured = [judged(row, ReproducedValues(dict.fromkeys(row.figures, -12345.6789)), 1.0) for row in rows]
+    measured = [judge(row, ReproducedValues(dict.fromkeys(row.figures, -12345.6789)), 1.0) for row in rows]
     lines = printed(reproduce_tables.overview(measured))
     assert not any("…" in line for line in lines)
     assert [line.split()[0] for line in lines[3 : 3 + len(rows)]] == list(figures.published_rows())

@@ -1,1 +1,1 @@
-"""A search for hyperparameters: what it tries, the processes that try it, and the file that it can go on from."""
+"""Hyperparameter search: which points to try, pools that train them, and the search file to resume from."""

@@ -1,9 +1,9 @@
-"""Which hyperparameters a search tries, and which of them it chooses. Nothing here trains."""
+"""Points of a search: the hyperparameters that can be searched, and grids and random samples of them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, TypeAlias
@@ -12,30 +12,29 @@ import numpy as np
 
 from lcbench.errors import LcbenchError
 from lcbench.learn.recipe import Solver
-from lcbench.learn.search.search_file import Trial
 from lcbench.losses.implementation import LossName
 
 AXES = ("learning_rate", "reg", "batch", "margin")
-"""What can be searched, in the order of a grid: the last changes fastest."""
+"""Hyperparameters that can be searched, in the order of a grid: the last one changes fastest."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """From low to high, evenly in their logarithm: `count` values of a grid, any value of a random search."""
+    """Interval on a logarithmic scale: `count` evenly spaced values for a grid, any value for a random search."""
 
     low: float
     high: float
     count: int | None = None
 
     def __post_init__(self) -> None:
-        """Raises LcbenchError where there is no such range."""
+        """Raise LcbenchError if the range is empty or not positive."""
         if not 0 < self.low <= self.high < math.inf:
-            raise LcbenchError(f"no range {self}: it goes from above 0 to something larger, evenly in the logarithm")
+            raise LcbenchError(f"no range {self}: the lower end must be above 0, and the upper end not below it")
         if self.count is not None and self.count < 1:
-            raise LcbenchError(f"no range {self}: it has at least one value")
+            raise LcbenchError(f"no range {self}: the number of values must be at least 1")
 
     def __str__(self) -> str:
-        """As the command line writes it."""
+        """Return the range as the command line takes it."""
         return f"{self.low:g}:{self.high:g}" + ("" if self.count is None else f":{self.count}")
 
 
@@ -51,12 +50,13 @@ _FEATURES: dict[str, Axis] = {"learning_rate": Range(1e-3, 1e-1, 5), "reg": Rang
 _LBFGS: dict[str, Axis] = {"reg": Range(3e-4, 3e-2, 5)}
 
 DEFAULT_DESCENT: dict[str, Any] = {"schedule": "linear", "iterations": 6000}
-"""What goes with the default learning rates: with a constant one, the last steps' noise is as large as what tells good
-places apart. Where learning rates are given, training's own defaults hold, and with them the published protocols."""
+"""Settings that go with the default learning rates. With a constant learning rate, the noise of the last steps is as
+large as the differences between good points. If learning rates are given, the defaults of training apply instead, and
+with them the published protocols."""
 
 
 def default_axes(pixels: bool, solver: Solver, loss: LossName) -> dict[str, Axis]:
-    """What is searched where nothing is said: around what is known to work, by kind of data, solver and loss."""
+    """Return the axes to search by default: ranges around values that are known to work."""
     if solver == "random":
         return {}
     if solver == "lbfgs":
@@ -64,63 +64,45 @@ def default_axes(pixels: bool, solver: Solver, loss: LossName) -> dict[str, Axis
     return dict(_PIXELS[loss] if pixels else _FEATURES)
 
 
-def grid_values(axis: Axis, name: str) -> list[float]:
-    """The values of an axis of a grid, ascending, each once. Raises LcbenchError for a range without a count."""
-    if not isinstance(axis, Range):
-        return sorted(set(axis))
-    if axis.count is None:
-        raise LcbenchError(f"{name} {axis}: how many values? Write {axis}:5, or draw at random with --random 20")
-    return sorted({_round(value, name) for value in np.geomspace(axis.low, axis.high, axis.count)})
-
-
 def grid(axes: Axes) -> list[Point]:
-    """Every combination of the values of all axes."""
+    """Return all combinations of the values of the axes."""
     names = [name for name in AXES if name in axes]
     values = [grid_values(axes[name], name) for name in names]
     return [dict(zip(names, point, strict=True)) for point in product(*values)]
 
 
-def drawn(axes: Axes, count: int, seed: int) -> list[Point]:
-    """`count` random points: of a range log-uniformly, of values one of them (Bergstra & Bengio, JMLR 13, 2012).
+def grid_values(axis: Axis, name: str) -> list[float]:
+    """Return the distinct values of a grid axis in ascending order. Raise LcbenchError for a range without a count."""
+    if not isinstance(axis, Range):
+        return sorted(set(axis))
+    if axis.count is None:
+        raise LcbenchError(f"{name} {axis}: how many values? Write {axis}:5, or draw at random with --random 20")
+    return sorted({_rounded(value, name) for value in np.geomspace(axis.low, axis.high, axis.count)})
 
-    The seed and its place decide a point: a larger count begins with the same ones.
+
+def random_points(axes: Axes, count: int, seed: int) -> list[Point]:
+    """Return `count` random points: log-uniform from a range, uniform from a list of values.
+
+    Random search follows Bergstra & Bengio, JMLR 13, 2012. Each point depends on `seed` and on its index only, so a
+    larger count extends the same sequence of points.
     """
     points: list[Point] = []
-    for place in range(count):
-        draws = np.random.default_rng([seed, 6, place]).random(len(AXES))
+    for index in range(count):
+        draws = np.random.default_rng([seed, 6, index]).random(len(AXES))
         points.append(
-            {name: _at(axes[name], draw, name) for name, draw in zip(AXES, draws, strict=True) if name in axes}
+            {name: _value_at(axes[name], draw, name) for name, draw in zip(AXES, draws, strict=True) if name in axes}
         )
     return points
 
 
-def _at(axis: Axis, draw: float, name: str) -> float:
-    """The value of `axis` that a draw in [0, 1) stands for."""
+def _value_at(axis: Axis, draw: float, name: str) -> float:
+    """Return the quantile `draw`, in [0, 1), of the axis."""
     if isinstance(axis, Range):
-        return _round(axis.low * (axis.high / axis.low) ** draw, name)
+        return _rounded(axis.low * (axis.high / axis.low) ** draw, name)
     values = sorted(set(axis))
     return values[int(draw * len(values))]
 
 
-def _round(value: float, name: str) -> float:
-    """To three digits, so that what a table shows is what was tried; a number of rows to a whole one."""
+def _rounded(value: float, name: str) -> float:
+    """Return the value to three significant digits, as tables print it; a batch size as a whole number."""
     return max(1, round(value)) if name == "batch" else float(f"{value:.3g}")
-
-
-def ranking(trials: Sequence[Trial]) -> list[int]:
-    """Places of the trials that gave a model, best first, whatever the order in which they ended.
-
-    By validation accuracy; of equal ones the smaller learning rate is better, then the larger regularisation, since
-    both are the safer side, then the smaller batch and margin.
-    """
-
-    def order(place: int) -> tuple[float, ...]:
-        trial, recipe = trials[place], trials[place].recipe
-        assert trial.validation_accuracy is not None
-        return (-trial.validation_accuracy, recipe.learning_rate, -recipe.reg, recipe.batch, recipe.margin, place)
-
-    return sorted(_succeeded(trials), key=order)
-
-
-def _succeeded(trials: Iterable[Trial]) -> list[int]:
-    return [place for place, trial in enumerate(trials) if trial.succeeded]

@@ -1,11 +1,12 @@
-"""The file of a search for hyperparameters: one schema, written and read here and nowhere else.
+"""Search file: its schema, reading, writing, and the ranking of its trials.
 
-It holds all trials from the start, in their own order, and is replaced whole whenever one has ended: what ends a
-search leaves a file that it can go on from.
+The file holds all trials from the start, in a fixed order. It is replaced whole after every trial, so an interrupted
+search can resume from it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -19,48 +20,51 @@ from lcbench.learn.recipe import Recipe
 FORMAT: Final = "lcbench search"
 
 SCHEMA = 1
-"""Raised by every change that an older lcbench could not read."""
+"""Version of the schema, raised by every change that an older lcbench could not read."""
 
 TrialStatus = Literal["waiting", "finished", "stopped early", "diverged", "crashed"]
-"""waiting: not yet tried. crashed: its process died, and died again when it was tried once more, or it raised."""
+"""waiting: not run yet. crashed: training raised an exception, or its process died twice."""
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Trial(msgspec.Struct, kw_only=True, frozen=True):
-    """One recipe, and what came of it. The rest is None until it has ended, and the accuracies where it went wrong."""
+    """Recipe and the result of training it.
+
+    The other fields are None until the trial has ended. The accuracies stay None if it diverged or crashed.
+    """
 
     recipe: Recipe
     status: TrialStatus = "waiting"
     validation_accuracy: Share | None = None
     train_accuracy: Share | None = None
     loss: float | None = None
-    """Of the last step; None where it is not finite."""
+    """Loss of the last step; None if it is not finite."""
     steps: int | None = None
     seconds: float | None = None
-    """That the whole trial took."""
+    """Duration of the whole trial."""
     reason: str = ""
-    """Why it crashed."""
+    """Why the trial crashed."""
 
     @property
     def succeeded(self) -> bool:
-        """Whether it gave a model that can be chosen."""
+        """Whether the trial gave a model that can be chosen."""
         return self.validation_accuracy is not None
 
 
 class Refit(msgspec.Struct, kw_only=True, frozen=True):
-    """The best recipe trained once more, into a file."""
+    """Model of the best recipe, trained once more and written to a file."""
 
     trial: Annotated[int, Meta(ge=0)]
-    """Its place among the trials, from 0."""
+    """Index of the trial, from 0."""
     model: str
-    """The model file, in the folder of the search file."""
+    """Name of the model file, in the folder of the search file."""
     accuracy: dict[str, Share]
-    """By split, of those that it did not leave out; without "validation" where it was trained on that too."""
+    """Accuracy by split. Without "validation" if the model was trained on the validation rows too."""
 
 
 class Search(msgspec.Struct, kw_only=True, frozen=True):
-    """A search as its file has it."""
+    """Content of a search file."""
 
     format: Literal["lcbench search"] = FORMAT
     schema: int = SCHEMA
@@ -68,43 +72,57 @@ class Search(msgspec.Struct, kw_only=True, frozen=True):
     """UTC, ISO 8601."""
     way: Literal["grid", "random"]
     axes: dict[str, list[float]]
-    """By field of the recipe, what was asked for: the values, in ascending order; for a random search also the
-    two ends of a range, whose values differ from trial to trial."""
+    """Requested values by field of the recipe, in ascending order. For a range of a random search: its two ends."""
     fingerprint: str
-    """Of the data."""
+    """Fingerprint of the data."""
     threads: Annotated[int, Meta(ge=1)]
-    """Of each worker: they are part of what decides the last bits of a model."""
+    """Threads of each worker. They affect the last bits of a model."""
     refit_all: bool = False
-    """Whether the best is refitted on the validation rows too."""
+    """Whether the best recipe is refitted on the validation rows too."""
     trials: Annotated[list[Trial], Meta(min_length=1)]
     refit: Refit | None = None
-    """None until all trials have ended, and where none gave a model."""
+    """None until all trials have ended, and if none gave a model."""
 
     @property
     def waiting(self) -> list[int]:
-        """Places of the trials that are still to be tried."""
-        return [place for place, trial in enumerate(self.trials) if trial.status == "waiting"]
+        """Indices of the trials that have not run yet."""
+        return [index for index, trial in enumerate(self.trials) if trial.status == "waiting"]
+
+
+def ranking(trials: Sequence[Trial]) -> list[int]:
+    """Return the indices of the trials that gave a model, best first, independent of the order of completion.
+
+    The order is by validation accuracy. Of equal accuracies the smaller learning rate comes first, then the larger
+    regularisation, as these are the safer choices, then the smaller batch and the smaller margin.
+    """
+
+    def key(index: int) -> tuple[float, ...]:
+        trial, recipe = trials[index], trials[index].recipe
+        assert trial.validation_accuracy is not None
+        return (-trial.validation_accuracy, recipe.learning_rate, -recipe.reg, recipe.batch, recipe.margin, index)
+
+    return sorted((index for index, trial in enumerate(trials) if trial.succeeded), key=key)
+
+
+def write(path: Path, search: Search) -> None:
+    """Write the search to `path`, whole or not at all. Raise LcbenchError if it cannot be written."""
+    files.write_file(path, to_json(search) + "\n", "; --output names another file")
+
+
+def to_json(search: Search, **more: Any) -> str:
+    """Return the search as JSON text, with additional fields."""
+    return msgspec.json.format(msgspec.json.encode(more | msgspec.structs.asdict(search)), indent=1).decode()
 
 
 class _Head(msgspec.Struct):
-    """What can be read of a file of any schema."""
+    """Fields that a file of any schema has."""
 
     format: str
     schema: int
 
 
-def to_json(search: Search, **beside: Any) -> str:
-    """The search as text, and what is given beside it."""
-    return msgspec.json.format(msgspec.json.encode(beside | msgspec.structs.asdict(search)), indent=1).decode()
-
-
-def write(path: Path, search: Search) -> None:
-    """Replaces `path` by the search, whole or not at all. Raises LcbenchError where it cannot be written."""
-    files.write_file(path, to_json(search) + "\n", "; --output names another file")
-
-
 def read(path: Path) -> Search:
-    """The search in `path`. Raises LcbenchError where there is none, or it is damaged or of a newer schema."""
+    """Return the search in `path`. Raise LcbenchError if the file is missing, damaged or of a newer schema."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -126,7 +144,7 @@ def read(path: Path) -> Search:
 
 
 def newest() -> Path:
-    """The file of the search that was begun last, of those that were given no name. Raises LcbenchError without one."""
+    """Return the newest search file that lcbench named itself. Raise LcbenchError if there is none."""
     found = sorted(files.searches_folder().glob("*.json"))
     if not found:
         raise LcbenchError(f"no search in {files.searches_folder()}: 'lcbench search' makes one, or name a file")

@@ -14,9 +14,9 @@ from lcbench.report.plots import KINDS, Kind, Source, drawn, require_drawable
 if TYPE_CHECKING:
     from lcbench.datasets.examples import LabelledSplits
     from lcbench.learn.model import Model
-    from lcbench.learn.reproduction.figures import Outcome
     from lcbench.progress import ProgressCallback
     from lcbench.record import Record
+    from lcbench.reproduction.figures import Outcome
     from lcbench.stats.history import History
 
 _OF_RECORDS: tuple[Source, ...] = ("a result", "a sweep", "results over time", "one result, or two compared")
@@ -264,7 +264,7 @@ REPRODUCED = {
 
 def reproduced_rows() -> list[str]:
     """Return the rows of ``lcbench reproduce`` that have a plot, in the order of the documents."""
-    from lcbench.learn.reproduction import figures
+    from lcbench.reproduction import figures
 
     return [
         row
@@ -279,9 +279,9 @@ def draw_reproduced(outcomes: Sequence[Outcome], folder: Path) -> Iterator[Path]
     Raises LcbenchError where that cannot be written or matplotlib is missing.
     """
     from lcbench import files
-    from lcbench.learn.reproduction.figures import store
+    from lcbench.reproduction.figures import write_models
 
-    stored = {name: path for outcome in outcomes for name, path in store(outcome, folder)}
+    stored = {name: path for outcome in outcomes for name, path in write_models(outcome, folder)}
     for name, (kind, wanted) in REPRODUCED.items():
         shown = [stored[model] for model in wanted if model in stored]
         if shown:

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from lcbench.learn.search.points import ranking
-from lcbench.learn.search.search_file import Search, Trial
+from lcbench.learn.search.search_file import Search, Trial, ranking
 from lcbench.report.plots import style
 
 _CELLS = ((0.95, style.NORMAL), (0.6, style.SMALL), (0.0, style.TINY))

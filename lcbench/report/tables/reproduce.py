@@ -9,9 +9,9 @@ from typing import Any
 from rich.padding import Padding
 from rich.text import Text
 
-from lcbench.learn.reproduction.figures import Number, Outcome, PublishedRow, Rule, documents
 from lcbench.report import style
 from lcbench.report.table import NAME, NUMBER, WORD, Cell, Column, Mood, Table
+from lcbench.reproduction.figures import Number, Outcome, PublishedRow, Rule, documents
 
 MOODS: dict[str, Mood] = {"passes": "", "fails": "bad", "skipped": "open"}
 

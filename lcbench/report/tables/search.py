@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.text import Text
 
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.search.points import AXES, ranking
-from lcbench.learn.search.search_file import Search, Trial
+from lcbench.learn.search.points import AXES
+from lcbench.learn.search.search_file import Search, Trial, ranking
 from lcbench.report import style
 from lcbench.report.table import PERCENT, PLAIN, SECONDS, WORD, Cell, Column, Kind, Table, pairs
 

@@ -7,9 +7,9 @@ import pytest
 
 from lcbench.datasets.examples import synthetic_images
 from lcbench.errors import LcbenchError
-from lcbench.learn.reproduction import figures, rows
-from lcbench.learn.reproduction.laboratory import Laboratory
 from lcbench.losses import catalog
+from lcbench.reproduction import figures, rows
+from lcbench.reproduction.context import Context
 
 ON_CIFAR10 = {
     "softmax-sanity-loss", "svm-protocol", "svm-hyperparameters", "gradient-check-kinks", "templates", "random-search",
@@ -24,20 +24,20 @@ def without_cifar10(monkeypatch, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def laboratory():
-    return Laboratory(catalog.load("numpy"))
+def context():
+    return Context(catalog.load("numpy"))
 
 
 @pytest.mark.parametrize("row", OFFLINE)
 @pytest.mark.parametrize("implementation", ["numpy", "numba-parallel", "naive"])
 def test_it_is_reproduced_without_a_download(row, implementation):
-    outcome = rows.reproduce(figures.published_rows()[row], Laboratory(catalog.load(implementation)))
+    outcome = rows.reproduce(figures.published_rows()[row], Context(catalog.load(implementation)))
     assert outcome.verdict == "passes", [number for number in outcome.numbers if not number.met]
 
 
 @pytest.mark.parametrize("row", sorted(ON_CIFAR10))
-def test_without_cifar10_it_is_skipped_with_the_command_that_fetches_it(row, laboratory):
-    outcome = rows.reproduce(figures.published_rows()[row], laboratory)
+def test_without_cifar10_it_is_skipped_with_the_command_that_fetches_it(row, context):
+    outcome = rows.reproduce(figures.published_rows()[row], context)
     assert outcome.verdict == "skipped"
     assert "'lcbench download' fetches it" in outcome.skipped
     assert not outcome.numbers
@@ -49,7 +49,7 @@ def spoiled(value):
 
 
 @pytest.mark.parametrize("row", OFFLINE)
-def test_a_wrong_figure_makes_it_fail(row, laboratory):
+def test_a_wrong_figure_makes_it_fail(row, context):
     right = figures.published_rows()[row]
     for name, figure in right.figures.items():
         given = figure.expected if figure.expected is not None else figure.published
@@ -57,17 +57,17 @@ def test_a_wrong_figure_makes_it_fail(row, laboratory):
             continue
         wrong = msgspec.structs.replace(figure, expected=spoiled(given))
         changed = msgspec.structs.replace(right, figures={**right.figures, name: wrong})
-        outcome = rows.reproduce(changed, laboratory)
+        outcome = rows.reproduce(changed, context)
         assert outcome.verdict == "fails"
         assert [number.name.partition(" 0")[0] for number in outcome.numbers if not number.met] == [name]
 
 
-def test_a_wrong_loss_makes_rows_fail(laboratory):
+def test_a_wrong_loss_makes_rows_fail(context):
     def half(W, X, y, reg):
-        loss, dW = laboratory.implementation.functions["softmax"](W, X, y, reg)
+        loss, dW = context.implementation.functions["softmax"](W, X, y, reg)
         return loss, dW / 2
 
-    wrong = dataclasses.replace(laboratory.implementation, functions={"softmax": half})
+    wrong = dataclasses.replace(context.implementation, functions={"softmax": half})
     for row in (
         "softmax-of-123",
         "lr-0.1-first",
@@ -75,27 +75,27 @@ def test_a_wrong_loss_makes_rows_fail(laboratory):
         "two-classes-logistic",
         "backprop-of-softmax",
     ):
-        assert rows.reproduce(figures.published_rows()[row], Laboratory(wrong)).verdict == "fails"
-    assert "no svm loss" in rows.reproduce(figures.published_rows()["hinge-example"], Laboratory(wrong)).skipped
+        assert rows.reproduce(figures.published_rows()[row], Context(wrong)).verdict == "fails"
+    assert "no svm loss" in rows.reproduce(figures.published_rows()["hinge-example"], Context(wrong)).skipped
 
 
 def test_rows_come_in_the_order_of_the_documents():
-    assert [row.id for row in figures.chosen(["quadratic", "softmax-of-123"])] == ["softmax-of-123", "quadratic"]
-    assert [row.id for row in figures.chosen([])] == list(figures.published_rows())
+    assert [row.id for row in figures.select_rows(["quadratic", "softmax-of-123"])] == ["softmax-of-123", "quadratic"]
+    assert [row.id for row in figures.select_rows([])] == list(figures.published_rows())
 
 
 def test_an_unknown_row_has_its_nearest_named():
     with pytest.raises(LcbenchError, match="did you mean 'quadratic'"):
-        figures.chosen(["quadratik"])
+        figures.select_rows(["quadratik"])
     with pytest.raises(LcbenchError, match="'lcbench reproduce --list'"):
-        figures.chosen(["%%%"])
+        figures.select_rows(["%%%"])
 
 
 @pytest.fixture(scope="module")
 def with_images():
-    laboratory = Laboratory(catalog.load("numpy"))
-    laboratory.cifar10 = synthetic_images(600)
-    return laboratory
+    context = Context(catalog.load("numpy"))
+    context.cifar10 = synthetic_images(600)
+    return context
 
 
 def small(row, **inputs):
@@ -105,8 +105,8 @@ def small(row, **inputs):
     )
 
 
-def numbers(row, laboratory):
-    outcome = rows.reproduce(row, laboratory)
+def numbers(row, context):
+    outcome = rows.reproduce(row, context)
     return {number.name: number.measured for number in outcome.numbers}, outcome
 
 

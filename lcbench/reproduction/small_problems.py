@@ -15,16 +15,14 @@ from lcbench.datasets import synthetic
 from lcbench.datasets.preprocessing import Scaling, design_matrix, mean_image, standardisation
 from lcbench.learn.model import Curves, Model
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.reproduction.figures import Points, ReproducedValues
-from lcbench.learn.reproduction.laboratory import Laboratory
+from lcbench.reproduction.context import Context
+from lcbench.reproduction.figures import Points, ReproducedValues
 
 
-def model_by_hand(
-    laboratory: Laboratory, W: NDArray[Any], losses: Sequence[float], learning_rate: float, rows: int
-) -> Model:
+def model_by_hand(context: Context, W: NDArray[Any], losses: Sequence[float], learning_rate: float, rows: int) -> Model:
     """Softmax by descent over all `rows` of a table at once, to W (D + 1, C); losses: before each step."""
     recipe = Recipe(
-        data="a table", scaling="none", implementation=laboratory.implementation.name, iterations=len(losses),
+        data="a table", scaling="none", implementation=context.implementation.name, iterations=len(losses),
         batch=rows, sampling="shuffle", learning_rate=learning_rate,
         dtype="float32" if W.dtype == np.float32 else "float64",
     )  # fmt: skip
@@ -39,36 +37,36 @@ def model_by_hand(
 # Rows about single scores: softmax, cross-entropy, hinge.
 
 
-def softmax(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def softmax(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """Softmax of a few scores."""
-    return ReproducedValues({"probability": laboratory.softmax(inputs["scores"])})
+    return ReproducedValues({"probability": context.softmax(inputs["scores"])})
 
 
-def softmax_layer(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def softmax_layer(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """Softmax in two steps: exponentials, then each over their sum."""
     exponentials = np.exp(np.array(inputs["scores"], np.float32))
     return ReproducedValues(
         {
             "exponential": exponentials,
             "sum": exponentials.sum(),
-            "probability": laboratory.softmax(inputs["scores"]),
+            "probability": context.softmax(inputs["scores"]),
         }
     )
 
 
-def hardmax(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def hardmax(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """1 where the score is highest."""
     scores = np.array(inputs["scores"])
     return ReproducedValues({"hardmax": scores == scores.max()})
 
 
-def cross_entropy_in_steps_and_at_once(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def cross_entropy_in_steps_and_at_once(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """The mean of -log(probability) picked out by one-hot rows, and the fused loss."""
     scores, labels = np.array(inputs["scores"], np.float32), np.array(inputs["labels"])
-    probabilities = laboratory.softmax(scores)
+    probabilities = context.softmax(scores)
     one_hot = np.eye(scores.shape[1], dtype=np.float32)[labels]
     in_steps = (one_hot * -np.log(probabilities)).sum(axis=1).mean()
-    at_once, _ = laboratory.loss_of_scores("softmax", scores, labels)
+    at_once, _ = context.loss_of_scores("softmax", scores, labels)
     return ReproducedValues(
         {
             "cost, step by step": in_steps,
@@ -80,31 +78,31 @@ def cross_entropy_in_steps_and_at_once(inputs: dict[str, Any], laboratory: Labor
     )
 
 
-def loss_of_one_example(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def loss_of_one_example(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """Cross-entropy of probabilities that are given: their logarithms are scores that lead to them."""
     scores = np.log([inputs["probabilities"]])
-    loss, _ = laboratory.loss_of_scores("softmax", scores, [inputs["label"]], np.float64)
+    loss, _ = context.loss_of_scores("softmax", scores, [inputs["label"]], np.float64)
     return ReproducedValues({"loss": loss})
 
 
-def hinge_and_softmax(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def hinge_and_softmax(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """Both losses of the same three scores."""
     scores, labels = [inputs["scores"]], [inputs["label"]]
     exponentials = np.exp(np.array(inputs["scores"], np.float32))
-    hinge, _ = laboratory.loss_of_scores("svm", scores, labels)
-    cross_entropy, _ = laboratory.loss_of_scores("softmax", scores, labels)
+    hinge, _ = context.loss_of_scores("svm", scores, labels)
+    cross_entropy, _ = context.loss_of_scores("softmax", scores, labels)
     return ReproducedValues(
         {
             "hinge loss": hinge,
             "exponential": exponentials[:2],
             "exponential of -1.7": exponentials[2],
-            "probability": laboratory.softmax(scores)[0],
+            "probability": context.softmax(scores)[0],
             "softmax loss": cross_entropy,
         }
     )
 
 
-def two_classes(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def two_classes(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """Softmax of the scores (z, 0) against 1 / (1 + exp(-z)), and the gradients of both losses, in float64."""
     odds = inputs["odds"]
     rng = np.random.default_rng(0)
@@ -113,13 +111,13 @@ def two_classes(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedVal
     w = rng.normal(0, 1, X.shape[1])
     z = X @ w
     logistic = 1 / (1 + np.exp(-z))
-    loss, dW = laboratory.loss("softmax", np.stack([w, np.zeros_like(w)], axis=1), X, labels)
+    loss, dW = context.loss("softmax", np.stack([w, np.zeros_like(w)], axis=1), X, labels)
     is_first = labels == 0
     return ReproducedValues(
         {
-            "probability": laboratory.softmax([np.log(odds[0] / odds[1]), 0.0]),
+            "probability": context.softmax([np.log(odds[0] / odds[1]), 0.0]),
             "off logistic, probability": np.abs(
-                laboratory.softmax(np.stack([z, np.zeros_like(z)], axis=1), np.float64)[:, 0] - logistic
+                context.softmax(np.stack([z, np.zeros_like(z)], axis=1), np.float64)[:, 0] - logistic
             ).max(),
             "off logistic, loss": abs(loss + np.log(np.where(is_first, logistic, 1 - logistic)).mean()),
             "off logistic, gradient": np.abs(dW[:, 0] - X.T @ (logistic - is_first) / len(X)).max(),
@@ -132,7 +130,7 @@ def two_classes(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedVal
 REGRESSION_EPOCHS = 20
 
 
-def standardise(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def standardise(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """Each column less its mean, over its sample standard deviation."""
     return ReproducedValues({"standardised": _standardised(inputs["x"])})
 
@@ -143,18 +141,18 @@ def _standardised(x: list[list[float]]) -> NDArray[np.float32]:
     return ((X - mean) / deviation).astype(np.float32)
 
 
-def squared_error(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def squared_error(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """The cost before each step."""
-    return ReproducedValues({"cost": _costs(inputs, laboratory, penalised=False)})
+    return ReproducedValues({"cost": _costs(inputs, context, penalised=False)})
 
 
-def squared_error_and_norms(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def squared_error_and_norms(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """The same with the norm of the weights and the size of the bias added, neither squared."""
-    return ReproducedValues({"cost": _costs(inputs, laboratory, penalised=True)})
+    return ReproducedValues({"cost": _costs(inputs, context, penalised=True)})
 
 
-def _costs(inputs: dict[str, Any], laboratory: Laboratory, penalised: bool) -> list[float]:
-    X = _standardised(laboratory.inputs(inputs["standardised from"])["x"])
+def _costs(inputs: dict[str, Any], context: Context, penalised: bool) -> list[float]:
+    X = _standardised(context.inputs(inputs["standardised from"])["x"])
     targets = np.array(inputs["targets"], np.float32)
     w, b = np.array(inputs["weight"], np.float32), np.float32(inputs["bias"])
     rate = np.float32(inputs["learning rate"])
@@ -175,7 +173,7 @@ def _costs(inputs: dict[str, Any], laboratory: Laboratory, penalised: bool) -> l
 # Rows that hold a gradient against the slope of its loss.
 
 
-def backpropagation_of_softmax(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def backpropagation_of_softmax(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """dZ = (probabilities - one-hot) / m at the last layer: of scores (m, C), and of the document's (C, m)."""
     rng = np.random.default_rng(0)
     examples, classes = inputs["examples"], inputs["classes"]
@@ -191,10 +189,10 @@ def backpropagation_of_softmax(inputs: dict[str, Any], laboratory: Laboratory) -
         return float(-(Y * np.log(probabilities_in_columns(Z))).sum() / examples)
 
     def cost_of_rows(Z: NDArray[np.float64]) -> float:
-        return laboratory.loss_of_scores("softmax", Z, labels, np.float64)[0]
+        return context.loss_of_scores("softmax", Z, labels, np.float64)[0]
 
     of_columns = (probabilities_in_columns(Z) - Y) / examples
-    _, of_rows = laboratory.loss_of_scores("softmax", Z.T, labels, np.float64)
+    _, of_rows = context.loss_of_scores("softmax", Z.T, labels, np.float64)
     return ReproducedValues(
         {
             "off the slopes, (m, C)": np.abs(of_rows - _slopes(cost_of_rows, Z.T)).max(),
@@ -208,13 +206,13 @@ def _slopes(cost: Any, Z: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([[slope(cost, Z, (i, j)) for j in range(Z.shape[1])] for i in range(Z.shape[0])])
 
 
-def kinks(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def kinks(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """The SVM's gradient on real images at two margins: the larger one moves the scores away from the kinks."""
-    train = laboratory.cifar10.train
+    train = context.cifar10.train
     rows = np.random.default_rng(0).choice(len(train), inputs["images"], replace=False)
     X, y = design_matrix(train.X[rows], mean_image(train.X), np.float64), train.y[rows]
     near, far = (
-        _check(laboratory, Problem("svm", _weights(inputs, X.shape[1]), X, y, 0.0, margin), inputs)
+        _check(context, Problem("svm", _weights(inputs, X.shape[1]), X, y, 0.0, margin), inputs)
         for margin in inputs["margins"]
     )
     checks = (near, far)
@@ -232,11 +230,11 @@ def kinks(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
     )
 
 
-def ways(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def ways(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """What the whole gradient of the softmax loss costs either way, and how far each is from the oracle's."""
     pixels, y = synthetic.images(inputs["images"])
     X = design_matrix(pixels, mean_image(pixels), np.float64)
-    check = _check(laboratory, Problem("softmax", _weights(inputs, X.shape[1]), X, y, 0.0), inputs)
+    check = _check(context, Problem("softmax", _weights(inputs, X.shape[1]), X, y, 0.0), inputs)
     numerical, analytic = (next(way for way in check.ways if way.name == name) for name in ("numerical", "analytic"))
     return ReproducedValues(
         {
@@ -256,10 +254,10 @@ def _weights(inputs: dict[str, Any], features: int) -> NDArray[np.float64]:
     return inputs["spread"] * np.random.default_rng(0).standard_normal((features, 10))
 
 
-def _check(laboratory: Laboratory, problem: Problem, inputs: dict[str, Any]) -> GradientCheck:
-    laboratory.require(problem.loss)
+def _check(context: Context, problem: Problem, inputs: dict[str, Any]) -> GradientCheck:
+    context.require(problem.loss)
     coordinates = gradient.random_coordinates(problem.W.shape, inputs["coordinates"], np.random.default_rng(1))
-    return gradient.check(laboratory.implementation, problem, coordinates, inputs["h"])
+    return gradient.check(context.implementation, problem, coordinates, inputs["h"])
 
 
 # Where a classifier without a hidden layer changes its mind: straight lines, on which two scores are equal.
@@ -268,7 +266,7 @@ GRID_LINES = 41
 HALVINGS = 60
 
 
-def decision_boundary(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def decision_boundary(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """Trains on clouds of points in the plane, then searches the borders between the predicted classes.
 
     A border is found by halving an edge of a grid whose ends are predicted differently, so from predictions alone.
@@ -276,7 +274,7 @@ def decision_boundary(inputs: dict[str, Any], laboratory: Laboratory) -> Reprodu
     X, y = _clouds(inputs["centres"], inputs["points a class"])
     W, losses = np.zeros((3, len(inputs["centres"]))), []
     for _ in range(inputs["steps"]):
-        loss, dW = laboratory.loss("softmax", W, X, y)
+        loss, dW = context.loss("softmax", W, X, y)
         losses.append(loss)
         W -= inputs["learning rate"] * dW
 
@@ -289,7 +287,7 @@ def decision_boundary(inputs: dict[str, Any], laboratory: Laboratory) -> Reprodu
             "winning scores apart": (ordered[:, -1] - ordered[:, -2]).max(),
             "off a straight line": max(_off_a_line(border) for border in borders if len(border) > 2),
         },
-        {"descent": model_by_hand(laboratory, W, losses, inputs["learning rate"], len(y))},
+        {"descent": model_by_hand(context, W, losses, inputs["learning rate"], len(y))},
         Points(X[:, :2], y),
     )
 
@@ -338,42 +336,42 @@ def _off_a_line(points: NDArray[np.float64]) -> float:
 DESCENT_EPOCHS = 20
 
 
-def twenty_costs(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def twenty_costs(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """The cost before each step of softmax regression."""
-    costs, W = _descend(inputs, laboratory)
-    return ReproducedValues({"cost": costs}, {"descent": _model(inputs, laboratory, W, costs)})
+    costs, W = _descend(inputs, context)
+    return ReproducedValues({"cost": costs}, {"descent": _model(inputs, context, W, costs)})
 
 
-def costs_of_too_large_steps(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def costs_of_too_large_steps(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """The same, told apart where the difference between two roundings has grown as large as the costs."""
-    costs, W = _descend(inputs, laboratory)
-    model = _model(inputs, laboratory, W, costs)
+    costs, W = _descend(inputs, context)
+    model = _model(inputs, context, W, costs)
     return ReproducedValues({"cost": costs[:4], "cost once chaotic": costs[4:]}, {"descent": model})
 
 
-def test_set(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def test_set(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """Accuracy and cost of weights trained in another row, on rows unlike those that they were trained on."""
-    _, W = _descend(laboratory.inputs(inputs["trained as"]), laboratory)
+    _, W = _descend(context.inputs(inputs["trained as"]), context)
     X, y = _with_ones(inputs["x"]), np.array(inputs["labels"])
-    cost, _ = laboratory.loss("softmax", W, X, y)
+    cost, _ = context.loss("softmax", W, X, y)
     return ReproducedValues({"accuracy": ((X @ W).argmax(axis=1) == y).mean(), "cost": cost})
 
 
-def _descend(inputs: dict[str, Any], laboratory: Laboratory) -> tuple[list[float], NDArray[np.float32]]:
+def _descend(inputs: dict[str, Any], context: Context) -> tuple[list[float], NDArray[np.float32]]:
     """The costs before each step, and W (D + 1, C) after the last: the bias is its last row."""
     X, y = _with_ones(inputs["x"]), np.array(inputs["labels"])
     W = np.vstack([np.array(inputs["weight"], np.float32).T, np.array(inputs["bias"], np.float32)])
     rate = np.float32(inputs["learning rate"])
     costs = []
     for _ in range(DESCENT_EPOCHS):
-        cost, dW = laboratory.loss("softmax", W, X, y)
+        cost, dW = context.loss("softmax", W, X, y)
         costs.append(cost)
         W -= rate * dW
     return costs, W
 
 
-def _model(inputs: dict[str, Any], laboratory: Laboratory, W: NDArray[np.float32], costs: list[float]) -> Model:
-    return model_by_hand(laboratory, W, costs, inputs["learning rate"], len(inputs["x"]))
+def _model(inputs: dict[str, Any], context: Context, W: NDArray[np.float32], costs: list[float]) -> Model:
+    return model_by_hand(context, W, costs, inputs["learning rate"], len(inputs["x"]))
 
 
 def _with_ones(x: list[list[float]]) -> NDArray[np.float32]:
@@ -381,17 +379,17 @@ def _with_ones(x: list[list[float]]) -> NDArray[np.float32]:
     return np.hstack([rows, np.ones((len(rows), 1), np.float32)])
 
 
-def four_features(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def four_features(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """Softmax regression with one bias for all classes; then the same with a second softmax before the cost."""
     x, y = np.array(inputs["x"], np.float32), np.array(inputs["labels"])
     one_hot = np.eye(3, dtype=np.float32)[y]
 
     def once(scores: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
-        return laboratory.loss_of_scores("softmax", scores, y)
+        return context.loss_of_scores("softmax", scores, y)
 
     def twice(scores: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
-        probabilities = laboratory.softmax(scores)
-        cost, gradient = laboratory.loss_of_scores("softmax", probabilities, y)
+        probabilities = context.softmax(scores)
+        cost, gradient = context.loss_of_scores("softmax", probabilities, y)
         along = (gradient * probabilities).sum(axis=1, keepdims=True)
         return cost, probabilities * (gradient - along)  # the transposed Jacobian of softmax times the gradient
 
@@ -409,7 +407,7 @@ def four_features(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedV
     return ReproducedValues(found)
 
 
-def quadratic(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def quadratic(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """Steps down the slope of a w w + b w + c, in float32."""
     a, b, _ = np.array(inputs["coefficients"], np.float32)
     rate, w = np.float32(inputs["learning rate"]), np.float32(0)

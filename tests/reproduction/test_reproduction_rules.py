@@ -4,7 +4,7 @@ from math import inf, nan
 
 import pytest
 
-from lcbench.learn.reproduction.figures import Figure, Rule
+from lcbench.reproduction.figures import Figure, Rule
 
 
 @pytest.mark.parametrize(

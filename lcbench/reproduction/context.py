@@ -14,17 +14,17 @@ from lcbench.datasets.examples import LabelledSplits
 from lcbench.errors import LcbenchError
 from lcbench.learn.model import Model
 from lcbench.learn.recipe import recipe_for
-from lcbench.learn.reproduction import figures
 from lcbench.learn.training import train
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.progress import ProgressCallback, no_progress
+from lcbench.reproduction import figures
 
 
-class CannotRun(Exception):  # noqa: N818
+class CannotReproduceError(Exception):
     """Why a row cannot be computed here, and what would mend it: one line."""
 
 
-class Laboratory:
+class Context:
     """implementation: whose losses and gradients are used wherever a row is about one."""
 
     def __init__(self, implementation: Implementation, progress: ProgressCallback = no_progress) -> None:
@@ -34,9 +34,9 @@ class Laboratory:
         self._featured: tuple[tuple[str, ...], LabelledSplits] | None = None
 
     def require(self, name: LossName) -> None:
-        """Raises CannotRun where the implementation lacks that loss."""
+        """Raises CannotReproduceError where the implementation lacks that loss."""
         if name not in self.implementation.functions:
-            raise CannotRun(f"{self.implementation.name} has no {name} loss")
+            raise CannotReproduceError(f"{self.implementation.name} has no {name} loss")
 
     def loss(self, name: LossName, W: Any, X: Any, y: Any, reg: float = 0.0) -> tuple[float, NDArray[Any]]:
         """Loss and dW (D, C) of W (D, C), X (N, D) and y (N,), by the implementation."""
@@ -64,14 +64,14 @@ class Laboratory:
 
     @cached_property
     def cifar10(self) -> LabelledSplits:
-        """The real images in the assignment's splits. Raises CannotRun where they are not there."""
+        """The real images in the assignment's splits. Raises CannotReproduceError where they are not there."""
         return self._load()
 
     def _load(self, features: tuple[str, ...] = (), words: int | None = None) -> LabelledSplits:
         try:
             return examples.load_splits("cifar10", features, words=words, progress=self._progress)
         except LcbenchError as error:
-            raise CannotRun(str(error)) from error
+            raise CannotReproduceError(str(error)) from error
 
     def _splits(self, features: tuple[str, ...], words: int | None) -> LabelledSplits:
         """Pixels or features of the real images. Of features, which are large, the latest are kept."""

@@ -12,23 +12,23 @@ from lcbench.datasets.examples import Examples
 from lcbench.datasets.preprocessing import design_matrix, mean_image
 from lcbench.learn.evaluation import accuracy, predict
 from lcbench.learn.model import Model
-from lcbench.learn.reproduction.figures import ReproducedValues
-from lcbench.learn.reproduction.laboratory import Laboratory
+from lcbench.reproduction.context import Context
+from lcbench.reproduction.figures import ReproducedValues
 
 FIRST_TEST_IMAGES = 1000
 """Those on which the assignment reports its test accuracy."""
 
 
-def loss_near_zero(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def loss_near_zero(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """Softmax loss of a sample of training images at W = 0, and at small random W."""
-    splits = laboratory.cifar10
+    splits = context.cifar10
     rng = np.random.default_rng(0)
     rows = rng.choice(len(splits.train), inputs["images"], replace=False)
     X = design_matrix(splits.train.X[rows], mean_image(splits.train.X))
     y = splits.train.y[rows]
 
     def loss(W: NDArray[Any]) -> float:
-        return laboratory.loss("softmax", W.astype(np.float32), X, y)[0]
+        return context.loss("softmax", W.astype(np.float32), X, y)[0]
 
     shape = (X.shape[1], len(splits.class_names))
     losses = [loss(inputs["spread"] * rng.standard_normal(shape)) for _ in range(inputs["draws"])]
@@ -37,10 +37,10 @@ def loss_near_zero(inputs: dict[str, Any], laboratory: Laboratory) -> Reproduced
     )
 
 
-def svm_protocol(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def svm_protocol(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """Accuracies of runs that differ in their seeds."""
-    test = laboratory.cifar10.test
-    models = [_by_protocol(laboratory, inputs, seed=seed) for seed in range(inputs["seeds"])]
+    test = context.cifar10.test
+    models = [_by_protocol(context, inputs, seed=seed) for seed in range(inputs["seeds"])]
     validation = np.array([model.accuracy["validation"] for model in models])
     first_images = np.array([_accuracy(model, test, FIRST_TEST_IMAGES) for model in models])
     return ReproducedValues(
@@ -54,7 +54,7 @@ def svm_protocol(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedVa
     )
 
 
-def _by_protocol(laboratory: Laboratory, protocol: dict[str, Any], **changes: Any) -> Model:
+def _by_protocol(context: Context, protocol: dict[str, Any], **changes: Any) -> Model:
     recipe = {
         "loss": "svm",
         "scaling": "mean",
@@ -65,21 +65,20 @@ def _by_protocol(laboratory: Laboratory, protocol: dict[str, Any], **changes: An
         "initial_scale": protocol["spread"],
         "report_every": protocol["iterations"],
     }
-    return laboratory.trained(**(recipe | changes))
+    return context.trained(**(recipe | changes))
 
 
 def _accuracy(model: Model, examples: Examples, first: int | None = None) -> float:
     return accuracy(predict(model.W, model.scaling, examples.X[:first]), examples.y[:first])
 
 
-def svm_hyperparameters(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def svm_hyperparameters(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """The pair with the highest validation accuracy, in the mean over a few seeds; and which pairs diverge."""
-    protocol = laboratory.inputs(inputs["protocol"])
+    protocol = context.inputs(inputs["protocol"])
     pairs = list(product(inputs["learning rates"], inputs["regs"]))
     models = {
         (rate, reg): [
-            _by_protocol(laboratory, protocol, learning_rate=rate, reg=reg, seed=seed)
-            for seed in range(inputs["seeds"])
+            _by_protocol(context, protocol, learning_rate=rate, reg=reg, seed=seed) for seed in range(inputs["seeds"])
         ]
         for rate, reg in pairs
     }
@@ -96,10 +95,10 @@ def svm_hyperparameters(inputs: dict[str, Any], laboratory: Laboratory) -> Repro
     )
 
 
-def templates(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def templates(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """Each class's weights as an image, and how alike it is to the mean image of each class."""
-    splits = laboratory.cifar10
-    model = _by_protocol(laboratory, laboratory.inputs(inputs["protocol"]))
+    splits = context.cifar10
+    model = _by_protocol(context, context.inputs(inputs["protocol"]))
     W = model.W[:-1]
     classes = range(W.shape[1])
     pictures = W.T.reshape(-1, *(splits.image_shape or ())).transpose(0, 2, 3, 1)
@@ -117,7 +116,7 @@ def templates(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValue
     )
 
 
-def random_search(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def random_search(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """The best of random weights, against as many steps of descent from the first of them."""
     shared = {
         "loss": "svm",
@@ -126,8 +125,8 @@ def random_search(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedV
         "initial_scale": inputs["spread"],
         "report_every": inputs["tries"] // 20,
     }
-    best = laboratory.trained(solver="random", batch=inputs["images a try"], **shared)
-    descended = laboratory.trained(solver="sgd", batch=inputs["batch"], learning_rate=inputs["learning rate"], **shared)
+    best = context.trained(solver="random", batch=inputs["images a try"], **shared)
+    descended = context.trained(solver="sgd", batch=inputs["batch"], learning_rate=inputs["learning rate"], **shared)
     return ReproducedValues(
         {
             "test, random search": best.accuracy["test"],
@@ -142,19 +141,19 @@ def random_search(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedV
 # How images were classified before networks learnt what to look at: features first, then a linear classifier.
 
 
-def features_and_classifier(inputs: dict[str, Any], laboratory: Laboratory) -> ReproducedValues:
+def features_and_classifier(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     """Test accuracies of pixels, of each feature and of all; and the assignment's grid on HOG and colour."""
     names, words = tuple(inputs["features"]), inputs["words"]
     grid = [
-        laboratory.trained(
+        context.trained(
             ("hog", "colour"), loss="svm", learning_rate=rate, reg=reg, iterations=inputs["iterations"],
             batch=inputs["batch"],
         )
         for rate, reg in product(inputs["learning rates"], inputs["regs"])
     ]  # fmt: skip
     best = max(grid, key=lambda model: model.accuracy["validation"])
-    test = {name: laboratory.trained((name,), words if name == "words" else None).accuracy["test"] for name in names}
-    pixels, together = laboratory.trained().accuracy["test"], laboratory.trained(names, words).accuracy["test"]
+    test = {name: context.trained((name,), words if name == "words" else None).accuracy["test"] for name in names}
+    pixels, together = context.trained().accuracy["test"], context.trained(names, words).accuracy["test"]
     return ReproducedValues(
         {
             "validation, hog and colour, SGD": best.accuracy["validation"],

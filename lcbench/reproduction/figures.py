@@ -223,7 +223,7 @@ def published_rows() -> Mapping[str, PublishedRow]:
     return {row.id: row for row in _file().rows}
 
 
-def chosen(ids: Iterable[str]) -> list[PublishedRow]:
+def select_rows(ids: Iterable[str]) -> list[PublishedRow]:
     """Return the rows of these ids, in the order of the documents; all of them where none is named.
 
     Raises LcbenchError where there is no such row; it names the nearest.
@@ -291,7 +291,7 @@ class Outcome:
         return max(judged, key=says)
 
 
-def judged(row: PublishedRow, found: ReproducedValues, seconds: float) -> Outcome:
+def judge(row: PublishedRow, found: ReproducedValues, seconds: float) -> Outcome:
     """Every number of the row beside its own published and expected one.
 
     Raises ValueError where other figures were found than the row names, or in other shapes.
@@ -302,7 +302,7 @@ def judged(row: PublishedRow, found: ReproducedValues, seconds: float) -> Outcom
     return Outcome(row, tuple(numbers), found.models, found.points, seconds=seconds)
 
 
-def store(outcome: Outcome, folder: Path) -> Iterator[tuple[str, Path]]:
+def write_models(outcome: Outcome, folder: Path) -> Iterator[tuple[str, Path]]:
     """Write the models of a row, and give their names and files: the row's name, and their own where it has several."""
     for own, model in outcome.models.items():
         name = outcome.row.id if len(outcome.models) == 1 else f"{outcome.row.id}-{own}"

@@ -1,14 +1,19 @@
 """The published figures, and how measured ones are held against them."""
 
 import inspect
+from importlib import resources
 from math import isfinite
 
 import numpy as np
 import pytest
 
-from lcbench.learn.reproduction import figures
-from lcbench.learn.reproduction.figures import Figure, PublishedRow, ReproducedValues, Rule
-from lcbench.learn.reproduction.rows import FUNCTIONS
+from lcbench.reproduction import figures
+from lcbench.reproduction.figures import Figure, PublishedRow, ReproducedValues, Rule
+from lcbench.reproduction.rows import FUNCTIONS
+
+
+def test_the_figures_are_part_of_the_package():
+    assert resources.files("lcbench.reproduction").joinpath("figures.json").is_file()
 
 
 def test_every_row_has_its_function_and_every_function_its_row():
@@ -30,7 +35,7 @@ def test_every_row_names_a_document_and_every_rule_can_be_applied():
 
 def test_no_function_sees_a_published_figure():
     for function in FUNCTIONS.values():
-        assert list(inspect.signature(function).parameters) == ["inputs", "laboratory"]
+        assert list(inspect.signature(function).parameters) == ["inputs", "context"]
     for row in figures.published_rows().values():
         assert not {"published", "expected"} & row.inputs.keys()
 
@@ -63,19 +68,19 @@ def row(**rules):
 
 def test_a_row_passes_where_all_of_it_does():
     both = row(a="1 decimal", b="1 decimal")
-    assert figures.judged(both, ReproducedValues({"a": 1.01, "b": 0.99}), 0.0).verdict == "passes"
-    failing = figures.judged(both, ReproducedValues({"a": 1.01, "b": 1.2}), 0.0)
+    assert figures.judge(both, ReproducedValues({"a": 1.01, "b": 0.99}), 0.0).verdict == "passes"
+    failing = figures.judge(both, ReproducedValues({"a": 1.01, "b": 1.2}), 0.0)
     assert failing.verdict == "fails"
     assert failing.headline.name == "b"
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_never_passes(bad):
-    assert figures.judged(row(a="shown"), ReproducedValues({"a": bad}), 0.0).verdict == "fails"
+    assert figures.judge(row(a="shown"), ReproducedValues({"a": bad}), 0.0).verdict == "fails"
 
 
 def test_the_headline_is_nearest_to_its_limit():
-    found = figures.judged(
+    found = figures.judge(
         row(a="1 decimal", b="1 decimal", c="shown"), ReproducedValues({"a": 1.01, "b": 0.96, "c": 9}), 0.0
     )
     assert found.headline.name == "b"
@@ -85,4 +90,4 @@ def test_the_headline_is_nearest_to_its_limit():
 
 def test_other_figures_than_the_rows_are_a_defect():
     with pytest.raises(ValueError, match="are published"):
-        figures.judged(row(a="exact"), ReproducedValues({"b": 1.0}), 0.0)
+        figures.judge(row(a="exact"), ReproducedValues({"b": 1.0}), 0.0)
