@@ -1,1 +1,1 @@
-"""What the compilers made of an implementation, read from the machine code itself."""
+"""Machine code of implementations: loops that Numba compiles for the CPU, CUDA kernels for a GPU."""

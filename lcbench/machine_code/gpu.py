@@ -1,4 +1,4 @@
-"""Which CUDA kernels there are to inspect, and how they are launched. The one place that knows them by name."""
+"""Registers, occupancy and PTX of numba-cuda's kernels, compiled for any architecture without a GPU."""
 
 from __future__ import annotations
 
@@ -14,16 +14,85 @@ import numpy as np
 from lcbench.losses.cuda import backend as cuda_backend
 from lcbench.losses.cuda.backend import INSTALL
 from lcbench.losses.implementation import Unavailable
-from lcbench.machine_code import occupancy
-from lcbench.machine_code.occupancy import REGISTERS, Architecture
+from lcbench.machine_code.occupancy import REGISTERS, Architecture, Occupancy, limits_of, occupancy
 
 FEATURES = 3073
-"""CIFAR-10's with the ones column. Tiles are chosen by it."""
+"""Number of features of CIFAR-10 with the bias column, from which tiles are chosen."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Kernel compiled for one architecture. threads: per block. code: PTX."""
+
+    name: str
+    threads: int
+    usage: KernelUsage
+    occupancy: Occupancy
+    counts: PtxCounts
+    code: str
+
+    @property
+    def verdict(self) -> str:
+        """Summary of the kernel, for example "16 of 64 warps, limited by registers, no spills"."""
+        fits = self.occupancy
+        resident = f"{fits.warps} of {fits.most_warps} warps"
+        if fits.share < 1:
+            resident += f", limited by {fits.limited_by}" if fits.blocks else f": no block fits its {fits.limited_by}"
+        spills = f"spills {self.usage.spill_bytes} bytes" if self.usage.spill_bytes else "no spills"
+        local = f", {self.usage.stack_bytes} bytes of local memory a thread" if self.usage.stack_bytes else ""
+        stray = f", {self.counts.stray_float64} operations in float64" if self.counts.stray_float64 else ""
+        return f"{resident}, {spills}{local}{stray}"
+
+
+def inspect_gpu(architecture: Architecture, dtype: str, classes: int, pixels: bool) -> list[Kernel]:
+    """Return numba-cuda's kernels compiled for `architecture`, in the order in which they run.
+
+    dtype: in which they compute. pixels: X is uint8.
+
+    Raises Unavailable if the compiler is missing and LcbenchError for an unknown architecture.
+    """
+    limits_of(architecture)
+    if cuda_backend.is_simulator():
+        raise Unavailable("NUMBA_ENABLE_CUDASIM is set, and Numba's simulator compiles nothing: unset it")
+    if find_spec("numba_cuda") is None:  # the CUDA target inside Numba has no compiler
+        raise Unavailable(f"numba-cuda, which brings the CUDA compiler, is not installed: {INSTALL}", INSTALL)
+    try:
+        cuda = cuda_backend.cuda
+    except Unavailable as error:
+        raise Unavailable(f"{error}; {error.install}", error.install) from error
+    sources = kernels_to_inspect(architecture, dtype, classes, pixels)
+    return [_compile(cuda, source, architecture, dtype) for source in sources]
+
+
+def _compile(cuda: Any, source: KernelToInspect, architecture: Architecture, dtype: str) -> Kernel:
+    options = source.kernel.targetoptions
+    link_time = bool(options.get("lto"))
+    try:
+        code, _ = cuda.compile(
+            source.kernel.py_func,
+            source.signature,
+            cc=architecture,
+            device=False,
+            abi="numba",
+            fastmath=bool(options.get("fastmath")),
+            output="ltoir" if link_time else "ptx",
+        )
+    except Exception as error:  # each release has its own error for each missing library
+        reason = " ".join(str(error).split()).rstrip(":; ")
+        target = f"sm_{architecture[0]}{architecture[1]}"
+        raise Unavailable(f"{source.name} does not compile for {target}: {reason}", INSTALL) from error
+    code = code.encode() if isinstance(code, str) else bytes(code)
+    usage, ptx = link(code, architecture, link_time, options.get("max_registers"))
+    fits = occupancy(architecture, source.threads, usage.registers, usage.shared_bytes)
+    return Kernel(source.name, source.threads, usage, fits, count_ptx(ptx, dtype), ptx)
+
+
+# Kernels and their launch configurations
 
 
 @dataclass(frozen=True)
 class KernelToInspect:
-    """A kernel, the types of its arguments, and how many threads a block is launched with."""
+    """Kernel with the types of its arguments and the threads per block of its launch."""
 
     name: str
     kernel: Any
@@ -32,10 +101,7 @@ class KernelToInspect:
 
 
 def kernels_to_inspect(architecture: Architecture, dtype: str, classes: int, pixels: bool) -> list[KernelToInspect]:
-    """The kernels that numba-cuda would launch on a GPU of `architecture`, which need not be there.
-
-    They compute in `dtype` for so many classes, with X of uint8 where `pixels`.
-    """
+    """Return the kernels that numba-cuda would launch on a GPU of `architecture`."""
     from numba import from_dtype, int32, int64
 
     from lcbench.losses import numba_cuda
@@ -82,7 +148,7 @@ def kernels_to_inspect(architecture: Architecture, dtype: str, classes: int, pix
     ]
 
 
-# What stands in a kernel's PTX, the assembly that NVIDIA's driver finishes for each GPU.
+# Counts of PTX instructions
 
 _INSTRUCTION = re.compile(r"^\s+(?:@!?%\w+\s+)?([a-z]\w*(?:[.:]+\w+)*)", re.MULTILINE)
 _TYPE = re.compile(r"\.[bfsu](\d+)$")
@@ -92,12 +158,13 @@ _FLOAT64 = re.compile(r"(?!ld|st|mov|bar)\w+(\.\w+)*\.f64\b")
 
 @dataclass(frozen=True)
 class PtxCounts:
-    """Instructions in the whole kernel, as they stand there: loops are not multiplied out.
+    """Static counts of instructions in a kernel, where the body of a loop counts once.
 
-    fma: fused multiply-adds of the kernel's own dtype; on pairs of numbers, two each.
-    stray_float64: instructions in a float32 kernel that compute with float64 numbers or convert them.
-    local: loads and stores of local memory, where arrays land that registers cannot hold.
-    loads: how many loads from global memory are so many bytes wide. async_copies: from global to shared memory.
+    fma: fused multiply-adds of the kernel's dtype; one on a pair of numbers counts as two.
+    stray_float64: instructions of a float32 kernel that compute with float64 numbers or convert them.
+    local: loads and stores of local memory, which holds arrays that do not fit in registers.
+    loads: number of loads from global memory by their width in bytes.
+    async_copies: copies from global to shared memory.
     """
 
     fma: int
@@ -108,10 +175,10 @@ class PtxCounts:
 
 
 def count_ptx(ptx: str, dtype: str) -> PtxCounts:
-    """The counts of one kernel's PTX; its dtype is "float32" or "float64"."""
+    """Return the counts of one kernel, which computes in `dtype`, "float32" or "float64"."""
     names = _INSTRUCTION.findall(ptx)
     real = "f32" if dtype == "float32" else "f64"
-    loads = Counter(_bytes(name) for name in names if name.startswith("ld.global"))
+    loads = Counter(_load_bytes(name) for name in names if name.startswith("ld.global"))
     return PtxCounts(
         fma=sum(name.startswith("fma.") * (2 if name.endswith("x2") else 1) for name in names if f".{real}" in name),
         stray_float64=sum(bool(_FLOAT64.match(name)) for name in names) if dtype == "float32" else 0,
@@ -121,20 +188,21 @@ def count_ptx(ptx: str, dtype: str) -> PtxCounts:
     )
 
 
-def _bytes(load: str) -> int:
+def _load_bytes(load: str) -> int:
     item, vector = _TYPE.search(load), _VECTOR.search(load)
     return int(item[1]) // 8 * (int(vector[1]) if vector else 1) if item else 0
 
 
-# What NVIDIA's linker says of a kernel: the same linker that finishes it for a GPU, which needs none to do so.
+# Resource usage, from NVIDIA's linker nvJitLink, which needs no GPU
 
 
 @dataclass(frozen=True)
 class KernelUsage:
-    """What a thread and a block take. registers: a thread's. shared_bytes: a block's, what the kernel declares.
+    """Registers and memory of a kernel.
 
-    spill_bytes: stored and loaded, in the code, since registers ran out. stack_bytes: a thread's, for arrays that
-    registers cannot hold, and for the spills.
+    registers: per thread. shared_bytes: static shared memory per block.
+    spill_bytes: bytes of spill stores and spill loads in the code.
+    stack_bytes: local memory per thread, for spills and for arrays that do not fit in registers.
     """
 
     registers: int
@@ -144,26 +212,26 @@ class KernelUsage:
 
 
 def link(
-    code: bytes, architecture: Architecture, link_time: bool, most_registers: int | None
+    code: bytes, architecture: Architecture, link_time: bool, max_registers: int | None
 ) -> tuple[KernelUsage, str]:
-    """Usage and final PTX of one kernel, from PTX or, with `link_time`, from what link-time optimisation starts from.
+    """Link one kernel; return its usage and its final PTX.
 
-    most_registers: what the kernel's decorator allows a thread. Raises Unavailable where the linker is not installed,
-    or is too old for the code or the architecture.
+    code: PTX or, with `link_time`, LTO-IR. max_registers: limit per thread that the kernel's decorator sets.
+
+    Raises Unavailable if the linker is not installed or too old for the code or the architecture.
     """
     options = [f"-arch=sm_{architecture[0]}{architecture[1]}", "-verbose"]
     options += ["-lto"] if link_time else []
-    options += [f"-maxrregcount={most_registers}"] if most_registers else []
-    _, log = _linked(code, options, link_time)
-    ptx, _ = _linked(code, [*options, "-ptx"], link_time) if link_time else (code, "")
+    options += [f"-maxrregcount={max_registers}"] if max_registers else []
+    _, log = _run_linker(code, options, link_time)
+    ptx, _ = _run_linker(code, [*options, "-ptx"], link_time) if link_time else (code, "")
     return kernel_usage(log, link_time), ptx.decode(errors="replace").rstrip("\0")
 
 
 def kernel_usage(log: str, link_time: bool) -> KernelUsage:
-    """The numbers in what the linker prints.
+    """Return the usage that the linker's verbose log states.
 
-    Without link-time optimisation it counts the 1 KiB of shared memory that the system keeps since Ampere as the
-    block's own.
+    Without link-time optimisation the log includes the 1 KiB of shared memory that the system reserves since Ampere.
     """
 
     def largest(pattern: str) -> int:
@@ -179,8 +247,8 @@ def kernel_usage(log: str, link_time: bool) -> KernelUsage:
     )
 
 
-def _linked(code: bytes, options: list[str], link_time: bool) -> tuple[bytes, str]:
-    """What was linked, in PTX where `options` ask for it, and the linker's log."""
+def _run_linker(code: bytes, options: list[str], link_time: bool) -> tuple[bytes, str]:
+    """Return the linked PTX, which is empty without the option ``-ptx``, and the linker's log."""
     try:
         nvjitlink = importlib.import_module("cuda.bindings.nvjitlink")
     except ImportError as error:
@@ -200,77 +268,5 @@ def _linked(code: bytes, options: list[str], link_time: bool) -> tuple[bytes, st
         finally:
             nvjitlink.destroy(linker)
     except Exception as error:  # the library's own errors, and those of a library that is not found
-        raise Unavailable(f"NVIDIA's linker fails: {' '.join(str(error).split())}; {INSTALL}", INSTALL) from error
+        raise Unavailable(f"NVIDIA's linker failed: {' '.join(str(error).split())}; {INSTALL}", INSTALL) from error
     return bytes(linked), log.decode(errors="replace")
-
-
-# What Numba and NVIDIA's linker make of the CUDA kernels, for any architecture. No GPU is needed.
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """One kernel for one architecture. threads: of a block. code: its PTX."""
-
-    name: str
-    threads: int
-    usage: KernelUsage
-    occupancy: occupancy.Occupancy
-    counts: PtxCounts
-    code: str
-
-    @property
-    def verdict(self) -> str:
-        """The kernel in a few words: "16 of 64 warps, limited by registers, no spills"."""
-        fits = self.occupancy
-        resident = f"{fits.warps} of {fits.most_warps} warps"
-        if fits.share < 1:
-            resident += f", limited by {fits.limited_by}" if fits.blocks else f": no block fits its {fits.limited_by}"
-        memory = f"spills {self.usage.spill_bytes} bytes" if self.usage.spill_bytes else "no spills"
-        local = f", {self.usage.stack_bytes} bytes of local memory a thread" if self.usage.stack_bytes else ""
-        stray = f", {self.counts.stray_float64} operations in float64" if self.counts.stray_float64 else ""
-        return f"{resident}, {memory}{local}{stray}"
-
-
-def inspect_gpu(architecture: occupancy.Architecture, dtype: str, classes: int, pixels: bool) -> list[Kernel]:
-    """numba-cuda's kernels compiled for `architecture`, in the order in which they run.
-
-    Raises Unavailable where there is no compiler for it, LcbenchError where the architecture is not known.
-    """
-    occupancy.limits_of(architecture)
-    if cuda_backend.is_simulator():
-        raise Unavailable("NUMBA_ENABLE_CUDASIM is set, and Numba's simulator compiles nothing: unset it")
-    if find_spec("numba_cuda") is None:  # what Numba itself carries brings no compiler
-        install = cuda_backend.INSTALL
-        raise Unavailable(f"numba-cuda is not installed, which brings the CUDA compiler: {install}", install)
-    try:
-        cuda = cuda_backend.cuda
-    except Unavailable as error:
-        raise Unavailable(f"{error}; {error.install}", error.install) from error
-    kernels = kernels_to_inspect(architecture, dtype, classes, pixels)
-    return [_compiled(cuda, kernel, architecture, dtype) for kernel in kernels]
-
-
-def _compiled(cuda: Any, one: KernelToInspect, architecture: occupancy.Architecture, dtype: str) -> Kernel:
-    options = one.kernel.targetoptions
-    link_time = bool(options.get("lto"))
-    try:
-        code, _ = cuda.compile(
-            one.kernel.py_func,
-            one.signature,
-            cc=architecture,
-            device=False,
-            abi="numba",
-            fastmath=bool(options.get("fastmath")),
-            output="ltoir" if link_time else "ptx",
-        )
-    except Exception as error:  # each release has its own error for each missing library
-        why = " ".join(str(error).split()).rstrip(":; ")
-        where = f"sm_{architecture[0]}{architecture[1]}"
-        raise Unavailable(
-            f"{one.name} does not compile for {where}: {why}",
-            cuda_backend.INSTALL,
-        ) from error
-    code = code.encode() if isinstance(code, str) else bytes(code)
-    usage, text = link(code, architecture, link_time, options.get("max_registers"))
-    fits = occupancy.occupancy(architecture, one.threads, usage.registers, usage.shared_bytes)
-    return Kernel(one.name, one.threads, usage, fits, count_ptx(text, dtype), text)

@@ -1,4 +1,4 @@
-"""One line of assembly, and what it does: what the readers of each instruction set have in common."""
+"""Instructions of x86 and aarch64 assembly, and their contribution to the counts of a loop."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _COMMA_OUTSIDE_BRACKETS = re.compile(r",\s*(?![^(\[{]*[)\]}])")
 
 @dataclass(frozen=True)
 class Instruction:
-    """A mnemonic and its operands, as written."""
+    """Mnemonic and operands as written in the assembly."""
 
     mnemonic: str
     operands: tuple[str, ...]
 
     @classmethod
     def parse(cls, line: str) -> Self | None:
-        """The line's instruction; None for labels, directives, comments and empty lines."""
+        """Return the instruction of a line, or None for a label, a directive, a comment or an empty line."""
         if not line[:1].isspace():
             return None
-        # "#" begins a comment for x86 and a number for aarch64
+        # "#" begins a comment on x86 and a number on aarch64.
         mnemonic, *rest = line.split("#" if "%" in line else "//")[0].split(maxsplit=1)[:2] or [""]
         if not mnemonic or mnemonic.startswith((".", "#")):
             return None
@@ -32,7 +32,7 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Effect:
-    """What one instruction adds to the counts of `assembly.Loop`, whose fields these are."""
+    """Contribution of one instruction to the fields of the same names of `loops.Loop`."""
 
     vector_bits: int = 0
     fma: int = 0
@@ -48,28 +48,31 @@ class Effect:
     vector_registers: frozenset[int] = frozenset()
 
 
-# What an x86 instruction does, in AT&T syntax: the destination stands last.
+# x86 in AT&T syntax: the destination is the last operand.
 
 _FMA_X86 = re.compile(r"vfn?m(?:add|sub|addsub|subadd)(?:132|213|231)?([ps])([sd])$")
 _ARITHMETIC_X86 = re.compile(r"v?(?:add|sub|addsub|hadd|mul|div|max|min|sqrt|r?rcp(?:14)?|rsqrt(?:14)?)([ps])([sd])$")
 _VECTOR_REGISTER_X86 = re.compile(r"%([xyz])mm(\d+)")
-_BITS = {"x": 128, "y": 256, "z": 512}
-_MEMORY = re.compile(r"\((%\w+)?[^)]*\)")
-_FRAME = re.compile(r"\s+movq\s+%rsp, %rbp")
+_REGISTER_BITS_X86 = {"x": 128, "y": 256, "z": 512}
+_MEMORY_X86 = re.compile(r"\((%\w+)?[^)]*\)")
+_FRAME_POINTER_SETUP = re.compile(r"\s+movq\s+%rsp, %rbp")
 
-_TOUCH_NO_MEMORY = ("lea", "nop", "prefetch", "j", "call")
+_NO_ACCESS = ("lea", "nop", "prefetch", "j", "call")
+"""Prefixes of mnemonics that access no memory, although an operand looks like it."""
+
 _ONLY_READ = ("cmp", "test", "bt", "ucomi", "comi", "vucomi", "vcomi", "vptest", "push", "div", "idiv", "mul", "imul")
 _ONLY_WRITE = ("mov", "vmov", "set", "vextract", "vpextr", "pop", "vcompress", "vpcompress", "vcvt", "vscatter",
                "vpscatter", "vpmov")  # fmt: skip
 
 
 def x86_reader(function: list[str]) -> Callable[[Instruction], Effect]:
-    """Reads the instructions of `function`, whose stack is where %rsp points and, if it says so, %rbp."""
-    return partial(x86_effect, stack=("%rsp", "%rbp") if any(map(_FRAME.match, function)) else ("%rsp",))
+    """Return `x86_effect` for the lines of one function, where %rbp points to the stack only if it is set up so."""
+    stack = ("%rsp", "%rbp") if any(map(_FRAME_POINTER_SETUP.match, function)) else ("%rsp",)
+    return partial(x86_effect, stack=stack)
 
 
 def x86_effect(instruction: Instruction, stack: tuple[str, ...] = ("%rsp",)) -> Effect:
-    """What `instruction` does; `stack` are the registers that point into the stack."""
+    """Return the effect of `instruction`. stack: registers that point to the stack."""
     mnemonic, operands = instruction.mnemonic, instruction.operands
     registers = frozenset(int(number) for _, number in _VECTOR_REGISTER_X86.findall(" ".join(operands)))
     bits = flops = 0
@@ -78,9 +81,9 @@ def x86_effect(instruction: Instruction, stack: tuple[str, ...] = ("%rsp",)) -> 
     if computes:
         packed, itemsize = computes[1] == "p", 32 if computes[2] == "s" else 64
         destination = _VECTOR_REGISTER_X86.search(operands[-1])
-        bits = _BITS[destination[1]] if packed and destination else 0
+        bits = _REGISTER_BITS_X86[destination[1]] if packed and destination else 0
         flops = (bits // itemsize or 1) * (2 if fma else 1)
-    loads, stores, to_stack = _accesses(mnemonic, operands, stack)
+    loads, stores, stack_accesses = _x86_accesses(mnemonic, operands, stack)
     return Effect(
         vector_bits=bits,
         fma=bool(fma),
@@ -92,48 +95,46 @@ def x86_effect(instruction: Instruction, stack: tuple[str, ...] = ("%rsp",)) -> 
         gathers=bool(re.match(r"vp?gather", mnemonic)),
         prefetches=mnemonic.startswith("prefetch"),
         calls=mnemonic.startswith("call"),
-        stack=to_stack,
+        stack=stack_accesses,
         vector_registers=registers,
     )
 
 
-def _accesses(mnemonic: str, operands: tuple[str, ...], stack: tuple[str, ...]) -> tuple[int, int, int]:
-    """Loads, stores, and accesses to the stack, which are neither."""
-    in_memory = [n for n, operand in enumerate(operands) if _MEMORY.search(operand)]
-    if not in_memory or mnemonic.startswith(_TOUCH_NO_MEMORY):
+def _x86_accesses(mnemonic: str, operands: tuple[str, ...], stack: tuple[str, ...]) -> tuple[int, int, int]:
+    """Return the numbers of loads, of stores and of accesses to the stack, which count as neither."""
+    in_memory = [n for n, operand in enumerate(operands) if _MEMORY_X86.search(operand)]
+    if not in_memory or mnemonic.startswith(_NO_ACCESS):
         return 0, 0, 0
-    place = _MEMORY.search(operands[in_memory[0]])
-    if place and place[1] in stack:
+    address = _MEMORY_X86.search(operands[in_memory[0]])
+    if address and address[1] in stack:
         return 0, 0, 1
     if in_memory[0] < len(operands) - 1 or mnemonic.startswith(_ONLY_READ):
         return 1, 0, 0
     return (0, 1, 0) if mnemonic.startswith(_ONLY_WRITE) else (1, 1, 0)
 
 
-# What an aarch64 instruction does, as ARM writes it (``fmla v0.4s, v1.4s, v2.4s``) or Apple (``fmla.4s v0, v1, v2``).
-#
-# The destination stands first. Registers of the scalable vector extension (``z0.s``) count as the 128 bits that they
-# have at least.
+# aarch64 in ARM's syntax (``fmla v0.4s, v1.4s, v2.4s``) or Apple's (``fmla.4s v0, v1, v2``): the destination is the
+# first operand. Registers of the scalable vector extension (``z0.s``) count as 128 bits, their minimum.
 
 _FMA_AARCH64 = re.compile(r"(fmla|fmls|fmad|fmsb|fnmla|fnmls|fmadd|fmsub|fnmadd|fnmsub)$")
 _ARITHMETIC_AARCH64 = re.compile(r"(fadd|fsub|fmul|fdiv|fmax|fmin|fmaxnm|fminnm|fsqrt|faddp|fnmul|fabd|fsubr|fdivr)$")
 _VECTOR_REGISTER_AARCH64 = re.compile(r"\b[vzqdshb](\d+)\b")
 _ITEM_BITS = {"b": 8, "h": 16, "s": 32, "d": 64}
 _ARRANGEMENT = re.compile(r"(?:v\d+)?\.(\d+)([bhsd])\b|z\d+\.([bhsd])\b")
-_STACK = re.compile(r"\[(sp|x29|fp)\b")
+_STACK_AARCH64 = re.compile(r"\[(sp|x29|fp)\b")
 
 
 def aarch64_effect(instruction: Instruction) -> Effect:
-    """What `instruction` does."""
-    name, dot, apples = instruction.mnemonic.partition(".")
+    """Return the effect of `instruction`."""
+    name, dot, apple_arrangement = instruction.mnemonic.partition(".")
     operands = " ".join(instruction.operands)
     registers = frozenset(int(number) for number in _VECTOR_REGISTER_AARCH64.findall(operands))
     fma = bool(_FMA_AARCH64.match(name))
     computes = fma or bool(_ARITHMETIC_AARCH64.match(name))
-    bits, lanes = _shape(f".{apples}" if dot else instruction.operands[0]) if computes else (0, 1)
+    bits, lanes = _vector_shape(f".{apple_arrangement}" if dot else instruction.operands[0]) if computes else (0, 1)
     accesses = 2 if re.match(r"(ld|st)n?p", name) else 1
     loads, stores = accesses * name.startswith("ld"), accesses * name.startswith("st")
-    stack = loads + stores if _STACK.search(operands) else 0
+    stack = loads + stores if _STACK_AARCH64.search(operands) else 0
     return Effect(
         vector_bits=bits,
         fma=fma,
@@ -150,11 +151,11 @@ def aarch64_effect(instruction: Instruction) -> Effect:
     )
 
 
-def _shape(arranged: str) -> tuple[int, int]:
-    """Bits and lanes of what is computed; 0 and 1 where it is one number."""
-    shape = _ARRANGEMENT.match(arranged)
-    if not shape:
+def _vector_shape(operand: str) -> tuple[int, int]:
+    """Return the bits and the lanes of a vector operand, or 0 and 1 for a scalar."""
+    arrangement = _ARRANGEMENT.match(operand)
+    if not arrangement:
         return 0, 1
-    count, item, scalable_item = shape.groups()
+    count, item, scalable_item = arrangement.groups()
     lanes = int(count) if count else 128 // _ITEM_BITS[scalable_item]
     return lanes * _ITEM_BITS[item or scalable_item], lanes

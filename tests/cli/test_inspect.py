@@ -105,7 +105,7 @@ def test_a_kernel_for_an_architecture(tmp_path):
         (["softmx.py"], "error: softmx.py: no such file"),
         (["numba-njit", "--cc", "9.0"], "Error: --cc is for numba-cuda"),
         (["numba-cuda", "--cc", "nine"], "'nine' is no compute capability; 9.0 is one"),
-        (["numba-cuda", "--cc", "3.5"], "error: the limits of compute capability 3.5 are not known here"),
+        (["numba-cuda", "--cc", "3.5"], "error: compute capability 3.5 is not supported; use one of"),
     ],
 )
 def test_what_cannot_be_inspected_is_one_line(tmp_path, arguments, message):

@@ -37,7 +37,7 @@ def test_loops():
         "_block x2          512   20      0     9      0     4     0      0    27    210",
         "_cross_entropy  scalar    0     32     9      0     4     0      2    27      -",
         "_block: 512-bit, 20 FMAs, 9 loads, no spills",
-        "_cross_entropy: scalar: the vectoriser gave up, 32 operations, 9 loads, 2 spills",
+        "_cross_entropy: scalar: not vectorised, 32 operations, 9 loads, 2 spills",
         "instructions in one pass through each innermost loop, x2 where there are two",
         "alike; other: unfused arithmetic; stack: accesses to it, spills where there is",
         "no call; regs: vector registers; 1 more over remainders: --json has them",
