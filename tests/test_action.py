@@ -131,7 +131,7 @@ def test_the_gate_gets_what_was_given(measure):
     )
     options = gate_options(arguments)
     assert (options["base"], options["head"], options["implementations"]) == ("a b", "new.py", ("numpy,my file.py:f",))
-    assert (options["fail_above"], options["budget"]) == (0.05, 90.0)
+    assert (options["fail_above"], options["budget_s"]) == (0.05, 90.0)
     assert (options["rows"], options["losses"], options["form"]) == (500, ("softmax",), "github")
     assert options["junit"] == Path(outputs["folder"]) / "gate.xml"
     assert options["markdown"] == Path(outputs["folder"]) / "gate.md"

@@ -16,12 +16,12 @@ from lcbench import files
 LEAVES = """
 import os, signal, sys
 from pathlib import Path
-from lcbench import temporary
+from lcbench import files
 
 parent = Path(sys.argv[1])
-folder = temporary.folder("run", parent)
+folder = files.temporary_folder("run", parent)
 (Path(folder.name) / "X.npy").touch()
-temporary.beside(parent / "file").touch()
+files.temporary_path(parent / "file").touch()
 print("made", flush=True)
 sys.stdin.read()
 """

@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import msgspec
-import numpy as np
 from msgspec import Meta
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from lcbench.errors import LcbenchError
 from lcbench.settings import ScalingName, defaults, require_known
@@ -150,31 +148,3 @@ def recipe_for(splits: LabelledSplits, **settings: Any) -> Recipe:
 def are_pixels(splits: LabelledSplits) -> bool:
     """Whether the rows are images as they are stored, and not features of them or something else."""
     return splits.train.X.dtype == "uint8" and splits.image_shape is not None
-
-
-# How the learning rate changes over training.
-
-_STEP = defaults(Recipe)
-
-
-def learning_rates(
-    schedule: ScheduleName,
-    first: float,
-    iterations: int,
-    decay: float = _STEP["decay"],
-    decay_every: int = _STEP["decay_every"],
-) -> NDArray[np.float64]:
-    """The learning rate of each step: (iterations,) float64, `first` at the beginning.
-
-    step: times `decay` after every `decay_every` steps. linear: down to nothing after the last step. cosine: the same
-    along half a cosine (Loshchilov & Hutter, "SGDR", 2017, without restarts).
-    """
-    step = np.arange(iterations)
-    if schedule == "step":
-        return np.asarray(first * decay ** (step // decay_every), np.float64)
-    done = step / iterations
-    if schedule == "linear":
-        return first * (1 - done)
-    if schedule == "cosine":
-        return first * (1 + np.cos(np.pi * done)) / 2
-    return np.full(iterations, first, np.float64)

@@ -15,7 +15,8 @@ from threadpoolctl import ThreadpoolController
 
 from lcbench.datasets.rows import AHEAD, read_ahead
 from lcbench.learn.objective import Memory, Objective, batches
-from lcbench.learn.recipe import Recipe, Solver, learning_rates
+from lcbench.learn.recipe import Recipe, ScheduleName, Solver
+from lcbench.settings import defaults
 
 
 @cache
@@ -32,6 +33,32 @@ def one_blas_thread(look_again: bool = False) -> Any:
     if look_again:
         _pools.cache_clear()
     return _pools().limit(limits=1, user_api="blas")
+
+
+_STEP = defaults(Recipe)
+
+
+def learning_rates(
+    schedule: ScheduleName,
+    first: float,
+    iterations: int,
+    decay: float = _STEP["decay"],
+    decay_every: int = _STEP["decay_every"],
+) -> NDArray[np.float64]:
+    """The learning rate of each step: (iterations,) float64, `first` at the beginning.
+
+    step: times `decay` after every `decay_every` steps. linear: down to nothing after the last step. cosine: the same
+    along half a cosine (Loshchilov & Hutter, "SGDR", 2017, without restarts).
+    """
+    step = np.arange(iterations)
+    if schedule == "step":
+        return np.asarray(first * decay ** (step // decay_every), np.float64)
+    done = step / iterations
+    if schedule == "linear":
+        return first * (1 - done)
+    if schedule == "cosine":
+        return first * (1 + np.cos(np.pi * done)) / 2
+    return np.full(iterations, first, np.float64)
 
 
 # The rows that the next steps of a descent need, brought to memory while the last ones are made use of.

@@ -136,7 +136,7 @@ def test_another_shell_is_one_line(folder):
 
 
 def test_an_answer_needs_nothing_heavy(folder):
-    heavy = "import sys; from lcbench.cli import completion_values as c; c.implementations(None, None, ''); "
+    heavy = "import sys; from lcbench.cli import completion as c; c.implementations(None, None, ''); "
     heavy += "c.results(None, None, ''); c.plots(None, None, ''); "
     heavy += "print({'numpy', 'numba', 'h5py', 'msgspec', 'matplotlib', 'scipy', 'rich'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, cwd=folder, check=True)

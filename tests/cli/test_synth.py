@@ -134,7 +134,7 @@ def test_batches_are_drawn(folder):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--data", "absent.h5"), "no data 'absent.h5'"),
+        (("--data", "absent.h5"), "no file absent.h5"),
         (("--data", "data.h5", "--features", "5"), "data.h5 has 33 features, the ones column included, and 3 classes"),
         (("--data", "data.h5", "--rows", "301"), "300 rows to train on, 301 were asked for"),
         (("--data", "data.h5", "--stream", "--batch", "5"), "leave either the batch or the streaming out"),

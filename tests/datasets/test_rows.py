@@ -6,11 +6,12 @@ import h5py
 import numpy as np
 import pytest
 
-from lcbench.datasets import examples, tables
+from lcbench.datasets import examples
 from lcbench.datasets.examples import load_splits
 from lcbench.datasets.preprocessing import mean_image, standardisation
 from lcbench.datasets.rows import ChosenRows, blocks, choose, open_rows, scattered_blocks
 from lcbench.datasets.soundness import require_finite
+from lcbench.datasets.tables.reading import read_table
 from lcbench.errors import LcbenchError
 
 X = np.random.default_rng(0).standard_normal((90, 4)).astype(np.float32)
@@ -110,10 +111,10 @@ def test_what_cannot_be_streamed_is_one_line(table, tmp_path):
 
 
 def test_rows_on_disk_are_no_array(table):
-    splits = tables.read(table, stream=True)
+    splits = read_table(table, stream=True)
     with pytest.raises(ValueError, match="stream=False"):
         _ = splits.train.array
-    in_memory = tables.read(table, stream=False)
+    in_memory = read_table(table, stream=False)
     assert splits.fingerprint() == in_memory.fingerprint()
     other = dataclasses.replace(in_memory, train=examples.Examples(in_memory.train.array + 1, in_memory.train.y))
     assert splits.fingerprint() != other.fingerprint()

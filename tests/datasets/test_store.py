@@ -95,7 +95,7 @@ def test_a_write_that_fails_leaves_the_older_file(file, archive, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store.whole_file.os, "fsync", fail)
+    monkeypatch.setattr(store.files.os, "fsync", fail)
     with pytest.raises(KeyboardInterrupt):
         store.write(file, archive, "another", SMALL)
     assert names(file.parent) == ["cifar10.h5"]

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from lcbench.datasets import synthetic, tables
+from lcbench.datasets import synthetic
+from lcbench.datasets.tables.reading import read_table
 from lcbench.errors import LcbenchError
 
 
@@ -22,7 +23,7 @@ def test_the_file_holds_the_images_of_the_same_seed(tmp_path, rows):
 def test_a_table_is_read_from_it(tmp_path):
     path = tmp_path / "synth.h5"
     synthetic.write_file(path, 300, pixels=20, classes=3)
-    splits = tables.read(path)
+    splits = read_table(path)
     assert splits.class_names == ("class 0", "class 1", "class 2")
     assert sum(len(part.y) for part in (splits.train, splits.validation, splits.test)) == 300
 
@@ -60,7 +61,7 @@ def test_every_class_has_a_row(tmp_path, classes):
         with pytest.raises(LcbenchError, match=says):
             synthetic.write_file(path, rows, pixels=4, classes=classes, seed=7)
     synthetic.write_file(path, needed, pixels=4, classes=classes, seed=7)
-    assert len(tables.read(path, validation=0, test=0).class_names) == classes
+    assert len(read_table(path, validation=0, test=0).class_names) == classes
 
 
 def test_a_file_that_came_meanwhile_stays_unless_it_may_be_replaced(tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from lcbench.learn.recipe import learning_rates
+from lcbench.learn.solvers import learning_rates
 
 
 def test_a_constant_rate():

@@ -3,8 +3,8 @@ import pytest
 
 from lcbench.datasets.preprocessing import scaling
 from lcbench.learn.objective import Objective, batches
-from lcbench.learn.recipe import Recipe, learning_rates
-from lcbench.learn.solvers import SOLVERS, Position, first_weights, stretches
+from lcbench.learn.recipe import Recipe
+from lcbench.learn.solvers import SOLVERS, Position, first_weights, learning_rates, stretches
 from small_splits import splits
 
 PLAIN = {

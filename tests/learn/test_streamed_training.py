@@ -5,7 +5,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from lcbench.datasets import tables
+from lcbench.datasets.tables.reading import read_table
 from lcbench.learn import objective, solvers
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.training import train
@@ -41,7 +41,7 @@ def written(path, dtype, divided, **more):
 
 
 def require_same(path, recipe):
-    in_memory, streamed = (tables.read(path, stream=stream) for stream in (False, True))
+    in_memory, streamed = (read_table(path, stream=stream) for stream in (False, True))
     assert streamed.streamed
     assert not in_memory.streamed
     ours, theirs = train(streamed, recipe), train(in_memory, recipe)

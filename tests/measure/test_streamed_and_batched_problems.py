@@ -212,8 +212,8 @@ small, large = (
 )
 before = 0
 for size in (small, large):
-    problem = workload.build(size)
-    workload.save(problem, ["softmax"], Path(sys.argv[3]) / str(size.rows))
+    problem = workload.build_problem(size)
+    workload.save_problem(problem, ["softmax"], Path(sys.argv[3]) / str(size.rows))
     W, y = problem.sets[0]
     numpy.functions["softmax"](W, problem.X, y, 0.1)
     before, grown = peak(), peak() - before

@@ -85,7 +85,7 @@ def test_a_failure_leaves_nothing_behind(folder, monkeypatch):
     def fail(*arguments):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(cache.whole_file.os, "fsync", fail)
+    monkeypatch.setattr(cache.files.os, "fsync", fail)
     with pytest.raises(LcbenchError, match=r"cannot write .*thing-.*\.h5: Input/output error; LCBENCH_DATA moves it"):
         cache.write(cache.location("thing"), arrays())
     assert list(folder.iterdir()) == []

@@ -26,9 +26,9 @@ def test_every_thread_has_equally_many_steps(footprint):
 
 SIMULATED = """
 import numpy as np
-from lcbench.measure.limits import gpu_roofline
-gpu_roofline.UNROLLED = 2
-kernels = gpu_roofline.kernels()
+from lcbench.host import gpu_limits
+gpu_limits.UNROLLED = 2
+kernels = gpu_limits.peak_kernels()
 
 words = np.random.default_rng(0).integers(2**60, size=2 * 3 * 4 * 5, dtype=np.uint64)
 for times in (1, 2, 3):
@@ -44,7 +44,7 @@ for dtype in (np.float32, np.float64):
     # x <- x / 2 + 1 / 2: the distance from 1 halves in each of 5 * 2 steps
     starts = 0.5 * np.arange(8)
     assert np.allclose(sums, np.sum(1 + (starts - 1) * 0.5**10), rtol=1e-6)
-assert gpu_roofline.ceilings([("float32", 1000)]) == []
+assert gpu_limits.ceilings([("float32", 1000)]) == []
 print("fine")
 """
 
