@@ -1,4 +1,4 @@
-"""Which implementations exist, on which device, and why one is not available here."""
+"""Catalog of the implementations: name, module, device, and the reason why one cannot run here."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ from lcbench.losses.implementation import (
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the catalogue.
+    """One entry of the catalog.
 
-    module: where `svm_loss`, `softmax_loss` and, where needed, `prepare` and `fetch` live.
-    requires: top-level packages without which the module does not import.
-    install: the command that would bring them.
-    compiles: the first call compiles.
-    losses: what the implementation offers.
-    takes_rows, takes_mean, streams: what its functions take besides, as `Implementation` says.
-    by_name_only: takes part only where it is named, and not as one of all.
-    elsewhere: the variable that says on which other machines it computes; empty or missing: on this one.
+    module: holds `svm_loss`, `softmax_loss` and, where needed, `prepare`, `fetch`, `threads` and `release`. With
+        "module:function", the object that the function returns holds them.
+    what: description in a few words.
+    requires: top-level packages that the module imports.
+    install: command that installs them.
+    compiles: True if the first call compiles.
+    losses: losses that the implementation has.
+    takes_rows, takes_mean, streams: as in `Implementation`.
+    by_name_only: True if the implementation runs only when it is named, and not as part of "all".
+    scheduler_variable: environment variable with the address of the cluster on which it computes. If empty or not set,
+        it computes on this machine.
     """
 
     name: str
@@ -44,7 +47,7 @@ class Entry:
     takes_mean: bool = False
     streams: bool = False
     by_name_only: bool = False
-    elsewhere: str = ""
+    scheduler_variable: str = ""
 
 
 _HERE = "lcbench.losses"
@@ -69,7 +72,7 @@ CATALOG: dict[str, Entry] = {
         Entry("torch", f"{_PEERS}.torch", "cpu", "PyTorch, eager", ("torch",), "pip install torch"),
         Entry(
             "torch-compile",
-            f"{_PEERS}.torch_compile",
+            f"{_PEERS}.torch:compiled",
             "cpu",
             "PyTorch, torch.compile",
             ("torch",),
@@ -86,10 +89,10 @@ CATALOG: dict[str, Entry] = {
             "pip install scikit-learn",
             losses=("softmax",),
         ),
-        Entry("torch-cuda", f"{_PEERS}.torch_cuda", "cuda", "PyTorch, eager", ("torch",), "pip install torch"),
+        Entry("torch-cuda", f"{_PEERS}.torch:on_cuda", "cuda", "PyTorch, eager", ("torch",), "pip install torch"),
         Entry(
             "torch-compile-cuda",
-            f"{_PEERS}.torch_compile_cuda",
+            f"{_PEERS}.torch:compiled_on_cuda",
             "cuda",
             "PyTorch, torch.compile",
             ("torch",),
@@ -97,7 +100,13 @@ CATALOG: dict[str, Entry] = {
             compiles=True,
         ),
         Entry(
-            "jax-cuda", f"{_PEERS}.jax_cuda", "cuda", "JAX, jit", ("jax",), "pip install 'jax[cuda13]'", compiles=True
+            "jax-cuda",
+            f"{_PEERS}.jax:on_cuda",
+            "cuda",
+            "JAX, jit",
+            ("jax",),
+            "pip install 'jax[cuda13]'",
+            compiles=True,
         ),
         Entry("cupy", f"{_PEERS}.cupy", "cuda", "CuPy", ("cupy",), "pip install cupy-cuda13x"),
         Entry(
@@ -111,18 +120,27 @@ CATALOG: dict[str, Entry] = {
             takes_rows=True,
             streams=True,
             by_name_only=True,
-            elsewhere="LCBENCH_SCHEDULER",
+            scheduler_variable="LCBENCH_SCHEDULER",
         ),
     )
 }
 
 
-def why_unavailable(entry: Entry) -> Unavailable | None:
-    """Why `entry` cannot run here, or None where nothing is known to stand in its way.
+def find(name: str) -> Entry:
+    """Return the entry `name`. Raise UnknownImplementation, with the nearest name, if there is none."""
+    try:
+        return CATALOG[name]
+    except KeyError:
+        hint = did_you_mean(name, CATALOG, "'lcbench impls' lists all")
+        raise UnknownImplementation(f"no implementation '{name}': {hint}") from None
 
-    Looks without importing anything heavy; an implementation may still raise `Unavailable` when it is loaded.
+
+def why_unavailable(entry: Entry) -> Unavailable | None:
+    """Return why `entry` cannot run here, or None if no reason is known.
+
+    Nothing heavy is imported. Loading the implementation may still raise `Unavailable`.
     """
-    if find_spec(entry.module) is None:
+    if find_spec(entry.module.partition(":")[0]) is None:
         return Unavailable("not part of this version")
     for package in entry.requires:
         if find_spec(package) is None:
@@ -137,41 +155,35 @@ def why_unavailable(entry: Entry) -> Unavailable | None:
 
 
 def load(name: str) -> Implementation:
-    """The catalogue's implementation `name`, imported.
+    """Import the implementation `name` and return it.
 
-    Raises UnknownImplementation, or Unavailable where it cannot run here.
+    Raise UnknownImplementation, or Unavailable if it cannot run here.
     """
     entry = find(name)
     reason = why_unavailable(entry)
     if reason:
         raise reason
+    module, _, function = entry.module.partition(":")
     try:
-        module = importlib.import_module(entry.module)
+        namespace: Any = importlib.import_module(module)
+        if function:
+            namespace = getattr(namespace, function)()
     except ImportError as error:
         raise Unavailable(f"{entry.name} does not import: {' '.join(str(error).split())}", entry.install) from error
     return Implementation(
         name,
         device_here(entry),
-        functions_of(module),
+        functions_of(namespace),
         compiles=entry.compiles,
         takes_rows=entry.takes_rows,
         takes_mean=entry.takes_mean,
         streams=entry.streams,
-        **data_movers(module),
+        **data_movers(namespace),
     )
 
 
-def find(name: str) -> Entry:
-    """The catalogue's line `name`. Raises UnknownImplementation, which names the nearest."""
-    try:
-        return CATALOG[name]
-    except KeyError:
-        hint = did_you_mean(name, CATALOG, "'lcbench impls' lists all")
-        raise UnknownImplementation(f"no implementation '{name}': {hint}") from None
-
-
 def device_here(entry: Entry) -> Device:
-    """Where `entry` runs on this machine: numba-cuda runs in Numba's simulator where there is no GPU."""
+    """Return the device of `entry` on this machine: without a GPU, numba-cuda runs in Numba's simulator."""
     if entry.name == "numba-cuda":
         from lcbench.losses.cuda.backend import is_simulator, why_no_gpu
 
@@ -180,11 +192,11 @@ def device_here(entry: Entry) -> Device:
 
 
 def functions_of(namespace: Any) -> dict[str, Any]:
-    """The losses that a module or object offers, by name."""
+    """Return the loss functions of a module or object, by name of the loss."""
     return {loss: getattr(namespace, f"{loss}_loss") for loss in LOSSES if hasattr(namespace, f"{loss}_loss")}
 
 
 def data_movers(namespace: Any) -> dict[str, Any]:
-    """The `prepare`, `fetch`, `threads` and `release` that a module or object offers."""
+    """Return `prepare`, `fetch`, `threads` and `release` of a module or object, those that it has."""
     names = ("prepare", "fetch", "threads", "release")
     return {name: getattr(namespace, name) for name in names if hasattr(namespace, name)}

@@ -1,4 +1,4 @@
-"""What can stand between a name and a running implementation. Each message is one line that says what to do."""
+"""What an implementation is, and the errors raised if there is none. Each error message is one line."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ if TYPE_CHECKING:
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Return the one of `names` that a misspelt `name` was probably meant to be, or None."""
-    from difflib import get_close_matches  # takes milliseconds to import, and most commands need none of it
+    """Return the name most similar to a misspelt `name`, or None if no name is similar."""
+    from difflib import get_close_matches  # takes milliseconds to import, and most commands do not need it
 
     return next(iter(get_close_matches(name, list(names), n=1, cutoff=0.5)), None)
 
 
 def did_you_mean(name: str, names: Iterable[str], otherwise: str) -> str:
-    """Return the question whether the nearest of `names` was meant, or `otherwise` where none is near."""
+    """Return "did you mean ...?" with the most similar of `names`, or `otherwise` if no name is similar."""
     near = nearest(name, names)
     return f"did you mean '{near}'?" if near else otherwise
 
 
 class LossError(Exception):
-    """An implementation cannot be had."""
+    """Base class of the errors for an implementation that cannot be loaded."""
 
 
 class UnknownImplementation(LossError):  # noqa: N818
-    """No implementation goes by that name."""
+    """Error: no implementation has this name."""
 
 
 class Unavailable(LossError):  # noqa: N818
-    """The implementation exists but cannot run here: a package, a device or a driver is missing.
+    """Error: the implementation exists but cannot run here, since a package, a device or a driver is missing.
 
-    ``install`` is the command that would mend it, or empty.
+    install: command that installs what is missing, or empty.
     """
 
     def __init__(self, reason: str, install: str = "") -> None:
@@ -44,20 +44,19 @@ class Unavailable(LossError):  # noqa: N818
 
 
 class CannotLoad(LossError):  # noqa: N818
-    """A user's file, module or entry point does not give a usable implementation."""
+    """Error: a user's file, module or entry point has no usable implementation."""
 
 
-# What an implementation is: two losses in one signature, and how data gets to where they want it.
-#
-# The signature is that of Stanford's cs231n assignments, so that an assignment file is an implementation as it stands::
+# An implementation has two losses with the signature of Stanford's cs231n assignments, so that an assignment file is an
+# implementation as it is:
 #
 #     svm_loss(W, X, y, reg)     -> (loss, dW)
 #     softmax_loss(W, X, y, reg) -> (loss, dW)
 #
 # W (D, C), X (N, D), y (N,) integers in [0, C), reg >= 0; loss a float, dW (D, C) of W's dtype. The loss is the mean
-# over rows plus ``reg * sum(W * W)``. No input is changed.
+# over rows plus reg * sum(W * W). No input is changed.
 #
-# NumPy is imported by what computes: the catalogue is read without, as the shell does to complete a name.
+# NumPy is imported inside functions, since shell completion reads the catalog and must be fast.
 
 LossName = Literal["svm", "softmax"]
 LOSSES: tuple[LossName, ...] = ("svm", "softmax")
@@ -70,10 +69,10 @@ LossFunction = Callable[[Any, Any, Any, float], tuple[Any, Any]]
 
 @dataclass(frozen=True)
 class Convention:
-    """How a file writes the same loss: which way round its arrays lie and how it counts the regularisation.
+    """Array layout and regularisation term of a file that computes the same loss.
 
     columns: W is (C, D) and X is (D, N), as in the assignments of 2015.
-    half_regularisation: the loss adds ``0.5 * reg * sum(W * W)``, as until 2016.
+    half_regularisation: the loss adds ``0.5 * reg * sum(W * W)``, as in the assignments until 2016.
     """
 
     columns: bool = False
@@ -81,7 +80,7 @@ class Convention:
 
     @property
     def differs(self) -> bool:
-        """Whether it is not the current one."""
+        """True unless this is the current convention."""
         return self.columns or self.half_regularisation
 
     def __str__(self) -> str:
@@ -98,7 +97,7 @@ CURRENT = Convention()
 
 
 def require_fitting(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> None:
-    """Raises ValueError where W, X and y are not (D, C), (N, D) and (N,), or W is not float32 or float64."""
+    """Raise ValueError unless W, X and y are (D, C), (N, D) and (N,), and W is float32 or float64."""
     import numpy as np
 
     shapes = f"W {np.shape(W)}, X {np.shape(X)}, y {np.shape(y)}"
@@ -111,12 +110,12 @@ def require_fitting(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> None:
 
 
 def as_they_are(W: Any, X: Any, y: Any) -> tuple[Any, Any, Any]:
-    """What `prepare` is where NumPy's arrays are taken."""
+    """Return the arguments: the default of `prepare`, for functions that take NumPy arrays."""
     return W, X, y
 
 
 def as_numpy(loss: Any, dW: Any) -> tuple[float, NDArray[Any]]:
-    """What `fetch` is where NumPy can read the result."""
+    """Return the loss as a float and dW as an array: the default of `fetch`, for results that NumPy can read."""
     import numpy as np
 
     return float(loss), np.asarray(dW)
@@ -128,20 +127,20 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Implementation:
-    """One implementation, ready to be called, checked and timed.
+    """Implementation that can be called, checked and timed.
 
-    functions: the loss functions by name ("svm", "softmax"), on arrays as `prepare` returns them. A call returns
-        when its result is complete: device work is waited for inside.
-    prepare: brings (W, X, y) to where the functions want them (a device, another layout or array type). It may be
-        called again for W beside one row of X, and for y beside one feature.
-    fetch: brings (loss, dW) back to a float and a NumPy array.
-    compiles: the first call compiles, so it is reported apart.
-    convention: how the functions count, where a user's file differs; prepare and fetch already translate.
-    takes_rows: the functions take ``rows=`` (M,), the loss being that of X[rows] and y[rows], which are read in place.
-    takes_mean: the functions take X as uint8 pixels with ``mean=`` (D - 1,), W having one row more, the bias.
-    streams: `prepare` takes an X that stays in its file (`streamed.Streamed`) as it is.
-    threads: how many compute, where that is not for this process to say.
-    release: gives back what prepare has taken beside memory, as processes and files. It may be called when nothing was.
+    functions: the loss functions by name ("svm", "softmax"), on arrays as `prepare` returns them. A call returns after
+        its result is complete: it waits for work on a device.
+    prepare: converts (W, X, y) to what the functions take (arrays on a device, another layout or array type). It may be
+        called again to convert W alone, with one row of X, or y alone, with one feature.
+    fetch: converts (loss, dW) to a float and a NumPy array.
+    compiles: True if the first call compiles. The first call is then reported separately.
+    convention: convention of a user's file. `prepare` and `fetch` translate from and to the current convention.
+    takes_rows: True if the functions take ``rows=`` (M,). The loss is then that of X[rows] and y[rows], read in place.
+    takes_mean: True if the functions take X as uint8 pixels with ``mean=`` (D - 1,). W then has one more row, the bias.
+    streams: True if `prepare` takes an X that stays in its file (`streamed.Streamed`).
+    threads: returns the number of threads that compute, if this process does not decide it.
+    release: releases processes and files that `prepare` uses. It may be called if there are none.
     """
 
     name: str
@@ -158,10 +157,10 @@ class Implementation:
     release: Callable[[], None] = _nothing
 
     def loss(self, name: str, W: Any, X: Any, y: Any, reg: float) -> tuple[float, NDArray[Any]]:
-        """Loss and gradient of NumPy arrays, transfers included.
+        """Return loss and gradient for NumPy arrays, transfers included.
 
-        Raises KeyError where this implementation lacks the loss `name`, ValueError where the arrays do not fit together
-        or a label is not in [0, C).
+        Raise KeyError if this implementation lacks the loss `name`, ValueError if the shapes do not match or a label is
+        not in [0, C).
         """
         import numpy as np
 
@@ -172,9 +171,9 @@ class Implementation:
         return self.fetch(*self.functions[name](W, X, y, reg))
 
     def svm_loss(self, W: Any, X: Any, y: Any, reg: float) -> tuple[float, NDArray[Any]]:
-        """Multiclass hinge loss (Weston & Watkins, 1999) with margin 1, and its gradient dW (D, C)."""
+        """Return the multiclass hinge loss with margin 1 (Weston & Watkins, 1999) and its gradient dW (D, C)."""
         return self.loss("svm", W, X, y, reg)
 
     def softmax_loss(self, W: Any, X: Any, y: Any, reg: float) -> tuple[float, NDArray[Any]]:
-        """Softmax cross-entropy loss and its gradient dW (D, C)."""
+        """Return the softmax cross-entropy loss and its gradient dW (D, C)."""
         return self.loss("softmax", W, X, y, reg)

@@ -1,4 +1,4 @@
-"""The one place that decides how Numba compiles CPU code: flags, cache, vector width, threads."""
+"""How Numba compiles CPU code: flags, cache, vector width, number of threads."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import numba
 from numba import config
 
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
-"""Sums may be reordered and fused; NaN and infinity keep their meaning, so that overflow stays visible."""
+"""Sums may be reordered and fused. NaN and infinity keep their meaning, so that overflow stays visible."""
 
 CACHE = "NUMBA_CACHE_DIR" in os.environ
-"""Compiled code is kept on disk only where somebody named a folder for it, as a benchmark run does for its workers.
-Numba's default cache outlives its run and misses edits in other files."""
+"""Compiled code is kept on disk only if a folder is named for it, as a benchmark run does for its workers.
+
+Numba's default cache outlives the run and does not notice changes in other files.
+"""
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": FASTMATH, "cache": CACHE, "error_model": "numpy"}
 
@@ -25,17 +27,17 @@ _SSE_NAMES = ("generic", "x86-64", "x86-64-v2", "nehalem", "westmere", "core2", 
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Decorator for every CPU kernel: compiled on first call, free of the GIL, cached where `CACHE` says so."""
+    """Return `function` compiled on its first call, without the GIL and cached if `CACHE`. Decorator of CPU kernels."""
     return numba.njit(**_OPTIONS)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """As `compiled`, for a function that kernels contain rather than call: it is not optimised once more by itself."""
+    """Return `function` compiled inline into its callers, so that it is not also optimised on its own. Decorator."""
     return numba.njit(**_OPTIONS, inline="always")(function)
 
 
 def vector_bytes() -> int:
-    """Width in bytes of the vector registers of the CPU that Numba compiles for (`NUMBA_CPU_NAME` or the host)."""
+    """Return the width in bytes of the vector registers of the target CPU (`NUMBA_CPU_NAME`, or the host)."""
     name = config.CPU_NAME
     if name is None or name == "host":
         features = llvm.get_host_cpu_features()
@@ -46,20 +48,20 @@ def vector_bytes() -> int:
 
 
 def vector_registers() -> int:
-    """How many vector registers that CPU has."""
+    """Return the number of vector registers of the target CPU."""
     return 16 if is_x86() and vector_bytes() < 64 else 32
 
 
 def is_x86() -> bool:
-    """Whether Numba compiles for an x86 processor."""
+    """Return True if Numba compiles for an x86 processor."""
     return bool(llvm.get_default_triple().startswith(("x86", "i386", "amd64")))
 
 
 def thread_count() -> int:
-    """Threads that a parallel kernel uses: `NUMBA_NUM_THREADS`, or every core that this process may run on."""
+    """Return the threads of a parallel kernel: `NUMBA_NUM_THREADS`, or all cores on which this process may run."""
     return int(config.NUMBA_NUM_THREADS)
 
 
 def use_threads(count: int) -> None:
-    """From now on, in this process, `thread_count` is `count`."""
+    """Set `thread_count` to `count` in this process."""
     config.NUMBA_NUM_THREADS = count

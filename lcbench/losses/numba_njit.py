@@ -1,4 +1,4 @@
-"""The naive loops, compiled: what one decorator gives."""
+"""The naive loops compiled by Numba, with one decorator."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from lcbench.losses.jit import compiled
 
 @compiled
 def svm_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> tuple[float, NDArray[Any]]:
-    """Multiclass hinge loss, margin 1 (Weston & Watkins, 1999), and its gradient.
+    """Return the multiclass hinge loss with margin 1 (Weston & Watkins, 1999) and its gradient.
 
-    W (D, C) float, X (N, D) float or uint8, y (N,) integers in [0, C). Returns the loss and dW (D, C) of W's dtype.
+    W (D, C) float, X (N, D) float or uint8, y (N,) integers in [0, C).
+    The loss is a float, dW (D, C) has W's dtype.
     """
     rows, features = X.shape
     classes = W.shape[1]
@@ -39,9 +40,10 @@ def svm_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> t
 
 @compiled
 def softmax_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> tuple[float, NDArray[Any]]:
-    """Softmax cross-entropy loss and its gradient.
+    """Return the softmax cross-entropy loss and its gradient.
 
-    W (D, C) float, X (N, D) float or uint8, y (N,) integers in [0, C). Returns the loss and dW (D, C) of W's dtype.
+    W (D, C) float, X (N, D) float or uint8, y (N,) integers in [0, C).
+    The loss is a float, dW (D, C) has W's dtype.
     """
     rows, features = X.shape
     classes = W.shape[1]
@@ -68,6 +70,7 @@ def softmax_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) 
 
 @compiled
 def _scores(W: NDArray[Any], x: NDArray[Any], scores: NDArray[Any]) -> None:
+    """Write the scores of one row x (D,) to scores (C,)."""
     scores[:] = 0
     for f in range(x.size):
         for j in range(scores.size):
@@ -76,6 +79,7 @@ def _scores(W: NDArray[Any], x: NDArray[Any], scores: NDArray[Any]) -> None:
 
 @compiled
 def _regularised(loss: float, dW: NDArray[Any], W: NDArray[Any], rows: int, reg: float) -> tuple[float, NDArray[Any]]:
+    """Return the mean loss and gradient (in place), with regularisation, from their sums over the rows."""
     squares = 0.0
     for f in range(W.shape[0]):
         for j in range(W.shape[1]):

@@ -1,7 +1,7 @@
-"""The float64 oracle that every result is held against, and how far rounding alone may take a result from it.
+"""Float64 oracle with which every result is compared, and the tolerances that allow for rounding errors.
 
-The formulas are those of `vectorized`, in float64 and over blocks of rows, so that no float64 copy of X is ever held.
-The tests hold the oracle against plain loops and numerical gradients. All tolerances are decided here.
+The formulas are those of `vectorized`, in float64 and block by block, so that no float64 copy of the whole X is made.
+The tests compare the oracle with plain loops and with numerical gradients. All tolerances are defined here.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ ROWS_A_BLOCK = 512
 
 @dataclass(frozen=True)
 class Expected:
-    """What a right implementation returns: the float64 loss and dW (D, C), and the distance allowed from each.
+    """Correct float64 loss and dW (D, C), with the allowed distance from each.
 
-    A score's rounding error grows as sqrt(D) units in the last place of its sum of magnitudes (Higham & Mary 2019,
-    "A new approach to probabilistic rounding error analysis"). The gradient's sum over rows gets the classical bound, N
-    units of its largest partial sum (Higham 2002, section 4.2), since pixels less their mean share their fraction, so
-    that their rounding errors add up instead of cancelling. A hinge margin within rounding of its kink may fall on
-    either side, which moves dW by that row: such rows are counted one by one.
+    The rounding error of a score grows as sqrt(D) units in the last place of its sum of magnitudes (Higham & Mary 2019,
+    "A new approach to probabilistic rounding error analysis"). The sum over rows in the gradient gets the classical
+    bound, N units of its largest partial sum (Higham 2002, "Accuracy and Stability of Numerical Algorithms", section
+    4.2): pixels minus their mean have the same fraction, so their rounding errors add up instead of cancelling. A hinge
+    margin within its rounding error of the kink may fall on either side, which changes dW by that row. The tolerance
+    includes each such row.
     """
 
     loss: float
@@ -37,15 +38,15 @@ class Expected:
     gradient_tolerance: float
 
     def error_of_loss(self, loss: float) -> float:
-        """Relative error of a loss."""
+        """Return the relative error of a loss."""
         return abs(loss - self.loss) / (abs(self.loss) or 1.0)
 
     def error_of_gradient(self, dW: NDArray[Any]) -> float:
-        """Relative error of a gradient in the Frobenius norm."""
+        """Return the relative error of a gradient in the Frobenius norm."""
         return _norm(dW - self.dW) / (_norm(self.dW) or 1.0)
 
     def mismatch(self, loss: float, dW: NDArray[Any] | None = None) -> str | None:
-        """Why a result, or a loss alone, is wrong, in a few words; None where it is right."""
+        """Return why a result, or a loss alone, is wrong, in a few words. Return None if it is correct."""
         wrong = []
         if not isfinite(loss):
             wrong.append(f"loss is {loss}")
@@ -63,14 +64,14 @@ class Expected:
 
 
 def _norm(array: NDArray[Any]) -> float:
-    # Not np.linalg.norm: it calls BLAS, whose threads spin for a while afterwards, into the next timed sample.
+    # Not np.linalg.norm: it calls BLAS, whose threads keep spinning and would disturb the next timed sample.
     return float(np.sqrt(np.square(array, dtype=np.float64).sum()))
 
 
 def expected(name: LossName, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> Expected:
-    """Loss `name` ("svm", "softmax") and its gradient in float64, with tolerances for a computation in W's dtype.
+    """Return loss `name` ("svm", "softmax") and its gradient in float64, with tolerances for computing in W's dtype.
 
-    W (D, C), X (N, D) float or uint8, y (N,) integers in [0, C). Temporaries hold `ROWS_A_BLOCK` rows.
+    W (D, C), X (N, D) float or uint8, y (N,) integers in [0, C). Temporary arrays hold `ROWS_A_BLOCK` rows.
     """
     return expected_of_first([name], [(W, y)], X, reg, [len(X)])[0][name][0]
 
@@ -83,42 +84,49 @@ def expected_of_first(
     counts: Sequence[int],
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> list[dict[LossName, list[Expected]]]:
-    """What `expected` says of each loss at each (W, y), on as many of the first rows as each of `counts` says.
+    """Return `expected` for each loss, each (W, y) of `sets` and each count of first rows, from one pass over X.
 
-    All from reading X once: an entry a count, which ascend, and in it a list of the length of `sets` a loss. All W have
-    one shape and dtype. X may also be what `blocks(rows, dtype)` gives, with the first row's number before each block.
+    names: losses.
+    sets: pairs (W, y). All W have the same shape and dtype.
+    counts: numbers of first rows of X, ascending.
+    X: array, or an object with ``blocks(rows, dtype)``, an iterator over (number of the first row, block).
+    progress: callback with stage, rows done and rows in total.
+
+    Returns one dictionary per count. It holds, for each loss, a list with one `Expected` per pair of `sets`.
     """
     classes = sets[0][0].shape[1]
     W64 = np.concatenate([W.astype(np.float64) for W, _ in sets], axis=1)
     magnitude = np.abs(W64)
     sums = {name: [_Sums(name, W) for W, _ in sets] for name in names}
-    absolute = np.empty((min(ROWS_A_BLOCK, counts[-1]), X.shape[1]))  # memory is used again: fresh takes longer to get
-    found = []
+    absolute = np.empty((min(ROWS_A_BLOCK, counts[-1]), X.shape[1]))  # reused: new memory is slower
+    results = []
     for start, x in _blocks(X, counts):
         end = start + len(x)
         scores, magnitudes = x @ W64, np.abs(x, out=absolute[: len(x)]) @ magnitude
         norms = np.sqrt(np.einsum("ij,ij->i", x, x))
         dscores = []
-        for each in sums.values():
+        for sums_of_loss in sums.values():
             for k, (_, y) in enumerate(sets):
-                own = slice(k * classes, (k + 1) * classes)
+                columns = slice(k * classes, (k + 1) * classes)
                 labels = np.asarray(y[start:end]).astype(np.intp)
-                dscores.append(each[k].add(scores[:, own], labels, magnitudes[:, own], norms))
+                dscores.append(sums_of_loss[k].add(scores[:, columns], labels, magnitudes[:, columns], norms))
         gradients = iter(np.split(x.T @ np.concatenate(dscores, axis=1), len(dscores), axis=1))
-        for each in sums.values():
-            for own_sums in each:
-                own_sums.add_gradient(next(gradients))
+        for sums_of_loss in sums.values():
+            for sums_of_set in sums_of_loss:
+                sums_of_set.add_gradient(next(gradients))
         progress("right answers", end, counts[-1])
         if end in counts:
-            found.append({name: [own_sums.expected(end, reg) for own_sums in each] for name, each in sums.items()})
-    return found
+            results.append({name: [each.expected(end, reg) for each in of_loss] for name, of_loss in sums.items()})
+    return results
 
 
 def _blocks(X: Any, counts: Sequence[int]) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """The first rows of X in float64, `ROWS_A_BLOCK` at most at a time, none of the `counts` inside a block."""
-    whole = range(0, counts[-1], ROWS_A_BLOCK)
-    found = X.blocks(ROWS_A_BLOCK, np.float64) if not isinstance(X, np.ndarray) else _converted(X, whole)
-    for start, block in found:
+    """Yield the first rows of X in float64, at most `ROWS_A_BLOCK` at a time; blocks also end at each of `counts`."""
+    if isinstance(X, np.ndarray):
+        blocks = _converted(X, range(0, counts[-1], ROWS_A_BLOCK))
+    else:
+        blocks = X.blocks(ROWS_A_BLOCK, np.float64)
+    for start, block in blocks:
         end = min(start + len(block), counts[-1])
         for first, last in pairwise([start, *(count for count in counts if start < count < end), end]):
             if first < last:
@@ -134,7 +142,7 @@ def _converted(X: NDArray[Any], starts: range) -> Iterator[tuple[int, NDArray[np
 
 
 class _Sums:
-    """What one loss at one W (D, C) comes to, over blocks of rows."""
+    """Sums over blocks of rows, for one loss and one W (D, C)."""
 
     def __init__(self, name: LossName, W: NDArray[Any]) -> None:
         self._row_step = _hinge if name == "svm" else _cross_entropy
@@ -151,7 +159,7 @@ class _Sums:
         magnitudes: NDArray[np.float64],
         norms: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Adds the rows with these scores (n, C) and sums of magnitudes (n, C); returns the scores' gradient (n, C)."""
+        """Add rows with these scores (n, C) and sums of magnitudes (n, C). Return the gradient of the scores (n, C)."""
         losses, dscores, distances = self._row_step(scores, labels)
         self._loss += float(losses.sum())
         largest = magnitudes.max(axis=1)
@@ -163,12 +171,12 @@ class _Sums:
         return dscores
 
     def add_gradient(self, dW: NDArray[np.float64]) -> None:
-        """Adds a block's gradient."""
+        """Add the gradient of a block."""
         self._dW += dW
         self._largest_sum = max(self._largest_sum, float(np.linalg.norm(self._dW)))
 
     def expected(self, rows: int, reg: float) -> Expected:
-        """What is right for all rows together."""
+        """Return the loss, gradient and tolerances for all `rows` rows."""
         loss = self._loss / rows + reg * float(np.sum(self._W * self._W))
         of_scores = self._rounding * (1 + self._largest_score)
         of_sums = self._unit * (8 + (rows + self._W.shape[1]) / 2)
@@ -184,7 +192,7 @@ class _Sums:
 def _hinge(
     scores: NDArray[np.float64], labels: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Row losses (N,), gradient with respect to the scores (N, C), distances of the margins from their kink (N, C)."""
+    """Return row losses (N,), gradient of the scores (N, C) and distances of the margins from their kink (N, C)."""
     rows = np.arange(len(scores))
     margins = scores - scores[rows, labels, None] + 1
     margins[rows, labels] = -np.inf
@@ -197,7 +205,7 @@ def _hinge(
 def _cross_entropy(
     scores: NDArray[np.float64], labels: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Row losses (N,), gradient with respect to the scores (N, C); no kinks, so infinite distances (N, C)."""
+    """Return row losses (N,), gradient of the scores (N, C) and infinite distances (N, C), since there are no kinks."""
     rows = np.arange(len(scores))
     scores = scores - scores.max(axis=1, keepdims=True)
     probabilities = np.exp(scores)
@@ -209,12 +217,12 @@ def _cross_entropy(
 
 
 def svm_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> tuple[float, NDArray[np.float64]]:
-    """Multiclass hinge loss in float64, in the one signature."""
+    """Return the multiclass hinge loss and its gradient in float64."""
     result = expected("svm", W, X, y, reg)
     return result.loss, result.dW
 
 
 def softmax_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> tuple[float, NDArray[np.float64]]:
-    """Softmax cross-entropy in float64, in the one signature."""
+    """Return the softmax cross-entropy loss and its gradient in float64."""
     result = expected("softmax", W, X, y, reg)
     return result.loss, result.dW

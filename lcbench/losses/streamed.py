@@ -1,6 +1,7 @@
-"""Loss functions on an X that stays in its file: block by block, each block's result weighted by its rows.
+"""Loss functions on an X that stays in its file, and on batches of rows of X.
 
-The sums are kept in float64, so that what millions of rows add up to is as near to the oracle as a block's own result.
+An X in a file is computed block by block, and each block's result is weighted by its number of rows. The sums are
+float64, so that the result for millions of rows is as accurate as the result for one block.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from numpy.typing import DTypeLike, NDArray
 from lcbench.losses.implementation import Implementation, Unavailable, as_numpy, as_they_are
 
 ROWS_A_BLOCK = 1024
-"""Of X as floats, for an implementation that cannot read pixels: 12 MB in float32, which stays in the outer cache."""
+"""For implementations that do not take pixels: 1,024 rows of CIFAR-10 are 12 MB in float32, which fit the L3 cache."""
 
 
 @dataclass(frozen=True)
 class Streamed:
-    """X (N, D) as a loss function sees it: images less their mean, in `dtype`, and a column of ones last.
+    """X (N, D) of images in a file: the images minus their mean, in `dtype`, with a last column of ones.
 
-    images (N, D - 1): has a shape and a dtype, gives rows as `images[rows]` and all of them as `images.blocks()`, a
-    block after the number of its first row. mean (D - 1,).
+    images (N, D - 1): has `shape` and `dtype`. ``images[rows]`` returns rows, ``images.blocks()`` iterates over (number
+        of the first row, block).
+    mean: (D - 1,).
     """
 
     images: Any
@@ -33,28 +35,28 @@ class Streamed:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(N, D)."""
+        """Shape (N, D)."""
         return self.images.shape[0], self.images.shape[1] + 1
 
     @property
     def ndim(self) -> int:
-        """2."""
+        """Number of dimensions, 2."""
         return 2
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def first(self, rows: int) -> Streamed:
-        """The first `rows` rows."""
+        """Return the first `rows` rows."""
         return replace(self, images=self.images.first(rows))
 
     def __getitem__(self, rows: Any) -> NDArray[Any]:
-        """Rows of X, a slice or by their numbers, as a fresh array (n, D)."""
+        """Return rows of X, given as a slice or by index, in a new array (n, D)."""
         images = self.images[rows]
         return self._less_mean(images, np.empty((len(images), self.shape[1]), self.dtype))
 
     def blocks(self, rows: int = ROWS_A_BLOCK, dtype: DTypeLike | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
-        """X block by block, after the number of the first row of each; a block is overwritten by the next."""
+        """Yield (number of the first row, block) for all of X. The next block overwrites the memory of a block."""
         out = np.empty((min(rows, len(self)), self.shape[1]), dtype or self.dtype)
         for first, images in self.images.blocks():
             for start in range(0, len(images), len(out)):
@@ -69,7 +71,7 @@ class Streamed:
 
 
 def streamed(implementation: Implementation) -> Implementation:
-    """The implementation on a `Streamed` X. Where it takes pixels and a mean, it gets those, else blocks of X."""
+    """Return the implementation for a `Streamed` X: on pixels and their mean if it takes them, else on blocks of X."""
     if implementation.streams:
         return implementation
     functions = {name: partial(_over_blocks, implementation, name) for name in implementation.functions}
@@ -97,22 +99,21 @@ def _over_blocks(
     return loss / len(X) + reg * float(np.square(weights).sum()), total.astype(W.dtype)
 
 
-# Loss functions on a batch of rows of X, as a step of stochastic gradient descent computes them.
-#
-# Whoever takes ``rows=`` reads the rows where they lie; all others gather them first, which is part of their time.
+# Batches of rows of X, as a step of stochastic gradient descent computes them. Implementations that take ``rows=`` read
+# the rows in place. All others gather them first, which is part of their time.
 
 
 class Batch(NamedTuple):
-    """X as an implementation has it, and which of its rows (B,) a call computes on."""
+    """X as `prepare` returned it, and the indices (B,) of the rows on which a call computes."""
 
     X: Any
     rows: NDArray[np.int64]
 
 
 def batched(implementation: Implementation) -> Implementation:
-    """The implementation, on a `Batch` in place of X, and y of all rows.
+    """Return the implementation for a `Batch` in place of X, with y of all rows.
 
-    Its `prepare` raises Unavailable where rows cannot be chosen from what it makes of X.
+    Its `prepare` raises Unavailable if rows cannot be selected from the X that the original `prepare` returns.
     """
     functions = {
         name: partial(_in_place if implementation.takes_rows else _gathered(implementation), function)
@@ -122,7 +123,7 @@ def batched(implementation: Implementation) -> Implementation:
     def prepare(W: Any, X: Any, y: Any) -> tuple[Any, Any, Any]:
         prepared = implementation.prepare(W, X, y)
         if not implementation.takes_rows:
-            _require_choice(implementation, prepared[1], prepared[2])
+            _require_row_selection(implementation, prepared[1], prepared[2])
         return prepared
 
     return replace(implementation, functions=functions, prepare=prepare, takes_rows=False, takes_mean=False)
@@ -144,7 +145,7 @@ def _gathered(implementation: Implementation) -> Any:
     return call
 
 
-def _require_choice(implementation: Implementation, X: Any, y: Any) -> None:
+def _require_row_selection(implementation: Implementation, X: Any, y: Any) -> None:
     try:
         first = np.zeros(1, np.int64)
         _ = X[:, first] if implementation.convention.columns else X[first], y[first]

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 
 def svm_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> tuple[float, NDArray[Any]]:
-    """Multiclass hinge loss, margin 1 (Weston & Watkins, 1999), and its gradient.
+    """Return the multiclass hinge loss with margin 1 (Weston & Watkins, 1999) and its gradient.
 
-    W (D, C) float, X (N, D) float or uint8, y (N,) integers in [0, C). Returns the loss and dW (D, C) of W's dtype.
+    W (D, C) float, X (N, D) float or uint8, y (N,) integers in [0, C).
+    The loss is a float, dW (D, C) has W's dtype.
     """
     X = X.astype(W.dtype, copy=False)
     rows = np.arange(len(X))
@@ -27,9 +28,10 @@ def svm_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> t
 
 
 def softmax_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> tuple[float, NDArray[Any]]:
-    """Softmax cross-entropy loss and its gradient.
+    """Return the softmax cross-entropy loss and its gradient.
 
-    W (D, C) float, X (N, D) float or uint8, y (N,) integers in [0, C). Returns the loss and dW (D, C) of W's dtype.
+    W (D, C) float, X (N, D) float or uint8, y (N,) integers in [0, C).
+    The loss is a float, dW (D, C) has W's dtype.
     """
     X = X.astype(W.dtype, copy=False)
     rows = np.arange(len(X))

@@ -98,7 +98,7 @@ def _reached(candidate: ResolvedTarget, names: list[str], timeout_s: float) -> R
     Raises Unavailable where it is all that was asked for: there is nothing to measure.
     """
     entry = catalog.CATALOG.get(candidate.name)
-    if candidate.unavailable or entry is None or not os.environ.get(entry.elsewhere):
+    if candidate.unavailable or entry is None or not os.environ.get(entry.scheduler_variable):
         return candidate
     events = process.work(ReachJob(implementation=entry.name), process.environment(1, None), timeout_s)
     failed = next((event for event in events if isinstance(event, Failed)), None)

@@ -1,4 +1,4 @@
-"""CuPy on a CUDA device: vectorised as in NumPy. Raises Unavailable on import where CuPy cannot reach a device."""
+"""CuPy on a CUDA device: vectorised as in NumPy. Importing it raises Unavailable if CuPy finds no device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if not cp.cuda.is_available():
 
 
 def svm_loss(W: Any, X: Any, y: Any, reg: float) -> tuple[Any, Any]:
-    """Multiclass hinge loss (0-d) and its gradient dW (D, C), on the device."""
+    """Return the multiclass hinge loss (0-d) and its gradient dW (D, C), on the device."""
     X = X.astype(W.dtype, copy=False)
     rows = cp.arange(len(X))
     scores = X @ W
@@ -32,7 +32,7 @@ def svm_loss(W: Any, X: Any, y: Any, reg: float) -> tuple[Any, Any]:
 
 
 def softmax_loss(W: Any, X: Any, y: Any, reg: float) -> tuple[Any, Any]:
-    """Softmax cross-entropy loss (0-d) and its gradient dW (D, C), on the device."""
+    """Return the softmax cross-entropy loss (0-d) and its gradient dW (D, C), on the device."""
     X = X.astype(W.dtype, copy=False)
     rows = cp.arange(len(X))
     scores = X @ W
@@ -51,12 +51,12 @@ def softmax_loss(W: Any, X: Any, y: Any, reg: float) -> tuple[Any, Any]:
 
 
 def prepare(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> tuple[Any, Any, Any]:
-    """CuPy arrays on the device: W (D, C), X in its own dtype, y as int64."""
+    """Return CuPy arrays on the device: W (D, C), X in its own dtype, y as int64."""
     arrays = cp.asarray(W), cp.asarray(X), cp.asarray(y, dtype=np.int64)
     cp.cuda.get_current_stream().synchronize()
     return arrays
 
 
 def fetch(loss: Any, dW: Any) -> tuple[float, NDArray[Any]]:
-    """The loss as a float and dW as a NumPy array (D, C)."""
+    """Return the loss as a float and dW as a NumPy array (D, C)."""
     return float(loss), cp.asnumpy(dW)

@@ -1,7 +1,7 @@
-"""JAX on the CPU: one jitted function for the loss and its gradient.
+"""JAX on the CPU or, from `on_cuda`, on a CUDA device: one jitted function for the loss and its gradient.
 
-What an expert would choose was measured, on two cores of an AMD Zen 5 with JAX 0.10, X (N, 3073), 10 classes,
-milliseconds of the best call, softmax / hinge:
+The fastest form was chosen by measurement, on two cores of an AMD Zen 5 with JAX 0.10, X (N, 3073), 10 classes.
+Milliseconds of the best call, softmax / hinge:
 
 =============================================  ===============  ===============  ===============
 form                                           N 200            N 500            N 10,000
@@ -17,13 +17,14 @@ float64  W (C, D), value_and_grad              0.44 / 0.44      0.95 / 0.93     
 float64  the same, closed form                 0.35 / 0.36      0.75 / 0.69      20.9 / 21.3
 =============================================  ===============  ===============  ===============
 
-So W is held as (C, D), the scores lie along the rows of X in float32 and across them in float64, and the gradient is
-JAX's own: one written by hand compiles to the same.
+So W is held as (C, D), and the scores are (N, C) in float32 and (C, N) in float64. The gradient is JAX's own: the
+closed form compiles to the same code.
 """
 
 from __future__ import annotations
 
 import functools
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -31,12 +32,14 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench.losses.implementation import Unavailable
+
 # Without this, JAX turns float64 arrays into float32. float32 arrays stay float32 either way.
 jax.config.update("jax_enable_x64", True)
 
 
 def _scores(W: jax.Array, X: jax.Array) -> tuple[jax.Array, int]:
-    """The scores and the axis of their classes: (N, C) in float32, (C, N) in float64."""
+    """Return the scores, (N, C) in float32 and (C, N) in float64, and the axis of their classes."""
     # On a GPU, the default precision would round float32 inputs to TF32.
     product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
     X = X.astype(W.dtype)
@@ -63,28 +66,34 @@ _softmax_with_gradient = jax.jit(jax.value_and_grad(_softmax))
 
 
 def svm_loss(W: jax.Array, X: jax.Array, y: jax.Array, reg: float) -> tuple[jax.Array, jax.Array]:
-    """Multiclass hinge loss and its gradient dW (C, D), on the device that holds the arrays."""
+    """Return the multiclass hinge loss and its gradient dW (C, D), on the device that holds the arrays."""
     return jax.block_until_ready(_svm_with_gradient(W, X, y, reg))
 
 
 def softmax_loss(W: jax.Array, X: jax.Array, y: jax.Array, reg: float) -> tuple[jax.Array, jax.Array]:
-    """Softmax cross-entropy loss and its gradient dW (C, D), on the device that holds the arrays."""
+    """Return the softmax cross-entropy loss and its gradient dW (C, D), on the device that holds the arrays."""
     return jax.block_until_ready(_softmax_with_gradient(W, X, y, reg))
 
 
-def to_device(
-    W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], device: jax.Device
+def prepare(
+    W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], device: jax.Device | None = None
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """W (C, D), X (N, D) and y (N,) int32 on `device`."""
+    """Return JAX arrays on `device`, by default the CPU: W transposed to (C, D), X in its own dtype, y as int32."""
     arrays = np.ascontiguousarray(W.T), X, np.asarray(y, dtype=np.int32)
-    return jax.block_until_ready(jax.device_put(arrays, device))
-
-
-def prepare(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """JAX arrays on the CPU: W transposed to (C, D), X in its own dtype, y as int32."""
-    return to_device(W, X, y, jax.devices("cpu")[0])
+    return jax.block_until_ready(jax.device_put(arrays, device or jax.devices("cpu")[0]))
 
 
 def fetch(loss: jax.Array, dW: jax.Array) -> tuple[float, NDArray[Any]]:
-    """The loss as a float and dW as a NumPy array (D, C)."""
+    """Return the loss as a float and dW as a NumPy array (D, C)."""
     return float(loss), np.array(np.asarray(dW).T, order="C")
+
+
+def on_cuda() -> SimpleNamespace:
+    """Return the losses on a CUDA device. Raise Unavailable if JAX has none."""
+    try:
+        device = jax.devices("cuda")[0]
+    except RuntimeError as error:
+        raise Unavailable("JAX finds no CUDA device", "pip install 'jax[cuda13]'") from error
+    return SimpleNamespace(
+        svm_loss=svm_loss, softmax_loss=softmax_loss, prepare=functools.partial(prepare, device=device), fetch=fetch
+    )

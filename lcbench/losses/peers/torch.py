@@ -1,7 +1,9 @@
-"""PyTorch on the CPU, eager: closed-form gradients, the matrix products through oneDNN where it has the dtype.
+"""PyTorch, eager or compiled, on the CPU or a CUDA device: closed-form gradients, W held as (C, D).
 
-What an expert would choose was measured, on two cores of an AMD Zen 5 with PyTorch 2.13 (MKL and oneDNN), X (N, 3073),
-10 classes, milliseconds of the best call, softmax / hinge:
+The module itself is the eager form on the CPU. `compiled`, `on_cuda` and `compiled_on_cuda` return the other forms.
+
+The fastest form was chosen by measurement, on two cores of an AMD Zen 5 with PyTorch 2.13 (MKL and oneDNN),
+X (N, 3073), 10 classes. Milliseconds of the best call, softmax / hinge:
 
 ======================================================  ===============  ===============  ===============
 form                                                    N 200            N 500            N 10,000
@@ -16,31 +18,47 @@ float64  ``functional.linear``, W (C, D), autograd      0.72 / 0.70      1.85 / 
 **float64  ``(W @ X.T).T``, W (C, D), closed form**     0.55 / -         1.33 / -         55.9 / -
 ======================================================  ===============  ===============  ===============
 
-So W is held as (C, D). PyTorch gives float32 products on x86 to MKL, which is slow on processors that are not Intel's;
-oneDNN, part of the same package, is three times as fast there, and has no float64. The row steps are written in place:
-autograd, and the library's own losses, go over the scores more often.
+PyTorch passes float32 products on x86 to MKL, which is slow on processors that are not made by Intel. oneDNN is part of
+the same package and three times as fast there. It has no float64. The row steps work in place: autograd, and the losses
+of the library, read and write the scores more often.
+
+The compiled form on the CPU passes only the row steps to torch.compile, which fuses each into one pass over the scores,
+since torch.compile would pass the matrix products to MKL. Compiling the whole loss, with oneDNN as a custom operation,
+takes the same time. One compilation serves every number of rows: row steps compiled for one number are no faster.
+
+On CUDA the products are computed by cuBLAS in float32: TF32, which keeps 10 bits of the mantissa, is off.
 """
 
 from __future__ import annotations
 
 import functools
+import os
+import re
+import shutil
+import subprocess
 import warnings
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lcbench.losses.implementation import Unavailable
+
 RowStep = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """``(scores (N, C), y (N, 1)) -> (mean loss of the rows, its gradient with respect to the scores)``."""
 
+TensorLoss = Callable[..., tuple[torch.Tensor, torch.Tensor]]
+"""``(W, X, y, reg) -> (loss, dW (C, D))``, on tensors as `prepare` returns them."""
+
 
 def _one_dnn() -> Any:
-    """oneDNN's ``A @ B.T``, or None where this PyTorch has none that works."""
+    """Return oneDNN's ``A @ B.T``, or None if this PyTorch has none that works."""
     try:
-        # Private, but what torch.compile itself turns a linear layer into; the public way, tensors of layout
-        # torch.mkldnn, takes autograd with it and is a fifth slower.
+        # A private operation, to which torch.compile converts linear layers. The public way, tensors of layout
+        # torch.mkldnn, needs autograd and is slower by a fifth.
         linear = torch.ops.mkldnn._linear_pointwise
         linear(torch.ones(1, 1), torch.ones(1, 1), None, "none", [], "")
     except (AttributeError, RuntimeError, NotImplementedError):
@@ -56,21 +74,38 @@ def _by_one_dnn(tensor: torch.Tensor) -> bool:
 
 
 def scores(W: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
-    """X W^T, (N, C), of W (C, D) and X (N, D)."""
+    """Return X W^T, (N, C), for W (C, D) and X (N, D)."""
     if _by_one_dnn(W):
         return ONE_DNN(X, W, None, "none", [], "")
     return (W @ X.T).T
 
 
 def gradient(dscores: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
-    """dscores^T X, (C, D), of dscores (N, C) and X (N, D)."""
+    """Return dscores^T X, (C, D), for dscores (N, C) and X (N, D)."""
     if _by_one_dnn(dscores):
         return ONE_DNN(dscores.T, X.T, None, "none", [], "")
     return dscores.T @ X
 
 
+def with_row_step(row_step: RowStep) -> TensorLoss:
+    """Return the loss function with this row step."""
+
+    @functools.wraps(row_step)
+    def loss(W: torch.Tensor, X: torch.Tensor, y: torch.Tensor, reg: float) -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.no_grad():
+            images = X.to(W.dtype)
+            value, dscores = row_step(scores(W, images), y)
+            dW = gradient(dscores, images).add_(W, alpha=2 * reg)
+            return value + reg * (W * W).sum(), dW
+
+    return loss
+
+
+# Eager form on the CPU
+
+
 def svm_rows(scores: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Multiclass hinge loss of the rows."""
+    """Return the multiclass hinge loss of the rows and its gradient with respect to the scores."""
     margins = (scores - scores.gather(1, y)).add_(1).clamp_(min=0).scatter_(1, y, 0)
     dscores = (margins > 0).to(scores.dtype)
     dscores.scatter_(1, y, -dscores.sum(1, keepdim=True))
@@ -78,7 +113,7 @@ def svm_rows(scores: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch
 
 
 def softmax_rows(scores: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Softmax cross-entropy loss of the rows."""
+    """Return the softmax cross-entropy loss of the rows and its gradient with respect to the scores."""
     log_probabilities = torch.log_softmax(scores, 1)
     loss = -log_probabilities.gather(1, y).sum() / len(y)
     dscores = log_probabilities.exp_()
@@ -86,30 +121,19 @@ def softmax_rows(scores: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, t
     return loss, dscores.div_(len(y))
 
 
-def around(rows: RowStep) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
-    """The whole loss, on tensors as `prepare` returns them, around the row step `rows`: value and dW (C, D)."""
-
-    @functools.wraps(rows)
-    def loss(W: torch.Tensor, X: torch.Tensor, y: torch.Tensor, reg: float) -> tuple[torch.Tensor, torch.Tensor]:
-        with torch.no_grad():
-            images = X.to(W.dtype)
-            value, dscores = rows(scores(W, images), y)
-            dW = gradient(dscores, images).add_(W, alpha=2 * reg)
-            return value + reg * (W * W).sum(), dW
-
-    return loss
+svm_loss = with_row_step(svm_rows)
+softmax_loss = with_row_step(softmax_rows)
 
 
-svm_loss = around(svm_rows)
-softmax_loss = around(softmax_rows)
-
-
-def to_tensors(
-    W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], device: str
+def prepare(
+    W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], device: str = "cpu"
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """W (C, D), X (N, D) and y (N, 1) int64 on `device`; contiguous X on the CPU is not copied."""
+    """Return tensors on `device`: W transposed to (C, D), X in its own dtype, y as int64 (N, 1).
+
+    On the CPU, a contiguous X is shared and not copied.
+    """
     with warnings.catch_warnings():
-        # Read-only arrays may be shared all the same: nothing here writes to an input.
+        # Read-only arrays can be shared: nothing here writes to an input.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         weights = torch.from_numpy(np.ascontiguousarray(W.T)).to(device)
         images = torch.from_numpy(np.ascontiguousarray(X)).to(device)
@@ -117,11 +141,108 @@ def to_tensors(
     return weights, images, labels
 
 
-def prepare(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Tensors on the CPU: W transposed to (C, D), X shared where it is contiguous, y as int64 (N, 1)."""
-    return to_tensors(W, X, y, "cpu")
-
-
 def fetch(loss: torch.Tensor, dW: torch.Tensor) -> tuple[float, NDArray[Any]]:
-    """The loss as a float and dW as a NumPy array (D, C)."""
+    """Return the loss as a float and dW as a NumPy array (D, C)."""
     return float(loss), dW.T.contiguous().cpu().numpy()
+
+
+# Compiled form on the CPU
+
+
+def compiled() -> SimpleNamespace:
+    """Return the losses on the CPU with their row steps compiled."""
+    _skip_compiler_test()
+    return SimpleNamespace(
+        svm_loss=with_row_step(torch.compile(compilable_svm_rows, dynamic=True)),
+        softmax_loss=with_row_step(torch.compile(compilable_softmax_rows, dynamic=True)),
+        prepare=prepare,
+        fetch=fetch,
+    )
+
+
+def _skip_compiler_test() -> None:
+    """Make Inductor skip its test of the compiler with each instruction set, if the result is known.
+
+    Each process would run it: 5 s with an empty cache, 1 s with a full one.
+    """
+    if _compiler_supports_this_cpu():
+        os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")
+
+
+def _compiler_supports_this_cpu() -> bool:
+    """Return True if the C++ compiler knows every vector instruction of this processor, and it has no AMX."""
+    amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    if compiler is None or amx():
+        return False
+    version = subprocess.run([compiler, "-dumpversion"], capture_output=True, text=True, check=False).stdout
+    major = re.match(r"\d+", version)
+    return major is not None and int(major.group()) >= 11
+
+
+def _is_true_class(scores: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return torch.arange(scores.shape[1], device=scores.device) == y
+
+
+def compilable_svm_rows(scores: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what `svm_rows` returns, without operations in place."""
+    true = _is_true_class(scores, y)
+    margins = torch.where(true, 0, (scores - scores.gather(1, y) + 1).clamp(min=0))
+    wrong = (margins > 0).to(scores.dtype)
+    dscores = torch.where(true, -wrong.sum(1, keepdim=True), wrong)
+    return margins.sum() / len(y), dscores / len(y)
+
+
+def compilable_softmax_rows(scores: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what `softmax_rows` returns, without operations in place."""
+    true = _is_true_class(scores, y)
+    log_probabilities = torch.log_softmax(scores, 1)
+    loss = -torch.where(true, log_probabilities, 0).sum() / len(y)
+    return loss, (log_probabilities.exp() - true.to(scores.dtype)) / len(y)
+
+
+# Forms on a CUDA device
+
+
+def on_cuda() -> SimpleNamespace:
+    """Return the eager losses on a CUDA device. Raise Unavailable if PyTorch has none."""
+    _require_cuda()
+    return _namespace_on_cuda(svm_loss, softmax_loss)
+
+
+def compiled_on_cuda() -> SimpleNamespace:
+    """Return the losses on a CUDA device, each compiled as a whole. Raise Unavailable if PyTorch has none."""
+    _require_cuda()
+    _skip_compiler_test()
+    return _namespace_on_cuda(
+        torch.compile(with_row_step(compilable_svm_rows), dynamic=False),
+        torch.compile(with_row_step(compilable_softmax_rows), dynamic=False),
+    )
+
+
+def _require_cuda() -> None:
+    if not torch.backends.cuda.is_built():
+        raise Unavailable("this PyTorch build has no CUDA", "pip install --force-reinstall torch")
+    if not torch.cuda.is_available():
+        raise Unavailable("PyTorch finds no CUDA device")
+
+
+def _namespace_on_cuda(svm: TensorLoss, softmax: TensorLoss) -> SimpleNamespace:
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return SimpleNamespace(
+        svm_loss=_synchronized(svm),
+        softmax_loss=_synchronized(softmax),
+        prepare=_synchronized(functools.partial(prepare, device="cuda")),
+        fetch=fetch,
+    )
+
+
+def _synchronized(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function`, made to return after the device has finished."""
+
+    def finished(*arguments: Any) -> Any:
+        result = function(*arguments)
+        torch.cuda.synchronize()
+        return result
+
+    return finished
