@@ -53,7 +53,7 @@ def compare(base: str | None, new: str | None, fail_above: float, output: Verdic
         notes = [] if judgement.same_machine else [compare_tables.OTHER_MACHINE]
         notes += compare_tables.only_in_one(judgement)
         heading = f"{new or 'the newest result'} against {base}"
-        output.write(compare_tables.standing(judgement), judgement.fail_above, heading, notes)
+        output.write(compare_tables.valid_comparisons(judgement), judgement.fail_above, heading, notes)
     return judgement.exit_code
 
 

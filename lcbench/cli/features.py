@@ -43,10 +43,10 @@ def features(
     if as_json:
         from dataclasses import asdict
 
-        _print_json([asdict(one) for one in computed] or features_tables.listed(words or WORDS))
+        _print_json([asdict(one) for one in computed] or features_tables.catalog_list(words or WORDS))
         return
     console = style.console()
-    for table in features_tables.computed(computed) if computed else features_tables.catalogue(words or WORDS):
+    for table in features_tables.computed(computed) if computed else features_tables.catalog_table(words or WORDS):
         console.print(table)
 
 

@@ -1,1 +1,1 @@
-"""Tables, plots and exports, made from records."""
+"""Tables, plots, exports and the HTML page, all made from records."""

@@ -1,6 +1,6 @@
-"""A table, described once: its columns say what they show of a row. Printers for a terminal, HTML, Markdown and CSV.
+"""Table model, and its printers for a terminal, Markdown and CSV.
 
-The HTML is written by the page's template, from `Table.columns` and `Table.lines`.
+The page's template writes the HTML, from `Table.columns` and `Table.lines`.
 """
 
 from __future__ import annotations
@@ -21,28 +21,26 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
-from lcbench.report import style
+from lcbench.report import formatting
+from lcbench.report.style import STYLES, Mood
 
 INDENT = 2
+"""Spaces before the lines of a row that is printed as a list."""
 BETWEEN_COLUMNS = 2
-"""Columns of the terminal, of which rich keeps so many free."""
+"""Spaces between columns in a terminal, as rich prints them."""
 
-Mood = Literal["", "good", "open", "bad", "best"]
-
-STYLES: dict[Mood, str] = {"": "", "good": "", "open": "yellow", "bad": "bold red", "best": "bold green"}
-"""Of a cell in a terminal."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _SPECIAL = re.compile(r"[\\`*<>|~$&]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
-"""What would be taken for markup. An underscore within a word is none, and stays readable as it is."""
+"""Characters that Markdown would take for markup. An underscore inside a word is not markup, and is not escaped."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How the values of a column are written, and where a terminal may break them; numbers stand right.
+    """Kind of a column: how its values are written, and where a terminal may break them. Numbers are right-aligned.
 
-    least: characters of the terminal below which a value that may be broken anywhere is not.
+    least: minimum width, in characters, of a column that may be broken anywhere.
     """
 
     write: Callable[[Any], str]
@@ -54,12 +52,12 @@ class Kind:
 def _words(value: str | int | None) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return value if isinstance(value, str) else style.count(value)
+    return value if isinstance(value, str) else formatting.count(value)
 
 
 def _ratio(decimals: int) -> Kind:
     def write(ratio: tuple[float, float, float] | None) -> str:
-        return style.within(*ratio, decimals) if ratio else style.MISSING
+        return formatting.ratio_with_interval(*ratio, decimals) if ratio else formatting.MISSING
 
     return Kind(write, number=True)
 
@@ -68,21 +66,24 @@ WORDS = Kind(_words, breaks="at spaces")
 WORD = Kind(_words)
 NAME = Kind(_words, breaks="anywhere", least=14)
 NUMBER = Kind(_words, number=True)
-PLAIN = Kind(lambda value: style.MISSING if value is None else str(value), number=True)
-SECONDS = Kind(style.seconds, number=True)
-BILLIONS = Kind(style.billions, number=True)
-INTERVAL = Kind(lambda ends: style.between(*ends) if ends else style.MISSING, number=True)
+PLAIN = Kind(lambda value: formatting.MISSING if value is None else str(value), number=True)
+SECONDS = Kind(formatting.seconds, number=True)
+BILLIONS = Kind(formatting.billions, number=True)
+INTERVAL = Kind(lambda ends: formatting.time_interval(*ends) if ends else formatting.MISSING, number=True)
 SPREAD = Kind("{:.1%}".format, number=True)
-PERCENT = Kind(style.percent, number=True)
-SHARE = Kind(style.share, number=True)
-SCIENTIFIC = Kind(style.scientific, number=True)
-SIZE = Kind(style.size, number=True)
+PERCENT = Kind(formatting.percent, number=True)
+SHARE = Kind(formatting.share, number=True)
+SCIENTIFIC = Kind(formatting.scientific, number=True)
+SIZE = Kind(formatting.size, number=True)
 RATIO, FINE_RATIO = _ratio(2), _ratio(3)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A text and the value by which the page sorts it; None comes last either way. mood: how the text is coloured."""
+    """Text of a cell, and the value by which the page sorts it; None is sorted last in both directions.
+
+    mood: selects the colour of the text.
+    """
 
     text: str
     value: float | str | None = None
@@ -91,10 +92,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """A heading, and what it shows of a row: an attribute or key by name, or what a function returns.
+    """Column of a table: its heading, and the attribute, the key or the function that gives its value for a row.
 
-    A `Cell` is shown as it stands. meaning: what the page says of the heading. first: which end of the values the first
-    click brings to the top. detail: there is room for it on the page only.
+    If the value is a `Cell`, it is shown as it is. meaning: tooltip of the heading on the page. first: order after the
+    first click on the heading. detail: the column is shown on the page only.
     """
 
     heading: str
@@ -105,13 +106,13 @@ class Column:
     detail: bool = False
 
     def value(self, row: Any) -> Any:
-        """What the column shows of a row, before it is written."""
+        """Return the value of the column for a row, before it is formatted."""
         if callable(self.of):
             return self.of(row)
         return row.get(self.of) if isinstance(row, dict) else attrgetter(self.of)(row)
 
     def cell(self, row: Any) -> Cell:
-        """What the column shows of a row."""
+        """Return the cell of the column for a row."""
         value = self.value(row)
         if isinstance(value, Cell):
             return value
@@ -124,8 +125,8 @@ class Column:
 class Line:
     """One line of a table.
 
-    row: the name on the page of the record's row that it is of. words: what the page's filter finds it by, beside its
-    cells. instead: a sentence in the place of all cells but the first, of a row without numbers; it stays last.
+    row: name of the record's row on the page. words: further words by which the page's filter finds the line. instead:
+    for a row without numbers, the sentence in place of all cells but the first; the page keeps such a line last.
     """
 
     cells: list[Cell]
@@ -135,10 +136,12 @@ class Line:
 
 
 class Table:
-    """A title, columns (None is left out) and rows. A narrow terminal shows it as a list: nothing is ever cut off.
+    """Title, columns (None is skipped) and rows.
 
-    sorted_by: the column by which the rows are in order. instead: for a row without numbers the `Cell` that the page
-    shows behind the first `leading` columns, otherwise None.
+    A terminal that is too narrow for the table shows a list, so that nothing is cut off.
+
+    sorted_by: index of the column by which the rows are sorted. instead: returns, for a row without numbers, the `Cell`
+    that the page shows after the first `leading` columns, and None for other rows.
     """
 
     def __init__(
@@ -157,7 +160,7 @@ class Table:
 
     @cached_property
     def lines(self) -> list[Line]:
-        """The rows as they are written."""
+        """Lines of the table with their formatted cells."""
         lines = []
         for row in self.rows:
             instead = self._instead(row)
@@ -166,7 +169,7 @@ class Table:
         return lines
 
     def csv(self) -> str:
-        """Comma-separated values: numbers as they are, not as they are written elsewhere."""
+        """Return comma-separated values. Numbers are not rounded."""
         file = StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(column.heading for column in self.columns)
@@ -174,7 +177,7 @@ class Table:
         return file.getvalue()
 
     def markdown(self) -> str:
-        """The table as GitHub and GitLab render it; what is not as it should be is bold."""
+        """Return the table in the Markdown of GitHub and GitLab. Cells that need attention are bold."""
         shown = self._shown()
         lines = [
             [escaped(column.heading) for column, _ in shown],
@@ -185,7 +188,7 @@ class Table:
         return title + "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
     def _shown(self) -> list[tuple[Column, list[Cell]]]:
-        """The columns for which there is room in a terminal, with their cells."""
+        """Return the columns that a terminal shows, with their cells."""
         return [
             (column, [line.cells[place] for line in self.lines])
             for place, column in enumerate(self.columns)
@@ -194,14 +197,14 @@ class Table:
 
     @property
     def narrowest(self) -> int:
-        """Characters of a terminal in which it is a table and not a list."""
+        """Minimum width of a terminal, in characters, in which the rows are printed as a table and not as a list."""
         sizes = [_size(*shown) for shown in self._shown()]
         return sum(least for least, _ in sizes) + BETWEEN_COLUMNS * (len(sizes) - 1)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The table where it fits, otherwise the list."""
+        """Yield the table if it fits, otherwise the list."""
         if self.title:
-            yield Text(self.title, style="bold")  # as wide as the terminal, where rich's own is as the table
+            yield Text(self.title, style="bold")  # a title of rich's table would be broken at the width of the table
         shown = self._shown()
         if self.narrowest > options.max_width:
             yield from self._paragraphs(shown)
@@ -210,7 +213,7 @@ class Table:
             show_header=self.header, header_style="", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0),
             show_edge=False,
         )  # fmt: skip
-        # rich, left to itself, takes of columns that cannot give
+        # rich by itself would also narrow columns whose text cannot be broken
         widths = _widths([_size(*one) for one in shown], options.max_width - BETWEEN_COLUMNS * (len(shown) - 1))
         for (column, _), width in zip(shown, widths, strict=True):
             fitted.add_column(
@@ -225,7 +228,7 @@ class Table:
         yield fitted
 
     def _paragraphs(self, shown: list[tuple[Column, list[Cell]]]) -> RenderResult:
-        """Each begins with the row's first cell; the others stand below it, behind their headings."""
+        """Yield a paragraph for each row: its first cell, and below it the other cells, each after its heading."""
         for cells in zip(*(cells for _, cells in shown), strict=True):
             first, *others = (Text(cell.text, STYLES[cell.mood], overflow="fold") for cell in cells)
             yield first
@@ -238,7 +241,7 @@ class Table:
 
 
 def pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
-    """A table of names and values without a header."""
+    """Return a table of names and values without a header."""
     value = Kind(str, breaks="anywhere", least=20)
     return Table(
         title, rows, Column("name", lambda row: row[0], WORD), Column("value", lambda row: row[1], value), header=False
@@ -246,7 +249,7 @@ def pairs(title: str, rows: Iterable[tuple[str, str]]) -> Table:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it stands, on one line."""
+    """Return the text as one line in which Markdown finds no markup."""
     line = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
     return _SPECIAL.sub(lambda found: f"\\{found[0]}", line)
 
@@ -257,7 +260,7 @@ def _bold(cell: Cell) -> str:
 
 
 def _size(column: Column, cells: list[Cell]) -> tuple[int, int]:
-    """Characters of the terminal below which something of a column would be cut off, and for which it has use."""
+    """Return the minimum width of a column, in characters, at which nothing is cut off, and the width it would use."""
     texts = [column.heading, *(cell.text for cell in cells)]
     widest = max(cell_len(line) for text in texts for line in text.splitlines() or [""])
     match column.kind.breaks:
@@ -270,7 +273,7 @@ def _size(column: Column, cells: list[Cell]) -> tuple[int, int]:
 
 
 def _widths(sizes: list[tuple[int, int]], room: int) -> list[int]:
-    """A width for each column: what it has use for, or where that is too much in all, shares of what there is."""
+    """Return the width of each column: the widths they need, or if those exceed `room`, shares of the room."""
     spare = room - sum(least for least, _ in sizes)
     wanted = sum(most - least for least, most in sizes)
     share = min(1.0, spare / wanted) if wanted else 0.0

@@ -51,7 +51,7 @@ def folder(tmp_path_factory):
         ("slower", 1, "slower"),
         ("unclear", 3, "inconclusive"),
         ("wrong", 4, "wrong"),
-        ("elsewhere", 3, "the two results are from different machines: no verdict holds"),
+        ("elsewhere", 3, "the two results are from different machines: no verdict is valid"),
     ],
 )
 def test_a_verdict_and_its_exit_code(folder, new, code, verdict):

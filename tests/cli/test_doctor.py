@@ -27,7 +27,7 @@ def test_the_report_fits_eighty_columns_of_plain_text(report):
 @pytest.mark.parametrize(
     "word",
     [
-        "processor", "usable", "Numba workqueue", "BLAS", "GPU", "numpy", "fingerprint", "spread", "others' share",
+        "processor", "usable", "Numba workqueue", "BLAS", "GPU", "numpy", "fingerprint", "spread", "other load",
         "Score: ",
     ],
 )  # fmt: skip

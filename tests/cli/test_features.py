@@ -34,7 +34,7 @@ def test_computed_once_then_read(tmp_path):
         ("colour", "10", "computed"),
         ("hog-assignment", "144", "computed"),
     ]
-    assert first.stdout.splitlines()[-1].rstrip() == "kept in data/features, for train, validation, test"
+    assert first.stdout.splitlines()[-1].rstrip() == "stored in data/features, for train, validation, test"
     assert len(list((tmp_path / "data" / "features").iterdir())) == 6
 
     again = lcbench(tmp_path, "features", "colour", "--data", "synthetic", "--json")

@@ -64,7 +64,7 @@ def test_every_function_has_its_verdict(in_words):
 
 
 def test_a_known_mistake_is_named_and_shown_on_every_weight(in_words):
-    table = in_words.stdout.partition("svm_loss_without_gradient_of_reg: h ")[2].partition("the three ways")[0]
+    table = in_words.stdout.partition("svm_loss_without_gradient_of_reg: h ")[2].partition("gradients compared")[0]
     assert [line.split()[-1] for line in table.splitlines()[-5:-1]] == ["wrong"] * 4
     assert "the regularisation is missing from the gradient" in " ".join(in_words.stdout.split())
 

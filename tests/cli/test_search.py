@@ -62,7 +62,7 @@ def test_the_tables_in_eighty_columns(searched):
     text = searched.stdout
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("diverged") == 1 + 2 + 2
-    assert "the learning rate down, reg across" in text
+    assert "rows are learning rates, columns are reg" in text
     assert "test accuracy" in text
     assert "s.h5" in text
     assert "'lcbench search --resume s.json' goes on after a crash" in searched.stderr

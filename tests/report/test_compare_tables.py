@@ -41,9 +41,8 @@ synthetic
 only in new: added, softmax: 500 rows x 3,073 features, 10 classes, float32,
 synthetic
 naive, softmax: wrong: loss is 1, right is 2
-threshold 5.0 %; 95 % intervals; tests corrected for their number (Holm);
-visible: smallest slowdown beyond the threshold that 4 of 5 such pairs would
-show
+threshold 5.0 %; 95 % intervals; Holm correction for multiple tests; visible:
+smallest slowdown beyond the threshold that is detected with a power of 80 %
 """
 
 
@@ -70,7 +69,7 @@ def test_one_block_has_no_interval_to_show():
 def test_different_machines_are_told():
     elsewhere = record(row(medians=[1e-3, 1e-3, 1.1e-3]), fingerprint="bbbb")
     lines = printed(compare_tables.verdicts(compare_records(elsewhere, record(row(medians=[1e-3, 1e-3, 1.1e-3])))))
-    assert "the two results are from different machines: no verdict holds" in lines
+    assert "the two results are from different machines: no verdict is valid" in lines
 
 
 LATEST = """\
@@ -80,7 +79,8 @@ implementation                       median  x fastest  limit  measured (UTC)
 numba-parallel                       200 us       1.00  154%!  2026-01-02 03:04
 softmax.py:softmax_loss_vectorized  3.00 ms      15.00    10%  2026-01-02 03:04
 
-! above the machine's measured limit, which cannot be: mistrust time or limit
+! above the measured limit of the machine, which is impossible: the time or the
+limit is wrong
 """
 
 

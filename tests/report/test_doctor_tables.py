@@ -8,7 +8,7 @@ from lcbench.host.conditions import BackgroundLoad, Program
 from lcbench.host.disturbances import Finding
 from lcbench.host.gpu_state import GpuState
 from lcbench.measure.noise import Noise
-from lcbench.report.style import percent
+from lcbench.report.formatting import percent
 from lcbench.report.tables import doctor as doctor_tables
 from lcbench.stats.gate import detectable_slowdown
 from machines import facts
@@ -28,17 +28,17 @@ def test_noise():
     assert rows["spread"].startswith("4.6 %")
     assert rows["worst block"] == "4.1 %"
     visible = percent(detectable_slowdown(NOISE.log_ratios, 2.5, 60.0))
-    assert rows["visible"] == f"at best a slowdown of {visible} to a gate of 60 s"
-    assert rows["others' share"].startswith("12.3 %")
+    assert rows["visible"] == f"a slowdown of {visible} or more in a gate of 60 s"
+    assert rows["other load"].startswith("12.3 %")
     assert rows["steal"] == "0.4 %"
-    assert "12,346 a second in all" in rows["switches"]
+    assert "12,346 per second in all" in rows["switches"]
     assert "3 periods by the container, - times by heat" in rows["throttled"]
 
 
 def test_noise_of_which_the_system_tells_nothing():
     slow = Noise(NOISE.blocks, 400.0, BackgroundLoad(seconds=400.0))
     lines = printed([doctor_tables.noise(slow)])
-    assert any(line.startswith("visible") and "nothing to a gate of 60 s" in line for line in lines)
+    assert any(line.startswith("visible") and "nothing in a gate of 60 s" in line for line in lines)
 
 
 def test_the_state_of_a_gpu():
@@ -49,12 +49,12 @@ def test_the_state_of_a_gpu():
     )  # fmt: skip
     lines = printed([doctor_tables.machine(facts(gpu="NVIDIA H200"), "0123456789ab", state)])
     assert lines[-6:] == [
-        "GPU clocks      345 of 1980 MHz, memory - of - MHz",
-        "held down by    gpu_idle",
-        "temperature     30 C, slows down at 95 C",
-        "power limit     700 of 700 W",
-        "used by others  0.0 % of the time, 0 processes",
-        "modes           persistence on, ECC on, MIG -, compute mode default",
+        "GPU clocks    345 of 1980 MHz, memory - of - MHz",
+        "throttled by  gpu_idle",
+        "temperature   30 C, throttles at 95 C",
+        "power limit   700 of 700 W",
+        "other load    0.0 % of the time, 0 processes",
+        "modes         persistence on, ECC on, MIG -, compute mode default",
     ]
 
 

@@ -6,12 +6,12 @@ from printed import printed
 
 def test_what_is_missing_is_told_with_its_install_line(monkeypatch):
     monkeypatch.setattr(catalog, "find_spec", lambda package: None)
-    lines = printed(features_tables.catalogue(1600))
+    lines = printed(features_tables.catalog_table(1600))
     assert lines[-2:] == [
         "skimage, for hog, is not installed: pip install 'lcbench[lab]'",
         "sklearn, for words, words-hard, is not installed: pip install 'lcbench[lab]'",
     ]
-    available = {line["name"]: not line["missing"] for line in features_tables.listed(1600)}
+    available = {line["name"]: not line["missing"] for line in features_tables.catalog_list(1600)}
     assert available == {"colour": True, "hog": False, "hog-assignment": True, "words": False, "words-hard": False}
 
 
@@ -25,4 +25,4 @@ def test_large_numbers_fit_in_eighty_columns():
     words, hog = (line.split() for line in lines if line.startswith(("words-hard", "hog")))
     assert words == ["words-hard", "400,000", "1.46", "TiB", "12346", "s", "computed"]
     assert hog == ["hog-assignment", "144", "549", "MiB", "12.3", "ms", "read"]
-    assert lines[-1] == "kept in /a/folder/features, for train, validation, test"
+    assert lines[-1] == "stored in /a/folder/features, for train, validation, test"

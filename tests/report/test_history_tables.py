@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lcbench.report.tables import history as history_tables
-from lcbench.report.tables.history import LONGEST_LINE, curve
+from lcbench.report.tables.history import LONGEST_LINE, sparkline
 from lcbench.stats.history import MIN_RECORDS, history
 from printed import printed
 from results import MACHINE, record, row
@@ -50,10 +50,10 @@ numba-parallel, 2 threads: slower, 1.20 [1.18,1.22] x the time
 
 8 results of this machine from 2026-01-01 to 2026-01-08 (UTC)
 - in changes: fewer than 8 results; 6 more 'lcbench run' with the same options
-would do
-changes: PELT on the results' mean logarithms; of series without one, at most 1
-in 100 shows one; ratio with 95 % interval, results as replicates; + behind a
-revision: files had changed since
+would be enough
+changes: PELT on the mean logarithm of each result, with at most 1 % false
+positives per series; ratio with 95 % interval over results; + after a revision:
+with uncommitted changes
 """
 
 
@@ -63,13 +63,13 @@ def test_a_change_as_it_is_read():
 
 def test_how_many_are_wanting_is_counted():
     lines = " ".join(shown([of(row(medians=[1.0, 1.0]), day=day) for day in range(MIN_RECORDS - 1)]))
-    assert f"fewer than {MIN_RECORDS} results; one more 'lcbench run' with the same options would do" in lines
+    assert f"fewer than {MIN_RECORDS} results; one more 'lcbench run' with the same options would be enough" in lines
 
 
 def test_where_the_noise_leaves_the_place_open_it_says_so():
     between_both = [1.0, 1.02, 0.98] * 3 + [1.09] + [1.2, 1.18, 1.22] * 3
     text = " ".join(shown(records(between_both)))
-    assert "or any result from 2026-01-10 03:04 to 2026-01-11 03:04" in text
+    assert "or at any result from 2026-01-10 03:04 to 2026-01-11 03:04" in text
 
 
 def test_a_long_name_and_many_results_fit():
@@ -82,11 +82,11 @@ def test_a_long_name_and_many_results_fit():
 @pytest.mark.parametrize("count", [1, 5, LONGEST_LINE, LONGEST_LINE + 1, 300])
 def test_the_curve_has_a_mark_a_result_until_it_is_long(count):
     rising = [float(time) for time in range(1, count + 1)]
-    marks = curve(rising)
+    marks = sparkline(rising)
     assert len(marks) == min(count, LONGEST_LINE)
     assert list(marks) == sorted(marks)
     assert marks[0] == "▁"
 
 
 def test_noise_alone_does_not_fill_the_curve():
-    assert set(curve([1.0, 1.001, 0.999])) == {"▁"}
+    assert set(sparkline([1.0, 1.001, 0.999])) == {"▁"}

@@ -38,9 +38,9 @@ def test_loops():
         "_cross_entropy  scalar    0     32     9      0     4     0      2    27      -",
         "_block: 512-bit, 20 FMAs, 9 loads, no spills",
         "_cross_entropy: scalar: not vectorised, 32 operations, 9 loads, 2 spills",
-        "instructions in one pass through each innermost loop, x2 where there are two",
-        "alike; other: unfused arithmetic; stack: accesses to it, spills where there is",
-        "no call; regs: vector registers; 1 more over remainders: --json has them",
+        "instructions in one iteration of each innermost loop, x2 for two equal loops;",
+        "other: unfused arithmetic; stack: stack accesses, which are spills if there is",
+        "no call; regs: vector registers; remainder loops (--json only): 1",
     ]
 
 
@@ -58,8 +58,8 @@ def test_kernels():
         "gradient_slabs      128    80  1.25 KiB     0 B   80  8 x 1 B       6  24/64",
         "                                                      7 x 4 B",
         "gradient_slabs: 24 of 64 warps, limited by registers, no spills",
-        "regs, shared, spills: from NVIDIA's linker; FMA, loads from global memory: in",
-        "the PTX, loops not multiplied out; blocks, warps: on a multiprocessor at once",
+        "regs, shared, spills: from NVIDIA's linker; FMA, loads from global memory:",
+        "static counts in the PTX; blocks, warps: resident on a multiprocessor",
     ]
 
 

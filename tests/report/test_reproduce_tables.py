@@ -38,8 +38,8 @@ def test_the_overview():
         "0.37..0.395",
         "skipped templates: no data/cifar10.h5: 'lcbench download' fetches it",
         "softmax-layer: the document prints 0.02: a slip",
-        "of several figures that nearest to what its rule allows is shown; 'lcbench",
-        "reproduce ROW' shows all",
+        "a row with several figures shows the one closest to failing; 'lcbench reproduce",
+        "ROW' shows all",
         "1 reproduced, 1 failed, 1 skipped, in 2.00 s",
     ]
 

@@ -30,7 +30,7 @@ def lines(search):
 
 
 def the_grid(text):
-    start = text.index("validation accuracy in %: the learning rate down, reg across")
+    start = text.index("validation accuracy in %: rows are learning rates, columns are reg")
     return [line.split() for line in text[start + 1 :] if line and not line.startswith("─")]
 
 
@@ -63,11 +63,11 @@ def test_the_best_rows_of_many_and_no_grid_that_does_not_fit():
     assert len(rows) == search_tables.ROWS
     assert {row[0] for row in rows} == {"0.2"}
     assert "and 20 trials more, in results/searches/s.json" in text
-    assert not any("reg across" in line for line in text)
+    assert not any("columns are reg" in line for line in text)
 
 
 def test_a_plane_of_random_points_is_no_grid():
-    assert not any("reg across" in line for line in lines(searched([0.1, 0.2], [1.0, 2.0], way="random")))
+    assert not any("columns are reg" in line for line in lines(searched([0.1, 0.2], [1.0, 2.0], way="random")))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import math
 import pytest
 from rich.console import Console
 
-from lcbench.report import style
+from lcbench.report import formatting, style
 from lcbench.report.table import NUMBER, SECONDS, Column, Table, pairs
 
 
@@ -30,7 +30,7 @@ from lcbench.report.table import NUMBER, SECONDS, Column, Table, pairs
     ],
 )
 def test_seconds(value, text):
-    assert style.seconds(value) == text
+    assert formatting.seconds(value) == text
 
 
 @pytest.mark.parametrize(
@@ -38,17 +38,17 @@ def test_seconds(value, text):
     [(4.812, "4.81 x"), (12.34, "12.3 x"), (0.0512, "0.0512 x"), (1234.5, "1234 x"), (9.999, "10.0 x"), (None, "-")],
 )
 def test_ratio(value, text):
-    assert style.ratio(value) == text
+    assert formatting.ratio(value) == text
 
 
 def test_the_other_numbers():
-    assert style.percent(0.123) == "12.3 %"
-    assert style.percent(math.nan) == "-"
-    assert style.count(49000) == "49,000"
-    assert style.count(None) == "-"
-    assert style.scientific(2.1e-7) == "2e-07"
-    assert style.scientific(0.0) == "0"
-    assert style.scientific(None) == "-"
+    assert formatting.percent(0.123) == "12.3 %"
+    assert formatting.percent(math.nan) == "-"
+    assert formatting.count(49000) == "49,000"
+    assert formatting.count(None) == "-"
+    assert formatting.scientific(2.1e-7) == "2e-07"
+    assert formatting.scientific(0.0) == "0"
+    assert formatting.scientific(None) == "-"
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_other_numbers():
     [(48 * 1024, "48 KiB"), (32 * 1024**2, "32 MiB"), (7.5 * 1024**3, "7.5 GiB"), (1000, "1000 B"), (None, "-")],
 )
 def test_size(value, text):
-    assert style.size(value) == text
+    assert formatting.size(value) == text
 
 
 def printed(table) -> list[str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from rich.text import Text
 
 from lcbench.record import Record, Row
-from lcbench.report import style
+from lcbench.report import formatting
 from lcbench.report.table import Column, Table, escaped
 from lcbench.report.tables import compare as compare_tables
 from lcbench.report.tables import run as run_tables
@@ -31,11 +31,11 @@ def verdicts(comparisons: Sequence[Comparison], fail_above: float, heading: str,
     parts = [f"### {escaped(title)}", f"**{escaped(compare_tables.summary(comparisons, fail_above))}**"]
     for workload in dict.fromkeys(comparison.new.workload for comparison in comparisons):
         same = [comparison for comparison in comparisons if comparison.new.workload == workload]
-        parts += [escaped(str(workload)), compare_tables.in_plain_words(same, fail_above).markdown()]
+        parts += [escaped(str(workload)), compare_tables.change_table(same, fail_above).markdown()]
     parts += [escaped(note) for note in notes]
     parts.append(
         escaped(
-            f"slower: by more than {style.percent(fail_above)}; inconclusive: the noise leaves it open; "
+            f"slower: by more than {formatting.percent(fail_above)}; inconclusive: the noise leaves it open; "
             "change: growth of the time a call, with its 95 % interval"
         )
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lcbench.record import MachinePeak, Record
-from lcbench.report import style
+from lcbench.report import formatting
 from lcbench.report.tables.run import LOW_SCORE
 
 PACKAGES = ("numpy", "numba", "torch", "jax", "scikit-learn")
@@ -19,7 +19,7 @@ def essentials(record: Record) -> list[tuple[str, str]]:
     versions = _at(facts, "versions") or {}
     told = [
         ("processor", _processor(facts)),
-        ("memory", style.size(_at(facts, "memory_bytes")) if _at(facts, "memory_bytes") else ""),
+        ("memory", formatting.size(_at(facts, "memory_bytes")) if _at(facts, "memory_bytes") else ""),
         ("GPU", str(_at(facts, "gpu", "name") or "")),
         ("system", " ".join(str(facts[name]) for name in ("system", "kernel") if facts.get(name))),
         ("Python", str(_at(facts, "python") or "")),
@@ -54,7 +54,7 @@ def _processor(facts: dict[str, Any]) -> str:
         return str(cpu or "")
     cores = f"{cpu['usable_cores']} usable cores" if cpu.get("usable_cores") else ""
     caches = cpu.get("caches") or {}
-    sizes = [f"{name.removesuffix('d').upper()} {style.size(size)}" for name, size in caches.items() if size]
+    sizes = [f"{name.removesuffix('d').upper()} {formatting.size(size)}" for name, size in caches.items() if size]
     return ", ".join(str(part) for part in (cpu.get("model"), cpu.get("revision"), cores, *sizes) if part)
 
 
@@ -63,7 +63,7 @@ def _limits(ceilings: list[MachinePeak]) -> Iterator[tuple[str, str]]:
     kinds = dict.fromkeys((ceiling.device, ceiling.dtype) for ceiling in ceilings)
     for device, dtype in kinds:
         same = [ceiling for ceiling in ceilings if (ceiling.device, ceiling.dtype) == (device, dtype)]
-        reading = [f"{style.size(one.footprint)} at {one.read_bytes_s / 1e9:.0f} GB/s" for one in _ends(same)]
+        reading = [f"{formatting.size(one.footprint)} at {one.read_bytes_s / 1e9:.0f} GB/s" for one in _ends(same)]
         name = "GPU's limits" if device == "cuda" else "limits"
         yield (
             f"{name}, {dtype}" if len(kinds) > 1 else name,

@@ -12,13 +12,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lcbench.record import Record, Row
-from lcbench.report import style
+from lcbench.report import formatting
 from lcbench.report.page import machine, plots, times, verdicts
 from lcbench.report.page.plots import Plot
 from lcbench.report.plots import selection
 from lcbench.report.table import Table
+from lcbench.report.tables import run as run_tables
 from lcbench.report.tables import sweep as sweep_tables
-from lcbench.report.tables.run import circumstances, errors
 from lcbench.stats.crossings import efficiencies
 from lcbench.stats.growth import growths
 
@@ -140,7 +140,7 @@ def _section(page: _Page, number: int, record: Record, baseline: str) -> Section
         glance=[] if record.gate or record.sweep else _glance(number, groups, baseline),
         times=cards,
         verification=_verification(rows),
-        notes=[*(note.plain for note in circumstances(record)), *_unstated(cards)],
+        notes=[*(note.plain for note in run_tables.notes(record)), *_unstated(cards)],
         samples=_samples(page, rows),
     )
 
@@ -159,8 +159,8 @@ def _times_card(page: _Page, record: Record, group: times.Group, baseline: str) 
 def _unstated(cards: list[Card]) -> list[str]:
     """What an interval that says nothing is written as, where there is one."""
     texts = (cell.text for card in cards for line in card.sheet.lines for cell in line.cells)
-    if any(style.NO_INTERVAL in text for text in texts):
-        return [f"{style.NO_INTERVAL}: no interval, of too few processes or too noisy ones"]
+    if any(formatting.NO_INTERVAL in text for text in texts):
+        return [f"{formatting.NO_INTERVAL}: no interval, of too few processes or too noisy ones"]
     return []
 
 
@@ -179,7 +179,7 @@ def _glance(number: int, groups: list[times.Group], baseline: str) -> list[Faste
 
 
 def _verification(rows: dict[str, Row]) -> Table:
-    table = errors([*rows.values()])
+    table = run_tables.errors([*rows.values()])
     for (name, row), line in zip(rows.items(), table.lines, strict=True):
         line.row, line.words = name, f"{row.data} {row.status}"
     return table
@@ -187,7 +187,7 @@ def _verification(rows: dict[str, Row]) -> Table:
 
 def _growth_cards(page: _Page, record: Record, groups: list[times.Group]) -> list[Card]:
     found = growths(record)
-    notes = [*sweep_tables.sentences(record), *sweep_tables.misfit(found)]
+    notes = [*sweep_tables.sentences(record), *sweep_tables.note_on_misfit(found)]
     grown = Card(sweep_tables.growth_table(found), notes=notes)
     grown.figures = [page.figure(*one) for group in groups for one in plots.scaling(record, group)]
     threads = Card(sweep_tables.threads_table(efficiencies(record)))

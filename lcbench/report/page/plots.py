@@ -7,11 +7,12 @@ from math import isfinite
 from typing import Any
 
 from lcbench.record import Record, Row
-from lcbench.report import style
+from lcbench.report import formatting
 from lcbench.report.page.times import Group, speedup
 from lcbench.report.plots import selection
 from lcbench.report.plots.looks import Look
 from lcbench.report.tables import sweep as sweep_tables
+from lcbench.stats.crossings import Efficiency
 from lcbench.stats.estimates import disturbance
 from lcbench.stats.growth import OtherAxis
 
@@ -50,8 +51,8 @@ def appearance(of: Look) -> dict[str, Any]:
 
 def subject(row: Row, group: Group) -> dict[str, Any]:
     """Return what is shown of a mark that stands for `row`: its name, its numbers as they are written, its samples."""
-    within = "" if row.ci95_s is None else style.between(*row.ci95_s)
-    median = f"median {style.seconds(row.median_s)}" + (f", 95 % interval {within}" if within else "")
+    within = "" if row.ci95_s is None else formatting.time_interval(*row.ci95_s)
+    median = f"median {formatting.seconds(row.median_s)}" + (f", 95 % interval {within}" if within else "")
     return {
         "name": group.label(row),
         "what": str(row.workload),
@@ -63,7 +64,7 @@ def subject(row: Row, group: Group) -> dict[str, Any]:
 
 def _limit(row: Row) -> list[str]:
     fraction = row.roofline_fraction
-    return [] if fraction is None else [f"{style.share(fraction)} of the machine's limit"]
+    return [] if fraction is None else [f"{formatting.share(fraction)} of the machine's limit"]
 
 
 def fastest(group: Group, baseline: str) -> tuple[str, list[str]]:
@@ -71,9 +72,11 @@ def fastest(group: Group, baseline: str) -> tuple[str, list[str]]:
     row = next(iter(group.ranked.values()))
     ratio = speedup(row, group, baseline)
     over = (
-        [f"{' '.join(style.within(*ratio).split())} x {baseline}"] if ratio and row.implementation != baseline else []
+        [f"{' '.join(formatting.ratio_with_interval(*ratio).split())} x {baseline}"]
+        if ratio and row.implementation != baseline
+        else []
     )
-    return f"{group.label(row)}: {style.seconds(row.median_s)}", [*over, *_limit(row)]
+    return f"{group.label(row)}: {formatting.seconds(row.median_s)}", [*over, *_limit(row)]
 
 
 def processes(row: Row) -> list[dict[str, Any]]:
@@ -86,7 +89,7 @@ def processes(row: Row) -> list[dict[str, Any]]:
         {
             "number": one.number,
             "kept": one.kept,
-            "times": [style.seconds(sample) for sample in one.samples],
+            "times": [formatting.seconds(sample) for sample in one.samples],
             "ratios": [rounded(ratio) for ratio in one.ratios],
             "middle": rounded(one.middle),
             "note": _note(disturbance(row.processes[one.number - 1], row.threads), one.kept),
@@ -116,7 +119,9 @@ def bars(group: Group, baseline: str) -> Plot:
             {
                 "row": name,
                 **_estimate(bar.row),
-                "text": ", ".join([style.seconds(bar.median), *([style.ratio(bar.speedup)] if bar.speedup else [])]),
+                "text": ", ".join(
+                    [formatting.seconds(bar.median), *([formatting.ratio(bar.speedup)] if bar.speedup else [])]
+                ),
             }
             for name, bar in zip(group.ranked, chosen.bars, strict=True)
         ],
@@ -175,7 +180,7 @@ def roofline(group: Group, record: Record) -> Plot | None:
                 "row": names[id(point.row)],
                 "intensity": rounded(point.intensity),
                 "rate": rounded(point.rate),
-                "text": style.share(point.row.roofline_fraction),
+                "text": formatting.share(point.row.roofline_fraction),
             }
             for point in points
         ],
@@ -244,8 +249,7 @@ def threads(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
                 "value": rounded(one.speedup),
                 "low": rounded(one.low) if one.low > 0 else None,
                 "high": rounded(one.high) if isfinite(one.high) else None,
-                "text": f"{' '.join(style.within(one.speedup, one.low, one.high).split())} times as fast as with "
-                f"{one.base}; {style.share(one.efficiency)} of the ideal",
+                "text": _gain_text(one),
             }
             for one in here.found
             if one.loss == loss
@@ -256,6 +260,11 @@ def threads(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
                 _titled(f"{loss}: speed-up by threads", here.other),
                 {"kind": "threads", "base": here.base, "marks": marks, "legend": legend},
             )
+
+
+def _gain_text(one: Efficiency) -> str:
+    speedup = " ".join(formatting.ratio_with_interval(one.speedup, one.low, one.high).split())
+    return f"speed-up {speedup} over {one.base}, efficiency {formatting.share(one.efficiency)}"
 
 
 def _titled(what: str, other: OtherAxis) -> str:

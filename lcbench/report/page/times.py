@@ -9,7 +9,7 @@ from lcbench.record import Record, Row, Workload, describe_fields
 from lcbench.report.plots.looks import Look, looks
 from lcbench.report.table import Table
 from lcbench.report.tables import run as run_tables
-from lcbench.report.tables.sweep import common
+from lcbench.report.tables.sweep import common_fields
 from lcbench.stats.estimates import Ratio
 
 
@@ -75,4 +75,4 @@ def coordinate(row: Row, axis: str) -> int | str:
 
 def _title(row: Row, axes: list[str]) -> str:
     """As the terminal's tables are called; of a sweep without what it varies."""
-    return f"{row.loss} by {' and '.join(axes)}: {common(row, axes)}" if axes else str(row.workload)
+    return f"{row.loss} by {' and '.join(axes)}: {common_fields(row, axes)}" if axes else str(row.workload)

@@ -48,7 +48,12 @@ def of_two(records: list[Record], fail_above: float = 0.20) -> Verdicts | None:
     doubt = "" if judgement.same_machine else "the two results are from different machines"
     notes = [*compare_tables.only_in_one(judgement), compare_tables.basis(judgement)]
     return _verdicts(
-        compare_tables.standing(judgement), fail_above, f"{new.id} against {base.id}", ("base", "new"), notes, doubt
+        compare_tables.valid_comparisons(judgement),
+        fail_above,
+        f"{new.id} against {base.id}",
+        ("base", "new"),
+        notes,
+        doubt,
     )
 
 
@@ -64,7 +69,7 @@ def _verdicts(
     return Verdicts(
         told,
         compare_tables.summary(comparisons, fail_above) + (f"; no verdict holds: {doubt}" if doubt else ""),
-        compare_tables.table("Verdicts", worst_first, *sides, fail_above),
+        compare_tables.verdict_table("Verdicts", worst_first, *sides, fail_above),
         notes,
         _plot(worst_first, fail_above, f"{sides[1]} / {sides[0]}"),
     )

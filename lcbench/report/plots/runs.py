@@ -11,7 +11,7 @@ from matplotlib.transforms import ScaledTranslation, Transform
 from numpy.typing import NDArray
 
 from lcbench.record import MachinePeak, Record, Row, Workload
-from lcbench.report import style as words
+from lcbench.report import formatting
 from lcbench.report.plots import selection, style
 from lcbench.report.plots.selection import Bars, Key, Label, Point
 
@@ -167,7 +167,7 @@ def _frame_samples(
     for row in rows:
         middle = (starts[row.workload] + ends[row.workload] - 1) / 2
         axes.text(
-            middle, 1.5 * reach, words.seconds(row.median_s), ha="center", va="top", size=style.SMALL,
+            middle, 1.5 * reach, formatting.seconds(row.median_s), ha="center", va="top", size=style.SMALL,
             color=style.INK,
         )  # fmt: skip
 
@@ -211,7 +211,7 @@ def draw_roofline(record: Record) -> Figure:
 def _roof_title(ceiling: MachinePeak, record: Record) -> str:
     dtype = f", {ceiling.dtype}" if len({row.dtype for row in record.rows if row.ranked}) > 1 else ""
     where = ", GPU" if ceiling.device == "cuda" else ""
-    return f"X of {words.size(ceiling.footprint)}{dtype}{where}\n{selection.reading(ceiling)}"
+    return f"X of {formatting.size(ceiling.footprint)}{dtype}{where}\n{selection.reading(ceiling)}"
 
 
 def _draw_roof(axes: Axes, ceiling: MachinePeak, intensities: NDArray[np.float64]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.record import MachinePeak, Record, Row, Workload, describe_field, describe_fields
-from lcbench.report import style as words
+from lcbench.report import formatting
 from lcbench.report.plots.looks import Look, left_out, looks, short
 from lcbench.stats import estimates
 from lcbench.stats.crossings import CACHE_AXES, Crossing, Efficiency, cache_end_places, crossings, efficiencies
@@ -167,7 +167,7 @@ class Bar:
     @property
     def text(self) -> str:
         """What is written beside it."""
-        time = words.seconds(self.median)
+        time = formatting.seconds(self.median)
         if self.speedup is None:
             return time
         return f"{time}, {self.speedup:.2f} x" if self.speedup >= 0.1 else f"{time}, {self.speedup:.2g} x"

@@ -71,7 +71,7 @@ def draw_table(record: Record, new: Record | None = None) -> str:
 
 def svg(command: list[str], tables: Iterable[Any]) -> str:
     """The SVG of a terminal that shows a command, where it is one, and the tables that it prints."""
-    console = style.recording(COLUMNS)
+    console = style.recording_console(COLUMNS)
     if command[:1] and command[0] in _PRINTS_THEM:  # and not the arguments of a user's own program
         console.print(Text(f"$ lcbench {shlex.join(command)}", style="bold green"))
         console.print()

@@ -1,1 +1,1 @@
-"""Tables of the commands, one module a command."""
+"""Tables that the commands print: a module for each command."""

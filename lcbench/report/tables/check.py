@@ -1,4 +1,4 @@
-"""The tables of ``lcbench check``."""
+"""Tables of ``lcbench check``."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from rich.padding import Padding
 from rich.text import Text
 
 from lcbench.record import CheckResult
-from lcbench.report import style
+from lcbench.report import formatting
 from lcbench.report.table import PLAIN, SCIENTIFIC, WORD, Cell, Column, Table
 from lcbench.report.tables.run import why_not
 
 WIDTH = 78
-"""Of a verdict on a user's function, in columns. A longer one has its reason on a line of its own, mistake first."""
+"""Characters of a verdict on a user's function. If it is longer, the reason stands on a line of its own."""
 
 
 def tables(reports: list[CheckResult]) -> Iterator[Table | Text | Padding]:
-    """The catalogue's implementations as a table, a user's functions one by one in words."""
+    """Yield a table of the catalog's implementations, and lines on each of a user's functions."""
     known = [report for report in reports if not report.users]
     if known:
         yield _table(known)
@@ -28,7 +28,7 @@ def tables(reports: list[CheckResult]) -> Iterator[Table | Text | Padding]:
             yield Text(f"simulated: Numba's CUDA simulator, without the {left_out} cases that are too large for it")
     theirs = [report for report in reports if report.users]
     for file in dict.fromkeys(_file(report) for report in theirs):
-        yield from _in_words(file, [report for report in theirs if _file(report) == file])
+        yield from _user_functions(file, [report for report in theirs if _file(report) == file])
     yield _summary(reports)
 
 
@@ -43,7 +43,7 @@ def _table(reports: list[CheckResult]) -> Table:
         Column("implementation", "implementation", WORD),
         Column("loss", "loss"),
         Column("dtype", "dtype"),
-        Column("cases", lambda report: report.cases if report.dtype else style.MISSING, PLAIN),
+        Column("cases", lambda report: report.cases if report.dtype else formatting.MISSING, PLAIN),
         Column("loss error", lambda report: report.error_loss if report.status == "ok" else None, SCIENTIFIC),
         Column("gradient error", lambda report: report.error_grad if report.status == "ok" else None, SCIENTIFIC),
         Column("result", _result),
@@ -57,7 +57,7 @@ def _result(report: CheckResult) -> Cell:
     return Cell(report.status + simulated, mood="bad" if report.status == "wrong" else "open")
 
 
-def _in_words(file: str, reports: list[CheckResult]) -> Iterator[Text | Padding]:
+def _user_functions(file: str, reports: list[CheckResult]) -> Iterator[Text | Padding]:
     yield Text(file, style="bold")
     for name in dict.fromkeys(report.implementation for report in reports):
         own = [report for report in reports if report.implementation == name]
@@ -67,7 +67,7 @@ def _in_words(file: str, reports: list[CheckResult]) -> Iterator[Text | Padding]
 
 
 def _verdict(function: str, reports: list[CheckResult]) -> Text:
-    """What one function is worth: right and in which convention, or what is wrong with it."""
+    """Return the verdict on one function: right and in which convention, or what is wrong."""
     text = Text(f"{function}: ")
     failed = next((report for report in reports if report.status != "ok"), None)
     if failed:

@@ -1,4 +1,4 @@
-"""The tables of ``lcbench compare``: verdicts on two records, or the newest results side by side."""
+"""Tables of ``lcbench compare``: verdicts on two records, or the newest results side by side."""
 
 from __future__ import annotations
 
@@ -10,96 +10,97 @@ from math import isfinite
 from rich.text import Text
 
 from lcbench.record import describe_fields
-from lcbench.report import style
+from lcbench.report import formatting
 from lcbench.report.table import FINE_RATIO, NAME, PLAIN, SECONDS, SHARE, WORD, Cell, Column, Kind, Mood, Table
-from lcbench.report.tables.run import footnote_on_impossible
+from lcbench.report.tables.run import note_on_impossible
 from lcbench.stats.estimates import Ratio
 from lcbench.stats.verdicts import Comparison, Judgement, Latest, LatestRow, Verdict
 
 _IMPLEMENTATION = Column("implementation", "new.implementation", NAME)
 
 ORDER: tuple[Verdict, ...] = ("wrong", "not measured", "slower", "inconclusive", "not slower")
-"""What a reader needs to know first."""
+"""Verdicts in the order in which they are reported."""
 
 MOODS: dict[Verdict, Mood] = {
     "wrong": "bad", "not measured": "bad", "slower": "bad", "inconclusive": "open", "not slower": "good",
 }  # fmt: skip
 
-OTHER_MACHINE = "the two results are from different machines: no verdict holds"
+VISIBLE = "smallest slowdown beyond the threshold that is detected with a power of 80 %"
+"""Meaning of the column "visible"."""
+
+OTHER_MACHINE = "the two results are from different machines: no verdict is valid"
 
 
 def verdicts(judgement: Judgement) -> Iterator[Table | Text]:
-    """Every row that both records have, and what became of the others."""
+    """Yield the verdicts on all rows that both records have, and notes on the other rows."""
     yield from side_by_side(judgement.comparisons, "base", "new")
     yield from map(Text, only_in_one(judgement))
-    yield from without_times(judgement.comparisons)
+    yield from not_compared(judgement.comparisons)
     if not judgement.same_machine:
         yield Text(OTHER_MACHINE, style="yellow")
     yield Text(basis(judgement))
 
 
 def basis(judgement: Judgement) -> str:
-    """What the verdicts rest on."""
+    """Return how the verdicts were reached."""
     return (
-        f"threshold {style.percent(judgement.fail_above)}; 95 % intervals; tests corrected for their number (Holm); "
-        "visible: smallest slowdown beyond the threshold that 4 of 5 such pairs would show"
+        f"threshold {formatting.percent(judgement.fail_above)}; 95 % intervals; Holm correction for multiple tests; "
+        f"visible: {VISIBLE}"
     )
 
 
 def only_in_one(judgement: Judgement) -> Iterator[str]:
-    """A line for every row that one of two results does not have."""
+    """Yield a line for each row that only one of the two results has."""
     for side, rows in (("base", judgement.only_base), ("new", judgement.only_new)):
         for row in rows:
             yield f"only in {side}: {row.implementation}, {row.workload}"
 
 
-def standing(judgement: Judgement) -> list[Comparison]:
-    """The comparisons. Between two machines no verdict holds, so all but wrong results are open."""
+def valid_comparisons(judgement: Judgement) -> list[Comparison]:
+    """Return the comparisons. If the machines differ, no verdict is valid: all but wrong results are inconclusive."""
     if judgement.same_machine:
         return judgement.comparisons
     return [replace(one, verdict="inconclusive") if one.ratio else one for one in judgement.comparisons]
 
 
 def side_by_side(comparisons: list[Comparison], base: str, new: str) -> Iterator[Table | Text]:
-    """A table a workload: the times of `base` and `new`, their ratio and its verdict."""
+    """Yield, for each workload, a table with the times of `base` and `new`, their ratio and its verdict."""
     for workload in dict.fromkeys(comparison.base.workload for comparison in comparisons):
-        yield table(str(workload), [one for one in comparisons if one.base.workload == workload], base, new)
+        yield verdict_table(str(workload), [one for one in comparisons if one.base.workload == workload], base, new)
         yield Text()
 
 
-def table(title: str, comparisons: Sequence[Comparison], base: str, new: str, fail_above: float | None = None) -> Table:
-    """The times of `base` and `new`, their ratio and its verdict.
+def verdict_table(
+    title: str, comparisons: Sequence[Comparison], base: str, new: str, fail_above: float | None = None
+) -> Table:
+    """Return the table of the times of `base` and `new`, their ratio and its verdict.
 
-    With `fail_above` also the workload, and a sentence where there is no ratio: for the page.
+    With `fail_above` the table is for the page: it has the workload, and a sentence where there is no ratio.
     """
 
-    def statement_instead(one: Comparison) -> Cell | None:
-        if fail_above is None or one.ratio:
+    def statement_instead(comparison: Comparison) -> Cell | None:
+        if fail_above is None or comparison.ratio:
             return None
-        return Cell(f"{one.verdict}: {statement(one, fail_above)}", one.verdict, MOODS[one.verdict])
+        verdict = comparison.verdict
+        return Cell(f"{verdict}: {statement(comparison, fail_above)}", verdict, MOODS[verdict])
 
     return Table(
         title,
         comparisons,
         _IMPLEMENTATION,
         Column("workload", lambda one: str(one.new.workload), detail=True),
-        Column(base, "base.median_s", SECONDS, "median, seconds a call"),
-        Column(new, "new.median_s", SECONDS, "median, seconds a call"),
+        Column(base, "base.median_s", SECONDS, "median, seconds per call"),
+        Column(new, "new.median_s", SECONDS, "median, seconds per call"),
         Column(f"{new} / {base}", "ratio", FINE_RATIO, "ratio of the times, with its 95 % interval", "descending"),
-        Column(
-            "visible",
-            "detectable",
-            Kind(_visible, number=True),
-            "smallest slowdown beyond the threshold that 4 of 5 such pairs would show",
-        ),
+        Column("visible", "detectable", Kind(_visible, number=True), VISIBLE),
         Column("verdict", lambda one: Cell(one.verdict, one.verdict, MOODS[one.verdict]), WORD),
         leading=2,
         instead=statement_instead,
     )
 
 
-def in_plain_words(comparisons: Sequence[Comparison], fail_above: float) -> Table:
-    """The times, and the ratio as growth: of one workload, worst verdict first."""
+def change_table(comparisons: Sequence[Comparison], fail_above: float) -> Table:
+    """Return the table of one workload's times with the ratio as change in percent, the worst verdict first."""
     return Table(
         "",
         sorted(comparisons, key=lambda one: ORDER.index(one.verdict)),
@@ -111,8 +112,8 @@ def in_plain_words(comparisons: Sequence[Comparison], fail_above: float) -> Tabl
     )
 
 
-def without_times(comparisons: list[Comparison]) -> Iterator[Text]:
-    """A line for everything that could not be compared: on which side, and why."""
+def not_compared(comparisons: list[Comparison]) -> Iterator[Text]:
+    """Yield a line for each row that could not be compared: on which side, and the reason."""
     for comparison in comparisons:
         if comparison.ratio is None:
             row = comparison.base if comparison.new.status == "ok" else comparison.new
@@ -122,12 +123,12 @@ def without_times(comparisons: list[Comparison]) -> Iterator[Text]:
 
 def _visible(slowdown: float | None) -> str:
     if slowdown is None:
-        return style.MISSING
-    return f"+{style.percent(slowdown)}" if slowdown < 10 else "> +1000 %"
+        return formatting.MISSING
+    return f"+{formatting.percent(slowdown)}" if slowdown < 10 else "> +1000 %"
 
 
 def latest(groups: list[Latest]) -> Iterator[Table | Text]:
-    """The newest result of every implementation, a table a workload and number of threads, fastest first."""
+    """Yield, for each workload and number of threads, the newest result of every implementation, the fastest first."""
     for group in groups:
         yield Table(
             f"{group.workload}, {describe_fields(group.entries[0].row, 'threads')}",
@@ -139,7 +140,7 @@ def latest(groups: list[Latest]) -> Iterator[Table | Text]:
             Column("measured (UTC)", lambda entry: entry.created[:16].replace("T", " "), WORD),
         )
         yield Text()
-    yield from footnote_on_impossible(entry.row for group in groups for entry in group.entries)
+    yield from note_on_impossible(entry.row for group in groups for entry in group.entries)
 
 
 def _times_fastest(group: Latest) -> Callable[[LatestRow], str]:
@@ -148,14 +149,14 @@ def _times_fastest(group: Latest) -> Callable[[LatestRow], str]:
 
 
 def report_title(heading: str) -> str:
-    """What a report is called where others stand beside it: "lcbench: new.py against old.py"."""
+    """Return the title of a report among those of other tools: "lcbench: new.py against old.py"."""
     return f"lcbench: {heading}"
 
 
 def change(ratio: Ratio | None) -> str:
-    """A ratio of times as growth: "+25.0 % (95 %: +22.2 % to +27.9 %)"."""
+    """Return a ratio of times as change in percent: "+25.0 % (95 %: +22.2 % to +27.9 %)"."""
     if ratio is None:
-        return style.MISSING
+        return formatting.MISSING
     if not isfinite(ratio.high):
         return f"{_growth(ratio.value)} (no interval: one process)"
     return f"{_growth(ratio.value)} (95 %: {_growth(ratio.low)} to {_growth(ratio.high)})"
@@ -166,25 +167,27 @@ def _growth(ratio: float) -> str:
 
 
 def subject(comparison: Comparison) -> str:
-    """What was compared: "numpy, softmax, 500 rows, float32"."""
+    """Return what was compared: "numpy, softmax, 500 rows, float32"."""
     return f"{comparison.new.implementation}, {describe_fields(comparison.new, 'loss', 'rows', 'dtype')}"
 
 
 def statement(comparison: Comparison, fail_above: float) -> str:
-    """What was found, as one sentence without its subject."""
+    """Return the outcome of a comparison as one sentence without its subject."""
     base, new = comparison.base, comparison.new
     if comparison.ratio is None:
         return _why_no_ratio(comparison)
-    times = f"{style.seconds(base.median_s)} before, {style.seconds(new.median_s)} now: {change(comparison.ratio)}"
-    allowed = style.percent(fail_above)
+    before, now = formatting.seconds(base.median_s), formatting.seconds(new.median_s)
+    times = f"{before} before, {now} now: {change(comparison.ratio)}"
+    allowed = formatting.percent(fail_above)
     if comparison.verdict == "slower":
         return f"{times}; slower than the {allowed} allowed"
     if comparison.verdict == "not slower":
         return f"{times}; not slower than the {allowed} allowed"
-    visible = ""
-    if comparison.detectable is not None and isfinite(comparison.detectable):
-        visible = f"; a slowdown {style.percent(comparison.detectable)} beyond that would have been seen 4 times in 5"
-    return f"{times}; the noise leaves open whether that is more than the {allowed} allowed{visible}"
+    open_question = f"{times}; because of noise it is open whether that is more than the {allowed} allowed"
+    if comparison.detectable is None or not isfinite(comparison.detectable):
+        return open_question
+    visible = formatting.percent(comparison.detectable)
+    return f"{open_question}; a slowdown {visible} beyond that would be detected with a power of 80 %"
 
 
 def _why_no_ratio(comparison: Comparison) -> str:
@@ -196,7 +199,7 @@ def _why_no_ratio(comparison: Comparison) -> str:
 
 
 def summary(comparisons: Sequence[Comparison], fail_above: float) -> str:
-    """How many of each verdict, worst first, and the threshold: "1 slower, 2 not slower; 5.0 % allowed"."""
+    """Return the count of each verdict, the worst first, and the threshold: "1 slower, 2 not slower; 5.0 % allowed"."""
     counts = Counter(comparison.verdict for comparison in comparisons)
-    told = [f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict]]
-    return f"{', '.join(told) or 'nothing compared'}; {style.percent(fail_above)} allowed"
+    counted = [f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict]]
+    return f"{', '.join(counted) or 'nothing compared'}; {formatting.percent(fail_above)} allowed"

@@ -1,4 +1,4 @@
-"""What ``lcbench doctor`` found out, as tables."""
+"""Tables of ``lcbench doctor``."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from lcbench.host.disturbances import Finding
 from lcbench.host.gpu_state import GpuState
 from lcbench.host.machine import Facts
 from lcbench.measure.noise import Noise
-from lcbench.report.style import MISSING, count, percent, size
+from lcbench.report.formatting import MISSING, count, percent, size
 from lcbench.report.table import Column, Table, pairs
 from lcbench.stats.gate import detectable_slowdown
 
 
 def machine(facts: Facts, fingerprint: str, gpu: GpuState | None) -> Table:
-    """The hardware, and the GPU's state."""
+    """Return the table of the hardware and the state of the GPU."""
     return pairs("Machine", [*_machine_rows(facts, fingerprint), *(_gpu_rows(gpu) if gpu else ())])
 
 
 def threads(facts: Facts, numba: dict[str, Any]) -> Table:
-    """Cores, and the threads that each library starts on them."""
+    """Return the table of the cores, and of the threads that each library starts."""
     return pairs("Threads", _thread_rows(facts, numba))
 
 
 def versions(facts: Facts) -> Table:
-    """Every package whose version can change a time."""
+    """Return the table of the packages whose version can change a time."""
     return pairs("Versions", [("Python", facts["python"]), *facts["versions"].items()])
 
 
 def noise(measured: Noise) -> Table:
-    """Identical work against itself, and what else happened meanwhile."""
+    """Return the table of the noise of identical work, and of the load during that measurement."""
     visible = detectable_slowdown(measured.log_ratios, measured.block_s)
-    slowdown = "nothing" if visible is None else f"at best a slowdown of {percent(visible)}"
+    slowdown = "nothing" if visible is None else f"a slowdown of {percent(visible)} or more"
     rows = [
         ("measured", f"{len(measured.blocks)} blocks in {measured.seconds:.0f} s, two processes each"),
         ("spread", f"{percent(measured.spread)}, the standard deviation of the blocks' log-ratios"),
         ("worst block", percent(measured.worst)),
-        ("visible", f"{slowdown} to a gate of 60 s"),
-        *_meanwhile_rows(measured.meanwhile, measured.involuntary_switches_s),
+        ("visible", f"{slowdown} in a gate of 60 s"),
+        *_load_rows(measured.meanwhile, measured.involuntary_switches_s),
     ]
-    return pairs("Noise: identical work against itself", rows)
+    return pairs("Noise: ratio of the times of identical work", rows)
 
 
 def findings(found: list[Finding]) -> Table:
-    """Each disturbance beside its remedy."""
+    """Return the table of disturbances and their remedies."""
     columns = Column("", "severity"), Column("found", "what"), Column("what to do", "remedy")
-    return Table("What would disturb a measurement", found, *columns)
+    return Table("Sources of noise", found, *columns)
 
 
 def score(value: int, noise: Noise | None) -> str:
-    """One line."""
+    """Return the score as a sentence."""
     basis = "from the findings and the noise" if noise else "from the findings alone; the noise was not measured"
     return f"Score: {value} of 100, {basis}."
 
@@ -75,10 +75,10 @@ def _gpu_rows(gpu: GpuState) -> Iterator[tuple[str, str]]:
     reasons = MISSING if gpu.throttle_reasons is None else ", ".join(gpu.throttle_reasons) or "nothing"
     clocks = of(gpu.sm_clock_mhz, gpu.sm_clock_max_mhz, "MHz")
     yield "GPU clocks", f"{clocks}, memory {of(gpu.memory_clock_mhz, gpu.memory_clock_max_mhz, 'MHz')}"
-    yield "held down by", reasons
-    yield "temperature", f"{_whole(gpu.temperature_c)} C, slows down at {_whole(gpu.slowdown_c)} C"
+    yield "throttled by", reasons
+    yield "temperature", f"{_whole(gpu.temperature_c)} C, throttles at {_whole(gpu.slowdown_c)} C"
     yield "power limit", of(gpu.power_limit_w, gpu.power_limit_default_w, "W")
-    yield "used by others", f"{percent(gpu.utilisation)} of the time, {count(gpu.other_processes)} processes"
+    yield "other load", f"{percent(gpu.utilisation)} of the time, {count(gpu.other_processes)} processes"
     modes = {"persistence": gpu.persistent, "ECC": gpu.ecc, "MIG": gpu.mig}
     switches = [f"{name} {MISSING if on is None else 'on' if on else 'off'}" for name, on in modes.items()]
     yield "modes", ", ".join([*switches, f"compute mode {gpu.compute_mode or MISSING}"])
@@ -93,19 +93,19 @@ def _thread_rows(facts: Facts, numba: dict[str, Any]) -> Iterator[tuple[str, str
     yield "Numba", f"{numba['threads']} threads"
     for layer, why in numba["threading_layers"].items():
         yield f"Numba {layer}", "loads" if why is None else f"does not load: {why}"
-    for one in facts["blas"]:
-        kernels = f"kernels {one['kernels'] or MISSING}"
-        yield "BLAS", f"{one['name']} {one['version'] or ''}, {one['threads'] or MISSING} threads, {kernels}"
+    for blas in facts["blas"]:
+        kernels = f"kernels {blas['kernels'] or MISSING}"
+        yield "BLAS", f"{blas['name']} {blas['version'] or ''}, {blas['threads'] or MISSING} threads, {kernels}"
     yield from facts["environment"].items()
 
 
-def _meanwhile_rows(meanwhile: BackgroundLoad, forced_s: float | None) -> Iterator[tuple[str, str]]:
-    yield "others' share", f"{percent(meanwhile.others)} of the usable cores"
-    yield "steal", percent(meanwhile.steal)
-    yield "pressure", f"some process waited for a core in {percent(meanwhile.waited)} of the time"
-    yield "switches", f"{_rate(meanwhile.switches_s)} a second in all; ours had to yield {_rate(forced_s)} a second"
-    heat = f"{count(meanwhile.thermal_throttles)} times by heat"
-    yield "throttled", f"{count(meanwhile.throttled_periods)} periods by the container, {heat}"
+def _load_rows(load: BackgroundLoad, involuntary_s: float | None) -> Iterator[tuple[str, str]]:
+    yield "other load", f"{percent(load.others)} of the usable cores"
+    yield "steal", percent(load.steal)
+    yield "pressure", f"a process waited for a core {percent(load.waited)} of the time"
+    yield "switches", f"{_rate(load.switches_s)} per second in all; {_rate(involuntary_s)} involuntary ones of lcbench"
+    heat = f"{count(load.thermal_throttles)} times by heat"
+    yield "throttled", f"{count(load.throttled_periods)} periods by the container, {heat}"
 
 
 def _whole(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The tables of ``lcbench features``."""
+"""Tables of ``lcbench features``."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from rich.text import Text
 
 from lcbench.datasets.features import Computed
 from lcbench.datasets.features.catalog import CATALOG, INSTALL, Settings
-from lcbench.report import style
+from lcbench.report import formatting
 from lcbench.report.table import NUMBER, SECONDS, SIZE, WORD, Column, Table
 
 SIDE = 32
-"""Rows and columns of the images for which dimensions are told."""
+"""Height and width in pixels of the images for which dimensions are listed."""
 
 
-def listed(words: int) -> list[dict[str, Any]]:
-    """Every feature of the catalogue, with the dimensions that it has for so many visual words."""
+def catalog_list(words: int) -> list[dict[str, Any]]:
+    """Return every feature of the catalog, with its dimensions for this number of visual words."""
     return [
         {
             "name": feature.name,
@@ -31,11 +31,11 @@ def listed(words: int) -> list[dict[str, Any]]:
     ]
 
 
-def catalogue(words: int) -> Iterator[Table | Text]:
-    """`listed` as a table, and how to install what is missing."""
-    lines = listed(words)
+def catalog_table(words: int) -> Iterator[Table | Text]:
+    """Yield `catalog_list` as a table, and how to install missing packages."""
+    lines = catalog_list(words)
     yield Table(
-        f"Features of {SIDE} x {SIDE} images; {style.count(words)} visual words",
+        f"Features of {SIDE} x {SIDE} images; {formatting.count(words)} visual words",
         lines,
         Column("name", "name", WORD),
         Column("what", "what"),
@@ -48,9 +48,9 @@ def catalogue(words: int) -> Iterator[Table | Text]:
 
 
 def computed(done: Sequence[Computed]) -> Iterator[Table | Text]:
-    """What was computed or read, and where it is kept."""
+    """Yield what was computed or read, and where it is stored."""
     yield Table(
-        f"Features of {style.count(done[0].rows)} images",
+        f"Features of {formatting.count(done[0].rows)} images",
         done,
         Column("name", "name", WORD),
         Column("dimensions", "dimensions", NUMBER),
@@ -59,4 +59,4 @@ def computed(done: Sequence[Computed]) -> Iterator[Table | Text]:
         Column("", lambda one: "read" if one.kept else "computed"),
     )
     folders = {str(Path(file).parent) for one in done for file in one.files.values()}
-    yield Text(f"kept in {', '.join(sorted(folders))}, for {', '.join(done[0].files)}")
+    yield Text(f"stored in {', '.join(sorted(folders))}, for {', '.join(done[0].files)}")

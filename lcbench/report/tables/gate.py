@@ -1,4 +1,4 @@
-"""The tables of ``lcbench gate``."""
+"""Tables of ``lcbench gate``."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from lcbench.record import Gate, Side
-from lcbench.report import style
+from lcbench.report import formatting
 from lcbench.report.table import Table
-from lcbench.report.tables.compare import side_by_side, without_times
+from lcbench.report.tables.compare import VISIBLE, not_compared, side_by_side
 from lcbench.stats.gate import GateVerdicts
 
 
 def tables(gated: GateVerdicts, gate: Gate) -> Iterator[Table | Text]:
-    """What was compared, the verdicts, and what they rest on."""
+    """Yield what was compared, the verdicts, and how they were reached."""
     yield from _sides(gate)
     yield Text()
     yield from side_by_side(gated.comparisons, "base", "head")
-    yield from without_times(gated.comparisons)
+    yield from not_compared(gated.comparisons)
     for note in notes(gated, gate):
         yield Text(note)
     if gated.doubt:
@@ -26,31 +26,31 @@ def tables(gated: GateVerdicts, gate: Gate) -> Iterator[Table | Text]:
 
 
 def heading(gate: Gate) -> str:
-    """What was compared, in a few words."""
+    """Return what was compared, in a few words."""
     return f"{gate.head.given} against {gate.base.given}"
 
 
 def notes(gated: GateVerdicts, gate: Gate) -> list[str]:
-    """What the verdicts rest on, a line each."""
+    """Return notes on how the verdicts were reached."""
     controls = [comparison.ratio for comparison in gated.control if comparison.ratio]
     lines = [
-        f"threshold {style.percent(gate.fail_above)}; head / base with 95 % interval; blocks: {gated.blocks}, each of "
-        "two processes a side in an order drawn by lot; visible: smallest slowdown beyond the threshold that 4 of 5 "
-        "such gates would show",
+        f"threshold {formatting.percent(gate.fail_above)}; head / base with 95 % interval; "
+        f"{gated.blocks} blocks of two processes per side, in random order; visible: {VISIBLE}"
     ]
     if controls:
         farthest = max(controls, key=lambda ratio: abs(ratio.value - 1))
-        lines.append(f"control, base against itself: {style.within(*farthest, decimals=3)}".replace("\n", " "))
+        control = formatting.ratio_with_interval(*farthest, decimals=3).replace("\n", " ")
+        lines.append(f"control, base against itself: {control}")
     if gated.disturbed:
-        told = ", ".join(f"{count} because {reason}" for reason, count in gated.disturbed.items())
-        lines.append(f"blocks left out, whatever their times: {told}")
+        reasons = ", ".join(f"{count} because {reason}" for reason, count in gated.disturbed.items())
+        lines.append(f"blocks left out, independently of their times: {reasons}")
     if gate.planted:
-        lines.append(f"head is base with a slowdown of {style.percent(gate.planted)} planted into every call")
+        lines.append(f"head is base with an artificial slowdown of {formatting.percent(gate.planted)} in every call")
     return lines
 
 
 def _sides(gate: Gate) -> Iterator[Text]:
-    """A line a side, and one for the versions in which they differ."""
+    """Yield a line for each side, and one for the versions that differ between them."""
     for name, side in (("base", gate.base), ("head", gate.head)):
         yield Text(f"{name}: {_described(side)}")
     differing = [

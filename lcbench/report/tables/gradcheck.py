@@ -1,4 +1,4 @@
-"""The tables of ``lcbench gradcheck``."""
+"""Tables of ``lcbench gradcheck``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.text import Text
 
 from lcbench.checks.gradient import Coordinate, GradientCheck, Way
 from lcbench.checks.reports import GradientReport
-from lcbench.report import style
+from lcbench.report import formatting
 from lcbench.report.table import NUMBER, PLAIN, SCIENTIFIC, SECONDS, Cell, Column, Mood, Table
 
 MOODS: dict[str, Mood] = {"right": "", "kink": "open", "wrong": "bad"}
@@ -17,7 +17,10 @@ COLOURS = {"ok": "green", "wrong": "bold red", "unchecked": "bold yellow"}
 
 
 def tables(reports: list[GradientReport], step: float) -> Iterator[Table | Text]:
-    """Two tables and a verdict for each report, and what they come to. step: of the centred differences."""
+    """Yield two tables and a verdict for each report, and a summary.
+
+    step: step of the central differences.
+    """
     file = ""
     for report in reports:
         if _file(report) != file:
@@ -26,19 +29,19 @@ def tables(reports: list[GradientReport], step: float) -> Iterator[Table | Text]
         if report.found:
             yield _coordinates(report, report.found, step)
             yield Text()
-            yield _ways(report.found)
+            yield _methods(report.found)
         yield _verdict(report)
         yield Text()
     yield _summary(reports)
 
 
 def _file(report: GradientReport) -> str:
-    """The file of a user's function, or empty."""
+    """Return the file of a user's function, or an empty string."""
     return report.implementation.rpartition(":")[0]
 
 
 def _label(report: GradientReport) -> str:
-    """An implementation and its loss, or a function, which is one loss, under the name of its file."""
+    """Return the implementation and its loss, or the name of a user's function."""
     function = report.implementation.rpartition(":")[2]
     return function if _file(report) else f"{function} {report.loss}"
 
@@ -52,24 +55,24 @@ def _coordinates(report: GradientReport, found: GradientCheck, step: float) -> T
         Column("numerical", lambda each: f"{each.numerical:.8g}", PLAIN),
         Column("analytic", lambda each: f"{each.analytic:.8g}", PLAIN),
         Column("error", "relative_error", SCIENTIFIC),
-        Column("verdict", lambda each: Cell(_in_words(each), mood=MOODS[each.verdict])),
+        Column("verdict", lambda each: Cell(_coordinate_verdict(each), mood=MOODS[each.verdict])),
     )
 
 
-def _in_words(each: Coordinate) -> str:
-    """The verdict, and what explains a large error: the nearest kink and how many more there are, or rounding."""
+def _coordinate_verdict(each: Coordinate) -> str:
+    """Return the verdict, and what explains a large error: the nearest kink and the number of others, or rounding."""
     if each.verdict == "kink" and each.nearest_kink:
         more = f", +{each.kinks - 1}" if each.kinks > 1 else ""
         return f"kink: row {each.nearest_kink.row}, class {each.nearest_kink.wrong_class}{more}"
-    return f"{each.verdict}, but for {each.because}" if each.because else each.verdict
+    return f"{each.verdict}, except for {each.because}" if each.because else each.verdict
 
 
-def _ways(found: GradientCheck) -> Table:
+def _methods(found: GradientCheck) -> Table:
     def numerical(name: str) -> Callable[[Way], Any]:
         return lambda way: getattr(way, name) if way.name != "analytic" else None
 
     return Table(
-        "the three ways",
+        "gradients compared",
         found.ways,
         Column("gradient", "name"),
         Column(f"{len(found.coordinates)} weights", numerical("seconds"), SECONDS),
@@ -94,13 +97,13 @@ def _verdict(report: GradientReport) -> Text:
 
 
 def _counted(found: GradientCheck) -> str:
-    kinks, worst = found.count("kink"), style.scientific(found.worst_error())
+    kinks, worst = found.count("kink"), formatting.scientific(found.worst_error())
     words = f"of {len(found.coordinates)} weights {found.count('right')} right, {found.count('wrong')} wrong"
     if not kinks:
         return f"{words}; worst relative error {worst}"
     if kinks == len(found.coordinates):
         return f"{words}, {kinks} at kinks; worst relative error {worst} at them"
-    away = style.scientific(found.worst_error(kinks=False))
+    away = formatting.scientific(found.worst_error(kinks=False))
     return f"{words}, {kinks} at kinks; worst relative error {away} away from kinks, {worst} at them"
 
 

@@ -1,4 +1,4 @@
-"""The tables of ``lcbench inspect``."""
+"""Tables of ``lcbench inspect``."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _COUNTS = (
     Column("stack", "stack", PLAIN),
     Column("regs", "vector_registers", PLAIN),
 )
-"""Of a loop. Where all are the same, two loops look alike."""
+"""Columns of a loop. Loops of one function in which all of them are equal share a line."""
 
 
 def tables(title: str, found: Sequence[Loop | Kernel]) -> Iterator[Table | Text]:
-    """A table of what was found, loops or kernels, then the most important of it in words."""
+    """Yield a table of the loops or kernels, and a sentence on the most important ones."""
     kernels = [one for one in found if isinstance(one, Kernel)]
     if kernels:
         yield from _kernels(title, kernels)
@@ -36,7 +36,7 @@ def tables(title: str, found: Sequence[Loop | Kernel]) -> Iterator[Table | Text]
 
 
 def _loops(title: str, found: list[Loop]) -> Iterator[Table | Text]:
-    """The loops but for remainders, and in words the first of each function."""
+    """Yield a table of the loops except remainders, and a sentence on the first loop of each function."""
     shown = [loop for loop in found if not loop.remainder]
     if not shown:
         yield Text(f"{title}: no loop computes with floating-point numbers")
@@ -59,15 +59,15 @@ def _loops(title: str, found: list[Loop]) -> Iterator[Table | Text]:
         yield Text(f"{loop.name}: {loop.verdict}")
     remainders = len(found) - len(shown)
     yield Text(
-        "instructions in one pass through each innermost loop, x2 where there are two alike; other: unfused "
-        "arithmetic; stack: accesses to it, spills where there is no call; regs: vector registers"
-        + (f"; {remainders} more over remainders: --json has them" if remainders else ""),
+        "instructions in one iteration of each innermost loop, x2 for two equal loops; other: unfused arithmetic; "
+        "stack: stack accesses, which are spills if there is no call; regs: vector registers"
+        + (f"; remainder loops (--json only): {remainders}" if remainders else ""),
         style="dim",
     )
 
 
 def code(found: Sequence[Loop | Kernel]) -> Iterator[str]:
-    """Each piece of code under its verdict; remainders are left out."""
+    """Yield the code of each loop or kernel after its verdict; remainders are left out."""
     for one in found:
         comment = "//" if isinstance(one, Kernel) else "#"
         if isinstance(one, Kernel) or not one.remainder:
@@ -75,7 +75,7 @@ def code(found: Sequence[Loop | Kernel]) -> Iterator[str]:
 
 
 def _kernels(title: str, found: list[Kernel]) -> Iterator[Table | Text]:
-    """The kernels, and each in words."""
+    """Yield a table of the kernels, and a sentence on each."""
     yield Table(
         title,
         found,
@@ -92,8 +92,8 @@ def _kernels(title: str, found: list[Kernel]) -> Iterator[Table | Text]:
     for kernel in found:
         yield Text(f"{kernel.name}: {kernel.verdict}")
     yield Text(
-        "regs, shared, spills: from NVIDIA's linker; FMA, loads from global memory: in the PTX, loops not multiplied "
-        "out; blocks, warps: on a multiprocessor at once",
+        "regs, shared, spills: from NVIDIA's linker; FMA, loads from global memory: static counts in the PTX; "
+        "blocks, warps: resident on a multiprocessor",
         style="dim",
     )
 

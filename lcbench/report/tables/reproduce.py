@@ -1,4 +1,4 @@
-"""The tables of ``lcbench reproduce``."""
+"""Tables of ``lcbench reproduce``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from rich.padding import Padding
 from rich.text import Text
 
-from lcbench.report import style
+from lcbench.report import formatting
 from lcbench.report.table import NAME, NUMBER, WORD, Cell, Column, Mood, Table
 from lcbench.reproduction.figures import Number, Outcome, PublishedRow, Rule, documents
 
@@ -17,7 +17,7 @@ MOODS: dict[str, Mood] = {"passes": "", "fails": "bad", "skipped": "open"}
 
 
 def overview(outcomes: Sequence[Outcome]) -> Iterator[Table | Text]:
-    """One line a row: of its figures, the one that fails or has gone farthest towards what its rule allows."""
+    """Yield a line for each row with one of its figures: the one that fails, or is closest to failing."""
 
     def headline(of: Callable[[Number], str]) -> Callable[[Outcome], str | None]:
         return lambda outcome: None if outcome.skipped else of(outcome.headline)
@@ -39,19 +39,19 @@ def overview(outcomes: Sequence[Outcome]) -> Iterator[Table | Text]:
             yield Text(f"{outcome.row.id}: {outcome.row.note}", style="dim")
     if any(len(outcome.numbers) > 1 for outcome in outcomes):
         yield Text(
-            "of several figures that nearest to what its rule allows is shown; 'lcbench reproduce ROW' shows all",
+            "a row with several figures shows the one closest to failing; 'lcbench reproduce ROW' shows all",
             style="dim",
         )
     yield summary(outcomes)
 
 
 def _expected(number: Number) -> str:
-    """Where a rule says from where to where, that is expected."""
+    """Return the expected value, or the rule if the rule is itself a range."""
     return _number(number.expected) if Rule(number.rule).needs_expected else _rule(number)
 
 
 def _rule(number: Number) -> str:
-    """The rule, in signs where they are shorter."""
+    """Return the rule, with comparison signs in place of words."""
     rule = number.rule
     for words, sign in (("at most", "<="), ("at least", ">="), ("below", "<"), ("above", ">")):
         rule = rule.replace(words, sign)
@@ -75,7 +75,7 @@ def _wanted(number: Number) -> str:
 
 
 def _skipped(outcomes: Sequence[Outcome]) -> Iterator[Text]:
-    """One line for every reason, with the rows that it holds for."""
+    """Yield a line for each reason, with the rows that it applies to."""
     rows: dict[str, list[str]] = {}
     for outcome in outcomes:
         if outcome.skipped:
@@ -85,7 +85,7 @@ def _skipped(outcomes: Sequence[Outcome]) -> Iterator[Text]:
 
 
 def details(outcome: Outcome) -> Iterator[Table | Text | Padding]:
-    """Every figure of one row."""
+    """Yield every figure of one row."""
     row = outcome.row
     yield Text(row.id, style="bold").append(f": {row.what}", style="not bold")
     yield Padding(Text(f"{row.document}: {documents()[row.document]}", style="dim"), (0, 0, 0, 2))
@@ -98,7 +98,7 @@ def details(outcome: Outcome) -> Iterator[Table | Text | Padding]:
 
 
 def _details(numbers: Sequence[Number]) -> Table:
-    """Columns that would be empty, or the same as others, are left out."""
+    """Return the table of the figures. Columns that are empty or repeat another one are left out."""
     published = any(number.published is not None for number in numbers)
     expected = any(number.expected is not None and number.expected != number.published for number in numbers)
     return Table(
@@ -121,42 +121,42 @@ def _verdict(number: Number) -> Cell:
 
 
 def summary(outcomes: Sequence[Outcome]) -> Text:
-    """How many rows have which verdict, and how long it took."""
+    """Return the number of rows with each verdict, and the total time."""
     verdicts = [outcome.verdict for outcome in outcomes]
     skipped = verdicts.count("skipped")
     seconds = sum(outcome.seconds for outcome in outcomes)
     return Text(
         f"{verdicts.count('passes')} reproduced, {verdicts.count('fails')} failed"
         + (f", {skipped} skipped" if skipped else "")
-        + f", in {style.seconds(seconds)}"
+        + f", in {formatting.seconds(seconds)}"
     )
 
 
 def listing(rows: Sequence[PublishedRow]) -> Table:
-    """What can be reproduced."""
+    """Return the table of the rows that can be reproduced."""
     columns = Column("row", "id", WORD), Column("document", "document"), Column("what", "what")
     return Table("what can be reproduced", rows, *columns)
 
 
 def listed(rows: Sequence[PublishedRow]) -> list[dict[str, str]]:
-    """The same as fields."""
+    """Return the rows that can be reproduced as dictionaries, for JSON."""
     return [{"row": row.id, "document": row.document, "what": row.what} for row in rows]
 
 
 def _number(value: float | None) -> str:
-    """With eight significant digits where they fit into ten columns, else with four: "-4.9999886", "2.186e-11"."""
+    """Return a number with eight significant digits if they fit into ten columns, else with four: "2.186e-11"."""
     if value is None:
-        return style.MISSING
+        return formatting.MISSING
     exact = f"{value:.8g}"
     return exact if len(exact) <= 10 else f"{value:.4g}"
 
 
 def _difference(value: float | None) -> str:
-    return style.MISSING if value is None else f"{value:.2g}"
+    return formatting.MISSING if value is None else f"{value:.2g}"
 
 
 def as_json(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """Every row with every figure, for a machine to read."""
+    """Return every row with every figure, for JSON."""
     return [
         {
             "id": outcome.row.id,

@@ -1,4 +1,4 @@
-"""The tables that a run ends with: one a loss and size, then what came before the steady state."""
+"""Tables of ``lcbench run``: times for each loss and size, then what precedes the steady state."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from rich.text import Text
 
 from lcbench.record import CheckResult, MachinePeak, Record, Row, describe_fields
-from lcbench.report import style
-from lcbench.report.style import share
+from lcbench.report import formatting
+from lcbench.report.formatting import share
 from lcbench.report.table import (
     BILLIONS,
     INTERVAL,
@@ -30,33 +30,36 @@ from lcbench.stats import estimates
 from lcbench.stats.estimates import cpu_pressure, kept_blocks, spread
 
 BUSY = 0.1
-"""Share of its time in which something waited for a CPU, above which the machine is said to have been busy."""
+"""Share of its time that a block waited for a CPU, above which a note calls the machine busy."""
 
 LOW_SCORE = 75
-"""Below this a run says why: something was found that makes times vary, beside others of its kind or worse."""
+"""Score of the machine below which a note gives the reasons."""
+
+SIMULATED = "simulated: no GPU, so there are no times"
+"""Note on rows that Numba's CUDA simulator computed."""
 
 CLUSTER, ALONE = "dask", "numba-parallel"
-"""The same kernel on the workers of a cluster, and in one process."""
+"""Implementation that runs the kernel on the workers of a cluster, and the one that runs it in a single process."""
 
-SAID_WHERE_THEY_DIFFER = ("classes", "data", "batch", "streamed", "threads")
-"""Fields of a row that have a column in the table of errors where not all rows have the same."""
+DISTINGUISHING = ("classes", "data", "batch", "streamed", "threads")
+"""Fields of a row that are columns of the table of errors if the rows differ in them."""
 
-_BEFORE_STEADY = ("import_s", "first_call_s", "compile_s", "prepare_s")
 
 BEFORE_STEADY = (
-    Column("first call", "first_call_s", SECONDS, "the very first in a process with nothing compiled"),
+    Column("first call", "first_call_s", SECONDS, "first call in a process that has compiled nothing yet"),
     Column("of it compiling", "compile_s", SECONDS),
-    Column("prepare + fetch", "prepare_s", SECONDS, "bringing the data to where it is wanted, and the result back"),
+    Column("prepare + fetch", "prepare_s", SECONDS, "transfer of the data to the device, and of the result back"),
 )
 
 
 def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
-    """Everything that a run has to show, in the order of reading. Speed-ups are over `baseline`."""
+    """Yield the tables and notes of a run, in the order in which they are printed. Speed-ups are over `baseline`."""
     on_device = [row for row in record.rows if row.device != "simulator"]
     for workload in dict.fromkeys(row.workload for row in on_device):
         ranked = [row for row in on_device if row.workload == workload and row.ranked]
         if ranked:
-            yield times(str(workload), sorted(ranked, key=lambda row: row.median_s or 0.0), baseline)
+            by_time = sorted(ranked, key=lambda row: row.median_s or 0.0)
+            yield times(str(workload), by_time, baseline)
             yield Text()
     yield from _not_measured([row for row in on_device if not row.ranked])
     simulated = [row for row in record.rows if row.device == "simulator"]
@@ -75,32 +78,38 @@ def times(
     axes: Sequence[str] = (),
     label: str | Callable[[Row], str] = "implementation",
 ) -> Table:
-    """The times of `rows` in their order, and why one has none. axes: by which the rows of a sweep differ.
+    """Return the table of times of `rows`, in their order; rows without a time give the reason.
 
-    label: how a row is called among the others.
+    axes: axes of a sweep, by which the rows differ. label: name of a row within the table.
     """
 
-    def a_second(amount: str) -> Callable[[Row], float | None]:
+    def per_second(amount: str) -> Callable[[Row], float | None]:
         return lambda row: getattr(row, amount) / row.median_s if row.median_s else None
 
     over = f"x {baseline}" if len(baseline) <= 14 else "x baseline"
-    over_told = f"time of {baseline} over this one's: geometric mean of the ratios of paired processes, 95 % interval"
+    meaning = f"time of {baseline} over time of this row: geometric mean over paired processes, with 95 % interval"
     return Table(
         title,
         rows,
         Column("implementation", label, NAME),
         *(Column(axis, axis, WORDS if axis == "dtype" else NUMBER) for axis in axes),
-        Column("median", "median_s", SECONDS, "seconds a call: median over the processes' medians"),
-        Column("95 % interval", "ci95_s", INTERVAL, "of the median, from the spread between processes", detail=True),
-        Column("spread", spread, SPREAD, "half the range of the processes' medians, over their median"),
-        Column(over, lambda row: _speedup(row, rows, baseline), RATIO, over_told, "descending")
+        Column("median", "median_s", SECONDS, "seconds per call: median of the processes' medians"),
+        Column(
+            "95 % interval",
+            "ci95_s",
+            INTERVAL,
+            "interval of the median, from the spread between processes",
+            detail=True,
+        ),
+        Column("spread", spread, SPREAD, "half the range of the processes' medians, relative to their median"),
+        Column(over, lambda row: _speedup(row, rows, baseline), RATIO, meaning, "descending")
         if any(speedup(row, rows, baseline) for row in rows)
         else None,
-        Column("GFLOP/s", a_second("flops"), BILLIONS, "4 N D C floating-point operations a call", "descending"),
-        Column("GB/s", a_second("bytes"), BILLIONS, "X and W read once, the gradient written once", "descending"),
-        Column("limit", _limit, SHARE, "share of what the machine can do, measured in the same run", "descending"),
+        Column("GFLOP/s", per_second("flops"), BILLIONS, "4 N D C floating-point operations per call", "descending"),
+        Column("GB/s", per_second("bytes"), BILLIONS, "X and W read once, the gradient written once", "descending"),
+        Column("limit", _limit, SHARE, "share of the machine's limit, measured in the same run", "descending"),
         *(replace(column, detail=True) for column in BEFORE_STEADY),
-        Column("error", _error, SCIENTIFIC, "larger of the loss's and the gradient's relative error"),
+        Column("error", _error, SCIENTIFIC, "larger of the relative errors of loss and gradient"),
         sorted_by=1,
         leading=1 + len(axes),
         instead=_why_no_time,
@@ -108,9 +117,9 @@ def times(
 
 
 def speedup(row: Row, rows: Iterable[Row], baseline: str) -> estimates.Ratio | None:
-    """How much faster than the baseline's row on the same workload with the same threads; None where there is none.
+    """Return the speed-up of a row over the baseline's row of the same workload and number of threads, or None.
 
-    Nor is there one of a gate's rows, which have verdicts.
+    Rows of a gate have verdicts and no speed-ups.
     """
     same = (other for other in rows if other.workload == row.workload and other.threads == row.threads)
     base = next((one for one in same if one.implementation == baseline and one.ranked and not one.side), None)
@@ -136,12 +145,12 @@ def _why_no_time(row: Row) -> Cell | None:
         return None
     if row.status == "ok":
         simulated = row.device == "simulator"
-        return Cell("right, in the simulator, whose times mean nothing" if simulated else "no time")
+        return Cell(f"right; {SIMULATED}" if simulated else "no time")
     return result(row)
 
 
 def result(row: Row) -> Cell:
-    """Whether it was right, and if not, why."""
+    """Return the result of the verification, with the reason if it failed."""
     if row.status == "ok":
         text = "right, simulated" if row.device == "simulator" else "right"
         return Cell(text, text, "good")
@@ -150,9 +159,9 @@ def result(row: Row) -> Cell:
 
 
 def errors(rows: Sequence[Row]) -> Table:
-    """How far each row was from the float64 oracle; no two lines look alike."""
-    told = [name for name in SAID_WHERE_THEY_DIFFER if len({getattr(row, name) for row in rows}) > 1]
-    convention = Column("convention", "convention", WORDS, "how a user's file counts, where not as the signature does")
+    """Return the table of errors against the float64 oracle. Its columns tell any two rows apart."""
+    differing = [name for name in DISTINGUISHING if len({getattr(row, name) for row in rows}) > 1]
+    convention = Column("convention", "convention", WORDS, "convention of a user's file, if it is not the default")
     loss = "largest relative error of the loss against the float64 oracle"
     gradient = "largest relative error of the gradient, in the Frobenius norm"
     return Table(
@@ -164,7 +173,7 @@ def errors(rows: Sequence[Row]) -> Table:
         Column("features", "features", NUMBER),
         Column("dtype", "dtype"),
         Column("device", "device"),
-        *(Column(name, name, WORDS if name in ("data", "streamed") else NUMBER) for name in told),
+        *(Column(name, name, WORDS if name in ("data", "streamed") else NUMBER) for name in differing),
         Column("loss error", lambda row: row.error_loss if row.status == "ok" else None, SCIENTIFIC, loss),
         Column("gradient error", lambda row: row.error_grad if row.status == "ok" else None, SCIENTIFIC, gradient),
         Column("result", result),
@@ -172,10 +181,13 @@ def errors(rows: Sequence[Row]) -> Table:
     )
 
 
-def footnote_on_impossible(rows: Iterable[Row]) -> Iterator[Text]:
-    """What the mark means, where it stands."""
+def note_on_impossible(rows: Iterable[Row]) -> Iterator[Text]:
+    """Yield the meaning of `IMPOSSIBLE`, if the mark is used."""
     if any(row.ranked and (row.roofline_fraction or 0) > 1 for row in rows):
-        yield Text(f"{style.IMPOSSIBLE} above the machine's measured limit, which cannot be: mistrust time or limit")
+        yield Text(
+            f"{formatting.IMPOSSIBLE} above the measured limit of the machine, which is impossible: "
+            "the time or the limit is wrong"
+        )
 
 
 def _not_measured(rows: list[Row]) -> Iterator[Text]:
@@ -185,19 +197,19 @@ def _not_measured(rows: list[Row]) -> Iterator[Text]:
 
 
 def why_not(rows: Iterable[Row | CheckResult], place: Callable[[Any], str]) -> Iterator[Text]:
-    """One line for every implementation and reason, with the places, if they are told, that it holds for."""
+    """Yield a line for each implementation and reason, with the places that it applies to."""
     where: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
         where.setdefault((row.implementation, row.status, row.reason), []).append(place(row))
     for (implementation, status, reason), places in where.items():
         text = Text(f"{implementation} ").append(status, style="bold red" if status == "wrong" else "bold yellow")
-        told = ", ".join(filter(None, places))
-        yield text.append(f" ({told}): {reason}" if told else f": {reason}")
+        listed = ", ".join(filter(None, places))
+        yield text.append(f" ({listed}): {reason}" if listed else f": {reason}")
 
 
 def _simulated(rows: list[Row]) -> Table:
     return Table(
-        "simulated: no GPU here, so these times rank nowhere",
+        SIMULATED,
         rows,
         Column("implementation", "implementation", NAME),
         Column("loss", "loss"),
@@ -212,8 +224,10 @@ def _before_steady(rows: list[Row]) -> Table:
     slowest = []
     for name in dict.fromkeys(row.implementation for row in rows if row.ranked):
         own = [row for row in rows if row.implementation == name and row.ranked]
-        found = {of: [value for row in own if (value := getattr(row, of)) is not None] for of in _BEFORE_STEADY}
-        slowest.append({"implementation": name} | {of: max(values, default=None) for of, values in found.items()})
+        line: dict[str, str | float | None] = {"implementation": name}
+        for field in ("import_s", "first_call_s", "compile_s", "prepare_s"):
+            line[field] = max((value for row in own if (value := getattr(row, field)) is not None), default=None)
+        slowest.append(line)
     return Table(
         "Before the steady state: slowest over losses and sizes",
         slowest,
@@ -223,18 +237,18 @@ def _before_steady(rows: list[Row]) -> Table:
     )
 
 
-def circumstances(record: Record) -> Iterator[Text]:
-    """What one must know of the files and of the machine to read the times."""
+def notes(record: Record) -> Iterator[Text]:
+    """Yield notes on the files and the machine that are needed to read the times."""
     yield from _efficiencies([row for row in record.rows if row.ranked])
     conventions = {row.implementation: row.convention for row in record.rows if row.convention}
     for name, convention in conventions.items():
         yield Text(f"{name} follows the {convention}")
-    yield from footnote_on_impossible(record.rows)
+    yield from note_on_impossible(record.rows)
     waited = cpu_pressure(record)
     if waited > BUSY:
         yield Text(
-            f"the machine was busy: in half of the blocks, something waited for a CPU {waited:.0%} of the time "
-            "or more; 'lcbench doctor' says what to do",
+            f"the machine was busy: in half of the blocks, a process waited for a CPU {waited:.0%} of the time "
+            "or more; 'lcbench doctor' suggests remedies",
             style="yellow",
         )
     yield from _limits(record.ceilings)
@@ -243,16 +257,16 @@ def circumstances(record: Record) -> Iterator[Text]:
     ranked = [row for row in record.rows if row.ranked]
     left_out = sum(len(row.processes) - len(kept_blocks(row)) for row in ranked)
     if left_out:
-        yield Text(f"processes left out, since something else on the machine disturbed them: {left_out}")
+        yield Text(f"processes left out because other load on the machine disturbed them: {left_out}")
 
 
 def _efficiencies(ranked: list[Row]) -> Iterator[Text]:
-    """What a cluster makes of its threads, where one process with as many was measured beside it: a line a workload."""
+    """Yield the efficiency of a cluster, if one process with the same number of threads was measured too."""
     alone = {(row.workload, row.threads): row for row in ranked if row.implementation == ALONE}
     for row in ranked:
-        one = alone.get((row.workload, row.threads))
-        if row.implementation == CLUSTER and one:
-            low, value, high = (f"{100 * share:.0f}" for share in sorted(estimates.speedup(row, one)))
+        single = alone.get((row.workload, row.threads))
+        if row.implementation == CLUSTER and single:
+            low, value, high = (f"{100 * share:.0f}" for share in sorted(estimates.speedup(row, single)))
             yield Text(
                 f"{CLUSTER}, {describe_fields(row, 'loss', 'rows')}: efficiency {value} % [{low},{high}] of one "
                 f"process with {describe_fields(row, 'threads')}"
@@ -260,36 +274,36 @@ def _efficiencies(ranked: list[Row]) -> Iterator[Text]:
 
 
 def _footnotes(record: Record, baseline: str) -> Iterator[Text]:
-    yield from circumstances(record)
-    line = f"{medians_of(record)}; spread: half the range of their medians"
+    yield from notes(record)
+    line = f"{median_note(record)}; spread: half the range of their medians"
     if any(row.implementation == baseline and not row.side for row in record.rows if row.ranked):
         line += (
             "; x: geometric mean of the ratios of paired processes, with 95 % interval "
-            f"({style.NO_INTERVAL}: too few of them, or too noisy)"
+            f"({formatting.NO_INTERVAL}: too few processes, or too noisy)"
         )
-    if medians_of(record):
+    if median_note(record):
         yield Text(line)
 
 
-def medians_of(record: Record) -> str:
-    """Of how many processes a time is the median; empty where there is no time."""
+def median_note(record: Record) -> str:
+    """Return how many processes each median is over, or an empty string if there are no times."""
     counts = {len(row.processes) for row in record.rows if row.ranked}
     processes = " to ".join(map(str, sorted({min(counts), max(counts)}))) if counts else ""
     return processes and f"median of {processes} processes each"
 
 
-def _limits(ceilings: list[MachinePeak]) -> Iterator[Text]:
-    """What the shares are shares of, and what NumPy's matrix product reaches of it: a line a device and dtype."""
-    for device, dtype in dict.fromkeys((ceiling.device, ceiling.dtype) for ceiling in ceilings):
-        same = [ceiling for ceiling in ceilings if (ceiling.device, ceiling.dtype) == (device, dtype)]
-        widest = max(same, key=lambda ceiling: ceiling.footprint)
+def _limits(peaks: list[MachinePeak]) -> Iterator[Text]:
+    """Yield the measured limits of the machine, and the rate of NumPy's matrix product, for each device and dtype."""
+    for device, dtype in dict.fromkeys((peak.device, peak.dtype) for peak in peaks):
+        same = [peak for peak in peaks if (peak.device, peak.dtype) == (device, dtype)]
+        largest = max(same, key=lambda peak: peak.footprint)
         where = " of the GPU" if device == "cuda" else ""
         line = (
-            f"limits{where}, measured in this run: reads {widest.read_bytes_s / 1e9:.0f} GB/s (largest X), "
-            f"FMA {widest.flops_s / 1e9:.0f} GFLOP/s {dtype}"
+            f"limits{where}, measured in this run: reads {largest.read_bytes_s / 1e9:.0f} GB/s (largest X), "
+            f"FMA {largest.flops_s / 1e9:.0f} GFLOP/s {dtype}"
         )
-        if widest.copy_bytes_s:
-            line += f"; reference: a copy {widest.copy_bytes_s / 1e9:.0f} GB/s"
-        if widest.gemm_flops_s:
-            line += f"; reference: NumPy's GEMM {widest.gemm_flops_s / 1e9:.0f} GFLOP/s"
+        if largest.copy_bytes_s:
+            line += f"; reference: a copy {largest.copy_bytes_s / 1e9:.0f} GB/s"
+        if largest.gemm_flops_s:
+            line += f"; reference: NumPy's GEMM {largest.gemm_flops_s / 1e9:.0f} GFLOP/s"
         yield Text(line)

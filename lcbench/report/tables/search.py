@@ -1,4 +1,4 @@
-"""What a search for hyperparameters found: its trials, best first, the grid, and the model that was chosen."""
+"""Tables of ``lcbench search``: the trials, the best first; the grid; and the model that was selected."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rich.text import Text
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.search.points import AXES
 from lcbench.learn.search.search_file import Search, Trial, ranking
-from lcbench.report import style
+from lcbench.report import formatting
 from lcbench.report.table import PERCENT, PLAIN, SECONDS, WORD, Cell, Column, Kind, Table, pairs
 
 ROWS = 20
-"""Of the table of trials; the file has the others too."""
+"""Maximum number of rows of the table of trials; the file has all trials."""
 
 _WIDTH = 80
 _WITHOUT_MODEL = ("diverged", "crashed", "waiting")
@@ -22,11 +22,11 @@ _HEADINGS = {"learning_rate": "learning rate", "reg": "reg", "batch": "batch", "
 
 
 def tables(search: Search, path: Path) -> Iterator[Table | Text]:
-    """Everything that is to be said, the most important last, where a terminal leaves the eye."""
+    """Yield the tables and notes of a search, the most important last, next to the prompt of the terminal."""
     ordered = _ordered(search)
     yield _trials(search, ordered[:ROWS])
     if rest := ordered[ROWS:]:
-        yield Text(f"and {_counted([search.trials[place] for place in rest])} more, in {path}")
+        yield Text(f"and {_count_of([search.trials[place] for place in rest])} more, in {path}")
     yield from _reasons(search)
     grid = _grid(search)
     if grid is not None:
@@ -37,7 +37,7 @@ def tables(search: Search, path: Path) -> Iterator[Table | Text]:
 
 
 def axes(search: Search) -> list[str]:
-    """What tells the trials apart: the axes that were asked for, of which those of one value say nothing."""
+    """Return the axes that were searched over more than one value, or the first axis if there is none."""
     several = [name for name in AXES if name in search.axes and len(_values(search, name)) > 1]
     return several or [name for name in AXES if name in search.axes][:1]
 
@@ -47,7 +47,7 @@ def _values(search: Search, name: str) -> list[float]:
 
 
 def _ordered(search: Search) -> list[int]:
-    """Places of all trials: those that gave a model, best first, then what diverged and crashed, then the waiting."""
+    """Return the indices of all trials: those with a model, the best first, then diverged, crashed and waiting ones."""
     best = ranking(search.trials)
     return best + [
         place for status in _WITHOUT_MODEL for place, trial in enumerate(search.trials) if trial.status == status
@@ -56,9 +56,9 @@ def _ordered(search: Search) -> list[int]:
 
 def _trials(search: Search, places: list[int]) -> Table:
     names = axes(search)
-    narrow = len(names) > 2  # then the settings take the room of what matters less
+    narrow = len(names) > 2  # the settings take the room of less important columns
     return Table(
-        f"{_counted(search.trials)}: {_what(search.trials[0].recipe)}",
+        f"{_count_of(search.trials)}: {_common_settings(search.trials[0].recipe)}",
         [search.trials[place] for place in places],
         *(Column(_HEADINGS[name], f"recipe.{name}", Kind("{:g}".format, number=True)) for name in names),
         Column("validation", "validation_accuracy", PERCENT),
@@ -70,17 +70,17 @@ def _trials(search: Search, places: list[int]) -> Table:
 
 
 def _loss(value: float | None) -> str:
-    return style.MISSING if value is None else f"{value:.4g}"
+    return formatting.MISSING if value is None else f"{value:.4g}"
 
 
-def _what(recipe: Recipe) -> str:
-    """What all trials have in common, in words."""
+def _common_settings(recipe: Recipe) -> str:
+    """Return what all trials have in common."""
     features = f", {' + '.join(recipe.features)}" if recipe.features else ""
     return f"{recipe.loss} by {recipe.solver}, {recipe.iterations:,} steps, on {Path(recipe.data).name}{features}"
 
 
-def _counted(trials: list[Trial]) -> str:
-    """How many, and how many of them gave no model: "30 trials (4 diverged)"."""
+def _count_of(trials: list[Trial]) -> str:
+    """Return the number of trials, and how many of them gave no model: "30 trials (4 diverged)"."""
     text = f"{len(trials)} trial" + ("s" if len(trials) > 1 else "")
     failed = [(status, sum(trial.status == status for trial in trials)) for status in _WITHOUT_MODEL]
     said = ", ".join(f"{count} {status}" for status, count in failed if count)
@@ -94,7 +94,7 @@ def _reasons(search: Search) -> Iterator[Text]:
 
 
 def _grid(search: Search) -> Table | None:
-    """Validation accuracies with the learning rate down and the regularisation across; None where that is no plane."""
+    """Return the validation accuracies by learning rate and regularisation, or None if the trials are no such grid."""
     if search.way != "grid" or axes(search) != ["learning_rate", "reg"]:
         return None
     best = ranking(search.trials)[:1]
@@ -103,7 +103,7 @@ def _grid(search: Search) -> Table | None:
         rates[trial.recipe.learning_rate][f"{trial.recipe.reg:g}"] = _cell(trial, best == [place])
     headings = ["", *(f"{reg:g}" for reg in _values(search, "reg"))]
     table = Table(
-        "validation accuracy in %: the learning rate down, reg across",
+        "validation accuracy in %: rows are learning rates, columns are reg",
         rates.values(),
         *(Column(heading, heading, PLAIN) for heading in headings),
     )
@@ -112,19 +112,22 @@ def _grid(search: Search) -> Table | None:
 
 def _cell(trial: Trial, best: bool) -> Cell:
     if trial.validation_accuracy is None:
-        return Cell(style.MISSING if trial.status == "waiting" else trial.status, mood="open")
+        return Cell(formatting.MISSING if trial.status == "waiting" else trial.status, mood="open")
     return Cell(f"{100 * trial.validation_accuracy:.1f}", mood="best" if best else "")
 
 
 def _edges(search: Search) -> Iterator[Text]:
-    """Where the best of a grid lies at the end of an axis, a better one may lie behind it."""
+    """Yield a warning for each axis of a grid on whose end the best trial lies."""
     assert search.refit
     best = search.trials[search.refit.trial].recipe
     for name in axes(search) if search.way == "grid" else ():
         values = _values(search, name)
         if len(values) > 2 and getattr(best, name) in (values[0], values[-1]):
             end = "smallest" if getattr(best, name) == values[0] else "largest"
-            yield Text(f"the best has the {end} {_HEADINGS[name]} of the grid: beyond it may be better", style="yellow")
+            heading = _HEADINGS[name]
+            yield Text(
+                f"the best trial has the {end} {heading} of the grid: values beyond it may be better", style="yellow"
+            )
 
 
 def _best(search: Search, path: Path) -> Table:
@@ -134,9 +137,9 @@ def _best(search: Search, path: Path) -> Table:
     trained_on = "training and validation rows" if search.refit_all else "training rows"
     rows = [
         ("settings", settings or "as given"),
-        ("chosen by", f"validation accuracy {style.percent(trial.validation_accuracy)}"),
+        ("chosen by", f"validation accuracy {formatting.percent(trial.validation_accuracy)}"),
         ("refitted on", trained_on),
-        *[(f"{name} accuracy", style.percent(value)) for name, value in accuracy.items()],
+        *[(f"{name} accuracy", formatting.percent(value)) for name, value in accuracy.items()],
         ("model", str(path.with_name(search.refit.model))),
     ]
     return pairs("the best", rows)

@@ -1,4 +1,4 @@
-"""The tables that a sweep ends with: times point by point, a table a loss, and what the points say together."""
+"""Tables of ``lcbench sweep``: the time at every point, then growth, threads, crossings and caches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import isfinite
 from rich.text import Text
 
 from lcbench.record import Record, Row, describe_fields
-from lcbench.report import style
+from lcbench.report import formatting
 from lcbench.report.table import INTERVAL, NUMBER, PLAIN, RATIO, SECONDS, SHARE, Cell, Column, Kind, Table
 from lcbench.report.tables import run as run_tables
 from lcbench.stats.crossings import CacheEnd, Crossing, Efficiency, cache_ends, crossings, efficiencies
@@ -19,23 +19,22 @@ WIDTH = 80
 AXIS_WIDTH = 10
 X_WIDTH = 7
 SHORTEST_NAME, LONGEST_NAME = 8, 20
-"""Columns of the page, and those that the parts of a table take."""
+"""Widths in characters: of the terminal, of the columns of a table, and of the shortest and longest names."""
 
 POOR_FIT = 0.15
-"""A fit that misses a point by more is marked."""
+"""Misfit from which a fit is marked with `NO_FIT`."""
 
 NO_FIT = "~"
 
 _NAME = Kind(str, breaks="anywhere", least=SHORTEST_NAME)
-_TIME = Kind(style.seconds, number=True, breaks="anywhere", least=SHORTEST_NAME)
-_AT = "the place on the other axis"
+_TIME = Kind(formatting.seconds, number=True, breaks="anywhere", least=SHORTEST_NAME)
 
 LEAST_GROWTH = 1.01
-"""Of the time an element, by the call's own growth: less goes without saying."""
+"""Growth of the time per element, from fixed costs and exponent, from which a sentence mentions it."""
 
 
 def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
-    """Everything that a sweep has to show, in the order of reading. Speed-ups are over `baseline`."""
+    """Yield the tables and notes of a sweep, in the order in which they are printed. Speed-ups are over `baseline`."""
     assert record.sweep
     rows = [row for row in record.rows if row.device != "simulator"]
     first, *others = record.sweep.axes
@@ -46,7 +45,7 @@ def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
             if row.loss == loss and all(getattr(row, name) == value for name, value in zip(others, place, strict=True))
         ]
         if any(row.ranked for row in here):
-            yield from _times(f"{loss}: {common(here[0], [first])}", record, here, first, baseline)
+            yield from _times(f"{loss}: {common_fields(here[0], [first])}", record, here, first, baseline)
             yield Text()
     yield from _missing(record)
     growth = growths(record)
@@ -59,18 +58,18 @@ def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
     yield from _footnotes(record, growth)
 
 
-def common(row: Row, axes: Sequence[str]) -> str:
-    """What all points have in common, but for the loss."""
+def common_fields(row: Row, axes: Sequence[str]) -> str:
+    """Return what all points have in common, except the loss."""
     fields = ("rows", "batch", "features", "classes", "dtype", "threads", "data", "streamed")
     return describe_fields(row, *(field for field in fields if field not in axes))
 
 
 def _times(title: str, record: Record, rows: list[Row], axis: str, baseline: str) -> Iterator[Table | Text]:
-    """Points down, implementations across, in as many tables as it takes for each to fit the page."""
+    """Yield tables with a line for each point and columns for each implementation, as many as their width requires."""
     assert record.sweep
     names = [name for name in dict.fromkeys(row.implementation for row in rows) if _of(rows, name)]
     base = {getattr(row, axis): row for row in _of(rows, baseline)}
-    names.sort(key=lambda name: name != baseline)  # the others stay in their order
+    names.sort(key=lambda name: name != baseline)  # the baseline first
 
     def columns(name: str) -> Iterator[Column]:
         here = {getattr(row, axis): row for row in reversed(_of(rows, name))}
@@ -84,7 +83,7 @@ def _times(title: str, record: Record, rows: list[Row], axis: str, baseline: str
         across = [column for name in part for column in columns(name)]
         yield Table("" if number else title, record.sweep.axes[axis], Column(axis, _value, PLAIN), *across)
     if base and len(names) > 1:
-        yield Text(f"x: how many times as fast as {baseline}")
+        yield Text(f"x: speed-up over {baseline}")
 
 
 def _of(rows: list[Row], implementation: str) -> list[Row]:
@@ -92,7 +91,7 @@ def _of(rows: list[Row], implementation: str) -> list[Row]:
 
 
 def _parts(names: list[str], baseline: str | None) -> Iterator[list[str]]:
-    """As many names at a time as fit a table."""
+    """Yield the names in groups that fit into one table."""
     part: list[str] = []
     left = WIDTH - AXIS_WIDTH
     for name in names:
@@ -112,12 +111,12 @@ def _value(value: int | str | None) -> str:
 
 def _times_faster(row: Row | None, base: Row | None) -> str:
     if row is None or base is None or not row.median_s or not base.median_s:
-        return style.MISSING
-    return style.ratio(base.median_s / row.median_s).removesuffix(" x")
+        return formatting.MISSING
+    return formatting.ratio(base.median_s / row.median_s).removesuffix(" x")
 
 
 def _missing(record: Record) -> Iterator[Text]:
-    """A line for every implementation, loss and reason, with the first of the points that it held for."""
+    """Yield a line for each implementation, reason and first point without a time."""
     assert record.sweep
     where: dict[tuple[str, str, str], list[Row]] = {}
     for row in record.rows:
@@ -136,11 +135,11 @@ def _missing(record: Record) -> Iterator[Text]:
         yield Text()
     simulated = list(dict.fromkeys(row.implementation for row in record.rows if row.device == "simulator"))
     if simulated:
-        yield Text(f"{', '.join(simulated)}: in the simulator, whose times mean nothing")
+        yield Text(f"{', '.join(simulated)}: {run_tables.SIMULATED}")
 
 
 def growth_table(growth: list[Growth]) -> Table:
-    """The growth of every curve along every axis on which there is more and more to compute."""
+    """Return the table of the fitted growth of every curve."""
     axes = list(dict.fromkeys(each.axis for each in growth))
     return Table(
         f"Growth: a call takes fixed + c x {' or '.join(axes)} ^ p seconds",
@@ -148,35 +147,48 @@ def growth_table(growth: list[Growth]) -> Table:
         Column("implementation", "implementation", _NAME),
         Column("loss", "loss"),
         Column("along", "axis", detail=len(axes) == 1),
-        Column("at", lambda each: at(each.other), meaning=_AT) if any(each.other for each in growth) else None,
-        Column("p", lambda each: Cell(exponent(each), each.exponent), NUMBER, "with its 95 % interval over processes"),
-        Column("fixed", _fixed, SECONDS, "what a call takes however little there is to compute, beyond the noise"),
-        Column("interval of fixed", _interval_of_fixed, INTERVAL, "95 %; from below zero on: maybe none", detail=True),
+        Column("at", lambda each: at(each.other), meaning="place on the other axis")
+        if any(each.other for each in growth)
+        else None,
+        Column(
+            "p",
+            lambda each: Cell(exponent(each), each.exponent),
+            NUMBER,
+            "exponent with its 95 % interval over processes",
+        ),
+        Column("fixed", _fixed, SECONDS, "time of a call that does not depend on the size, if it is significant"),
+        Column(
+            "interval of fixed",
+            _interval_of_fixed,
+            INTERVAL,
+            "95 %; an interval that includes zero: no significant fixed cost",
+            detail=True,
+        ),
         Column(
             "off by",
             "misfit",
             Kind(_off_by, number=True),
-            "how far the point farthest from the fitted curve lies from it",
+            "largest deviation of a point from the fitted curve",
         ),
         Column("points", "points", NUMBER, detail=True),
     )
 
 
 def exponent(growth: Growth) -> str:
-    """With its interval where there is one."""
+    """Return the exponent, with its interval if there is one."""
     if not isfinite(growth.low + growth.high):
         return f"{growth.exponent:.2f}"
     return f"{growth.exponent:.2f} [{growth.low:.2f},{growth.high:.2f}]"
 
 
 def _fixed(growth: Growth) -> float | None:
-    """The fixed cost where it is beyond the noise."""
+    """Return the fixed cost if its interval excludes zero."""
     return growth.fixed_s if growth.fixed_low > 0 and isfinite(growth.fixed_low) else None
 
 
 def _interval_of_fixed(growth: Growth) -> tuple[float, float] | None:
     ends = growth.fixed_low, growth.fixed_high
-    # with few points none is told from the growth
+    # with few points the fit cannot tell a fixed cost from growth
     return ends if growth.fixed_s and isfinite(sum(ends)) else None
 
 
@@ -185,63 +197,73 @@ def _off_by(misfit: float) -> str:
 
 
 def at(other: dict[str, int | str]) -> str:
-    """The place on the other axis, in words: "threads 2"."""
+    """Return the place on the other axis in words: "threads 2"."""
     return ", ".join(f"{name} {_value(value)}" for name, value in other.items())
 
 
 def threads_table(found: list[Efficiency]) -> Table:
-    """What more threads gain."""
+    """Return the table of speed-up and efficiency by number of threads."""
     base = found[0].base if found else 1
     return Table(
-        f"Threads: times as fast as with {base}, and its share of the ideal",
+        f"Threads: speed-up over {base}, and efficiency",
         found,
         Column("implementation", "implementation", _NAME),
         Column("loss", "loss"),
-        Column("at", lambda each: at(each.other), meaning=_AT) if any(each.other for each in found) else None,
+        Column("at", lambda each: at(each.other), meaning="place on the other axis")
+        if any(each.other for each in found)
+        else None,
         Column("threads", "threads", NUMBER),
-        Column("x", lambda each: (each.speedup, each.low, each.high), RATIO, "with its 95 % interval", "descending"),
-        Column("efficiency", "efficiency", SHARE, "speed-up over the ideal one", "descending"),
+        Column(
+            "x",
+            lambda each: (each.speedup, each.low, each.high),
+            RATIO,
+            "speed-up with its 95 % interval",
+            "descending",
+        ),
+        Column("efficiency", "efficiency", SHARE, "speed-up relative to the ideal speed-up", "descending"),
     )
 
 
 def crossing(each: Crossing) -> str:
-    """One line."""
+    """Return a sentence on one crossing."""
     where = f" at {at(each.other)}" if each.other else ""
-    between = f"[{style.significant(each.low)}, {style.significant(each.high)}]"
-    place = f"{each.axis} = {style.significant(each.at)} {between}"
+    between = f"[{formatting.significant(each.low)}, {formatting.significant(each.high)}]"
+    place = f"{each.axis} = {formatting.significant(each.at)} {between}"
     return f"{each.faster} passes {each.slower} at {place}, {each.loss}{where}"
 
 
 def cache_end(each: CacheEnd) -> str:
-    """One line."""
+    """Return a sentence on one rise of the time per element."""
     where = f" at {at(each.other)}" if each.other else ""
-    beyond = " as its growth explains" if each.growth > LEAST_GROWTH else ""
-    caches = [f"{name.upper()} ends at {each.axis} = {style.significant(place)}" for name, place in each.caches.items()]
+    beyond = " beyond the fitted growth" if each.growth > LEAST_GROWTH else ""
+    caches = [
+        f"{name.upper()} ends at {each.axis} = {formatting.significant(place)}" for name, place in each.caches.items()
+    ]
+    slower = formatting.ratio_with_interval(each.slower, each.low, each.high).replace("\n", " ")
     return (
         f"{each.implementation}, {each.loss}{where}: from {each.axis} = {each.start:,.0f} "
-        f"({style.size(each.start_bytes)}) to {each.end:,.0f} ({style.size(each.end_bytes)}) an element takes "
-        f"{style.within(each.slower, each.low, each.high)} times as long{beyond}; "
-        f"{', '.join(caches) or 'no cache ends there'}"
-    ).replace("\n", " ")
+        f"({formatting.size(each.start_bytes)}) to {each.end:,.0f} ({formatting.size(each.end_bytes)}) "
+        f"the time per element grows by a factor of {slower}{beyond}; {', '.join(caches) or 'no cache ends there'}"
+    )
 
 
 def sentences(record: Record) -> Iterator[str]:
-    """Who passes whom, and where caches end."""
+    """Yield sentences on crossings and on the ends of caches."""
     yield from map(crossing, crossings(record))
     yield from map(cache_end, cache_ends(record))
 
 
-def misfit(growth: list[Growth]) -> Iterator[str]:
-    """What the mark of a poor fit means, where it stands."""
+def note_on_misfit(growth: list[Growth]) -> Iterator[str]:
+    """Yield the meaning of `NO_FIT`, if the mark is used."""
     if any(each.misfit > POOR_FIT for each in growth):
         yield (
-            f"{NO_FIT} the fit misses a point by more than {POOR_FIT:.0%}: p says how times grew between the ends, not "
-            "that they follow a power"
+            f"{NO_FIT} the fit misses a point by more than {POOR_FIT:.0%}: the times do not follow a power law, and p "
+            "is the growth between the ends"
         )
 
 
 def _footnotes(record: Record, growth: list[Growth]) -> Iterator[Text]:
-    yield from map(Text, misfit(growth))
-    yield from run_tables.circumstances(record)
-    if run_tables.medians_of(record):
-        yield Text(f"{run_tables.medians_of(record)}; intervals are at 95 %, from what differs between processes")
+    yield from map(Text, note_on_misfit(growth))
+    yield from run_tables.notes(record)
+    if run_tables.median_note(record):
+        yield Text(f"{run_tables.median_note(record)}; 95 % intervals, from the spread between processes")

@@ -1,4 +1,4 @@
-"""What training and evaluation tell."""
+"""Tables of ``lcbench train`` and ``lcbench evaluate``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 from lcbench.learn.evaluation import Evaluation
 from lcbench.learn.model import Model
-from lcbench.report import style
+from lcbench.report import formatting
 from lcbench.report.table import NUMBER, PERCENT, PLAIN, Column, Table, pairs
 
 
 def trained(model: Model) -> Table:
-    """How training went and how good the model is."""
+    """Return the table of the settings of a training, its losses and the accuracy of the model."""
     recipe, curves = model.recipe, model.curves
     how = {
         "sgd": f"SGD, batch {recipe.batch}, learning rate {recipe.learning_rate:g}"
@@ -27,42 +27,43 @@ def trained(model: Model) -> Table:
         ("data", f"{recipe.data}, {' + '.join(recipe.features) or 'as it is'}, scaling {recipe.scaling}"),
         ("loss", f"{loss}, reg {recipe.reg:g}, by {recipe.implementation} in {recipe.dtype}"),
         ("solver", how),
-        ("steps", f"{model.step:,} in {style.seconds(float(curves.seconds[-1]))}, {model.status}"),
+        ("steps", f"{model.step:,} in {formatting.seconds(float(curves.seconds[-1]))}, {model.status}"),
     ]
     if curves.losses.size:
         rows.append(("loss", f"{curves.losses[0]:.6g} at first, {curves.losses[-1]:.6g} at last"))
-    rows += [(f"{name} accuracy", style.percent(value)) for name, value in model.accuracy.items()]
+    rows += [(f"{name} accuracy", formatting.percent(value)) for name, value in model.accuracy.items()]
     return pairs("training", rows)
 
 
 def evaluated(evaluation: Evaluation) -> Table:
-    """The accuracy and how sure it is."""
-    accuracy = f"{style.percent(evaluation.accuracy)}, standard error {style.percent(evaluation.standard_error)}"
-    rows = [("data", f"{evaluation.source}, {evaluation.split}"), ("rows", style.count(evaluation.rows))]
+    """Return the table of the accuracy and its standard error."""
+    error = formatting.percent(evaluation.standard_error)
+    accuracy = f"{formatting.percent(evaluation.accuracy)}, standard error {error}"
+    rows = [("data", f"{evaluation.source}, {evaluation.split}"), ("rows", formatting.count(evaluation.rows))]
     return pairs("evaluation", [*rows, ("accuracy", accuracy)])
 
 
 def per_class(evaluation: Evaluation) -> Table:
-    """Of each class: how many rows it has, how many were found, and what the others were most often taken for."""
+    """Return the table of each class: its rows, its accuracy, and the class that it was most often mistaken for."""
     names = evaluation.class_names
     rows: list[dict[str, Any]] = []
     for name, row, accuracy in zip(names, evaluation.confusion, evaluation.class_accuracy, strict=True):
         others = np.where(np.arange(len(row)) == len(rows), 0, row)
         worst = int(others.argmax())
-        taken = f"{names[worst]} ({style.percent(others[worst] / row.sum())})" if others.any() else None
-        rows.append({"class": name, "rows": int(row.sum()), "accuracy": float(accuracy), "taken for": taken})
+        mistaken = f"{names[worst]} ({formatting.percent(others[worst] / row.sum())})" if others.any() else None
+        rows.append({"class": name, "rows": int(row.sum()), "accuracy": float(accuracy), "mistaken for": mistaken})
     return Table(
         "by class",
         rows,
         Column("class", "class"),
         Column("rows", "rows", NUMBER),
         Column("accuracy", "accuracy", PERCENT),
-        Column("most often taken for", "taken for"),
+        Column("most often mistaken for", "mistaken for"),
     )
 
 
 def confusion(evaluation: Evaluation) -> Table:
-    """A row for each true class, a column for what it was taken for, by number."""
+    """Return the confusion matrix: a row for each true class, a column for each predicted class."""
     numbers = [str(c) for c in range(len(evaluation.class_names))]
     rows = [
         {"": number, "class": name, **{p: str(count) if count else "." for p, count in zip(numbers, row, strict=True)}}

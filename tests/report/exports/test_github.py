@@ -44,8 +44,8 @@ def test_errors_first_and_a_notice_that_sums_up():
         "slower than the 5.0 % allowed"
     )
     assert messages[3].endswith(
-        "the noise leaves open whether that is more than the 5.0 % allowed; "
-        "a slowdown 27.7 % beyond that would have been seen 4 times in 5"
+        "because of noise it is open whether that is more than the 5.0 % allowed; "
+        "a slowdown 27.7 % beyond that would be detected with a power of 80 %"
     )
     assert messages[-1] == "1 wrong, 1 not measured, 1 slower, 2 inconclusive, 1 not slower; 5.0 % allowed"
 

@@ -26,7 +26,7 @@ from page_records import (
 )
 
 from lcbench.losses import catalog
-from lcbench.report import style
+from lcbench.report import formatting
 from lcbench.report.page import machine, page, plots
 from lcbench.report.plots import selection
 from lcbench.report.plots.looks import look
@@ -101,8 +101,8 @@ def test_every_time_stands_in_the_table_of_its_workload(run):
     for measured in RUN.rows:
         if measured.loss == "svm" and measured.ranked:
             cells = dict(zip(head, found[measured.implementation], strict=True))
-            assert cells["median"] == style.seconds(measured.median_s)
-            assert cells["limit"] == style.share(measured.roofline_fraction)
+            assert cells["median"] == formatting.seconds(measured.median_s)
+            assert cells["limit"] == formatting.share(measured.roofline_fraction)
 
 
 def test_speedups_are_the_judges(run):
@@ -110,7 +110,7 @@ def test_speedups_are_the_judges(run):
     jax = next(one for one in RUN.rows if (one.implementation, one.loss) == ("jax", "svm"))
     column = run.tables["times-0-0-table"][0].index("x numpy")
     found = lines(run, "times-0-0-table")
-    assert found["jax"][column] == style.within(*estimates.speedup(jax, base))
+    assert found["jax"][column] == formatting.ratio_with_interval(*estimates.speedup(jax, base))
     assert found["numpy"][column] == "1"
 
 
@@ -176,10 +176,10 @@ def test_every_sample_is_there_with_what_disturbed_its_process(run):
     jax = next(one for one in run.data["rows"].values() if (one["name"], one["what"][:3]) == ("jax", "svm"))
     row_of_jax = next(one for one in RUN.rows if (one.implementation, one.loss) == ("jax", "svm"))
     assert [one["times"] for one in jax["processes"]] == [
-        list(map(style.seconds, block)) for block in row_of_jax.blocks
+        list(map(formatting.seconds, block)) for block in row_of_jax.blocks
     ]
     assert [one["note"] for one in jax["processes"]] == ["", "left out: something waited for a CPU", ""]
-    assert all(style.seconds(sample) in run.text for block in row_of_jax.blocks for sample in block)
+    assert all(formatting.seconds(sample) in run.text for block in row_of_jax.blocks for sample in block)
 
 
 def test_processes_that_were_left_out_are_known_to_the_plot_and_do_not_stretch_it():
@@ -204,10 +204,10 @@ def test_a_plot_of_quiet_samples_says_nothing_of_others():
 def test_an_interval_that_says_nothing_is_said_to_be_none():
     read = Read(page.html([NOISY]))
     head, torch = read.tables["times-0-0-table"][0], lines(read, "times-0-0-table")["torch"]
-    assert torch[head.index("95 % interval")] == style.NO_INTERVAL
-    assert torch[head.index("x numpy")].endswith(style.NO_INTERVAL)
-    assert f"{style.NO_INTERVAL}: no interval" in read.text
-    assert style.NO_INTERVAL not in Read(page.html([record(row(medians=[1e-3, 1.01e-3]))])).text
+    assert torch[head.index("95 % interval")] == formatting.NO_INTERVAL
+    assert torch[head.index("x numpy")].endswith(formatting.NO_INTERVAL)
+    assert f"{formatting.NO_INTERVAL}: no interval" in read.text
+    assert formatting.NO_INTERVAL not in Read(page.html([record(row(medians=[1e-3, 1.01e-3]))])).text
 
 
 def test_a_mark_a_row_in_the_plots(run):
@@ -258,8 +258,8 @@ def test_a_gate_has_its_verdicts():
     judged = judge.judge_gate(measured.rows, measured.gate).comparisons[0]
     assert judged.verdict == "slower"
     assert found["numpy"][-3:] == [
-        style.within(*judged.ratio, decimals=3),
-        f"+{style.percent(judged.detectable)}",
+        formatting.ratio_with_interval(*judged.ratio, decimals=3),
+        f"+{formatting.percent(judged.detectable)}",
         "slower",
     ]
     [plot] = read.plots("ratios")

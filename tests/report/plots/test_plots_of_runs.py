@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from plot_records import BLOCKS, FACTORS, ceiling, disturb, rows_sweep, run
 
-from lcbench.report import style as words
+from lcbench.report import formatting
 from lcbench.report.plots import runs, selection, style
 from lcbench.report.plots.looks import look
 from lcbench.stats.estimates import speedup
@@ -48,10 +48,10 @@ def test_speed_up_over_numpy_stands_at_the_bar():
     (axes,) = runs.draw_bars(given).axes
     by_name = {r.implementation: r for r in given.rows if r.ranked}
     fastest = by_name["numba-parallel"]
-    expected = f"{words.seconds(fastest.median_s)}, {speedup(fastest, by_name['numpy']).value:.2f} x"
+    expected = f"{formatting.seconds(fastest.median_s)}, {speedup(fastest, by_name['numpy']).value:.2f} x"
     texts = [text.get_text() for text in axes.texts]
     assert texts[0] == expected
-    assert texts[-1] == words.seconds(by_name["numpy"].median_s)
+    assert texts[-1] == formatting.seconds(by_name["numpy"].median_s)
 
 
 def test_without_numpy_there_is_no_speed_up():
