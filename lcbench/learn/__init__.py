@@ -1,1 +1,1 @@
-"""What the losses are for, beginning with whether a gradient is the slope of its loss."""
+"""Training of linear classifiers: recipes, objectives, solvers, the training loop, models, evaluation and search."""

@@ -1,4 +1,4 @@
-"""How often a classifier is right: predictions, accuracy, confusion."""
+"""Evaluation of a classifier: predictions, accuracy and confusion matrix."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ _BLOCK_ROWS = 1024
 def predict(
     W: NDArray[Any], scaling: Scaling, X: Rows, which: str = "", progress: ProgressCallback = no_progress
 ) -> NDArray[np.int64]:
-    """The class of the highest score for each row of X (N, D), unscaled: (N,) int64. The first where several are equal.
+    """Return the class with the highest score for each row of X (N, D), which is not scaled yet: (N,) int64.
 
-    The scaling of pixels is folded into W (D + 1, C), so that they are read as they lie. Of other rows, whose columns
-    may be far from 0, the mean is subtracted first, in X's own precision. Scores are float32 products, a block of rows
-    at a time. progress: is told how far they have been predicted; `which` rows
-    they are.
+    Of equal scores, the first class is taken. Scores are float32 products, computed in blocks of rows. For pixels, the
+    scaling is folded into W (D + 1, C), so that they are read as they are. For other rows, whose columns may be far
+    from 0, the mean is subtracted first, in the dtype of X.
+
+    progress: callback for the number of predicted rows, with `which` as the name of the rows.
     """
     weights, offset = scaling.folded(W)
     pixels = X.dtype == np.uint8
@@ -37,46 +38,45 @@ def predict(
 
 
 def accuracy(predicted: NDArray[np.int64], y: NDArray[np.int64]) -> float:
-    """Share of rows whose class was predicted; NaN of no rows."""
+    """Return the share of rows that are predicted correctly; NaN if there are no rows."""
     return float(np.mean(predicted == y)) if len(y) else float("nan")
+
+
+def confusion(predicted: NDArray[np.int64], y: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Return the confusion matrix (classes, classes) int64: the number of rows of class i predicted as class j."""
+    return np.bincount(y * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a classifier did on some rows.
-
-    confusion (C, C) int64: how often class i (row) was taken for class j (column). as_trained: False where the data is
-    no longer what the model was trained on, so that rows it was trained on may be among these.
-    """
+    """Result of evaluating a classifier on some rows."""
 
     source: str
+    """Name of the data."""
     split: str
     class_names: tuple[str, ...]
     confusion: NDArray[np.int64]
+    """Confusion matrix (C, C), as `confusion` returns it."""
     as_trained: bool = True
+    """False if the data has changed since training, so that training rows may be among these rows."""
 
     @property
     def rows(self) -> int:
-        """How many there were."""
+        """Number of rows."""
         return int(self.confusion.sum())
 
     @property
     def accuracy(self) -> float:
-        """Share of rows whose class was predicted."""
+        """Share of rows that are predicted correctly."""
         return float(np.trace(self.confusion)) / self.rows
 
     @property
     def standard_error(self) -> float:
-        """Of the accuracy, as that of as many independent rows."""
+        """Standard error of the accuracy, assuming independent rows."""
         return float(np.sqrt(self.accuracy * (1 - self.accuracy) / self.rows))
 
     @property
     def class_accuracy(self) -> NDArray[np.float64]:
-        """(C,) share of each class's rows that were predicted; NaN for a class without rows."""
+        """Share of the rows of each class that are predicted correctly: (C,) float64, NaN for a class without rows."""
         rows = self.confusion.sum(axis=1)
         return np.divide(np.diag(self.confusion), rows, out=np.full(len(rows), np.nan), where=rows > 0)
-
-
-def confusion(predicted: NDArray[np.int64], y: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """How often class i (row) was taken for class j (column): (classes, classes) int64."""
-    return np.bincount(y * classes + predicted, minlength=classes * classes).reshape(classes, classes)

@@ -1,4 +1,4 @@
-"""A trained model: weights, what they are applied to, how they came about. Its file is written and read here only."""
+"""Trained model: its weights, scaling and training history, and reading and writing of the model file (HDF5)."""
 
 from __future__ import annotations
 
@@ -30,46 +30,50 @@ Status = Literal["unfinished", "finished", "stopped early", "diverged"]
 
 @dataclass(frozen=True)
 class Curves:
-    """How training went.
-
-    losses (S,) float64: of each step. steps (K,) int64: after which the rest was looked at, 0 first;
-    train_accuracy (on a thousand rows), validation_accuracy, and seconds spent in steps until then: (K,) float64.
-    """
+    """History of a training."""
 
     losses: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """Loss of each step, (S,)."""
     steps: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """Steps after which the accuracies were evaluated, (K,), starting with 0."""
     train_accuracy: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """Accuracy on a sample of 1,000 training rows, (K,)."""
     validation_accuracy: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """Accuracy on the validation rows, (K,)."""
     seconds: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    """Time spent in steps up to each evaluation, (K,)."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """W (D + 1, C): the weights to use, bias last; they are applied to rows as `scaling` leaves them.
-
-    step, last_W, velocity: where the solver was, to go on from. fingerprint: of the data. threads: that computed.
-    accuracy: by split, of W, on all rows of it; empty until training has ended. feature_names: of the columns of X,
-    where they have names.
-    """
+    """Model, trained or still in training."""
 
     recipe: Recipe
     W: NDArray[Any]
+    """Weights to predict with, (D + 1, C), with the bias in the last row. They apply to scaled rows."""
     scaling: Scaling
     class_names: tuple[str, ...]
     image_shape: tuple[int, int, int] | None
     fingerprint: str
+    """Fingerprint of the data."""
     threads: int
+    """Number of threads used in training."""
     curves: Curves
     status: Status
     step: int
+    """Step of the solver, from which training resumes with `last_W` and `velocity`."""
     last_W: NDArray[Any]
+    """Last weights of the solver, (D + 1, C). With early stopping, W may be earlier weights."""
     velocity: NDArray[Any] | None
+    """Velocity of SGD, (D + 1, C)."""
     accuracy: dict[str, float]
+    """Accuracy of W by split, on all rows; empty until training has ended."""
     feature_names: tuple[str, ...] = ()
+    """Names of the columns of X, if they have names."""
 
 
 def write(path: Path, model: Model) -> None:
-    """Writes the model to `path`, whole or not at all. Raises LcbenchError where it cannot be written."""
+    """Write the model to `path`, whole or not at all. Raise LcbenchError if it cannot be written."""
     import h5py
 
     content = io.BytesIO()
@@ -99,12 +103,12 @@ def write(path: Path, model: Model) -> None:
 
 
 def read(path: Path) -> Model:
-    """The model in `path`. Raises LcbenchError where there is none, or it is damaged or of a newer format."""
-    with _opened(path) as file:
+    """Return the model in `path`. Raise LcbenchError if the file is missing, damaged or of a newer format."""
+    with _open(path) as file:
         attributes = file.attrs
         status = attributes["status"]
         if status not in get_args(Status):
-            raise ValueError(f"its status is {status!r}")
+            raise ValueError(f"the status is {status!r}")
         image_shape = tuple(int(size) for size in attributes["image_shape"])
         model = Model(
             recipe=msgspec.json.decode(attributes["recipe"], type=Recipe),
@@ -124,26 +128,26 @@ def read(path: Path) -> Model:
         )
         D, C = model.W.shape
         if model.last_W.shape != (D, C) or model.scaling.mean.shape != (D - 1,) or len(model.class_names) != C:
-            raise ValueError("its arrays do not fit together")
+            raise ValueError("the shapes of its arrays do not match")
         return model
 
 
 def require_free(path: Path) -> None:
-    """Raises LcbenchError where a model at `path` would take the place of anything but a finished model."""
+    """Raise LcbenchError if `path` exists and is not a finished model, which may be overwritten."""
     if not path.exists():
         return
     try:
         found = read(path)
     except LcbenchError:
-        raise LcbenchError(f"{path} is there and is no model: name another file") from None
+        raise LcbenchError(f"{path} exists and is not a model: name another file") from None
     if found.status == "unfinished":
         raise LcbenchError(
-            f"{path} is a training that was broken off: --resume {path} goes on; remove it, or name another file"
+            f"{path} is an interrupted training: --resume {path} continues it; remove it, or name another file"
         )
 
 
 def newest() -> Path:
-    """The file of the model that was begun last, of those that were given no name. Raises LcbenchError without one."""
+    """Return the newest model file that lcbench named itself. Raise LcbenchError if there is none."""
     found = sorted(files.models_folder().glob("*.h5"))
     if not found:
         raise LcbenchError(f"no model in {files.models_folder()}: 'lcbench train' makes one, or name a file")
@@ -151,8 +155,8 @@ def newest() -> Path:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    """The file, if it is a model. Whatever is wrong with it becomes one line."""
+def _open(path: Path) -> Iterator[h5py.File]:
+    """Open the model file. Every failure is raised as an LcbenchError with one line."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise LcbenchError(f"no model {path}: it {what}; 'lcbench train' makes one")
@@ -163,12 +167,12 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path) as file:
             if file.attrs.get("format") != FORMAT:
-                raise LcbenchError(f"{path} is an HDF5 file, but no model: 'lcbench train' makes one")
+                raise LcbenchError(f"{path} is an HDF5 file, but not a model: 'lcbench train' makes one")
             found = file.attrs["format_version"]
             if found > FORMAT_VERSION:
                 raise LcbenchError(f"{path} has format {found}, this lcbench reads up to {FORMAT_VERSION}: upgrade it")
             yield file
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, msgspec.MsgspecError) as error:
-        # all of these are ways in which h5py meets damage
+        # h5py raises all of these for damaged files.
         reason = " ".join(str(error).split())
-        raise LcbenchError(f"{path} is no model, or damaged: {reason}") from error
+        raise LcbenchError(f"{path} is not a model, or damaged: {reason}") from error

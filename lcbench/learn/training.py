@@ -1,4 +1,4 @@
-"""The data that a recipe names."""
+"""Training loop: from the initial weights, or from a checkpoint, to a trained model."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ from lcbench.learn.recipe import Recipe
 from lcbench.learn.solvers import SOLVERS, Position, first_weights, one_blas_thread, warm_up
 from lcbench.progress import NoteCallback, ProgressCallback, delayed, no_note, no_progress
 
+EVALUATED_TRAINING_ROWS = 1000
+"""Number of training rows on which the training accuracy is evaluated during training."""
+
+SECONDS_BETWEEN_CHECKPOINTS = 5.0
+
 
 def splits_of(
     recipe: Recipe,
@@ -29,47 +34,14 @@ def splits_of(
     stream: bool | None = False,
     note: NoteCallback = no_note,
 ) -> LabelledSplits:
-    """What is trained on by a recipe. Raises LcbenchError where it is missing or unfit.
+    """Return the data of a recipe. Raise LcbenchError if it is missing or unfit.
 
-    stream, progress, note: as `lcbench.datasets.examples.load_splits` takes them.
+    stream, progress, note: as in `lcbench.datasets.examples.load_splits`.
     """
     return load_splits(
         recipe.data, recipe.features, label=recipe.label, words=recipe.words, seed=recipe.seed, stream=stream,
         progress=progress, note=note,
     )  # fmt: skip
-
-
-# Code that must not be stopped half-way.
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Within it, Ctrl-C and SIGTERM wait; at its end they do what they would have done.
-
-    While Numba compiles, LLVM calls Python back, and what is raised in there is lost: the signal with it.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[tuple[int, FrameType | None]] = []
-    before = {number: signal.signal(number, lambda *arguments: came.append(arguments)) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if came:
-        signal.raise_signal(came[0][0])
-
-
-# Training from the first weights, or from where it was broken off, to a model.
-
-WATCHED_TRAINING_ROWS = 1000
-"""On which the training accuracy is looked at meanwhile."""
-
-SECONDS_BETWEEN_CHECKPOINTS = 5.0
 
 
 def train(
@@ -81,23 +53,33 @@ def train(
     checkpoint: Callable[[Model], None] = lambda model: None,
     progress: ProgressCallback = no_progress,
 ) -> Model:
-    """Trains by `recipe` on `splits`; goes on from `resume` where one is given.
+    """Train a model on `splits` and return it.
 
-    fingerprint: of `splits`, where it is known already. checkpoint: is given the unfinished model at the start and
-    every few seconds. progress: is told of the steps with the accuracies, and of long passes over the data before and
-    after them.
-    Raises LcbenchError where `resume` was made from other data.
+    resume: unfinished model to continue. fingerprint: of `splits`, if it is known already. checkpoint: callback for the
+    unfinished model, called at the start and every few seconds. progress: callback for the steps, with the accuracies,
+    and for long passes over the data before and after them.
+    Raise LcbenchError if `resume` was trained on other data.
     """
-    # weights that leave the range of their type are told as divergence, once
+    # Weights that overflow are reported as divergence instead of by many warnings.
     with np.errstate(all="ignore"):
         run = _Run(splits, recipe, resume, fingerprint or splits.fingerprint(delayed(progress)), checkpoint, progress)
         if run.model.status == "unfinished":
-            run.go()
-        return run.finished()
+            run.solve()
+        return run.finished_model()
+
+
+def accuracies(model: Model, splits: LabelledSplits, progress: ProgressCallback = no_progress) -> dict[str, float]:
+    """Return the accuracy of the model on all rows of each split. progress: callback for the predicted rows."""
+    parts: dict[str, Examples] = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {
+        name: accuracy(predict(model.W, model.scaling, part.X, name, progress), part.y)
+        for name, part in parts.items()
+        if len(part)
+    }
 
 
 class _Run:
-    """One training, from one look to the next."""
+    """State of one training."""
 
     def __init__(
         self,
@@ -110,7 +92,7 @@ class _Run:
     ) -> None:
         self.splits, self.checkpoint, self.progress = splits, checkpoint, progress
         if resume is None:
-            from lcbench.losses import jit  # brings Numba, for which no refusal waits
+            from lcbench.losses import jit  # imports Numba, which takes too long before an error message
 
             shape = (splits.train.X.shape[1] + 1, len(splits.class_names))
             W = first_weights(recipe, shape)
@@ -122,16 +104,16 @@ class _Run:
         elif resume.fingerprint != fingerprint:
             raise LcbenchError(f"the model was trained on other data than this {splits.source}: train it anew")
         if recipe.patience and not len(splits.validation):
-            raise LcbenchError(f"{splits.source} has no validation rows to stop early by: leave the patience out")
+            raise LcbenchError(f"{splits.source} has no validation rows for early stopping: leave patience out")
         self.model = resume
         rows = len(splits.train)
-        watched = np.random.default_rng([recipe.seed, 5]).permutation(rows)[:WATCHED_TRAINING_ROWS]
-        self.watched = Examples(splits.train.X[watched], splits.train.y[watched])
+        evaluated = np.random.default_rng([recipe.seed, 5]).permutation(rows)[:EVALUATED_TRAINING_ROWS]
+        self.evaluated_train = Examples(splits.train.X[evaluated], splits.train.y[evaluated])
         self.seconds = float(resume.curves.seconds[-1]) if resume.curves.seconds.size else 0.0
         self.last_checkpoint = self.began = perf_counter()
 
-    def go(self) -> None:
-        """Runs the solver from where the model is until it ends."""
+    def solve(self) -> None:
+        """Run the solver, from the state of the model, until it ends."""
         model = self.model
         restarts = model.recipe.solver == "lbfgs"
         start = Position(0 if restarts else model.step, model.last_W, np.empty(0), model.velocity)
@@ -139,10 +121,10 @@ class _Run:
             start = replace(start, W=first_weights(model.recipe, model.W.shape))
             self.model = replace(model, curves=Curves(), step=0)
             self._advance(start)
-            self._look()
+            self._evaluate()
             self.checkpoint(self.model)
         objective = Objective(model.recipe, self.splits.train, model.scaling)
-        with uninterrupted():
+        with deferred_signals():
             warm_up(objective, start)
         self.began = perf_counter()
         try:
@@ -151,15 +133,21 @@ class _Run:
             self.checkpoint(self.model)
             raise
 
+    def finished_model(self) -> Model:
+        """Return the model with its final status and its accuracy on every split."""
+        model = self.model
+        status: Status = "finished" if model.status == "unfinished" else model.status
+        return replace(model, status=status, accuracy=accuracies(model, self.splits, delayed(self.progress)))
+
     def _report(self, position: Position) -> bool:
-        """Takes in where the solver is; answers whether it shall go on."""
+        """Record a position of the solver; return whether it is to continue."""
         self.seconds += perf_counter() - self.began
         self._advance(position)
-        if position.look:
-            self._look()
+        if position.evaluate:
+            self._evaluate()
         if not (np.isfinite(position.losses).all() and np.isfinite(position.W).all()):
             self.model = replace(self.model, status="diverged")
-        elif self._waited_in_vain():
+        elif self._patience_exhausted():
             self.model = replace(self.model, status="stopped early")
         elif perf_counter() - self.last_checkpoint > SECONDS_BETWEEN_CHECKPOINTS:
             self.checkpoint(self.model)
@@ -172,19 +160,20 @@ class _Run:
         self.model = replace(
             model,
             curves=replace(model.curves, losses=np.append(model.curves.losses, position.losses)),
-            # where training may stop early, the weights to use are the best that were looked at
+            # With early stopping, W holds the best weights that were evaluated.
             W=model.W if model.recipe.patience else position.W,
             step=position.step,
             last_W=position.W,
             velocity=position.velocity,
         )
 
-    def _look(self) -> None:
+    def _evaluate(self) -> None:
+        """Evaluate the accuracies of the last weights and append them to the curves."""
         model, before = self.model, self.model.curves
         with one_blas_thread():
             train, validation = (
                 accuracy(predict(model.last_W, model.scaling, part.X), part.y)
-                for part in (self.watched, self.splits.validation)
+                for part in (self.evaluated_train, self.splits.validation)
             )
         curves = replace(
             before,
@@ -196,26 +185,32 @@ class _Run:
         best = not before.steps.size or validation > before.validation_accuracy.max()
         self.model = replace(model, curves=curves, W=model.last_W if best or not model.recipe.patience else model.W)
         loss = f"loss {curves.losses[-1]:.4g}  " if curves.losses.size else ""
-        chosen_by = f"  validation {100 * validation:.1f} %" if len(self.splits.validation) else ""
-        detail = f"{loss}train {100 * train:.1f} %{chosen_by}"
-        self.progress("steps", model.step, model.recipe.iterations, detail)
+        on_validation = f"  validation {100 * validation:.1f} %" if len(self.splits.validation) else ""
+        self.progress("steps", model.step, model.recipe.iterations, f"{loss}train {100 * train:.1f} %{on_validation}")
 
-    def _waited_in_vain(self) -> bool:
+    def _patience_exhausted(self) -> bool:
         accuracies, patience = self.model.curves.validation_accuracy, self.model.recipe.patience
         return bool(patience and len(accuracies) - 1 - int(np.argmax(accuracies)) >= patience)
 
-    def finished(self) -> Model:
-        """The model as it is at the end, with its accuracy on every split."""
-        model = self.model
-        status: Status = "finished" if model.status == "unfinished" else model.status
-        return replace(model, status=status, accuracy=accuracies(model, self.splits, delayed(self.progress)))
+
+_DEFERRED = (signal.SIGINT, signal.SIGTERM)
 
 
-def accuracies(model: Model, splits: LabelledSplits, progress: ProgressCallback = no_progress) -> dict[str, float]:
-    """Accuracy of the model on all rows of each split. progress: is told how far each has been predicted."""
-    parts: dict[str, Examples] = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    return {
-        name: accuracy(predict(model.W, model.scaling, part.X, name, progress), part.y)
-        for name, part in parts.items()
-        if len(part)
-    }
+@contextmanager
+def deferred_signals() -> Iterator[None]:
+    """Defer SIGINT and SIGTERM to the end of the context, where they take their usual effect.
+
+    LLVM calls Python back while Numba compiles. An exception that a signal handler raises in such a call is lost.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[tuple[int, FrameType | None]] = []
+    handlers = {number: signal.signal(number, lambda *arguments: received.append(arguments)) for number in _DEFERRED}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if received:
+        signal.raise_signal(received[0][0])

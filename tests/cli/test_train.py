@@ -123,14 +123,14 @@ def test_killed_it_resumes_to_the_same_model(table, tmp_path):
 
 def test_nothing_but_a_finished_model_is_replaced(table):
     before = Path(table).read_bytes()
-    with pytest.raises(LcbenchError, match="is there and is no model"):
+    with pytest.raises(LcbenchError, match="exists and is not a model"):
         invoke(train, "--data", table, "--output", table, *SMALL)
     assert Path(table).read_bytes() == before
     invoke(train, "--data", table, "--output", "m.h5", *SMALL)
     invoke(train, "--data", table, "--output", "m.h5", *SMALL)
     unfinished = dataclasses.replace(model_file.read(Path("m.h5")), status="unfinished")
     model_file.write(Path("m.h5"), unfinished)
-    with pytest.raises(LcbenchError, match=r"broken off: --resume m.h5 goes on"):
+    with pytest.raises(LcbenchError, match=r"interrupted training: --resume m.h5 continues it"):
         invoke(train, "--data", table, "--output", "m.h5", *SMALL)
 
 

@@ -1,3 +1,5 @@
+"""Model file: round trip, and one-line errors for missing, foreign, damaged and newer files."""
+
 from dataclasses import fields, replace
 
 import h5py
@@ -20,7 +22,7 @@ def path(tmp_path):
     return path
 
 
-def test_what_is_written_is_read(path):
+def test_a_written_model_is_read_back(path):
     found = model_file.read(path)
     for field in fields(MODEL):
         one, other = getattr(found, field.name), getattr(MODEL, field.name)
@@ -36,11 +38,11 @@ def test_what_is_written_is_read(path):
     assert model_file.read(path).velocity is None
 
 
-def test_missing_and_foreign_files_are_one_line(tmp_path):
-    (tmp_path / "text.h5").write_text("no HDF5")
+def test_missing_and_foreign_files_are_one_line_errors(tmp_path):
+    (tmp_path / "text.h5").write_text("not HDF5")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = 1
-    expected = {"none.h5": "does not exist", "text.h5": "no model", "other.h5": "no model", "": "folder"}
+    expected = {"none.h5": "does not exist", "text.h5": "not a model", "other.h5": "not a model", "": "folder"}
     for name, words in expected.items():
         with pytest.raises(LcbenchError, match=words) as caught:
             model_file.read(tmp_path / name)
@@ -60,14 +62,14 @@ def test_missing_and_foreign_files_are_one_line(tmp_path):
         lambda file: file.attrs.__delitem__("image_shape"),
     ],
 )
-def test_damage_is_one_line(path, damage):
+def test_a_damaged_file_is_an_error(path, damage):
     with h5py.File(path, "a") as file:
         damage(file)
     with pytest.raises(LcbenchError, match="damaged"):
         model_file.read(path)
 
 
-def test_every_cut_is_noticed(path):
+def test_a_truncated_file_is_an_error(path):
     whole = path.read_bytes()
     for size in range(0, len(whole), 997):
         path.write_bytes(whole[:size])
@@ -75,7 +77,7 @@ def test_every_cut_is_noticed(path):
             model_file.read(path)
 
 
-def test_a_newer_format_is_named(path):
+def test_a_newer_format_is_an_error(path):
     with h5py.File(path, "a") as file:
         file.attrs["format_version"] = 99
     with pytest.raises(LcbenchError, match=r"99.*upgrade"):

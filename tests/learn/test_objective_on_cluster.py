@@ -1,4 +1,4 @@
-"""Training on a cluster gives the weights of training here, but for rounding."""
+"""Training on a cluster gives the weights of training in this process, up to rounding."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ pytest.importorskip("distributed")
 from lcbench.learn import training
 from lcbench.learn.recipe import Recipe
 from lcbench.losses import jit
-from lcbench.losses.cluster import connection as connecting
+from lcbench.losses.cluster import connection as connections
 from small_splits import splits
 
 
 @pytest.fixture(autouse=True)
 def two_workers(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.delenv(connecting.SCHEDULER_VARIABLE, raising=False)
-    monkeypatch.setattr(connecting, "_connection", None)
+    monkeypatch.delenv(connections.SCHEDULER_VARIABLE, raising=False)
+    monkeypatch.setattr(connections, "_connection", None)
     monkeypatch.setattr(jit, "thread_count", lambda: 2)
     yield
-    connecting.release()
+    connections.release()
 
 
-def test_every_solver_comes_to_the_same_weights() -> None:
+def test_every_solver_gives_the_same_weights() -> None:
     for dtype in ("uint8", "float32"):
         rows = splits(dtype=dtype)
         for fields in (

@@ -1,4 +1,7 @@
+"""Training loop: results, checkpoints and resuming, early stopping, divergence, and deferred signals."""
+
 import dataclasses
+import signal
 
 import msgspec
 import numpy as np
@@ -9,7 +12,7 @@ from lcbench.learn import model as model_file
 from lcbench.learn import solvers, training
 from lcbench.learn.evaluation import accuracy, predict
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.training import train
+from lcbench.learn.training import deferred_signals, train
 from small_splits import splits
 
 DATA = splits()
@@ -19,7 +22,7 @@ RECIPE = Recipe(
 )  # fmt: skip
 
 
-def same(one, other):
+def equal_models(one, other):
     arrays = ("W", "last_W", "velocity")
     curves = ("losses", "steps", "train_accuracy", "validation_accuracy")
     return (
@@ -29,98 +32,128 @@ def same(one, other):
     )
 
 
-def test_it_learns_and_says_how_well():
-    told = []
-    model = train(DATA, RECIPE, progress=lambda *given: told.append(given))
+def test_training_reports_progress_and_accuracies():
+    reported = []
+    model = train(DATA, RECIPE, progress=lambda *given: reported.append(given))
     assert model.status == "finished"
-    assert {(stage, total) for stage, _, total, _ in told} == {("steps", 45)}
-    assert [step for _, step, _, _ in told] == model.curves.steps.tolist() == [0, 10, 20, 30, 40, 45]
+    assert {(stage, total) for stage, _, total, _ in reported} == {("steps", 45)}
+    assert [step for _, step, _, _ in reported] == model.curves.steps.tolist() == [0, 10, 20, 30, 40, 45]
     assert model.curves.losses.shape == (45,)
     assert model.accuracy["test"] > 0.8 > model.curves.validation_accuracy[0]
     for name, part in (("train", DATA.train), ("validation", DATA.validation), ("test", DATA.test)):
         assert model.accuracy[name] == accuracy(predict(model.W, model.scaling, part.X), part.y)
     assert model.curves.validation_accuracy[-1] == model.accuracy["validation"]
     last = f"loss {model.curves.losses[-1]:.4g}  train {100 * model.curves.train_accuracy[-1]:.1f} %  "
-    assert told[-1][3] == f"{last}validation {100 * model.accuracy['validation']:.1f} %"
+    assert reported[-1][3] == f"{last}validation {100 * model.accuracy['validation']:.1f} %"
 
 
 @pytest.mark.parametrize("solver", ["sgd", "lbfgs", "random"])
 @pytest.mark.parametrize("patience", [0, 2])
-def test_from_every_checkpoint_it_comes_to_the_same_model(monkeypatch, tmp_path, solver, patience):
+def test_resuming_from_any_checkpoint_gives_the_same_model_bit_for_bit(monkeypatch, tmp_path, solver, patience):
     monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     recipe = Recipe(
         **{**{f: getattr(RECIPE, f) for f in RECIPE.__struct_fields__}, "solver": solver, "patience": patience}
     )
-    kept = []
-    whole = train(DATA, recipe, checkpoint=kept.append)
-    assert len(kept) > 2
-    for number, unfinished in enumerate(kept):
+    checkpoints = []
+    whole = train(DATA, recipe, checkpoint=checkpoints.append)
+    assert len(checkpoints) > 2
+    for number, unfinished in enumerate(checkpoints):
         assert unfinished.status == "unfinished"
         model_file.write(tmp_path / f"{number}.h5", unfinished)
-        assert same(train(DATA, recipe, resume=model_file.read(tmp_path / f"{number}.h5")), whole)
+        assert equal_models(train(DATA, recipe, resume=model_file.read(tmp_path / f"{number}.h5")), whole)
 
 
-def test_between_two_looks_it_can_be_kept_too(monkeypatch, tmp_path):
+def test_checkpoints_between_two_evaluations_resume_bit_for_bit_too(monkeypatch, tmp_path):
     monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(solvers, "SECONDS_AT_ONCE", 0.0)
-    monkeypatch.setattr(solvers, "STEPS_AT_ONCE", 7)
+    monkeypatch.setattr(solvers, "SECONDS_PER_REPORT", 0.0)
+    monkeypatch.setattr(solvers, "MAX_STEPS_PER_CALL", 7)
     for solver, implementation in (("sgd", "numpy"), ("sgd", "numba-parallel"), ("random", "numpy")):
         recipe = msgspec.structs.replace(RECIPE, solver=solver, implementation=implementation, report_every=20)
-        kept = []
-        whole = train(DATA, recipe, checkpoint=kept.append)
-        assert len({unfinished.step for unfinished in kept}) > len(whole.curves.steps)
-        for unfinished in kept:
-            model_file.write(tmp_path / "kept.h5", unfinished)
-            assert same(train(DATA, recipe, resume=model_file.read(tmp_path / "kept.h5")), whole)
+        checkpoints = []
+        whole = train(DATA, recipe, checkpoint=checkpoints.append)
+        assert len({unfinished.step for unfinished in checkpoints}) > len(whole.curves.steps)
+        for unfinished in checkpoints:
+            model_file.write(tmp_path / "model.h5", unfinished)
+            assert equal_models(train(DATA, recipe, resume=model_file.read(tmp_path / "model.h5")), whole)
 
 
-def test_how_often_it_is_looked_at_changes_nothing():
+def test_the_evaluation_interval_does_not_change_the_weights():
     often, rarely = (train(DATA, msgspec.structs.replace(RECIPE, report_every=steps)) for steps in (3, 45))
     assert (often.W == rarely.W).all()
 
 
-def test_a_finished_model_is_not_trained_on():
+def test_a_finished_model_is_not_trained_further():
     whole = train(DATA, RECIPE)
-    assert same(train(DATA, RECIPE, resume=whole), whole)
+    assert equal_models(train(DATA, RECIPE, resume=whole), whole)
 
 
-def test_it_stops_early_and_keeps_the_best(monkeypatch):
-    worse = Recipe(data="", scaling="standard", learning_rate=5.0, iterations=2000, report_every=1, batch=4, patience=3)
-    model = train(DATA, worse)
-    seen = model.curves.validation_accuracy
+def test_early_stopping_keeps_the_best_weights(monkeypatch):
+    recipe = Recipe(
+        data="", scaling="standard", learning_rate=5.0, iterations=2000, report_every=1, batch=4, patience=3
+    )
+    model = train(DATA, recipe)
+    accuracies = model.curves.validation_accuracy
     assert model.status == "stopped early"
     assert model.step < 2000
-    assert len(seen) - 1 - seen.argmax() == 3
-    assert model.accuracy["validation"] == seen.max()
+    assert len(accuracies) - 1 - accuracies.argmax() == 3
+    assert model.accuracy["validation"] == accuracies.max()
 
 
-def test_divergence_ends_it_and_the_curve_shows_where():
+def test_divergence_ends_training_and_shows_in_the_curve():
     model = train(DATA, Recipe(data="", loss="svm", learning_rate=1e3, reg=1e3, iterations=500, report_every=10))
     assert model.status == "diverged"
     assert model.step < 500
     assert not np.isfinite(model.curves.losses).all()
 
 
-def test_when_it_is_stopped_the_checkpoint_is_where_it_was():
+def test_an_interrupted_training_is_checkpointed_at_its_last_step():
     def stop(stage, step, total, detail):
         if step == 20:
             raise KeyboardInterrupt
 
-    kept = []
+    checkpoints = []
     with pytest.raises(KeyboardInterrupt):
-        train(DATA, RECIPE, checkpoint=kept.append, progress=stop)
-    assert kept[-1].step == 20
-    assert same(train(DATA, RECIPE, resume=kept[-1]), train(DATA, RECIPE))
+        train(DATA, RECIPE, checkpoint=checkpoints.append, progress=stop)
+    assert checkpoints[-1].step == 20
+    assert equal_models(train(DATA, RECIPE, resume=checkpoints[-1]), train(DATA, RECIPE))
 
 
-def test_other_data_is_not_what_it_was_trained_on():
+def test_resuming_on_other_data_is_refused():
     model = train(DATA, RECIPE)
     with pytest.raises(LcbenchError, match="other data"):
         train(splits(seed=1), RECIPE, resume=model)
 
 
-def test_without_validation_rows_it_cannot_stop_early():
-    none = dataclasses.replace(DATA, validation=type(DATA.train)(DATA.train.X[:0], DATA.train.y[:0]))
+def test_early_stopping_needs_validation_rows():
+    without_validation = dataclasses.replace(DATA, validation=type(DATA.train)(DATA.train.X[:0], DATA.train.y[:0]))
     with pytest.raises(LcbenchError, match="no validation rows"):
-        train(none, Recipe(data="", patience=1))
-    assert "validation" not in train(none, RECIPE).accuracy
+        train(without_validation, Recipe(data="", patience=1))
+    assert "validation" not in train(without_validation, RECIPE).accuracy
+
+
+def raise_signal_in_context(number, executed):
+    with deferred_signals():
+        signal.raise_signal(number)
+        executed.append("after the signal")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_deferred_signal_is_raised_at_the_end(number):
+    before = signal.signal(number, signal.default_int_handler)
+    executed = []
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            raise_signal_in_context(number, executed)
+        assert executed == ["after the signal"]
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+
+
+def test_without_a_signal_handlers_are_restored_and_exceptions_propagate():
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with deferred_signals():
+        pass
+    with pytest.raises(ZeroDivisionError), deferred_signals():
+        _ = 1 / 0
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers

@@ -130,7 +130,7 @@ def read(path: Path) -> Search:
     try:
         head = msgspec.json.decode(content, type=_Head)
         if head.format != FORMAT:
-            raise LcbenchError(f"{path} is no search, but a file of format '{head.format}'; 'lcbench search' makes one")
+            raise LcbenchError(f"{path} is not a search: its format is '{head.format}'; 'lcbench search' makes one")
         if head.schema > SCHEMA:
             raise LcbenchError(
                 f"{path} has search schema {head.schema}, this lcbench reads up to {SCHEMA}: upgrade lcbench"
@@ -140,7 +140,7 @@ def read(path: Path) -> Search:
             raise msgspec.ValidationError(f"it refitted trial {search.refit.trial} of {len(search.trials)}")
         return search
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise LcbenchError(f"{path} is no search, or damaged: {error}; 'lcbench search' makes one") from None
+        raise LcbenchError(f"{path} is not a search, or damaged: {error}; 'lcbench search' makes one") from None
 
 
 def newest() -> Path:

@@ -46,19 +46,19 @@ def changed_json(**fields):
     ("content", "message"),
     [
         (None, "cannot read .*: No such file"),
-        ("", "is no search, or damaged"),
-        ("{}", "is no search, or damaged: .*format"),
-        (changed_json(format="lcbench model"), "is no search, but a file of format 'lcbench model'"),
+        ("", "is not a search, or damaged"),
+        ("{}", "is not a search, or damaged: .*format"),
+        (changed_json(format="lcbench model"), "is not a search: its format is 'lcbench model'"),
         (changed_json(schema=search_file.SCHEMA + 1), "search schema 2, this lcbench reads up to 1: upgrade"),
-        (changed_json(trials=[]), "is no search, or damaged: .*trials"),
-        (changed_json(threads=0), "is no search, or damaged: .*threads"),
-        (changed_json(trials=[{"recipe": {"data": "x", "loss": "hinge"}}]), "is no search, or damaged: .*hinge"),
+        (changed_json(trials=[]), "is not a search, or damaged: .*trials"),
+        (changed_json(threads=0), "is not a search, or damaged: .*threads"),
+        (changed_json(trials=[{"recipe": {"data": "x", "loss": "hinge"}}]), "is not a search, or damaged: .*hinge"),
         (changed_json(refit={"trial": 3, "model": "s.h5", "accuracy": {}}), "it refitted trial 3 of 3"),
-        (changed_json()[:200], "is no search, or damaged"),
-        ("\udcff", "is no search, or damaged"),
+        (changed_json()[:200], "is not a search, or damaged"),
+        ("\udcff", "is not a search, or damaged"),
     ],
 )
-def test_a_file_that_is_no_search_is_a_one_line_error(tmp_path, content, message):
+def test_a_file_that_is_not_a_search_is_a_one_line_error(tmp_path, content, message):
     if content is not None:
         (tmp_path / "s.json").write_text(content, errors="surrogateescape")
     with pytest.raises(LcbenchError, match=message) as refused:
