@@ -43,7 +43,7 @@ def workers(monkeypatch):
         return [Timed(index=k, status="ok", process=a_process, first_call_s=0.1) for k in range(len(cells))]
 
     monkeypatch.setattr(process, "work", work)
-    monkeypatch.setattr(schedule, "_build", lambda *arguments: None)
+    monkeypatch.setattr(schedule, "_build_problems", lambda *arguments: None)
     return jobs
 
 
@@ -99,7 +99,7 @@ def test_sizes_where_none_are_given(workers):
     assert [(r.implementation, r.rows) for r in result.rows] == [("naive", 500), ("numpy", 500), ("numpy", 10_000)]
 
 
-def test_a_size_named_twice_is_measured_once(workers):
+def test_a_size_named_twice_is_measured_measure_process(workers):
     result = lcbench.run(["numpy"], losses=["svm", "svm"], rows=[20, 30, 20], features=33, blocks=1)
     assert [(r.rows, len(r.blocks)) for r in result.rows] == [(20, 1), (30, 1)]
 

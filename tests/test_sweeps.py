@@ -39,8 +39,8 @@ def workers(monkeypatch):
         ]
 
     monkeypatch.setattr(process, "work", work)
-    monkeypatch.setattr(schedule, "_build", lambda *arguments: None)
-    monkeypatch.setattr(schedule, "_ceilings", lambda *arguments: [])
+    monkeypatch.setattr(schedule, "_build_problems", lambda *arguments: None)
+    monkeypatch.setattr(schedule, "_measure_peaks", lambda *arguments: [])
 
 
 def stop_in_round(number, contenders=1):
@@ -56,7 +56,7 @@ def stop_in_round(number, contenders=1):
 def test_every_point_has_a_row_and_the_record_says_what_was_asked_for(results):
     found = lcbench.sweep({"rows": "10:100:3", "threads": [1, 2]}, "numpy", seed=3, **TINY)
     assert [(row.rows, row.threads) for row in found.rows] == [(10, 1), (32, 1), (100, 1), (10, 2), (32, 2), (100, 2)]
-    assert all(len(row.blocks) == schedule.FEWEST_BLOCKS and row.median_s == 1e-3 for row in found.rows)
+    assert all(len(row.blocks) == schedule.FEWEST_ROUNDS and row.median_s == 1e-3 for row in found.rows)
     assert found.sweep.axes == {"rows": [10, 32, 100], "threads": [1, 2]}
     assert (found.sweep.settings["seed"], found.sweep.settings["features"]) == (3, 33)
     [file] = results.glob("*.json")
@@ -83,8 +83,8 @@ def test_after_ctrl_c_whole_rounds_are_kept_and_gone_on_with(results):
     file = measure.newest_unfinished_sweep()
     [line] = [stage for stage, *numbers in told if not numbers]
     assert line.startswith("round 1 is done, about ")
-    assert line.endswith(f"; kept until finished: {file}, with which 'lcbench sweep --resume' goes on")
-    assert notes == [f"what whole rounds have measured is kept: 'lcbench sweep --resume {file}' goes on"]
+    assert line.endswith(f"; saved in {file} until finished: 'lcbench sweep --resume' continues from there")
+    assert notes == [f"complete rounds are saved: 'lcbench sweep --resume {file}' continues"]
     kept = record.read(file)
     assert (kept.interrupted, kept.sweep.rounds, [len(row.blocks) for row in kept.rows]) == (True, 2, [2, 2])
     finished = measure.resume_sweep()
@@ -111,7 +111,7 @@ def test_a_damaged_file_is_passed_over_for_an_older_one(results):
     finished = measure.resume_sweep(note=told.append)
     assert [len(row.blocks) for row in finished.rows] == [5, 5]
     [line] = told
-    assert line.startswith(f"passed over: {damaged} is not an lcbench result: ")
+    assert line.startswith(f"skipped: {damaged} is not an lcbench result: ")
     assert damaged.exists()
     with pytest.raises(LcbenchError, match="no unfinished sweep"):
         measure.resume_sweep()
@@ -178,7 +178,7 @@ def test_who_cannot_take_part_has_rows_that_say_why(monkeypatch):
 @pytest.mark.parametrize(
     ("axes", "settings", "message"),
     [
-        ({}, {}, "one axis or two, not 0"),
+        ({}, {}, "one or two axes, not 0"),
         ({"row": [1]}, {}, "did you mean 'rows'"),
         ({"rows": [10]}, {"losses": "hinge"}, "losses are"),
         ({"rows": [10**18]}, {}, "X of 1,000,000,000,000,000,000 x 33 is more than an array can have"),

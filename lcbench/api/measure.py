@@ -1,4 +1,4 @@
-"""What measures: ``lcbench run``, ``sweep`` and ``gate``. A run is a sweep along its numbers of rows."""
+"""Measurements: ``lcbench run``, ``sweep`` and ``gate``. A run is a sweep over its numbers of rows."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 Axes = Mapping[str, list[int | str]]
 
 LONG_S = 120.0
-"""Who will wait longer is told before the first round."""
+"""Minimum duration in seconds of a sweep that is announced before its first round."""
 
 PLANTED = 0.05
-"""The slowdown by which a gate tests itself."""
+"""Relative slowdown that the self-test of a gate injects."""
 
 
 def run(
@@ -48,21 +48,21 @@ def run(
     note: NoteCallback = no_note,
     **settings: Any,
 ) -> Record:
-    """Times implementations, each verified, and writes the record into the results folder.
+    """Time and verify implementations, write the record into the results folder and return it.
 
-    implementations: names as ``--impl`` takes them; none is every one that runs here. settings: the fields of
-    `lcbench.settings.RunSettings`; losses and rows may be one or several.
-    Raises LcbenchError or LossError where nothing can be measured.
+    implementations: names as ``--impl`` takes them; empty means every implementation that runs here. settings: fields
+    of `lcbench.settings.RunSettings`; losses and rows can be single values.
+    Raise LcbenchError or LossError if nothing can be measured.
     """
     chosen = RunSettings.from_keywords({"implementations": implementations, **settings})
     record.require_writable(chosen.save)
-    with _planned(chosen, {}, note) as (plan, refused):
+    with _plan_of(chosen, {}, note) as (plan, refused):
         from lcbench.measure import schedule
 
-        begins = MachineAtStart()
-        measured = schedule.run_schedule(plan, progress)
-    return _written(
-        begins, chosen.save, measured.rows + refused, ceilings=measured.ceilings, interrupted=measured.interrupted
+        machine = MachineAtStart()
+        state = schedule.run_schedule(plan, progress)
+    return _write_record(
+        machine, chosen.save, state.rows + refused, ceilings=state.peaks, interrupted=state.interrupted
     )
 
 
@@ -74,13 +74,14 @@ def sweep(
     note: NoteCallback = no_note,
     **settings: Any,
 ) -> Record:
-    """Times implementations at every point of one axis or two, each verified, and writes the record.
+    """Time and verify implementations at every point of one or two axes, write the record and return it.
 
-    axes: by name (rows, features, classes, batch, threads, dtype) the values, or a text as ``--axis`` takes it:
-    "1e2:1e5", "lin:1:8:8". implementations: as `run` takes them. settings: the fields of
-    `lcbench.settings.SweepSettings`. Until it is finished, the sweep is kept in a file after each round, and
-    `resume_sweep` goes on with it. Raises LcbenchError or LossError where nothing can be measured, and
-    KeyboardInterrupt after Ctrl-C.
+    axes: values of each axis by its name (rows, features, classes, batch, threads, dtype), or a text as ``--axis``
+    takes it, such as "1e2:1e5" or "lin:1:8:8". implementations: as in `run`. settings: fields of
+    `lcbench.settings.SweepSettings`.
+
+    After each round, the unfinished sweep is saved in a file, from which `resume_sweep` continues.
+    Raise LcbenchError or LossError if nothing can be measured, and KeyboardInterrupt after Ctrl-C.
     """
     chosen = SweepSettings.from_keywords({"implementations": implementations, **settings})
     from lcbench.measure import axes as axis
@@ -88,10 +89,10 @@ def sweep(
     wanted = record.Sweep(axes=axis.resolve(axes), settings=msgspec.to_builtins(chosen))
     chosen.validate_axes(wanted.axes)
     record.require_writable(chosen.save)
-    begins = MachineAtStart()
-    unfinished = begins.record(rows=[], sweep=wanted, interrupted=True)
+    machine = MachineAtStart()
+    unfinished = machine.record(rows=[], sweep=wanted, interrupted=True)
     file = files.new_file_path(files.sweeps_folder(), ".json")
-    return _swept(unfinished, wanted, file, begins, progress, note)
+    return _measure_sweep(unfinished, wanted, file, machine, progress, note)
 
 
 def resume_sweep(
@@ -100,54 +101,54 @@ def resume_sweep(
     progress: ProgressCallback = no_progress,
     note: NoteCallback = no_note,
 ) -> Record:
-    """Goes on with the unfinished sweep in `file`, with its own settings; None is the newest unfinished one.
+    """Continue the unfinished sweep in `file` with its own settings; None means the newest unfinished sweep.
 
-    Files that cannot be read are passed over, and `note` is told which. Raises LcbenchError where there is none, or it
-    was begun on another machine or with other versions.
+    Call `note` with each file that cannot be read and is skipped. Raise LcbenchError if there is no unfinished sweep,
+    or if it was started on another machine or with other package versions.
     """
-    from lcbench.host import machine
+    from lcbench.host import machine as machines
 
     file = Path(file) if file else newest_unfinished_sweep(note)
     unfinished = record.read(file)
     if unfinished.sweep is None or not unfinished.interrupted:
-        raise LcbenchError(f"{file} is no unfinished sweep: 'lcbench sweep --resume' goes on with the newest")
-    begins = MachineAtStart()
-    here = machine.facts()
-    if unfinished.fingerprint != machine.fingerprint(here):
-        raise LcbenchError(f"{file} was begun on another machine: times of two machines are no sweep")
+        raise LcbenchError(f"{file} is no unfinished sweep: 'lcbench sweep --resume' continues the newest")
+    machine = MachineAtStart()
+    here = machines.facts()
+    if unfinished.fingerprint != machines.fingerprint(here):
+        raise LcbenchError(f"{file} was started on another machine: a sweep must be measured on one machine")
     if unfinished.machine.get("versions") != here["versions"]:
-        raise LcbenchError(f"{file} was begun with other versions of Python's packages: begin a new sweep")
-    return _swept(unfinished, unfinished.sweep, file, begins, progress, note)
+        raise LcbenchError(f"{file} was started with other versions of Python packages: start a new sweep")
+    return _measure_sweep(unfinished, unfinished.sweep, file, machine, progress, note)
 
 
 def newest_unfinished_sweep(note: NoteCallback = no_note) -> Path:
-    """The file of the unfinished sweep that was begun last, of those that can be read; `note` is told of the others.
+    """Return the file of the unfinished sweep that was started last; call `note` with each unreadable file.
 
-    Raises LcbenchError without one.
+    Raise LcbenchError if there is none.
     """
     for file in sorted(files.sweeps_folder().glob("*.json"), reverse=True):
         try:
             record.read(file)
         except LcbenchError as error:
-            note(f"passed over: {error}")
+            note(f"skipped: {error}")
         else:
             return file
-    raise LcbenchError(f"no unfinished sweep in {files.sweeps_folder()}: --axis begins one")
+    raise LcbenchError(f"no unfinished sweep in {files.sweeps_folder()}: --axis starts one")
 
 
 def seconds_left(unfinished: Record) -> float:
-    """About how long the rounds that are still to come will take, going by those that are done.
+    """Return an estimate of the seconds that the remaining rounds take, from the duration of the completed ones.
 
-    The first compiles as well, so that it is rather less.
+    The first round includes compilation, so the estimate tends to be too high.
     """
-    from lcbench.measure.schedule import FEWEST_BLOCKS
+    from lcbench.measure.schedule import FEWEST_ROUNDS
 
     assert unfinished.sweep
     assert unfinished.sweep.rounds
     done, spent_s = unfinished.sweep.rounds, unfinished.sweep.spent_s
     settings = SweepSettings.from_mapping(unfinished.sweep.settings)
     fitting = int(settings.budget_s * done / spent_s) if spent_s else settings.blocks
-    rounds = min(settings.blocks, max(FEWEST_BLOCKS, fitting))
+    rounds = min(settings.blocks, max(FEWEST_ROUNDS, fitting))
     return max(0, rounds - done) * spent_s / done
 
 
@@ -159,47 +160,48 @@ def gate(
     progress: ProgressCallback = no_progress,
     **settings: Any,
 ) -> Record:
-    """Measures base and head in turn and writes the record, of which `lcbench.stats.gate.judge_gate` makes the
-    verdicts.
+    """Measure base and head alternately, write the record and return it.
 
-    base, head: a git revision, a folder, a Python interpreter or environment, or an implementation (a file, a file's
-    function or a catalog's name). implementations: what to measure where they are none; none is ``numba-parallel``.
-    settings: the fields of `lcbench.settings.GateSettings`.
-    Raises LcbenchError or LossError where nothing can be measured, or not enough for a verdict.
+    `lcbench.stats.gate.judge_gate` computes the verdicts from the record.
+
+    base, head: a git revision, a folder, a Python interpreter or environment, or an implementation (a file, a function
+    in a file, or a name from the catalog). implementations: what to measure if base and head are not implementations;
+    empty means ``numba-parallel``. settings: fields of `lcbench.settings.GateSettings`.
+    Raise LcbenchError or LossError if nothing can be measured, or too little for a verdict.
     """
     chosen = GateSettings.from_keywords({"base": base, "head": head, "implementations": implementations, **settings})
     record.require_writable(chosen.save)
 
     from lcbench.measure import gate, selection, sides
-    from lcbench.stats import gate as judgement
+    from lcbench.stats import gate as verdicts
 
     with sides.open_sides(chosen.base, chosen.head, chosen.build) as (base_side, head_side):
         names = selection.split_names(chosen.implementations)
-        compared = gate.pair_targets(base_side, head_side, names, chosen.selected_losses, chosen.timeout_s)
-        count = sum(len(pair.losses) for pair in compared)
-        plan = gate.GatePlan(base_side, head_side, tuple(compared), chosen, judgement.blocks_needed(count))
-        how = record.Gate(
-            base=_described(base_side),
-            head=_described(head_side),
+        pairs = gate.pair_targets(base_side, head_side, names, chosen.selected_losses, chosen.timeout_s)
+        comparisons = sum(len(pair.losses) for pair in pairs)
+        plan = gate.GatePlan(base_side, head_side, tuple(pairs), chosen, verdicts.blocks_needed(comparisons))
+        gate_record = record.Gate(
+            base=_side_record(base_side),
+            head=_side_record(head_side),
             fail_above=chosen.fail_above,
             budget_s=plan.budget_s,
             planted=chosen.planted,
         )
 
-        def decided(measured: GateResult) -> bool:
-            how.orders, how.interim_analyses = measured.orders, measured.interim_analyses
+        def decided(result: GateResult) -> bool:
+            gate_record.orders, gate_record.interim_analyses = result.orders, result.interim_analyses
             return all(
                 comparison.verdict != "inconclusive"
-                for comparison in judgement.judge_gate(measured.rows, how).comparisons
+                for comparison in verdicts.judge_gate(result.rows, gate_record).comparisons
             )
 
-        begins = MachineAtStart()
-        measured = gate.measure_gate(plan, decided, progress)
-        how.orders, how.interim_analyses = measured.orders, measured.interim_analyses
-    return _written(begins, chosen.save, measured.rows, gate=how, interrupted=measured.interrupted)
+        machine = MachineAtStart()
+        result = gate.measure_gate(plan, decided, progress)
+        gate_record.orders, gate_record.interim_analyses = result.orders, result.interim_analyses
+    return _write_record(machine, chosen.save, result.rows, gate=gate_record, interrupted=result.interrupted)
 
 
-def _described(side: GateSide) -> record.Side:
+def _side_record(side: GateSide) -> record.Side:
     return record.Side(
         given=side.given,
         kind=side.kind,
@@ -210,46 +212,46 @@ def _described(side: GateSide) -> record.Side:
     )
 
 
-def _swept(
+def _measure_sweep(
     unfinished: Record,
     sweep: Sweep,
     file: Path,
-    begins: MachineAtStart,
+    machine: MachineAtStart,
     progress: ProgressCallback,
     note: NoteCallback,
 ) -> Record:
-    """Measures what is missing in `unfinished`, which `file` keeps meanwhile, and writes the finished record."""
+    """Measure what is missing in `unfinished`, which is saved in `file` meanwhile; write and return the record."""
     from lcbench.measure import axes, schedule
 
     settings = SweepSettings.from_mapping(sweep.settings)
-    with _planned(settings, sweep.axes, note) as (plan, refused):
+    with _plan_of(settings, sweep.axes, note) as (plan, refused):
         least_s = schedule.least_s(plan)
         if least_s > LONG_S and not sweep.rounds:
             note(f"{len(axes.points(sweep.axes)):,} points: this takes about {least_s / 60:.0f} minutes or more")
 
-        def keep(measured: ScheduleState) -> None:
+        def save(state: ScheduleState) -> None:
             first = not file.exists()
-            sweep.rounds, sweep.spent_s = measured.rounds, measured.spent_s
-            unfinished.rows, unfinished.ceilings = measured.rows + refused, measured.ceilings
+            sweep.rounds, sweep.spent_s = state.rounds, state.spent_s
+            unfinished.rows, unfinished.ceilings = state.rows + refused, state.peaks
             record.write_unfinished(file, unfinished)
             if first:
-                progress(_kept(unfinished, file))
+                progress(_progress_line(unfinished, file))
 
-        measured = schedule.begin_schedule(plan)
+        state = schedule.begin_schedule(plan)
         if sweep.rounds:
-            measured.rows = _same(measured.rows, unfinished.rows, file)
-            measured.ceilings, measured.rounds, measured.spent_s = unfinished.ceilings, sweep.rounds, sweep.spent_s
-            progress(_kept(unfinished, file))
-        schedule.run_schedule(plan, progress, measured, keep)
-    if measured.interrupted:
+            state.rows = _rows_to_continue(state.rows, unfinished.rows, file)
+            state.peaks, state.rounds, state.spent_s = unfinished.ceilings, sweep.rounds, sweep.spent_s
+            progress(_progress_line(unfinished, file))
+        schedule.run_schedule(plan, progress, state, save)
+    if state.interrupted:
         if file.exists():
-            note(f"what whole rounds have measured is kept: 'lcbench sweep --resume {file}' goes on")
+            note(f"complete rounds are saved: 'lcbench sweep --resume {file}' continues")
         raise KeyboardInterrupt
-    finished = _written(
-        begins,
+    finished = _write_record(
+        machine,
         settings.save,
-        measured.rows + refused,
-        ceilings=measured.ceilings,
+        state.rows + refused,
+        ceilings=state.peaks,
         sweep=sweep,
         command=unfinished.command,
     )
@@ -257,94 +259,97 @@ def _swept(
     return finished
 
 
-def _kept(unfinished: Record, file: Path) -> str:
-    """Return the line on what is done and how to go on with it."""
+def _progress_line(unfinished: Record, file: Path) -> str:
+    """Return a line on the completed rounds, the remaining time, and how to continue."""
     assert unfinished.sweep
     left_s = seconds_left(unfinished)
     left = f"{left_s:.0f} s" if left_s < 120 else f"{left_s / 60:.0f} min"
     return (
         f"round {unfinished.sweep.rounds} is done, about {left} to go; "
-        f"kept until finished: {file}, with which 'lcbench sweep --resume' goes on"
+        f"saved in {file} until finished: 'lcbench sweep --resume' continues from there"
     )
 
 
-def _same(wanted: list[Row], rows: list[Row], file: Path) -> list[Row]:
-    """What `file` has of rows of which nothing is measured yet: they come first in it, in the same order."""
-    kept = rows[: len(wanted)]
-    if [(row.implementation, row.workload) for row in kept] != [(row.implementation, row.workload) for row in wanted]:
-        raise LcbenchError(f"{file} has other implementations than there are now: begin a new sweep")
+def _rows_to_continue(empty: list[Row], rows: list[Row], file: Path) -> list[Row]:
+    """Return the rows of an unfinished sweep that correspond to the `empty` ones: the first, in the same order.
+
+    Raise LcbenchError if they are others.
+    """
+    kept = rows[: len(empty)]
+    if [(row.implementation, row.workload) for row in kept] != [(row.implementation, row.workload) for row in empty]:
+        raise LcbenchError(f"{file} has other implementations than are available now: start a new sweep")
     return kept
 
 
 @contextmanager
-def _planned(settings: RunSettings, axes: Axes, note: NoteCallback) -> Iterator[tuple[Plan, list[Row]]]:
-    """What is to be measured, while its data is there, and the rows of who cannot take part."""
+def _plan_of(settings: RunSettings, axes: Axes, note: NoteCallback) -> Iterator[tuple[Plan, list[Row]]]:
+    """Yield the plan, whose data exists for the duration, and the rows of targets that cannot be measured."""
     from lcbench.measure import schedule, selection
 
     names = selection.split_names(settings.implementations)
-    chosen = selection.select_targets(names, settings.selected_losses, settings.timeout_s)
-    unavailable = {candidate.name: candidate for candidate in chosen if candidate.unavailable}
-    with opened(settings, axes, note) as (size, rows):
-        contenders = _contenders(chosen, settings, axes, size, rows)
-        plan = schedule.Plan(tuple(each for each in contenders if each.name not in unavailable), settings)
+    resolved = selection.select_targets(names, settings.selected_losses, settings.timeout_s)
+    unavailable = {each.name: each for each in resolved if each.unavailable}
+    with open_data(settings, axes, note) as (size, rows):
+        targets = _targets(resolved, settings, axes, size, rows)
+        plan = schedule.Plan(tuple(target for target in targets if target.name not in unavailable), settings)
         refused: list[Row] = []
-        for contender in contenders:
-            if candidate := unavailable.get(contender.name):
-                refused += schedule.refused_rows(contender, candidate.status, candidate.unavailable, plan)
+        for target in targets:
+            if each := unavailable.get(target.name):
+                refused += schedule.refused_rows(target, each.status, each.unavailable, plan)
         yield plan, refused
 
 
-def _contenders(
-    candidates: list[ResolvedTarget], settings: RunSettings, axes: Axes, size: Size, rows: list[int]
+def _targets(
+    resolved: list[ResolvedTarget], settings: RunSettings, axes: Axes, size: Size, rows: list[int]
 ) -> list[Target]:
-    """Who takes part on which points; a contender has one number of threads."""
+    """Return the targets with their cells; a target has one number of threads."""
     from lcbench.measure import selection, workload
     from lcbench.measure.axes import points
     from lcbench.measure.schedule import Target
 
-    sizes: dict[Any, list[Size]] = {}  # by the number of threads
+    sizes: dict[Any, list[Size]] = {}  # by number of threads
     for point in points({**axes, "rows": list(rows)}):
         threads = point.pop("threads", settings.threads)
         sizes.setdefault(threads, []).append(replace(size, **cast("dict[str, Any]", point)))
-    simulated: dict[Any, list[Size]] = {None: [workload.SIMULATOR_SIZE]}
-    small = {settings.threads: [replace(size, rows=min(*rows, *workload.DEFAULT_ROWS))]}
-    asked = bool(settings.row_counts or axes)
+    simulator_sizes: dict[Any, list[Size]] = {None: [workload.SIMULATOR_SIZE]}
+    small_sizes = {settings.threads: [replace(size, rows=min(*rows, *workload.DEFAULT_ROWS))]}
+    rows_given = bool(settings.row_counts or axes)
 
-    def sizes_of(candidate: ResolvedTarget) -> dict[Any, list[Size]]:
-        if candidate.device == "simulator":
-            return simulated
-        return small if candidate.name == "naive" and not asked else sizes
+    def sizes_of(each: ResolvedTarget) -> dict[Any, list[Size]]:
+        if each.device == "simulator":
+            return simulator_sizes
+        return small_sizes if each.name == "naive" and not rows_given else sizes
 
-    row_names = selection.row_names(candidates)
+    row_names = selection.row_names(resolved)
     return [
         Target(
-            candidate.name,
-            candidate.device,
-            tuple((loss, size) for size in its_sizes for loss in candidate.losses),
-            row_names[candidate.name],
+            each.name,
+            each.device,
+            tuple((loss, size) for size in its_sizes for loss in each.losses),
+            row_names[each.name],
             threads,
         )
-        for candidate in candidates
-        for threads, its_sizes in sizes_of(candidate).items()
+        for each in resolved
+        for threads, its_sizes in sizes_of(each).items()
     ]
 
 
 @contextmanager
-def opened(
+def open_data(
     settings: RunSettings, axes: Axes | None = None, note: NoteCallback = no_note
 ) -> Iterator[tuple[Size, list[int]]]:
-    """Where the rows come from: the problem but for its number of rows, and those numbers.
+    """Yield the size of the problem, without its number of rows, and the numbers of rows to measure.
 
-    A file says itself how many features and classes it has. X stays on disk where it is to be streamed, all of it where
-    no number of rows is asked for; a file's does so too where it would not fit in memory, and `note` is told. Raises
-    LcbenchError where there is no such data, or not so many rows.
+    A file determines its own numbers of features and classes. If X is streamed, the default is all of its rows; X of a
+    file is also streamed if it does not fit in memory, which `note` is told. Temporary data exists for the duration.
+    Raise LcbenchError if the data does not exist or has too few rows.
     """
     from lcbench.measure.workload import DEFAULT_ROWS, Size
 
     rows = [int(value) for value in (axes or {}).get("rows", settings.row_counts)]
     size = Size(0, settings.features, settings.classes, settings.dtype, settings.data, settings.batch, settings.stream)
     if settings.data not in NAMED_DATA:
-        yield _of_file(Path(settings.data), size, rows, note)
+        yield _size_of_file(Path(settings.data), size, rows, note)
     elif not settings.stream:
         yield size, rows or list(DEFAULT_ROWS)
     elif settings.data == "cifar10":
@@ -355,21 +360,21 @@ def opened(
 
         with files.temporary_folder("synth") as folder:
             file = Path(folder) / "synthetic.h5"
-            # a file has a row of each class, and begins with the same rows however many it has
+            # a file needs a row of each class; the first rows do not depend on the number of rows
             written = max(*rows, synthetic.rows_of_all_classes(size.classes))
             synthetic.write_file(file, written, max(1, size.features - 1), size.classes)
             yield replace(size, file=file), rows
 
 
-def _of_file(file: Path, size: Size, rows: list[int], note: NoteCallback) -> tuple[Size, list[int]]:
+def _size_of_file(file: Path, size: Size, rows: list[int], note: NoteCallback) -> tuple[Size, list[int]]:
     from lcbench.measure import workload
 
     found = workload.file_shape(file)
     most = max(rows, default=found.rows)
-    require(most <= found.rows, f"{file} has {found.rows:,} rows to train on, {most:,} were asked for")
+    require(most <= found.rows, f"{file} has {found.rows:,} training rows, but {most:,} were requested")
     require(
         (size.features, size.classes) in ((CIFAR10_FEATURES, CIFAR10_CLASSES), (found.features, found.classes)),
-        f"{file} has {found.features:,} features, the ones column included, and {found.classes:,} classes: "
+        f"{file} has {found.features:,} features, including the column of ones, and {found.classes:,} classes: "
         "leave --features and --classes out",
     )
     size = replace(
@@ -377,14 +382,14 @@ def _of_file(file: Path, size: Size, rows: list[int], note: NoteCallback) -> tup
     )
     if not size.streamed and found.on_disk and not workload.fits_in_memory(replace(size, rows=most)):
         size = replace(size, streamed=True)
-        note(f"{file}: X of {most:,} rows would not fit in memory; streamed from the file")
+        note(f"{file}: X of {most:,} rows does not fit in memory; it is streamed from the file")
     if not rows:
         rows = [found.rows] if size.streamed else sorted({min(count, found.rows) for count in workload.DEFAULT_ROWS})
     return size, rows
 
 
 class MachineAtStart:
-    """The machine when a measurement begins: to be made before it, so that its own load is not held against it."""
+    """State of the machine before a measurement. Create it first, since the measurement itself is a load."""
 
     def __init__(self) -> None:
         from lcbench.host import machine
@@ -395,7 +400,7 @@ class MachineAtStart:
         self._observer = BackgroundObserver()
 
     def record(self, **fields: Any) -> Record:
-        """A record of this machine, this checkout and this command, created now, with `fields` measured."""
+        """Return a new record of this machine, checkout and command, with the given fields."""
         from lcbench.host import disturbances, machine
         from lcbench.measure import sides
 
@@ -413,11 +418,11 @@ class MachineAtStart:
         )
 
 
-def _written(begins: MachineAtStart, save: str | None, rows: list[Row], **fields: Any) -> Record:
-    """The record with its estimates, written where anything was measured."""
+def _write_record(machine: MachineAtStart, save: str | None, rows: list[Row], **fields: Any) -> Record:
+    """Return the record with its estimates; write it if anything was measured."""
     from lcbench.stats import estimates
 
-    found = begins.record(rows=rows, **fields)
+    found = machine.record(rows=rows, **fields)
     estimates.complete_record(found)
     if any(row.processes for row in found.rows):
         record.write(found, save)
@@ -425,7 +430,7 @@ def _written(begins: MachineAtStart, save: str | None, rows: list[Row], **fields
 
 
 def installed_version() -> str:
-    """The version of lcbench."""
+    """Return the version of lcbench."""
     from importlib.metadata import version
 
     return version("lcbench")

@@ -1,1 +1,1 @@
-"""How a time is taken, checked, and placed beside what the machine can do."""
+"""Measurement: timing, verification, and the schedules of runs, sweeps and gates."""

@@ -1,4 +1,4 @@
-"""The axes of a sweep: what can vary, and the values that a user's few characters stand for."""
+"""Axes of a sweep: the quantities that can vary, and how a text such as ``rows=1e2:1e5`` is expanded into values."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import did_you_mean
 
 LEAST = {"rows": 1, "features": 1, "classes": 2, "batch": 1, "threads": 1}
-"""What can vary in number, and the least value that makes sense."""
+"""Smallest value of each numeric axis."""
 
 DTYPES = ("float32", "float64")
 
 AXES = (*LEAST, "dtype")
 
 MOST_AXES = 2
-"""More make too many points, and no picture."""
-
-POINTS_A_DECADE = 3
 
 MOST_POINTS = 1000
-"""In all; more would be measured for hours, and no picture shows them apart."""
+"""Maximum number of points of a sweep."""
+
+POINTS_PER_DECADE = 3
 
 MOST = int(np.iinfo(np.intp).max)
-"""What an array can have of anything."""
+"""Values must be smaller: NumPy cannot index a larger array."""
 
 FORMS = "LOW:HIGH, LOW:HIGH:COUNT, lin:LOW:HIGH:COUNT or a list as 1,2,4"
 
@@ -36,27 +35,29 @@ Point = dict[str, Value]
 
 
 def parse(texts: Iterable[str]) -> dict[str, list[Value]]:
-    """Axes from "NAME=VALUES" each. Raises LcbenchError with one line where one makes no sense."""
+    """Return the axes given as "NAME=VALUES" each.
+
+    Raise LcbenchError with one line if a name or a value is invalid.
+    """
     axes: dict[str, str] = {}
     for text in texts:
         name, equals, values = (part.strip() for part in text.partition("="))
         if not equals or not values:
             raise LcbenchError(f"axis '{text}' has no values: write NAME=VALUES, as in rows=1e2:1e5")
         if name in axes:
-            raise LcbenchError(f"axis '{name}' is given twice: list all its values in one")
+            raise LcbenchError(f"axis '{name}' is given twice: give all its values at once")
         axes[name] = values
     return resolve(axes)
 
 
 def resolve(axes: Mapping[str, str | Iterable[Value]]) -> dict[str, list[Value]]:
-    """Every axis with its values in ascending order, each once: those given, or those that a text stands for.
+    """Return every axis with its distinct values in ascending order, from a text or from the values themselves.
 
-    At most `MOST_POINTS` in all.
-
-    Raises LcbenchError with one line where one makes no sense.
+    Raise LcbenchError with one line if a name or a value is invalid, or if the axes have more than `MOST_POINTS` points
+    together.
     """
     if not 1 <= len(axes) <= MOST_AXES:
-        raise LcbenchError(f"a sweep has one axis or two, not {len(axes)}: choose among {', '.join(AXES)}")
+        raise LcbenchError(f"a sweep has one or two axes, not {len(axes)}: choose among {', '.join(AXES)}")
     for name in axes:
         if name not in AXES:
             hint = did_you_mean(name, AXES, f"there is {', '.join(AXES)}")
@@ -69,7 +70,7 @@ def resolve(axes: Mapping[str, str | Iterable[Value]]) -> dict[str, list[Value]]
 
 
 def points(axes: Mapping[str, list[Value]]) -> list[Point]:
-    """Every combination of values, the last axis changing fastest."""
+    """Return all combinations of values; the last axis changes fastest."""
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
 
@@ -95,30 +96,31 @@ def _dtypes(given: str | Iterable[Value]) -> list[Value]:
 
 
 def _range(name: str, text: str) -> list[float]:
-    even = text.startswith("lin:")
+    """Return the values of LOW:HIGH or LOW:HIGH:COUNT (geometric), or of lin:LOW:HIGH:COUNT (linear)."""
+    linear = text.startswith("lin:")
     parts = text.removeprefix("lin:").split(":")
-    if len(parts) not in ((3,) if even else (2, 3)):
-        raise LcbenchError(f"axis '{name}': '{text}' is no range: write {FORMS}")
+    if len(parts) not in ((3,) if linear else (2, 3)):
+        raise LcbenchError(f"axis '{name}': '{text}' is not a range: write {FORMS}")
     low, high = _number(name, parts[0]), _number(name, parts[1])
     if low >= high:
-        raise LcbenchError(f"axis '{name}': '{text}' is no range, since {parts[0]} is not below {parts[1]}")
-    count = round(POINTS_A_DECADE * log10(high / low)) + 1 if len(parts) == 2 else round(_number(name, parts[2], 2))
+        raise LcbenchError(f"axis '{name}': '{text}' is not a range, since {parts[0]} is not below {parts[1]}")
+    count = round(POINTS_PER_DECADE * log10(high / low)) + 1 if len(parts) == 2 else round(_number(name, parts[2], 2))
     count = max(2, count)
-    if count > MOST_POINTS:  # before they are made
+    if count > MOST_POINTS:  # before an array of that length is allocated
         raise LcbenchError(f"axis '{name}': {_too_many(count)}")
-    if even:
-        return [float(number) for number in np.linspace(low, high, count)]
-    return [float(number) for number in np.geomspace(low, high, count)]
+    spaced = np.linspace if linear else np.geomspace
+    return [float(number) for number in spaced(low, high, count)]
 
 
 def _number(name: str, text: str, least: int | None = None) -> float:
+    """Return the integer that `text` means, which must be at least `least` (None: the axis' own minimum)."""
     least = LEAST[name] if least is None else least
     try:
         number = float(text)
     except ValueError:
-        raise LcbenchError(f"axis '{name}': '{text}' is no number: write {FORMS}") from None
+        raise LcbenchError(f"axis '{name}': '{text}' is not a number: write {FORMS}") from None
     if not isfinite(number) or number != round(number):
-        raise LcbenchError(f"axis '{name}': {text} is no whole number")
+        raise LcbenchError(f"axis '{name}': {text} is not an integer")
     if number < least:
         raise LcbenchError(f"axis '{name}': {text} is less than {least}")
     if number >= MOST:

@@ -1,4 +1,4 @@
-"""Timing one function in one process: first call, warm-up until it is steady, and samples of calls, each verified."""
+"""Timing of one function in one process: first call, warm-up, and samples. The results of all calls are verified."""
 
 from __future__ import annotations
 
@@ -18,67 +18,77 @@ from lcbench.losses.implementation import LossFunction
 from lcbench.measure.verification import WrongResult
 
 SHORT_CALL_S = 0.02
-"""Samples of shorter calls follow a call off the clock, as a call follows another: no thread sleeps, no cache is cold.
-Waking threads takes up to a millisecond, and a different time in every process."""
+"""Calls shorter than this (seconds) are preceded by an untimed call in each sample.
+
+The untimed call wakes the threads and warms the caches. Waking threads takes up to a millisecond, and the time differs
+between processes."""
 
 FEWEST_SAMPLES = 3
 WARM_UP_S = 0.05
-WARM_UP_CALLS = 2
 
 MOST_BUDGETS = 2.0
-"""Samples that took longer than so many times the seconds meant for them are not taken again."""
+"""Samples are not repeated if they took more than this multiple of their time budget."""
 
 WINDOW = 5
-"""Calls whose median stands for where a function is in its warm-up."""
+"""Number of calls over which the warm-up takes medians."""
 
 LEAST_CHANGE = 0.05
-"""A speed-up by less is none, however little the times spread."""
+"""Smallest relative speed-up that counts, however small the variance is."""
 
 MOST_TIMES_SLOWER = 2.0
-"""How much slower a function may be on new contents of W and y than on the same contents once more."""
+"""Largest allowed ratio between the times of calls on new and on repeated contents of W and y."""
 
 FEWEST_PAIRS = 4
-"""Calls on new contents, each followed by one on the same: fewer say nothing about which kind is faster."""
+"""Minimum number of call pairs (new contents, same contents) before caching of results can be detected."""
 
-PAIRS_TO_BE_SURE = 12
+CONFIRMING_PAIRS = 12
+"""Number of additional pairs that must confirm that a function caches results."""
+
 LONGEST_PAUSE_S = 0.005
-"""So many more before a function is said to remember, each call after a pause of random length: on a busy machine,
-calls in step with the scheduler's slices can look like that, every second one interrupted."""
+"""Maximum random pause before each call of a confirming pair.
+
+Without it, calls that are in step with the scheduler's time slices could look like caching: every second one is
+interrupted."""
 
 CLOCKS_APART_S = 0.03
-"""Two clocks may differ by so much over a cell, three of the kernel's ticks, and by `CLOCKS_APART` of it."""
+"""Allowed absolute difference between two clocks: three ticks of the kernel's clock."""
 
 CLOCKS_APART = 0.05
+"""Allowed additional difference between two clocks, relative to the elapsed time."""
 
 CLOCKS = {name: getattr(time, name) for name in ("perf_counter", "perf_counter_ns", "monotonic", "time")}
-"""Python's own, as they were before any of the measured code was imported."""
+"""Python's clocks, saved before any measured code is imported."""
 
 
 class InputSupplier(Protocol):
-    """Arguments for calls: see `inputs.Inputs`."""
+    """Source of the arguments of calls; `inputs.Inputs` implements it."""
 
     def draw(self, calls: int) -> Sequence[tuple[Any, Any, Any, float]]:
-        """Arguments (W, X, y, reg) of so many calls, on new contents."""
+        """Return the arguments (W, X, y, reg) of `calls` calls, with new contents."""
         ...
 
     def again(self) -> Sequence[tuple[Any, Any, Any, float]]:
-        """Those drawn last, on the same contents."""
+        """Return the arguments drawn last, with the same contents."""
         ...
 
 
 class Verify(Protocol):
-    """Raises where the results of the calls drawn last are wrong: see `verification.Verifier`."""
+    """Check of the results of the calls drawn last; `verification.Verifier` implements it."""
 
     def __call__(self, losses: list[Any], dW: Any, batch_s: float) -> None:
-        """The losses of all, the gradient of the last, and the seconds that the calls took together."""
+        """Raise WrongResult if a result is wrong.
+
+        losses: of all calls. dW: gradient of the last call. batch_s: seconds that the calls took together.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How samples are taken: for `seconds` seconds, `most` of them, each of `sample_s` seconds or one call if longer.
+    """Parameters of sampling: at most `most` samples, for about `seconds` seconds in all.
 
-    At least `FEWEST_SAMPLES`, unless `most` is less; with 0 the first call is all.
+    Each sample lasts `sample_s` seconds, or one call if that takes longer. At least `FEWEST_SAMPLES` samples are taken,
+    unless `most` is smaller. With most = 0 the first call is the only sample.
     """
 
     seconds: float
@@ -88,9 +98,11 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Samples:
-    """seconds: seconds a call, a number a sample. calls: calls in a sample. first_call_s: the very first call.
+    """Result of sampling.
 
-    warm_up_calls: calls after the first and before the samples. steady: whether the samples show no warm-up any more.
+    seconds: seconds per call, one number for each sample. calls: calls in a sample. first_call_s: time of the very
+    first call. warm_up_calls: calls between the first call and the samples. steady: whether the samples show no
+    warm-up.
     """
 
     seconds: list[float]
@@ -103,13 +115,15 @@ class Samples:
 def take_samples(
     function: LossFunction, inputs: InputSupplier, verify: Verify, sampling: Sampling, rng: np.random.Generator
 ) -> Samples:
-    """Times ``function(W, X, y, reg) -> (loss, dW)`` after a warm-up.
+    """Time ``function(W, X, y, reg) -> (loss, dW)`` after a warm-up.
 
-    Every sample is a batch of calls on newly drawn inputs. Off the clock, ``verify`` sees every loss, and the gradient
-    of the last call, since a function may hand out one buffer again and again; it raises where a result is wrong.
+    Each sample is a batch of calls on newly drawn inputs. ``verify`` is called outside the timed region. It gets every
+    loss, but only the gradient of the last call, since a function may return the same buffer every time.
 
-    Where the samples themselves show that the function was still getting faster, they count as warm-up, and are taken
-    once more (Barrett et al. 2017, "Virtual machine warmup blows hot and cold").
+    If the samples show that the function was still getting faster, they count as warm-up and are taken once more
+    (Barrett et al. 2017, "Virtual machine warmup blows hot and cold").
+
+    Raise WrongResult if a result is wrong, if the function caches results, or if a clock was replaced.
     """
     clocks = _Clocks()
     first_call_s = _batch(function, inputs.draw(1), verify)
@@ -134,9 +148,9 @@ def take_samples(
 def _batch(
     function: LossFunction, arguments: Sequence[tuple[Any, Any, Any, float]], verify: Verify, leading: int = 0
 ) -> float:
-    """Seconds that the calls but for the `leading` ones took together; all are verified.
+    """Return the seconds that all calls but the first `leading` ones took together; verify all of them.
 
-    Nothing but the calls, and keeping their losses, is on the clock.
+    The timed region contains only the calls and the assignments of their results.
     """
     losses = [None] * len(arguments)
     dW = None
@@ -159,18 +173,18 @@ def _samples(
     sampling: Sampling,
     rng: np.random.Generator,
 ) -> tuple[int, list[float]]:
-    """The calls in a sample, and as many samples as the time holds, in seconds a call.
+    """Return the number of calls in a sample, and the samples in seconds per call.
 
-    At a random place, a batch of random length is verified and not timed: who has counted, and computes the gradient in
-    the last call of a sample only, has none there.
+    One untimed batch of random length is verified at a random position. It detects a function that counts its calls and
+    computes the gradient only in the last call of each sample.
     """
     calls = max(1, ceil(sampling.sample_s / one_call_s))
     leading = 1 if one_call_s < SHORT_CALL_S else 0
     count = min(sampling.most, max(FEWEST_SAMPLES, int(sampling.seconds / ((leading + calls) * one_call_s))))
-    surprise = int(rng.integers(count)) if calls > 1 else None
+    unexpected = int(rng.integers(count)) if calls > 1 else None
     times = []
     for number in range(count):
-        if number == surprise:
+        if number == unexpected:
             _batch(function, inputs.draw(int(rng.integers(1, calls))), verify)
         times.append(_batch(function, inputs.draw(leading + calls), verify, leading) / calls)
     return calls, times
@@ -179,10 +193,10 @@ def _samples(
 def _warm_up(
     function: LossFunction, inputs: InputSupplier, verify: Verify, sampling: Sampling, rng: np.random.Generator
 ) -> tuple[float, int]:
-    """Calls until they get no faster. Returns seconds a call and the number of calls.
+    """Call the function until it gets no faster; return the seconds per call and the number of calls.
 
-    They come in pairs, one on new contents and one on the same: what is much faster the second time remembers, and the
-    samples, which call on the same contents several times, would show that.
+    Calls come in pairs: the first on new contents, the second on the same contents. A function that is much faster the
+    second time caches results. The samples would be affected, since each calls on the same contents several times.
     """
     new: list[float] = []
     again: list[float] = []
@@ -194,7 +208,7 @@ def _warm_up(
         again.append(_batch(function, inputs.again(), verify))
         spent_s = perf_counter() - start
         one_call_s = median((new + again)[-WINDOW:])
-        if one_call_s > sampling.sample_s:  # a sample is one call, on contents of its own
+        if one_call_s > sampling.sample_s:  # a sample is one call, always on new contents
             if spent_s >= WARM_UP_S:
                 break
         elif (
@@ -202,27 +216,27 @@ def _warm_up(
             and spent_s >= WARM_UP_S
             and (_settled(again) or spent_s > WARM_UP_S + sampling.seconds)
         ):
-            if _remembers(new[-2 * WINDOW :], again[-2 * WINDOW :]):
-                _require_forgetful(function, inputs, verify, rng)
+            if _caches_results(new[-2 * WINDOW :], again[-2 * WINDOW :]):
+                _require_no_cache(function, inputs, verify, rng)
             break
     return median([*new[-WINDOW:], *again[-WINDOW:]]), 2 * len(new)
 
 
 def _settled(times: list[float]) -> bool:
-    """Whether the last calls are no faster than those before."""
+    """Return whether the last calls are no faster than those before."""
     return len(times) < 2 * WINDOW or not _faster(times[-2 * WINDOW : -WINDOW], times[-WINDOW:])
 
 
 def _steady(times: list[float]) -> bool:
-    """Whether the samples show no warm-up: neither a step down after the first third, nor a slope."""
+    """Return whether the samples show no warm-up: neither a step down after the first third, nor a trend."""
     first = ceil(len(times) / 3)
     return len(times) < FEWEST_SAMPLES or not (_faster(times[:first], times[first:]) or _declining(times))
 
 
 def _declining(times: list[float]) -> bool:
-    """Whether later ones tend to be faster than earlier ones: Mann's test for a trend (1945), two and a half sigma."""
+    """Return whether times decrease: Mann's trend test (1945) at 2.5 standard deviations."""
     n = len(times)
-    pairs = np.sign(np.subtract.outer(times, times))  # 1 where the one of the row is slower than that of the column
+    pairs = np.sign(np.subtract.outer(times, times))  # 1 where the sample of the row is slower than that of the column
     excess = float(np.triu(pairs, 1).sum())
     third = ceil(n / 3)
     decline = median(times[:third]) - median(times[-third:])
@@ -230,44 +244,41 @@ def _declining(times: list[float]) -> bool:
 
 
 def _faster(before: list[float], after: list[float]) -> bool:
-    """Whether `after` is faster than `before` beyond noise: three standard errors of the medians' difference."""
+    """Return whether the median of `after` is lower by more than three standard errors of the difference."""
     variance = sum(pi / 2 * _deviation(times) ** 2 / len(times) for times in (before, after))
     return median(before) - median(after) > max(LEAST_CHANGE * median(before), 3 * sqrt(variance))
 
 
 def _deviation(times: list[float]) -> float:
-    """Standard deviation, from the median absolute deviation: an interrupted call does not count."""
+    """Return a robust standard deviation, computed from the median absolute deviation."""
     middle = median(times)
     return 1.4826 * median([abs(seconds - middle) for seconds in times])
 
 
-def _remembers(new: list[float], again: list[float]) -> bool:
-    """Whether every call on new contents took much longer than the one after it on the same."""
+def _caches_results(new: list[float], again: list[float]) -> bool:
+    """Return whether every call on new contents took much longer than the following call on the same contents."""
     ratios = [first / second for first, second in zip(new, again, strict=True)]
     return min(ratios) > sqrt(MOST_TIMES_SLOWER) and median(ratios) > MOST_TIMES_SLOWER
 
 
-def _require_forgetful(function: LossFunction, inputs: InputSupplier, verify: Verify, rng: np.random.Generator) -> None:
-    """Raises WrongResult where calls on contents that were seen before are much faster, pair for pair.
-
-    After pauses of random length, the two calls of a pair of honest code are alike in all but their names.
-    """
+def _require_no_cache(function: LossFunction, inputs: InputSupplier, verify: Verify, rng: np.random.Generator) -> None:
+    """Raise WrongResult if calls on repeated contents are still much faster in `CONFIRMING_PAIRS` more pairs."""
     new: list[float] = []
     again: list[float] = []
-    for _ in range(PAIRS_TO_BE_SURE):
+    for _ in range(CONFIRMING_PAIRS):
         for times, contents in ((new, lambda: inputs.draw(1)), (again, inputs.again)):
             arguments = contents()
             sleep(rng.uniform(0, LONGEST_PAUSE_S))
             times.append(_batch(function, arguments, verify))
-    if _remembers(new, again):
+    if _caches_results(new, again):
         raise WrongResult(
-            f"remembers what it has computed: {1e3 * median(new):.3g} ms on new W and y, "
-            f"{1e3 * median(again):.3g} ms on the same once more"
+            f"caches its results: {1e3 * median(new):.3g} ms on new W and y, "
+            f"{1e3 * median(again):.3g} ms when called again with the same"
         )
 
 
 class _Clocks:
-    """Clocks from the moment that this is made: those that time, and the kernel's count of ticks."""
+    """Check that Python's clocks agree with the kernel's tick count, from the creation of this object on."""
 
     def __init__(self) -> None:
         self._start, self._start_ticks = self._read(), os_times().elapsed
@@ -277,26 +288,26 @@ class _Clocks:
         return perf_counter(), perf_counter_ns() * 1e-9
 
     def require_agreement(self) -> None:
-        """Raises WrongResult where they disagree: somebody has put another clock in place of one, here or for all."""
+        """Raise WrongResult if the clocks disagree or were replaced, in this module or in `time`."""
         ticked = os_times().elapsed - self._start_ticks
         for start, now in zip(self._start, self._read(), strict=True):
             timed = now - start
             if abs(timed - ticked) > CLOCKS_APART_S + CLOCKS_APART * max(timed, ticked):
-                raise WrongResult(f"tampers with the clock: {timed:.2f} s by one, {ticked:.2f} s by another")
+                raise WrongResult(f"tampers with the clock: one shows {timed:.2f} s, another {ticked:.2f} s")
         replaced = [name for name, clock in CLOCKS.items() if getattr(time, name) is not clock]
         if replaced:
             raise WrongResult(f"tampers with the clock: replaces time.{replaced[0]}")
 
 
-# A slowdown put there on purpose, to see whether it is noticed.
-
-
 def with_injected_slowdown(function: Callable[..., Any], share: float) -> Callable[..., Any]:
-    """`function`, of which every call takes longer by `share` of its own time: it spins, as more work would."""
+    """Return `function` with every call made slower by `share` of its own time, by busy waiting.
+
+    The self-test of a gate uses it: the injected slowdown must be detected.
+    """
     if not share:
         return function
 
-    def longer(*arguments: Any) -> Any:
+    def slowed(*arguments: Any) -> Any:
         start = perf_counter()
         result = function(*arguments)
         end = start + (perf_counter() - start) * (1 + share)
@@ -304,4 +315,4 @@ def with_injected_slowdown(function: Callable[..., Any], share: float) -> Callab
             pass
         return result
 
-    return longer
+    return slowed

@@ -1,4 +1,4 @@
-"""What a gate compares: each implementation of head beside the one of base that it is held against."""
+"""Measurement of a gate: base and head are measured alternately in blocks of four processes, in random order."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ DEFAULT_IMPLEMENTATION = "numba-parallel"
 
 @dataclass(frozen=True)
 class Pair:
-    """What is compared: `base` and `head` are what their workers call it, `name` is what its rows are called.
+    """Implementation of base and implementation of head that are compared with each other.
 
-    base_problem, head_problem: why one of them cannot be measured (status, reason), where that is known beforehand.
+    name: name in the rows. base, head: names that their worker processes resolve. base_problem, head_problem: status
+    and reason if one of them is known to be unusable before anything is measured.
     """
 
     name: str
@@ -47,10 +48,10 @@ class Pair:
 def pair_targets(
     base: GateSide, head: GateSide, names: list[str], losses: list[LossName], timeout_s: float
 ) -> list[Pair]:
-    """The pairs that `names` mean on both sides, or that the sides themselves are.
+    """Return the pairs to compare: `names` on both sides, or the sides themselves if they are implementations.
 
-    User code is looked at in a worker process on either side. Raises LcbenchError where nothing can be held against
-    anything, and LossError where a name means nothing.
+    User code is loaded in a worker process of its side. Raise LcbenchError if nothing can be paired, and LossError if a
+    name is unknown.
     """
     given = [side for side in (base, head) if side.implementation]
     if len(given) == 1:
@@ -60,44 +61,47 @@ def pair_targets(
             "a name from 'lcbench impls' or FILE.py[:FUNCTION]"
         )
     if given and names:
-        raise LcbenchError("--base and --head are implementations already: --impl has no place beside them")
+        raise LcbenchError("--base and --head are implementations already: --impl cannot be given as well")
     if given:
-        old, new = (_candidates(side, side.implementation or "", losses, timeout_s) for side in (base, head))
-        return _matched(old, new, alone=True)
+        old, new = (_resolve(side, side.implementation or "", losses, timeout_s) for side in (base, head))
+        return _match(old, new, by_loss=True)
     pairs: dict[str, Pair] = {}
     for name in names or [DEFAULT_IMPLEMENTATION]:
-        old, new = (_candidates(side, name, losses, timeout_s) for side in (base, head))
-        pairs |= {pair.name: pair for pair in _matched(old, new, alone=False)}
+        old, new = (_resolve(side, name, losses, timeout_s) for side in (base, head))
+        pairs |= {pair.name: pair for pair in _match(old, new, by_loss=False)}
     return list(pairs.values())
 
 
-def _candidates(side: GateSide, name: str, losses: list[LossName], timeout_s: float) -> list[ResolvedTarget]:
+def _resolve(side: GateSide, name: str, losses: list[LossName], timeout_s: float) -> list[ResolvedTarget]:
     if is_user_code(name):
-        return selection.from_user(name, losses, timeout_s, side.place)
+        return selection.user_targets(name, losses, timeout_s, side.place)
     entry = catalog.find(name)
     offered = tuple(loss for loss in entry.losses if loss in losses)
     if not offered:
         raise LcbenchError(f"{name} offers {' and '.join(entry.losses)} only")
     if catalog.device_here(entry) == "simulator":
-        raise LcbenchError(f"{name} would run in a simulator here, whose times mean nothing")
+        raise LcbenchError(f"{name} would run in a simulator here: its times cannot be compared")
     return [ResolvedTarget(name, entry.device, offered)]
 
 
-def _matched(base: list[ResolvedTarget], head: list[ResolvedTarget], alone: bool) -> list[Pair]:
-    """Functions of the same name; where no name is on both sides and there is nothing else, those of the same loss."""
-    by_name = {_function(candidate): candidate for candidate in base}
-    matches = [(by_name[_function(candidate)], candidate) for candidate in head if _function(candidate) in by_name]
-    if not matches and alone:
+def _match(base: list[ResolvedTarget], head: list[ResolvedTarget], by_loss: bool) -> list[Pair]:
+    """Return pairs of functions with the same name.
+
+    If there are none and `by_loss` is true, pair the functions that are the only ones of their side for a loss.
+    """
+    by_name = {_function(target): target for target in base}
+    matches = [(by_name[_function(target)], target) for target in head if _function(target) in by_name]
+    if not matches and by_loss:
         matches = [
-            (one, other)
-            for one in base
-            for other in head
-            if set(one.losses) & set(other.losses) and _only_one(base, one.losses) and _only_one(head, other.losses)
+            (old, new)
+            for old in base
+            for new in head
+            if set(old.losses) & set(new.losses) and _only_one(base, old.losses) and _only_one(head, new.losses)
         ]
     if not matches:
-        names = [", ".join(sorted(map(_function, candidates))) for candidates in (base, head)]
-        raise LcbenchError(f"nothing to hold against each other: base has {names[0]}, head has {names[1]}")
-    row_names = selection.row_names(candidate for _, candidate in matches)
+        names = [", ".join(sorted(map(_function, targets))) for targets in (base, head)]
+        raise LcbenchError(f"no implementations to compare: base has {names[0]}, head has {names[1]}")
+    row_names = selection.row_names(new for _, new in matches)
     return [
         Pair(
             row_names[new.name],
@@ -112,48 +116,55 @@ def _matched(base: list[ResolvedTarget], head: list[ResolvedTarget], alone: bool
     ]
 
 
-def _function(candidate: ResolvedTarget) -> str:
-    return candidate.name.rpartition(":")[2]
+def _function(target: ResolvedTarget) -> str:
+    return target.name.rpartition(":")[2]
 
 
-def _only_one(candidates: list[ResolvedTarget], losses: tuple[LossName, ...]) -> bool:
-    return sum(bool(set(candidate.losses) & set(losses)) for candidate in candidates) == 1
+def _only_one(targets: list[ResolvedTarget], losses: tuple[LossName, ...]) -> bool:
+    return sum(bool(set(target.losses) & set(losses)) for target in targets) == 1
 
 
-def _problem(candidate: ResolvedTarget) -> tuple[str, str] | None:
-    return (candidate.status, candidate.unavailable) if candidate.unavailable else None
+def _problem(target: ResolvedTarget) -> tuple[str, str] | None:
+    return (target.status, target.unavailable) if target.unavailable else None
 
 
-# Base and head measured in turn: blocks of four processes, two of each, in an order that a coin decides.
+# Design of the experiment.
 #
-# In a block, base runs first and last and head between, or the other way round. So a drift that is steady within the
-# block hits both alike; and since the coin might have fallen the other way, the difference of a block is as likely to
-# come out with either sign if base and head are the same: that is what the exact test of the verdict rests on. One of
-# the two processes of base, drawn by lot as well, is the control.
+# A block has four processes: base first and last and head twice in between, or head first and last and base in between.
+# A linear drift within the block therefore affects both sides equally. The order is drawn at random, so if base and
+# head are the same, the difference within a block has either sign with equal probability. The exact test of the verdict
+# relies on this. One of the two processes of base, also chosen at random, is the control.
 
 ORDERS = ("bhhc", "chhb", "hbch", "hcbh")
-"""b is base, c the control (base once more), h is head."""
+"""Possible orders of a block. b: base. c: control (base once more). h: head."""
 
 SIDES: dict[str, RowSide] = {"b": "base", "c": "control", "h": "head"}
 
-LOOKS = ((0.4, 0.2), (0.7, 0.3))
-"""The shares of the budget after which the verdicts are looked at early, and of the permitted error that each look may
-spend. The last look, when the budget is spent, has what is left of it: so all together err no more often than one would
-(alpha spending after Lan & DeMets 1983, summed by Bonferroni's bound)."""
+EARLY_ANALYSES = ((0.4, 0.2), (0.7, 0.3))
+"""Interim analyses before the final one: (share of the budget that is spent, share of the error probability).
+
+The final analysis, when the budget is spent, gets the remaining error probability. The shares add up to 1, so by
+Bonferroni's inequality all analyses together err no more often than a single one would (alpha spending, Lan & DeMets
+1983)."""
 
 BUDGET_S = 60.0
-"""Seconds for a gate of which nobody has said how long it may take."""
+"""Default budget of a gate in seconds."""
 
 MOST_SAMPLES = 60
 
 SAMPLE_S = 0.005
-"""Shorter than a run's: of many short samples more escape what else goes on, and what all share cancels."""
+"""Length of a sample in seconds.
+
+It is shorter than in `lcbench run`: with many short samples, more of them are undisturbed, and a bias that both sides
+share cancels."""
 
 
 @dataclass(frozen=True)
 class GatePlan:
-    """pairs: what is compared. fewest_blocks: with fewer, no verdict is possible at all. cell_s: sampling time of a
-    loss in one process.
+    """Sides, pairs and settings of a gate.
+
+    fewest_blocks: number of blocks below which no verdict is possible. cell_s: sampling time of one loss in one
+    process, in seconds.
     """
 
     base: GateSide
@@ -165,19 +176,19 @@ class GatePlan:
 
     @property
     def size(self) -> Size:
-        """The problem."""
+        """Size of the problem."""
         settings = self.settings
         return Size(settings.rows, settings.features, settings.classes, settings.dtype, settings.data)
 
     @property
     def budget_s(self) -> float:
-        """Seconds for everything; where nobody has said how many, more are taken if a verdict needs them."""
+        """Budget for all measurements, in seconds. The default budget is extended if a verdict needs more time."""
         return self.settings.budget_s or BUDGET_S
 
 
 @dataclass
 class GateResult:
-    """Rows of base, control and head, the order of each block, and the looks that were taken."""
+    """Rows of base, control and head, order of each block, and interim analyses."""
 
     rows: list[Row]
     orders: list[str] = field(default_factory=list)
@@ -188,36 +199,36 @@ class GateResult:
 def measure_gate(
     plan: GatePlan, decided: Callable[[GateResult], bool], progress: ProgressCallback = no_progress
 ) -> GateResult:
-    """Measures until the budget is spent, or until `decided`, asked at each look, says that no more is needed.
+    """Measure blocks until the budget is spent, or until `decided` returns true at an interim analysis.
 
-    Ctrl-C keeps the blocks that are whole. Raises LcbenchError where the budget has no room for `fewest_blocks` and
-    does not stretch, since such a design could never fail.
+    Ctrl-C keeps the complete blocks. Raise LcbenchError if the user's budget is too small for `fewest_blocks` blocks,
+    since such a gate could never fail.
     """
-    turns = _Turns(plan, progress)
+    measurement = _GateMeasurement(plan, progress)
     with files.temporary_folder("gate") as folder:
         try:
-            turns.prepare(Path(folder))
-            turns.take(decided)
+            measurement.prepare(Path(folder))
+            measurement.measure_blocks(decided)
         except KeyboardInterrupt:
-            turns.measured.interrupted = True
-    turns.keep_whole_blocks()
-    return turns.measured
+            measurement.result.interrupted = True
+    measurement.drop_incomplete_block()
+    return measurement.result
 
 
-class _Turns:
-    """One measurement on its way."""
+class _GateMeasurement:
+    """Measurement of a plan in progress. Sides are denoted by the letters of `SIDES`."""
 
     def __init__(self, plan: GatePlan, progress: ProgressCallback) -> None:
         self._plan, self._progress = plan, progress
         self._rng = np.random.default_rng(plan.settings.seed)
-        self._began = monotonic()
+        self._start = monotonic()
         self._budget_s = plan.budget_s
         self._threads = plan.settings.threads or usable_cores()
         self._rows = {
             (pair, letter): self._empty_rows(pair, side) for pair in plan.pairs for letter, side in SIDES.items()
         }
         self._folder = Path()
-        self.measured = GateResult([row for rows in self._rows.values() for row in rows])
+        self.result = GateResult([row for rows in self._rows.values() for row in rows])
 
     def _empty_rows(self, pair: Pair, side: RowSide) -> list[Row]:
         size, threads = self._plan.size, self._threads
@@ -229,55 +240,55 @@ class _Turns:
         return rows
 
     def prepare(self, folder: Path) -> None:
-        """Writes the problem, and runs every implementation once on either side, which fills its compilation cache."""
+        """Write the problem, and run every implementation once on either side to fill its compilation cache."""
         self._folder = folder
         losses = list(dict.fromkeys(loss for pair in self._plan.pairs for loss in pair.losses))
-        self._tell("data")
+        self._show("data")
         workload.save_problem(workload.build_problem(self._plan.size), losses, folder / "problem")
         for pair in self._plan.pairs:
             for letter in "bh":
                 rows = self._rows[pair, letter]
-                if self._alive_pair(pair):
-                    self._tell(f"{pair.name}, {rows[0].side}: first calls")
-                    self._process(pair, letter, planted=0.0)
+                if self._measurable(pair):
+                    self._show(f"{pair.name}, {rows[0].side}: first calls")
+                    self._measure_process(pair, letter, planted=0.0)
                 for row in rows:
                     row.processes.clear()
 
-    def take(self, decided: Callable[[GateResult], bool]) -> None:
-        """Blocks, and looks between them."""
+    def measure_blocks(self, decided: Callable[[GateResult], bool]) -> None:
+        """Measure blocks, with the interim analyses in between."""
         longest_s = 0.0
-        early = list(LOOKS)
-        while self._alive():
-            began = monotonic()
-            self._block()
-            longest_s = max(longest_s, monotonic() - began)
-            self._require_room(longest_s)
-            spent = (monotonic() - self._began + longest_s) / self._budget_s
+        early = list(EARLY_ANALYSES)
+        while any(self._measurable(pair) for pair in self._plan.pairs):
+            start = monotonic()
+            self._measure_block()
+            longest_s = max(longest_s, monotonic() - start)
+            if len(self.result.orders) == 1:
+                self._require_sufficient_budget(longest_s)
+            spent = (monotonic() - self._start + longest_s) / self._budget_s
             if spent > 1:
-                self._look(1 - sum(each.share for each in self.measured.interim_analyses))
+                self._add_analysis(1 - sum(each.share for each in self.result.interim_analyses))
                 return
             if early and spent > early[0][0]:
                 _, share = early.pop(0)
-                if len(self.measured.orders) >= self._plan.fewest_blocks:
-                    self._look(share)
-                    if decided(self.measured):
+                if len(self.result.orders) >= self._plan.fewest_blocks:
+                    self._add_analysis(share)
+                    if decided(self.result):
                         return
 
-    def _look(self, share: float) -> None:
-        analysis = InterimAnalysis(blocks=len(self.measured.orders), share=share)
-        self.measured.interim_analyses.append(analysis)
+    def _add_analysis(self, share: float) -> None:
+        self.result.interim_analyses.append(InterimAnalysis(blocks=len(self.result.orders), share=share))
 
-    def _block(self) -> None:
+    def _measure_block(self) -> None:
         order = str(self._rng.choice(ORDERS))
         for index in self._rng.permutation(len(self._plan.pairs)).tolist():
             pair = self._plan.pairs[index]
             for letter in order:
-                if self._alive_pair(pair):
-                    self._tell(f"{pair.name}, {self._rows[pair, letter][0].side}")
-                    self._process(pair, letter, self._plan.settings.planted if letter == "h" else 0.0)
-        self.measured.orders.append(order)
+                if self._measurable(pair):
+                    self._show(f"{pair.name}, {self._rows[pair, letter][0].side}")
+                    self._measure_process(pair, letter, self._plan.settings.planted if letter == "h" else 0.0)
+        self.result.orders.append(order)
 
-    def _process(self, pair: Pair, letter: str, planted: float) -> None:
+    def _measure_process(self, pair: Pair, letter: str, planted: float) -> None:
         side = self._plan.head if letter == "h" else self._plan.base
         rows = self._rows[pair, letter]
         job = TimeJob(
@@ -290,43 +301,40 @@ class _Turns:
             planted=planted,
         )
         variables = process.environment(self._threads, self._folder / f"compiled-{side.name}")
-        waiting = schedule.measure_in_worker(job, rows, variables, self._plan.settings.timeout_s, side.place)
-        for index in waiting:
+        unmeasured = schedule.measure_in_worker(job, rows, variables, self._plan.settings.timeout_s, side.place)
+        for index in unmeasured:
             rows[index].fail("crashed", "another loss ended the process")
 
-    def _alive(self) -> bool:
-        return any(self._alive_pair(pair) for pair in self._plan.pairs)
-
-    def _alive_pair(self, pair: Pair) -> bool:
-        """Whether some loss of the pair is still in order on both sides."""
+    def _measurable(self, pair: Pair) -> bool:
+        """Return whether some loss of the pair has not failed on any side."""
         sides = zip(*(self._rows[pair, letter] for letter in "bch"), strict=True)
         return any(all(row.status == "ok" for row in rows) for rows in sides)
 
-    def _require_room(self, block_s: float) -> None:
-        """After the first block: whether the budget has room for enough of them."""
-        if len(self.measured.orders) > 1:
-            return
-        plan, spent_s = self._plan, monotonic() - self._began
-        room = 1 + int(max(0.0, self._budget_s - spent_s) / block_s)
-        wanted_s = spent_s + plan.fewest_blocks * block_s
-        if room >= plan.fewest_blocks:
+    def _require_sufficient_budget(self, block_s: float) -> None:
+        """Raise LcbenchError if the budget is too small for `fewest_blocks` blocks of this length.
+
+        The default budget is extended instead.
+        """
+        plan, spent_s = self._plan, monotonic() - self._start
+        possible = 1 + int(max(0.0, self._budget_s - spent_s) / block_s)
+        needed_s = spent_s + plan.fewest_blocks * block_s
+        if possible >= plan.fewest_blocks:
             return
         if plan.settings.budget_s is not None:
             raise LcbenchError(
-                f"a budget of {plan.budget_s:.0f} s has room for {room} blocks, and with fewer than "
-                f"{plan.fewest_blocks} no verdict is possible: --budget {wanted_s:.0f}s, or fewer rows, losses or "
-                "implementations"
+                f"a budget of {plan.budget_s:.0f} s allows {possible} blocks, but a verdict needs at least "
+                f"{plan.fewest_blocks}: give --budget {needed_s:.0f}s, or fewer rows, losses or implementations"
             )
-        self._budget_s = wanted_s
+        self._budget_s = needed_s
 
-    def keep_whole_blocks(self) -> None:
-        """Drops what an interrupted block has left."""
-        whole = len(self.measured.orders)
+    def drop_incomplete_block(self) -> None:
+        """Remove the process results of an interrupted block."""
+        complete = len(self.result.orders)
         for (_, letter), rows in self._rows.items():
-            kept = 2 * whole if letter == "h" else whole
+            kept = 2 * complete if letter == "h" else complete
             for row in rows:
                 del row.processes[kept:]
 
-    def _tell(self, now: str) -> None:
+    def _show(self, detail: str) -> None:
         budget_s = max(1, int(self._budget_s))
-        self._progress("seconds of the budget", min(int(monotonic() - self._began), budget_s - 1), budget_s, now)
+        self._progress("seconds of the budget", min(int(monotonic() - self._start), budget_s - 1), budget_s, detail)

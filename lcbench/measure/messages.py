@@ -1,4 +1,4 @@
-"""The jobs of measuring for worker processes, and the events that they answer with."""
+"""Jobs of measuring that are sent to worker processes, and the events that answer them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from lcbench.workers.messages import Job
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """One thing to time: a loss on the problem in `folder`."""
+    """Loss to time on the problem in `folder`."""
 
     loss: str
     folder: str
 
 
 class Timed(msgspec.Struct, tag="timed", kw_only=True):
-    """How cell `index` went. `reason` says why where the status is not "ok"."""
+    """Outcome of cell `index`; `reason` explains a status other than "ok"."""
 
     index: int
     status: str
@@ -33,21 +33,21 @@ class Timed(msgspec.Struct, tag="timed", kw_only=True):
     threads: int | None = None
 
 
-class PeaksMeasured(msgspec.Struct, tag="measured"):
-    """One of the machine's own limits."""
+class PeakMeasured(msgspec.Struct, tag="peak"):
+    """Peak rates of the CPU or GPU for one dtype and footprint."""
 
-    ceiling: MachinePeak
+    peak: MachinePeak
 
 
-class GemmMeasured(msgspec.Struct, tag="multiplied", kw_only=True):
-    """Floating-point operations a second of NumPy's matrix product."""
+class GemmMeasured(msgspec.Struct, tag="gemm", kw_only=True):
+    """Floating-point operations per second of NumPy's matrix product."""
 
     dtype: str
     flops_s: float
 
 
 class Trying(msgspec.Struct, tag="trying", kw_only=True):
-    """The user's function number `index` is about to be called, which may be the end of the process."""
+    """Announcement that the user's function number `index` is called next; the process may not survive that."""
 
     index: int
     implementation: str
@@ -55,7 +55,7 @@ class Trying(msgspec.Struct, tag="trying", kw_only=True):
 
 
 class FunctionFound(msgspec.Struct, tag="found", kw_only=True):
-    """One function of the user's. `problem` says why it cannot be used, or is empty."""
+    """Function in the user's code. `problem` explains why it cannot be used, or is empty."""
 
     implementation: str
     losses: list[str]
@@ -65,71 +65,71 @@ class FunctionFound(msgspec.Struct, tag="found", kw_only=True):
     notes: list[str] = []
 
 
-class InterpreterFound(msgspec.Struct, tag="answered", kw_only=True):
-    """The interpreter of a worker, and the versions of what decides its times."""
+class InterpreterFound(msgspec.Struct, tag="interpreter", kw_only=True):
+    """Interpreter of a worker process, and versions of the packages that determine its times."""
 
     python: str
     versions: dict[str, str]
 
 
 class TimeJob(Job, kw_only=True):
-    """One block: an implementation, timed on each cell."""
+    """Timing of one implementation on each cell."""
 
-    does = "lcbench.measure.worker.time_block"
+    does = "lcbench.measure.worker.time_cells"
     answers = Timed
 
     implementation: str
     cells: list[Cell]
     seconds: float
-    """Time for the samples of one cell."""
+    """Sampling time of one cell."""
     most_samples: int
-    """Of one cell; 0 makes the first call only, and its time the one sample."""
+    """Maximum number of samples of one cell; with 0 the first call is the only sample."""
     seed: int
     sample_s: float = 0.01
-    """Least length of a sample: a million times the clock's resolution, long beside a timer interrupt."""
+    """Minimum length of a sample: a million times the clock's resolution, and long compared with a timer interrupt."""
     planted: float = 0.0
-    """Share of its own time by which every call is made slower, to see whether that is noticed."""
+    """Injected slowdown of every call, relative to its own time (self-test of a gate)."""
 
 
 class PeaksJob(Job, kw_only=True):
-    """The machine's own limits, for each dtype and footprint in bytes: those of the CPU or of the GPU."""
+    """Measurement of the peak rates of the CPU or GPU, for each dtype and footprint in bytes."""
 
-    does = "lcbench.measure.worker.measure_ceilings"
-    answers = PeaksMeasured
+    does = "lcbench.measure.worker.measure_peaks"
+    answers = PeakMeasured
 
     wanted: list[tuple[str, int]]
     device: str = "cpu"
 
 
 class GemmJob(Job, kw_only=True):
-    """The rate of NumPy's matrix product, for each dtype."""
+    """Measurement of the rate of NumPy's matrix product, for each dtype."""
 
-    does = "lcbench.measure.worker.multiply"
+    does = "lcbench.measure.worker.measure_gemm"
     answers = GemmMeasured
 
     dtypes: list[str]
 
 
 class DiscoverJob(Job, kw_only=True):
-    """What a user's file, module or entry point holds, but for the first `skip` functions: they are known already."""
+    """Search for functions in a user's file, module or entry point, skipping the first `skip`."""
 
-    does = "lcbench.measure.worker.discover"
+    does = "lcbench.measure.worker.discover_functions"
     answers = Trying | FunctionFound
 
     spec: str
     skip: int = 0
 
 
-class AskJob(Job, kw_only=True):
-    """What Python and which packages the worker runs with."""
+class InterpreterJob(Job, kw_only=True):
+    """Query for the Python interpreter and the package versions of the worker process."""
 
-    does = "lcbench.measure.worker.answer"
+    does = "lcbench.measure.worker.describe_interpreter"
     answers = InterpreterFound
 
 
 class ReachJob(Job, kw_only=True):
-    """Whether an implementation reaches the machines that it computes on."""
+    """Check that an implementation reaches the machines on which it computes."""
 
-    does = "lcbench.measure.worker.reach"
+    does = "lcbench.measure.worker.check_reachable"
 
     implementation: str

@@ -1,4 +1,4 @@
-"""How far apart times of the very same work lie here: one implementation against itself, as `run` would measure it."""
+"""Noise of this machine: one implementation is compared with itself, measured as in `lcbench run`."""
 
 from __future__ import annotations
 
@@ -24,22 +24,23 @@ from lcbench.workers.messages import Failed
 IMPLEMENTATION = "numpy"
 LOSS: LossName = "softmax"
 SIZE = Size(rows=500, features=3073, classes=10, dtype="float32", data="synthetic")
-"""A call takes about a millisecond on every core: what disturbs one core, or the caches, disturbs it."""
+"""Calls take about a millisecond on every core, so they are sensitive to load on any core and in the caches."""
 
 CELL_S = 0.05
 MOST_SAMPLES = 30
 TIMEOUT_S = 60.0
 
 FEWEST_BLOCKS = 3
-"""Two would be a spread, but hardly one to rely on."""
+"""Minimum for a standard deviation that is reasonably reliable."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Identical work, timed in fresh processes, two a block.
+    """Times of identical work, measured in blocks of two new processes.
 
-    blocks: median seconds a call of A and of A', which are the same. seconds: length of the whole measurement.
-    involuntary_switches_s: times a second, while a call was timed, that its process was made to leave a core.
+    blocks: median seconds per call of A and of A', which are the same implementation. seconds: length of the whole
+    measurement. meanwhile: other load on the machine during it. involuntary_switches_s: involuntary context switches
+    per second while calls were timed; None if the system does not count them.
     """
 
     blocks: tuple[tuple[float, float], ...]
@@ -49,50 +50,49 @@ class Noise:
 
     @property
     def log_ratios(self) -> list[float]:
-        """Logarithm of the time of A' over that of A, a number a block."""
-        return [log(other / one) for one, other in self.blocks]
+        """Log-ratio of the times of A' and A, for each block."""
+        return [log(second / first) for first, second in self.blocks]
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the log-ratios: 0.04 is 4 %."""
+        """Standard deviation of the log-ratios: 0.04 is about 4 %."""
         return stdev(self.log_ratios)
 
     @property
     def worst(self) -> float:
-        """By how much the slower of the two took longer in the worst block: 0.15 is 15 %."""
+        """Largest relative difference within a block: 0.15 is 15 %."""
         return expm1(max(abs(ratio) for ratio in self.log_ratios))
 
     @property
     def block_s(self) -> float:
-        """Seconds that a block takes, its processes' start included."""
+        """Seconds per block, including the start of its processes."""
         return self.seconds / len(self.blocks)
 
 
 def measure_noise(seconds: float, progress: ProgressCallback = no_progress) -> Noise:
-    """Times A and A' in turn for about `seconds`, and for no fewer than `FEWEST_BLOCKS` blocks.
+    """Time A and A' alternately for about `seconds` seconds, but for at least `FEWEST_BLOCKS` blocks.
 
-    Which of the two comes first changes from block to block, so that a drift hits both alike. Raises LcbenchError where
-    the work cannot be done.
+    The order alternates from block to block, so that a drift affects both equally. Raise LcbenchError if the worker
+    process fails.
     """
     with files.temporary_folder("noise") as name:
         folder = Path(name)
         workload.save_problem(workload.build_problem(SIZE), [LOSS], folder / SIZE.folder)
-        _once(folder, 0)  # what is read for the first time comes from the disk
-        observer, began = BackgroundObserver(), monotonic()
+        _measure_process(folder, 0)  # the first process reads its files from the disk
+        observer, start = BackgroundObserver(), monotonic()
         blocks: list[tuple[float, float]] = []
         processes: list[ProcessResult] = []
-        while len(blocks) < FEWEST_BLOCKS or monotonic() - began < seconds:
+        while len(blocks) < FEWEST_BLOCKS or monotonic() - start < seconds:
             total = max(1, round(seconds))
-            progress("seconds of identical work, in turn", min(int(monotonic() - began), total - 1), total)
-            pair = _once(folder, 2 * len(blocks)), _once(folder, 2 * len(blocks) + 1)
+            progress("seconds of identical work", min(int(monotonic() - start), total - 1), total)
+            pair = _measure_process(folder, 2 * len(blocks)), _measure_process(folder, 2 * len(blocks) + 1)
             processes += pair
-            one, other = (median(each.samples) for each in pair)
-            blocks.append((one, other) if len(blocks) % 2 == 0 else (other, one))
-        return Noise(tuple(blocks), monotonic() - began, observer.read(), _involuntary_switches_s(processes))
+            first, second = (median(each.samples) for each in pair)
+            blocks.append((first, second) if len(blocks) % 2 == 0 else (second, first))
+        return Noise(tuple(blocks), monotonic() - start, observer.read(), _involuntary_switches_s(processes))
 
 
-def _once(folder: Path, seed: int) -> ProcessResult:
-    """One process."""
+def _measure_process(folder: Path, seed: int) -> ProcessResult:
     job = TimeJob(
         implementation=IMPLEMENTATION,
         cells=[Cell(LOSS, str(folder / SIZE.folder))],

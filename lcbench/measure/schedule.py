@@ -1,4 +1,7 @@
-"""What a call would take on a larger problem, going by smaller ones, and which problems that puts out of reach."""
+"""Schedule of a run or sweep: rounds in which every target is measured once, in random order.
+
+In a round, each target is measured in a worker process of its own. `run_schedule` is the entry point.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from lcbench import files
 from lcbench.host.counters import usable_cores
 from lcbench.losses.implementation import Device, LossName
 from lcbench.measure import workload
-from lcbench.measure.messages import Cell, GemmJob, GemmMeasured, PeaksJob, PeaksMeasured, Timed, TimeJob
+from lcbench.measure.messages import Cell, GemmJob, GemmMeasured, PeakMeasured, PeaksJob, Timed, TimeJob
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, delayed, no_progress
 from lcbench.record import MachinePeak, Row, RowSide
@@ -27,40 +30,277 @@ from lcbench.workers import process
 from lcbench.workers.messages import Failed
 from lcbench.workers.process import HERE, Place
 
+MOST_SAMPLES = 30
+
+FEWEST_ROUNDS = 3
+"""Rounds that are measured even if they exceed the time budget, unless fewer are requested."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Implementation that takes part in a run, with its cells: the losses and sizes on which it is measured.
+
+    name: what `usercode.discovery.resolve` resolves. row_name: its name in the rows, if that differs. threads: number
+    of threads of every library in its worker processes; None means the setting of the plan.
+    """
+
+    name: str
+    device: Device
+    cells: tuple[tuple[LossName, Size], ...]
+    row_name: str = ""
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Targets and settings of a run. cell_s: sampling time of one cell in one round, in seconds."""
+
+    targets: tuple[Target, ...]
+    settings: RunSettings
+    cell_s: float = 0.1
+
+    def threads_of(self, target: Target) -> int:
+        """Return the number of threads of every library in the worker processes of `target`."""
+        return target.threads or self.settings.threads or usable_cores()
+
+    @property
+    def most_threads(self) -> int:
+        """Number of threads with which the machine's peak rates are measured."""
+        most = max((target.threads or 0 for target in self.targets), default=0)
+        return most or self.settings.threads or usable_cores()
+
+
+Rows = dict[tuple[Target, tuple[LossName, Size]], Row]
+
+
+@dataclass
+class ScheduleState:
+    """Measurements so far. rounds: number of complete rounds. spent_s: seconds that these took."""
+
+    rows: list[Row]
+    peaks: list[MachinePeak] = field(default_factory=list)
+    interrupted: bool = False
+    rounds: int = 0
+    spent_s: float = 0.0
+
+
+def begin_schedule(plan: Plan) -> ScheduleState:
+    """Return the state of `plan` before anything is measured."""
+    return ScheduleState([_empty_row(target, *cell, plan) for target in plan.targets for cell in target.cells])
+
+
+def run_schedule(
+    plan: Plan,
+    progress: ProgressCallback = no_progress,
+    state: ScheduleState | None = None,
+    after_round: Callable[[ScheduleState], None] = lambda state: None,
+) -> ScheduleState:
+    """Measure everything in `plan` and return the final state. Ctrl-C ends it early and keeps all measurements.
+
+    state: of an earlier, unfinished run of the same plan, which is continued. after_round: called with the state after
+    every round. Raise LcbenchError if the data of a workload is not available.
+    """
+    state = state or begin_schedule(plan)
+    seed = plan.settings.seed
+    rng = np.random.default_rng(seed if seed is None else [seed, state.rounds])
+    cells = ((target, cell) for target in plan.targets for cell in target.cells)
+    rows = dict(zip(cells, state.rows, strict=True))
+    with files.temporary_folder("run") as name:
+        folder = Path(name)
+        try:
+            _build_problems(plan, folder, progress)
+            state.peaks = _highest([*state.peaks, *_measure_peaks(plan, folder, progress)])
+            _measure_rounds(plan, state, rows, folder, rng, progress, after_round)
+            # Noise only lowers the measured rates, so the higher of two measurements is closer to the true peak.
+            state.peaks = _highest([*state.peaks, *_measure_peaks(plan, folder, progress)])
+        except KeyboardInterrupt:
+            state.interrupted = True
+    for row in state.rows:
+        if row.status == "ok" and not row.processes:
+            row.fail("crashed", "stopped before it was measured")
+    return state
+
+
+def refused_rows(target: Target, status: str, reason: str, plan: Plan) -> list[Row]:
+    """Return the rows of a target that cannot be measured, with its status and reason."""
+    rows = [_empty_row(target, *cell, plan) for cell in target.cells]
+    for row in rows:
+        row.fail(status, reason)
+    return rows
+
+
+def least_s(plan: Plan) -> float:
+    """Return the minimum duration of `plan` in seconds: the sampling time of the rounds that are always measured."""
+    rounds = min(FEWEST_ROUNDS, plan.settings.blocks)
+    return rounds * plan.cell_s * sum(len(target.cells) for target in plan.targets)
+
+
+def _build_problems(plan: Plan, folder: Path, progress: ProgressCallback) -> None:
+    """Write the problems into `folder`, with the right answers for the losses that are measured on each."""
+    losses: dict[Size, list[LossName]] = {}
+    for target in plan.targets:
+        for loss, size in target.cells:
+            if loss not in losses.setdefault(size, []):
+                losses[size].append(loss)
+    alike: dict[Size, list[Size]] = {}
+    for size in losses:
+        alike.setdefault(dataclasses.replace(size, rows=0), []).append(size)
+    for sizes in alike.values():  # they differ only in rows: the smaller problems are the first rows of the largest
+        largest = max(sizes, key=lambda size: size.rows)
+        wanted = list(dict.fromkeys(loss for size in sizes for loss in losses[size]))
+        data = f"data: {largest.rows:,} x {largest.features:,}"
+        progress(data, 0, 1)
+        problem = workload.build_problem(largest, progress=delayed(progress))
+        folders = {size.rows: folder / size.folder for size in sizes}
+        workload.save_first_rows(problem, wanted, folders, delayed(progress))
+        progress(data, 1, 1)
+
+
+def _measure_rounds(
+    plan: Plan,
+    state: ScheduleState,
+    rows: Rows,
+    folder: Path,
+    rng: np.random.Generator,
+    progress: ProgressCallback,
+    after_round: Callable[[ScheduleState], None],
+) -> None:
+    settings, start = plan.settings, monotonic() - state.spent_s
+    first, targets = state.rounds, len(plan.targets)
+    done, total = first * targets, targets * min(settings.blocks, max(first, FEWEST_ROUNDS) + 1)
+    longest_s = 0.0
+    for number in range(first, settings.blocks):
+        round_start = monotonic()
+        if number >= FEWEST_ROUNDS and round_start - start + longest_s > settings.budget_s:
+            break
+        if number >= first + 2:  # the first round includes compilation, so it does not predict the others
+            fitting = int((settings.budget_s - (round_start - start)) / max(longest_s, 1e-3))
+            total = targets * min(settings.blocks, max(FEWEST_ROUNDS, number + fitting))
+        for index in rng.permutation(targets).tolist():
+            target = plan.targets[index]
+            progress("blocks", done, total, target.name)
+            if number == 0 or target.device != "simulator":  # times in the simulator mean nothing: once is enough
+                _measure_target(target, plan, rows, folder, int(rng.integers(2**31)))
+            done += 1
+        if number > first:
+            longest_s = max(longest_s, monotonic() - round_start)
+        state.rounds, state.spent_s = number + 1, monotonic() - start
+        after_round(state)
+
+
+def _measure_target(target: Target, plan: Plan, rows: Rows, folder: Path, seed: int) -> None:
+    """Measure the cells of a target that have not failed, in one worker process if possible.
+
+    If a cell ends the process, the cells that were not measured yet get another process. In the first round, larger
+    cells are also measured in later processes if the smaller ones decide whether they would take too long.
+    """
+    most_call_s = plan.settings.most_call_s
+    all_rows = [rows[target, cell] for cell in target.cells]
+    waiting = list(target.cells)
+    while True:
+        if most_call_s is not None:
+            refuse_too_long(all_rows, most_call_s)
+        waiting = [cell for cell in waiting if rows[target, cell].status == "ok"]
+        if not waiting:
+            return
+        now = waiting
+        if most_call_s is not None:
+            now = list(compress(waiting, measure_first([rows[target, cell] for cell in waiting])))
+        later = [cell for cell in waiting if cell not in now]
+        waiting = _measure_cells(target, now, plan, rows, folder, seed) + later
+
+
+def _measure_cells(
+    target: Target, cells: list[tuple[LossName, Size]], plan: Plan, rows: Rows, folder: Path, seed: int
+) -> list[tuple[LossName, Size]]:
+    """Measure `cells` in one worker process; return those that it did not reach because another one ended it."""
+    simulated = target.device == "simulator"
+    job = TimeJob(
+        implementation=target.name,
+        cells=[Cell(loss, str(folder / size.folder)) for loss, size in cells],
+        seconds=0.0 if simulated else plan.cell_s,
+        most_samples=0 if simulated else MOST_SAMPLES,
+        seed=seed,
+    )
+    variables = process.environment(plan.threads_of(target), folder / "compiled", simulated)
+    own_rows = [rows[target, cell] for cell in cells]
+    return [cells[index] for index in measure_in_worker(job, own_rows, variables, plan.settings.timeout_s)]
+
+
+# Peak rates of the machine.
+
+
+def _measure_peaks(plan: Plan, folder: Path, progress: ProgressCallback) -> list[MachinePeak]:
+    """Return the peaks of each device that takes part; those of the CPU include the rate of NumPy's matrix product."""
+    peaks = []
+    variables = process.environment(plan.most_threads, folder / "compiled")
+    for device in ("cpu", "cuda"):
+        sizes = {size for target in plan.targets if target.device == device for _, size in target.cells}
+        wanted = sorted({(size.dtype, size.footprint) for size in sizes})
+        if not wanted:
+            continue
+        progress("peak rates of the machine", 0, 1)
+        events = process.work(PeaksJob(wanted=wanted, device=device), variables, plan.settings.timeout_s)
+        found = [event.peak for event in events if isinstance(event, PeakMeasured)]
+        if device == "cpu":
+            job = GemmJob(dtypes=sorted({dtype for dtype, _ in wanted}))
+            events = process.work(job, variables, plan.settings.timeout_s)
+            rates = {event.dtype: event.flops_s for event in events if isinstance(event, GemmMeasured)}
+            found = [replace(peak, gemm_flops_s=rates.get(peak.dtype)) for peak in found]
+        peaks += found
+        progress("peak rates of the machine", 1, 1)
+    return peaks
+
+
+def _highest(peaks: list[MachinePeak]) -> list[MachinePeak]:
+    """Return one peak for each device, dtype and footprint, with the highest of the measured rates."""
+    groups: dict[tuple[str, str, int], list[MachinePeak]] = {}
+    for peak in peaks:
+        groups.setdefault((peak.device, peak.dtype, peak.footprint), []).append(peak)
+
+    def highest(group: list[MachinePeak], rate: str) -> float | None:
+        return max((getattr(peak, rate) for peak in group), key=lambda measured: measured or 0.0)
+
+    rates = ("read_bytes_s", "flops_s", "copy_bytes_s", "gemm_flops_s")
+    return [replace(group[0], **{rate: highest(group, rate) for rate in rates}) for group in groups.values()]
+
+
+# Extrapolation: a cell is not measured if the times of smaller ones show that a call would take too long.
+
 LONGEST_STEP = 10.0
-"""Problems of up to so many times the work of the smallest are measured before anything is said about larger ones."""
+"""Cells with up to this multiple of the smallest cell's work are measured before larger ones are extrapolated."""
 
 STEEPEST_GROWTH = 3.0
-"""Exponent of the time in the work that is believed at most: between two close points, noise shows any."""
+"""Largest exponent of time as a power of work. Between two close points, noise can produce any exponent."""
 
 
 def measure_first(waiting: list[Row]) -> list[bool]:
-    """Which rows to measure now: those measured before and, of the others, the smallest; larger may take too long."""
+    """Return which rows to measure now: those measured in earlier rounds and, of the others, the smallest ones."""
     new = [row for row in waiting if not row.processes]
     least = {loss: min(row.flops for row in new if row.loss == loss) for loss in {row.loss for row in new}}
     return [bool(row.processes) or row.flops <= LONGEST_STEP * least[row.loss] for row in waiting]
 
 
 def refuse_too_long(rows: list[Row], most_call_s: float) -> None:
-    """Of all rows of an implementation, makes those unavailable that have no time yet and would take longer a call."""
+    """Mark those of an implementation's rows as unavailable that have no time yet and would take longer per call."""
     for row in rows:
         expected_s = extrapolated_s(row, rows) if row.status == "ok" and not row.processes else None
         if expected_s is None or expected_s <= most_call_s:
             continue
         row.fail(
             "unavailable",
-            "a smaller one was given up already"
+            "a smaller problem has timed out"
             if expected_s == inf
             else f"would take about {expected_s:.2g} s a call; --most-seconds-a-call is {most_call_s:g}",
         )
 
 
 def extrapolated_s(row: Row, rows: list[Row]) -> float | None:
-    """Seconds a call that `row` would take, by the smaller ones among `rows`.
+    """Return the seconds per call that `row` would take, extrapolated from the smaller ones among `rows`.
 
-    Going on from each with their common slope in the logarithm of the work, and never less than in proportion to it,
-    the least counts: what disturbs a time only lengthens it, and so does a fixed cost for the smallest. None where
-    nothing smaller was measured; infinite where one of them did not answer in time.
+    Each smaller row is extrapolated with an exponent between 1 and `STEEPEST_GROWTH`, the median slope between the
+    measured rows in log-log space. The smallest of these estimates is returned, since disturbances and fixed costs only
+    lengthen a time. None if nothing smaller was measured; infinity if a smaller row timed out.
     """
     smaller = [other for other in rows if other.loss == row.loss and other.flops <= row.flops and other is not row]
     if any(other.status == "timeout" for other in smaller):
@@ -74,11 +314,11 @@ def extrapolated_s(row: Row, rows: list[Row]) -> float | None:
     return min(seconds * (row.flops / work) ** exponent for work, seconds in times.items())
 
 
-# One block: a worker process that times an implementation on some cells, and the rows that it adds to.
+# Rows, and one worker process that measures some of them; gates use these as well.
 
 
 def empty_row(implementation: str, device: Device, loss: LossName, size: Size, threads: int, side: RowSide = "") -> Row:
-    """A row of which nothing is measured yet."""
+    """Return a row without measurements."""
     return Row(
         implementation=implementation,
         loss=loss,
@@ -98,12 +338,16 @@ def empty_row(implementation: str, device: Device, loss: LossName, size: Size, t
     )
 
 
+def _empty_row(target: Target, loss: LossName, size: Size, plan: Plan) -> Row:
+    return empty_row(target.row_name or target.name, target.device, loss, size, plan.threads_of(target))
+
+
 def measure_in_worker(
     job: TimeJob, rows: list[Row], variables: dict[str, str], timeout_s: float, place: Place = HERE
 ) -> list[int]:
-    """Does `job`, whose cells belong to `rows` one to one, in a process of its own, and adds what it measured to them.
+    """Do `job` in a worker process and add its results to `rows`, which correspond to the job's cells.
 
-    Returns the indices of the cells that had no turn because another one ended the process.
+    Return the indices of the cells that were not measured because another one ended the process.
     """
     events = process.work(job, variables, timeout_s, place)
     left = dict(enumerate(rows))
@@ -118,252 +362,17 @@ def measure_in_worker(
 
 
 def _add(row: Row, timed: Timed) -> None:
-    if row.status != "ok":  # a gate goes on with both losses where only one has failed
+    if row.status != "ok":  # a gate still measures both losses if only one has failed
         return
     row.convention = timed.convention
     row.threads = timed.threads or row.threads
     if timed.process is None:
         row.fail(timed.status, timed.reason)
         return
-    if not row.processes:  # later blocks read the code that the first compiled
+    if not row.processes:  # later processes load what the first one compiled
         row.first_call_s, row.prepare_s, row.import_s = timed.first_call_s, timed.prepare_s, timed.import_s
         if timed.compiles and timed.first_call_s is not None:
             row.compile_s = max(0.0, timed.first_call_s - median(timed.process.samples))
     row.processes.append(timed.process)
     row.error_loss = max(row.error_loss or 0.0, timed.error_loss or 0.0)
     row.error_grad = max(row.error_grad or 0.0, timed.error_grad or 0.0)
-
-
-# A whole run: blocks of all implementations interleaved in random order, and what they add up to.
-
-MOST_SAMPLES = 30
-FEWEST_BLOCKS = 3
-
-
-@dataclass(frozen=True)
-class Target:
-    """An implementation that takes part, with the losses and sizes on which it does.
-
-    name: what resolves to it. row_name: what its rows are called, where that is something else. threads: for every
-    library in its processes; None is as the plan's settings say.
-    """
-
-    name: str
-    device: Device
-    cells: tuple[tuple[LossName, Size], ...]
-    row_name: str = ""
-    threads: int | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """contenders: who takes part on what. cell_s: sampling time of a cell in one block."""
-
-    contenders: tuple[Target, ...]
-    settings: RunSettings
-    cell_s: float = 0.1
-
-    def threads_of(self, contender: Target) -> int:
-        """Return the number of threads for every library in the processes of `contender`."""
-        return contender.threads or self.settings.threads or usable_cores()
-
-    @property
-    def most_threads(self) -> int:
-        """With which the machine's own limits are measured."""
-        most = max((contender.threads or 0 for contender in self.contenders), default=0)
-        return most or self.settings.threads or usable_cores()
-
-
-Rows = dict[tuple[Target, tuple[LossName, Size]], Row]
-
-
-@dataclass
-class ScheduleState:
-    """What a run has measured so far. rounds: that are complete. spent_s: time that those took."""
-
-    rows: list[Row]
-    ceilings: list[MachinePeak] = field(default_factory=list)
-    interrupted: bool = False
-    rounds: int = 0
-    spent_s: float = 0.0
-
-
-def begin_schedule(plan: Plan) -> ScheduleState:
-    """A run of `plan` of which nothing is measured yet."""
-    return ScheduleState([_row(contender, *cell, plan) for contender in plan.contenders for cell in contender.cells])
-
-
-def run_schedule(
-    plan: Plan,
-    progress: ProgressCallback = no_progress,
-    result: ScheduleState | None = None,
-    after_round: Callable[[ScheduleState], None] = lambda result: None,
-) -> ScheduleState:
-    """Measures all that `plan` names. Ctrl-C ends it early and keeps what was measured.
-
-    result: an earlier run of the same plan, to go on with. after_round: is told what there is after every round.
-    Raises LcbenchError where a workload's data cannot be had.
-    """
-    result = result or begin_schedule(plan)
-    seed = plan.settings.seed
-    rng = np.random.default_rng(seed if seed is None else [seed, result.rounds])
-    cells = ((contender, cell) for contender in plan.contenders for cell in contender.cells)
-    rows = dict(zip(cells, result.rows, strict=True))
-    with files.temporary_folder("run") as name:
-        folder = Path(name)
-        try:
-            _build(plan, folder, progress)
-            result.ceilings = _best([*result.ceilings, *_ceilings(plan, folder, progress)])
-            _rounds(plan, result, rows, folder, rng, progress, after_round)
-            # Noise only ever lowers a limit: the better of two, at both ends of the run, is nearer to it.
-            result.ceilings = _best([*result.ceilings, *_ceilings(plan, folder, progress)])
-        except KeyboardInterrupt:
-            result.interrupted = True
-    for row in result.rows:
-        if row.status == "ok" and not row.processes:
-            row.fail("crashed", "stopped before it was measured")
-    return result
-
-
-def refused_rows(contender: Target, status: str, reason: str, plan: Plan) -> list[Row]:
-    """The rows of a contender that cannot take part: they say why."""
-    rows = [_row(contender, *cell, plan) for cell in contender.cells]
-    for row in rows:
-        row.fail(status, reason)
-    return rows
-
-
-def _row(contender: Target, loss: LossName, size: Size, plan: Plan) -> Row:
-    name = contender.row_name or contender.name
-    return empty_row(name, contender.device, loss, size, plan.threads_of(contender))
-
-
-def least_s(plan: Plan) -> float:
-    """Return the seconds that sampling alone takes, in as many rounds as there are at least."""
-    rounds = min(FEWEST_BLOCKS, plan.settings.blocks)
-    return rounds * plan.cell_s * sum(len(contender.cells) for contender in plan.contenders)
-
-
-def _build(plan: Plan, folder: Path, progress: ProgressCallback) -> None:
-    losses: dict[Size, list[LossName]] = {}
-    for contender in plan.contenders:
-        for loss, size in contender.cells:
-            if loss not in losses.setdefault(size, []):
-                losses[size].append(loss)
-    alike: dict[Size, list[Size]] = {}
-    for size in losses:
-        alike.setdefault(dataclasses.replace(size, rows=0), []).append(size)
-    for sizes in alike.values():  # the larger begin with the smaller: their rows are drawn and answered once
-        largest = max(sizes, key=lambda size: size.rows)
-        wanted = list(dict.fromkeys(loss for size in sizes for loss in losses[size]))
-        data = f"data: {largest.rows:,} x {largest.features:,}"
-        progress(data, 0, 1)
-        problem = workload.build_problem(largest, progress=delayed(progress))
-        workload.save_first(problem, wanted, {size.rows: folder / size.folder for size in sizes}, delayed(progress))
-        progress(data, 1, 1)
-
-
-def _rounds(
-    plan: Plan,
-    result: ScheduleState,
-    rows: Rows,
-    folder: Path,
-    rng: np.random.Generator,
-    progress: ProgressCallback,
-    after_round: Callable[[ScheduleState], None],
-) -> None:
-    settings, start = plan.settings, monotonic() - result.spent_s
-    first, each = result.rounds, len(plan.contenders)
-    done, total = first * each, each * min(settings.blocks, max(first, FEWEST_BLOCKS) + 1)
-    longest_s = 0.0
-    for number in range(first, settings.blocks):
-        began = monotonic()
-        if number >= FEWEST_BLOCKS and began - start + longest_s > settings.budget_s:
-            break
-        if number >= first + 2:  # the first round compiles
-            fitting = int((settings.budget_s - (began - start)) / max(longest_s, 1e-3))
-            total = each * min(settings.blocks, max(FEWEST_BLOCKS, number + fitting))
-        for index in rng.permutation(each).tolist():
-            contender = plan.contenders[index]
-            progress("blocks", done, total, contender.name)
-            if number == 0 or contender.device != "simulator":  # simulated times mean nothing: once is enough
-                _block(contender, plan, rows, folder, int(rng.integers(2**31)))
-            done += 1
-        if number > first:
-            longest_s = max(longest_s, monotonic() - began)
-        result.rounds, result.spent_s = number + 1, monotonic() - start
-        after_round(result)
-
-
-def _block(contender: Target, plan: Plan, rows: Rows, folder: Path, seed: int) -> None:
-    """One worker process: the implementation's cells that are still in order.
-
-    A cell that kills the process is out, and those that it kept from their turn get a process of their own. So do, in
-    the first round, larger cells, where it is to be known from smaller ones whether they would take too long.
-    """
-    most_call_s = plan.settings.most_call_s
-    everything = [rows[contender, cell] for cell in contender.cells]
-    waiting = list(contender.cells)
-    while True:
-        if most_call_s is not None:
-            refuse_too_long(everything, most_call_s)
-        waiting = [cell for cell in waiting if rows[contender, cell].status == "ok"]
-        if not waiting:
-            return
-        now = waiting
-        if most_call_s is not None:
-            now = list(compress(waiting, measure_first([rows[contender, cell] for cell in waiting])))
-        later = [cell for cell in waiting if cell not in now]
-        waiting = _in_one_process(contender, now, plan, rows, folder, seed) + later
-
-
-def _in_one_process(
-    contender: Target, cells: list[tuple[LossName, Size]], plan: Plan, rows: Rows, folder: Path, seed: int
-) -> list[tuple[LossName, Size]]:
-    """Measures `cells`; returns those that had no turn because another one ended the process."""
-    simulated = contender.device == "simulator"
-    job = TimeJob(
-        implementation=contender.name,
-        cells=[Cell(loss, str(folder / size.folder)) for loss, size in cells],
-        seconds=0.0 if simulated else plan.cell_s,
-        most_samples=0 if simulated else MOST_SAMPLES,
-        seed=seed,
-    )
-    variables = process.environment(plan.threads_of(contender), folder / "compiled", simulated)
-    own = [rows[contender, cell] for cell in cells]
-    return [cells[index] for index in measure_in_worker(job, own, variables, plan.settings.timeout_s)]
-
-
-def _best(ceilings: list[MachinePeak]) -> list[MachinePeak]:
-    """One ceiling a device, dtype and footprint, whose rates are the highest of those measured."""
-    groups: dict[tuple[str, str, int], list[MachinePeak]] = {}
-    for ceiling in ceilings:
-        groups.setdefault((ceiling.device, ceiling.dtype, ceiling.footprint), []).append(ceiling)
-
-    def highest(group: list[MachinePeak], rate: str) -> float | None:
-        return max((getattr(ceiling, rate) for ceiling in group), key=lambda measured: measured or 0.0)
-
-    rates = ("read_bytes_s", "flops_s", "copy_bytes_s", "gemm_flops_s")
-    return [replace(group[0], **{rate: highest(group, rate) for rate in rates}) for group in groups.values()]
-
-
-def _ceilings(plan: Plan, folder: Path, progress: ProgressCallback) -> list[MachinePeak]:
-    """The limits of each device that takes part; the CPU's with the rate of NumPy's matrix product beside them."""
-    ceilings = []
-    variables = process.environment(plan.most_threads, folder / "compiled")
-    for device in ("cpu", "cuda"):
-        sizes = {size for contender in plan.contenders if contender.device == device for _, size in contender.cells}
-        wanted = sorted({(size.dtype, size.footprint) for size in sizes})
-        if not wanted:
-            continue
-        progress("the machine's own limits", 0, 1)
-        events = process.work(PeaksJob(wanted=wanted, device=device), variables, plan.settings.timeout_s)
-        found = [event.ceiling for event in events if isinstance(event, PeaksMeasured)]
-        if device == "cpu":
-            job = GemmJob(dtypes=sorted({dtype for dtype, _ in wanted}))
-            events = process.work(job, variables, plan.settings.timeout_s)
-            rates = {event.dtype: event.flops_s for event in events if isinstance(event, GemmMeasured)}
-            found = [replace(ceiling, gemm_flops_s=rates.get(ceiling.dtype)) for ceiling in found]
-        ceilings += found
-        progress("the machine's own limits", 1, 1)
-    return ceilings

@@ -1,4 +1,4 @@
-"""From the names that a user gives to contenders: who takes part, on what, and who cannot and why."""
+"""Selection of implementations: which of the names that a user gives can be measured, on which losses and devices."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from lcbench.workers.process import HERE, Place
 
 @dataclass(frozen=True)
 class ResolvedTarget:
-    """An implementation by name.
+    """Implementation that a name resolves to.
 
-    losses: what it offers of what was asked for. unavailable: why it cannot take part, or empty.
+    losses: the requested losses that it offers. unavailable: why it cannot be measured, or empty; `status` is the
+    status of its rows in that case.
     """
 
     name: str
@@ -33,9 +34,9 @@ class ResolvedTarget:
 
 
 def split_names(values: Iterable[str]) -> list[str]:
-    """Names from repeated, comma-separated options, each once.
+    """Return the distinct names in repeated, comma-separated options.
 
-    Raises UnknownImplementation for a value without a name in it, which would otherwise ask for everything.
+    Raise UnknownImplementation for a value that contains no name: an empty list of names would mean everything.
     """
     values = list(values)
     if any(not value.strip(" ,") for value in values):
@@ -44,33 +45,33 @@ def split_names(values: Iterable[str]) -> list[str]:
 
 
 def select_targets(names: list[str], losses: list[LossName], timeout_s: float = TIMEOUT_S) -> list[ResolvedTarget]:
-    """Candidates for `names`; no name, or "all", is every implementation that runs here.
+    """Return the distinct targets for `names`; no name, or "all", means every implementation that runs here.
 
-    User code is looked at in a worker process, and whether the machines can be reached on which one computes that was
-    named. Raises UnknownImplementation or CannotLoad, and Unavailable where the only one cannot reach its machines.
-    A function named twice takes part once.
+    User code is loaded in a worker process. Another one checks whether an implementation that computes on other
+    machines reaches them. Raise UnknownImplementation or CannotLoad for a name that cannot be resolved, and Unavailable
+    if the only name is that of an implementation which cannot reach its machines.
     """
     everything = not names or "all" in names
-    candidates: list[ResolvedTarget] = []
+    targets: list[ResolvedTarget] = []
     if everything:
         for name in catalog.CATALOG:
-            candidate = _from_catalog(name, losses)
-            if name in names or not (candidate.unavailable or catalog.CATALOG[name].by_name_only):
-                candidates.append(candidate)
+            target = _from_catalog(name, losses)
+            if name in names or not (target.unavailable or catalog.CATALOG[name].by_name_only):
+                targets.append(target)
     for name in names:
         if name == "all" or (everything and name in catalog.CATALOG):
             continue
         if is_user_code(name):
-            candidates += from_user(name, losses, timeout_s)
+            targets += user_targets(name, losses, timeout_s)
         else:
-            candidates.append(_from_catalog(name, losses))
-    candidates = [_reached(candidate, names, timeout_s) for candidate in candidates]
-    return list({candidate.name: candidate for candidate in candidates}.values())
+            targets.append(_from_catalog(name, losses))
+    targets = [_check_reachable(target, names, timeout_s) for target in targets]
+    return list({target.name: target for target in targets}.values())
 
 
-def row_names(candidates: Iterable[ResolvedTarget]) -> dict[str, str]:
-    """What the rows of each candidate are called: without the folders of its file, where that tells it apart."""
-    short = {candidate.name: _without_folders(candidate.name) for candidate in candidates}
+def row_names(targets: Iterable[ResolvedTarget]) -> dict[str, str]:
+    """Return the row name of each target: its name without the folders of its file, unless that is ambiguous."""
+    short = {target.name: _without_folders(target.name) for target in targets}
     taken = Counter(short.values())
     return {name: short_name if taken[short_name] == 1 else name for name, short_name in short.items()}
 
@@ -92,28 +93,28 @@ def _from_catalog(name: str, losses: list[LossName]) -> ResolvedTarget:
     return ResolvedTarget(name, catalog.device_here(entry), offered, unavailable)
 
 
-def _reached(candidate: ResolvedTarget, names: list[str], timeout_s: float) -> ResolvedTarget:
-    """The candidate, unavailable where it computes on machines that cannot be reached.
+def _check_reachable(target: ResolvedTarget, names: list[str], timeout_s: float) -> ResolvedTarget:
+    """Return the target, marked as unavailable if it computes on machines that cannot be reached.
 
-    Raises Unavailable where it is all that was asked for: there is nothing to measure.
+    Raise Unavailable if it is the only one requested, since nothing could be measured.
     """
-    entry = catalog.CATALOG.get(candidate.name)
-    if candidate.unavailable or entry is None or not os.environ.get(entry.scheduler_variable):
-        return candidate
+    entry = catalog.CATALOG.get(target.name)
+    if target.unavailable or entry is None or not os.environ.get(entry.scheduler_variable):
+        return target
     events = process.work(ReachJob(implementation=entry.name), process.environment(1, None), timeout_s)
     failed = next((event for event in events if isinstance(event, Failed)), None)
     if failed is None:
-        return candidate
-    if names == [candidate.name]:
+        return target
+    if names == [target.name]:
         raise Unavailable(failed.reason)
-    return replace(candidate, unavailable=failed.reason, status=failed.status)
+    return replace(target, unavailable=failed.reason, status=failed.status)
 
 
 def discover(spec: str, timeout_s: float = TIMEOUT_S, place: Place = HERE) -> list[FunctionFound]:
-    """What the user's file, module or entry point holds, found in a worker process, since it may do anything.
+    """Return the functions in the user's file, module or entry point, found in a worker process.
 
-    A function that ends the process is told with its `problem` and costs the others nothing. Raises LossError with one
-    line where nothing can be had from `spec`.
+    A function that ends the process has a `problem`; the search continues with the next function in a new process.
+    Raise LossError with one line if `spec` cannot be loaded at all.
     """
     found: list[FunctionFound] = []
     skip = 0
@@ -137,20 +138,20 @@ def discover(spec: str, timeout_s: float = TIMEOUT_S, place: Place = HERE) -> li
         skip = tried.index + 1
 
 
-def from_user(spec: str, losses: list[LossName], timeout_s: float, place: Place = HERE) -> list[ResolvedTarget]:
-    """The functions of a user's for `losses`, looked at in a worker process at `place`.
+def user_targets(spec: str, losses: list[LossName], timeout_s: float, place: Place = HERE) -> list[ResolvedTarget]:
+    """Return the user's functions for `losses`, found in a worker process at `place`.
 
-    Raises LossError where there is none.
+    Raise UnknownImplementation if there is none, and LossError if `spec` cannot be loaded.
     """
-    candidates = []
+    targets = []
     for found in discover(spec, timeout_s, place):
-        # Which loss a function was meant to be cannot be known where it failed and its name does not say.
+        # If a function failed and its name does not contain its loss, it could be meant for any.
         offered = tuple(loss for loss in losses if loss in (found.losses or losses))
         if offered and found.problem:
             status = found.kind if found.kind in ("wrong", "crashed", "timeout") else "unavailable"
-            candidates.append(ResolvedTarget(found.implementation, "cpu", offered, found.problem, status))
+            targets.append(ResolvedTarget(found.implementation, "cpu", offered, found.problem, status))
         elif offered:
-            candidates.append(ResolvedTarget(found.implementation, "cpu", offered))
-    if not candidates:
-        raise UnknownImplementation(f"{spec} has no function for the loss asked for ({', '.join(losses)})")
-    return candidates
+            targets.append(ResolvedTarget(found.implementation, "cpu", offered))
+    if not targets:
+        raise UnknownImplementation(f"{spec} has no function for the requested loss ({', '.join(losses)})")
+    return targets

@@ -1,4 +1,4 @@
-"""What git knows of a folder."""
+"""Sides of a gate: base and head, each made ready to be measured. Functions that ask git are at the end."""
 
 from __future__ import annotations
 
@@ -14,33 +14,10 @@ from typing import Literal
 from lcbench import files
 from lcbench.errors import LcbenchError
 from lcbench.losses import catalog
-from lcbench.measure.messages import AskJob, InterpreterFound
+from lcbench.measure.messages import InterpreterFound, InterpreterJob
 from lcbench.workers import process
 from lcbench.workers.messages import Failed
 from lcbench.workers.process import HERE, Place
-
-
-def run_git(*arguments: str, folder: Path | None = None) -> str | None:
-    """What ``git`` says in `folder` (None: the current one), without the last line's end; None where it fails."""
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def git_revision(name: str = "HEAD", folder: Path | None = None) -> str | None:
-    """The commit that `name` means in the repository of `folder`; None where there is none."""
-    return run_git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", folder=folder)
-
-
-def git_has_changes(folder: Path | None = None) -> bool | None:
-    """Whether files that git tracks differ from the commit that is checked out; None outside of a repository."""
-    changes = run_git("status", "--porcelain", "-uno", folder=folder)
-    return None if changes is None else bool(changes)
-
-
-# What base and head are: revisions, folders, interpreters or implementations, each brought to where it can run.
 
 SideKind = Literal["revision", "folder", "interpreter", "implementation"]
 
@@ -49,8 +26,9 @@ SideKind = Literal["revision", "folder", "interpreter", "implementation"]
 class GateSide:
     """Base or head, ready to be measured.
 
-    given: as the user named it. place: where its workers run. implementation: what to measure, where that is what was
-    given. revision: git's. dirty: whether the folder has changes since. python, versions: what runs there.
+    name: "base" or "head". given: the user's text. place: where its worker processes run. implementation: what to
+    measure, if the user gave an implementation. revision: commit. dirty: whether the folder differs from it. python,
+    versions: interpreter and packages of its worker processes.
     """
 
     name: str
@@ -66,19 +44,19 @@ class GateSide:
 
 @contextmanager
 def open_sides(base: str, head: str, build: str | None = None) -> Iterator[tuple[GateSide, GateSide]]:
-    """Base and head, with the revisions among them checked out (and built by the shell command `build`) meanwhile.
+    """Yield base and head; check out revisions for the duration, and build them with the shell command `build`.
 
-    Raises LcbenchError with one line where one of them is nothing, cannot be built or cannot run lcbench's worker.
+    Raise LcbenchError with one line if one of them does not exist, cannot be built or cannot run the worker process.
     """
     with ExitStack() as stack:
         yield (
-            stack.enter_context(_opened("base", base, build)),
-            stack.enter_context(_opened("head", head, build)),
+            stack.enter_context(_open_side("base", base, build)),
+            stack.enter_context(_open_side("head", head, build)),
         )
 
 
 @contextmanager
-def _opened(name: str, given: str, build: str | None) -> Iterator[GateSide]:
+def _open_side(name: str, given: str, build: str | None) -> Iterator[GateSide]:
     path = Path(given)
     interpreter = _interpreter(path)
     if given.rpartition(":")[0].endswith(".py") or given.endswith(".py") or given in catalog.CATALOG:
@@ -98,13 +76,16 @@ def _opened(name: str, given: str, build: str | None) -> Iterator[GateSide]:
     else:
         with _checked_out(name, given, build) as (folder, revision):
             side = GateSide(name, given, "revision", _in_tree(name, given, folder), revision=revision)
-            yield _asked(_in_its_environment(side) if build else side)
+            yield _with_versions(_in_built_environment(side) if build else side)
         return
-    yield _asked(_in_its_environment(side) if build else side)
+    yield _with_versions(_in_built_environment(side) if build else side)
 
 
 def _interpreter(path: Path) -> Path | None:
-    """The Python that `path` is, or that is in the environment `path`; not resolved, since a link is what makes one."""
+    """Return the Python interpreter at `path` or in the environment `path`, or None.
+
+    Links are not resolved, since a virtual environment consists of a link to another interpreter.
+    """
     if path.is_file() and os.access(path, os.X_OK):
         return path.absolute()
     candidates = (path / "bin" / "python", path / "Scripts" / "python.exe")
@@ -114,8 +95,8 @@ def _interpreter(path: Path) -> Path | None:
 def _in_tree(name: str, given: str, folder: Path) -> Place:
     """Return the place of workers in a source tree: its folder, and its own `lcbench.losses` if it is lcbench's.
 
-    Raise LcbenchError if the tree holds an lcbench without losses that can be measured: the installed ones would be
-    measured in their stead, on both sides.
+    Raise LcbenchError if the tree contains an lcbench whose losses cannot be measured: the installed ones would be
+    measured instead, on both sides.
     """
     for root in (folder, *folder.parents):
         package = root / "lcbench"
@@ -131,18 +112,18 @@ def _in_tree(name: str, given: str, folder: Path) -> Place:
 
 @contextmanager
 def _checked_out(name: str, given: str, build: str | None) -> Iterator[tuple[Path, str]]:
-    """A git worktree of the revision `given`: the folder in it that corresponds to the current one, and its commit."""
+    """Check out `given` in a git worktree; yield the folder that corresponds to the current one, and the commit."""
     top = run_git("rev-parse", "--show-toplevel")
     if top is None:
         raise LcbenchError(
-            f"--{name} {given}: no such file, folder or interpreter, and no git revision, since {Path.cwd()} is in no "
+            f"--{name} {given}: no such file, folder or interpreter, nor a git revision: {Path.cwd()} is not in a "
             "git repository"
         )
     revision = git_revision(given)
     if revision is None:
         raise LcbenchError(
-            f"--{name} {given}: no such revision, file, folder or interpreter; one that is in the remote alone has to "
-            "be fetched first, and a shallow clone lacks most"
+            f"--{name} {given}: no such revision, file, folder or interpreter; a revision must be fetched from the "
+            "remote first, and a shallow clone lacks most"
         )
     below = Path.cwd().resolve().relative_to(Path(top).resolve())
     parent = files.temporary_folder(name)
@@ -164,27 +145,47 @@ def _checked_out(name: str, given: str, build: str | None) -> Iterator[tuple[Pat
 def _build(name: str, command: str, tree: Path) -> None:
     done = subprocess.run(command, shell=True, cwd=tree, capture_output=True, text=True, errors="replace")
     if done.returncode:
-        said = _last_line(done.stderr or done.stdout)
-        raise LcbenchError(f"--build {command}: exit status {done.returncode} in the tree of {name}: {said}")
+        last_line = _last_line(done.stderr or done.stdout)
+        raise LcbenchError(f"--build {command}: exit status {done.returncode} in the tree of {name}: {last_line}")
 
 
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
-    return lines[-1][:300] if lines else "it says nothing"
+    return lines[-1][:300] if lines else "no output"
 
 
-def _in_its_environment(side: GateSide) -> GateSide:
-    """The side of a tree with the interpreter of the environment that was built in it, where there is one."""
+def _in_built_environment(side: GateSide) -> GateSide:
+    """Return the side with the interpreter of the environment `.venv` in its tree, if the build made one."""
     built = _interpreter(side.place.folder / ".venv") if side.place.folder else None
     return replace(side, place=replace(side.place, python=str(built))) if built else side
 
 
-def _asked(side: GateSide) -> GateSide:
-    """The side with what its worker says of itself, which also shows that it can run."""
-    events = process.work(AskJob(), process.environment(1, None), 60.0, side.place)
+def _with_versions(side: GateSide) -> GateSide:
+    """Return the side with the versions that its worker process reports. Raise LcbenchError if it cannot run."""
+    events = process.work(InterpreterJob(), process.environment(1, None), 60.0, side.place)
     answer = next((event for event in events if isinstance(event, InterpreterFound)), None)
     if answer:
         return replace(side, python=answer.python, versions=answer.versions)
-    why = next((event.reason for event in events if isinstance(event, Failed)), "it says nothing")
+    reason = next((event.reason for event in events if isinstance(event, Failed)), "no output")
     hint = "" if side.place.python == sys.executable else f"; '{side.place.python} -m pip install lcbench' may help"
-    raise LcbenchError(f"--{side.name} {side.given}: its Python cannot measure: {why}{hint}")
+    raise LcbenchError(f"--{side.name} {side.given}: its Python cannot run the worker process: {reason}{hint}")
+
+
+def run_git(*arguments: str, folder: Path | None = None) -> str | None:
+    """Return the output of ``git`` in `folder` (None: the current one), stripped; None if it fails."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def git_revision(name: str = "HEAD", folder: Path | None = None) -> str | None:
+    """Return the commit that `name` denotes in the repository of `folder`; None if there is none."""
+    return run_git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", folder=folder)
+
+
+def git_has_changes(folder: Path | None = None) -> bool | None:
+    """Return whether tracked files differ from the commit that is checked out; None outside a repository."""
+    changes = run_git("status", "--porcelain", "-uno", folder=folder)
+    return None if changes is None else bool(changes)

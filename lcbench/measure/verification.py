@@ -1,4 +1,4 @@
-"""Whether what was computed is right, and whether the inputs are as they were."""
+"""Verification of results: losses and gradients must be right, and inputs unchanged."""
 
 from __future__ import annotations
 
@@ -14,88 +14,90 @@ from lcbench.losses.oracle import Expected
 
 
 class WrongResult(Exception):  # noqa: N818
-    """An implementation computed something else than it promises. One line."""
+    """Result of an implementation that is not what it promises; one line."""
 
 
 LATE_S = 1e-3
 LATE_SHARE = 0.25
-"""A batch's results are late where waiting for them takes longer than this, and this part of the batch's own time."""
+"""Batches are late if waiting for their results takes longer than `LATE_S` and than this share of their own time."""
 
 FEWEST_LATE = 3
 SHARE_LATE = 0.25
-"""So many batches in a row, and this part of all, must be late: one may be for want of a processor, or since something
-is compiled when the first result is fetched."""
+"""Implementations return too early if at least `FEWEST_LATE` consecutive batches and this share of all are late.
+
+A single late batch may have other causes: a busy processor, or code that is compiled when the first result is
+fetched."""
 
 
 class Answers(Protocol):
-    """What is right for a batch of calls."""
+    """Right answers for a batch of calls."""
 
     def losses(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The right loss of each call, and the distance allowed from it."""
+        """Return the right loss of each call, and its allowed absolute error."""
         ...
 
     def answer(self, call: int) -> Expected:
-        """Loss and gradient of one call."""
+        """Return loss and gradient of one call."""
         ...
 
 
 class OneAnswer:
-    """What is right for a batch of one call."""
+    """Right answers for a batch of one call."""
 
     def __init__(self, right: Expected) -> None:
         self._right = right
 
     def losses(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Its loss and the distance allowed from it."""
+        """Return the right loss and its allowed absolute error."""
         return np.array([self._right.loss]), np.array([self._right.loss_tolerance])
 
     def answer(self, call: int) -> Expected:
-        """Loss and gradient."""
+        """Return loss and gradient."""
         return self._right
 
 
 class Verifier:
-    """Holds the results of batches of calls against the right answers, and remembers the largest errors seen.
+    """Comparison of the results of batches of calls with the right answers.
 
-    fetch_s: how long the last result took to be brought back.
+    error_loss, error_grad: largest relative errors so far. fetch_s: seconds that fetching the last result took.
 
-    A gradient is copied before anything else is looked at, so that one which is still being written to is seen as it
-    was when the call returned. Then it is overwritten with NaN, so that a buffer handed out again without being filled
-    is seen the next time.
+    A gradient is copied before anything else is done with it, so that a gradient which is still being computed is
+    detected. Then the original is filled with NaN, so that a buffer which is returned again without being written to is
+    detected in the next batch.
     """
 
     def __init__(self, implementation: Implementation, answers: Answers) -> None:
         self._fetch = implementation.fetch
         self._answers = answers
         self._first: Expected | None = None
-        self._before: Expected | None = None
-        self._batches = self._late_in_a_row = self._most_late_in_a_row = 0
+        self._previous: Expected | None = None
+        self._batches = self._consecutive_late = self._most_consecutive_late = 0
         self._waited_s = self._returned_s = 0.0
         self.error_loss = 0.0
         self.error_grad = 0.0
         self.fetch_s = 0.0
 
     def __call__(self, losses: list[Any], dW: Any, batch_s: float) -> None:
-        """Holds the losses of a batch, and the last call's gradient, against the right ones.
+        """Compare the losses of a batch and the gradient of its last call with the right ones.
 
-        batch_s: seconds that the batch took. Raises WrongResult.
+        batch_s: seconds that the batch took. Raise WrongResult if one is wrong.
         """
         start = perf_counter()
-        gradient, kept, found = self._taken(losses, dW)
-        taking_s = perf_counter() - start
-        self._batches += batch_s + taking_s > LATE_S  # a shorter one could not be late
-        if taking_s > max(LATE_S, LATE_SHARE * batch_s):
-            self._see_whether_late(losses, dW, batch_s, taking_s)
+        gradient, kept, found = self._fetched(losses, dW)
+        fetching_s = perf_counter() - start
+        self._batches += batch_s + fetching_s > LATE_S  # a shorter one cannot be late
+        if fetching_s > max(LATE_S, LATE_SHARE * batch_s):
+            self._check_whether_late(losses, dW, batch_s, fetching_s)
         else:
-            self._late_in_a_row = 0
+            self._consecutive_late = 0
         if kept.dtype.kind != "f":
             raise WrongResult(f"gradient has dtype {kept.dtype}, not a floating-point one")
 
         last = self._answers.answer(-1)
         right, tolerance = self._answers.losses()
-        off = np.flatnonzero(~(np.abs(found[:-1] - right[:-1]) <= tolerance[:-1]))
-        if off.size:
-            call = int(off[0])
+        wrong = np.flatnonzero(~(np.abs(found[:-1] - right[:-1]) <= tolerance[:-1]))
+        if wrong.size:
+            call = int(wrong[0])
             self._refuse(self._answers.answer(call).mismatch(float(found[call])), float(found[call]), right, None)
         self._refuse(last.mismatch(float(found[-1]), kept), float(found[-1]), right, kept)
 
@@ -103,10 +105,10 @@ class Verifier:
         self.error_grad = max(self.error_grad, last.error_of_gradient(kept))
         if gradient.flags.writeable:
             gradient.fill(np.nan)
-        self._first, self._before = self._first or last, last
+        self._first, self._previous = self._first or last, last
 
-    def _taken(self, losses: list[Any], dW: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
-        """The last gradient, a copy of it, and all losses."""
+    def _fetched(self, losses: list[Any], dW: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
+        """Return the last gradient, a copy of it, and all losses."""
         try:
             start = perf_counter()
             value, gradient = self._fetch(losses[-1], dW)
@@ -119,41 +121,42 @@ class Verifier:
             raise WrongResult(f"gradient is a {type(dW).__name__}, not an array") from None
         return gradient, kept, np.array([*map(_as_float, losses[:-1]), last])
 
-    def _see_whether_late(self, losses: list[Any], dW: Any, batch_s: float, taking_s: float) -> None:
-        """What takes as long the second time is a transfer. What does not was waiting for work that was not done."""
+    def _check_whether_late(self, losses: list[Any], dW: Any, batch_s: float, fetching_s: float) -> None:
+        """Fetch again: a transfer takes as long as before, but unfinished work is waited for only once."""
         start = perf_counter()
-        self._taken(losses, dW)
-        waited_s = taking_s - (perf_counter() - start)
+        self._fetched(losses, dW)
+        waited_s = fetching_s - (perf_counter() - start)
         if waited_s > max(LATE_S, LATE_SHARE * batch_s):
-            self._late_in_a_row += 1
-            self._most_late_in_a_row = max(self._most_late_in_a_row, self._late_in_a_row)
+            self._consecutive_late += 1
+            self._most_consecutive_late = max(self._most_consecutive_late, self._consecutive_late)
             self._waited_s, self._returned_s = waited_s, batch_s
         else:
-            self._late_in_a_row = 0
+            self._consecutive_late = 0
 
     def require_prompt(self) -> None:
-        """Raises WrongResult where results were not there yet when the calls returned, batch after batch."""
-        if self._most_late_in_a_row >= max(FEWEST_LATE, SHARE_LATE * self._batches):
+        """Raise WrongResult if calls returned before their results were ready, in too many consecutive batches."""
+        if self._most_consecutive_late >= max(FEWEST_LATE, SHARE_LATE * self._batches):
             raise WrongResult(
-                f"returns before its result is there: {1e3 * self._returned_s:.3g} ms until it returns, "
-                f"{1e3 * self._waited_s:.3g} ms more until the result can be read; wait for it inside"
+                f"returns before its result is ready: {1e3 * self._returned_s:.3g} ms until it returns, "
+                f"{1e3 * self._waited_s:.3g} ms more until the result can be read; wait for it inside the function"
             )
 
     def _refuse(
-        self, wrong: str | None, loss: float, right: NDArray[np.float64], gradient: NDArray[Any] | None
+        self, mismatch: str | None, loss: float, right: NDArray[np.float64], gradient: NDArray[Any] | None
     ) -> None:
-        if not wrong:
+        """Raise WrongResult if there is a mismatch; say so if the result is right for another call's inputs."""
+        if not mismatch:
             return
-        others = [other for other in (self._first, self._before) if other]
+        others = [other for other in (self._first, self._previous) if other]
         known = np.concatenate([right, [other.loss for other in others]])
-        of_another = bool(np.isclose(loss, known, rtol=1e-6, atol=0).any()) and "loss" in wrong
+        of_another = bool(np.isclose(loss, known, rtol=1e-6, atol=0).any()) and "loss" in mismatch
         if gradient is not None:
             of_another |= any(not other.mismatch(other.loss, gradient) for other in others)
-        raise WrongResult(wrong + (": it is the result of another call's inputs" if of_another else ""))
+        raise WrongResult(mismatch + (": it is the result of another call's inputs" if of_another else ""))
 
 
 def _as_float(loss: Any) -> float:
-    """A number, or an array of one, as a float."""
+    """Return a number, or an array of one number, as a float."""
     try:
         return float(loss.item() if hasattr(loss, "item") else loss)
     except (TypeError, ValueError, RuntimeError):
@@ -161,19 +164,19 @@ def _as_float(loss: Any) -> float:
 
 
 class Unchanged:
-    """Remembers input arrays and tells which of them were changed since."""
+    """Check that input arrays have not changed since this object was created."""
 
     def __init__(self, **arrays: NDArray[Any]) -> None:
         self._arrays = arrays
-        self._sums = {name: _checksum(array) for name, array in arrays.items()}
+        self._checksums = {name: _checksum(array) for name, array in arrays.items()}
 
     def verify(self) -> None:
-        """Raises WrongResult where an array no longer holds what it held."""
-        changed = [name for name, array in self._arrays.items() if _checksum(array) != self._sums[name]]
+        """Raise WrongResult if the contents of an array have changed."""
+        changed = [name for name, array in self._arrays.items() if _checksum(array) != self._checksums[name]]
         if changed:
             raise WrongResult(f"changes its input {', '.join(changed)}")
 
 
 def _checksum(array: NDArray[Any]) -> int:
-    """Of the bytes in their order: a change shows, an exchange of two rows as well, at about the speed of reading."""
+    """Return the CRC-32 of the array's bytes in C order. It also detects exchanged rows."""
     return crc32(np.ascontiguousarray(array).view(np.uint8).data)

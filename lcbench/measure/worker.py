@@ -1,4 +1,4 @@
-"""What a worker process does to measure: the jobs of `messages`, each done by the function that it names."""
+"""Functions that do the jobs of `lcbench.measure.messages` in a worker process."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ import numpy as np
 
 from lcbench.host.counters import CounterDelta
 from lcbench.losses.implementation import Implementation, LossError, LossName, Unavailable
-from lcbench.measure import clock, messages, workload
+from lcbench.measure import clock, workload
 from lcbench.measure.clock import with_injected_slowdown
 from lcbench.measure.inputs import Inputs
 from lcbench.measure.messages import (
-    AskJob,
+    Cell,
     DiscoverJob,
     FunctionFound,
     GemmJob,
     GemmMeasured,
     InterpreterFound,
+    InterpreterJob,
+    PeakMeasured,
     PeaksJob,
-    PeaksMeasured,
     ReachJob,
+    Timed,
     TimeJob,
     Trying,
 )
@@ -32,7 +34,7 @@ from lcbench.workers.messages import Began, Emit, Failed, one_line
 
 
 def load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
-    """Return the implementation and the seconds that importing it took; None after the reason was told."""
+    """Return the implementation and the seconds that its import took; None if it failed, after emitting the reason."""
     from lcbench.usercode.discovery import resolve
 
     start = perf_counter()
@@ -47,16 +49,16 @@ def load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
     return None, 0.0
 
 
-def time_block(job: TimeJob, emit: Emit) -> None:
-    """One block: every cell of the job, problem by problem in random order, and in random order within each."""
+def time_cells(job: TimeJob, emit: Emit) -> None:
+    """Time every cell of the job: problems in random order, and the cells of each problem in random order."""
     implementation, import_s = load(job.implementation, emit)
     if implementation is None:
         return
     rng = np.random.default_rng(job.seed)
-    problems: dict[str, workload.Problem] = {}  # both losses on one X: reading it again takes longer than timing a call
-    for index in _together(job.cells, rng):
+    problems: dict[str, workload.Problem] = {}  # the one loaded last: loading X takes longer than timing a call
+    for index in _random_order(job.cells, rng):
         emit(Began(index))
-        timed = messages.Timed(
+        timed = Timed(
             index=index,
             status="ok",
             device=implementation.device,
@@ -67,12 +69,12 @@ def time_block(job: TimeJob, emit: Emit) -> None:
         cell = job.cells[index]
         try:
             if cell.folder not in problems:
-                problems.clear()  # its last cell is done
+                problems.clear()  # all its cells are done
                 problems[cell.folder] = workload.load_problem(Path(cell.folder))
             _time_cell(implementation, job, cell, problems[cell.folder], timed, rng)
         except WrongResult as error:
             timed.status, timed.reason = "wrong", str(error)
-            problems.clear()  # what is wrong may have been written into it
+            problems.clear()  # the implementation may have written to it
         except Unavailable as error:
             timed.status, timed.reason = "unavailable", str(error)
         except MemoryError:
@@ -83,37 +85,38 @@ def time_block(job: TimeJob, emit: Emit) -> None:
     implementation.release()
 
 
-def _together(cells: list[messages.Cell], rng: np.random.Generator) -> list[int]:
-    """The cells' indices, those of one problem one after the other, so that only one problem need be held."""
-    turn = {folder: place for place, folder in enumerate(rng.permutation(sorted({cell.folder for cell in cells})))}
-    return sorted(rng.permutation(len(cells)).tolist(), key=lambda index: turn[cells[index].folder])
+def _random_order(cells: list[Cell], rng: np.random.Generator) -> list[int]:
+    """Return the cells' indices in random order, grouped by problem, so that only one is in memory at a time."""
+    folders = rng.permutation(sorted({cell.folder for cell in cells}))
+    position = {folder: number for number, folder in enumerate(folders)}
+    return sorted(rng.permutation(len(cells)).tolist(), key=lambda index: position[cells[index].folder])
 
 
 def _time_cell(
     implementation: Implementation,
     job: TimeJob,
-    cell: messages.Cell,
+    cell: Cell,
     problem: workload.Problem,
-    timed: messages.Timed,
+    timed: Timed,
     rng: np.random.Generator,
 ) -> None:
     loss = cast(LossName, cell.loss)
-    implementation = workload.fitted(implementation, problem)
-    # what stays in its file cannot be written to
+    implementation = workload.adapted(implementation, problem)
+    # a streamed X is opened read-only, so only arrays are checked
     unchanged = Unchanged(**({"X": problem.X} if isinstance(problem.X, np.ndarray) else {}))
     inputs = Inputs(implementation, problem, workload.load_answers(Path(cell.folder), loss), rng)
     verifier = Verifier(implementation, inputs)
     function = with_injected_slowdown(implementation.functions[loss], job.planted)
     sampling = clock.Sampling(job.seconds, job.most_samples, job.sample_s)
-    watch = CounterDelta()
+    counter_delta = CounterDelta()
     try:
         samples = clock.take_samples(function, inputs, verifier, sampling, rng)
         verifier.require_prompt()
     except WrongResult:
-        unchanged.verify()  # an input that was changed is the cause, and the better thing to say
+        unchanged.verify()  # a changed input explains a wrong result, so it is reported instead
         inputs.require_unchanged()
         raise
-    counters = watch.read()
+    counters = counter_delta.read()
     timed.threads = implementation.threads() if implementation.threads else None
     unchanged.verify()
     inputs.require_unchanged()
@@ -125,31 +128,35 @@ def _time_cell(
     timed.error_loss, timed.error_grad = verifier.error_loss, verifier.error_grad
 
 
-def measure_ceilings(job: PeaksJob, emit: Emit) -> None:
-    """The machine's own limits, or its GPU's."""
+def measure_peaks(job: PeaksJob, emit: Emit) -> None:
+    """Measure the peak rates of the CPU or GPU."""
     if job.device == "cuda":
         from lcbench.host import gpu_limits
 
-        ceilings = gpu_limits.gpu_peaks(job.wanted)
+        peaks = gpu_limits.gpu_peaks(job.wanted)
     else:
         from lcbench.host import limits
         from lcbench.losses import jit
 
-        ceilings = limits.cpu_peaks(job.wanted, jit.thread_count())
-    for ceiling in ceilings:
-        emit(PeaksMeasured(ceiling))
+        peaks = limits.cpu_peaks(job.wanted, jit.thread_count())
+    for peak in peaks:
+        emit(PeakMeasured(peak))
 
 
-def multiply(job: GemmJob, emit: Emit) -> None:
-    """NumPy's matrix product, in a process of its own: threads of its BLAS spin on for a while after each."""
+def measure_gemm(job: GemmJob, emit: Emit) -> None:
+    """Measure NumPy's matrix product.
+
+    This is a job of its own: the threads of the BLAS library spin for a while after each product, which would disturb
+    other measurements in the same process.
+    """
     from lcbench.host import limits
 
     for dtype in job.dtypes:
         emit(GemmMeasured(dtype=dtype, flops_s=limits.gemm_flops_s(dtype)))
 
 
-def discover(job: DiscoverJob, emit: Emit) -> None:
-    """Which function of a user's file comes next, then what it is, for all but the first `skip`."""
+def discover_functions(job: DiscoverJob, emit: Emit) -> None:
+    """Emit `Trying` and then `FunctionFound` for each function in the user's code, except the first `skip`."""
     from lcbench import usercode
     from lcbench.losses import oracle
 
@@ -171,15 +178,15 @@ def discover(job: DiscoverJob, emit: Emit) -> None:
         emit(Failed("unavailable", str(error)))
 
 
-def answer(job: AskJob, emit: Emit) -> None:
-    """Python and the packages here."""
+def describe_interpreter(job: InterpreterJob, emit: Emit) -> None:
+    """Emit the Python build and the package versions of this process."""
     from lcbench.host import machine
 
     emit(InterpreterFound(python=machine.python_build(), versions=machine.versions()))
 
 
-def reach(job: ReachJob, emit: Emit) -> None:
-    """Whether there are threads to compute on; Failed says why not."""
+def check_reachable(job: ReachJob, emit: Emit) -> None:
+    """Emit Failed if the implementation cannot be loaded or has no machines to compute on."""
     implementation, _ = load(job.implementation, emit)
     if implementation is None or implementation.threads is None:
         return

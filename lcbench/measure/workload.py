@@ -1,4 +1,4 @@
-"""What is computed: the arrays of one problem, how much arithmetic and traffic it needs, and its right answers."""
+"""Workloads: size of a problem, its arrays, its arithmetic and memory traffic, and its right answers."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ if TYPE_CHECKING:
     from lcbench.datasets.examples import Examples
 
 BATCHES_BYTES = 1 << 26
+"""Total size of the batches that are drawn, more than the capacity of most caches."""
+
 MOST_BATCHES = 128
-"""Different batches are drawn until they take `BATCHES_BYTES` together, more than most caches hold; small ones that
-would never do so are `MOST_BATCHES`."""
+"""Maximum number of batches; small batches reach it before `BATCHES_BYTES`."""
 
 INPUT_SETS = 3
-"""Timed calls rotate among so many (W, y), so that a result cached or left over from another call is seen."""
+"""Number of (W, y) among which calls alternate, so that a result of another call is detected."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """The arrays of a problem: X (rows, features), W (features, classes), both of `dtype`.
+    """Size of a problem: X (rows, features) and W (features, classes), both of `dtype`.
 
-    batch: rows of X, drawn at random, that a call computes on; None is all of X. streamed: X stays in its file, and
-    is read block by block in every call. file: where X is; None where `data` says that by itself.
-    file_itemsize: bytes of a number of X there.
+    batch: number of randomly drawn rows of X in each call; None means all of X. streamed: whether X stays in its file
+    and is read in blocks in every call. file: file of X, unless `data` determines it. file_itemsize: bytes per element
+    of X in the file.
     """
 
     rows: int
@@ -54,34 +55,35 @@ class Size:
     file_itemsize: int = 1
 
     @property
-    def rows_a_call(self) -> int:
-        """Rows of X that a call computes on."""
+    def rows_per_call(self) -> int:
+        """Number of rows of X in each call."""
         return self.batch or self.rows
 
     @property
     def flops(self) -> int:
-        """Additions and multiplications of the two products, X W and X^T dscores; the row step is not counted."""
-        return 4 * self.rows_a_call * self.features * self.classes
+        """Additions and multiplications of the products X W and X^T dscores; other operations are not counted."""
+        return 4 * self.rows_per_call * self.features * self.classes
 
     @property
     def bytes(self) -> int:
-        """Least traffic with memory: X and W read once, dW written once. A streamed X is read as its file has it."""
-        X = self.rows_a_call * self.features * (self.file_itemsize if self.streamed else self.itemsize)
+        """Minimum memory traffic: X and W are read once and dW is written once; a streamed X has its file's dtype."""
+        X = self.rows_per_call * self.features * (self.file_itemsize if self.streamed else self.itemsize)
         return X + 2 * self.features * self.classes * self.itemsize
 
     @property
     def footprint(self) -> int:
-        """Bytes over which a ceiling is measured: those of X, but no more of a streamed one than leave the caches."""
+        """Bytes of X, over which peak rates are measured; limited for a streamed X, since caches are exceeded then."""
         X = self.rows * self.features * self.itemsize
         return min(X, LARGEST_FOOTPRINT) if self.streamed else X
 
     @property
     def itemsize(self) -> int:
+        """Bytes per element."""
         return np.dtype(self.dtype).itemsize
 
     @property
     def folder(self) -> str:
-        """Name of the folder that holds the problem during a run."""
+        """Name of the problem's folder during a run."""
         batch = f"-{self.batch}" if self.batch else ""
         streamed = "-streamed" if self.streamed else ""
         return f"{self.data}-{self.rows}x{self.features}x{self.classes}-{self.dtype}{batch}{streamed}"
@@ -89,10 +91,10 @@ class Size:
 
 @dataclass(frozen=True)
 class Problem:
-    """X (N, D), an array or a `Streamed`, the rotating sets of W (D, C) and y (N,), and the regularisation.
+    """Arrays of a problem: X (N, D), an array or a `Streamed`, and several sets of W (D, C) and y (N,).
 
-    batches: the rows (B,) of X that calls compute on, or none where that is all of them. Number i belongs to set number
-    i modulo the number of sets.
+    reg: regularization strength. batches: row indices (B,) of each batch, or empty if calls compute on all rows. Batch
+    i belongs to set i modulo the number of sets.
     """
 
     X: Any
@@ -102,16 +104,16 @@ class Problem:
 
 
 DEFAULT_ROWS = (500, 10_000)
-"""`dev`, the assignment's own development set, small enough for the naive loops; `train`, which outgrows the caches."""
+"""Rows of `dev`, the assignment's development set, which is small enough for naive loops, and of `train`."""
 
 SIMULATOR_SIZE = Size(40, 33, 3, "float32", "synthetic")
-"""Enough for every CUDA kernel to span several blocks, small enough for the simulator."""
+"""Large enough for several blocks in every CUDA kernel, and small enough for the simulator."""
 
 
 def build_problem(size: Size, seed: int = 0, progress: ProgressCallback = no_progress) -> Problem:
-    """The problem of `size`: images less their mean with a ones column last, small random weights as in the assignment.
+    """Return the problem of `size`: centered images with a column of ones appended, and small random weights.
 
-    Raises LcbenchError where the data set has no such size, or is not there.
+    Raise LcbenchError if the data is missing or has no such size, or if the problem does not fit in memory.
     """
     if not size.streamed:
         _require_memory(size)
@@ -125,12 +127,12 @@ def build_problem(size: Size, seed: int = 0, progress: ProgressCallback = no_pro
     else:
         X = preprocessing.design_matrix(images, mean, np.dtype(size.dtype))
         label_type = np.dtype(np.int64)
-        if X.shape[1] > size.features:  # one feature: the ones column alone
+        if X.shape[1] > size.features:  # with one feature there is only the column of ones
             X = np.ascontiguousarray(X[:, -size.features :])
     rng = np.random.default_rng(seed)
     sets = []
     for k in range(INPUT_SETS):
-        # Each set at its own scale, so that no two have nearly the same loss.
+        # The sets have different scales, so that their losses differ clearly.
         W = 1e-4 * (1 + k / 2) * rng.standard_normal((size.features, size.classes))
         y = (
             (labels % size.classes).astype(label_type)
@@ -138,13 +140,13 @@ def build_problem(size: Size, seed: int = 0, progress: ProgressCallback = no_pro
             else rng.integers(0, size.classes, size.rows, label_type)
         )
         sets.append((W.astype(size.dtype), y))
-    # Large enough for the loss and the gradient to show a wrong regularisation.
+    # Large enough for a wrong regularization to be visible in both loss and gradient.
     reg = 0.3 / float(np.sum(sets[0][0].astype(np.float64) ** 2))
     return Problem(X, sets, reg, _batches(size, rng))
 
 
 def _batches(size: Size, rng: np.random.Generator) -> tuple[NDArray[np.int64], ...]:
-    """Rows drawn with replacement, as often as it takes for the batches not to stay in a cache together."""
+    """Return row indices drawn with replacement: enough batches to exceed the caches."""
     if size.batch is None:
         return ()
     bytes_each = size.batch * size.features * size.itemsize
@@ -153,12 +155,12 @@ def _batches(size: Size, rng: np.random.Generator) -> tuple[NDArray[np.int64], .
 
 
 def fits_in_memory(size: Size) -> bool:
-    """Whether the problem fits in the memory that is free now."""
-    return _memory_wanted(size) <= psutil.virtual_memory().available
+    """Return whether the problem fits in the free memory."""
+    return _memory_needed(size) <= psutil.virtual_memory().available
 
 
-def _memory_wanted(size: Size) -> int:
-    """Bytes for X here and in a worker, pixels beside it, a block's scores, W and dW in float64."""
+def _memory_needed(size: Size) -> int:
+    """Return the bytes needed: X here and in a worker process, its pixels, and scores, W and dW in float64."""
     X = size.rows * size.features * size.itemsize
     return 3 * X + 8 * size.classes * (20 * size.features + 2 * min(size.rows, oracle.ROWS_A_BLOCK))
 
@@ -167,15 +169,15 @@ def _require_memory(size: Size) -> None:
     if not fits_in_memory(size):
         raise LcbenchError(
             f"{size.rows:,} rows x {size.features:,} features x {size.classes:,} classes take about "
-            f"{_memory_wanted(size) / 1e9:,.0f} GB of memory, and {psutil.virtual_memory().available / 1e9:,.0f} GB "
+            f"{_memory_needed(size) / 1e9:,.0f} GB of memory, and {psutil.virtual_memory().available / 1e9:,.0f} GB "
             "are free: choose fewer"
         )
 
 
 @cache
 def _images(size: Size) -> tuple[Any, NDArray[Any]]:
-    """Images (N, D - 1) and labels (N,) in [0, C), which fit what is asked for."""
-    # Imported here: a worker reads its problem and has no use for HDF5, which takes a quarter of its start.
+    """Return images (N, D - 1) and labels (N,) in [0, C)."""
+    # Imported here since worker processes do not need HDF5, whose import is a quarter of their start-up time.
     from lcbench.datasets import rows, store, synthetic
 
     pixels = max(1, size.features - 1)
@@ -191,23 +193,23 @@ def _images(size: Size) -> tuple[Any, NDArray[Any]]:
     else:
         images, labels = store.read_split(files.cifar10_file(), "train", slice(size.rows))
     if len(images) < size.rows:
-        raise LcbenchError(f"CIFAR-10 has {len(images):,} training images, {size.rows:,} rows were asked for")
+        raise LcbenchError(f"CIFAR-10 has {len(images):,} training images, but {size.rows:,} rows were requested")
     return images, labels
 
 
 def save_problem(
     problem: Problem, losses: list[LossName], folder: Path, progress: ProgressCallback = no_progress
 ) -> None:
-    """Writes the problem and its right answers for `losses` where worker processes read them."""
-    save_first(problem, losses, {len(problem.X): folder}, progress)
+    """Write the problem, with its right answers for `losses`, into `folder` for worker processes."""
+    save_first_rows(problem, losses, {len(problem.X): folder}, progress)
 
 
-def save_first(
+def save_first_rows(
     problem: Problem, losses: list[LossName], folders: dict[int, Path], progress: ProgressCallback = no_progress
 ) -> None:
-    """As `save`, for only the first rows of the problem, into a folder for every number of them."""
+    """Write the first rows of `problem` as `save_problem` does, for each number of rows in `folders`."""
     counts = sorted(folders)
-    parts = [_first(problem, rows) for rows in counts]
+    parts = [_first_rows(problem, rows) for rows in counts]
     if problem.batches:
         answers = [_answers_of_batches(part, losses, progress) for part in parts]
     else:
@@ -216,7 +218,7 @@ def save_first(
         _write(part, found, folders[rows])
 
 
-def _first(problem: Problem, rows: int) -> Problem:
+def _first_rows(problem: Problem, rows: int) -> Problem:
     if rows == len(problem.X):
         return problem
     X = problem.X[:rows] if isinstance(problem.X, np.ndarray) else problem.X.first(rows)
@@ -254,9 +256,9 @@ def _write(problem: Problem, answers: dict[LossName, list[oracle.Expected]], fol
 
 
 def load_problem(folder: Path) -> Problem:
-    """The problem that `save` wrote, in fresh memory."""
+    """Return the problem that `save_problem` wrote, in newly allocated memory."""
     array = folder / "X.npy"
-    # a pickle of our own, in a folder that only this user can write to
+    # the pickle was written by this run, into a folder that only this user can write to
     X = np.load(array) if array.exists() else pickle.loads((folder / "X.pickle").read_bytes())
     with np.load(folder / "answers.npz") as contents:
         sets = [(contents[f"W{k}"], contents[f"y{k}"]) for k in range(INPUT_SETS)]
@@ -264,7 +266,7 @@ def load_problem(folder: Path) -> Problem:
 
 
 def load_answers(folder: Path, loss: LossName) -> list[oracle.Expected]:
-    """The right answers that `save` wrote: one a set of inputs, or one a batch where there are any."""
+    """Return the right answers that `save_problem` wrote: one for each input set or, if there are any, each batch."""
     with np.load(folder / "answers.npz") as contents:
         found = []
         for k in range(len(contents["batches"]) or INPUT_SETS):
@@ -273,9 +275,9 @@ def load_answers(folder: Path, loss: LossName) -> list[oracle.Expected]:
         return found
 
 
-def fitted(implementation: Implementation, problem: Problem) -> Implementation:
-    """The implementation as it takes the problem's X: streamed, in batches, or as it is."""
-    # Imported where they are needed: the losses that are measured may be those of an lcbench that has not these.
+def adapted(implementation: Implementation, problem: Problem) -> Implementation:
+    """Return the implementation adapted to the problem's X: streamed, in batches, or unchanged."""
+    # Imported where needed: a gate may measure the losses of an lcbench version without this module.
     if problem.batches:
         from lcbench.losses.streamed import batched
 
@@ -287,13 +289,13 @@ def fitted(implementation: Implementation, problem: Problem) -> Implementation:
     return implementation
 
 
-# Rows to be measured on from a file of the user's own.
+# Data from a user's file.
 
 
 class FileShape(NamedTuple):
-    """What a file has to offer: its rows to train on, the columns of X with the ones, and the classes.
+    """Shape of the training rows in a file; `features` includes the column of ones.
 
-    on_disk: whether its X can stay where it is. itemsize: bytes of a number of X as it lies there.
+    on_disk: whether X can be streamed from the file. itemsize: bytes per element of X in the file.
     """
 
     rows: int
@@ -304,21 +306,21 @@ class FileShape(NamedTuple):
 
 
 def file_shape(path: Path) -> FileShape:
-    """Of the rows to train on in `path`. Raises LcbenchError where it is no table."""
+    """Return the shape of the training rows in `path`. Raise LcbenchError if it is not a table."""
     train, classes = _train(path)
     X = train.X
-    stored = open_rows(X.path, X.name) if isinstance(X, RowsOnDisk) else X  # X itself may be given out as another type
+    stored = open_rows(X.path, X.name) if isinstance(X, RowsOnDisk) else X  # X may be converted to another dtype
     return FileShape(len(train), X.shape[1] + 1, classes, not in_memory(X), stored.dtype.itemsize)
 
 
 def first_rows(path: Path, rows: int, streamed: bool) -> tuple[Any, NDArray[Any]]:
-    """The first rows to train on: X (rows, D - 1), on disk where it is streamed, and their labels in [0, C).
+    """Return the first training rows: X (rows, D - 1), on disk if `streamed`, and their labels in [0, C).
 
-    Raises LcbenchError where there are fewer.
+    Raise LcbenchError if there are fewer rows.
     """
     train, _ = _train(path)
     if rows > len(train):
-        raise LcbenchError(f"{path} has {len(train):,} rows to train on, {rows:,} were asked for")
+        raise LcbenchError(f"{path} has {len(train):,} training rows, but {rows:,} were requested")
     if not streamed:
         return train.X[:rows], train.y[:rows]
     if isinstance(train.X, np.ndarray):
@@ -328,11 +330,11 @@ def first_rows(path: Path, rows: int, streamed: bool) -> tuple[Any, NDArray[Any]
 
 @cache
 def _train(path: Path) -> tuple[Examples, int]:
-    """The training rows, X on disk where the format allows it, and the number of classes."""
+    """Return the training rows, with X on disk if the format allows it, and the number of classes."""
     from lcbench.datasets.tables.reading import read_table
 
-    # nothing is set apart for validation and testing: what is measured may be all of it
+    # no rows are set apart for validation and testing: all can be measured
     splits = read_table(path, validation=0.0, test=0.0, stream=is_hdf5(path))
     classes = len(splits.class_names)
-    # the labels are held as long as the run goes on
+    # labels stay in memory during the whole run, so use a small dtype
     return replace(splits.train, y=splits.train.y.astype(np.min_scalar_type(classes - 1))), classes

@@ -1,1 +1,1 @@
-"""Worker processes, which run code that may do anything: each job is one process's, or one after the other."""
+"""Worker processes, in which user code and measurements run: starting them, and exchanging jobs and events."""

@@ -1,4 +1,4 @@
-"""What goes to a worker process and what comes back: a job, and one JSON line an event."""
+"""Messages between this process and its worker processes: a job in one direction, JSON lines of events in the other."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 import msgspec
 
 Emit = Callable[[Any], None]
-"""Told each event of a job."""
+"""Callback that is called with each event of a job."""
 
 
 class Job(msgspec.Struct):
-    """What a worker process is asked to do.
+    """Job for a worker process.
 
-    does: the function (job, emit) that does it, as "package.module.function": the worker imports it, and nobody else
-    need. answers: the events that it emits besides those here.
+    does: the function (job, emit) that does it, as "package.module.function"; only the worker process imports it.
+    answers: union of the event types that it emits, besides those in this module.
     """
 
     does: ClassVar[str]
@@ -24,36 +24,36 @@ class Job(msgspec.Struct):
 
 
 class Order(msgspec.Struct):
-    """A job as it is sent."""
+    """Job as it is sent."""
 
     does: str
     job: msgspec.Raw
 
 
 class Began(msgspec.Struct, tag="began"):
-    """Part number `index` of the job is under way: where a worker dies, this is where."""
+    """Event: part `index` of the job has begun. It locates the failure if the worker process dies."""
 
     index: int
 
 
 class Failed(msgspec.Struct, tag="failed"):
-    """The whole job cannot be done. `status` is one of a row's."""
+    """Event: the whole job has failed. `status` is one of `record.Status`."""
 
     status: str
     reason: str
 
 
 class Done(msgspec.Struct, tag="done"):
-    """The whole job is done. What becomes of the process afterwards does not matter."""
+    """Event: the whole job is done. It does not matter how the process ends afterwards."""
 
 
 def encode(message: Any) -> bytes:
-    """An event, or an `Order`, as one line."""
+    """Return an event, or an `Order`, as one line."""
     return msgspec.json.encode(message) + b"\n"
 
 
 def decode_events(lines: bytes, answers: Any = None) -> list[Any]:
-    """The events in a worker's output, up to the first line that is not one: a dying worker may leave half a line."""
+    """Return the events in `lines`, up to the first invalid line: a dying worker may leave an incomplete one."""
     events, decoder = [], _decoder(answers)
     for line in lines.splitlines():
         try:
@@ -65,11 +65,11 @@ def decode_events(lines: bytes, answers: Any = None) -> list[Any]:
 
 @cache
 def _decoder(answers: Any) -> msgspec.json.Decoder[Any]:
-    ours = Began | Failed | Done
-    return msgspec.json.Decoder(ours if answers is None else ours | answers)
+    common = Began | Failed | Done
+    return msgspec.json.Decoder(common if answers is None else common | answers)
 
 
 def one_line(error: BaseException) -> str:
-    """An exception as a worker reports it: its type and what it says."""
+    """Return an exception as one line: its type and its message."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

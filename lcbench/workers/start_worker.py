@@ -1,9 +1,8 @@
-"""Starts the worker of this very lcbench, under whichever interpreter runs this file, to measure losses from anywhere.
+"""Start of a worker process of this lcbench under any Python interpreter, measuring any ``lcbench.losses``.
 
-``python -P start_worker.py LOSSES ...`` is run by its path, so that nothing else of this installation comes
-along: NumPy, Numba and the measured code are those of the interpreter, and only how they are measured is ours. LOSSES
-is the folder of the package ``lcbench.losses`` to measure; empty means that of the lcbench which is installed there,
-or, where there is none, ours.
+``python -P start_worker.py LOSSES ...`` is run by its path. NumPy, Numba and other packages are therefore those of the
+interpreter; only lcbench itself comes from this installation. LOSSES is the folder of the package ``lcbench.losses`` to
+measure. If it is empty, the losses of the lcbench that the interpreter has installed are used, or else our own.
 """
 
 from __future__ import annotations
@@ -14,9 +13,12 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+MERGED = {"implementation": "errors", "streamed": "batched"}
+"""Modules of `lcbench.losses`, each with the module of an earlier version that was merged into it."""
+
 
 def main() -> None:
-    """Puts the packages in their places and hands over to the worker."""
+    """Import `lcbench` and `lcbench.losses` from their folders, and run the worker."""
     ours = Path(__file__).resolve().parents[1]
     losses = Path(sys.argv.pop(1) or _installed_losses() or ours / "losses")
     lcbench = _import_from("lcbench", ours)
@@ -26,12 +28,8 @@ def main() -> None:
     importlib.import_module("lcbench.workers.worker").main()
 
 
-MERGED = {"implementation": "errors", "streamed": "batched"}
-"""Modules of `lcbench.losses`, and the module of an earlier version that was merged into each."""
-
-
 def _complete_earlier_version(losses: Path, ours: Path) -> None:
-    """Add the names that this version's worker imports to the modules of another version, which may lack them."""
+    """Add names that this version's worker imports to the modules of another version, if they are missing there."""
     for name, merged in MERGED.items():
         if (losses / f"{name}.py").is_file() and (losses / f"{merged}.py").is_file():
             _add_missing(*(importlib.import_module(f"lcbench.losses.{part}") for part in (name, merged)))
@@ -50,13 +48,14 @@ def _add_missing(module: ModuleType, other: ModuleType) -> None:
 
 
 def _installed_losses() -> Path | None:
+    """Return the losses of the lcbench that this interpreter has installed, or None."""
     found = importlib.util.find_spec("lcbench")
     folders = [Path(folder) / "losses" for folder in found.submodule_search_locations or ()] if found else []
     return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def _import_from(name: str, folder: Path) -> ModuleType:
-    """The package `name`, imported from `folder` wherever another of that name may lie."""
+    """Import the package `name` from `folder`, even if another one of that name is installed."""
     spec = importlib.util.spec_from_file_location(
         name, folder / "__init__.py", submodule_search_locations=[str(folder)]
     )

@@ -1,9 +1,10 @@
-"""The worker process: does jobs and writes one line an event. Started by `process`, never imported by it.
+"""Main loop of a worker process. `lcbench.workers.process` starts it and never imports it.
 
-``start_worker.py LOSSES EVENTS PARENT SHARED`` starts it. It appends its events to the file EVENTS. Where SHARED is
-empty it does the one job on standard input, and lives no longer than the process PARENT. Else it does one job after the
-other, a line each, until standard input ends, and removes the folder SHARED.
-Whatever the code that it runs prints goes to standard error, so that it cannot be taken for a result.
+Command line: ``start_worker.py LOSSES EVENTS PARENT SHARED``. Events are appended to the file EVENTS, one per line. If
+SHARED is empty, the worker does a single job, read from standard input, and is killed when the process PARENT ends.
+Otherwise it does one job per line until standard input ends, and then removes the folder SHARED.
+
+Standard output is redirected to standard error, so that output of measured code cannot be mistaken for an event.
 """
 
 from __future__ import annotations
@@ -27,26 +28,26 @@ from lcbench.workers.messages import Done, Emit, Order, encode
 
 
 def main() -> None:
-    """Does the jobs on standard input."""
+    """Do the jobs on standard input."""
     file, parent, shared = sys.argv[1:]
     if not shared:
         _end_with_parent(int(parent))
-    _go_first_without_memory()
+    _prefer_for_oom_killer()
     orders = _lines(Path(shared)) if shared else iter([sys.stdin.buffer.read()])
     os.dup2(2, 1)
-    emit = emitting(Path(file))
+    emit = event_writer(Path(file))
     for line in orders:
         order = msgspec.json.decode(line, type=Order)
         module, _, name = order.does.rpartition(".")
         do = getattr(import_module(module), name)
         do(msgspec.json.decode(order.job, type=get_type_hints(do)["job"]), emit)
         emit(Done())
-    # Libraries take up to a second to leave a process in good order; nobody waits for what they would put there.
+    # Exit at once: the exit handlers of some libraries take up to a second, and nothing depends on them.
     os._exit(0)
 
 
 def _lines(shared: Path) -> Iterator[bytes]:
-    """The lines of standard input as they come. Where they end, so has the parent: nothing of it stays behind."""
+    """Yield the lines of standard input. When it ends, the parent has ended: remove `shared` and exit."""
     lines: SimpleQueue[bytes] = SimpleQueue()
 
     def read() -> None:
@@ -61,26 +62,29 @@ def _lines(shared: Path) -> Iterator[bytes]:
 
 
 def _end_with_parent(parent: int) -> None:
-    """Has Linux kill this process when the one that started it dies, since nobody would read its answers."""
+    """Have Linux kill this process when its parent dies."""
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before it was asked for
+        if os.getppid() != parent:  # it died before the call
             sys.exit(1)
 
 
-def _go_first_without_memory() -> None:
-    """Where memory runs out, Linux takes this process, and not the one that keeps what was measured."""
+def _prefer_for_oom_killer() -> None:
+    """Have Linux kill this process first if memory runs out, rather than the one that holds the results."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def emitting(file: Path) -> Emit:
-    """Appends events to `file`, opened for each, since the code that runs here may close what it did not open."""
+def event_writer(file: Path) -> Emit:
+    """Return a callback that appends events to `file`.
+
+    It opens the file for each event, since measured code may close file descriptors that it did not open.
+    """
     process = os.getpid()
 
     def emit(event: object) -> None:
-        if os.getpid() != process:  # that code has forked, and its child came back as well
+        if os.getpid() != process:  # measured code has forked, and this is the child
             os._exit(0)
         with file.open("ab", buffering=0) as events:
             events.write(encode(event))

@@ -17,8 +17,8 @@ SIZE = ("--loss", "softmax", "--rows", "2000", "--features", "33", "--classes", 
 REASONS = {
     "kills_itself": ("crashed", r"^killed by SIGKILL \(out of memory\?\)$"),
     "segfaults": ("crashed", "^killed by SIGSEGV$"),
-    "exits": ("crashed", "^ended itself with exit status 1: enough$"),
-    "exits_at_once": ("crashed", "^ended itself with exit status 3"),
+    "exits": ("crashed", "^exited with status 1: enough$"),
+    "exits_at_once": ("crashed", "^exited with status 3"),
     "hangs": ("timeout", "^no answer for 5 s$"),
     "raises_later": ("crashed", "^ArithmeticError: not again$"),
 }

@@ -195,7 +195,7 @@ def test_a_function_that_ends_its_process_costs_its_own_row(tmp_path):
     (tmp_path / "ending.py").write_text(ENDING)
     done = lcbench(tmp_path, "gradcheck", "ending.py", "--loss", "svm", *FEW, "--timeout", "10")
     text = " ".join(done.stdout.split())
-    assert "svm_loss_leaves: not checked: ended itself with exit status 5" in text
+    assert "svm_loss_leaves: not checked: exited with status 5" in text
     assert "svm_loss_exits: not checked: line 17: SystemExit: 5" in text
     assert "svm_loss_loops: not checked: no answer for 10 s" in text
     assert "svm_loss_segfaults: not checked: killed by SIGSEGV" in text

@@ -92,7 +92,7 @@ def test_who_is_not_right_has_a_reason_and_no_time(rows):
     assert wrong["status"] == "wrong"
     assert wrong["reason"].startswith("loss is ")
     assert gone["status"] == "crashed"
-    assert gone["reason"].startswith("ended itself with exit status 5")
+    assert gone["reason"].startswith("exited with status 5")
     for each in (wrong, gone):
         assert (each["median_s"], each["ci95_s"], each["blocks"]) == (None, None, [])
 

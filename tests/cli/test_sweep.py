@@ -52,7 +52,7 @@ def test_a_bare_comparison_does_not_show_it(folder, swept):
 
 
 def test_json_is_the_record_and_two_axes_are_crossed(tmp_path, monkeypatch):
-    monkeypatch.setattr(schedule, "_ceilings", lambda *arguments: [])
+    monkeypatch.setattr(schedule, "_measure_peaks", lambda *arguments: [])
     axes = ("--axis", "threads=1,2", "--axis", "dtype=float32,float64")
     done = invoke(tmp_path, "sweep", *axes, "--rows", "20", "--impl", "numpy", *TINY, "--quiet", "--json")
     assert done.returncode == 0, done.stderr
@@ -85,7 +85,7 @@ def test_a_sweep_that_was_killed_goes_on_to_one_record(tmp_path):
     assert killed.returncode == -signal.SIGKILL
     [file] = (tmp_path / "results" / "sweeps").glob("*.json")
     assert re.match(
-        rf"round 1 is done, about \d+ (s|min) to go; kept until finished: {file.relative_to(tmp_path)}", told
+        rf"round 1 is done, about \d+ (s|min) to go; saved in {file.relative_to(tmp_path)} until finished", told
     )
     before = json.loads(file.read_text())
     assert before["sweep"]["rounds"] >= 1
@@ -94,7 +94,9 @@ def test_a_sweep_that_was_killed_goes_on_to_one_record(tmp_path):
     other.write_text(json.dumps(before | {"fingerprint": "another"}))
     refused = lcbench(tmp_path, "sweep", "--resume", "other.json")
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr == "error: other.json was begun on another machine: times of two machines are no sweep\n"
+    assert (
+        refused.stderr == "error: other.json was started on another machine: a sweep must be measured on one machine\n"
+    )
 
     done = lcbench(tmp_path, "sweep", "--resume")
     assert done.returncode == 0, done.stderr
@@ -130,7 +132,7 @@ def test_the_help_fits_eighty_columns(tmp_path):
         (["--axis", "batch=5,10", "--stream"], "error: a batch is drawn from rows in memory"),
         (["--axis", "features=5,10", "--stream"], "error: features are no axis of"),
         (["--axis", "rows=1:10", "--axis", "rows=2"], "error: axis 'rows' is given twice"),
-        (["--resume"], "error: no unfinished sweep in results/sweeps: --axis begins one"),
+        (["--resume"], "error: no unfinished sweep in results/sweeps: --axis starts one"),
         (["--resume", "gone.json"], "error: cannot read gone.json: No such file or directory"),
         (["--resume", "--blocks", "9"], "error: --resume goes on with the sweep's own settings: leave out --blocks"),
         (["--axis", "rows=1:10", "--most-seconds-a-call", "0"], "Error: Invalid value for '--most-seconds-a-call'"),

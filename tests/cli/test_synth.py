@@ -85,7 +85,7 @@ def test_what_a_killed_one_left_is_removed_by_the_next(tmp_path):
 @pytest.fixture
 def no_limits(monkeypatch):
     """The machine's limits are not measured."""
-    monkeypatch.setattr(schedule, "_ceilings", lambda *arguments: [])
+    monkeypatch.setattr(schedule, "_measure_peaks", lambda *arguments: [])
 
 
 def run(folder, *arguments):
@@ -135,8 +135,11 @@ def test_batches_are_drawn(folder):
     ("arguments", "says"),
     [
         (("--data", "absent.h5"), "no file absent.h5"),
-        (("--data", "data.h5", "--features", "5"), "data.h5 has 33 features, the ones column included, and 3 classes"),
-        (("--data", "data.h5", "--rows", "301"), "300 rows to train on, 301 were asked for"),
+        (
+            ("--data", "data.h5", "--features", "5"),
+            "data.h5 has 33 features, including the column of ones, and 3 classes",
+        ),
+        (("--data", "data.h5", "--rows", "301"), "300 training rows, but 301 were requested"),
         (("--data", "data.h5", "--stream", "--batch", "5"), "leave either the batch or the streaming out"),
         (("--data", "table.npz", "--stream"), "only HDF5 can be streamed"),
     ],

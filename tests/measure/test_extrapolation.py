@@ -46,7 +46,7 @@ def test_what_is_larger_than_one_that_gave_no_answer_gives_none():
     assert schedule.extrapolated_s(at(500), [silent]) == inf
     larger = at(500)
     schedule.refuse_too_long([silent, larger, at(10)], 60.0)
-    assert (larger.status, larger.reason) == ("unavailable", "a smaller one was given up already")
+    assert (larger.status, larger.reason) == ("unavailable", "a smaller problem has timed out")
 
 
 def test_refused_rows_say_what_they_would_take():

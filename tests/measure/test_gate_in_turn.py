@@ -6,7 +6,7 @@ import pytest
 
 from lcbench.errors import LcbenchError
 from lcbench.measure import gate
-from lcbench.measure.gate import LOOKS, ORDERS, GatePlan, Pair
+from lcbench.measure.gate import EARLY_ANALYSES, ORDERS, GatePlan, Pair
 from lcbench.measure.messages import Timed
 from lcbench.measure.sides import GateSide
 from lcbench.record import ProcessResult, Turn
@@ -75,7 +75,10 @@ def test_the_budget_is_kept_and_the_last_look_has_what_the_early_ones_left(monke
     workers = Workers(monkeypatch)
     measured = gate.measure_gate(plan(budget_s=102), never)
     assert 98 <= workers.now <= 102
-    assert [look.share for look in measured.interim_analyses] == [*(share for _, share in LOOKS), pytest.approx(0.5)]
+    assert [look.share for look in measured.interim_analyses] == [
+        *(share for _, share in EARLY_ANALYSES),
+        pytest.approx(0.5),
+    ]
     assert measured.interim_analyses[-1].blocks == len(measured.orders)
     assert sum(look.share for look in measured.interim_analyses) == pytest.approx(1)
 
@@ -93,9 +96,9 @@ def test_a_look_that_could_decide_nothing_is_not_taken(monkeypatch):
     assert [look.share for look in measured.interim_analyses] == [0.3, pytest.approx(0.7)]
 
 
-def test_a_budget_without_room_for_a_verdict_is_refused_at_once(monkeypatch):
+def test_a_budget_without_room_for_a_verdict_is_refused_at_measure_process(monkeypatch):
     workers = Workers(monkeypatch)
-    with pytest.raises(LcbenchError, match=r"has room for 4 blocks.*fewer than 9.*--budget \d+s"):
+    with pytest.raises(LcbenchError, match=r"allows 4 blocks.*at least 9.*--budget \d+s"):
         gate.measure_gate(plan(budget_s=20, fewest_blocks=9), never)
     assert workers.now <= 6
 
@@ -167,7 +170,7 @@ def test_what_a_process_measured_stays_together(monkeypatch):
         assert (one.turns[0].calls, one.samples) == (one.warm_up_calls, [0.001 * one.warm_up_calls])
 
 
-def test_what_was_wrong_once_has_no_time_though_its_processes_go_on(monkeypatch):
+def test_what_was_wrong_measure_process_has_no_time_though_its_processes_go_on(monkeypatch):
     pair = Pair("both", "both", "both", ("svm", "softmax"))
 
     def answer(job, place):

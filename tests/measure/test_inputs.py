@@ -84,7 +84,7 @@ def test_the_sets_are_drawn_at_random():
     assert len({tuple(order[k : k + 3]) for k in range(57)}) > 20
 
 
-def test_once_more_is_the_same_but_for_the_regularisation():
+def test_measure_process_more_is_the_same_but_for_the_regularisation():
     inputs = drawing()
     first = [(W.copy(), y.copy(), reg) for W, _, y, reg in inputs.draw(5)]
     for (W, y, reg), (again_W, _, again_y, again_reg) in zip(first, inputs.again(), strict=True):
@@ -99,7 +99,7 @@ def test_arrays_that_are_taken_as_they_are_stay_where_they_are():
     assert len(places) == workload.INPUT_SETS
 
 
-def test_X_is_prepared_once():
+def test_X_is_prepared_measure_process():
     inputs = drawing(ELSEWHERE)
     assert len({id(X) for _ in range(3) for _, X, _, _ in inputs.draw(3)}) == 1
     assert inputs.prepare_s > 0

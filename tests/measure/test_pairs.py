@@ -25,13 +25,13 @@ def functions(monkeypatch):
     """The functions that files hold, by the file's name."""
     held = {}
 
-    def from_user(spec, losses, timeout_s, place):
+    def user_targets(spec, losses, timeout_s, place):
         return [
             ResolvedTarget(f"{spec}:{name}", losses=tuple(loss for loss in losses if loss in offered), **more)
             for name, offered, more in held[spec]
         ]
 
-    monkeypatch.setattr(selection, "from_user", from_user)
+    monkeypatch.setattr(selection, "user_targets", user_targets)
     return held
 
 
@@ -81,7 +81,7 @@ def test_what_is_known_to_be_broken_goes_along(functions):
 def test_one_side_that_is_an_implementation_needs_another():
     with pytest.raises(LcbenchError, match="--base numpy is an implementation, so --head must be one too"):
         pair_targets(file("base", "numpy"), HEAD, [], BOTH, 60)
-    with pytest.raises(LcbenchError, match="--impl has no place"):
+    with pytest.raises(LcbenchError, match="--impl cannot be given as well"):
         pair_targets(file("base", "numpy"), file("head", "numba-njit"), ["numpy"], BOTH, 60)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lcbench.losses import oracle
 from lcbench.measure import schedule, workload
-from lcbench.measure.messages import GemmJob, GemmMeasured, PeaksMeasured, Timed
+from lcbench.measure.messages import GemmJob, GemmMeasured, PeakMeasured, Timed
 from lcbench.measure.schedule import Plan, Target
 from lcbench.measure.workload import Size
 from lcbench.progress import no_progress
@@ -69,7 +69,7 @@ def measured(tmp_path_factory):
     plan = Plan(tuple(contenders), RunSettings(threads=1, blocks=3, budget_s=0.0, seed=4), cell_s=0.001)
     with pytest.MonkeyPatch.context() as patch:
         found = iter([[ceiling(1.0, 8.0), ceiling(3.0, 3.0, 40)], [ceiling(2.0, 7.0)]])
-        patch.setattr(schedule, "_ceilings", lambda *arguments: next(found))
+        patch.setattr(schedule, "_measure_peaks", lambda *arguments: next(found))
         result = schedule.run_schedule(plan)
     names = [row.implementation.rpartition("/")[2].removeprefix("mine.py:").partition("_")[0] for row in result.rows]
     rows = {(name.removesuffix(".py"), row.loss): row for name, row in zip(names, result.rows, strict=True)}
@@ -108,7 +108,7 @@ def test_who_is_wrong_has_a_verdict_and_no_time(measured):
 
 
 def test_who_hangs_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(schedule, "_ceilings", lambda *arguments: [])
+    monkeypatch.setattr(schedule, "_measure_peaks", lambda *arguments: [])
     (tmp_path / "mine.py").write_text(MINE)
     contender = Target(f"{tmp_path / 'mine.py'}:hanging_softmax_loss", "cpu", SOFTMAX)
     settings = RunSettings(threads=1, blocks=3, budget_s=0.0, timeout_s=2.0, seed=4)
@@ -122,7 +122,7 @@ def test_a_loss_that_kills_its_process_costs_the_other_loss_nothing(measured):
 
 
 def test_a_limit_is_the_better_of_two_measurements_even_where_one_is_missing(measured):
-    assert measured[1].ceilings == [ceiling(2.0, 8.0), ceiling(3.0, 3.0, 40)]
+    assert measured[1].peaks == [ceiling(2.0, 8.0), ceiling(3.0, 3.0, 40)]
 
 
 def timed(index, seconds=(1e-3, 2e-3, 3e-3), **fields):
@@ -146,8 +146,8 @@ def workers(monkeypatch):
         return Workers.answer(job)
 
     monkeypatch.setattr(schedule.process, "work", work)
-    monkeypatch.setattr(schedule, "_build", lambda *arguments: None)
-    monkeypatch.setattr(schedule, "_ceilings", lambda *arguments: [])
+    monkeypatch.setattr(schedule, "_build_problems", lambda *arguments: None)
+    monkeypatch.setattr(schedule, "_measure_peaks", lambda *arguments: [])
     Workers.jobs = jobs
     return Workers
 
@@ -177,7 +177,7 @@ def test_a_seed_gives_the_same_order_again(workers):
 
 def test_the_budget_ends_the_rounds_but_not_before_the_third(workers):
     [svm, _] = schedule.run_schedule(plan(budget_s=0.0, blocks=10)).rows
-    assert len(svm.blocks) == schedule.FEWEST_BLOCKS
+    assert len(svm.blocks) == schedule.FEWEST_ROUNDS
     [svm, _] = schedule.run_schedule(plan(blocks=2)).rows
     assert len(svm.blocks) == 2
 
@@ -217,7 +217,7 @@ def test_a_cell_without_its_turn_gets_another_process_in_the_same_round(workers)
     assert len(workers.jobs) == 2
 
 
-def test_what_cannot_be_loaded_fails_on_every_cell_once(workers):
+def test_what_cannot_be_loaded_fails_on_every_cell_measure_process(workers):
     workers.answer = lambda job: [Failed("unavailable", "no driver")]
     rows = schedule.run_schedule(plan()).rows
     assert [(row.status, row.reason) for row in rows] == [("unavailable", "no driver")] * 2
@@ -231,7 +231,7 @@ def test_errors_are_the_largest_seen(workers):
     assert (row.error_loss, row.error_grad) == (3e-7, 5e-7)
 
 
-def test_the_simulator_runs_once(workers):
+def test_the_simulator_runs_measure_process(workers):
     [row] = schedule.run_schedule(plan(Target("numba-cuda", "simulator", SOFTMAX))).rows
     assert len(workers.jobs) == len(row.blocks) == 1
     job, variables = workers.jobs[0]
@@ -290,7 +290,7 @@ def test_a_run_goes_on_where_another_ended(workers):
     begun = schedule.run_schedule(plan(*contenders, blocks=2))
     before = [list(row.blocks) for row in begun.rows]
     workers.answer = lambda job: [timed(0, seconds=(7.0,))]
-    result = schedule.run_schedule(plan(*contenders, blocks=5), result=begun)
+    result = schedule.run_schedule(plan(*contenders, blocks=5), state=begun)
     assert result.rounds == 5
     assert [row.blocks for row in result.rows] == [[*blocks, *[[7.0]] * 3] for blocks in before]
 
@@ -298,7 +298,7 @@ def test_a_run_goes_on_where_another_ended(workers):
 def test_time_that_was_spent_before_counts(workers):
     begun = schedule.run_schedule(plan(blocks=3))
     begun.spent_s = 100.0
-    result = schedule.run_schedule(plan(blocks=9, budget_s=50.0), result=begun)
+    result = schedule.run_schedule(plan(blocks=9, budget_s=50.0), state=begun)
     assert (result.rounds, len(workers.jobs)) == (3, 3)
 
 
@@ -353,7 +353,7 @@ def limits(monkeypatch):
         if isinstance(job, GemmJob):
             return [GemmMeasured(dtype=dtype, flops_s=3.0) for dtype in job.dtypes]
         return [
-            PeaksMeasured(MachinePeak(device=job.device, dtype=dtype, footprint=size, read_bytes_s=1.0, flops_s=1.0))
+            PeakMeasured(MachinePeak(device=job.device, dtype=dtype, footprint=size, read_bytes_s=1.0, flops_s=1.0))
             for dtype, size in job.wanted
         ]
 
@@ -362,7 +362,7 @@ def limits(monkeypatch):
 
 
 def ceilings(*contenders):
-    return schedule._ceilings(plan(*contenders), Path("unused"), no_progress)
+    return schedule._measure_peaks(plan(*contenders), Path("unused"), no_progress)
 
 
 def test_limits_are_asked_for_every_footprint_of_the_processor_and_a_product_in_a_process_of_its_own(limits):
@@ -389,7 +389,7 @@ def test_the_better_of_two_limits_keeps_what_only_one_has():
     first = MachinePeak(dtype="float32", footprint=1, read_bytes_s=1.0, flops_s=4.0, gemm_flops_s=2.0)
     second = MachinePeak(dtype="float32", footprint=1, read_bytes_s=3.0, flops_s=2.0)
     gpu = MachinePeak(device="cuda", dtype="float32", footprint=1, read_bytes_s=9.0, flops_s=9.0, copy_bytes_s=5.0)
-    assert schedule._best([first, second, gpu]) == [
+    assert schedule._highest([first, second, gpu]) == [
         MachinePeak(dtype="float32", footprint=1, read_bytes_s=3.0, flops_s=4.0, gemm_flops_s=2.0),
         gpu,
     ]
@@ -398,7 +398,7 @@ def test_the_better_of_two_limits_keeps_what_only_one_has():
 def test_problems_that_differ_in_rows_share_those_that_they_have_in_common(tmp_path):
     larger = Size(50, 33, 3, "float32", "synthetic")
     cells = (("softmax", TINY), ("softmax", larger), ("svm", larger))
-    schedule._build(plan(Target("a", "cpu", cells)), tmp_path, no_progress)
+    schedule._build_problems(plan(Target("a", "cpu", cells)), tmp_path, no_progress)
     small, large = (workload.load_problem(tmp_path / size.folder) for size in (TINY, larger))
     assert (small.X.shape, large.X.shape) == ((20, 33), (50, 33))
     np.testing.assert_array_equal(small.X, large.X[:20])
@@ -413,8 +413,8 @@ def test_problems_that_differ_in_rows_share_those_that_they_have_in_common(tmp_p
         assert right.gradient_tolerance == pytest.approx(alone.gradient_tolerance)
 
 
-def test_problems_are_built_once_with_the_answers_of_the_losses_asked_for(tmp_path):
-    schedule._build(plan(Target("a", "cpu", SOFTMAX), Target("b", "cpu", SOFTMAX)), tmp_path, no_progress)
+def test_problems_are_built_measure_process_with_the_answers_of_the_losses_asked_for(tmp_path):
+    schedule._build_problems(plan(Target("a", "cpu", SOFTMAX), Target("b", "cpu", SOFTMAX)), tmp_path, no_progress)
     with np.load(tmp_path / TINY.folder / "answers.npz") as answers:
         assert {"softmax0", "softmax0_dW"} <= set(answers)
         assert "svm0" not in answers

@@ -12,7 +12,7 @@ from lcbench.measure.selection import select_targets, split_names
 BOTH = ["svm", "softmax"]
 
 
-def test_names_repeated_and_separated_by_commas_count_once():
+def test_names_repeated_and_separated_by_commas_count_measure_process():
     assert split_names(["numpy,naive", " naive ", "a.py:f,,"]) == ["numpy", "naive", "a.py:f"]
 
 
@@ -91,8 +91,8 @@ def test_a_function_that_ends_the_process_costs_the_others_nothing(found):
     file, functions = found
     assert [(f.implementation.removeprefix(f"{file}:"), f.losses, f.kind, f.problem[:36]) for f in functions] == [
         ("svm_right", ["svm"], "", ""),
-        ("svm_gone", ["svm"], "crashed", "ended itself with exit status 3"),
-        ("my_loss", [], "crashed", "ended itself with exit status 4"),
+        ("svm_gone", ["svm"], "crashed", "exited with status 3"),
+        ("my_loss", [], "crashed", "exited with status 4"),
         ("softmax_right", ["softmax"], "", ""),
         ("softmax_wrong", ["softmax"], "wrong", "in the loss, doubled, the regularisa"),
     ]
@@ -119,11 +119,11 @@ def test_functions_become_candidates_for_the_losses_that_they_are(found, monkeyp
 def test_a_file_without_the_loss_asked_for(found, monkeypatch):
     file, functions = found
     monkeypatch.setattr(selection, "discover", lambda spec, timeout_s, place=None: functions[:1])
-    with pytest.raises(UnknownImplementation, match=r"no function for the loss asked for \(softmax\)"):
+    with pytest.raises(UnknownImplementation, match=r"no function for the requested loss \(softmax\)"):
         select_targets([str(file)], ["softmax"])
 
 
-def test_a_function_named_twice_takes_part_once(found, monkeypatch):
+def test_a_function_named_twice_takes_part_measure_process(found, monkeypatch):
     file, functions = found
     monkeypatch.setattr(selection, "discover", lambda spec, timeout_s, place=None: functions[:1])
     assert len(select_targets([str(file), f"{file}:svm_right"], BOTH)) == 1
@@ -134,7 +134,7 @@ def test_a_file_that_ends_the_process_is_a_row_that_says_so(tmp_path):
     file.write_text("import os\nos._exit(0)\n")
     [candidate] = select_targets([str(file)], BOTH)
     assert (candidate.name, candidate.status, candidate.losses) == (str(file), "crashed", ("svm", "softmax"))
-    assert candidate.unavailable == "ended itself with exit status 0, while it was loaded"
+    assert candidate.unavailable == "exited with status 0, while it was loaded"
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path):

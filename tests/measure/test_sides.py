@@ -119,7 +119,7 @@ def test_a_python_without_what_the_worker_needs_is_told(tmp_path):
     python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'msgspec'\" >&2\nexit 1\n")
     python.chmod(0o755)
     with (
-        pytest.raises(LcbenchError, match=r"--head .*cannot measure: .*msgspec.*pip install lcbench"),
+        pytest.raises(LcbenchError, match=r"--head .*cannot run the worker process: .*msgspec.*pip install lcbench"),
         sides.open_sides(".", str(python)),
     ):
         pass
@@ -135,7 +135,7 @@ def test_what_is_nothing_is_told_in_one_line(repository, name):
 def test_outside_of_a_repository_there_are_no_revisions(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(LcbenchError, match="in no git repository"), sides.open_sides("main", "."):
+    with pytest.raises(LcbenchError, match="not in a git repository"), sides.open_sides("main", "."):
         pass
 
 
@@ -219,8 +219,8 @@ def test_a_version_that_cannot_be_measured_is_refused(tmp_path):
 def test_the_current_folder_is_no_place_to_import_from(tmp_path):
     """A folder of the user's may hold an lcbench of its own, or a numpy.py."""
     (tmp_path / "numpy.py").write_text("raise SystemExit('imported')\n")
-    from lcbench.measure.messages import AskJob, InterpreterFound
+    from lcbench.measure.messages import InterpreterFound, InterpreterJob
 
     place = process.Place(folder=tmp_path)
-    [answer] = process.work(AskJob(), dict(os.environ), 60, place)
+    [answer] = process.work(InterpreterJob(), dict(os.environ), 60, place)
     assert isinstance(answer, InterpreterFound)

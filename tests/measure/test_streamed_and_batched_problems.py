@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from lcbench.api.measure import opened
+from lcbench.api.measure import open_data
 from lcbench.datasets import synthetic
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
@@ -53,7 +53,7 @@ def test_streamed_and_in_memory_are_one_problem(file):
 
 def test_what_is_saved_is_answered_as_in_memory(file, tmp_path):
     problem = workload.build_problem(streamed(file))
-    workload.save_first(problem, list(LOSSES), {100: tmp_path / "few", 600: tmp_path / "all"})
+    workload.save_first_rows(problem, list(LOSSES), {100: tmp_path / "few", 600: tmp_path / "all"})
     for rows, folder in ((100, tmp_path / "few"), (600, tmp_path / "all")):
         found = workload.load_problem(folder)
         assert found.X.shape == (rows, 33)
@@ -73,7 +73,7 @@ def test_pixels_count_as_bytes_and_the_ceiling_is_bounded(file):
 
 def test_a_file_tells_its_shape_and_gives_no_more_than_it_has(file):
     assert workload.file_shape(file) == (600, 33, 3, True, 1)
-    with pytest.raises(LcbenchError, match="600 rows to train on, 601 were asked for"):
+    with pytest.raises(LcbenchError, match="600 training rows, but 601 were requested"):
         workload.build_problem(in_memory(file, 601))
 
 
@@ -152,7 +152,7 @@ def test_who_leaves_a_row_of_the_batch_out_is_wrong(batch_problem, tmp_path):
 
 def test_problems_are_timed_one_after_the_other():
     cells = [Cell(loss, folder) for loss in LOSSES for folder in "abcd"]
-    orders = {tuple(worker._together(cells, np.random.default_rng(seed))) for seed in range(20)}
+    orders = {tuple(worker._random_order(cells, np.random.default_rng(seed))) for seed in range(20)}
     assert len(orders) > 10
     for order in orders:
         assert sorted(order) == list(range(len(cells)))
@@ -165,10 +165,10 @@ def test_what_is_read_of_the_file_counts_as_it_lies_there(tmp_path, dtype, items
     path = tmp_path / "data.h5"
     with h5py.File(path, "w") as file:
         file["X"], file["y"] = np.arange(90 * 8).reshape(90, 8).astype(dtype), np.arange(90) % 3
-    with opened(RunSettings(data=str(path), stream=True)) as (size, _):
+    with open_data(RunSettings(data=str(path), stream=True)) as (size, _):
         row = schedule.empty_row("mine", "cpu", "svm", replace(size, rows=90), 1)
     assert row.bytes == 90 * 9 * itemsize + 2 * 9 * 3 * 4
-    with opened(RunSettings(data=str(path))) as (size, _):
+    with open_data(RunSettings(data=str(path))) as (size, _):
         assert replace(size, rows=90).bytes == 90 * 9 * 4 + 2 * 9 * 3 * 4
 
 
@@ -186,13 +186,13 @@ def test_hdf5_of_floats_is_streamed_too(tmp_path):
 
 def test_what_would_not_fit_in_memory_is_streamed_and_that_is_said(file, monkeypatch):
     said, settings = [], RunSettings(data=str(file))
-    with opened(settings, note=said.append) as (size, rows):
+    with open_data(settings, note=said.append) as (size, rows):
         assert (size.streamed, rows, said) == (False, [500, 600], [])
     monkeypatch.setattr(workload, "fits_in_memory", lambda size: False)
-    with opened(settings, note=said.append) as (size, rows):
+    with open_data(settings, note=said.append) as (size, rows):
         assert (size.streamed, rows) == (True, [600])
     assert len(said) == 1
-    assert "600 rows would not fit in memory; streamed" in said[0]
+    assert "600 rows does not fit in memory; it is streamed" in said[0]
 
 
 PEAK = """

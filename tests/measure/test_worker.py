@@ -12,7 +12,7 @@ from lcbench.measure.messages import Cell, TimeJob
 from lcbench.measure.workload import Size
 from lcbench.workers import messages, process
 from lcbench.workers.messages import Began
-from lcbench.workers.worker import emitting
+from lcbench.workers.worker import event_writer
 
 SIZE = Size(200, 33, 3, "float32", "synthetic")
 
@@ -65,7 +65,7 @@ def test_who_never_stops_getting_faster_is_said_not_to_be_steady(cells, tmp_path
 
 def test_events_are_kept_apart_from_those_of_a_forked_copy(tmp_path):
     file = tmp_path / "events"
-    emit = emitting(file)
+    emit = event_writer(file)
     emit(Began(1))
     child = os.fork()
     if not child:

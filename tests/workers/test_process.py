@@ -98,11 +98,11 @@ def outcome(mine, cell, function, timeout_s=60.0):
 @pytest.mark.parametrize(
     ("function", "failed"),
     [
-        ("exits_well", Failed("crashed", "ended itself with exit status 0")),
-        ("exits_badly", Failed("crashed", "ended itself with exit status 7: last words")),
+        ("exits_well", Failed("crashed", "exited with status 0")),
+        ("exits_badly", Failed("crashed", "exited with status 7: last words")),
         ("killed", Failed("crashed", "killed by SIGKILL (out of memory?)")),
         ("segfault", Failed("crashed", "killed by SIGSEGV")),
-        ("leaves", Failed("crashed", "ended itself with exit status 0")),
+        ("leaves", Failed("crashed", "exited with status 0")),
     ],
 )
 def test_a_worker_that_dies_is_told_with_where(mine, cell, function, failed):
@@ -152,7 +152,7 @@ def test_neither_chatter_nor_a_thread_that_stays_is_in_the_way(mine, cell, funct
     assert (began, timed.status, len(timed.process.samples)) == (Began(0), "ok", 3)
 
 
-def test_a_worker_that_stays_is_not_waited_for_once_its_job_is_done(mine, cell):
+def test_a_worker_that_stays_is_not_waited_for_measure_process_its_job_is_done(mine, cell):
     events = outcome(mine, cell, "stays")
     assert not isinstance(events[-1], Failed)  # else it was given up
 
@@ -217,10 +217,10 @@ def test_the_end_of_a_process_is_seen_and_its_absence_too(monkeypatch, system_te
     if not system_tells:
         monkeypatch.delattr(process.os, "pidfd_open", raising=False)
     brief = subprocess.Popen([sys.executable, "-c", ""])
-    assert process._ends(brief, 60.0)
+    assert process._wait_for_end(brief, 60.0)
     long = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
-        assert not process._ends(long, 0.1)
+        assert not process._wait_for_end(long, 0.1)
     finally:
         long.kill()
         long.wait()

@@ -67,7 +67,7 @@ def test_a_dying_process_costs_only_its_own_trial_after_one_retry(folder):
     ]  # fmt: skip
     assert answers[2].reason == "killed by SIGKILL (out of memory?)"
     assert answers[3].reason == "ValueError: 47 rows"
-    assert answers[4].reason.startswith("ended itself with exit status 3")
+    assert answers[4].reason.startswith("exited with status 3")
     assert (folder / "died").exists()
 
 
