@@ -15,6 +15,11 @@ def require(condition: bool, otherwise: str) -> None:
         raise LcbenchError(otherwise)
 
 
+def one_line(error: Exception) -> str:
+    """Return the message of another library's exception on one line, or the name of its type if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 # The exit codes of every command, decided here and nowhere else.
 
 

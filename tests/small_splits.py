@@ -1,4 +1,4 @@
-"""Data of a few features, on which training takes a moment."""
+"""Small data set of few features, for fast training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lcbench.datasets.examples import Examples, LabelledSplits
 def splits(
     rows: int = 120, features: int = 6, classes: int = 3, dtype: str = "float32", seed: int = 0
 ) -> LabelledSplits:
-    """Clouds of points about a centre a class; uint8 gives what looks like pixels."""
+    """Return Gaussian clusters, one per class. dtype "uint8" scales them to the range of pixels."""
     rng = np.random.default_rng(seed)
     centres = 2 * rng.standard_normal((classes, features))
 

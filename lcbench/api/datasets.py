@@ -12,7 +12,7 @@ from lcbench.errors import require
 from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
 
 if TYPE_CHECKING:
-    from lcbench.datasets.features import Computed
+    from lcbench.datasets.features.extraction import PrecomputedFeature
     from lcbench.reproduction.figures import Outcome
 
 
@@ -46,9 +46,9 @@ def download(
     from lcbench.datasets import store
 
     if write:
-        from lcbench.datasets.download import obtain
+        from lcbench.datasets.download import fetch_dataset
 
-        obtain(path, url=url, file=file, layout=layout, report=note, progress=progress)
+        fetch_dataset(path, url=url, file=file, layout=layout, note=note, progress=progress)
     return Downloaded(path, store.origin(path).source, write)
 
 
@@ -82,7 +82,7 @@ def synth(
     files.require_parent_folder(path)
     from lcbench.datasets import synthetic
 
-    synthetic.write_file(path, rows, features, classes, seed, progress, replace=force)
+    synthetic.write_hdf5(path, rows, features, classes, seed, progress, replace=force)
     return path
 
 
@@ -93,26 +93,26 @@ def features(
     seed: int = 0,
     data: str = "cifar10",
     progress: ProgressCallback = no_progress,
-) -> list[Computed]:
+) -> list[PrecomputedFeature]:
     """Compute features of the images that train, validate and test, and keep them for training.
 
     names: of features, or several with commas. words, seed: of visual words. data: "cifar10" or "synthetic".
     Raises LcbenchError where there is no such feature, a package is missing or the images are not there.
     """
-    from lcbench.datasets.features.catalog import WORDS, find_usable
+    from lcbench.datasets.features.catalog import WORDS, find_feature
 
     wanted = [name for text in ([names] if isinstance(names, str) else names) for name in text.split(",") if name]
     for name in wanted:  # before the images are read
-        find_usable(name)
+        find_feature(name)
     if not wanted:
         return []
     require(data in ("cifar10", "synthetic"), f"data is {data!r}: there is cifar10 and synthetic")
     from lcbench.datasets import examples
-    from lcbench.datasets import features as offered
+    from lcbench.datasets.features.extraction import precompute
 
     splits = examples.cifar10_splits(files.cifar10_file()) if data == "cifar10" else examples.synthetic_images()
     images = {"train": splits.train.array, "validation": splits.validation.array, "test": splits.test.array}
-    return [offered.compute(name, images, words=words or WORDS, seed=seed, progress=progress) for name in wanted]
+    return [precompute(name, images, words=words or WORDS, seed=seed, progress=progress) for name in wanted]
 
 
 def reproduce(

@@ -132,7 +132,7 @@ def evaluate(
         images = load_splits(recipe.data, label=recipe.label, stream=False).train.array if recipe.features else None
         splits = load_splits(
             data, recipe.features, label=recipe.label, words=recipe.words, seed=recipe.seed, held_out=False,
-            learn_from=images, stream=_in_blocks(data, recipe, stream), progress=progress, note=note,
+            fit_on=images, stream=_in_blocks(data, recipe, stream), progress=progress, note=note,
         )  # fmt: skip
         undivided = not (len(splits.validation) or len(splits.test))
         part = splits.train if undivided else getattr(splits, split)

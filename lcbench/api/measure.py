@@ -362,7 +362,7 @@ def open_data(
             file = Path(folder) / "synthetic.h5"
             # a file needs a row of each class; the first rows do not depend on the number of rows
             written = max(*rows, synthetic.rows_of_all_classes(size.classes))
-            synthetic.write_file(file, written, max(1, size.features - 1), size.classes)
+            synthetic.write_hdf5(file, written, max(1, size.features - 1), size.classes)
             yield replace(size, file=file), rows
 
 

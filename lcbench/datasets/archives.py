@@ -1,9 +1,13 @@
-"""Reads a python batch, which is a pickle from the network, without running any of it.
+"""Reader of both official CIFAR-10 archives (.tar.gz) that trusts nothing in them.
 
-A pickle is a program: loading one calls whatever it names. Here nothing is called. `pickletools.genops` takes the
-pickle apart into its opcodes, and the few opcodes of which a batch consists build plain data: dictionaries, lists,
-tuples, numbers and text, and notes of what *would* have been called. The array is then made from such a note, once its
-type and shape are those of a batch. Anything else is refused by name, and the work is linear in the pickle's size.
+An archive is read once, from its first member to its last. No member is written to disk, and no member path is used as
+a path. Every batch is verified by a checksum of its content, so a repacked archive of the official batches is accepted.
+
+The batches of the python archive are pickles. A pickle is a program: loading it calls whatever it names. `read_batch`
+calls nothing. It splits the pickle into its opcodes with `pickletools.genops` and interprets the few opcodes that a
+batch needs: they build dictionaries, lists, tuples, numbers and text, and records of the calls (`Call`) that loading
+would make. The array is made from such a record, after a check of its type and shape. Everything else is rejected by
+name, and the work is linear in the size of the pickle.
 """
 
 from __future__ import annotations
@@ -24,13 +28,137 @@ from lcbench.datasets.cifar10 import CIFAR10, SPLITS, Batch, Dataset, Layout
 from lcbench.errors import LcbenchError
 
 
+class ArchiveError(LcbenchError):
+    """Archive that cannot be used. The message names the file and the reason."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Verified content of an archive.
+
+    official: whether the file equals the official one. member_sha256: checksum of each batch file, by member name.
+    arrays: "train/images" (50000, 3072), "train/labels" (50000,) and the same for "test" (10000 rows), all uint8.
+    """
+
+    layout: Layout
+    sha256: str
+    official: bool
+    member_sha256: dict[str, str]
+    arrays: dict[str, NDArray[np.uint8]]
+
+
+def read_archive(path: Path, dataset: Dataset = CIFAR10) -> Archive:
+    """Return the verified content of the archive at `path`. The member names tell its layout.
+
+    Raises ArchiveError unless it is a complete archive of the data set.
+    """
+    try:
+        _require_gzip(path)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        layout, member_sha256, arrays = _read_members(path, dataset)
+    except EOFError as error:
+        raise ArchiveError(f"{path} is truncated: it ends in the middle of its compressed data") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise ArchiveError(f"{path} is damaged: {error}") from error
+    except tarfile.TarError as error:
+        raise ArchiveError(f"{path} is damaged or not a tar archive: {error}") from error
+    except OSError as error:
+        raise ArchiveError(f"{path} cannot be read: {error.strerror or error}") from error
+    official = digest == dataset.archives[layout].sha256
+    return Archive(layout, digest, official, member_sha256, arrays)
+
+
+def _require_gzip(path: Path) -> None:
+    """Raise ArchiveError if the first bytes are not those of a gzip file."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    if head.startswith(b"\x1f\x8b"):
+        return
+    if not head:
+        raise ArchiveError(f"{path} is empty")
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
+        raise ArchiveError(f"{path} is a web page (HTML), not a .tar.gz archive")
+    raise ArchiveError(f"{path} is not a .tar.gz archive: it is not gzip data")
+
+
+def _read_members(path: Path, dataset: Dataset) -> tuple[Layout, dict[str, str], dict[str, NDArray[np.uint8]]]:
+    places = {}  # by the name of the batch, since members may come in any order
+    arrays: dict[str, NDArray[np.uint8]] = {}
+    for split in SPLITS:
+        rows = dataset.rows(split)
+        images = arrays[f"{split}/images"] = np.empty((rows, dataset.pixels), np.uint8)
+        labels = arrays[f"{split}/labels"] = np.empty(rows, np.uint8)
+        start = 0
+        for batch in dataset.batches[split]:
+            stop = start + batch.rows
+            places[batch.name] = batch, images[start:stop], labels[start:stop]
+            start = stop
+
+    layout: Layout | None = None
+    member_sha256: dict[str, str] = {}
+    with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as tar:
+        for member in tar:
+            name = PurePosixPath(member.name).name
+            batch_name = name.removesuffix(".bin")
+            if batch_name not in places or not member.isreg():
+                continue
+            member_layout: Layout = "binary" if name.endswith(".bin") else "python"
+            layout = layout or member_layout
+            if member_layout != layout:
+                continue
+            if name in member_sha256:
+                raise ArchiveError(f"{path} holds {name} twice")
+            batch, images, labels = places[batch_name]
+            content = _member_content(path, tar, member, batch, dataset.pixels)
+            records = content if layout == "binary" else _pickled_records(path, name, content, batch, dataset.pixels)
+            if hashlib.sha256(records).hexdigest() != batch.sha256:
+                raise ArchiveError(f"{path}: {name} is not {dataset.name}'s: its content has another checksum")
+            member_sha256[name] = hashlib.sha256(content).hexdigest()
+            table = np.frombuffer(records, np.uint8).reshape(batch.rows, 1 + dataset.pixels)
+            labels[:] = table[:, 0]
+            images[:] = table[:, 1:]
+        # gzip checks its checksum at the end of the data, which is behind the end of the tar archive.
+        while unpacked.read(1 << 20):
+            pass
+
+    if layout is None:
+        raise ArchiveError(f"{path} holds no {dataset.name} batches (data_batch_1.bin or data_batch_1, ...)")
+    suffix = ".bin" if layout == "binary" else ""
+    missing = [name + suffix for name in places if name + suffix not in member_sha256]
+    if missing:
+        raise ArchiveError(f"{path} is incomplete: it lacks {', '.join(missing)}")
+    return layout, member_sha256, arrays
+
+
+def _member_content(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, batch: Batch, pixels: int) -> bytes:
+    # A pickle may store pixels as text, at up to two bytes each. A member that declares far more is not read.
+    largest = 3 * batch.rows * (1 + pixels) + (1 << 20)
+    file = tar.extractfile(member)
+    if member.size > largest or file is None:
+        raise ArchiveError(f"{path}: {batch.name} declares {member.size:,} bytes, too many for a batch")
+    return file.read()
+
+
+def _pickled_records(path: Path, name: str, pickled: bytes, batch: Batch, pixels: int) -> bytes:
+    """Return a pickled batch in the binary layout, for which checksums are known: label, then pixels, for each row."""
+    try:
+        images, labels = read_batch(pickled, batch.rows, pixels)
+    except PickleError as error:
+        raise ArchiveError(f"{path}: {name} is not a batch: {error}") from error
+    return np.concatenate([labels[:, None], images], axis=1).tobytes()
+
+
+# Pickled batches
+
+
 class PickleError(Exception):
-    """The bytes are not a batch. The message says in what."""
+    """Pickle that is not a batch. The message names the reason."""
 
 
 @dataclass
 class Name:
-    """A global that the pickle names; it is never looked up."""
+    """Global name in a pickle. It is never imported."""
 
     module: str
     name: str
@@ -41,7 +169,7 @@ class Name:
 
 @dataclass
 class Call:
-    """A call that the pickle asks for; it is never made. state: what the result would have been set to."""
+    """Call in a pickle. It is never made. state: argument of ``__setstate__`` of its result."""
 
     function: Name
     arguments: tuple[Any, ...]
@@ -55,7 +183,7 @@ _KNOWN_NAMES = frozenset(
     {
         ("numpy", "ndarray"),
         ("numpy", "dtype"),
-        ("_codecs", "encode"),  # how Python 3 writes bytes in protocol 2
+        ("_codecs", "encode"),  # bytes that Python 3 wrote in protocol 2
         *((module, "_reconstruct") for module in _MULTIARRAY),
         *((module, "_frombuffer") for module in _NUMERIC),  # arrays in protocol 5
     }
@@ -63,23 +191,23 @@ _KNOWN_NAMES = frozenset(
 
 
 def read_batch(pickled: bytes, rows: int, pixels: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images (rows, pixels) and labels (rows,), both uint8, of a pickled batch of protocol 2 or later.
+    """Return images (rows, pixels) and labels (rows,), both uint8, of a pickled batch of protocol 2 or later.
 
     The batch is a dictionary with "data", a uint8 array, and "labels", a list of integers; other entries are ignored.
-    Raises PickleError.
+    Raises PickleError for anything else.
     """
     try:
         batch = _plain_data(pickled)
         return _image_array(_entry(batch, "data"), rows, pixels), _label_array(_entry(batch, "labels"), rows)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
-        # what taking a malformed pickle apart comes to: a truncated argument, an empty stack, an unset memo
+        # A malformed pickle causes any of these: a truncated argument, an empty stack, an unset memo entry.
         raise PickleError(f"not a well-formed pickle ({_shown(str(error))})") from error
 
 
 def _plain_data(pickled: bytes) -> Any:
-    """What the pickle describes: dictionaries as lists of (key, value) pairs, globals as Name, objects as Call."""
+    """Return the pickled object, with dictionaries as lists of (key, value) pairs, globals as Name, objects as Call."""
     stack: list[Any] = []
-    outer: list[list[Any]] = []  # the stacks below each open mark
+    outer: list[list[Any]] = []  # stacks below each open mark
     memo: dict[int, Any] = {}
     argument: Any
     for opcode, argument, _ in pickletools.genops(pickled):
@@ -150,25 +278,25 @@ def _plain_data(pickled: bytes) -> Any:
                     raise PickleError("it sets the state of something that is not an array")
                 stack[-1].state = state
             case other:
-                raise PickleError(f"it holds the pickle instruction {other}, which no batch has")
+                raise PickleError(f"it has the pickle opcode {other}, which no batch has")
     raise PickleError("not a well-formed pickle (no end)")
 
 
 def _name(module: Any, name: Any) -> Name:
     if not (isinstance(module, str) and isinstance(name, str)):
-        raise PickleError("it names something by what is not text")
+        raise PickleError("a name in it is not text")
     if (module, name) not in _KNOWN_NAMES:
-        raise PickleError(f"it names {_shown(f'{module}.{name}')}, which no batch has; nothing of it was run")
+        raise PickleError(f"it names {_shown(f'{module}.{name}')}, which no batch has; none of it was run")
     return Name(module, name)
 
 
 def _shown(text: str) -> str:
-    """Text from the pickle as it may be printed: short, in one line, nothing that a terminal obeys."""
+    """Return text from the pickle in printable form: short, in one line, without control characters."""
     return ascii(text)[1:-1][:80]
 
 
 def _entry(batch: Any, name: str) -> Any:
-    """The value that the dictionary `batch` has for the key `name`, written as text or as bytes."""
+    """Return the value of the key `name`, stored as text or as bytes, in the dictionary `batch`."""
     for pair in batch:
         if isinstance(pair, tuple) and len(pair) == 2 and _is_text(pair[0], name):
             return pair[1]
@@ -188,14 +316,14 @@ def _calls(value: Any, name: str) -> bool:
 
 
 def _raw_bytes(value: Any) -> bytes | bytearray:
-    """The bytes of an array's buffer: written as such, as Python 2 text, or as an encoding of Latin-1 text."""
+    """Return the bytes of an array buffer, stored as bytes, as Python 2 text, or as Latin-1 text to be encoded."""
     if isinstance(value, bytes | bytearray):
         return value
     if _calls(value, "encode"):
         match value.arguments:
             case (str(text), "latin1" | "latin-1"):
                 return text.encode("latin-1")
-    elif isinstance(value, str):  # genops reads Python 2's byte strings as Latin-1 text
+    elif isinstance(value, str):  # genops returns byte strings of Python 2 as Latin-1 text
         return value.encode("latin-1")
     raise PickleError('the buffer of "data" is not bytes')
 
@@ -224,131 +352,3 @@ def _label_array(value: Any, rows: int) -> NDArray[np.uint8]:
     if not all(type(label) is int and 0 <= label <= 255 for label in value):
         raise PickleError('its "labels" are not all class numbers')
     return np.array(value, np.uint8)
-
-
-# Reads CIFAR-10 from either official .tar.gz, and takes nothing on trust.
-#
-# An archive is streamed once, from its first member to its last; no member is written to disk and no member's path is
-# used as one. What counts is each batch's content: a repacked archive whose batches are the official ones is good.
-
-
-class ArchiveError(LcbenchError):
-    """A file is not the archive it should be. The message says which file, and in what."""
-
-
-@dataclass(frozen=True)
-class Archive:
-    """The verified content of an archive.
-
-    official: the file itself is byte for byte the official one.
-    member_sha256: checksum of each batch as the archive holds it, by member name.
-    arrays: "train/images" (50000, 3072), "train/labels" (50000,) and the same of "test" (10000 rows), all uint8.
-    """
-
-    layout: Layout
-    sha256: str
-    official: bool
-    member_sha256: dict[str, str]
-    arrays: dict[str, NDArray[np.uint8]]
-
-
-def read_archive(path: Path, dataset: Dataset = CIFAR10) -> Archive:
-    """Reads and verifies the archive at `path`, in whichever layout its members are named.
-
-    Raises ArchiveError where the file is anything but a complete archive of the data set's own content.
-    """
-    try:
-        _refuse_other_files(path)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        layout, member_sha256, arrays = _read_members(path, dataset)
-    except EOFError as error:
-        raise ArchiveError(f"{path} is truncated: it ends in the middle of its compressed data") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise ArchiveError(f"{path} is damaged: {error}") from error
-    except tarfile.TarError as error:
-        raise ArchiveError(f"{path} is damaged or not a tar archive: {error}") from error
-    except OSError as error:
-        raise ArchiveError(f"{path} cannot be read: {error.strerror or error}") from error
-    official = digest == dataset.archives[layout].sha256
-    return Archive(layout, digest, official, member_sha256, arrays)
-
-
-def _refuse_other_files(path: Path) -> None:
-    """Raises ArchiveError where the first bytes already say that this is no .tar.gz."""
-    with path.open("rb") as file:
-        head = file.read(512)
-    if head.startswith(b"\x1f\x8b"):
-        return
-    if not head:
-        raise ArchiveError(f"{path} is empty")
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
-        raise ArchiveError(f"{path} is a web page (HTML), not a .tar.gz archive")
-    raise ArchiveError(f"{path} is not a .tar.gz archive: it is not gzip data")
-
-
-def _read_members(path: Path, dataset: Dataset) -> tuple[Layout, dict[str, str], dict[str, NDArray[np.uint8]]]:
-    places = {}  # a batch's place is given by its name: the order of the members does not matter
-    arrays: dict[str, NDArray[np.uint8]] = {}
-    for split in SPLITS:
-        rows = dataset.rows(split)
-        images = arrays[f"{split}/images"] = np.empty((rows, dataset.pixels), np.uint8)
-        labels = arrays[f"{split}/labels"] = np.empty(rows, np.uint8)
-        start = 0
-        for batch in dataset.batches[split]:
-            stop = start + batch.rows
-            places[batch.name] = batch, images[start:stop], labels[start:stop]
-            start = stop
-
-    layout: Layout | None = None
-    member_sha256: dict[str, str] = {}
-    with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as tar:
-        for member in tar:
-            name = PurePosixPath(member.name).name
-            batch_name = name.removesuffix(".bin")
-            if batch_name not in places or not member.isreg():
-                continue
-            member_layout: Layout = "binary" if name.endswith(".bin") else "python"
-            layout = layout or member_layout
-            if member_layout != layout:
-                continue
-            if name in member_sha256:
-                raise ArchiveError(f"{path} holds {name} twice")
-            batch, images, labels = places[batch_name]
-            content = _member_content(path, tar, member, batch, dataset.pixels)
-            records = content if layout == "binary" else _records(path, name, content, batch, dataset.pixels)
-            if hashlib.sha256(records).hexdigest() != batch.sha256:
-                raise ArchiveError(f"{path}: {name} is not {dataset.name}'s: its content has another checksum")
-            member_sha256[name] = hashlib.sha256(content).hexdigest()
-            table = np.frombuffer(records, np.uint8).reshape(batch.rows, 1 + dataset.pixels)
-            labels[:] = table[:, 0]
-            images[:] = table[:, 1:]
-        # gzip compares its own checksum only at the end of the data, which lies behind the end of the tar archive
-        while unpacked.read(1 << 20):
-            pass
-
-    if layout is None:
-        raise ArchiveError(f"{path} holds no {dataset.name} batches (data_batch_1.bin or data_batch_1, ...)")
-    suffix = ".bin" if layout == "binary" else ""
-    missing = [name + suffix for name in places if name + suffix not in member_sha256]
-    if missing:
-        raise ArchiveError(f"{path} is incomplete: it lacks {', '.join(missing)}")
-    return layout, member_sha256, arrays
-
-
-def _member_content(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, batch: Batch, pixels: int) -> bytes:
-    # a pickle that writes its pixels as text needs up to two bytes for each; what claims far more is not read
-    largest = 3 * batch.rows * (1 + pixels) + (1 << 20)
-    file = tar.extractfile(member)
-    if member.size > largest or file is None:
-        raise ArchiveError(f"{path}: {batch.name} claims {member.size:,} bytes, too many for a batch")
-    return file.read()
-
-
-def _records(path: Path, name: str, pickled: bytes, batch: Batch, pixels: int) -> bytes:
-    """A pickled batch in the binary layout, in which its checksum is known: label, then pixels, for every row."""
-    try:
-        images, labels = read_batch(pickled, batch.rows, pixels)
-    except PickleError as error:
-        raise ArchiveError(f"{path}: {name} is not a batch: {error}") from error
-    return np.concatenate([labels[:, None], images], axis=1).tobytes()

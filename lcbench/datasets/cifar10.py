@@ -1,4 +1,4 @@
-"""What CIFAR-10 is: where it lives and the checksums by which its content is known.
+"""CIFAR-10: addresses, layouts and checksums of the official archives and of their content.
 
 Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009; https://www.cs.toronto.edu/~kriz/cifar.html
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Layout = Literal["binary", "python"]
-"""The two official archives. Same images: six files of fixed-size records, or six Python pickles."""
+"""Official archives, which hold the same images: six files of fixed-size records, or six Python pickles."""
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
@@ -18,10 +18,10 @@ SPLITS: tuple[Split, ...] = ("train", "test")
 
 @dataclass(frozen=True)
 class Batch:
-    """One of the files into which a split is divided.
+    """File that holds a part of a split.
 
-    name: its member name in the python archive; the binary archive adds ".bin".
-    sha256: of its records in the binary layout: label, then pixels, one byte each.
+    name: member name in the python archive; the binary archive adds ".bin". sha256: checksum of the records in the
+    binary layout: label, then pixels, one byte each.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class OfficialArchive:
-    """An archive as its home serves it. size: bytes."""
+    """Archive on the official site. size: bytes."""
 
     url: str
     size: int
@@ -40,10 +40,10 @@ class OfficialArchive:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in CIFAR-10's two layouts, known by its checksums.
+    """Data set in CIFAR-10's two layouts, identified by its checksums.
 
-    pixels: values of an image: red, green and blue plane, each row by row.
-    content: sha256 of the raw uint8 bytes of "train/images", "train/labels", "test/images" and "test/labels".
+    pixels: number of values of an image: red, green and blue plane, each row by row. content: sha256 of the raw uint8
+    bytes of "train/images", "train/labels", "test/images" and "test/labels".
     """
 
     name: str
@@ -54,7 +54,7 @@ class Dataset:
     content: Mapping[str, str]
 
     def rows(self, split: Split) -> int:
-        """Images of a split."""
+        """Return the number of images of a split."""
         return sum(batch.rows for batch in self.batches[split])
 
 

@@ -1,7 +1,7 @@
-"""Brings a CIFAR-10 archive here, however often the connection breaks, and turns it into the HDF5 file.
+"""Download of a CIFAR-10 archive, and its conversion to the HDF5 file.
 
-urllib3 repeats a request that is refused for a moment. What it lacks is added here: a download that was broken off goes
-on where it stopped.
+urllib3 retries a request that the server refuses temporarily. This module adds resumption: an interrupted download
+continues where it stopped.
 """
 
 from __future__ import annotations
@@ -23,56 +23,57 @@ from lcbench.datasets.cifar10 import CIFAR10, Dataset, Layout
 from lcbench.errors import LcbenchError
 from lcbench.progress import NoteCallback, ProgressCallback, delayed, no_progress
 
-_CONNECT_SECONDS = 10
-_SILENCE_SECONDS = 30
-_RECEIVE_BYTES = 1 << 16
-_LONGEST_PAUSE_SECONDS = 10
-_ADVICE = "name another address with --url, or a local archive with --file"
+_CONNECT_TIMEOUT_S = 10
+_READ_TIMEOUT_S = 30
+_LONGEST_PAUSE_S = 10
+_ADVICE = "give another address with --url, or a local archive with --file"
 
 
-def obtain(
+def fetch_dataset(
     destination: Path,
     *,
     url: str | None = None,
     file: Path | None = None,
     layout: Layout = "binary",
-    report: NoteCallback,
+    note: NoteCallback,
     progress: ProgressCallback = no_progress,
     dataset: Dataset = CIFAR10,
 ) -> Archive:
-    """Gets an archive, verifies it and writes it to `destination` as HDF5.
+    """Download an archive, verify it, write it to `destination` as HDF5, and return it.
 
-    The archive is `file`, or is fetched from `url`, or from its home in the given layout. A fetched one lies beside
-    `destination` and is removed when it has served, or when it is not what it should be, so that the next call starts
-    afresh. Raises LcbenchError, with `destination` as it was before.
+    The archive is the local `file`, or is downloaded from `url`, or from the official site in the given layout. A
+    downloaded archive is stored in the folder of `destination` and removed after use, and also if it is not a valid
+    one, so that the next call starts from the beginning. Raises LcbenchError and leaves `destination` unchanged.
     """
     if file is not None:
         try:
-            archive = _read(file, report, dataset)
+            archive = _read(file, note, dataset)
         except ArchiveError as error:
-            raise LcbenchError(f"{error}; name another archive, or leave out --file to fetch one") from error
+            raise LcbenchError(f"{error}; give another archive, or leave out --file to download one") from error
         store.write(destination, archive, file.name, dataset)
         return archive
 
     url = _archive_url(url, layout, dataset)
-    report(f"fetching {_public(url)}")
-    partial = Partial(destination.parent, url)
-    fetch_archive(url, partial, report, progress)
+    note(f"fetching {_without_credentials(url)}")
+    partial = PartialDownload(destination.parent, url)
+    fetch_archive(url, partial, note, progress)
     try:
-        archive = _read(partial.path, report, dataset)
+        archive = _read(partial.path, note, dataset)
     except ArchiveError as error:
         partial.discard()
-        raise LcbenchError(f"{error}; it came from {_public(url)} and was removed: try again, or {_ADVICE}") from error
-    store.write(destination, archive, _public(url), dataset)
+        raise LcbenchError(
+            f"{error}; it came from {_without_credentials(url)} and was removed: try again, or {_ADVICE}"
+        ) from error
+    store.write(destination, archive, _without_credentials(url), dataset)
     partial.discard()
     return archive
 
 
-def _read(path: Path, report: NoteCallback, dataset: Dataset) -> Archive:
-    report(f"reading and verifying {path}")
+def _read(path: Path, note: NoteCallback, dataset: Dataset) -> Archive:
+    note(f"reading and verifying {path}")
     archive = read_archive(path, dataset)
     if not archive.official:
-        report("it is a repacked archive: not the official file, but each batch in it is the official one")
+        note("it is a repacked archive: not the official file, but every batch in it is the official one")
     return archive
 
 
@@ -89,15 +90,17 @@ def _archive_url(url: str | None, layout: Layout, dataset: Dataset) -> str:
     return url + PurePosixPath(urlsplit(official).path).name if url.endswith("/") else url
 
 
-def fetch_archive(url: str, partial: Partial, report: NoteCallback, progress: ProgressCallback, tries: int = 6) -> None:
-    """Download `url` to ``partial.path``; its content is not looked at.
+def fetch_archive(
+    url: str, partial: PartialDownload, note: NoteCallback, progress: ProgressCallback, tries: int = 6
+) -> None:
+    """Download `url` to ``partial.path`` without a check of the content.
 
-    A later call goes on from what has arrived. Raises LcbenchError where the server cannot be reached or refuses, or
-    the connection broke `tries` times. Ctrl-C keeps what is there and says so.
+    A later call continues the download. Raises LcbenchError if the server cannot be reached or refuses, or if the
+    connection breaks `tries` times. Ctrl-C keeps the partial file and calls `note`.
     """
     try:
         version = partial.version()
-        if version is None or version.url != _public(url):
+        if version is None or version.url != _without_credentials(url):
             partial.discard()
         partial.path.parent.mkdir(parents=True, exist_ok=True)
         with _session() as session:
@@ -111,24 +114,24 @@ def fetch_archive(url: str, partial: Partial, report: NoteCallback, progress: Pr
                 except urllib3.exceptions.HTTPError as error:
                     if not left:
                         raise LcbenchError(
-                            f"the connection to {_host(url)} broke {tries} times ({_innermost(error)}); "
-                            f"{partial.kept()}; or {_ADVICE}"
+                            f"the connection to {_host(url)} broke {tries} times ({_root_cause(error)}); "
+                            f"{partial.summary()}; or {_ADVICE}"
                         ) from error
                     here = partial.size() / 1e6
-                    report(f"the connection broke at {here:.1f} MB ({_innermost(error)}); trying again")
-                    sleep(min(tries - left, _LONGEST_PAUSE_SECONDS))
+                    note(f"the connection broke at {here:.1f} MB ({_root_cause(error)}); trying again")
+                    sleep(min(tries - left, _LONGEST_PAUSE_S))
     except KeyboardInterrupt:
-        report(partial.kept())
+        note(partial.summary())
         raise
     except OSError as error:
         raise LcbenchError(f"cannot write {error.filename or partial.path}: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True)
-class Version:
-    """Which file a server was sending, so that a changed one is not appended to the old.
+class RemoteVersion:
+    """Version of the file on the server, so that a changed file is not appended to a part of the old one.
 
-    validator: its ETag or Last-Modified, as the server put it; empty where it gave neither. size: bytes, if known.
+    validator: ETag or Last-Modified as the server sent it, empty if it sent neither. size: bytes, if known.
     """
 
     url: str
@@ -136,10 +139,10 @@ class Version:
     size: int | None
 
 
-class Partial:
-    """What of an archive is here: ``<name>.part``, and beside it the version that it is a part of.
+class PartialDownload:
+    """Received part of an archive, ``<name>.part``, and the version that it belongs to, ``<name>.part.json``.
 
-    A user's own archive that lies under the name ``<name>`` is neither, so both may be removed.
+    Both files may be removed: a user's own archive is called ``<name>``.
     """
 
     def __init__(self, folder: Path, url: str) -> None:
@@ -149,69 +152,69 @@ class Partial:
         self._version_file = folder / f"{name}.part.json"
 
     def size(self) -> int:
-        """Bytes that are here."""
+        """Return the number of bytes received."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def version(self) -> Version | None:
-        """What this is a part of; None where that is not known, so that there is nothing to go on from."""
+    def version(self) -> RemoteVersion | None:
+        """Return the version that the part belongs to, None if unknown, so that the download cannot be continued."""
         try:
-            return Version(**json.loads(self._version_file.read_text()))
+            return RemoteVersion(**json.loads(self._version_file.read_text()))
         except (OSError, ValueError, TypeError):
             return None
 
     def complete(self) -> bool:
-        """All of it is here."""
+        """Return whether the whole file was received."""
         version = self.version()
         return version is not None and version.size == self.size() > 0
 
-    def start(self, version: Version) -> None:
-        """Begins an empty part of `version`."""
+    def start(self, version: RemoteVersion) -> None:
+        """Replace the part by an empty one of `version`."""
         self.path.write_bytes(b"")
         self._version_file.write_text(json.dumps(asdict(version)))
 
     def discard(self) -> None:
-        """Removes all of it."""
+        """Remove both files."""
         for path in (self.path, self._version_file):
             path.unlink(missing_ok=True)
 
-    def kept(self) -> str:
-        """One line on what is kept."""
+    def summary(self) -> str:
+        """Return one line on what was received and how to continue."""
         if not self.size():
-            return "nothing has arrived yet"
-        return f"{self.size() / 1e6:.1f} MB are kept in {self.path}: the same command goes on from there"
+            return "nothing was received yet"
+        return f"{self.size() / 1e6:.1f} MB are kept in {self.path}: run the same command again to continue"
 
 
-def _request(session: requests.Session, url: str, partial: Partial) -> requests.Response:
-    """The response whose body is to be appended to the part, which is emptied where that is the whole file."""
+def _request(session: requests.Session, url: str, partial: PartialDownload) -> requests.Response:
+    """Return a response whose body is to be appended to the part. The part is emptied if the body is the whole file."""
     version, here = partial.version(), partial.size()
     if version and here:
-        # With If-Range a server sends the rest of the file that we have begun, or the whole of a changed one.
+        # With If-Range, the server sends the rest of the same file, or the whole of a changed one.
         condition = {"If-Range": version.validator} if version.validator else {}
         response = _get(session, url, {"Range": f"bytes={here}-", **condition})
         if response.status_code == 206 and _range(response) in ((here, version.size), (here, None)):
             return response
-        if response.status_code in (206, 416):  # the rest of another file, or of one that has no more
+        if response.status_code in (206, 416):  # the rest of another file, or nothing left to send
             response.close()
             response = _get(session, url, {})
     else:
         response = _get(session, url, {})
     if response.status_code != 200:
         response.close()
-        raise LcbenchError(f"{_public(url)} answers {response.status_code} {response.reason}; {_ADVICE}")
+        raise LcbenchError(f"{_without_credentials(url)} answers {response.status_code} {response.reason}; {_ADVICE}")
     size = response.headers.get("Content-Length", "")
-    partial.start(Version(_public(url), _validator(response), int(size) if size.isdigit() else None))
+    partial.start(RemoteVersion(_without_credentials(url), _validator(response), int(size) if size.isdigit() else None))
     return response
 
 
-def _receive(response: requests.Response, partial: Partial, progress: ProgressCallback) -> None:
+def _receive(response: requests.Response, partial: PartialDownload, progress: ProgressCallback) -> None:
     version, here = partial.version(), partial.size()
     size = version.size if version and version.size else 0
-    whole, rest = f" {size / 1e6:.1f} MB" if size else "", f", from {here / 1e6:.1f} MB on" if here else ""
-    progress(f"downloading{whole}{rest}")
+    total, resumed = f" {size / 1e6:.1f} MB" if size else "", f", continuing at {here / 1e6:.1f} MB" if here else ""
+    progress(f"downloading{total}{resumed}")
     slow = delayed(progress)
     with partial.path.open("ab") as part:
-        # The bytes as sent: a server that takes .gz for an encoding of the transfer would have us unpack it.
-        for piece in response.raw.stream(_RECEIVE_BYTES, decode_content=False):
+        # Not decoded: some servers declare .gz as the encoding of the transfer.
+        for piece in response.raw.stream(1 << 16, decode_content=False):
             part.write(piece)
             here += len(piece)
             if size:
@@ -226,7 +229,7 @@ def _session() -> requests.Session:
         backoff_factor=0.3,
         status_forcelist=(429, 500, 502, 503, 504),
         raise_on_status=False,
-        respect_retry_after_header=False,  # it may ask for hours
+        respect_retry_after_header=False,  # the header may ask for hours
     )
     session = requests.Session()
     session.mount("http://", HTTPAdapter(max_retries=retries))
@@ -237,13 +240,13 @@ def _session() -> requests.Session:
 def _get(session: requests.Session, url: str, headers: dict[str, str]) -> requests.Response:
     headers = {"Accept-Encoding": "identity", **headers}
     try:
-        return session.get(url, headers=headers, stream=True, timeout=(_CONNECT_SECONDS, _SILENCE_SECONDS))
+        return session.get(url, headers=headers, stream=True, timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S))
     except (requests.RequestException, ValueError) as error:
-        raise LcbenchError(f"cannot reach {_host(url)}: {_innermost(error)}; {_ADVICE}") from error
+        raise LcbenchError(f"cannot reach {_host(url)}: {_root_cause(error)}; {_ADVICE}") from error
 
 
 def _range(response: requests.Response) -> tuple[int, int | None] | None:
-    """First byte and size of the whole, from ``Content-Range: bytes 100-199/200``."""
+    """Return the first byte and the total size from ``Content-Range: bytes 100-199/200``."""
     match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
     if not match:
         return None
@@ -251,7 +254,7 @@ def _range(response: requests.Response) -> tuple[int, int | None] | None:
 
 
 def _validator(response: requests.Response) -> str:
-    """What If-Range takes: a strong ETag (RFC 9110, 13.1.5), otherwise the date."""
+    """Return the value for If-Range: a strong ETag (RFC 9110, 13.1.5), otherwise the date."""
     etag: str = response.headers.get("ETag", "")
     if etag and not etag.startswith("W/"):
         return etag
@@ -259,8 +262,8 @@ def _validator(response: requests.Response) -> str:
     return date
 
 
-def _public(url: str) -> str:
-    """The address without user name, password and query: what may be printed and stored."""
+def _without_credentials(url: str) -> str:
+    """Return the address without user name, password and query, for messages and files."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
@@ -269,18 +272,18 @@ def _host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
-def _innermost(error: BaseException) -> str:
-    """The operating system's words at the bottom of a chain of errors, such as "Connection refused"."""
-    words = ""
+def _root_cause(error: BaseException) -> str:
+    """Return the message at the root of a chain of exceptions, such as "Connection refused"."""
+    message = ""
     last = error
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
-            words = cause.strerror
+            message = cause.strerror
         elif isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError):
-            words = "no answer in time"
+            message = "no answer before the timeout"
         elif isinstance(cause, urllib3.exceptions.IncompleteRead):
-            words = "less arrived than was announced"
+            message = "fewer bytes than announced"
         last = cause
         cause = cause.__cause__ or cause.__context__
-    return words or f"{type(last).__name__}: {last}".splitlines()[0]
+    return message or f"{type(last).__name__}: {last}".splitlines()[0]

@@ -1,4 +1,4 @@
-"""Rows with their labels, in the three parts in which a classifier meets them."""
+"""Labelled data for training, validation and test, from CIFAR-10, synthetic images or a file."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ from lcbench import files
 from lcbench.datasets import store, synthetic
 from lcbench.datasets.cifar10 import CIFAR10, Split
 from lcbench.datasets.preprocessing import split_train_validation_test_dev
-from lcbench.datasets.rows import Rows, blocks, choose, in_memory, open_rows
+from lcbench.datasets.rows import Rows, blocks, in_memory, open_rows, select_rows
 from lcbench.errors import LcbenchError
 from lcbench.progress import NoteCallback, ProgressCallback, delayed, no_note, no_progress
 
 IMAGE_SHAPE = (3, 32, 32)
-"""Colour planes, rows and columns of a CIFAR-10 image, in the order in which its values lie."""
-
+"""Colour planes, rows and columns of a CIFAR-10 image, in the order of its values."""
 
 _BLOCK_ROWS = 1024
 
 
 @dataclass(frozen=True)
 class Examples:
-    """X (N, D) uint8, float32 or float64, in memory or on disk; y (N,) int64 in [0, C)."""
+    """Rows X (N, D) uint8, float32 or float64, in memory or on disk, and labels y (N,) int64 in [0, C)."""
 
     X: Rows
     y: NDArray[np.int64]
@@ -39,7 +38,7 @@ class Examples:
 
     @property
     def array(self) -> NDArray[Any]:
-        """X, for those who want all of it at once. Raises ValueError where it is on disk."""
+        """X as an array. Raises ValueError if X is on disk."""
         if not isinstance(self.X, np.ndarray):
             raise ValueError("X is on disk: load it with stream=False")
         return self.X
@@ -47,11 +46,11 @@ class Examples:
 
 @dataclass(frozen=True)
 class LabelledSplits:
-    """What a classifier learns from (train), is chosen by (validation) and is judged by (test).
+    """Training, validation and test examples of one data set.
 
-    source: "cifar10", "synthetic" or the name of a file. image_shape: where a row of X is an image, in the
-    order in which its values lie: (3, rows, columns), colour plane by plane, or (rows, columns, 3). feature_names: of
-    the columns of X, where they have names.
+    source: "cifar10", "synthetic" or the name of a file. image_shape: shape of an image in the order of its values, if
+    a row of X is an image: (3, rows, columns), colour plane by plane, or (rows, columns, 3). feature_names: names of
+    the columns of X, if they have any.
     """
 
     train: Examples
@@ -64,11 +63,11 @@ class LabelledSplits:
 
     @property
     def streamed(self) -> bool:
-        """Whether the rows to train on stay in their file."""
+        """Whether the training rows stay in their file."""
         return not in_memory(self.train.X)
 
     def fingerprint(self, progress: ProgressCallback = no_progress) -> str:
-        """Tells other data apart: a hash of every shape, type, value and label. progress: is told how far it is."""
+        """Return a hash of the shapes, types, values and labels of all splits: 16 hexadecimal digits."""
         digest = hashlib.sha256()
         for name in ("train", "validation", "test"):
             X, y = getattr(self, name).X, getattr(self, name).y
@@ -79,75 +78,6 @@ class LabelledSplits:
         return digest.hexdigest()[:16]
 
 
-def cifar10_splits(path: Path, on_disk: bool = False) -> LabelledSplits:
-    """The assignment's splits of the real images: 49,000, 1,000, and the whole test set of 10,000.
-
-    on_disk: the images are not read; they stay in the file.
-    Raises LcbenchError where the file is missing or damaged.
-    """
-    rows = split_train_validation_test_dev()
-    images, labels = _read(path, "train", on_disk)
-    return LabelledSplits(
-        _part(images, labels, rows.train),
-        _part(images, labels, rows.validation),
-        Examples(*_read(path, "test", on_disk)),
-        CIFAR10.class_names,
-        "cifar10",
-        IMAGE_SHAPE,
-    )
-
-
-def _read(path: Path, split: Split, on_disk: bool) -> tuple[Rows, NDArray[np.int64]]:
-    if on_disk:
-        return open_rows(path, f"{split}/images"), store.read_labels(path, split).astype(np.int64)
-    images, labels = store.read_split(path, split)
-    return images, labels.astype(np.int64)
-
-
-def _part(images: Rows, labels: NDArray[np.int64], rows: slice) -> Examples:
-    if isinstance(images, np.ndarray):
-        return Examples(images[rows], labels[rows])
-    return Examples(choose(images, np.arange(rows.start, rows.stop)), labels[rows])
-
-
-def synthetic_images(rows: int = 12_000, seed: int = 0) -> LabelledSplits:
-    """Images of CIFAR-10's shape without CIFAR-10: the last sixth of the rows for testing, a sixth before to choose."""
-    images, labels = synthetic.images(rows, seed=seed)
-    first, second = rows - rows // 3, rows - rows // 6
-    names = tuple(f"class {c}" for c in range(10))
-    parts = (slice(0, first), slice(first, second), slice(second, rows))
-    train, validation, test = (Examples(images[part], labels[part]) for part in parts)
-    return LabelledSplits(train, validation, test, names, "synthetic", IMAGE_SHAPE)
-
-
-# Whether data would fit in memory, or has to be read from its file as it is needed.
-
-COPIES = 2
-"""X and what is made of it: rows taken from it for validation and testing, or a matrix in another type."""
-
-
-def fits_in_memory(size: int) -> bool:
-    """Whether an X of `size` bytes, and what is made of it, would fit in the memory that is free now."""
-    return COPIES * size <= psutil.virtual_memory().available
-
-
-def too_large(source: str, size: int) -> str:
-    """The line by which a user is told that an X of `size` bytes is streamed."""
-    free = psutil.virtual_memory().available
-    return (
-        f"{source}: {size / 1e9:,.1f} GB of X would not fit in the {free / 1e9:,.1f} GB of memory that are free: "
-        "streamed from the file"
-    )
-
-
-# The data that a name or a file stands for, as pixels or as features.
-
-
-def is_hdf5(data: str | Path) -> bool:
-    """Whether it is a file, by its name, that can be streamed."""
-    return str(data).lower().endswith((".h5", ".hdf5"))
-
-
 def load_splits(
     data: str,
     features: Sequence[str] = (),
@@ -156,21 +86,21 @@ def load_splits(
     words: int | None = None,
     seed: int = 0,
     held_out: bool = True,
-    learn_from: NDArray[np.uint8] | None = None,
+    fit_on: NDArray[np.uint8] | None = None,
     stream: bool | None = None,
     progress: ProgressCallback = no_progress,
     note: NoteCallback = no_note,
 ) -> LabelledSplits:
-    """The splits of "cifar10", "synthetic" or a file of the user's own; of images, `features` instead of pixels.
+    """Return the splits of "cifar10", "synthetic" or a file, with the pixels or with `features` of the images.
 
-    label: the column of a CSV that holds the labels. words, seed: of visual words. held_out: whether rows of a file are
-    set apart for validation and test where it does not do so itself. learn_from: images from which features are learnt,
-    instead of the training images. stream: whether X stays in its HDF5 file, to be read as it is needed; None: where it
-    would not fit in memory, and `note` is told so. progress: is told of features, and of whatever else takes long.
-    Raises LcbenchError where the data is missing or unfit, or features are asked of something that is no image.
+    label: column of a CSV file that holds the labels. words, seed: settings of the visual words. held_out: whether to
+    draw validation and test rows from a file that has none. fit_on: images from which features are learnt, by default
+    the training images. stream: whether X stays in its HDF5 file and is read as needed; None: only if it does not fit
+    in memory, and `note` is then called. progress: called during the computation of features and other long work.
+    Raises LcbenchError if the data is missing or unsuitable, or if features are requested of rows that are no images.
     """
     if features and stream:
-        raise LcbenchError("features are computed in memory: leave either them or the streaming out")
+        raise LcbenchError("features are computed in memory: leave out either the features or the streaming")
     if data == "cifar10":
         splits = cifar10_splits(files.cifar10_file(), on_disk=bool(stream))
     elif data == "synthetic":
@@ -188,8 +118,69 @@ def load_splits(
             progress=delayed(progress),
         )  # fmt: skip
         if splits.streamed and stream is None:
-            note(too_large(splits.source, splits.train.X.nbytes))
-    return _with_features(splits, features, words, seed, learn_from, progress) if features else splits
+            note(_streaming_note(splits.source, splits.train.X.nbytes))
+    return _with_features(splits, features, words, seed, fit_on, progress) if features else splits
+
+
+def is_hdf5(data: str | Path) -> bool:
+    """Return whether the name is that of an HDF5 file, which can be streamed."""
+    return str(data).lower().endswith((".h5", ".hdf5"))
+
+
+def fits_in_memory(size: int) -> bool:
+    """Return whether an X of `size` bytes and one copy of it fit in the free memory.
+
+    The copy is for the rows that are taken from X for validation and test, or for X converted to another type.
+    """
+    return 2 * size <= psutil.virtual_memory().available
+
+
+def _streaming_note(source: str, size: int) -> str:
+    free = psutil.virtual_memory().available
+    return (
+        f"{source}: {size / 1e9:,.1f} GB of X do not fit in the {free / 1e9:,.1f} GB of free memory: "
+        "streamed from the file"
+    )
+
+
+def cifar10_splits(path: Path, on_disk: bool = False) -> LabelledSplits:
+    """Return the splits of the cs231n assignment: 49,000 and 1,000 training images, and all 10,000 test images.
+
+    on_disk: whether the images stay in the file. Raises LcbenchError if the file is missing or damaged.
+    """
+    rows = split_train_validation_test_dev()
+    images, labels = _read_cifar10(path, "train", on_disk)
+
+    def part(chosen: slice) -> Examples:
+        if isinstance(images, np.ndarray):
+            return Examples(images[chosen], labels[chosen])
+        return Examples(select_rows(images, np.arange(chosen.start, chosen.stop)), labels[chosen])
+
+    return LabelledSplits(
+        part(rows.train),
+        part(rows.validation),
+        Examples(*_read_cifar10(path, "test", on_disk)),
+        CIFAR10.class_names,
+        "cifar10",
+        IMAGE_SHAPE,
+    )
+
+
+def _read_cifar10(path: Path, split: Split, on_disk: bool) -> tuple[Rows, NDArray[np.int64]]:
+    if on_disk:
+        return open_rows(path, f"{split}/images"), store.read_labels(path, split).astype(np.int64)
+    images, labels = store.read_split(path, split)
+    return images, labels.astype(np.int64)
+
+
+def synthetic_images(rows: int = 12_000, seed: int = 0) -> LabelledSplits:
+    """Return synthetic images of CIFAR-10's shape: 2/3 of the rows for training, 1/6 each for validation and test."""
+    images, labels = synthetic.images(rows, seed=seed)
+    first, second = rows - rows // 3, rows - rows // 6
+    names = tuple(f"class {c}" for c in range(10))
+    parts = (slice(0, first), slice(first, second), slice(second, rows))
+    train, validation, test = (Examples(images[part], labels[part]) for part in parts)
+    return LabelledSplits(train, validation, test, names, "synthetic", IMAGE_SHAPE)
 
 
 def _with_features(
@@ -197,19 +188,20 @@ def _with_features(
     names: Sequence[str],
     words: int | None,
     seed: int,
-    learn_from: NDArray[np.uint8] | None,
+    fit_on: NDArray[np.uint8] | None,
     progress: ProgressCallback,
 ) -> LabelledSplits:
-    from lcbench.datasets import features
-    from lcbench.datasets.features import catalog
+    from lcbench.datasets.features import catalog, extraction
 
     if splits.image_shape != IMAGE_SHAPE or splits.train.X.dtype != "uint8":
         raise LcbenchError(
-            f"{splits.source}: features are of colour images of 32 x 32 uint8 pixels; leave --features out"
+            f"{splits.source}: features need colour images of 32 x 32 uint8 pixels; leave --features out"
         )
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     images = {name: part.array for name, part in parts.items()}
-    fit_on = splits.train.array if learn_from is None else learn_from
-    found = features.of(names, images, fit_on, words=words or catalog.WORDS, seed=seed, progress=progress)
-    train, validation, test = (Examples(found[name], part.y) for name, part in parts.items())
+    features = extraction.extract(
+        names, images, splits.train.array if fit_on is None else fit_on, words=words or catalog.WORDS, seed=seed,
+        progress=progress,
+    )  # fmt: skip
+    train, validation, test = (Examples(features[name], part.y) for name, part in parts.items())
     return replace(splits, train=train, validation=validation, test=test)

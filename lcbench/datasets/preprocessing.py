@@ -1,4 +1,4 @@
-"""From pixels to the matrices of the cs231n assignment: the mean image, the ones column, standardising, the splits."""
+"""Preprocessing of the cs231n assignment: splits, mean image, standardisation, and the design matrix with its ones."""
 
 from __future__ import annotations
 
@@ -13,75 +13,24 @@ from lcbench.errors import LcbenchError
 from lcbench.progress import ProgressCallback, no_progress
 from lcbench.settings import ScalingName
 
-_BLOCK_BYTES = 8_000_000
-"""Of float64 at a time, where sums over rows need it."""
+HALF_RANGE = 128.0
+"""Half the range of a pixel."""
 
-_SUMMED_BYTES = 4_000_000
-"""Of X at a time, where it is only added up."""
+_MEAN_BLOCK_BYTES = 4_000_000
+"""Size of a block of X, in its own type, when its rows are added up."""
 
+_DEVIATION_BLOCK_BYTES = 8_000_000
+"""Size of a block of X, in float64, when the squares of its rows are added up."""
 
-def mean_image(images: Rows, progress: ProgressCallback = no_progress) -> NDArray[np.float64]:
-    """Mean over rows: images (N, pixels) -> (pixels,) float64. Summed block by block; progress: is told how far."""
-    rows, pixels = images.shape
-    total = np.zeros(pixels)
-    for _, block in blocks(images, _rows_of(_SUMMED_BYTES, pixels, images.dtype.itemsize), "mean", progress):
-        total += _sum(block)
-    mean: NDArray[np.float64] = total / rows
-    return mean
-
-
-def _rows_of(size: int, columns: int, itemsize: int) -> int:
-    return max(1, size // (itemsize * max(1, columns)))
-
-
-def _sum(block: NDArray[Any]) -> NDArray[Any]:
-    """Over rows. Of pixels in whole numbers: exact as in float64, and faster."""
-    exact = block.dtype == np.uint8 and len(block) < 2**24
-    total: NDArray[Any] = block.sum(axis=0, dtype=np.uint32 if exact else np.float64)
-    return total
-
-
-def design_matrix(
-    images: NDArray[np.uint8], mean: NDArray[np.float64], dtype: DTypeLike = np.float32
-) -> NDArray[np.floating]:
-    """images (N, pixels) minus mean (pixels,), and a column of ones last: X (N, pixels + 1), C-contiguous.
-
-    The difference is taken in float64 and rounded once to `dtype` (float32 or float64), without a second matrix.
-    """
-    rows, pixels = images.shape
-    X = np.empty((rows, pixels + 1), dtype)
-    np.subtract(images, mean, out=X[:, :pixels], dtype=np.float64, casting="same_kind")
-    X[:, pixels] = 1
-    return X
-
-
-def standardisation(
-    X: Rows, ddof: int = 0, progress: ProgressCallback = no_progress
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of every column of X (N, D): two of (D,) float64, 1 for a column that is constant.
-
-    (X - mean) / deviation is then standardised. ddof: the deviation divides by N - ddof; 1 gives that of a sample.
-    Summed in float64, block by block: no float64 copy of X is made. progress: is told how far. Raises ValueError where
-    N <= ddof.
-    """
-    rows, columns = X.shape
-    if rows <= ddof:
-        raise ValueError(f"the deviation of {rows} rows does not exist with ddof {ddof}")
-    mean, squares = mean_image(X, progress), np.zeros(columns)
-    for _, block in blocks(X, _rows_of(_BLOCK_BYTES, columns, 8), "standard deviation", progress):
-        squares += np.square(block - mean).sum(axis=0)
-    # Rounding of the mean alone leaves a constant column this much: dividing by it would make noise of nothing.
-    squares[squares <= rows * np.square(np.finfo(np.float64).eps * rows * mean)] = 0
-    deviation = np.sqrt(squares / (rows - ddof))
-    deviation[deviation == 0] = 1
-    return mean, deviation
+_SCALING_BLOCK_VALUES = 2**17
+"""Number of values that are scaled together: in float64 they stay in the cache."""
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Which rows are for what. train, validation and dev are rows of the training set, test of the test set.
+    """Rows of each split. train, validation and dev are rows of the training set, test of the test set.
 
-    dev (rows,) int64: a random sample of train, small enough for a slow implementation.
+    dev (n,) int64: a random sample of train, small enough for a slow implementation.
     """
 
     train: slice
@@ -93,43 +42,86 @@ class Splits:
 def split_train_validation_test_dev(
     train: int = 49_000, validation: int = 1_000, test: int = 1_000, dev: int = 500, seed: int = 0
 ) -> Splits:
-    """The assignment's protocol: train is the first rows, validation the next, test the first of the test set."""
+    """Return the splits of the assignment: first rows for training, the next for validation, first test rows."""
     sample = np.random.default_rng(seed).choice(train, dev, replace=False)
     return Splits(slice(0, train), slice(train, train + validation), slice(0, test), sample)
 
 
-# How a row becomes a row of the design matrix: what is subtracted, what it is divided by, the ones column last.
+def mean_image(images: Rows, progress: ProgressCallback = no_progress) -> NDArray[np.float64]:
+    """Return the mean of the rows of images (N, D): (D,) float64. It is summed block by block."""
+    rows, columns = images.shape
+    total = np.zeros(columns)
+    for _, block in blocks(images, _block_rows(_MEAN_BLOCK_BYTES, columns, images.dtype.itemsize), "mean", progress):
+        # A sum of pixels in uint32 is as exact as in float64, and faster.
+        exact = block.dtype == np.uint8 and len(block) < 2**24
+        total += block.sum(axis=0, dtype=np.uint32 if exact else np.float64)
+    mean: NDArray[np.float64] = total / rows
+    return mean
 
-HALF_RANGE = 128.0
-"""Half of what a pixel can be."""
 
-_BLOCK_VALUES = 2**17
-"""Scaled together: in float64 they stay in the cache."""
+def _block_rows(size: int, columns: int, itemsize: int) -> int:
+    return max(1, size // (itemsize * max(1, columns)))
+
+
+def standardisation(
+    X: Rows, ddof: int = 0, progress: ProgressCallback = no_progress
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean and the standard deviation of each column of X (N, D): two arrays (D,) float64.
+
+    The deviation of a constant column is 1, so that (X - mean) / deviation is always defined. ddof: the variance is
+    divided by N - ddof; 1 gives the sample deviation. Sums are taken in float64, block by block, without a float64 copy
+    of X. Raises ValueError if N <= ddof.
+    """
+    rows, columns = X.shape
+    if rows <= ddof:
+        raise ValueError(f"{rows} rows have no standard deviation with ddof {ddof}")
+    mean, squares = mean_image(X, progress), np.zeros(columns)
+    for _, block in blocks(X, _block_rows(_DEVIATION_BLOCK_BYTES, columns, 8), "standard deviation", progress):
+        squares += np.square(block - mean).sum(axis=0)
+    # The rounding error of the mean leaves a constant column this much; dividing by it would amplify rounding errors.
+    squares[squares <= rows * np.square(np.finfo(np.float64).eps * rows * mean)] = 0
+    deviation = np.sqrt(squares / (rows - ddof))
+    deviation[deviation == 0] = 1
+    return mean, deviation
+
+
+def design_matrix(
+    images: NDArray[np.uint8], mean: NDArray[np.float64], dtype: DTypeLike = np.float32
+) -> NDArray[np.floating]:
+    """Return images (N, D) minus mean (D,) with a last column of ones: X (N, D + 1), C-contiguous.
+
+    The difference is computed in float64 and rounded once to `dtype` (float32 or float64), without a second matrix.
+    """
+    rows, pixels = images.shape
+    X = np.empty((rows, pixels + 1), dtype)
+    np.subtract(images, mean, out=X[:, :pixels], dtype=np.float64, casting="same_kind")
+    X[:, pixels] = 1
+    return X
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """x -> ((x - mean) / deviation, 1). mean and deviation (D,) float64."""
+    """Map from a row x to its row of the design matrix, ((x - mean) / deviation, 1). mean, deviation: (D,) float64."""
 
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
 
     @property
     def only_shifts(self) -> bool:
-        """Whether nothing is divided."""
+        """Whether every deviation is 1."""
         return bool((self.deviation == 1).all())
 
     def design_matrix(
         self, X: NDArray[Any], dtype: DTypeLike = np.float32, first_row: int = 0, out: NDArray[Any] | None = None
     ) -> NDArray[Any]:
-        """X (N, D) of any type -> (N, D + 1) of `dtype`, the ones column last. Computed in float64, rounded once.
+        """Return the design matrix (N, D + 1) of X (N, D) in `dtype`, computed in float64 and rounded once.
 
-        out: memory for it, of that shape and type. Raises LcbenchError where a value is beyond the range of `dtype`;
-        its row is counted from `first_row`.
+        out: array of that shape and type for the result. first_row: index of X[0] for the error message. Raises
+        LcbenchError if a value is outside the range of `dtype`.
         """
         rows, columns = X.shape
         design = np.empty((rows, columns + 1), dtype) if out is None else out
-        block_rows = max(1, _BLOCK_VALUES // max(1, columns))
+        block_rows = max(1, _SCALING_BLOCK_VALUES // max(1, columns))
         scaled = np.empty((block_rows, columns))
         for start in range(0, rows, block_rows):
             block = slice(start, start + block_rows)
@@ -144,20 +136,23 @@ class Scaling:
             if not np.all(finite):
                 row, column = np.argwhere(~finite)[0] + (start, 0)
                 raise LcbenchError(
-                    f"X[{first_row + row}, {column}] is {X[row, column]:g}, which leaves the range of {design.dtype}: "
-                    "divide such columns, or choose scaling standard or dtype float64"
+                    f"X[{first_row + row}, {column}] is {X[row, column]:g}, which is outside the range of "
+                    f"{design.dtype}: divide such columns, or choose scaling standard or dtype float64"
                 )
         design[:, columns] = 1
         return design
 
     def folded(self, W: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weights (D, C) and offset (C,), float64, that give raw rows the scores of W (D + 1, C)."""
+        """Return weights (D, C) and offset (C,), float64: x @ weights + offset are the scores that W (D + 1, C) gives.
+
+        x is a row before scaling.
+        """
         weights = W[:-1] / self.deviation[:, None]
         return weights, W[-1] - self.mean @ weights
 
 
 def scaling(name: ScalingName, X: Rows, progress: ProgressCallback = no_progress) -> Scaling:
-    """The scaling of that name, from the training rows X (N, D). progress: is told how far they have been read."""
+    """Return the scaling called `name`, computed from the training rows X (N, D)."""
     columns = X.shape[1]
     if name == "none":
         return Scaling(np.zeros(columns), np.ones(columns))

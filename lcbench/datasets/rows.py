@@ -1,4 +1,9 @@
-"""Work that waits for a disk, done on a thread while its last results are made use of."""
+"""Rows X (N, D): an array in memory, a matrix in an HDF5 file, or selected rows of such a matrix.
+
+All three have `shape`, `ndim`, `dtype` and `nbytes`, and ``X[rows]`` is an array. Code that needs every row iterates
+over `blocks`: the result is then the same for all three, to the last bit, and only a few blocks are in memory at a
+time.
+"""
 
 from __future__ import annotations
 
@@ -18,54 +23,85 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, one_line
 from lcbench.progress import ProgressCallback, no_progress
 
 T = TypeVar("T")
 
 AHEAD = 2
-"""Results that are waiting or being made beside the one in use."""
+"""Number of results that `read_ahead` computes or holds beside the one in use."""
+
+BLOCK_BYTES = 32_000_000
+"""Default size of a block. Reading it takes long compared with the cost of passing it between threads."""
+
+_MAX_READ_BYTES = 1 << 30
+"""Most bytes that are requested in one system call; Linux returns at most 2 GiB."""
+
+_DENSE_RATIO = 2
+"""`SelectedRows` reads the whole range if it has fewer than this many times the selected rows: one long read takes less
+time than many short ones."""
+
+_PAGE_BYTES = 1 << 21
+"""Size of a large page."""
 
 
 def read_ahead(tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
-    """The results of `tasks`, in their order: the next are made on one thread while the caller is busy with the last.
+    """Yield the results of `tasks` in order. A thread computes the next results while the caller uses the last one.
 
-    What a task raises comes where its result would have come.
+    An exception of a task is raised in place of its result.
     """
-    waiting: deque[Future[T]] = deque()
+    pending: deque[Future[T]] = deque()
     thread = ThreadPoolExecutor(1, "read-ahead")
     try:
         for task in tasks:
-            waiting.append(thread.submit(task))
-            if len(waiting) > AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(thread.submit(task))
+            if len(pending) > AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         thread.shutdown(cancel_futures=True)
 
 
-# A matrix that stays in its HDF5 file and is read by rows, for those who have more rows than memory.
-#
-# Rows that lie in the file one behind the other, as they are, are read from it without HDF5, which would hold Python's
-# lock and its own meanwhile. Chunks, compressed or with checksums, are left to HDF5.
+def open_rows(path: Path, name: str) -> RowsOnDisk:
+    """Return the matrix called `name` in an HDF5 file: a numeric dataset of two or more axes, the first for the rows.
 
-BLOCK_BYTES = 32_000_000
-"""Of rows at a time: long beside what it takes to hand them over."""
+    Raises LcbenchError if there is no such matrix.
+    """
+    import h5py
 
-_MOST_AT_ONCE = 1 << 30
-"""Bytes asked of the system in one call: Linux gives 2 GiB at most."""
+    try:
+        with h5py.File(path) as file:
+            return rows_of_dataset(path, file[name])
+    except (OSError, KeyError, RuntimeError) as error:
+        raise LcbenchError(f"{path}: {name} cannot be read ({one_line(error)})") from error
 
 
-class _Reader(Protocol):
-    def read(self, start: int, out: NDArray[Any]) -> None:
-        """Fills `out` (n, D), of the file's dtype and contiguous, with rows start..start+n."""
-        ...
+def rows_of_dataset(path: Path, dataset: Any) -> RowsOnDisk:
+    """Return the matrix of an open h5py dataset in the file `path`. Raises LcbenchError if it is no numeric matrix."""
+    name = dataset.name.removeprefix("/")
+    if dataset.shape is None or len(dataset.shape) < 2 or dataset.dtype.kind not in "biuf":
+        raise LcbenchError(
+            f"{path}: {name} is {dataset.dtype} {dataset.shape}: only numbers in rows and columns can be streamed"
+        )
+    stored = _StoredMatrix(
+        path=path.absolute(),
+        name=name,
+        rows=dataset.shape[0],
+        row_shape=dataset.shape[1:],
+        dtype=dataset.dtype,
+        offset=dataset.id.get_offset(),
+        chunk_rows=dataset.chunks[0] if dataset.chunks else 1,
+    )
+    return RowsOnDisk(stored, stored.rows, stored.dtype)
 
 
 @dataclass(frozen=True)
-class _Stored:
-    """Where and how the rows lie in the file. offset: of the first in bytes; None where only HDF5 can read them."""
+class _StoredMatrix:
+    """Location and layout of a matrix in its file.
+
+    offset: byte offset of the first row, None if the rows are chunked and only HDF5 can read them.
+    """
 
     path: Path
     name: str
@@ -80,54 +116,60 @@ class _Stored:
         return f"{self.path}: {self.name}"
 
 
+class _Reader(Protocol):
+    def read(self, start: int, out: NDArray[Any]) -> None:
+        """Fill `out` (n, D), C-contiguous and of the file's dtype, with rows start..start+n."""
+        ...
+
+
 @dataclass(frozen=True)
 class RowsOnDisk:
-    """X (N, D) in an HDF5 file. What is read of it is handed out and not held.
+    """Matrix X (N, D) in an HDF5 file. Rows are returned as they are read and are not kept.
 
-    Made by `open_rows`. It can be pickled, and opens its file once in each process, when something is first read.
-    Rows of several axes are flattened.
+    Created by `open_rows`. It can be pickled, and opens its file once in each process, on the first read. Rows of
+    several axes are flattened.
     """
 
-    _stored: _Stored
+    _stored: _StoredMatrix
     rows: int
     dtype: np.dtype[Any]
-    """Of what is handed out; the file may have another."""
-    _opened: dict[int, _Reader] = field(default_factory=dict, repr=False, compare=False)
-    """The reader of each process: one that was forked must not share the other's."""
+    """Type of the returned arrays; the type in the file may differ."""
+    _readers: dict[int, _Reader] = field(default_factory=dict, repr=False, compare=False)
+    """Reader by process id: a forked process must not share its parent's open file."""
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """Path of the file."""
         return self._stored.path
 
     @property
     def name(self) -> str:
-        """What the file calls the matrix."""
+        """Name of the dataset in the file."""
         return self._stored.name
 
     @property
     def row_shape(self) -> tuple[int, ...]:
-        """The shape of a row as the file has it."""
+        """Shape of a row in the file."""
         return self._stored.row_shape
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(N, D)."""
+        """Shape (N, D)."""
         return self.rows, prod(self._stored.row_shape)
 
     @property
     def ndim(self) -> int:
-        """2."""
+        """Number of axes, 2."""
         return 2
 
     @property
     def nbytes(self) -> int:
-        """Bytes that all of it would take in memory."""
+        """Number of bytes that the matrix would take in memory."""
         return prod(self.shape) * self.dtype.itemsize
 
     @property
     def in_chunks(self) -> bool:
-        """Whether HDF5 reads many rows where one is asked for."""
+        """Whether HDF5 has to read many rows to return one."""
         return self._stored.chunk_rows > 1
 
     def __len__(self) -> int:
@@ -137,17 +179,18 @@ class RowsOnDisk:
         return RowsOnDisk, (self._stored, self.rows, self.dtype)
 
     def astype(self, dtype: DTypeLike) -> RowsOnDisk:
-        """The same rows, handed out as `dtype`."""
+        """Return the same rows, which are converted to `dtype` when they are read."""
         return RowsOnDisk(self._stored, self.rows, np.dtype(dtype))
 
     def first(self, rows: int) -> RowsOnDisk:
-        """The first `rows` of these rows."""
+        """Return the first `rows` rows, without reading them."""
         return RowsOnDisk(self._stored, min(rows, self.rows), self.dtype)
 
     def __getitem__(self, rows: slice | int | NDArray[Any]) -> NDArray[Any]:
-        """A fresh array (n, D) of a slice, of row numbers in any order and with repeats, or of a mask; one row (D,).
+        """Return a new array (n, D) for a slice, an index array or a mask, and (D,) for an integer.
 
-        Raises IndexError where there is no such row, LcbenchError where the file cannot be read.
+        Indices may be negative, repeat and come in any order. Raises IndexError if an index is out of range, and
+        LcbenchError if the file cannot be read.
         """
         if isinstance(rows, slice):
             start, stop, step = rows.indices(self.rows)
@@ -155,46 +198,44 @@ class RowsOnDisk:
                 out = np.empty((max(0, stop - start), self.shape[1]), self.dtype)
                 self._read(start, out)
                 return out
-            return self._gathered(np.arange(start, stop, step))
+            return self._take(np.arange(start, stop, step))
         if isinstance(rows, int | np.integer):
-            row: NDArray[Any] = self._gathered(np.array([rows], np.int64))[0]
+            row: NDArray[Any] = self._take(np.array([rows], np.int64))[0]
             return row
-        numbers = np.asarray(rows)
-        if numbers.dtype == np.bool_:
-            if numbers.shape != (self.rows,):
-                raise IndexError(f"a mask of the shape {numbers.shape} does not fit {self.rows} rows")
-            numbers = np.flatnonzero(numbers)
-        if numbers.ndim != 1 or (numbers.size and numbers.dtype.kind not in "iu"):
-            raise IndexError(f"rows are chosen by (n,) integers, not {numbers.shape} {numbers.dtype}")
-        return self._gathered(numbers.astype(np.int64, copy=False))
+        indices = np.asarray(rows)
+        if indices.dtype == np.bool_:
+            if indices.shape != (self.rows,):
+                raise IndexError(f"a mask of shape {indices.shape} does not fit {self.rows} rows")
+            indices = np.flatnonzero(indices)
+        if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
+            raise IndexError(f"rows are selected by (n,) integers, not {indices.shape} {indices.dtype}")
+        return self._take(indices.astype(np.int64, copy=False))
 
     def take(self, rows: NDArray[np.int64], out: NDArray[Any]) -> NDArray[Any]:
-        """X[rows], (n,) row numbers, in the first n rows of `out`, contiguous and of X's dtype: memory used again is
-        there, which fresh memory is only when it is first touched. Raises as X[rows] does."""
-        return self._gathered(rows, out[: len(rows)])
+        """Write ``X[rows]`` to the first n rows of `out` and return them. Raises as ``X[rows]`` does.
+
+        rows: (n,) indices. out: C-contiguous, of X's dtype. Reusing its memory avoids the page faults of a new array.
+        """
+        return self._take(rows, out[: len(rows)])
 
     def blocks(
         self, rows: int | None = None, start: int = 0, stop: int | None = None
     ) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Rows start..stop in turn, `rows` at a time, each block with the number of its first row.
+        """Yield rows start..stop in blocks of `rows` rows, each with the index of its first row.
 
-        The blocks to come are fetched on a thread meanwhile. A block may be written to, which does not reach the file,
-        and holds its rows until the next one is asked for: then its memory may be used again. rows: None is as many as
-        `BLOCK_BYTES` hold. Raises LcbenchError where the file cannot be read.
+        A thread reads the next blocks meanwhile. A block is valid until the next one is requested: its memory may then
+        be reused. Writing to a block does not change the file. rows: by default as many as `BLOCK_BYTES` hold. Raises
+        LcbenchError if the file cannot be read.
         """
         stop = self.rows if stop is None else min(stop, self.rows)
-        rows = min(rows or self.rows_a_block(), max(1, stop - start))
-        return self.stretches([(first, min(first + rows, stop)) for first in range(start, stop, rows)])
+        rows = min(rows or self.rows_per_block(), max(1, stop - start))
+        return self.ranges([(first, min(first + rows, stop)) for first in range(start, stop, rows)])
 
-    def stretches(self, bounds: Sequence[tuple[int, int]]) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Rows first..stop for each pair of `bounds` in turn, as `blocks` gives them."""
+    def ranges(self, bounds: Sequence[tuple[int, int]]) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Yield rows first..stop for each pair of `bounds`, as `blocks` does."""
         reader = self._reader()
-        if isinstance(reader, _Straight) and self._stored.dtype == self.dtype:
-            return read_ahead(partial(reader.mapped, *ends) for ends in bounds)
-        return self._into_buffers(bounds)
-
-    def _into_buffers(self, bounds: Sequence[tuple[int, int]]) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Each block is one of a few buffers, which are filled ahead."""
+        if isinstance(reader, _DirectReader) and self._stored.dtype == self.dtype:
+            return read_ahead(partial(reader.map_rows, *pair) for pair in bounds)
         longest = max((stop - first for first, stop in bounds), default=0)
         buffers = [np.empty((longest, self.shape[1]), self.dtype) for _ in range(AHEAD + 1)]
 
@@ -206,13 +247,13 @@ class RowsOnDisk:
 
         return read_ahead(partial(read, number) for number in range(len(bounds)))
 
-    def rows_a_block(self) -> int:
-        """As many rows as `BLOCK_BYTES` hold, in whole chunks of the file."""
+    def rows_per_block(self) -> int:
+        """Return the number of rows that `BLOCK_BYTES` hold, in whole chunks of the file."""
         fitting = max(1, BLOCK_BYTES // max(1, self.shape[1] * self.dtype.itemsize))
         chunk = self._stored.chunk_rows
         return max(chunk, fitting // chunk * chunk)
 
-    def _gathered(self, rows: NDArray[np.int64], out: NDArray[Any] | None = None) -> NDArray[Any]:
+    def _take(self, rows: NDArray[np.int64], out: NDArray[Any] | None = None) -> NDArray[Any]:
         if out is None:
             out = np.empty((len(rows), self.shape[1]), self.dtype)
         if not len(rows):
@@ -221,42 +262,43 @@ class RowsOnDisk:
             raise IndexError(f"rows {rows.min()} to {rows.max()} are not all in 0..{self.rows - 1}")
         rows = np.where(rows < 0, rows + self.rows, rows)
         if self._stored.chunk_rows > 1:
-            self._gather_by_chunks(rows, out)
+            self._take_by_chunks(rows, out)
             return out
-        # neighbours in one read, and all in the order of the file
+        # Runs of consecutive rows are read at once, in the order of the file.
         ends = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
         firsts = rows[ends[:-1]]
         order = np.argsort(firsts, kind="stable")
-        runs = list(pairwise(ends))
-        in_turn = [(row, *runs[k]) for k, row in zip(order.tolist(), firsts[order].tolist(), strict=True)]
+        places = list(pairwise(ends))
+        runs = [(row, *places[k]) for k, row in zip(order.tolist(), firsts[order].tolist(), strict=True)]
         reader = self._reader()
-        if isinstance(reader, _Straight) and self._stored.dtype == self.dtype:
-            reader.gather(in_turn, out)
+        if isinstance(reader, _DirectReader) and self._stored.dtype == self.dtype:
+            reader.read_runs(runs, out)
             return out
-        for row, first, end in in_turn:
+        for row, first, end in runs:
             self._read(row, out[first:end])
         return out
 
-    def _gather_by_chunks(self, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
-        """HDF5 reads whole chunks whatever is asked for: each once."""
+    def _take_by_chunks(self, rows: NDArray[np.int64], out: NDArray[Any]) -> None:
+        """Read each chunk once, since HDF5 always reads whole chunks."""
         size = self._stored.chunk_rows
         order = np.argsort(rows, kind="stable")
-        chunks = rows[order] // size
+        chunk_numbers = rows[order] // size
         chunk = np.empty((size, self.shape[1]), self.dtype)
-        for places in np.split(order, np.flatnonzero(np.diff(chunks)) + 1):
+        for places in np.split(order, np.flatnonzero(np.diff(chunk_numbers)) + 1):
             first = int(rows[places[0]]) // size * size
             part = chunk[: self._stored.rows - first]
             self._read(first, part)
             out[places] = part[rows[places] - first]
 
     def _read(self, start: int, out: NDArray[Any]) -> None:
+        """Fill `out` (n, D) with rows start..start+n, converted to `dtype`."""
         if not out.size:
             return
         reader = self._reader()
         if self._stored.dtype == self.dtype:
             reader.read(start, out)
             return
-        rows = self.rows_a_block()
+        rows = self.rows_per_block()
         for first in range(0, len(out), rows):
             part = out[first : first + rows]
             raw = np.empty(part.shape, self._stored.dtype)
@@ -265,254 +307,217 @@ class RowsOnDisk:
 
     def _reader(self) -> _Reader:
         process = os.getpid()
-        if process not in self._opened:
-            self._opened.clear()
+        if process not in self._readers:
+            self._readers.clear()
             offset = self._stored.offset
-            straight = offset is not None and offset % self._stored.dtype.itemsize == 0 and hasattr(os, "preadv")
-            self._opened[process] = _Straight(self._stored) if straight else _ThroughHDF5(self._stored)
-        return self._opened[process]
+            direct = offset is not None and offset % self._stored.dtype.itemsize == 0 and hasattr(os, "preadv")
+            self._readers[process] = _DirectReader(self._stored) if direct else _HDF5Reader(self._stored)
+        return self._readers[process]
 
 
-class _Straight:
-    """Reads the file where HDF5 said that the rows lie."""
+class _DirectReader:
+    """Reader of contiguous rows, without HDF5, which would hold the GIL and its own lock during a read."""
 
-    def __init__(self, stored: _Stored) -> None:
+    def __init__(self, stored: _StoredMatrix) -> None:
         self._stored = stored
         self._row_bytes = prod(stored.row_shape) * stored.dtype.itemsize
         try:
             self._file = stored.path.open("rb", buffering=0)
         except OSError as error:
-            raise LcbenchError(f"cannot read {stored.path}: {error.strerror or error}") from error
+            raise self._unreadable(error) from error
 
-    def mapped(self, start: int, stop: int) -> tuple[int, NDArray[Any]]:
-        """`start`, and rows start..stop as the system keeps the file in memory, (n, D): nothing is copied.
+    def read(self, start: int, out: NDArray[Any]) -> None:
+        """Fill `out` with rows start..start+n. Releases the GIL."""
+        left, position = memoryview(out.reshape(-1).view(np.uint8)), self._position(start)  # type: ignore[arg-type]
+        while left:
+            try:
+                count = os.preadv(self._file.fileno(), [left[:_MAX_READ_BYTES]], position)
+            except OSError as error:
+                raise self._unreadable(error) from error
+            if not count:
+                raise self._truncated()
+            left, position = left[count:], position + count
 
-        They are brought from the disk where they are not there yet, and let go with the array. A system that reads the
-        file in large pages maps them as such, at next to no cost; small ones take as long as copying them.
+    def read_runs(self, runs: list[tuple[int, int, int]], out: NDArray[Any]) -> None:
+        """Fill out[first:end] with consecutive rows from `row` on, for each (row, first, end) of `runs`."""
+        file, size = self._file.fileno(), self._row_bytes
+        memory = memoryview(out.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+        for row, first, end in runs:  # often one row each, so this loop does as little as possible
+            if os.preadv(file, [memory[first * size : end * size]], self._position(row)) < (end - first) * size:
+                self.read(row, out[first:end])
+
+    def map_rows(self, start: int, stop: int) -> tuple[int, NDArray[Any]]:
+        """Return `start` and rows start..stop (n, D), mapped from the page cache without a copy.
+
+        Pages that are not in the page cache are read from the disk first. The mapping ends with the array. Mapping
+        takes almost no time if the page cache holds the file in large pages, and as long as a copy if it does not.
         """
         position, size = self._position(start), (stop - start) * self._row_bytes
         before = position % mmap.ALLOCATIONGRANULARITY
-        # what is missing would be no exception, but the end of the process
+        # Access to a mapped page behind the end of the file would kill the process with SIGBUS.
         if os.fstat(self._file.fileno()).st_size < position + size:
-            raise self._cut_off()
+            raise self._truncated()
         try:
             memory = mmap.mmap(self._file.fileno(), size + before, access=mmap.ACCESS_COPY, offset=position - before)
         except OSError as error:
-            raise LcbenchError(f"cannot read {self._stored.path}: {error.strerror or error}") from error
+            raise self._unreadable(error) from error
         if hasattr(mmap, "MADV_HUGEPAGE"):
             with suppress(OSError):  # advice only
                 memory.madvise(mmap.MADV_HUGEPAGE)
-        # Looking at one byte brings its whole page.
-        np.frombuffer(memory, np.uint8)[:: 1 << 21].max()
-        numbers = np.frombuffer(memory, self._stored.dtype, (stop - start) * prod(self._stored.row_shape), before)
-        return start, numbers.reshape(stop - start, -1)
+        # Reading one byte of a large page loads all of it.
+        np.frombuffer(memory, np.uint8)[::_PAGE_BYTES].max()
+        values = np.frombuffer(memory, self._stored.dtype, (stop - start) * prod(self._stored.row_shape), before)
+        return start, values.reshape(stop - start, -1)
 
     def _position(self, row: int) -> int:
         assert self._stored.offset is not None
         return self._stored.offset + row * self._row_bytes
 
-    def _cut_off(self) -> LcbenchError:
-        return LcbenchError(f"{self._stored.where} is cut off; write the file again")
+    def _truncated(self) -> LcbenchError:
+        return LcbenchError(f"{self._stored.where} is truncated; write the file again")
 
-    def gather(self, runs: list[tuple[int, int, int]], out: NDArray[Any]) -> None:
-        """Fills out[first:end] with the rows from `row` on, for each (row, first, end) of `runs`."""
-        file, size = self._file.fileno(), self._row_bytes
-        memory = memoryview(out.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
-        for row, first, end in runs:  # many, of a row each: so nothing is done here that can be done before
-            if os.preadv(file, [memory[first * size : end * size]], self._position(row)) < (end - first) * size:
-                self.read(row, out[first:end])
-
-    def read(self, start: int, out: NDArray[Any]) -> None:
-        """Fills `out`, without Python's lock."""
-        left, position = memoryview(out.reshape(-1).view(np.uint8)), self._position(start)  # type: ignore[arg-type]
-        while left:
-            try:
-                count = os.preadv(self._file.fileno(), [left[:_MOST_AT_ONCE]], position)
-            except OSError as error:
-                raise LcbenchError(f"cannot read {self._stored.path}: {error.strerror or error}") from error
-            if not count:
-                raise self._cut_off()
-            left, position = left[count:], position + count
+    def _unreadable(self, error: OSError) -> LcbenchError:
+        return LcbenchError(f"cannot read {self._stored.path}: {error.strerror or error}")
 
 
-class _ThroughHDF5:
-    """Leaves reading to HDF5."""
+class _HDF5Reader:
+    """Reader of chunked rows (compressed or with checksums), through HDF5."""
 
-    def __init__(self, stored: _Stored) -> None:
+    def __init__(self, stored: _StoredMatrix) -> None:
         import h5py
 
         self._stored = stored
         try:
             self._dataset = h5py.File(stored.path)[stored.name]
         except (OSError, KeyError, RuntimeError) as error:
-            raise _damaged(stored, error) from error
+            raise self._unreadable(error) from error
 
     def read(self, start: int, out: NDArray[Any]) -> None:
-        """Fills `out`."""
+        """Fill `out` with rows start..start+n."""
         try:
             shaped = out.reshape(len(out), *self._stored.row_shape)
             self._dataset.read_direct(shaped, np.s_[start : start + len(out)])
         except (OSError, RuntimeError, ValueError, TypeError) as error:
-            raise _damaged(self._stored, error) from error
+            raise self._unreadable(error) from error
 
-
-def _damaged(stored: _Stored, error: Exception) -> LcbenchError:
-    return LcbenchError(f"{stored.where} cannot be read ({' '.join(str(error).split())}); write the file again")
-
-
-def open_rows(path: Path, name: str) -> RowsOnDisk:
-    """The matrix that an HDF5 file calls `name`: numbers in two axes or more, the first of which counts the rows.
-
-    Raises LcbenchError where there is no such matrix.
-    """
-    import h5py
-
-    try:
-        with h5py.File(path) as file:
-            return rows_of_dataset(path, file[name])
-    except (OSError, KeyError, RuntimeError) as error:
-        raise LcbenchError(f"{path}: {name} cannot be read ({' '.join(str(error).split())})") from error
-
-
-def rows_of_dataset(path: Path, dataset: Any) -> RowsOnDisk:
-    """The matrix in an open dataset of h5py's. Raises LcbenchError where it is none."""
-    name = dataset.name.removeprefix("/")
-    if dataset.shape is None or len(dataset.shape) < 2 or dataset.dtype.kind not in "biuf":
-        raise LcbenchError(
-            f"{path}: {name} is {dataset.dtype} {dataset.shape}: only numbers in rows and columns can be streamed"
-        )
-    stored = _Stored(
-        path=path.absolute(),
-        name=name,
-        rows=dataset.shape[0],
-        row_shape=dataset.shape[1:],
-        dtype=dataset.dtype,
-        offset=dataset.id.get_offset(),
-        chunk_rows=dataset.chunks[0] if dataset.chunks else 1,
-    )
-    return RowsOnDisk(stored, stored.rows, stored.dtype)
-
-
-# X (N, D), wherever it is: an array, a matrix that stays in its file, or some of the rows of one.
-#
-# All of them have a shape, a dtype and nbytes, and X[rows] is an array. Whoever wants all rows takes them by `blocks`:
-# then it makes no difference where they are, to the last bit, and no more of them is in memory than a few blocks.
-
-_DENSE = 2
-"""Where the rows between are no more than this many times those that are wanted, all are read: one long read takes less
-time than many short ones."""
+    def _unreadable(self, error: Exception) -> LcbenchError:
+        return LcbenchError(f"{self._stored.where} cannot be read ({one_line(error)}); write the file again")
 
 
 @dataclass(frozen=True)
-class ChosenRows:
-    """Some rows of a matrix on disk, by ascending numbers (N,): X[numbers], without reading it."""
+class SelectedRows:
+    """Selected rows of a matrix on disk, ``source[indices]``, which are not read yet. indices: (N,) ascending."""
 
     source: RowsOnDisk
-    numbers: NDArray[np.int64]
+    indices: NDArray[np.int64]
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(N, D)."""
-        return len(self.numbers), self.source.shape[1]
+        """Shape (N, D)."""
+        return len(self.indices), self.source.shape[1]
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of what is handed out."""
+        """Type of the returned arrays."""
         return self.source.dtype
 
     @property
     def ndim(self) -> int:
-        """2."""
+        """Number of axes, 2."""
         return 2
 
     @property
     def nbytes(self) -> int:
-        """Bytes that all of it would take in memory."""
-        return len(self.numbers) * self.source.shape[1] * self.dtype.itemsize
+        """Number of bytes that the rows would take in memory."""
+        return prod(self.shape) * self.dtype.itemsize
 
     @property
     def in_chunks(self) -> bool:
-        """Whether many rows are read where one is asked for."""
+        """Whether HDF5 has to read many rows to return one."""
         return self.source.in_chunks
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.indices)
 
-    def first(self, rows: int) -> ChosenRows:
-        """The first `rows` of these rows."""
-        return ChosenRows(self.source, self.numbers[:rows])
+    def first(self, rows: int) -> SelectedRows:
+        """Return the first `rows` rows, without reading them."""
+        return SelectedRows(self.source, self.indices[:rows])
 
     def __getitem__(self, rows: Any) -> NDArray[Any]:
-        """A fresh array of what `rows`, a slice or an index array, chooses among these rows; one row of a number."""
-        return self.source[self.numbers[rows]]
+        """Return a new array (n, D) for a slice or an index array, and (D,) for an integer."""
+        return self.source[self.indices[rows]]
 
     def take(self, rows: NDArray[np.int64], out: NDArray[Any]) -> NDArray[Any]:
-        """X[rows] in the first rows of `out`, which is contiguous and of X's dtype."""
-        return self.source.take(self.numbers[rows], out)
+        """Write ``X[rows]`` to the first rows of `out`, C-contiguous and of X's dtype, and return them."""
+        return self.source.take(self.indices[rows], out)
 
     def blocks(self, rows: int | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
-        """All rows, `rows` at a time, each block with the place of its first row; those to come are read meanwhile."""
-        for start, X, places in self.scattered_blocks(rows or self.source.rows_a_block()):
+        """Yield all rows in blocks of `rows` rows, each with the index of its first row; a thread reads ahead."""
+        for start, X, places in self.scattered_blocks(rows or self.source.rows_per_block()):
             yield start, X if places is None else X[places]
 
     def scattered_blocks(self, rows: int) -> Iterator[tuple[int, NDArray[Any], NDArray[np.int64] | None]]:
-        """As `blocks`, but the rows may have others between them: then their places in the array come with it."""
+        """Yield blocks as the function `scattered_blocks` does."""
         starts = range(0, len(self), rows)
-        parts = [self.numbers[start : start + rows] for start in starts]
-        if len(self) and self.numbers[-1] - self.numbers[0] < _DENSE * len(self):
+        parts = [self.indices[start : start + rows] for start in starts]
+        if len(self) and self.indices[-1] - self.indices[0] < _DENSE_RATIO * len(self):
             bounds = [(int(part[0]), int(part[-1]) + 1) for part in parts]
-            for start, part, (first, X) in zip(starts, parts, self.source.stretches(bounds), strict=True):
+            for start, part, (first, X) in zip(starts, parts, self.source.ranges(bounds), strict=True):
                 yield start, X, None if len(X) == len(part) else part - first
         else:
-            memories = [np.empty((min(rows, len(self)), self.shape[1]), self.dtype) for _ in range(AHEAD + 1)]
-            gathered = read_ahead(
-                partial(self.source.take, part, memories[number % len(memories)]) for number, part in enumerate(parts)
+            buffers = [np.empty((min(rows, len(self)), self.shape[1]), self.dtype) for _ in range(AHEAD + 1)]
+            taken = read_ahead(
+                partial(self.source.take, part, buffers[number % len(buffers)]) for number, part in enumerate(parts)
             )
-            for start, X in zip(starts, gathered, strict=True):
+            for start, X in zip(starts, taken, strict=True):
                 yield start, X, None
 
 
-Rows: TypeAlias = NDArray[Any] | RowsOnDisk | ChosenRows
+Rows: TypeAlias = NDArray[Any] | RowsOnDisk | SelectedRows
 
 
 def in_memory(X: Rows) -> bool:
-    """Whether X is an array."""
+    """Return whether X is an array."""
     return isinstance(X, np.ndarray)
 
 
-def choose(X: Rows, numbers: NDArray[np.int64]) -> Rows:
-    """X[numbers], for ascending numbers; what is on disk stays there."""
+def select_rows(X: Rows, indices: NDArray[np.int64]) -> Rows:
+    """Return ``X[indices]`` for ascending indices. Rows on disk are not read."""
     if isinstance(X, np.ndarray):
-        return X[numbers]
-    if isinstance(X, ChosenRows):
-        return ChosenRows(X.source, X.numbers[numbers])
-    if len(numbers) and numbers[-1] == len(numbers) - 1:
-        return X.first(len(numbers))
-    return ChosenRows(X, numbers)
+        return X[indices]
+    if isinstance(X, SelectedRows):
+        return SelectedRows(X.source, X.indices[indices])
+    if len(indices) and indices[-1] == len(indices) - 1:
+        return X.first(len(indices))
+    return SelectedRows(X, indices)
 
 
 def blocks(
-    X: Rows, rows: int, what: str = "", progress: ProgressCallback = no_progress
+    X: Rows, rows: int, stage: str = "", progress: ProgressCallback = no_progress
 ) -> Iterator[tuple[int, NDArray[Any]]]:
-    """All rows of X, `rows` at a time, each block with the number of its first row; good until the next is asked for.
+    """Yield all rows of X in blocks of `rows` rows, each with the index of its first row.
 
-    progress: is told `what` is done with them, and to how many.
+    A block is valid until the next one is requested. stage: name of the work for `progress`, which is called with the
+    number of rows done.
     """
-    for start, block in _in_memory(X, rows) if isinstance(X, np.ndarray) else X.blocks(rows):
+    if isinstance(X, np.ndarray):
+        found: Iterator[tuple[int, NDArray[Any]]] = (
+            (start, X[start : start + rows]) for start in range(0, len(X), rows)
+        )
+    else:
+        found = X.blocks(rows)
+    for start, block in found:
         yield start, block
-        progress(what, start + len(block), len(X))
+        progress(stage, start + len(block), len(X))
 
 
 def scattered_blocks(X: Rows, rows: int) -> Iterator[tuple[int, NDArray[Any], NDArray[np.int64] | None]]:
-    """As `blocks`, for those who can read rows with others between them: these are at the places that come last.
+    """Yield all rows of X in blocks of `rows` rows: the index of the first row, an array, and places in that array.
 
-    None: there are no others. Nothing is copied to bring the rows together.
+    The rows of the block are ``array[places]``; the array may hold other rows between them. If `places` is None, they
+    are the whole array. This spares the copy that would bring the rows of `SelectedRows` together.
     """
-    if isinstance(X, ChosenRows):
+    if isinstance(X, SelectedRows):
         yield from X.scattered_blocks(rows)
     else:
         yield from ((start, block, None) for start, block in blocks(X, rows))
-
-
-def _in_memory(X: NDArray[Any], rows: int) -> Iterator[tuple[int, NDArray[Any]]]:
-    return ((start, X[start : start + rows]) for start in range(0, len(X), rows))

@@ -1,7 +1,7 @@
-"""CIFAR-10 as one HDF5 file, as this module writes it and no other: written whole or not at all, checked when opened.
+"""CIFAR-10 as one HDF5 file, written atomically and checked when it is opened.
 
 Layout: ``train/images`` (50000, 3072) uint8, ``train/labels`` (50000,) uint8, ``test/images``, ``test/labels`` (10000
-rows), ``class_names``; the attributes of the root say where the content came from.
+rows) and ``class_names``. The attributes of the root name the source of the content.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from lcbench import files
 from lcbench.datasets.archives import Archive
 from lcbench.datasets.cifar10 import CIFAR10, SPLITS, Dataset, Layout, Split
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, one_line
 
 if TYPE_CHECKING:
     import h5py
@@ -32,20 +32,20 @@ FORMAT = "lcbench dataset"
 FORMAT_VERSION = 1
 
 _CHUNK_ROWS = 100
-"""Rows a chunk: 300 KiB of images. A batch of 200 neighbouring rows reads two or three chunks, all within HDF5's
-default cache of 1 MiB, and 10,000 and 50,000 rows fill their chunks without padding. Smaller chunks read a whole split
-more slowly, larger ones make each batch read several times what it wants."""
+"""Rows per chunk: 300 KiB of images. A batch of 200 consecutive rows reads two or three chunks, which fit in HDF5's
+default cache of 1 MiB, and 10,000 and 50,000 rows fill their chunks without padding. With smaller chunks a whole split
+is read more slowly, with larger ones each batch reads several times the rows it needs."""
 
-# Superblock and object headers of this version carry checksums of their own, where the oldest format has none; every
-# HDF5 since 1.10 (2016) reads it.
 _HDF5_VERSIONS = ("v110", "v110")
+"""Superblock and object headers of this version have checksums; those of the oldest format do not. HDF5 since 1.10
+(2016) reads it."""
 
 _ADVICE = "'lcbench download --force' fetches it again"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a file says about where its content came from. source: a URL or a file name."""
+    """Origin of the content of a file, as its attributes state it. source: URL or file name of the archive."""
 
     source: str
     layout: Layout
@@ -56,13 +56,13 @@ class Origin:
 
 
 def write(path: Path, archive: Archive, source: str, dataset: Dataset = CIFAR10) -> None:
-    """Writes a verified archive to `path`, replacing what is there only once the new file is complete and on disk.
+    """Write a verified archive to `path`. An old file is replaced only when the new one is complete and on disk.
 
-    Raises LcbenchError where the folder cannot be written or the disk is full; then nothing is left behind.
+    Raises LcbenchError, and leaves no partial file, if the folder cannot be written or the disk is full.
     """
     import h5py
 
-    # HDF5 crashes the process when it cannot close a file on a full disk: it writes to memory, and Python to the disk.
+    # HDF5 ends the process if it cannot close a file on a full disk. So it writes to memory, and Python to the disk.
     content = io.BytesIO()
     with h5py.File(content, "w", libver=_HDF5_VERSIONS) as hdf5:
         _fill(hdf5, archive, source, dataset)
@@ -96,14 +96,14 @@ def _creator() -> str:
 
     try:
         own = version("lcbench")
-    except PackageNotFoundError:  # run from a source tree
+    except PackageNotFoundError:  # not installed
         own = "(source tree)"
     return f"lcbench {own}, h5py {h5py.__version__}, HDF5 {h5py.version.hdf5_version}"
 
 
 def origin(path: Path, dataset: Dataset = CIFAR10) -> Origin:
-    """Where the content of the file came from. Raises LcbenchError as `read_split` does."""
-    with _opened(path, dataset) as file:
+    """Return the origin of the content of the file. Raises LcbenchError as `read_split` does."""
+    with _open(path, dataset) as file:
         return Origin(
             source=file.attrs["source"],
             layout=file.attrs["layout"],
@@ -117,14 +117,14 @@ def origin(path: Path, dataset: Dataset = CIFAR10) -> Origin:
 def read_split(
     path: Path, split: Split, rows: slice | NDArray[np.integer] | None = None, dataset: Dataset = CIFAR10
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images (n, pixels) and labels (n,), both uint8, of a split: all of it, a slice, or the row numbers given.
+    """Return images (n, pixels) and labels (n,), both uint8, of a split or of some of its rows.
 
-    Row numbers may repeat and come in any order. Raises IndexError where one is not in the split, and LcbenchError
-    where the file is missing, not such a file, damaged in what was read, or of a newer format.
+    rows: a slice, or indices in any order, which may repeat. Raises IndexError if an index is out of range, and
+    LcbenchError if the file is missing, has another or a newer format, or is damaged in the part that is read.
     """
     if split not in SPLITS:
         raise ValueError(f"no split '{split}': there are {' and '.join(SPLITS)}")
-    with _opened(path, dataset) as file:
+    with _open(path, dataset) as file:
         images, labels = file[f"{split}/images"], file[f"{split}/labels"]
         if rows is None:
             return images[()], labels[()]
@@ -139,39 +139,38 @@ def read_split(
         first, last = int(rows.min()), int(rows.max())
         if first < 0 or last >= len(labels):
             raise IndexError(f"rows {first} to {last} are not all in {split}, which has {len(labels)}")
-        # one read of the range: HDF5 takes longer to gather scattered rows than to read all between them
+        # HDF5 reads a whole range faster than the scattered rows in it.
         return images[first : last + 1][rows - first], labels[first : last + 1][rows - first]
 
 
 def read_labels(path: Path, split: Split, dataset: Dataset = CIFAR10) -> NDArray[np.uint8]:
-    """Labels (n,) uint8 of a split, without its images. Raises LcbenchError as `read_split` does."""
-    with _opened(path, dataset) as file:
+    """Return the labels (n,) uint8 of a split without reading its images. Raises LcbenchError as `read_split` does."""
+    with _open(path, dataset) as file:
         labels: NDArray[np.uint8] = file[f"{split}/labels"][()]
         return labels
 
 
 def verify(path: Path, dataset: Dataset = CIFAR10) -> None:
-    """Reads all of the file and compares every array with the official content. Raises LcbenchError."""
-    with _opened(path, dataset) as file:
+    """Raise LcbenchError if an array of the file cannot be read or differs from the official content."""
+    with _open(path, dataset) as file:
         for name, expected in dataset.content.items():
             try:
                 content = file[name][()]
-            except OSError as error:  # HDF5 compares the Fletcher-32 sum of each chunk as it reads it
+            except OSError as error:  # HDF5 checks the Fletcher-32 sum of each chunk that it reads
                 raise LcbenchError(f"{path} is damaged: {name} cannot be read; {_ADVICE}") from error
             if hashlib.sha256(content).hexdigest() != expected:
                 raise LcbenchError(f"{path} is damaged: {name} is not the content of {dataset.name}; {_ADVICE}")
 
 
 @contextmanager
-def _opened(path: Path, dataset: Dataset) -> Iterator[h5py.File]:
-    """The file, open and checked as far as is cheap. HDF5's errors become one line."""
+def _open(path: Path, dataset: Dataset) -> Iterator[h5py.File]:
+    """Open the file and check its format, shapes and class names. Errors of HDF5 become LcbenchError, one line."""
     if not path.exists():
         raise LcbenchError(f"no {path}: 'lcbench download' fetches it")
     import h5py
 
     try:
-        with path.open("rb"):
-            pass
+        path.open("rb").close()
     except OSError as error:
         raise LcbenchError(f"cannot read {path}: {error.strerror}") from error
     if not h5py.is_hdf5(path):
@@ -181,7 +180,7 @@ def _opened(path: Path, dataset: Dataset) -> Iterator[h5py.File]:
             _check(path, file, dataset)
             yield file
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        # all of these are ways in which h5py meets damaged metadata
+        # h5py raises any of these for damaged metadata
         raise LcbenchError(f"{path} is damaged: {_reason(error)}; {_ADVICE}") from error
 
 
@@ -204,7 +203,7 @@ def _check(path: Path, file: h5py.File, dataset: Dataset) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """One line of an error of HDF5's, whose own words are in brackets behind those of h5py."""
-    text = " ".join(str(error).split())
+    """Return an error of HDF5 in one line, without the text that h5py puts before it."""
+    text = one_line(error)
     match = re.search(r"\((.*)\)", text)
     return match[1] if match else text

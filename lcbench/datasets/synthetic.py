@@ -1,4 +1,4 @@
-"""Images of CIFAR-10's shape without CIFAR-10: from a seed, offline, in a moment."""
+"""Synthetic images of CIFAR-10's shape, from a seed: as arrays, or written to an HDF5 file of any number of rows."""
 
 from __future__ import annotations
 
@@ -16,19 +16,27 @@ from lcbench.errors import LcbenchError
 from lcbench.progress import ProgressCallback, no_progress
 
 BLOCK_ROWS = 512
-"""Rows drawn from one generator: bounds the temporaries, and makes rows independent of how many follow."""
+"""Rows per random generator. This bounds the temporary arrays, and the first rows do not depend on how many follow."""
 
 _RUN = 64
-"""Neighbouring pixels that share their coarse noise, as neighbours in photographs are alike."""
+"""Number of neighbouring pixels with the same coarse noise, since neighbouring pixels of photographs are alike."""
+
+_LARGE_PAGE = 1 << 21
+"""Alignment of X in a file, in bytes."""
+
+_WRITE_BYTES = 12_500_000
+"""Least size of a write call. The page cache keeps the data of small writes in small pages, which are slow to map."""
+
+_MAX_FILE_BYTES = 2**63 - 1
 
 
 def images(
     rows: int, pixels: int = 3072, classes: int = 10, seed: int = 0
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Synthetic images (rows, pixels) uint8 and their labels (rows,) int64 in [0, classes).
+    """Return synthetic images (rows, pixels) uint8 and their labels (rows,) int64 in [0, classes).
 
-    An image is its class's smooth template plus coarse and fine noise, so that a linear classifier has something to
-    learn. More rows begin with the same rows: ``images(100)`` is the start of ``images(1000)``.
+    An image is the smooth template of its class plus coarse and fine noise, so that a linear classifier can learn the
+    classes. ``images(100)`` equals the first 100 rows of ``images(1000)``.
     """
     if min(rows, pixels, classes) < 1:
         raise ValueError(f"rows, pixels and classes must be at least 1, not {rows}, {pixels}, {classes}")
@@ -41,22 +49,22 @@ def images(
 
 
 class ImageSource:
-    """Draws the images block by block. Blocks do not depend on each other, so that threads may draw them."""
+    """Generator of the images, block by block. Blocks are independent, so that several threads can draw them."""
 
     def __init__(self, pixels: int = 3072, classes: int = 10, seed: int = 0) -> None:
         self._seed, self._classes = seed, classes
         self._templates = _templates(pixels, classes, np.random.default_rng([seed]))
 
     def draw(self, block: int, X: NDArray[np.uint8], y: NDArray[np.integer]) -> None:
-        """Fills X (n, pixels) and y (n,), n <= `BLOCK_ROWS`, with the first rows of block number `block`."""
+        """Fill X (n, pixels) and y (n,), n <= `BLOCK_ROWS`, with the first rows of block number `block`."""
         rows, pixels = X.shape
         runs = -(-pixels // _RUN)
-        # a block is drawn whole even where fewer rows are wanted: what follows in the stream must not depend on that
-        stream = _stream(block, self._seed)
-        y[:] = _labels(stream, self._classes)[:rows]
-        coarse = stream.integers(0, 128, (BLOCK_ROWS, runs), np.uint8)[:rows]
-        fine = np.frombuffer(stream.bytes(rows * pixels), np.uint8).reshape(rows, pixels)
-        # the three parts reach at most 64, 127 and 63: no sum leaves uint8
+        # Labels and coarse noise are drawn for the whole block, so that the fine noise does not depend on `rows`.
+        rng = _block_rng(block, self._seed)
+        y[:] = _labels(rng, self._classes)[:rows]
+        coarse = rng.integers(0, 128, (BLOCK_ROWS, runs), np.uint8)[:rows]
+        fine = np.frombuffer(rng.bytes(rows * pixels), np.uint8).reshape(rows, pixels)
+        # Template, coarse and fine part are at most 64, 127 and 63: their sum fits in uint8.
         np.right_shift(fine, 2, out=X)
         whole = pixels // _RUN * _RUN
         X[:, :whole].reshape(rows, -1, _RUN)[:] += coarse[:, : whole // _RUN, None]
@@ -66,11 +74,11 @@ class ImageSource:
 
 
 def rows_of_all_classes(classes: int, seed: int = 0) -> int:
-    """How many of the first rows it takes for each class to have one."""
+    """Return the least number of rows that contains every class."""
     unseen, left, block = np.ones(classes, bool), classes, -1
     while left:
         block += 1
-        labels, firsts = np.unique(_labels(_stream(block, seed), classes), return_index=True)
+        labels, firsts = np.unique(_labels(_block_rng(block, seed), classes), return_index=True)
         new = unseen[labels]
         unseen[labels] = False
         left -= int(np.count_nonzero(new))
@@ -78,35 +86,23 @@ def rows_of_all_classes(classes: int, seed: int = 0) -> int:
     return block * BLOCK_ROWS + last + 1
 
 
-def _stream(block: int, seed: int) -> np.random.Generator:
+def _block_rng(block: int, seed: int) -> np.random.Generator:
     return np.random.default_rng([seed, 1 + block])
 
 
-def _labels(stream: np.random.Generator, classes: int) -> NDArray[np.int64]:
-    """Of a block: what is drawn first."""
-    return stream.integers(0, classes, BLOCK_ROWS)
+def _labels(rng: np.random.Generator, classes: int) -> NDArray[np.int64]:
+    """Return the labels of a block, which are the first values drawn from its generator."""
+    return rng.integers(0, classes, BLOCK_ROWS)
 
 
-def _templates(pixels: int, classes: int, stream: np.random.Generator) -> NDArray[np.uint8]:
-    """(classes, pixels) uint8 in [0, 64]: random knots, straight lines between them."""
+def _templates(pixels: int, classes: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return templates (classes, pixels) uint8 in [0, 64]: linear interpolation between random knots."""
     knots = np.arange(0, pixels + _RUN, _RUN)
-    heights = stream.uniform(0, 64, (classes, len(knots)))
+    heights = rng.uniform(0, 64, (classes, len(knots)))
     return np.stack([np.interp(np.arange(pixels), knots, row) for row in heights]).round().astype(np.uint8)
 
 
-# Synthetic images as an HDF5 file of any number of rows, written block by block without holding it.
-
-LARGE_PAGE = 1 << 21
-"""Bytes. X begins at a multiple of it."""
-
-BYTES_AT_ONCE = 12_500_000
-"""Written in one call, at least: what is written in small pieces is kept in small pages, which are slow to map."""
-
-_LARGEST = 2**63 - 1
-"""Bytes of a file, by the type of its length."""
-
-
-def write_file(
+def write_hdf5(
     path: Path,
     rows: int,
     pixels: int = 3072,
@@ -116,11 +112,11 @@ def write_file(
     *,
     replace: bool = True,
 ) -> None:
-    """Writes X (rows, pixels) uint8, y (rows,) in the smallest unsigned type, and class_names, as `Source` draws them.
+    """Write `images` to an HDF5 file, block by block: X (rows, pixels) uint8, y (rows,) and class_names.
 
-    X lies in the file in one piece, so that any row is where it can be computed to be. Takes the place of `path` once
-    it is complete. replace: False leaves a file that is there by then. Raises LcbenchError where a class would have no
-    row, the disk has no room for it or the file cannot be written.
+    y has the smallest unsigned type that holds the labels. X is contiguous in the file, so that rows can be read
+    without HDF5. The new file replaces `path` when it is complete. replace: False keeps a file that exists by then.
+    Raises LcbenchError if a class would have no row, the disk has too little space or the file cannot be written.
     """
     if min(rows, pixels, classes) < 1:
         raise LcbenchError(f"rows, features and classes must be at least 1, not {rows}, {pixels}, {classes}")
@@ -131,9 +127,9 @@ def write_file(
 
     with files.atomic_write(path, replace=replace) as temporary:
         y = np.empty(rows, label_type)
-        aligned = {"alignment_threshold": LARGE_PAGE, "alignment_interval": LARGE_PAGE}
+        aligned = {"alignment_threshold": _LARGE_PAGE, "alignment_interval": _LARGE_PAGE}
         with h5py.File(temporary, "w", libver=("v110", "v110"), **aligned) as file:
-            # Room for all of X is taken at once and not filled: the rows are written past HDF5, by several threads.
+            # HDF5 allocates all of X and does not fill it: several threads write the rows, without HDF5.
             layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
             layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
@@ -147,27 +143,27 @@ def write_file(
 
 
 def _require_every_class(path: Path, rows: int, classes: int, seed: int) -> None:
-    """Raises LcbenchError where a class would be without a row, which no reader of labels would take."""
+    """Raise LcbenchError if a class would have no row, since `read_table` rejects such a file."""
     if rows < classes:
-        raise LcbenchError(f"{path}: {rows:,} rows cannot be of all {classes:,} classes: choose more rows")
+        raise LcbenchError(f"{path}: {rows:,} rows cannot contain all {classes:,} classes: choose more rows")
     needed = rows_of_all_classes(classes, seed)
     if rows < needed:
         raise LcbenchError(
-            f"{path}: {rows:,} rows, as seed {seed} draws them, are not of all {classes:,} classes: choose at least "
+            f"{path}: the first {rows:,} rows of seed {seed} do not contain all {classes:,} classes: choose at least "
             f"{needed:,}"
         )
 
 
-def _require_space(path: Path, wanted: int) -> None:
-    if wanted > _LARGEST:
+def _require_space(path: Path, needed: int) -> None:
+    if needed > _MAX_FILE_BYTES:
         raise LcbenchError(f"{path} would be larger than a file can be: choose fewer rows")
     folder = path.absolute().parent
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    if wanted > free:
+    if needed > free:
         raise LcbenchError(
-            f"{path} would take {wanted / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free there: "
+            f"{path} would take {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free there: "
             "choose fewer rows or another disk"
         )
 
@@ -181,36 +177,36 @@ def _write_images(
     y: NDArray[np.integer],
     progress: ProgressCallback,
 ) -> None:
-    """Draws all blocks, fills y, writes the images at `offset`; a stretch of blocks is drawn and written at once."""
+    """Draw all blocks on several threads, fill y and write the images at `offset`."""
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    blocks_at_once = -(-BYTES_AT_ONCE // (BLOCK_ROWS * pixels))
-    stretches = iter(range(-(-rows // (blocks_at_once * BLOCK_ROWS))))
+    blocks_per_write = -(-_WRITE_BYTES // (BLOCK_ROWS * pixels))
+    writes = iter(range(-(-rows // (blocks_per_write * BLOCK_ROWS))))
     with path.open("rb+", buffering=0) as file, ThreadPoolExecutor(threads) as pool:
 
-        def draw(stretch: int) -> int:
-            first = stretch * blocks_at_once
+        def draw_and_write(write: int) -> int:
+            first = write * blocks_per_write
             start = first * BLOCK_ROWS
-            labels = y[start : start + blocks_at_once * BLOCK_ROWS]
+            labels = y[start : start + blocks_per_write * BLOCK_ROWS]
             images = np.empty((len(labels), pixels), np.uint8)
             for block, begin in enumerate(range(0, len(labels), BLOCK_ROWS), first):
-                of_block = slice(begin, begin + BLOCK_ROWS)
-                source.draw(block, images[of_block], labels[of_block])
+                part = slice(begin, begin + BLOCK_ROWS)
+                source.draw(block, images[part], labels[part])
             left, position = images.data.cast("B"), offset + start * pixels
             while left:
                 count = os.pwrite(file.fileno(), left, position)
                 left, position = left[count:], position + count
             return len(labels)
 
-        waiting = {pool.submit(draw, stretch) for stretch in islice(stretches, 2 * threads)}
+        pending = {pool.submit(draw_and_write, write) for write in islice(writes, 2 * threads)}
         done = 0
         try:
-            while waiting:
-                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            while pending:
+                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
                 done += sum(future.result() for future in finished)
-                waiting |= {pool.submit(draw, stretch) for stretch in islice(stretches, len(finished))}
+                pending |= {pool.submit(draw_and_write, write) for write in islice(writes, len(finished))}
                 progress("rows written", done, rows)
         finally:
             pool.shutdown(cancel_futures=True)
-        progress("bringing them to the disk", 0, 1)
+        progress("writing to the disk", 0, 1)
         os.fsync(file.fileno())
-        progress("bringing them to the disk", 1, 1)
+        progress("writing to the disk", 1, 1)

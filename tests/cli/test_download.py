@@ -56,9 +56,9 @@ def test_a_first_call_fetches_and_a_second_says_that_nothing_is_to_do(tmp_path):
     with serve(Site(CONTENT)) as site:
         first = small_lcbench(tmp_path, "--url", site.url, "--verify")
         second = small_lcbench(tmp_path, "--url", site.url)
-        assert len(site.asked) == 1
+        assert len(site.requests) == 1
         forced = small_lcbench(tmp_path, "--url", site.url, "--force")
-        assert len(site.asked) == 2
+        assert len(site.requests) == 2
     assert (first.returncode, second.returncode, forced.returncode) == (0, 0, 0)
     assert first.out.splitlines() == [
         f"data/cifar10.h5: written, from {site.url}",
@@ -132,12 +132,12 @@ def test_ctrl_c_keeps_the_part_and_the_same_command_goes_on(tmp_path):
         site.stall = None
         assert process.returncode == 130
         assert out == ""
-        assert "kept in data/small.tar.gz.part: the same command goes on from there" in err
+        assert "kept in data/small.tar.gz.part: run the same command again to continue" in err
         assert "Traceback" not in err
         kept = part.stat().st_size
         again = small_lcbench(tmp_path, "--url", site.url)
     assert again.returncode == 0
-    assert site.asked == [None, f"bytes={kept}-"]
+    assert site.requests == [None, f"bytes={kept}-"]
     assert names(tmp_path / "data") == ["cifar10.h5"]
 
 

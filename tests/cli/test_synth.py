@@ -45,7 +45,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(folder):
         (("--rows", "5", "none.csv"), "end its name in .h5"),
         (("none.h5",), "Missing option '--rows'"),
         (("--rows", "1e30", "huge.h5"), "huge.h5 would be larger than a file can be"),
-        (("--rows", "9", "few.h5"), "few.h5: 9 rows cannot be of all 10 classes"),
+        (("--rows", "9", "few.h5"), "few.h5: 9 rows cannot contain all 10 classes"),
         (("--rows", "1k", "absent/folder/some.h5"), "no folder absent/folder; create it first"),
     ],
 )

@@ -1,4 +1,4 @@
-"""CIFAR-10 in small: both layouts with 20 rows a batch and checksums of their own, and a loopback server for them."""
+"""Small data set in the layouts of CIFAR-10: archives with 20 rows per batch, checksums, and a loopback server."""
 
 import gzip
 import hashlib
@@ -24,7 +24,7 @@ NAMES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_b
 
 
 def records(name: str) -> np.ndarray:
-    """A batch in the binary layout: (ROWS, 1 + PIXELS) uint8."""
+    """Return a batch in the binary layout: (ROWS, 1 + PIXELS) uint8."""
     stream = np.random.default_rng(NAMES.index(name))
     table = stream.integers(0, 256, (ROWS, 1 + PIXELS), np.uint8)
     table[:, 0] %= 10
@@ -32,7 +32,7 @@ def records(name: str) -> np.ndarray:
 
 
 def arrays() -> dict[str, np.ndarray]:
-    """What a correct reading gives."""
+    """Return the arrays that a correct reader returns."""
     train, test = np.concatenate([records(name) for name in NAMES[:5]]), records("test_batch")
     return {
         "train/images": train[:, 1:], "train/labels": train[:, 0],
@@ -60,7 +60,7 @@ def python_members(protocol: int = 2) -> dict[str, bytes]:
 
 
 def pack(members: dict[str, bytes]) -> bytes:
-    """A .tar.gz, the same bytes at every call."""
+    """Return a .tar.gz, with the same bytes in every call."""
     unpacked = io.BytesIO()
     with tarfile.open(fileobj=unpacked, mode="w") as tar:
         for name, content in members.items():
@@ -95,10 +95,10 @@ SMALL = _dataset()
 
 @dataclass
 class Site:
-    """What a server on loopback serves, how badly, and what it was asked for.
+    """File on a loopback server, the faults of the server, and the requests that it received.
 
-    breaks: after how many bytes of the body each response in turn closes the connection.
-    stall: after how many bytes of the body nothing more comes, until it is set to None.
+    breaks: number of bytes of the body after which each response in turn closes the connection. stall: number of bytes
+    of the body after which nothing is sent until it is set to None. requests: Range header of each request.
     """
 
     content: bytes
@@ -108,24 +108,24 @@ class Site:
     breaks: list[int] = field(default_factory=list)
     stall: int | None = None
     url: str = ""
-    asked: list[str | None] = field(default_factory=list)
+    requests: list[str | None] = field(default_factory=list)
     sent: int = 0
 
 
 @contextmanager
 def serve(site: Site) -> Iterator[Site]:
-    """Serves `site` at ``site.url`` while the block runs."""
+    """Serve `site` at ``site.url`` inside the with block."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             wanted = self.headers["Range"]
-            site.asked.append(wanted)
+            site.requests.append(wanted)
             if site.status != 200:
                 self.send_error(site.status)
                 return
             body, status = site.content, 200
             condition = self.headers["If-Range"]
-            # RFC 9110, 13.1.5: a weak ETag never meets the condition
+            # RFC 9110, 13.1.5: a weak ETag never fulfils the condition.
             if site.ranges and wanted and (condition is None or condition == site.etag.removeprefix("W/")):
                 start = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1])
                 if start >= len(site.content):
@@ -163,5 +163,5 @@ def serve(site: Site) -> Iterator[Site]:
 
 
 def names(folder: Path) -> list[str]:
-    """What lies in a folder."""
+    """Return the sorted names of the files in a folder."""
     return sorted(path.name for path in folder.iterdir())

@@ -1,4 +1,4 @@
-"""The real archives, end to end. LCBENCH_REAL_ARCHIVES names a folder that holds them under their official names."""
+"""End-to-end tests with the real archives in the folder LCBENCH_REAL_ARCHIVES, under their official names."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ def test_either_archive_gives_the_official_content(tmp_path, layout):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "html"])
-def test_bad_archives_are_one_line(tmp_path, damage):
+def test_bad_archives_are_a_one_line_error(tmp_path, damage):
     content = archive("binary")
     middle = len(content) // 2
     bad = {

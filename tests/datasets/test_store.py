@@ -28,14 +28,14 @@ def file(tmp_path, archive):
     return path
 
 
-def refusal(file, read=store.origin):
+def store_error(file, read=store.origin):
     with pytest.raises(LcbenchError) as caught:
         read(file, dataset=SMALL)
-    said = str(caught.value)
-    assert str(file) in said
-    assert "lcbench download" in said
-    assert "\n" not in said
-    return said
+    message = str(caught.value)
+    assert str(file) in message
+    assert "lcbench download" in message
+    assert "\n" not in message
+    return message
 
 
 def test_reads_back_what_was_written(file):
@@ -49,7 +49,7 @@ def test_reads_back_what_was_written(file):
 @pytest.mark.parametrize(
     "rows", [slice(None), slice(3, 50), slice(-5, None), slice(0, 90, 7), [7, 3, 3, 99, 0], np.array([42]), []]
 )
-def test_reads_rows_in_the_order_asked_for(file, rows):
+def test_reads_rows_in_the_requested_order(file, rows):
     rows = rows if isinstance(rows, slice) else np.array(rows, int)
     images, labels = store.read_split(file, "train", rows, SMALL)
     np.testing.assert_array_equal(images, arrays()["train/images"][rows])
@@ -57,7 +57,7 @@ def test_reads_rows_in_the_order_asked_for(file, rows):
 
 
 @pytest.mark.parametrize("rows", [np.array([5 * ROWS]), np.array([-1]), slice(None, None, -1)])
-def test_rows_that_are_not_there_are_an_error(file, rows):
+def test_invalid_rows_raise_index_error(file, rows):
     with pytest.raises(IndexError, match=r"not all in train|read forwards"):
         store.read_split(file, "train", rows, SMALL)
 
@@ -67,7 +67,7 @@ def test_an_unknown_split_is_named(file):
         store.read_split(file, "validation", dataset=SMALL)
 
 
-def test_the_file_is_laid_out_as_documented(file, archive):
+def test_the_file_has_the_documented_layout(file, archive):
     with h5py.File(file) as opened:
         for name, array in arrays().items():
             assert opened[name].shape == array.shape
@@ -82,14 +82,14 @@ def test_the_file_is_laid_out_as_documented(file, archive):
     assert "lcbench" in origin.creator
 
 
-def test_only_the_file_is_left_with_the_rights_of_any_new_file(file):
+def test_the_file_has_default_permissions_and_no_temporary_file_is_left(file):
     plain = file.parent / "plain"
     plain.touch()
     assert names(file.parent) == ["cifar10.h5", "plain"]
     assert file.stat().st_mode == plain.stat().st_mode
 
 
-def test_a_write_that_fails_leaves_the_older_file(file, archive, monkeypatch):
+def test_a_failed_write_keeps_the_old_file(file, archive, monkeypatch):
     before = file.read_bytes()
 
     def fail(*_):
@@ -113,7 +113,7 @@ store.write(Path(sys.argv[2]), read_archive(Path(sys.argv[1]), SMALL), "another"
 
 
 @pytest.mark.parametrize("size", [0, 1000, 200_000])
-def test_a_full_disk_is_one_line_and_leaves_the_older_file(file, tmp_path, size):
+def test_a_full_disk_is_a_one_line_error_and_keeps_the_old_file(file, tmp_path, size):
     before = file.read_bytes()
     source = tmp_path / "small.tar.gz"
     source.write_bytes(pack(binary_members()))
@@ -130,72 +130,72 @@ def test_a_full_disk_is_one_line_and_leaves_the_older_file(file, tmp_path, size)
     assert file.read_bytes() == before
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, archive):
+def test_a_folder_that_cannot_be_created_is_a_one_line_error(tmp_path, archive):
     (tmp_path / "data").write_text("")
     with pytest.raises(LcbenchError, match=r"cannot write .*: (File exists|Not a directory)"):
         store.write(tmp_path / "data" / "cifar10.h5", archive, "small.tar.gz", SMALL)
 
 
-def test_a_missing_file_names_the_command(tmp_path):
-    assert "'lcbench download' fetches it" in refusal(tmp_path / "cifar10.h5")
+def test_the_error_for_a_missing_file_names_the_command(tmp_path):
+    assert "'lcbench download' fetches it" in store_error(tmp_path / "cifar10.h5")
 
 
-def test_other_files_are_refused(file):
+def test_other_files_are_rejected(file):
     file.write_bytes(b"not HDF5")
-    assert "is not an HDF5 file" in refusal(file)
+    assert "is not an HDF5 file" in store_error(file)
     with h5py.File(file, "w") as other:
         other["x"] = 1
-    assert "not CIFAR-10 in small as lcbench writes it" in refusal(file)
+    assert "not CIFAR-10 in small as lcbench writes it" in store_error(file)
 
 
-def test_a_truncated_file_is_refused_when_opened(file):
+def test_a_truncated_file_is_rejected_when_it_is_opened(file):
     content = file.read_bytes()
     for size in (1, 100, len(content) // 2, len(content) - 1):
         file.write_bytes(content[:size])
-        refusal(file)
-    assert "truncated file" in refusal(file)
+        store_error(file)
+    assert "truncated file" in store_error(file)
 
 
-def test_a_newer_format_is_refused(file):
+def test_a_newer_format_is_rejected(file):
     with h5py.File(file, "r+") as opened:
         opened.attrs["format_version"] = store.FORMAT_VERSION + 1
-    assert "upgrade lcbench" in refusal(file)
+    assert "upgrade lcbench" in store_error(file)
 
 
-def test_arrays_of_another_shape_type_or_name_are_refused(file):
+def test_arrays_of_another_shape_type_or_name_are_rejected(file):
     with h5py.File(file, "r+") as opened:
         del opened["test/labels"]
         opened["test/labels"] = np.zeros(ROWS, np.int32)
-    assert "test/labels is int32 (20,), not uint8 (20,)" in refusal(file)
+    assert "test/labels is int32 (20,), not uint8 (20,)" in store_error(file)
     with h5py.File(file, "r+") as opened:
         del opened["test/labels"]
-    assert "labels" in refusal(file)
+    assert "labels" in store_error(file)
 
 
-def test_other_class_names_are_refused(file):
+def test_other_class_names_are_rejected(file):
     with h5py.File(file, "r+") as opened:
         opened["class_names"][0] = "aeroplane"
-    assert "class names" in refusal(file)
+    assert "class names" in store_error(file)
 
 
-def test_verify_finds_a_flipped_bit_that_opening_does_not(file):
+def test_verify_finds_a_flipped_bit(file):
     content = bytearray(file.read_bytes())
     image = arrays()["test/images"][0].tobytes()
     content[content.index(image)] ^= 1
     file.write_bytes(content)
     store.origin(file, SMALL)
-    assert "test/images cannot be read" in refusal(file, store.verify)
+    assert "test/images cannot be read" in store_error(file, store.verify)
     with pytest.raises(LcbenchError, match="is damaged"):
         store.read_split(file, "test", dataset=SMALL)
 
 
-def test_verify_finds_a_changed_image_that_was_written_properly(file):
+def test_verify_finds_a_changed_label_with_a_valid_checksum(file):
     with h5py.File(file, "r+") as opened:
         opened["train/labels"][7] += 1
-    assert "train/labels is not the content" in refusal(file, store.verify)
+    assert "train/labels is not the content" in store_error(file, store.verify)
 
 
-def test_damaged_metadata_is_one_line(file):
+def test_damaged_metadata_is_a_one_line_error(file):
     content = file.read_bytes()
     images = content.index(arrays()["train/images"].tobytes())
     damaged = 0
@@ -208,7 +208,7 @@ def test_damaged_metadata_is_one_line(file):
     assert damaged > 20
 
 
-def test_the_facts_are_of_this_data_set(file):
+def test_a_file_of_another_data_set_is_rejected(file):
     other = dataclasses.replace(SMALL, name="CIFAR-100")
     with pytest.raises(LcbenchError, match="not CIFAR-100 as lcbench writes it"):
         store.origin(file, other)

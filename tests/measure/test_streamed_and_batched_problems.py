@@ -30,7 +30,7 @@ SHAPE = (33, 3, "float32")
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "synth.h5"
-    synthetic.write_file(path, 600, pixels=32, classes=3)
+    synthetic.write_hdf5(path, 600, pixels=32, classes=3)
     return path
 
 
@@ -224,7 +224,7 @@ print(grown)
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in other units elsewhere")
 def test_x_is_never_in_memory(tmp_path):
     rows = 20_000
-    synthetic.write_file(tmp_path / "data.h5", rows)
+    synthetic.write_hdf5(tmp_path / "data.h5", rows)
     command = [sys.executable, "-c", PEAK, str(tmp_path / "data.h5"), str(rows), str(tmp_path)]
     grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert grown < 0.6 * rows * 3073 * 4

@@ -1,6 +1,6 @@
 from lcbench.datasets.features import catalog
+from lcbench.datasets.features.extraction import PrecomputedFeature
 from lcbench.report.tables import features as features_tables
-from lcbench.report.tables.features import Computed
 from printed import printed
 
 
@@ -18,8 +18,8 @@ def test_what_is_missing_is_told_with_its_install_line(monkeypatch):
 def test_large_numbers_fit_in_eighty_columns():
     files = {split: f"/a/folder/features/words-{split}.h5" for split in ("train", "validation", "test")}
     done = [
-        Computed("words-hard", 400_000, 1_000_000, 12_345.6, False, files),
-        Computed("hog-assignment", 144, 1_000_000, 0.0123, True, files),
+        PrecomputedFeature("words-hard", 400_000, 1_000_000, 12_345.6, False, files),
+        PrecomputedFeature("hog-assignment", 144, 1_000_000, 0.0123, True, files),
     ]
     lines = printed(features_tables.computed(done))
     words, hog = (line.split() for line in lines if line.startswith(("words-hard", "hog")))

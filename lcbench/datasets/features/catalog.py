@@ -1,4 +1,4 @@
-"""Which features there are, what each needs, and what decides its numbers."""
+"""Catalog of features: packages that each needs, parameters that determine its values, and how it is extracted."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from lcbench.progress import ProgressCallback
 INSTALL = "pip install 'lcbench[lab]'"
 
 WORDS = 1600
-"""Visual words, where nobody says how many."""
+"""Default number of visual words."""
 
 PATCHES = 400_000
-"""From which they are learnt, as in the paper."""
+"""Default number of patches from which the words are learnt, as in Coates, Lee & Ng (2011)."""
 
 Extractor = Callable[[NDArray[np.uint8], NDArray[np.float32], str, ProgressCallback], None]
-"""(images (N, pixels), out (N, D), stage, progress): fills `out`, tells `progress` how many rows are done."""
+"""Called with (images (N, pixels), out (N, D), stage, progress): fill `out`, and call `progress` with the rows done."""
 
-_IMAGES_AT_ONCE = 250
+_BLOCK_IMAGES = 250
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user can choose, of visual words: how many, from how many patches, and the seed of what is drawn."""
+    """Settings of visual words: their number, the random seed, and the number of patches they are learnt from."""
 
     words: int = WORDS
     seed: int = 0
@@ -40,13 +40,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Feature:
-    """One line of the catalogue.
+    """Entry of the catalog.
 
-    version: goes up when the code gives other numbers, so that what was kept from before is not found.
-    dimensions: of settings and the rows and columns of an image. parameters: what else decides the numbers.
-    extractor: of settings, the images on which what must be learnt is learnt, and who is told of that.
-    learns: whether those images decide anything.
-    requires: top-level packages without which it does not run.
+    what: description in a few words.
+    version: number that is raised when the code computes other values, so that cached values are not used again.
+    dimensions: called with (settings, side), returns the number of values for an image of side x side pixels.
+    parameters: called with settings, returns what else determines the values.
+    extractor: called with (settings, fit_on, progress), learns from the images `fit_on`, and returns an `Extractor`.
+    learns: whether the values depend on `fit_on`.
+    requires: top-level packages that it needs.
     """
 
     name: str
@@ -60,30 +62,30 @@ class Feature:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Packages that it needs and that are not installed."""
+        """Required packages that are not installed."""
         return tuple(package for package in self.requires if find_spec(package) is None)
 
 
 def find_feature(name: str) -> Feature:
-    """The feature of that name. Raises LcbenchError, which names the nearest."""
+    """Return the feature called `name`.
+
+    Raises LcbenchError, with a similar name or the command that installs what is missing, if it cannot be computed.
+    """
     if name not in CATALOG:
         hint = did_you_mean(name, CATALOG, f"there are {', '.join(CATALOG)}")
         raise LcbenchError(f"no feature '{name}': {hint}")
-    return CATALOG[name]
-
-
-def find_usable(name: str) -> Feature:
-    """The feature of that name, which can be computed here. Raises LcbenchError with the line that installs it."""
-    feature = find_feature(name)
+    feature = CATALOG[name]
     if feature.missing:
         raise LcbenchError(f"feature '{name}' needs {' and '.join(feature.missing)}, not installed here: {INSTALL}")
     return feature
 
 
 def _by_blocks(compute: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> Callable[..., Extractor]:
+    """Return the `Feature.extractor` of a feature that learns nothing: `compute` on blocks of images."""
+
     def extract(images: NDArray[np.uint8], out: NDArray[np.float32], stage: str, progress: ProgressCallback) -> None:
-        for start in range(0, len(images), _IMAGES_AT_ONCE):
-            block = slice(start, min(start + _IMAGES_AT_ONCE, len(images)))
+        for start in range(0, len(images), _BLOCK_IMAGES):
+            block = slice(start, min(start + _BLOCK_IMAGES, len(images)))
             out[block] = compute(images[block])
             progress(stage, block.stop, len(images))
 
@@ -91,16 +93,18 @@ def _by_blocks(compute: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> C
 
 
 def _visual_words(hard: bool) -> Callable[..., Extractor]:
+    """Return the `Feature.extractor` of visual words."""
+
     def extractor(settings: Settings, fit_on: NDArray[np.uint8], progress: ProgressCallback) -> Extractor:
         from lcbench.datasets.features import visual_words
 
-        learnt = visual_words.dictionary_of(fit_on, settings.words, settings.seed, settings.patches, progress)
-        return lambda images, out, stage, progress: visual_words.encode(images, learnt, hard, out, stage, progress)
+        dictionary = visual_words.dictionary_of(fit_on, settings.words, settings.seed, settings.patches, progress)
+        return lambda images, out, stage, progress: visual_words.encode(images, dictionary, hard, out, stage, progress)
 
     return extractor
 
 
-def _words_parameters(settings: Settings) -> dict[str, Any]:
+def _visual_words_parameters(settings: Settings) -> dict[str, Any]:
     from lcbench.datasets.features import visual_words
 
     return visual_words.dictionary_parameters(settings.words, settings.seed, settings.patches)
@@ -139,7 +143,7 @@ CATALOG: dict[str, Feature] = {
             "visual words, triangle encoding",
             1,
             lambda settings, side: 4 * settings.words,
-            _words_parameters,
+            _visual_words_parameters,
             _visual_words(hard=False),
             learns=True,
             requires=("sklearn",),
@@ -149,7 +153,7 @@ CATALOG: dict[str, Feature] = {
             "visual words, counts of the nearest",
             1,
             lambda settings, side: 4 * settings.words,
-            _words_parameters,
+            _visual_words_parameters,
             _visual_words(hard=True),
             learns=True,
             requires=("sklearn",),

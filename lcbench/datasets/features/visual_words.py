@@ -1,4 +1,7 @@
-"""Bag of visual words: small patches of an image, each told by its distances to the words of a learnt dictionary."""
+"""Bag of visual words: small patches of an image, encoded by their distances to the words of a learnt dictionary.
+
+Coates, Lee & Ng, "An Analysis of Single-Layer Networks in Unsupervised Feature Learning" (AISTATS 2011).
+"""
 
 from __future__ import annotations
 
@@ -15,46 +18,44 @@ from lcbench.errors import LcbenchError
 from lcbench.losses import jit, simd
 from lcbench.progress import ProgressCallback, no_progress
 
-# Square patches of an image, each brought to the same brightness and contrast.
-#
-# A patch is read in the order of the image: red, green and blue plane, each row by row.
+# Patches, normalised in brightness and contrast
 
 SIZE = 6
-"""Pixels along each side of a patch, the best of those that Coates, Lee & Ng (2011, section 4.2.4) tried."""
+"""Rows and columns of a patch, the best size in Coates, Lee & Ng (2011, section 4.2.4)."""
 
 VALUES = PLANES * SIZE * SIZE
-"""Numbers in a patch."""
+"""Number of values of a patch, in the order of the image: red, green and blue plane, each row by row."""
 
 CONTRAST_FLOOR = 10.0
-"""Is added to a patch's variance (pixels from 0 to 255), so that the noise of an even one is not blown up."""
+"""Constant added to the variance of a patch (pixels from 0 to 255), so that the noise of a flat patch stays small."""
 
 
 def sample_patches(
     images: NDArray[np.uint8], count: int, seed: int, progress: ProgressCallback = no_progress
 ) -> NDArray[np.float32]:
-    """`count` patches from random places of random images, normalised: (count, VALUES) float32, in random order."""
+    """Return normalised patches from random places of random images: (count, VALUES) float32, in random order."""
     coloured = planes(images)
     side = coloured.shape[2]
-    stream = np.random.default_rng(seed)
-    rows = np.sort(stream.integers(0, len(images), count))  # in order, so that neighbours lie in the same memory
-    tops, lefts = stream.integers(0, side - SIZE + 1, (2, count))
+    rng = np.random.default_rng(seed)
+    rows = np.sort(rng.integers(0, len(images), count))  # sorted, for locality of memory access
+    tops, lefts = rng.integers(0, side - SIZE + 1, (2, count))
     steps = np.arange(SIZE)
-    found = np.empty((count, VALUES), np.float32)
+    patches = np.empty((count, VALUES), np.float32)
     for start in range(0, count, 10_000):
         part = slice(start, start + 10_000)
         down = (tops[part, None] + steps)[:, None, :, None]
         right = (lefts[part, None] + steps)[:, None, None, :]
         raw = coloured[rows[part, None, None, None], np.arange(PLANES)[:, None, None], down, right]
-        found[part] = normalised(raw.reshape(-1, VALUES))
+        patches[part] = normalise(raw.reshape(-1, VALUES))
         progress("patches", min(start + 10_000, count), count)
-    stream.shuffle(found)
-    return found
+    rng.shuffle(patches)
+    return patches
 
 
-def normalised(raw: NDArray[Any]) -> NDArray[np.float32]:
-    """Patches (n, VALUES), each less its mean and divided by its deviation: sqrt(variance (n - 1) + CONTRAST_FLOOR).
+def normalise(raw: NDArray[Any]) -> NDArray[np.float32]:
+    """Return patches (n, VALUES), each minus its mean and divided by sqrt(variance + CONTRAST_FLOOR), as float32.
 
-    Coates, Lee & Ng (2011, section 3.2.1).
+    The variance is that of a sample, with ddof 1. Coates, Lee & Ng (2011, section 3.2.1).
     """
     values = raw.astype(np.float64)
     values -= values.mean(axis=1, keepdims=True)
@@ -63,13 +64,13 @@ def normalised(raw: NDArray[Any]) -> NDArray[np.float32]:
 
 
 @jit.compiled
-def all_normalised(
-    image: NDArray[np.uint8], side: int, centre: NDArray[np.float32], found: NDArray[np.float32]
+def normalise_all_patches(
+    image: NDArray[np.uint8], side: int, centre: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:
-    """Every patch of an image (pixels,), at stride 1, normalised, less `centre` (VALUES,): the columns of `found`.
+    """Write all patches of an image (pixels,), at stride 1, normalised, minus `centre` (VALUES,), to columns of `out`.
 
-    found (VALUES, at least places * places), places = side - SIZE + 1: the patches row by row of the image. What
-    `normalised` does, written so that a loop goes along neighbouring patches.
+    out: (VALUES, at least places * places), places = side - SIZE + 1; patches row by row of the image. Equivalent to
+    `normalise`, with inner loops over neighbouring patches.
     """
     places = side - SIZE + 1
     total, squares = np.empty(places, np.int64), np.empty(places, np.int64)
@@ -98,30 +99,30 @@ def all_normalised(
                 line = image[start : start + side]
                 for right in range(SIZE):
                     shifted = line[right : right + places]
-                    target = found[value, top * places : (top + 1) * places]
+                    target = out[value, top * places : (top + 1) * places]
                     for p in range(places):
                         target[p] = (np.float32(shifted[p]) - mean[p]) * scale[p] - centre[value]
                     value += 1
 
 
-# What is learnt from patches before any image is encoded: how to whiten them, and the words they cluster around.
+# Dictionary: whitening and words, learnt from patches
 
 VERSION = 1
-"""Goes up when the code learns other words from the same patches."""
+"""Number that is raised when the code learns other words from the same patches."""
 
 EPSILON = 0.1
-"""Is added to the patches' variance along each principal axis, so that the noise of the weakest is not blown up."""
+"""Constant added to the variance along each principal axis, so that the noise of the weakest axes stays small."""
 
 PASSES = 5
-"""How often k-means goes over the patches. 20 times leave 0.3 % less of their mean squared distance to their words."""
+"""Passes of k-means over the patches. With 20 passes the mean squared distance to the words is 0.3 % less."""
 
 BATCH = 10_000
-"""Patches that k-means looks at before it moves the words."""
+"""Patches per step of mini-batch k-means."""
 
 
 @dataclass(frozen=True)
 class Dictionary:
-    """centre (V,) and whitening (V, V): a patch p becomes whitening @ (p - centre). words (K, V). All float32."""
+    """Words (K, V), and the whitening of a patch p: ``whitening @ (p - centre)``, (V, V) and (V,). All float32."""
 
     centre: NDArray[np.float32]
     whitening: NDArray[np.float32]
@@ -131,24 +132,25 @@ class Dictionary:
 def dictionary_of(
     images: NDArray[np.uint8], words: int, seed: int, count: int, progress: ProgressCallback
 ) -> Dictionary:
-    """The dictionary of so many words that is learnt from `count` random patches of images (N, pixels), once.
+    """Return the dictionary of `words` words learnt from `count` random patches of images (N, pixels).
 
-    Coates, Lee & Ng, "An Analysis of Single-Layer Networks in Unsupervised Feature Learning" (AISTATS 2011), sections
-    3.2 and 3.3. It is kept in the cache. Needs scikit-learn where it is not. Raises LcbenchError where there are
-    fewer patches than words.
+    Coates, Lee & Ng (2011), sections 3.2 and 3.3. It is read from the cache if it is there; otherwise it is learnt,
+    which needs scikit-learn, and cached. Raises LcbenchError if there are fewer patches than words.
     """
     if words > count:
         raise LcbenchError(f"{words} words cannot be learnt from {count} patches: choose fewer words")
-    path = cache.location("dictionary", learnt_from=cache.content(images), **dictionary_parameters(words, seed, count))
-    kept = Dictionary(*(np.empty(shape, np.float32) for shape in ((VALUES,), (VALUES, VALUES), (words, VALUES))))
-    if not cache.read(path, vars(kept)):
-        kept = learn_dictionary(images, words, seed, count, progress)
-        cache.write(path, vars(kept))
-    return kept
+    path = cache.location(
+        "dictionary", learnt_from=cache.content_hash(images), **dictionary_parameters(words, seed, count)
+    )
+    dictionary = Dictionary(*(np.empty(shape, np.float32) for shape in ((VALUES,), (VALUES, VALUES), (words, VALUES))))
+    if not cache.read(path, vars(dictionary)):
+        dictionary = learn_dictionary(images, words, seed, count, progress)
+        cache.write(path, vars(dictionary))
+    return dictionary
 
 
 def dictionary_parameters(words: int, seed: int, count: int) -> dict[str, Any]:
-    """What decides a dictionary beside the images."""
+    """Return everything that determines a dictionary in addition to the images."""
     return {
         "dictionary_version": VERSION,
         "words": words,
@@ -165,42 +167,42 @@ def dictionary_parameters(words: int, seed: int, count: int) -> dict[str, Any]:
 def learn_dictionary(
     images: NDArray[np.uint8], words: int, seed: int, count: int, progress: ProgressCallback
 ) -> Dictionary:
-    """As `of`, without the cache."""
-    drawn = sample_patches(images, count, seed, progress)
-    centre, whitening = fit_whitening(drawn)
-    drawn -= centre
-    return Dictionary(centre, whitening, cluster(drawn @ whitening, words, seed, progress))
+    """Return the dictionary as `dictionary_of` does, without the cache."""
+    patches = sample_patches(images, count, seed, progress)
+    centre, whitening = fit_whitening(patches)
+    patches -= centre
+    return Dictionary(centre, whitening, cluster(patches @ whitening, words, seed, progress))
 
 
-def fit_whitening(drawn: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """centre (V,) and the symmetric matrix (V, V) after which patches (n, V) are uncorrelated: ZCA.
+def fit_whitening(patches: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the mean (V,) of patches (n, V) and the symmetric matrix (V, V) that makes them uncorrelated (ZCA).
 
     Bell & Sejnowski, "The independent components of natural scenes are edge filters" (1997).
     """
-    centre = drawn.mean(axis=0, dtype=np.float64)
-    variances, axes = np.linalg.eigh(np.cov(drawn, rowvar=False, dtype=np.float64))
+    centre = patches.mean(axis=0, dtype=np.float64)
+    variances, axes = np.linalg.eigh(np.cov(patches, rowvar=False, dtype=np.float64))
     whitening = axes / np.sqrt(variances + EPSILON) @ axes.T
     return centre.astype(np.float32), whitening.astype(np.float32)
 
 
 def cluster(whitened: NDArray[np.float32], words: int, seed: int, progress: ProgressCallback) -> NDArray[np.float32]:
-    """The means (words, V) that mini-batch k-means finds among patches (n, V). The same seed finds the same."""
+    """Return the centres (words, V) that mini-batch k-means finds for whitened patches (n, V)."""
     from sklearn.cluster import MiniBatchKMeans
 
     batch = max(BATCH, words)
-    means = MiniBatchKMeans(words, init="random", n_init=1, random_state=seed, batch_size=batch)
+    kmeans = MiniBatchKMeans(words, init="random", n_init=1, random_state=seed, batch_size=batch)
     starts = range(0, len(whitened), batch)
-    for turn in range(PASSES):
-        for done, start in enumerate(starts, turn * len(starts) + 1):
-            means.partial_fit(whitened[start : start + batch])
+    for pass_number in range(PASSES):
+        for done, start in enumerate(starts, pass_number * len(starts) + 1):
+            kmeans.partial_fit(whitened[start : start + batch])
             progress("k-means", done, PASSES * len(starts))
-    return np.ascontiguousarray(means.cluster_centers_, np.float32)
+    return np.ascontiguousarray(kmeans.cluster_centers_, np.float32)
 
 
-# From an image to how much of each word its four quadrants hold: every patch at stride 1, pooled as it comes.
+# Encoding: activations of all patches of an image, at stride 1, pooled by quadrant
 #
-# An image has 729 patches, so its distances to 1,600 words are a million numbers. They are made and used up in blocks
-# that stay in the cache, by the micro-kernel that also sums the gradient of a linear classifier::
+# A 32 x 32 image has 729 patches, so its distances to 1,600 words are a million values. They are computed and consumed
+# in blocks that stay in the cache, by the micro-kernel that also computes the gradient of a linear classifier::
 #
 #     patches (108, 729)  --whitening-->  whitened (108, 729)
 #     block of patches:   squares of words - 2 whitened . words   (patches, words)      L2
@@ -211,11 +213,11 @@ QUADRANTS = 4
 TILE_PATCHES = simd.WIDE_CLASSES
 TILE_WORDS = simd.WIDE_VECTORS * simd.lanes(4)
 
-PATCHES_AT_ONCE = 4 * TILE_PATCHES
-"""Their distances stay in L2, and each word is read once for all of them."""
+BLOCK_PATCHES = 4 * TILE_PATCHES
+"""Patches per block: their distances stay in L2, and each word is read once for all of them."""
 
-IMAGES_AT_ONCE = 50
-"""Encoded by a thread between two reports of progress."""
+BLOCK_IMAGES = 50
+"""Images that a thread encodes between two calls of `progress`."""
 
 
 def encode(
@@ -226,65 +228,67 @@ def encode(
     stage: str = "",
     progress: ProgressCallback = no_progress,
 ) -> None:
-    """out (N, 4 K) = the mean activation of each of K words in each quadrant of images (N, pixels), on all cores.
+    """Write the mean activation of each of K words in each quadrant of images (N, pixels) to out (N, 4 K).
 
-    Triangle (Coates, Lee & Ng, 2011, section 3.3.1): max(0, mean distance of the patch to all words - distance to this
-    one). hard: 1 for the nearest word, 0 for the others. Quadrants: top left, top right, bottom left, bottom right; the
-    middle row and column of an odd number of patches belong to the top and the left.
+    Runs on all cores.
+
+    Triangle activation (Coates, Lee & Ng, 2011, section 3.3.1): max(0, mean distance of the patch to all words - its
+    distance to this word). hard: 1 for the nearest word, 0 for the others. Quadrants: top left, top right, bottom left,
+    bottom right; the middle row and column of an odd number of patches belong to the top and the left.
     """
     side = side_of(images.shape[1])
     words = len(dictionary.words)
-    whitening = np.zeros((VALUES, _up_to(VALUES, TILE_PATCHES)), np.float32)
+    whitening = np.zeros((VALUES, _round_up(VALUES, TILE_PATCHES)), np.float32)
     whitening[:, :VALUES] = dictionary.whitening
-    # The product with -2 words is added to the words' squares: what a squared distance has beside the patch's own.
-    minus_twice = np.zeros((VALUES, _up_to(words, TILE_WORDS)), np.float32)
+    # Squared distance = squares of the word - 2 word . patch + squares of the patch.
+    minus_twice = np.zeros((VALUES, _round_up(words, TILE_WORDS)), np.float32)
     minus_twice[:, :words] = -2 * dictionary.words.T
     squares = np.zeros(minus_twice.shape[1], np.float32)
     squares[:words] = np.square(dictionary.words, dtype=np.float64).sum(axis=1)
 
-    def part(start: int) -> int:
-        block = np.ascontiguousarray(images[start : start + IMAGES_AT_ONCE])
+    def encode_block(start: int) -> int:
+        block = np.ascontiguousarray(images[start : start + BLOCK_IMAGES])
         encoded = np.empty((len(block), out.shape[1]), np.float32)
-        _encode(block, side, dictionary.centre, whitening, minus_twice, squares, words, hard, encoded)
+        _encode_images(block, side, dictionary.centre, whitening, minus_twice, squares, words, hard, encoded)
         out[start : start + len(block)] = encoded
         return len(block)
 
     threads = ThreadPoolExecutor(jit.thread_count())
     try:
         done = 0
-        for count in threads.map(part, range(0, len(images), IMAGES_AT_ONCE)):
+        for count in threads.map(encode_block, range(0, len(images), BLOCK_IMAGES)):
             done += count
             progress(stage, done, len(images))
     finally:
-        threads.shutdown(cancel_futures=True)  # who interrupts this does not wait for what has not begun
+        threads.shutdown(cancel_futures=True)  # Ctrl-C does not wait for blocks that have not begun
 
 
-def _up_to(count: int, tile: int) -> int:
+def _round_up(count: int, tile: int) -> int:
     return -(-count // tile) * tile
 
 
 @jit.compiled
-def _encode(
+def _encode_images(
     images: NDArray[np.uint8], side: int, centre: NDArray[np.float32], whitening: NDArray[np.float32],
     minus_twice: NDArray[np.float32], squares: NDArray[np.float32], words: int, hard: bool, out: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """Rows of out (n, 4 K) from images (n, pixels), on one thread."""
+    """Write the activations of images (n, pixels) to out (n, 4 K), on one thread."""
     places = side - SIZE + 1
     half = (places + 1) // 2
     count = places * places
-    width = -(-(count + TILE_PATCHES) // TILE_WORDS) * TILE_WORDS  # the last tiles reach over the end, either way
+    width = -(-(count + TILE_PATCHES) // TILE_WORDS) * TILE_WORDS  # the last tiles extend beyond the end
     patches = np.zeros((VALUES, width), np.float32)
     whitened = np.empty((whitening.shape[1], width), np.float32)
     norms = np.empty(width, np.float32)
-    distances = np.empty((PATCHES_AT_ONCE, squares.size), np.float32)
+    distances = np.empty((BLOCK_PATCHES, squares.size), np.float32)
     held = np.zeros((QUADRANTS, words), np.float32)
     for image in range(images.shape[0]):
-        all_normalised(images[image], side, centre, patches)
+        normalise_all_patches(images[image], side, centre, patches)
         _whiten(patches, whitening, whitened, norms)
         held[:] = 0
-        for start in range(0, count, PATCHES_AT_ONCE):
-            here = min(PATCHES_AT_ONCE, count - start)
-            _distances(whitened[:VALUES, start : start + PATCHES_AT_ONCE], here, minus_twice, squares, distances)
+        for start in range(0, count, BLOCK_PATCHES):
+            here = min(BLOCK_PATCHES, count - start)
+            _distances(whitened[:VALUES, start : start + BLOCK_PATCHES], here, minus_twice, squares, distances)
             for p in range(here):
                 top, left = divmod(start + p, places)
                 quadrant = held[2 * (top >= half) + (left >= half)]
@@ -306,7 +310,10 @@ def _whiten(
     patches: NDArray[np.float32], whitening: NDArray[np.float32], whitened: NDArray[np.float32],
     norms: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """whitened (V', P) = whitening (V, V') transposed @ patches (V, P); norms (P,): the squared length of each."""
+    """Write ``whitening.T @ patches`` to `whitened`, and the squared norm of each patch to `norms` (P,).
+
+    patches (V, P), whitening (V, V'), whitened (V', P).
+    """
     whitened[:] = 0
     for p in range(0, patches.shape[1], TILE_WORDS):
         for v in range(0, whitening.shape[1], TILE_PATCHES):
@@ -323,7 +330,7 @@ def _distances(
     whitened: NDArray[np.float32], here: int, minus_twice: NDArray[np.float32], squares: NDArray[np.float32],
     distances: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """distances (P, K') = squared distances from each patch to each word, less the patch's own squared length."""
+    """Write the squared distance of patch and word, minus the squared norm of the patch, to distances (P, K')."""
     for p in range(here):
         distances[p] = squares
     for word in range(0, squares.size, TILE_WORDS):
@@ -333,7 +340,7 @@ def _distances(
 
 @jit.compiled
 def _add_triangle(norm: float, distances: NDArray[np.float32], quadrant: NDArray[np.float32]) -> None:
-    """quadrant (K,) += max(0, mean distance - distance); distances (K,) become roots."""
+    """Add max(0, mean distance - distance) to quadrant (K,). distances (K,) are replaced by their square roots."""
     total = np.float32(0)
     for k in range(distances.size):
         distances[k] = np.sqrt(max(np.float32(0), norm + distances[k]))

@@ -1,1 +1,1 @@
-"""Tables of the user's own, in CSV, NPZ or HDF5, as training, validation and test rows."""
+"""Data in CSV, NPZ and HDF5 files, read as training, validation and test rows."""

@@ -1,4 +1,4 @@
-"""Which of a file's named arrays are X and y: one rule for NPZ and HDF5."""
+"""Readers of NPZ and HDF5 files. Both use the same rule to find X and y among the named arrays of a file."""
 
 from __future__ import annotations
 
@@ -16,117 +16,38 @@ from lcbench.datasets import store
 from lcbench.datasets.cifar10 import CIFAR10
 from lcbench.datasets.examples import IMAGE_SHAPE
 from lcbench.datasets.rows import RowsOnDisk, rows_of_dataset
-from lcbench.datasets.tables.contents import SPLITS, Contents, Part, Split, listed, one_line
-from lcbench.errors import LcbenchError
+from lcbench.datasets.tables.contents import SPLITS, Contents, Part, Split, quoted
+from lcbench.errors import LcbenchError, one_line
 
 if TYPE_CHECKING:
     import h5py
 
-_FEATURES = ("X", "images", "data", "features")
-_LABELS = ("y", "labels", "target", "label", "targets")
+_FEATURE_NAMES = ("X", "images", "data", "features")
+_LABEL_NAMES = ("y", "labels", "target", "label", "targets")
 _SPLIT_NAMES = {"train": ("train", "training"), "validation": ("validation", "val", "valid"), "test": ("test",)}
+
+_HDF5_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)
+"""Errors that h5py raises for damaged files."""
 
 Load = Callable[[str], NDArray[Any]]
 
 
-def contents_of_arrays(
-    path: Path,
-    names: Iterable[str],
-    load: Load,
-    label: str | int | None,
-    load_X: Callable[[str], NDArray[Any] | RowsOnDisk] | None = None,
-) -> Contents:
-    """Chooses X and y among `names` and loads them, with class_names where there are any. Raises LcbenchError.
-
-    load_X: loads X, where that is done otherwise.
-    """
-    names = list(names)
-    chosen = _chosen(path, names, label)
-    class_names = None
-    if "class_names" in names:
-        array = as_text(load("class_names"))
-        if array.ndim != 1 or array.dtype.kind != "U" or len(set(array)) != array.size or not array.size:
-            raise LcbenchError(f"{path}: class_names is not a list of different names; mend it or leave it out")
-        class_names = tuple(str(name) for name in array)
-    return Contents({split: _part(path, load_X or load, load, *pair) for split, pair in chosen.items()}, class_names)
-
-
-def _chosen(path: Path, names: list[str], label: str | int | None) -> dict[Split, tuple[str, str]]:
-    """For each split that is there, the names of its features and of its labels."""
-    labels = _LABELS if label is None else (str(label),)
-    found = {split: (_first(names, split, _FEATURES), _first(names, split, labels)) for split in SPLITS}
-    has = f"it has {listed(names) or 'none at all'}"
-    if label is not None and not any(y for _, y in found.values()):
-        raise LcbenchError(f"{path} has no array {str(label)!r} for the labels; {has}")
-    chosen = {}
-    for split, (X, y) in found.items():
-        if X and y:
-            chosen[split] = X, y
-        elif X:
-            raise LcbenchError(f"{path} has {X!r} without labels for it, such as {_partner(X, labels, split)!r}; {has}")
-        elif y:
-            raise LcbenchError(
-                f"{path} has {y!r} without features for it, such as {_partner(y, _FEATURES, split)!r}; {has}"
-            )
-    if "train" not in chosen:
-        wanted = "X and y, images and labels, or data and target, with _train or without"
-        raise LcbenchError(f"{path} has no arrays to train on ({wanted}); {has}")
-    return chosen
-
-
-def _partner(name: str, words: tuple[str, ...], split: Split) -> str:
-    """How one would spell the array that belongs to `name`."""
-    if "/" in name:
-        return f"{name.rpartition('/')[0]}/{words[0]}"
-    return f"{words[0]}_{split}" if "_" in name else words[0]
-
-
-def _first(names: list[str], split: Split, wanted: tuple[str, ...]) -> str | None:
-    """The name that the file uses; upper and lower case are the same. Without a split's name it is train's."""
-    by_spelling = {name.casefold(): name for name in names}
-    spellings = [
-        spelling
-        for word in wanted
-        for name in _SPLIT_NAMES[split]
-        for spelling in (f"{word}_{name}", f"{name}_{word}", f"{name}/{word}")
-    ]
-    if split == "train":
-        spellings += wanted
-    return next((by_spelling[s.casefold()] for s in spellings if s.casefold() in by_spelling), None)
-
-
-def _part(path: Path, load_X: Callable[[str], NDArray[Any] | RowsOnDisk], load: Load, x_name: str, y_name: str) -> Part:
-    return Part(
-        load_X(x_name),
-        as_text(load(y_name)),
-        x_name,
-        y_name,
-        cell=lambda row, column: f"{path}: {x_name}[{row}, {column}]",
-        label=lambda row: f"{path}: {y_name}[{row}]",
-    )
-
-
-def as_text(array: NDArray[Any]) -> NDArray[Any]:
-    """Bytes as the text that they spell in UTF-8; any other array as it is. Raises UnicodeDecodeError."""
-    return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
-
-
-# NumPy's archive of named arrays. Nothing in it is ever unpickled: that would run whatever the file says.
-
-
 def read_npz(path: Path, label: str | int | None) -> Contents:
-    """The arrays X and y of an NPZ file, compressed or not. Raises LcbenchError."""
-    if not zipfile.is_zipfile(path):  # NumPy would take it for a pickle
+    """Return X and y of an NPZ file, compressed or not. Nothing in it is unpickled, since that could run code.
+
+    Raises LcbenchError.
+    """
+    if not zipfile.is_zipfile(path):  # NumPy would treat it as a pickle
         raise LcbenchError(f"{path} is damaged or no NPZ file; write it again with numpy.savez")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return contents_of_arrays(path, archive.files, lambda name: _array_npz(path, archive, name), label)
+            return _contents(path, archive.files, lambda name: _load_npz(path, archive, name), label)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError, ValueError) as error:
-        # all of these are ways in which zipfile and NumPy meet damaged archives, and encrypted ones
+        # zipfile and NumPy raise any of these for damaged and for encrypted archives.
         raise LcbenchError(f"{path} is damaged ({one_line(error)}); write it again with numpy.savez") from error
 
 
-def _array_npz(path: Path, archive: Any, name: str) -> NDArray[Any]:
+def _load_npz(path: Path, archive: Any, name: str) -> NDArray[Any]:
     try:
         array = archive[name]
     except ValueError as error:
@@ -136,18 +57,15 @@ def _array_npz(path: Path, archive: Any, name: str) -> NDArray[Any]:
             f"{path}: {name} holds Python objects, which are not loaded since that can run code; "
             "store numbers, or text for labels"
         ) from error
-    if not isinstance(array, np.ndarray):  # another file in the archive comes as its bytes
+    if not isinstance(array, np.ndarray):  # NumPy returns other members of the archive as bytes
         raise LcbenchError(f"{path}: {name} is no NumPy array; write the file again with numpy.savez")
     return array
 
 
-# HDF5, whose arrays may lie in groups: X and y, X_train, train/images, and what `lcbench download` writes.
-
-
 def read_hdf5(path: Path, label: str | int | None, on_disk: bool = False) -> Contents:
-    """The arrays X and y of an HDF5 file. Links out of the file are not followed. Raises LcbenchError.
+    """Return X and y of an HDF5 file. Arrays may be in groups; external links are not followed.
 
-    on_disk: X is not read; it is a `RowsOnDisk`.
+    on_disk: whether X is not read but returned as `RowsOnDisk`. Raises LcbenchError.
     """
     import h5py
 
@@ -157,23 +75,32 @@ def read_hdf5(path: Path, label: str | int | None, on_disk: bool = False) -> Con
         with h5py.File(path) as file:
             names: list[str] = []
             file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-            contents = contents_of_arrays(
+            contents = _contents(
                 path,
                 names,
-                lambda name: _array_hdf5(path, file[name]),
+                lambda name: _load_hdf5(path, file[name]),
                 label,
                 load_X=(lambda name: rows_of_dataset(path, file[name])) if on_disk else None,
             )
-            # the images of `lcbench download` lie there flat
+            # `lcbench download` stores flattened images.
             cifar10 = file.attrs.get("format") == store.FORMAT and file.attrs.get("dataset") == CIFAR10.name
             return replace(contents, image_shape=IMAGE_SHAPE) if cifar10 else contents
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        # all of these are ways in which h5py meets damaged files
+    except _HDF5_ERRORS as error:
         raise LcbenchError(f"{path} is damaged ({one_line(error)}); write it again") from error
 
 
+def _load_hdf5(path: Path, dataset: h5py.Dataset) -> NDArray[Any]:
+    import h5py
+
+    if dataset.shape is None:
+        raise LcbenchError(f"{path}: {dataset.name[1:]} holds nothing; store an array of numbers")
+    if h5py.check_string_dtype(dataset.dtype):
+        return np.array(dataset.asstr()[()], dtype=np.str_)
+    return np.asarray(dataset[()])
+
+
 def hdf5_size(path: Path) -> int:
-    """Bytes that the arrays of an HDF5 file would take in memory; 0 where that cannot be told."""
+    """Return the bytes that the arrays of an HDF5 file would take in memory, or 0 if the file cannot be read."""
     import h5py
 
     total = 0
@@ -185,16 +112,92 @@ def hdf5_size(path: Path) -> int:
     try:
         with h5py.File(path) as file:
             file.visititems(add)
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError):
-        return 0  # `read` says what is wrong
+    except _HDF5_ERRORS:
+        return 0  # `read_hdf5` reports the error
     return total
 
 
-def _array_hdf5(path: Path, dataset: h5py.Dataset) -> NDArray[Any]:
-    import h5py
+# Selection of X and y
 
-    if dataset.shape is None:
-        raise LcbenchError(f"{path}: {dataset.name[1:]} holds nothing; store an array of numbers")
-    if h5py.check_string_dtype(dataset.dtype):
-        return np.array(dataset.asstr()[()], dtype=np.str_)
-    return np.asarray(dataset[()])
+
+def _contents(
+    path: Path,
+    names: Iterable[str],
+    load: Load,
+    label: str | int | None,
+    load_X: Callable[[str], NDArray[Any] | RowsOnDisk] | None = None,
+) -> Contents:
+    """Return the contents of a file whose arrays are called `names`. Raises LcbenchError if X or y is missing.
+
+    load: returns the array of a name. load_X: the same for X, by default `load`.
+    """
+    names = list(names)
+    selected = _select(path, names, label)
+    class_names = None
+    if "class_names" in names:
+        array = _decoded(load("class_names"))
+        if array.ndim != 1 or array.dtype.kind != "U" or len(set(array)) != array.size or not array.size:
+            raise LcbenchError(f"{path}: class_names is not a list of different names; correct it or leave it out")
+        class_names = tuple(str(name) for name in array)
+    parts = {split: _part(path, load_X or load, load, *pair) for split, pair in selected.items()}
+    return Contents(parts, class_names)
+
+
+def _select(path: Path, names: list[str], label: str | int | None) -> dict[Split, tuple[str, str]]:
+    """Return the names of features and labels for each split of the file."""
+    label_names = _LABEL_NAMES if label is None else (str(label),)
+    found = {split: (_find(names, split, _FEATURE_NAMES), _find(names, split, label_names)) for split in SPLITS}
+    available = f"it has {quoted(names) or 'no arrays'}"
+    if label is not None and not any(y for _, y in found.values()):
+        raise LcbenchError(f"{path} has no array {str(label)!r} for the labels; {available}")
+    selected = {}
+    for split, (X, y) in found.items():
+        if X and y:
+            selected[split] = X, y
+        elif X:
+            partner = _partner(X, label_names, split)
+            raise LcbenchError(f"{path} has {X!r} without labels for it, such as {partner!r}; {available}")
+        elif y:
+            partner = _partner(y, _FEATURE_NAMES, split)
+            raise LcbenchError(f"{path} has {y!r} without features for it, such as {partner!r}; {available}")
+    if "train" not in selected:
+        expected = "X and y, images and labels, or data and target, with _train or without"
+        raise LcbenchError(f"{path} has no arrays to train on ({expected}); {available}")
+    return selected
+
+
+def _partner(name: str, words: tuple[str, ...], split: Split) -> str:
+    """Return an example of a name for the array that belongs to `name`."""
+    if "/" in name:
+        return f"{name.rpartition('/')[0]}/{words[0]}"
+    return f"{words[0]}_{split}" if "_" in name else words[0]
+
+
+def _find(names: list[str], split: Split, words: tuple[str, ...]) -> str | None:
+    """Return the first of `names` that combines a word with the split, ignoring case. For "train" a word is enough."""
+    by_spelling = {name.casefold(): name for name in names}
+    spellings = [
+        spelling
+        for word in words
+        for name in _SPLIT_NAMES[split]
+        for spelling in (f"{word}_{name}", f"{name}_{word}", f"{name}/{word}")
+    ]
+    if split == "train":
+        spellings += words
+    return next((by_spelling[s.casefold()] for s in spellings if s.casefold() in by_spelling), None)
+
+
+def _part(path: Path, load_X: Callable[[str], NDArray[Any] | RowsOnDisk], load: Load, x_name: str, y_name: str) -> Part:
+    return Part(
+        load_X(x_name),
+        _decoded(load(y_name)),
+        x_name,
+        y_name,
+        cell=lambda row, column: f"{path}: {x_name}[{row}, {column}]",
+        label=lambda row: f"{path}: {y_name}[{row}]",
+    )
+
+
+def _decoded(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array of bytes decoded from UTF-8, and any other array unchanged."""
+    return np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array

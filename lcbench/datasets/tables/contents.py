@@ -1,4 +1,8 @@
-"""What a file was found to hold, before it is known to be sound. Each format makes this, and `reading` checks it."""
+"""Contents of a table file, as a reader for one format returns them, and their conversion to checked X and y.
+
+Each format is read into `Contents`. `reading.read_table` then applies the functions of this module: labels become class
+numbers, X becomes a matrix, and missing splits are drawn from the training rows.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from lcbench.datasets.rows import Rows, RowsOnDisk, choose
-from lcbench.datasets.soundness import require_labels
+from lcbench.datasets.input_checks import require_labels
+from lcbench.datasets.rows import Rows, RowsOnDisk, select_rows
 from lcbench.errors import LcbenchError
 
 Split = Literal["train", "validation", "test"]
@@ -20,11 +24,11 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of one split as they stand in the file.
+    """Rows of one split as they are in the file.
 
-    X (N, ...) of any type, or (N, D) where it stays on disk; y numbers or text ("U").
-    x_name, y_name: what the file calls them. cell, label: what a message calls the value of X in a row and column, and
-    the label of a row, file included.
+    X: (N, ...) of any type, or (N, D) on disk. y: numbers or text (dtype kind "U"). x_name, y_name: their names in the
+    file. cell, label: functions that return the name of a value of X by row and column, and of a label by row, for
+    messages, with the file.
     """
 
     X: NDArray[Any] | RowsOnDisk
@@ -37,9 +41,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Contents:
-    """parts: always with "train"; the others where the file tells them apart itself.
+    """Everything that was read from a file.
 
-    class_names, feature_names, image_shape: where the file states them.
+    parts: "train", and the other splits if the file has them. class_names, feature_names, image_shape: as the file
+    states them, if it does.
     """
 
     parts: Mapping[Split, Part]
@@ -48,62 +53,57 @@ class Contents:
     image_shape: tuple[int, int, int] | None = None
 
 
-def listed(names: list[str], most: int = 8) -> str:
-    """Names as a message lists them: quoted, and no more than fit."""
+def quoted(names: list[str], most: int = 8) -> str:
+    """Return the names for a message: quoted, and at most `most` of them."""
     shown = ", ".join(repr(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def one_line(error: Exception) -> str:
-    """What another library says went wrong, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+# Labels
 
-
-# Labels as a file has them, numbers or names of classes, made into numbers from 0 without gaps.
-
-_NO_NAMES = ("", "nan")
-"""What stands in a column of text where a label is missing, an empty cell or what pandas makes of it."""
+_MISSING_LABELS = ("", "nan")
+"""Text labels that stand for a missing one: an empty cell, or what pandas makes of it."""
 
 
 def number_labels(contents: Contents, path: Path) -> tuple[dict[Split, NDArray[np.int64]], tuple[str, ...]]:
-    """The labels of each split, (N,) int64 in [0, C), and the names of the C classes.
+    """Return the labels of each split, (N,) int64 in [0, C), and the names of the C classes.
 
-    The names are those that the file states, or the labels themselves, sorted if they are text. Raises LcbenchError for
-    a label that is no class, a class without a training row, and fewer than two classes.
+    The names are those in the file, or else the labels themselves, sorted if they are text. Raises LcbenchError for a
+    label that is no class, a class without a training row, and fewer than two classes.
     """
-    kinds = {part.y.dtype.kind == "U" for part in contents.parts.values()}
-    if len(kinds) == 2:
-        raise LcbenchError(f"{path}: labels are text in one split and numbers in another; write them alike")
-    y, class_names = _from_text(contents) if kinds == {True} else _from_numbers(contents, path)
+    text = {part.y.dtype.kind == "U" for part in contents.parts.values()}
+    if len(text) == 2:
+        raise LcbenchError(f"{path}: labels are text in one split and numbers in another; use one kind for all")
+    y, class_names = _number_text(contents) if text == {True} else _check_numbers(contents, path)
     used = np.unique(y["train"])
     if len(used) < len(class_names):
         absent = class_names[_first_gap(used)]
         raise LcbenchError(f"{path}: no training row is of class {absent!r}; add some or leave the class out")
     if len(used) == 1:
         rows = "the only row is" if len(y["train"]) == 1 else f"all {len(y['train']):,} rows are"
-        raise LcbenchError(f"{path}: {rows} of class {class_names[0]!r}; there must be two classes to tell apart")
+        raise LcbenchError(f"{path}: {rows} of class {class_names[0]!r}; there must be at least two classes")
     return y, class_names
 
 
-def _from_text(contents: Contents) -> tuple[dict[Split, NDArray[np.int64]], tuple[str, ...]]:
+def _number_text(contents: Contents) -> tuple[dict[Split, NDArray[np.int64]], tuple[str, ...]]:
     distinct = np.unique(np.concatenate([np.unique(part.y) for part in contents.parts.values()]))
     class_names = contents.class_names or tuple(str(name) for name in distinct)
     number = {name: c for c, name in enumerate(class_names)}
     y = {}
     for split, part in contents.parts.items():
-        distinct, which = np.unique(part.y, return_inverse=True)
+        distinct, inverse = np.unique(part.y, return_inverse=True)
         for i, name in enumerate(distinct.tolist()):
-            if name in number and name.lower() not in _NO_NAMES:
+            if name in number and name.lower() not in _MISSING_LABELS:
                 continue
-            place = part.label(int(np.argmax(which == i)))
-            if name.lower() in _NO_NAMES:
+            place = part.label(int(np.argmax(inverse == i)))
+            if name.lower() in _MISSING_LABELS:
                 raise LcbenchError(f"{place} is {repr(name) if name else 'empty'}; fill it in or leave the row out")
-            raise LcbenchError(f"{place} is {name!r}, and class_names has only {listed([*class_names])}; add it there")
-        y[split] = np.array([number[name] for name in distinct.tolist()], np.int64)[which]
+            raise LcbenchError(f"{place} is {name!r}, and class_names has only {quoted([*class_names])}; add it there")
+        y[split] = np.array([number[name] for name in distinct.tolist()], np.int64)[inverse]
     return y, class_names
 
 
-def _from_numbers(contents: Contents, path: Path) -> tuple[dict[Split, NDArray[np.int64]], tuple[str, ...]]:
+def _check_numbers(contents: Contents, path: Path) -> tuple[dict[Split, NDArray[np.int64]], tuple[str, ...]]:
     classes = None if contents.class_names is None else len(contents.class_names)
     y = {}
     for split, part in contents.parts.items():
@@ -112,7 +112,7 @@ def _from_numbers(contents: Contents, path: Path) -> tuple[dict[Split, NDArray[n
         y[split] = labels.astype(np.int64)
     if contents.class_names is not None:
         return y, contents.class_names
-    # before any array or list is made whose length is the highest label
+    # This check comes first, since the highest label may be too large for an array or list of that length.
     absent = _first_gap(np.unique(y["train"]))
     split = max(y, key=lambda split: int(y[split].max()))
     highest = int(y[split].max())
@@ -125,14 +125,14 @@ def _from_numbers(contents: Contents, path: Path) -> tuple[dict[Split, NDArray[n
 
 
 def _first_gap(used: NDArray[np.int64]) -> int:
-    """The lowest number from 0 that is not among `used`, which ascend."""
+    """Return the lowest number from 0 on that is not in `used`, which is sorted."""
     gaps = np.flatnonzero(used != np.arange(len(used)))
     return int(gaps[0]) if gaps.size else len(used)
 
 
-# X as a file has it, made into the matrix that the losses take.
+# Features
 
-_NO_NUMBERS = {
+_NOT_NUMBERS = {
     "c": "complex numbers; give their real and imaginary parts as two features",
     "U": "text; encode it as numbers",
     "S": "text; encode it as numbers",
@@ -141,21 +141,19 @@ _NO_NUMBERS = {
     "M": "dates; encode them as numbers",
     "m": "durations; encode them as numbers",
 }
-"""By NumPy's kind of type: what an array of it holds, and what to do."""
+"""Content of an array, and advice, by the kind of its dtype."""
 
 
 def as_matrix(X: NDArray[Any] | RowsOnDisk, where: str) -> Rows:
-    """X (N, ...) as (N, D), C-contiguous, uint8, float32 or float64; a copy only where type or layout must change.
+    """Return X (N, ...) as (N, D), C-contiguous, uint8, float32 or float64; a copy only if type or layout change.
 
-    What is on disk stays there, and is handed out in that type.
-
-    Other integers, truth values and float16 become float32, longer floats float64. Raises LcbenchError, beginning with
-    `where`, if X does not hold numbers, or not rows of them.
+    Other integers, booleans and float16 become float32, longer floats float64. X on disk is not read; its rows are
+    converted when they are. Raises LcbenchError, with `where` before the message, if X is not numeric or has one axis.
     """
     if X.dtype.kind not in "biuf":
-        raise LcbenchError(f"{where} holds {_NO_NUMBERS.get(X.dtype.kind, f'values of type {X.dtype}')}")
+        raise LcbenchError(f"{where} holds {_NOT_NUMBERS.get(X.dtype.kind, f'values of type {X.dtype}')}")
     if X.ndim < 2:
-        raise LcbenchError(f"{where} has the shape {X.shape}, not (rows, features); reshape it to (-1, 1) if it is one")
+        raise LcbenchError(f"{where} has the shape {X.shape}, not (rows, features); reshape one feature to (-1, 1)")
     dtype: DTypeLike
     if X.dtype.kind == "f":
         dtype = np.float32 if X.dtype.itemsize <= 4 else np.float64
@@ -167,7 +165,7 @@ def as_matrix(X: NDArray[Any] | RowsOnDisk, where: str) -> Rows:
 
 
 def image_shape(X: NDArray[Any] | RowsOnDisk) -> tuple[int, int, int] | None:
-    """The shape of a row of X (N, ...), in the order of its values, if that is (3, H, W) or (H, W, 3)."""
+    """Return the shape of a row of X (N, ...) if it is (3, H, W) or (H, W, 3), otherwise None."""
     shape = _row_shape(X)
     return (shape[0], shape[1], shape[2]) if len(shape) == 3 and 3 in (shape[0], shape[2]) else None
 
@@ -176,8 +174,8 @@ def _row_shape(X: NDArray[Any] | RowsOnDisk) -> tuple[int, ...]:
     return X.row_shape if isinstance(X, RowsOnDisk) else X.shape[1:]
 
 
-def require_alike(X: Mapping[Split, Rows], contents: Contents, path: Path) -> None:
-    """Raises LcbenchError unless the splits' X have the same features in the same type and row shape."""
+def require_same_features(X: Mapping[Split, Rows], contents: Contents, path: Path) -> None:
+    """Raise LcbenchError unless the X of all splits have the same row shape and type."""
     train = contents.parts["train"]
     for split, part in contents.parts.items():
         if _row_shape(part.X) != _row_shape(train.X):
@@ -191,71 +189,72 @@ def require_alike(X: Mapping[Split, Rows], contents: Contents, path: Path) -> No
             )
 
 
-# Which rows are learnt from and which are kept back, where a file does not say so itself.
+# Splits that the file does not have
 
 _BLOCK_BYTES = 2**20
+"""Size of the blocks in which rows are moved."""
 
 
 def require_fractions(fractions: Mapping[Split, float]) -> None:
-    """Raises LcbenchError unless each fraction is 0 or more and something is left to train on."""
+    """Raise LcbenchError unless each fraction is 0 or more and their sum leaves rows for training."""
     for split, fraction in fractions.items():
         if not fraction >= 0:
             raise LcbenchError(f"the fraction for {split} is {fraction}; it must be 0 or more")
     if not sum(fractions.values()) < 1:
-        said = " and ".join(f"{fraction:g} for {split}" for split, fraction in fractions.items())
-        raise LcbenchError(f"{said} leave nothing to train on; together they must be below 1")
+        given = " and ".join(f"{fraction:g} for {split}" for split, fraction in fractions.items())
+        raise LcbenchError(f"{given} leave nothing to train on; together they must be below 1")
 
 
 def draw_splits(
     y: NDArray[np.int64], class_names: tuple[str, ...], fractions: Mapping[Split, float], seed: int, path: Path
 ) -> dict[Split, NDArray[np.int64]]:
-    """Row numbers, ascending, of each split in `fractions` and of "train", which gets the rest.
+    """Return the ascending row indices of each split in `fractions`, and of "train", which gets the rest.
 
-    Of each class of y (N,), every split gets its fraction, rounded, and at least one row unless the fraction is 0.
-    The same seed gives the same rows. Raises LcbenchError where a class has fewer rows than there are splits to fill.
+    Each split gets its fraction of every class of y (N,), rounded, and at least one row unless the fraction is 0. The
+    same seed gives the same rows. Raises LcbenchError if a class has fewer rows than there are splits to fill.
     """
     filled = [split for split, fraction in fractions.items() if fraction > 0]
     counts = np.bincount(y, minlength=len(class_names))
-    few = np.flatnonzero(counts <= len(filled))
-    if few.size:
-        raise LcbenchError(_too_few(few, counts, class_names, filled, path))
+    small = np.flatnonzero(counts <= len(filled))
+    if small.size:
+        raise LcbenchError(_too_few_rows(small, counts, class_names, filled, path))
 
-    stream = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     by_class = np.split(np.argsort(y, kind="stable"), np.cumsum(counts)[:-1])
-    chosen: dict[Split, list[NDArray[np.int64]]] = {split: [] for split in (*fractions, "train")}
-    for of_class in by_class:
-        shuffled = stream.permutation(of_class)
-        for still_to_fill, split in zip(range(len(filled), 0, -1), filled, strict=True):
-            wanted = max(1, round(len(of_class) * fractions[split]))
-            # the splits after this one, of which train is the last, need a row each
-            size = min(wanted, len(shuffled) - still_to_fill)
-            chosen[split].append(shuffled[:size])
+    drawn: dict[Split, list[NDArray[np.int64]]] = {split: [] for split in (*fractions, "train")}
+    for rows_of_class in by_class:
+        shuffled = rng.permutation(rows_of_class)
+        for unfilled, split in zip(range(len(filled), 0, -1), filled, strict=True):
+            wanted = max(1, round(len(rows_of_class) * fractions[split]))
+            # The splits after this one, and train, need one row each.
+            size = min(wanted, len(shuffled) - unfilled)
+            drawn[split].append(shuffled[:size])
             shuffled = shuffled[size:]
-        chosen["train"].append(shuffled)
+        drawn["train"].append(shuffled)
     none = np.empty(0, np.int64)
-    return {split: np.sort(np.concatenate([none, *rows])) for split, rows in chosen.items()}
+    return {split: np.sort(np.concatenate([none, *rows])) for split, rows in drawn.items()}
 
 
-def _too_few(
-    few: NDArray[np.int64], counts: NDArray[np.int64], class_names: tuple[str, ...], filled: list[Split], path: Path
+def _too_few_rows(
+    small: NDArray[np.int64], counts: NDArray[np.int64], class_names: tuple[str, ...], filled: list[Split], path: Path
 ) -> str:
-    first = few[0]
+    first = small[0]
     rows = "1 row" if counts[first] == 1 else f"{counts[first]} rows"
     needed = f"{', '.join(('train', *filled[:-1]))} and {filled[-1]} need one each"
-    if few.size == 1:
+    if small.size == 1:
         return f"{path}: class {class_names[first]!r} has {rows}, and {needed}; add rows or leave the class out"
     return (
-        f"{path}: {few.size:,} of {len(class_names):,} classes have too few rows (class {class_names[first]!r} has "
+        f"{path}: {small.size:,} of {len(class_names):,} classes have too few rows (class {class_names[first]!r} has "
         f"{rows}, and {needed}); are these the labels? --label chooses others"
     )
 
 
 def keep_rows(X: Rows, rows: NDArray[np.int64]) -> Rows:
-    """``X[rows]`` for ascending rows without a second X in memory: they move to the front of X, which is given up."""
+    """Return ``X[rows]`` for ascending rows without a second X in memory: X is overwritten."""
     if len(rows) == len(X):
         return X
     if not isinstance(X, np.ndarray):
-        return choose(X, rows)
+        return select_rows(X, rows)
     step = max(1, _BLOCK_BYTES // (X.shape[1] * X.itemsize))
     for start in range(0, len(rows), step):
         block = rows[start : start + step]

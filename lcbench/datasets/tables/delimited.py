@@ -1,7 +1,7 @@
-"""Text with a row a line: CSV and TSV, as spreadsheets, pandas and NumPy write them.
+"""Reader of CSV and TSV files, as spreadsheets, pandas and NumPy write them.
 
-NumPy's reader takes the numbers in one pass. It cannot say which line of the file is at fault, so what it refuses is
-read again by Python's, slowly, for the message only.
+`numpy.loadtxt` reads the numbers in one pass. Its errors do not name the line of the file, so a file that it rejects is
+read again with Python's csv module, slowly, for the message only.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.datasets.tables.contents import Contents, Part, listed, one_line
-from lcbench.errors import LcbenchError
+from lcbench.datasets.tables.contents import Contents, Part, quoted
+from lcbench.errors import LcbenchError, one_line
 from lcbench.losses.implementation import did_you_mean
 
 _DELIMITERS = ("\t", ";", ",")
-"""The rarer ones inside a field first: a table that each of them would cut evenly is cut by the first."""
+"""Delimiters by how rarely they occur inside fields, rarest first. The first that splits all lines evenly is used."""
 
 _SAMPLE_LINES = 20
 _LABEL_NAMES = ("label", "class", "y", "target")
 _MISSING = ("", "?", "na", "n/a", "null", "none")
-"""How files say that there is no number."""
+"""Text that stands for a missing number."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the file is to be cut. header: the columns' names, or None. label: the number of the labels' column."""
+    """Layout of a table. header: names of the columns, or None. label: index of the label column."""
 
     delimiter: str
     header: tuple[str, ...] | None
@@ -42,16 +42,19 @@ class Layout:
     label: int
 
     def name(self, column: int) -> str:
-        """What a message calls a column."""
+        """Return the name of a column for messages."""
         return f"column {self.header[column]!r}" if self.header else f"column {column} (from 0)"
 
     def option(self, column: int) -> str:
-        """What --label takes for a column."""
+        """Return the value of --label that selects a column."""
         return self.header[column] if self.header else str(column)
 
 
 def read_delimited(path: Path, label: str | int | None) -> Contents:
-    """Features float64 and labels of a table; the first line may be a header. Raises LcbenchError."""
+    """Return the features (float64) and labels of a table, with or without a header. Raises LcbenchError.
+
+    label: name or index of the label column; None: see `_label_column`.
+    """
     layout = _layout(path, label)
     codes: dict[str, int] = {}
     with _lines(path) as lines:
@@ -67,37 +70,37 @@ def read_delimited(path: Path, label: str | int | None) -> Contents:
                 ndmin=2,
             )
         except ValueError as error:
-            raise _refused(path, layout, error) from error
-    if table.shape[1] != layout.columns:  # all rows are alike, and the header is not
-        raise _refused(path, layout, ValueError("the header does not fit the rows"))
+            raise _read_error(path, layout, error) from error
+    if table.shape[1] != layout.columns:  # all rows have the same length, and the header has another
+        raise _read_error(path, layout, ValueError("the header does not fit the rows"))
     _require_no_index(path, layout, table)
     X = np.delete(table, layout.label, axis=1)
-    y = _labels(list(codes))[table[:, layout.label].astype(np.intp)]
+    y = _label_values(list(codes))[table[:, layout.label].astype(np.intp)]
 
     def cell(row: int, column: int) -> str:
-        of_table = column + (column >= layout.label)
-        return f"{path}: line {_line_of(path, layout, row)}, {layout.name(of_table)}"
+        table_column = column + (column >= layout.label)
+        return f"{path}: line {_line_number(path, layout, row)}, {layout.name(table_column)}"
 
-    def label_of(row: int) -> str:
-        return f"{path}: line {_line_of(path, layout, row)}, the label in {layout.name(layout.label)}"
+    def label_cell(row: int) -> str:
+        return f"{path}: line {_line_number(path, layout, row)}, the label in {layout.name(layout.label)}"
 
-    part = Part(X, y, "the table", layout.name(layout.label), cell, label_of)
+    part = Part(X, y, "the table", layout.name(layout.label), cell, label_cell)
     names = [name for column, name in enumerate(layout.header or ()) if column != layout.label]
     return Contents({"train": part}, feature_names=tuple(names))
 
 
 def _require_no_index(path: Path, layout: Layout, table: NDArray[np.float64]) -> None:
-    """Numbers of rows, as pandas and R put before the first column, give sorted labels away."""
+    """Raise LcbenchError if the first column is an index, as pandas and R write it: it would reveal sorted labels."""
     nameless = layout.header and layout.header[0] in ("", "Unnamed: 0") and layout.label
     if nameless and len(table) > 1 and (np.diff(table[:, 0]) == 1).all():
         raise LcbenchError(
-            f"{path}: its first column has no name and counts the rows: an index, not a feature; "
+            f"{path}: its first column has no name and counts the rows: it is an index, not a feature; "
             "write the table without it (pandas: to_csv(index=False))"
         )
 
 
-def _labels(distinct: list[str]) -> NDArray[Any]:
-    """The different labels as numbers if they all are, else as text."""
+def _label_values(distinct: list[str]) -> NDArray[Any]:
+    """Return the distinct labels as numbers if all of them are numbers, otherwise as text."""
     if all(_is_number(label) for label in distinct):
         return np.array([float(label) for label in distinct])
     return np.array(distinct, np.str_)
@@ -105,7 +108,7 @@ def _labels(distinct: list[str]) -> NDArray[Any]:
 
 @contextmanager
 def _lines(path: Path) -> Iterator[TextIO]:
-    """The open file. What goes wrong in reading it becomes one line."""
+    """Open the file as text. Errors while it is read become LcbenchError."""
     try:
         opened = gzip.open if path.suffix.lower() == ".gz" else open
         with opened(path, "rt", encoding="utf-8-sig") as lines:
@@ -119,7 +122,7 @@ def _lines(path: Path) -> Iterator[TextIO]:
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row with the number of its (last) line, from 1. Blank lines are none."""
+    """Yield each row and the number of its last line, from 1. Blank lines are skipped."""
     with _lines(path) as lines:
         reader = csv.reader(lines, delimiter=delimiter)
         for cells in reader:
@@ -128,6 +131,7 @@ def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _layout(path: Path, label: str | int | None) -> Layout:
+    """Return the layout, which is inferred from the first lines of the file."""
     with _lines(path) as lines:
         sample = [line for line in islice(lines, _SAMPLE_LINES) if line.strip()]
         if not sample:
@@ -151,30 +155,32 @@ def _layout(path: Path, label: str | int | None) -> Layout:
 
 
 def _delimiter(sample: list[str]) -> str:
-    """The one that cuts all sampled lines alike, or else the first line into most fields."""
+    """Return the delimiter that splits all sampled lines into as many fields, or else the first line into most."""
     widths = {mark: [len(cells) for cells in csv.reader(sample, delimiter=mark) if cells] for mark in _DELIMITERS}
-    even = [mark for mark, found in widths.items() if found[0] > 1 and len(set(found)) == 1]
+    even = [mark for mark, counts in widths.items() if counts[0] > 1 and len(set(counts)) == 1]
     return even[0] if even else max(_DELIMITERS, key=lambda mark: widths[mark][0])
 
 
 def _is_header(first: list[str], second: list[str], label: str | int | None) -> bool:
-    """A row of words is a header, one with a word where the next has a number, and one that counts its columns.
+    """Return whether the first row is a header.
 
-    Labels may be words, so that a word in their place says nothing by itself.
+    It is one if all its cells are words, if it has a word where the second row has a number, or if it numbers the
+    columns. The label column does not count for the second rule, since labels may be words.
     """
     number = -1 if label is None else _as_number(label)
     if number is None and label in first:
         return True
-    of_labels = (-1 if number is None else number) % len(first)
+    label_column = (-1 if number is None else number) % len(first)
     words = {column for column, cell in enumerate(first) if _is_word(cell)}
-    if len(words) == len(first) or words - {of_labels} - {c for c, cell in enumerate(second) if _is_word(cell)}:
+    if len(words) == len(first) or words - {label_column} - {c for c, cell in enumerate(second) if _is_word(cell)}:
         return True
-    # pandas counts columns that have no names, from 0, behind an index without a name
+    # pandas numbers columns without names from 0, after an index without a name.
     names = first if first[0] else first[1:]
     return len(names) > 3 and all(_is_word(name) or name == str(column) for column, name in enumerate(names))
 
 
 def _label_column(path: Path, header: tuple[str, ...] | None, columns: int, label: str | int | None) -> int:
+    """Return the index of the column `label`, a name or an index. None: the first usual name, or the last column."""
     if label is None:
         folded = [name.lower() for name in header or ()]
         return next((folded.index(name) for name in _LABEL_NAMES if name in folded), columns - 1)
@@ -189,7 +195,7 @@ def _label_column(path: Path, header: tuple[str, ...] | None, columns: int, labe
         return number % columns
     if header is None:
         raise LcbenchError(f"{path} has no header to find {label!r} in; choose the column by its number, from 0")
-    hint = did_you_mean(str(label), header, f"there are {listed(list(header))}")
+    hint = did_you_mean(str(label), header, f"there are {quoted(list(header))}")
     raise LcbenchError(f"{path} has no column {label!r}: {hint}")
 
 
@@ -202,7 +208,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _is_word(cell: str) -> bool:
-    """Neither a number, in whatever notation, nor a sign that one is missing."""
+    """Return whether the cell is neither a number, with a point or a comma, nor a sign of a missing one."""
     return not _is_number(_with_point(cell)) and cell.lower() not in _MISSING
 
 
@@ -211,36 +217,36 @@ def _with_point(cell: str) -> str:
 
 
 def _as_number(label: str | int) -> int | None:
-    """The column that is meant, if it is given by number."""
+    """Return the index of a column that is given by number, otherwise None."""
     try:
         return int(label)
     except ValueError:
         return None
 
 
-def _line_of(path: Path, layout: Layout, row: int) -> int:
-    """The line, from 1, on which the row of features stands."""
+def _line_number(path: Path, layout: Layout, row: int) -> int:
+    """Return the line number, from 1, of a row of features."""
     return next(islice(_rows(path, layout.delimiter), row + bool(layout.header), None))[0]
 
 
-def _refused(path: Path, layout: Layout, error: ValueError) -> LcbenchError:
-    """Where and why NumPy could not read the table."""
+def _read_error(path: Path, layout: Layout, error: ValueError) -> LcbenchError:
+    """Return the error that names the line and the reason why NumPy could not read the table."""
     for line, cells in islice(_rows(path, layout.delimiter), bool(layout.header), None):
         if len(cells) != layout.columns:
             return LcbenchError(
                 f"{path}: line {line} has {len(cells)} {'field' if len(cells) == 1 else 'fields'}, "
-                f"and the first line has {layout.columns}; mend it or leave it out"
+                f"and the first line has {layout.columns}; correct it or leave it out"
             )
         for column, cell in enumerate(cells):
             if column != layout.label and not _is_number(cell):
-                return LcbenchError(f"{path}: line {line}, {layout.name(column)} {_no_number(cell, layout, column)}")
+                return LcbenchError(f"{path}: line {line}, {layout.name(column)} {_not_a_number(cell, layout, column)}")
     return LcbenchError(f"{path} cannot be read as CSV ({one_line(error)}); write it again")
 
 
-def _no_number(cell: str, layout: Layout, column: int) -> str:
+def _not_a_number(cell: str, layout: Layout, column: int) -> str:
     if cell.strip().lower() in _MISSING:
         what = f"holds {cell.strip()!r}" if cell.strip() else "is empty"
-        return f"{what}, where a number should be; fill it in or leave the row out"
+        return f"{what}, and a number is expected; fill it in or leave the row out"
     shown = cell if len(cell) <= 30 else cell[:29] + "…"
     if _is_number(_with_point(cell)):
         return f"holds {shown!r}; write decimals with a point"

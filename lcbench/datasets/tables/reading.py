@@ -1,4 +1,4 @@
-"""From a file, whatever its format, to splits that are known to be sound."""
+"""Reading of a table file of any known format into checked splits."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lcbench.datasets import examples
 from lcbench.datasets.examples import Examples, LabelledSplits
-from lcbench.datasets.rows import Rows, choose
-from lcbench.datasets.soundness import require_finite, require_rows
+from lcbench.datasets.input_checks import require_finite, require_rows
+from lcbench.datasets.rows import Rows, select_rows
 from lcbench.datasets.tables import arrays, contents, delimited
 from lcbench.datasets.tables.contents import SPLITS, Contents, Split
 from lcbench.errors import LcbenchError
@@ -18,7 +18,7 @@ from lcbench.progress import ProgressCallback, no_progress
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file: how messages call it, how its names end, and the bytes with which it begins (none: text)."""
+    """File format. signature: first bytes of a file, empty for text. read: called with the path and the label."""
 
     name: str
     endings: tuple[str, ...]
@@ -44,34 +44,34 @@ def read_table(
     stream: bool | None = None,
     progress: ProgressCallback = no_progress,
 ) -> LabelledSplits:
-    """The user's own examples from a CSV (or TSV, also gzipped), NPZ or HDF5 file, by its ending.
+    """Return the examples of a CSV (or TSV, also gzipped), NPZ or HDF5 file. The ending tells the format.
 
     CSV: separated by comma, semicolon or tab, with or without a header. `label` is the column of the labels, by name
-    or by number from 0 (negative: from the end); by default the one called label, class, y or target, else the last.
-    All other columns are features, read as float64.
+    or by index (negative: from the end); by default the one called label, class, y or target, otherwise the last. All
+    other columns are features, read as float64.
 
-    NPZ and HDF5: X and y, or images and labels, or data and target, the same with a split's name (X_train, train/X),
-    and class_names if wanted. `label` names the array of the labels where it has another name. X keeps uint8, float32
-    and float64, other whole numbers become float32; X of more than two axes is flattened to (N, D).
+    NPZ and HDF5: X and y, or images and labels, or data and target, also with the name of a split (X_train, train/X),
+    and optionally class_names. `label` is the name of the array of the labels if it has another name. X keeps uint8,
+    float32 and float64; other integers become float32. X of more than two axes is flattened to (N, D).
 
-    Labels are numbers, 0 for the first class and none left out, or text, which is sorted. Splits that the file has are
-    kept; the others are taken from its training rows: the fractions `validation` and `test` of each class, drawn with
-    `seed`, at least one row of each class in each split whose fraction is not 0, rows in the order of the file.
+    Labels are numbers from 0 without gaps, or text, which is sorted. Splits of the file are kept. The others are drawn
+    from its training rows with `seed`: the fractions `validation` and `test` of each class, at least one row of each
+    class unless the fraction is 0, in the order of the file.
 
-    stream: whether X stays in its file, which must be HDF5, and is read as it is needed; None: where it would not fit
-    in memory. What is made of it is the same. progress: is told how far X has been looked at.
+    stream: whether X stays in its file, which must be HDF5, and is read as needed, with the same results; None: only if
+    X does not fit in memory. progress: called while X is checked.
 
-    Raises LcbenchError, one line that names the place, wherever the file is no such table.
+    Raises LcbenchError, with the place in the file, if the file is no such table.
     """
     fractions: dict[Split, float] = {"validation": validation, "test": test}
     contents.require_fractions(fractions)
-    found = _contents(path, label, stream)
+    found = _read(path, label, stream)
 
     X: dict[Split, Rows] = {}
     for split, part in found.parts.items():
         X[split] = contents.as_matrix(part.X, f"{path}: {part.x_name}")
         require_rows(X[split], part.y, part.x_name, part.y_name, str(path))
-    contents.require_alike(X, found, path)
+    contents.require_same_features(X, found, path)
     y, class_names = contents.number_labels(found, path)
     for split, part in found.parts.items():
         require_finite(X[split], part.cell, progress)
@@ -79,7 +79,7 @@ def read_table(
     missing = {split: fraction for split, fraction in fractions.items() if split not in X}
     rows = contents.draw_splits(y["train"], class_names, missing, seed, path)
     for split in missing:
-        X[split], y[split] = choose(X["train"], rows[split]), y["train"][rows[split]]
+        X[split], y[split] = select_rows(X["train"], rows[split]), y["train"][rows[split]]
     X["train"], y["train"] = contents.keep_rows(X["train"], rows["train"]), y["train"][rows["train"]]
     return LabelledSplits(
         **{split: Examples(X[split], y[split]) for split in SPLITS},
@@ -90,11 +90,13 @@ def read_table(
     )
 
 
-def _contents(path: Path, label: str | int | None, stream: bool | None) -> Contents:
+def _read(path: Path, label: str | int | None, stream: bool | None) -> Contents:
     format_ = _format(path)
     if format_.read is not arrays.read_hdf5:
         if stream:
-            raise LcbenchError(f"{path}: {format_.name} is read whole; only HDF5 can be streamed, write it as that")
+            raise LcbenchError(
+                f"{path}: {format_.name} is read whole; only HDF5 can be streamed, so convert it to HDF5"
+            )
         return format_.read(path, label)
     if stream is None:
         stream = not examples.fits_in_memory(arrays.hdf5_size(path))
@@ -102,11 +104,11 @@ def _contents(path: Path, label: str | int | None, stream: bool | None) -> Conte
 
 
 def _format(path: Path) -> Format:
-    """How to read the file, by its ending, once its first bytes do not speak for another format."""
+    """Return the format that the ending of the file names, after a check that its first bytes do not contradict it."""
     named = next((format_ for format_ in FORMATS if path.name.lower().endswith(format_.endings)), None)
     if named is None:
         endings = ", ".join(ending for format_ in FORMATS for ending in format_.endings)
-        raise LcbenchError(f"{path}: its name tells no format; the known endings are {endings}")
+        raise LcbenchError(f"{path}: its ending names no known format; the known endings are {endings}")
     if path.is_dir():
         raise LcbenchError(f"{path} is a folder; name a file in it")
     try:
@@ -121,6 +123,6 @@ def _format(path: Path) -> Format:
     found = next((format_ for format_ in FORMATS if format_.signature and head.startswith(format_.signature)), None)
     if found and found is not named:
         raise LcbenchError(
-            f"{path} is not {named.name} but {found.name} by its content; rename it to end in {found.endings[0]}"
+            f"{path} has the content of {found.name}, not of {named.name}; rename it to end in {found.endings[0]}"
         )
     return named

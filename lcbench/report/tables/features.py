@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.text import Text
 
-from lcbench.datasets.features import Computed
 from lcbench.datasets.features.catalog import CATALOG, INSTALL, Settings
+from lcbench.datasets.features.extraction import PrecomputedFeature
 from lcbench.report import formatting
 from lcbench.report.table import NUMBER, SECONDS, SIZE, WORD, Column, Table
 
@@ -47,7 +47,7 @@ def catalog_table(words: int) -> Iterator[Table | Text]:
         yield Text(f"{package}, for {needed_by}, is not installed: {INSTALL}")
 
 
-def computed(done: Sequence[Computed]) -> Iterator[Table | Text]:
+def computed(done: Sequence[PrecomputedFeature]) -> Iterator[Table | Text]:
     """Yield what was computed or read, and where it is stored."""
     yield Table(
         f"Features of {formatting.count(done[0].rows)} images",

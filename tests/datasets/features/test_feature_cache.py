@@ -20,41 +20,41 @@ def arrays():
     return {"features": wide[:, 30:150], "few": np.arange(3.0)}
 
 
-def room_for(arrays):
+def empty_like(arrays):
     return {name: np.zeros(array.shape, array.dtype) for name, array in arrays.items()}
 
 
-def test_what_was_written_is_read(folder, monkeypatch):
+def test_read_returns_what_was_written(folder, monkeypatch):
     monkeypatch.setattr(cache, "_BLOCK_BYTES", 10_000)
     path = cache.location("thing", words=3)
     cache.write(path, arrays())
     assert [file.name for file in folder.iterdir()] == [path.name]
-    found = room_for(arrays())
+    found = empty_like(arrays())
     assert cache.read(path, found)
     for name, array in arrays().items():
         np.testing.assert_array_equal(found[name], array)
 
 
-def test_nothing_is_read_where_nothing_was_written():
-    assert not cache.read(cache.location("thing"), room_for(arrays()))
+def test_read_returns_false_without_a_file():
+    assert not cache.read(cache.location("thing"), empty_like(arrays()))
 
 
-def test_the_place_follows_from_all_that_decides():
+def test_location_depends_on_the_name_and_all_parameters():
     first = cache.location("thing", words=3, seed=0)
     assert first == cache.location("thing", seed=0, words=3)
     others = [cache.location("other", words=3, seed=0), cache.location("thing", words=4, seed=0)]
     assert len({first, *others, cache.location("thing", words=3)}) == 4
 
 
-def test_content_tells_arrays_apart():
+def test_content_hash_distinguishes_arrays():
     array = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    assert cache.content(array) == cache.content(array.copy(order="F"))
+    assert cache.content_hash(array) == cache.content_hash(array.copy(order="F"))
     others = [array.reshape(3, 2), array.astype(np.int8), array[::-1]]
-    assert len({cache.content(each) for each in (array, *others)}) == 4
+    assert len({cache.content_hash(each) for each in (array, *others)}) == 4
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "text", "empty", "folder"])
-def test_a_damaged_file_is_not_believed(damage):
+def test_a_damaged_file_is_not_read(damage):
     path = cache.location("thing")
     cache.write(path, arrays())
     content = path.read_bytes()
@@ -71,7 +71,7 @@ def test_a_damaged_file_is_not_believed(damage):
             path.write_bytes(b"")
         case "folder":
             path.mkdir()
-    assert not cache.read(path, room_for(arrays()))
+    assert not cache.read(path, empty_like(arrays()))
 
 
 def test_other_shapes_types_and_names_are_not_read():
@@ -81,7 +81,7 @@ def test_other_shapes_types_and_names_are_not_read():
         assert not cache.read(path, wanted)
 
 
-def test_a_failure_leaves_nothing_behind(folder, monkeypatch):
+def test_a_failed_write_leaves_no_file(folder, monkeypatch):
     def fail(*arguments):
         raise OSError(5, "Input/output error")
 
@@ -91,23 +91,25 @@ def test_a_failure_leaves_nothing_behind(folder, monkeypatch):
     assert list(folder.iterdir()) == []
 
 
-def test_a_file_in_the_way_of_the_folder_is_one_line(folder):
+def test_a_file_in_place_of_the_folder_is_a_one_line_error(folder):
     folder.write_text("")
     with pytest.raises(LcbenchError, match="cannot write "):
         cache.write(cache.location("thing"), arrays())
 
 
-def test_a_folder_without_the_right_to_write_is_one_line(monkeypatch):
-    monkeypatch.setattr(cache.os, "access", lambda path, right: False)  # the right is never missing to root
-    with pytest.raises(LcbenchError, match=r"cannot write .*thing-.*\.h5: no right to; LCBENCH_DATA moves it"):
-        cache.require_room(cache.location("thing"), arrays())
+def test_a_folder_without_write_permission_is_a_one_line_error(monkeypatch):
+    monkeypatch.setattr(cache.os, "access", lambda path, right: False)  # root always has permission
+    with pytest.raises(
+        LcbenchError, match=r"cannot write .*thing-.*\.h5: no permission to write; LCBENCH_DATA moves it"
+    ):
+        cache.require_writable(cache.location("thing"), arrays())
 
 
-def test_a_full_disk_is_told_before(folder, monkeypatch):
+def test_a_full_disk_is_reported_before_writing(folder, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("usage", "free")(1000))
     path = cache.location("thing")
     with pytest.raises(LcbenchError, match="0 MB needed, 0 MB free"):
-        cache.require_room(path, arrays())
+        cache.require_writable(path, arrays())
     with pytest.raises(LcbenchError, match="0 MB needed, 0 MB free"):
         cache.write(path, arrays())
     assert list(folder.iterdir()) == []

@@ -6,12 +6,13 @@ from lcbench.datasets.features.descriptors import side_of
 from lcbench.datasets.features.visual_words import SIZE, VALUES
 from lcbench.errors import LcbenchError
 
-clusters = pytest.mark.usefixtures("scikit_learn")
-
 
 @pytest.fixture
 def scikit_learn():
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+
+needs_scikit_learn = pytest.mark.usefixtures("scikit_learn")
 
 
 def some_images(count, side=9, seed=0):
@@ -26,34 +27,34 @@ def some_dictionary(words, seed=0):
 
 
 def patches_of(image):
-    """All patches, row by row: (places, places, VALUES)."""
+    """Return all patches, row by row: (places, places, VALUES)."""
     side = side_of(image.size)
-    picture = image.reshape(3, side, side)
+    pixels = image.reshape(3, side, side)
     places = range(side - SIZE + 1)
-    return np.array([[picture[:, y : y + SIZE, x : x + SIZE].ravel() for x in places] for y in places])
+    return np.array([[pixels[:, y : y + SIZE, x : x + SIZE].ravel() for x in places] for y in places])
 
 
-def test_normalised_patches_have_no_brightness_and_little_contrast():
+def test_normalise_subtracts_the_mean_and_divides_by_the_deviation():
     raw = some_images(50, side=SIZE)
-    found = visual_words.normalised(raw)
+    found = visual_words.normalise(raw)
     assert found.dtype == np.float32
     for one, pixels in zip(found, raw.astype(float), strict=True):
         expected = (pixels - pixels.mean()) / np.sqrt(pixels.var(ddof=1) + 10)
         np.testing.assert_allclose(one, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_an_even_patch_becomes_zeros():
-    np.testing.assert_array_equal(visual_words.normalised(np.full((1, VALUES), 77, np.uint8)), 0)
+def test_a_flat_patch_becomes_zeros():
+    np.testing.assert_array_equal(visual_words.normalise(np.full((1, VALUES), 77, np.uint8)), 0)
 
 
 @pytest.mark.parametrize("side", [6, 9, 11])
-def test_all_patches_of_an_image_at_once(side):
+def test_normalise_all_patches_equals_normalise(side):
     [image] = some_images(1, side)
     centre = some_dictionary(2).centre
     places = side - SIZE + 1
     found = np.full((VALUES, places * places + 3), 7, np.float32)
-    visual_words.all_normalised(image, side, centre, found)
-    expected = visual_words.normalised(patches_of(image).reshape(-1, VALUES)) - centre
+    visual_words.normalise_all_patches(image, side, centre, found)
+    expected = visual_words.normalise(patches_of(image).reshape(-1, VALUES)) - centre
     np.testing.assert_allclose(found[:, : places * places], expected.T, atol=2e-6)
     np.testing.assert_array_equal(found[:, places * places :], 7)
 
@@ -61,14 +62,14 @@ def test_all_patches_of_an_image_at_once(side):
 def test_sampled_patches_are_patches_of_the_images():
     images = some_images(3)
     existing = {
-        tuple(patch) for image in images for patch in visual_words.normalised(patches_of(image).reshape(-1, VALUES))
+        tuple(patch) for image in images for patch in visual_words.normalise(patches_of(image).reshape(-1, VALUES))
     }
-    told = []
-    drawn = visual_words.sample_patches(images, 200, 0, lambda *given: told.append(given))
+    calls = []
+    drawn = visual_words.sample_patches(images, 200, 0, lambda *arguments: calls.append(arguments))
     assert drawn.shape == (200, VALUES)
     assert {tuple(patch) for patch in drawn} <= existing
-    assert len({tuple(patch) for patch in drawn}) > 40  # of 48 that there are
-    assert told[-1] == ("patches", 200, 200)
+    assert len({tuple(patch) for patch in drawn}) > 40  # of 48 in all
+    assert calls[-1] == ("patches", 200, 200)
     np.testing.assert_array_equal(drawn, visual_words.sample_patches(images, 200, 0))
     assert (drawn != visual_words.sample_patches(images, 200, 1)).any()
 
@@ -83,67 +84,69 @@ def test_whitened_patches_are_uncorrelated(monkeypatch):
     np.testing.assert_allclose(np.cov((drawn - centre) @ whitening, rowvar=False), np.eye(6), atol=1e-3)
 
 
-def test_epsilon_holds_back_what_hardly_varies():
+def test_epsilon_limits_the_weight_of_weak_axes():
     drawn = np.random.default_rng(0).normal(size=(5000, 2)).astype(np.float32) * [3, 1e-3]
     _, whitening = visual_words.fit_whitening(drawn.astype(np.float32))
     assert whitening[0, 0] == pytest.approx(1 / 3, rel=0.05)
     assert whitening[1, 1] == pytest.approx(1 / np.sqrt(visual_words.EPSILON), rel=0.05)
 
 
-@clusters
-def test_words_are_where_the_patches_are():
+@needs_scikit_learn
+def test_words_are_near_the_clusters_of_patches():
     stream = np.random.default_rng(0)
     places = np.array([[5.0, 0], [0, 5], [-5, -5]])
     points = (places[stream.integers(0, 3, 600)] + 0.1 * stream.normal(size=(600, 2))).astype(np.float32)
-    found = visual_words.cluster(points, 6, 0, lambda *told: None)
+    found = visual_words.cluster(points, 6, 0, lambda *arguments: None)
     assert found.shape == (6, 2)
     assert found.dtype == np.float32
     nearest = np.linalg.norm(found[:, None] - places, axis=2)
     assert nearest.min(axis=0).max() < 0.2
 
 
-@clusters
-def test_a_dictionary_follows_from_its_seed():
+@needs_scikit_learn
+def test_a_dictionary_is_determined_by_its_seed():
     images = some_images(20)
-    told = []
+    calls = []
 
     def learn(seed):
-        return visual_words.learn_dictionary(images, 5, seed, 300, lambda *progress: told.append(progress))
+        return visual_words.learn_dictionary(images, 5, seed, 300, lambda *arguments: calls.append(arguments))
 
     first, again, other = learn(0), learn(0), learn(1)
     for name, array in vars(first).items():
         np.testing.assert_array_equal(array, getattr(again, name))
     assert (first.words != other.words).any()
-    assert ("patches", 300, 300) in told
-    assert ("k-means", visual_words.PASSES, visual_words.PASSES) in told
+    assert ("patches", 300, 300) in calls
+    assert ("k-means", visual_words.PASSES, visual_words.PASSES) in calls
 
 
-@clusters
-def test_a_last_batch_smaller_than_the_words_will_do(monkeypatch):
+@needs_scikit_learn
+def test_the_last_batch_may_be_smaller_than_the_number_of_words(monkeypatch):
     monkeypatch.setattr(visual_words, "BATCH", 1)
     points = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
-    told = []
-    found = visual_words.cluster(points, 150, 0, lambda *progress: told.append(progress))
+    calls = []
+    found = visual_words.cluster(points, 150, 0, lambda *arguments: calls.append(arguments))
     assert found.shape == (150, 4)
     assert np.isfinite(found).all()
-    assert told[-1] == ("k-means", 2 * visual_words.PASSES, 2 * visual_words.PASSES)
+    assert calls[-1] == ("k-means", 2 * visual_words.PASSES, 2 * visual_words.PASSES)
 
 
-def test_more_words_than_patches_is_one_line():
+def test_more_words_than_patches_is_a_one_line_error():
     with pytest.raises(LcbenchError, match="11 words cannot be learnt from 10 patches"):
-        visual_words.dictionary_of(some_images(1), 11, 0, 10, lambda *told: None)
+        visual_words.dictionary_of(some_images(1), 11, 0, 10, lambda *arguments: None)
 
 
-def encoded_by_loops(image, known, hard):
-    """(4 K,): what the paper says, patch by patch and word by word."""
+def encoded_by_loops(image, dictionary, hard):
+    """Return the encoding of the paper, computed patch by patch and word by word: (4 K,)."""
     grid = patches_of(image)
-    places, words = len(grid), len(known.words)
+    places, words = len(grid), len(dictionary.words)
     half = -(-places // 2)
     sums, counts = np.zeros((4, words)), np.zeros(4)
     for y in range(places):
         for x in range(places):
-            patch = known.whitening.astype(float) @ (visual_words.normalised(grid[y, x][None])[0] - known.centre)
-            distances = [np.linalg.norm(patch - word) for word in known.words]
+            patch = dictionary.whitening.astype(float) @ (
+                visual_words.normalise(grid[y, x][None])[0] - dictionary.centre
+            )
+            distances = [np.linalg.norm(patch - word) for word in dictionary.words]
             quadrant = 2 * (y >= half) + (x >= half)
             counts[quadrant] += 1
             for k in range(words):
@@ -156,21 +159,21 @@ def encoded_by_loops(image, known, hard):
 
 @pytest.mark.parametrize("hard", [False, True], ids=["triangle", "hard"])
 @pytest.mark.parametrize(("side", "words"), [(8, 3), (9, 40), (13, 5)])
-def test_encoding_is_the_papers_patch_by_patch(side, words, hard):
-    images, known = some_images(2, side), some_dictionary(words)
+def test_encoding_equals_the_paper(side, words, hard):
+    images, dictionary = some_images(2, side), some_dictionary(words)
     out = np.full((2, 4 * words), np.nan, np.float32)
-    visual_words.encode(images, known, hard, out)
+    visual_words.encode(images, dictionary, hard, out)
     for row, image in zip(out, images, strict=True):
-        np.testing.assert_allclose(row, encoded_by_loops(image, known, hard), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(row, encoded_by_loops(image, dictionary, hard), rtol=1e-5, atol=1e-5)
 
 
-def test_threads_and_places_in_memory_change_nothing(monkeypatch):
-    images, known = some_images(7), some_dictionary(4)
+def test_encoding_does_not_depend_on_threads_or_memory_layout(monkeypatch):
+    images, dictionary = some_images(7), some_dictionary(4)
     whole, beside = np.empty((7, 16), np.float32), np.zeros((7, 20), np.float32)
-    visual_words.encode(images, known, False, whole)
-    monkeypatch.setattr(visual_words, "IMAGES_AT_ONCE", 2)
-    told = []
-    visual_words.encode(images, known, False, beside[:, 2:18], "words", lambda *given: told.append(given))
+    visual_words.encode(images, dictionary, False, whole)
+    monkeypatch.setattr(visual_words, "BLOCK_IMAGES", 2)
+    calls = []
+    visual_words.encode(images, dictionary, False, beside[:, 2:18], "words", lambda *arguments: calls.append(arguments))
     np.testing.assert_array_equal(beside[:, 2:18], whole)
     np.testing.assert_array_equal(beside[:, [0, 1, 18, 19]], 0)
-    assert told == [("words", done, 7) for done in (2, 4, 6, 7)]
+    assert calls == [("words", done, 7) for done in (2, 4, 6, 7)]

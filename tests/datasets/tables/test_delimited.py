@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lcbench.datasets.tables.reading import read_table
-from refused_tables import refusal
+from table_errors import table_error
 
 ROWS = [f"{i},{i / 4},{'cat' if i % 2 else 'dog'}" for i in range(12)]
 
@@ -20,8 +20,8 @@ def table(tmp_path):
     return write
 
 
-def everything(path, **options):
-    """All rows as training rows, in the order of the file."""
+def read_all(path, **options):
+    """Return all rows as training rows, in the order of the file."""
     found = read_table(path, validation=0, test=0, **options)
     return found.train.X, found.train.y, found.class_names
 
@@ -39,85 +39,87 @@ def assert_pets(found):
 @pytest.mark.parametrize("header", [[], ["age,weight,species"], ["# age,weight,species"], ["0,1,species"]])
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_reads_a_table_however_it_is_written(table, header, mark, end):
+def test_reads_any_delimiter_line_ending_and_header(table, header, mark, end):
     options = {"label": "species"} if header == ["0,1,species"] else {}
     text = end.join([*header, *ROWS, ""]).replace(",", mark)
-    assert_pets(everything(table(text), **options))
-    assert_pets(everything(table(text, "pets.tsv"), **options))
-    assert_pets(everything(table(text, encoding="utf-8-sig"), **options))
+    assert_pets(read_all(table(text), **options))
+    assert_pets(read_all(table(text, "pets.tsv"), **options))
+    assert_pets(read_all(table(text, encoding="utf-8-sig"), **options))
 
 
 def test_reads_a_gzipped_table(tmp_path):
     path = tmp_path / "PETS.CSV.GZ"
     path.write_bytes(gzip.compress("\n".join(ROWS).encode()))
-    assert_pets(everything(path))
+    assert_pets(read_all(path))
     assert read_table(path).source == "PETS.CSV.GZ"
 
 
-def test_blank_lines_quotes_and_spaces_do_not_matter(table):
+def test_blank_lines_quotes_and_spaces_are_ignored(table):
     quoted = [f'"{a}", {b} ,"{c} "' for a, b, c in (row.split(",") for row in ROWS)]
-    assert_pets(everything(table(["", '"age","weight","species"', "", *quoted[:5], "", *quoted[5:], ""])))
+    assert_pets(read_all(table(["", '"age","weight","species"', "", *quoted[:5], "", *quoted[5:], ""])))
 
 
 @pytest.mark.parametrize("label", [None, "species", "2", 2, "-1", -1])
-def test_the_label_column_is_the_last_or_the_one_that_is_named_or_numbered(table, label):
-    assert_pets(everything(table(["age,weight,species", *ROWS]), label=label))
+def test_the_label_column_is_the_last_or_given_by_name_or_index(table, label):
+    assert_pets(read_all(table(["age,weight,species", *ROWS]), label=label))
 
 
 @pytest.mark.parametrize("name", ["label", "Class", "y", "TARGET", "# label"])
-def test_a_column_called_as_labels_are_is_the_label_wherever_it_stands(table, name):
+def test_a_column_with_a_usual_label_name_is_the_label(table, name):
     turned = [",".join((c, a, b)) for a, b, c in (row.split(",") for row in ROWS)]
-    assert_pets(everything(table([f"{name},age,weight", *turned])))
-    assert_pets(everything(table(turned), label=0))
+    assert_pets(read_all(table([f"{name},age,weight", *turned])))
+    assert_pets(read_all(table(turned), label=0))
 
 
-def test_a_label_column_in_the_middle_leaves_the_others_in_order(table):
+def test_a_label_column_in_the_middle_keeps_the_order_of_the_others(table):
     turned = [",".join((a, c, b)) for a, b, c in (row.split(",") for row in ROWS)]
-    assert_pets(everything(table(turned), label=1))
-    assert "line 3, column 'weight' is nan" in refusal(
+    assert_pets(read_all(table(turned), label=1))
+    assert "line 3, column 'weight' is nan" in table_error(
         table(["age,species,weight", turned[0], "1,cat,nan"]), label="species"
     )
 
 
 @pytest.mark.parametrize("as_written", ["{}", "{}.0", "{}.000000000000000000e+00", " {} "])
-def test_labels_may_be_numbers_however_they_are_written(table, as_written):
-    _, y, class_names = everything(table([f"{i},{as_written.format(i % 3)}" for i in range(12)]))
+def test_labels_may_be_numbers_in_any_notation(table, as_written):
+    _, y, class_names = read_all(table([f"{i},{as_written.format(i % 3)}" for i in range(12)]))
     np.testing.assert_array_equal(y, np.arange(12) % 3)
     assert class_names == ("0", "1", "2")
 
 
-def test_labels_are_text_once_one_of_them_is(table):
-    _, y, class_names = everything(table(["1,10", "2,b", "3,9", "4,b"]))
+def test_labels_are_text_if_one_of_them_is(table):
+    _, y, class_names = read_all(table(["1,10", "2,b", "3,9", "4,b"]))
     np.testing.assert_array_equal(y, [0, 2, 1, 2])
     assert class_names == ("10", "9", "b")
 
 
-def test_a_header_that_only_counts_is_a_header(table):
-    X, _, _ = everything(table(["0,1,2,3", *(f"{i + 5},0,0,{i % 2}" for i in range(6))]))
+def test_a_header_of_column_numbers_is_recognised(table):
+    X, _, _ = read_all(table(["0,1,2,3", *(f"{i + 5},0,0,{i % 2}" for i in range(6))]))
     np.testing.assert_array_equal(X[:, 0], np.arange(5, 11))
 
 
 def test_a_first_row_of_numbers_and_gaps_is_no_header(table):
-    assert refusal(table(["1,,cat", "2,3,dog"])).startswith("pets.csv: line 1, column 1 (from 0) is empty")
-    assert refusal(table(["1,?,cat", "2,3,dog"])).startswith("pets.csv: line 1, column 1 (from 0) holds '?'")
-    assert refusal(table(["1;2,5;cat", "2;3;dog"])).startswith("pets.csv: line 1, column 1 (from 0) holds '2,5'; write")
+    assert table_error(table(["1,,cat", "2,3,dog"])).startswith("pets.csv: line 1, column 1 (from 0) is empty")
+    assert table_error(table(["1,?,cat", "2,3,dog"])).startswith("pets.csv: line 1, column 1 (from 0) holds '?'")
+    assert table_error(table(["1;2,5;cat", "2;3;dog"])).startswith(
+        "pets.csv: line 1, column 1 (from 0) holds '2,5'; write"
+    )
 
 
 @pytest.mark.parametrize("header", [",a,b,c,label", "Unnamed: 0,a,b,c,label", ",0,1,2,3"])
 @pytest.mark.parametrize("start", [0, 1])
-def test_an_index_without_a_name_is_no_feature(table, header, start):
-    said = refusal(table([header, *(f"{start + i},2,3,4,{i % 2}" for i in range(6))]))
-    assert said.startswith("pets.csv: its first column has no name and counts the rows")
+def test_an_index_column_without_a_name_is_rejected(table, header, start):
+    message = table_error(table([header, *(f"{start + i},2,3,4,{i % 2}" for i in range(6))]))
+    assert message.startswith("pets.csv: its first column has no name and counts the rows")
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "message"),
     [
         (["age,colour,species", "1,red,cat"], "line 2, column 'colour' holds 'red', which is no number; encode it"),
         (["1,2,cat", "1,red,cat"], "line 2, column 1 (from 0) holds 'red', which is no number"),
         (["age,weight,species", "", "1,2,cat", "2,1_0,dog"], "cannot be read as CSV"),
-        (["age,weight,species", "", "1,2,cat", "2,,dog"], "line 4, column 'weight' is empty, where a number should be"),
-        (["age,weight,species", "1,2,cat", "NA,2,dog"], "line 3, column 'age' holds 'NA', where a number should be"),
+        (["age,weight,species", "", "1,2,cat", "2,,dog"], "line 4, column 'weight' is empty, and a number is expected"),
+        (["age,weight,species", "1,2,cat", "NA,2,dog"], "line 3, column 'age' holds 'NA', and a number is expected"),
         (["age,weight,species", "1,2,cat", "2,nan,dog"], "line 3, column 'weight' is nan;"),
         (["1,2,cat", "2,inf,dog", "nan,1,dog"], "line 2, column 1 (from 0) is inf, the first of 2 values"),
         (["1,1e999,cat", "2,1,dog"], "line 1, column 1 (from 0) is inf"),
@@ -148,12 +150,12 @@ def test_an_index_without_a_name_is_no_feature(table, header, start):
         ('1,2,"' + "x" * 200_000, "is no CSV that can be read"),
     ],
 )
-def test_what_is_wrong_with_a_table_is_said_in_a_line(table, lines, said):
-    assert said in refusal(table(lines))
+def test_errors_in_a_table_are_named_in_one_line(table, lines, message):
+    assert message in table_error(table(lines))
 
 
 @pytest.mark.parametrize(
-    ("label", "said"),
+    ("label", "message"),
     [
         ("speces", "has no column 'speces': did you mean 'species'?"),
         ("price", "has no column 'price': there are 'age', 'weight', 'species'"),
@@ -162,30 +164,30 @@ def test_what_is_wrong_with_a_table_is_said_in_a_line(table, lines, said):
         ("age", "column 'species' holds 'dog', which is no number"),
     ],
 )
-def test_a_label_column_that_is_not_there_is_named(table, label, said):
-    assert said in refusal(table(["age,weight,species", *ROWS]), label=label)
+def test_a_missing_label_column_is_named(table, label, message):
+    assert message in table_error(table(["age,weight,species", *ROWS]), label=label)
 
 
-def test_a_name_says_nothing_where_there_is_no_header(table):
-    assert "has no header to find 'species' in" in refusal(table(ROWS), label="species")
+def test_a_label_name_needs_a_header(table):
+    assert "has no header to find 'species' in" in table_error(table(ROWS), label="species")
 
 
-def test_a_name_that_two_columns_have_is_not_enough(table):
-    assert "has 2 columns 'age'" in refusal(table(["age,age,species", *ROWS]), label="age")
+def test_a_label_name_of_two_columns_is_rejected(table):
+    assert "has 2 columns 'age'" in table_error(table(["age,age,species", *ROWS]), label="age")
 
 
-def test_bytes_that_are_no_utf_8_are_refused(table):
-    assert "is not text in UTF-8" in refusal(table(["größe,species", "1,a", "2,b"], encoding="latin-1"))
-    assert "is not text in UTF-8" in refusal(table(ROWS, encoding="utf-16"))
+def test_other_encodings_than_utf_8_are_rejected(table):
+    assert "is not text in UTF-8" in table_error(table(["größe,species", "1,a", "2,b"], encoding="latin-1"))
+    assert "is not text in UTF-8" in table_error(table(ROWS, encoding="utf-16"))
     late = table([*(ROWS * 2000), "1,2,größe"], encoding="latin-1")
-    assert "is not text in UTF-8" in refusal(late)
+    assert "is not text in UTF-8" in table_error(late)
 
 
-def test_a_gzipped_table_that_is_cut_off_is_refused(tmp_path):
+def test_a_truncated_gzipped_table_is_rejected(tmp_path):
     path = tmp_path / "pets.csv.gz"
     noise = np.random.default_rng(0).random((2000, 3))
     whole = gzip.compress("\n".join(f"{a},{b},{c > 0.5:d}" for a, b, c in noise).encode())
     path.write_bytes(whole[: len(whole) // 2])
-    assert "is damaged or not gzipped" in refusal(path)
+    assert "is damaged or not gzipped" in table_error(path)
     path.write_bytes(b"1,2,cat\n")
-    assert "is damaged or not gzipped" in refusal(path)
+    assert "is damaged or not gzipped" in table_error(path)

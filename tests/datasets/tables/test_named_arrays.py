@@ -7,7 +7,7 @@ import pytest
 from lcbench.datasets import store
 from lcbench.datasets.cifar10 import CIFAR10
 from lcbench.datasets.tables.reading import read_table
-from refused_tables import refusal
+from table_errors import table_error
 
 X = np.arange(36.0).reshape(12, 3)
 Y = np.arange(12) % 3
@@ -69,7 +69,7 @@ def test_arrays_are_found_by_their_usual_names(saved, names, pattern):
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation"])
-def test_splits_of_the_file_are_kept_and_only_the_others_taken_from_train(saved, name):
+def test_splits_of_the_file_are_kept_and_the_others_drawn(saved, name):
     validation, test = {f"X_{name}": X[:4], f"y_{name}": Y[:4]}, {"X_test": X[:5], "y_test": Y[:5]}
     found = read_table(saved(X_train=X, y_train=Y, **validation, **test))
     assert [len(part) for part in (found.train, found.validation, found.test)] == [12, 4, 5]
@@ -90,7 +90,7 @@ def test_groups_of_an_hdf5_file_are_splits(in_groups):
     assert found.image_shape is None
 
 
-def test_the_layout_of_cifar10_gives_images(in_groups):
+def test_the_layout_of_cifar10_has_an_image_shape(in_groups):
     images = np.random.default_rng(0).integers(0, 256, (20, 3072), np.uint8)
     labels = (np.arange(20) % 2).astype(np.uint8)
     arrays = {"train/images": images, "train/labels": labels, "test/images": images, "test/labels": labels}
@@ -109,7 +109,7 @@ def test_the_layout_of_cifar10_gives_images(in_groups):
         ("f2", "f4"), ("f4", "f4"), (">f4", "f4"), ("f8", "f8"), (">f8", "f8"),
     ],
 )  # fmt: skip
-def test_types_that_the_losses_take_are_kept_and_others_become_floats(saved, stored, wanted):
+def test_uint8_and_floats_are_kept_and_other_types_become_floats(saved, stored, wanted):
     X = np.arange(24).reshape(12, 2) % 2
     found = read_table(saved(X=X.astype(stored), y=Y), validation=0, test=0).train.X
     assert found.dtype == np.dtype(wanted)
@@ -129,7 +129,7 @@ def test_rows_of_several_axes_are_flattened(saved, shape, image_shape):
     assert found.image_shape == image_shape
 
 
-def test_columns_first_is_only_a_layout(saved):
+def test_fortran_order_is_converted(saved):
     found = read_table(saved(X=np.asfortranarray(X), y=Y), validation=0, test=0).train.X
     assert found.flags.c_contiguous
     np.testing.assert_array_equal(found, X)
@@ -142,7 +142,7 @@ def test_labels_may_be_of_any_numeric_type(saved, dtype):
     np.testing.assert_array_equal(y, Y)
 
 
-def test_labels_may_be_truth_values(saved):
+def test_labels_may_be_booleans(saved):
     found = read_table(saved(X=X, y=Y == 2), validation=0, test=0)
     assert found.class_names == ("0", "1")
     np.testing.assert_array_equal(found.train.y, [0, 0, 1] * 4)
@@ -156,7 +156,7 @@ def test_labels_may_be_names(saved, kind):
     np.testing.assert_array_equal(found.train.y, np.array([1, 0, 2])[Y])
 
 
-def test_class_names_of_the_file_name_numbers_and_order_names(saved):
+def test_class_names_of_the_file_are_used(saved):
     order = ["pear", "apple", "quince"]
     assert read_table(saved(X=X, y=Y, class_names=order)).class_names == tuple(order)
     found = read_table(saved(X=X, y=np.array(order)[Y], class_names=order), validation=0, test=0)
@@ -164,7 +164,7 @@ def test_class_names_of_the_file_name_numbers_and_order_names(saved):
     np.testing.assert_array_equal(found.train.y, Y)
 
 
-def test_another_array_can_be_the_labels(saved):
+def test_the_label_option_selects_another_array(saved):
     found = read_table(saved(X=X, y=Y, half=Y // 2), label="half", validation=0, test=0)
     np.testing.assert_array_equal(found.train.y, Y // 2)
 
@@ -176,7 +176,7 @@ INF[11, 2] = -np.inf
 
 
 @pytest.mark.parametrize(
-    ("arrays", "said"),
+    ("arrays", "message"),
     [
         ({"X": NAN, "y": Y}, "X[3, 1] is nan, the first of 2 values that are not finite"),
         ({"X": INF, "y": Y}, "X[11, 2] is -inf;"),
@@ -196,8 +196,8 @@ INF[11, 2] = -np.inf
         ({"X": X, "y": np.array(["a", "b", ""])[Y]}, "y[2] is empty"),
         ({"X": X, "y": Y, "X_test": X, "y_test": Y.astype(str)}, "labels are text in one split and numbers in another"),
         ({"X": X, "y": Y[:5]}, "X has 12 rows and y 5 labels"),
-        ({"X": X, "y": Y[:, None]}, "y has the shape (12, 1) and should have one label a row; y.ravel() is that"),
-        ({"X": X, "y": np.eye(3)[Y]}, "if it is one-hot, y.argmax(axis=1) is that"),
+        ({"X": X, "y": Y[:, None]}, "y has the shape (12, 1) and should have one label per row; use y.ravel()"),
+        ({"X": X, "y": np.eye(3)[Y]}, "if it is one-hot, use y.argmax(axis=1)"),
         ({"X": X[:0], "y": Y[:0]}, "no rows in X"),
         ({"X": X[:, :0], "y": Y}, "no features in X"),
         ({"X": X[:, 0], "y": Y}, "X has the shape (12,), not (rows, features)"),
@@ -214,29 +214,29 @@ INF[11, 2] = -np.inf
         ({"X": X, "y": Y, "X_test": X}, "has 'X_test' without labels for it, such as 'y_test'; it has "),
         ({"X_test": X, "y_test": Y}, "has no arrays to train on"),
         ({"a": X, "b": Y}, "has no arrays to train on (X and y, images and labels, or data and target"),
-        ({}, "it has none at all"),
+        ({}, "it has no arrays"),
         ({"X": X, "y": Y, "X_test": X[:, :2], "y_test": Y}, "X_test has rows of the shape (2,) and X (3,)"),
         ({"X": X, "y": Y, "X_test": X.astype("u1"), "y_test": Y}, "X_test is uint8 and X float64"),
     ],
 )
-def test_what_is_wrong_with_arrays_is_said_in_a_line(saved, arrays, said):
-    assert said in refusal(saved(**arrays))
+def test_errors_in_arrays_are_named_in_one_line(saved, arrays, message):
+    assert message in table_error(saved(**arrays))
 
 
-def test_missing_arrays_are_told_from_those_that_are_there(saved):
+def test_the_error_for_missing_arrays_lists_those_in_the_file(saved):
     many = {f"array{i:02}": X for i in range(20)}
-    assert "it has 'array00', 'array01'" in refusal(saved(**many))
-    assert "and 12 more" in refusal(saved(**many))
-    assert "has no array 'kind' for the labels; it has 'X', 'y'" in refusal(saved(X=X, y=Y), label="kind")
+    assert "it has 'array00', 'array01'" in table_error(saved(**many))
+    assert "and 12 more" in table_error(saved(**many))
+    assert "has no array 'kind' for the labels; it has 'X', 'y'" in table_error(saved(X=X, y=Y), label="kind")
 
 
 def test_a_missing_array_of_a_group_is_named_with_the_group(in_groups):
-    said = refusal(in_groups({"train/images": X, "train/labels": Y, "test/images": X}))
-    assert "has 'test/images' without labels for it, such as 'test/y'" in said
+    message = table_error(in_groups({"train/images": X, "train/labels": Y, "test/images": X}))
+    assert "has 'test/images' without labels for it, such as 'test/y'" in message
 
 
 class Trap:
-    """Anything that unpickled it would know."""
+    """Object that records when it is unpickled."""
 
     sprung = False
 
@@ -249,44 +249,44 @@ def test_objects_are_never_unpickled(tmp_path):
     trap = np.empty(12, object)
     trap[:] = Trap()
     np.savez(path, X=X, y=trap)
-    assert "y holds Python objects" in refusal(path)
+    assert "y holds Python objects" in table_error(path)
     path.write_bytes(pickle.dumps({"X": X, "y": Trap()}))
-    assert "no NPZ file" in refusal(path)
+    assert "no NPZ file" in table_error(path)
     assert not Trap.sprung
     pickle.loads(path.read_bytes())
     assert Trap.sprung
 
 
-def test_what_hdf5_has_beyond_arrays_is_refused(in_groups, tmp_path):
+def test_other_hdf5_objects_than_arrays_are_rejected(in_groups, tmp_path):
     path = in_groups({"y": Y})
     with h5py.File(path, "a") as file:
         file["X"] = h5py.Empty("f4")
-    assert "X holds nothing" in refusal(path)
+    assert "X holds nothing" in table_error(path)
     with h5py.File(path, "a") as file:
         del file["X"]
         file.create_dataset("X", (12,), h5py.vlen_dtype(np.float32))
-    assert "X holds objects" in refusal(path)
+    assert "X holds objects" in table_error(path)
     elsewhere = tmp_path / "elsewhere.h5"
     save_hdf5(elsewhere, {"X": X})
     with h5py.File(path, "a") as file:
         del file["X"]
         file["X"] = h5py.ExternalLink(str(elsewhere), "X")
-    assert "has 'y' without features for it" in refusal(path)
+    assert "has 'y' without features for it" in table_error(path)
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.95])
-def test_a_file_that_is_cut_off_is_refused(saved, keep):
+def test_a_truncated_file_is_rejected(saved, keep):
     noise = np.random.default_rng(0).random((3000, 3))
     path = saved(X=noise, y=np.arange(3000) % 3)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * keep)])
-    assert "damaged" in refusal(path)
+    assert "damaged" in table_error(path)
 
 
-def test_a_damaged_member_is_refused(tmp_path):
+def test_a_damaged_member_is_rejected(tmp_path):
     path = tmp_path / "table.npz"
     np.savez_compressed(path, X=np.random.default_rng(0).random((300, 3)), y=np.arange(300) % 3)
     content = bytearray(path.read_bytes())
     content[len(content) // 3] ^= 0xFF
     path.write_bytes(content)
-    assert "is damaged" in refusal(path)
+    assert "is damaged" in table_error(path)
