@@ -1,1 +1,1 @@
-"""Figures that others have published, computed here once more: one function a row, each number held against theirs."""
+"""Reproduction of published figures: each row of figures is computed again and compared with the printed numbers."""

@@ -16,11 +16,11 @@ from lcbench.reproduction.context import Context
 from lcbench.reproduction.figures import ReproducedValues
 
 FIRST_TEST_IMAGES = 1000
-"""Those on which the assignment reports its test accuracy."""
+"""Number of test images on which the assignment reports its test accuracy."""
 
 
-def loss_near_zero(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """Softmax loss of a sample of training images at W = 0, and at small random W."""
+def loss_near_zero_weights(inputs: dict[str, Any], context: Context) -> ReproducedValues:
+    """Compute the softmax loss of a sample of training images at W = 0 and at small random W."""
     splits = context.cifar10
     rng = np.random.default_rng(0)
     rows = rng.choice(len(splits.train), inputs["images"], replace=False)
@@ -38,9 +38,9 @@ def loss_near_zero(inputs: dict[str, Any], context: Context) -> ReproducedValues
 
 
 def svm_protocol(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """Accuracies of runs that differ in their seeds."""
+    """Compute the accuracies of trainings that differ in their seeds only."""
     test = context.cifar10.test
-    models = [_by_protocol(context, inputs, seed=seed) for seed in range(inputs["seeds"])]
+    models = [_train_by_protocol(context, inputs, seed=seed) for seed in range(inputs["seeds"])]
     validation = np.array([model.accuracy["validation"] for model in models])
     first_images = np.array([_accuracy(model, test, FIRST_TEST_IMAGES) for model in models])
     return ReproducedValues(
@@ -54,7 +54,7 @@ def svm_protocol(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     )
 
 
-def _by_protocol(context: Context, protocol: dict[str, Any], **changes: Any) -> Model:
+def _train_by_protocol(context: Context, protocol: dict[str, Any], **changes: Any) -> Model:
     recipe = {
         "loss": "svm",
         "scaling": "mean",
@@ -73,12 +73,13 @@ def _accuracy(model: Model, examples: Examples, first: int | None = None) -> flo
 
 
 def svm_hyperparameters(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """The pair with the highest validation accuracy, in the mean over a few seeds; and which pairs diverge."""
+    """Find the learning rate and reg with the best mean validation accuracy; count the pairs that diverge."""
     protocol = context.inputs(inputs["protocol"])
     pairs = list(product(inputs["learning rates"], inputs["regs"]))
     models = {
         (rate, reg): [
-            _by_protocol(context, protocol, learning_rate=rate, reg=reg, seed=seed) for seed in range(inputs["seeds"])
+            _train_by_protocol(context, protocol, learning_rate=rate, reg=reg, seed=seed)
+            for seed in range(inputs["seeds"])
         ]
         for rate, reg in pairs
     }
@@ -96,31 +97,31 @@ def svm_hyperparameters(inputs: dict[str, Any], context: Context) -> ReproducedV
 
 
 def templates(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """Each class's weights as an image, and how alike it is to the mean image of each class."""
+    """Compute the correlation of each class's weights, as an image, with the mean image of each class."""
     splits = context.cifar10
-    model = _by_protocol(context, context.inputs(inputs["protocol"]))
+    model = _train_by_protocol(context, context.inputs(inputs["protocol"]))
     W = model.W[:-1]
     classes = range(W.shape[1])
-    pictures = W.T.reshape(-1, *(splits.image_shape or ())).transpose(0, 2, 3, 1)
+    images = W.T.reshape(-1, *(splits.image_shape or ())).transpose(0, 2, 3, 1)
     means = np.stack([splits.train.X[splits.train.y == c].mean(axis=0) for c in classes])
     means -= mean_image(splits.train.X)
-    alike = np.corrcoef(W.T, means)[: len(classes), len(classes) :]
+    correlations = np.corrcoef(W.T, means)[: len(classes), len(classes) :]
     return ReproducedValues(
         {
-            "width, height, colours": pictures.shape[1:],
-            "finite templates": np.isfinite(pictures).all(axis=(1, 2, 3)).sum(),
-            "like its class's mean image": np.diag(alike),
-            "like none as much": (alike.argmax(axis=1) == classes).sum(),
+            "width, height, colours": images.shape[1:],
+            "finite templates": np.isfinite(images).all(axis=(1, 2, 3)).sum(),
+            "like its class's mean image": np.diag(correlations),
+            "like none as much": (correlations.argmax(axis=1) == classes).sum(),
         },
         {"svm": model},
     )
 
 
 def random_search(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """The best of random weights, against as many steps of descent from the first of them."""
+    """Compare the best of many random weights with as many steps of descent from the first of them."""
     shared = {
         "loss": "svm",
-        "reg": 0.0,  # of both, so that their losses are the same function of W
+        "reg": 0.0,  # for both, so that their losses are the same function of W
         "iterations": inputs["tries"],
         "initial_scale": inputs["spread"],
         "report_every": inputs["tries"] // 20,
@@ -138,11 +139,8 @@ def random_search(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     )
 
 
-# How images were classified before networks learnt what to look at: features first, then a linear classifier.
-
-
 def features_and_classifier(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """Test accuracies of pixels, of each feature and of all; and the assignment's grid on HOG and colour."""
+    """Compute test accuracies of pixels, each feature and all features, and the best of a grid on HOG and colour."""
     names, words = tuple(inputs["features"]), inputs["words"]
     grid = [
         context.trained(

@@ -1,4 +1,4 @@
-"""What the functions of several rows share: the implementation on trial, the real images, weights already trained."""
+"""Context of a reproduction: the implementation under test, CIFAR-10, and models that are trained once."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from lcbench.reproduction import figures
 
 
 class CannotReproduceError(Exception):
-    """Why a row cannot be computed here, and what would mend it: one line."""
+    """Reason why a row cannot be computed here, and the remedy, in one line."""
 
 
 class Context:
-    """implementation: whose losses and gradients are used wherever a row is about one."""
+    """Context that the functions of all rows share. The losses and gradients are those of `implementation`."""
 
     def __init__(self, implementation: Implementation, progress: ProgressCallback = no_progress) -> None:
         self.implementation = implementation
@@ -34,24 +34,30 @@ class Context:
         self._featured: tuple[tuple[str, ...], LabelledSplits] | None = None
 
     def require(self, name: LossName) -> None:
-        """Raises CannotReproduceError where the implementation lacks that loss."""
+        """Raise CannotReproduceError if the implementation lacks the loss."""
         if name not in self.implementation.functions:
             raise CannotReproduceError(f"{self.implementation.name} has no {name} loss")
 
     def loss(self, name: LossName, W: Any, X: Any, y: Any, reg: float = 0.0) -> tuple[float, NDArray[Any]]:
-        """Loss and dW (D, C) of W (D, C), X (N, D) and y (N,), by the implementation."""
+        """Return the implementation's loss and dW (D, C) at W (D, C), for X (N, D) and y (N,)."""
         self.require(name)
         return self.implementation.loss(name, W, X, y, reg)
 
     def loss_of_scores(
         self, name: LossName, scores: ArrayLike, labels: ArrayLike, dtype: DTypeLike = np.float32
     ) -> tuple[float, NDArray[Any]]:
-        """Mean loss of scores (N, C) and its gradient with respect to them: the identity as X makes W the scores."""
+        """Return the mean loss of scores (N, C) and its gradient with respect to them.
+
+        With the identity matrix as X, the scores are W.
+        """
         scores = np.asarray(scores, dtype)
         return self.loss(name, scores, np.eye(len(scores), dtype=dtype), np.asarray(labels))
 
     def softmax(self, scores: ArrayLike, dtype: DTypeLike = np.float32) -> NDArray[Any]:
-        """Probabilities of scores (N, C) or (C,): N times the gradient of the loss, plus the one-hot labels."""
+        """Return the probabilities of scores (N, C) or (C,).
+
+        They are N times the gradient of the softmax loss plus the one-hot labels.
+        """
         rows = np.atleast_2d(np.asarray(scores, dtype))
         _, gradient = self.loss_of_scores("softmax", rows, np.zeros(len(rows), np.int64), dtype)
         probabilities = len(rows) * gradient
@@ -59,12 +65,12 @@ class Context:
         return probabilities.reshape(np.shape(scores))
 
     def inputs(self, row: str) -> dict[str, Any]:
-        """Those of another row."""
+        """Return the inputs of another row."""
         return figures.published_rows()[row].inputs
 
     @cached_property
     def cifar10(self) -> LabelledSplits:
-        """The real images in the assignment's splits. Raises CannotReproduceError where they are not there."""
+        """CIFAR-10 in the splits of the assignment. Raise CannotReproduceError if it is missing."""
         return self._load()
 
     def _load(self, features: tuple[str, ...] = (), words: int | None = None) -> LabelledSplits:
@@ -74,7 +80,7 @@ class Context:
             raise CannotReproduceError(str(error)) from error
 
     def _splits(self, features: tuple[str, ...], words: int | None) -> LabelledSplits:
-        """Pixels or features of the real images. Of features, which are large, the latest are kept."""
+        """Return CIFAR-10 as pixels or features. Features are large, so only the last ones are kept."""
         if not features:
             return self.cifar10
         if self._featured is None or self._featured[0] != features:
@@ -83,9 +89,9 @@ class Context:
         return self._featured[1]
 
     def trained(self, features: tuple[str, ...] = (), words: int | None = None, **settings: Any) -> Model:
-        """A model of the real images, or of features of them, by the implementation; trained once.
+        """Return a model of CIFAR-10, as pixels or features, trained with the implementation. Each is trained once.
 
-        settings: fields of `Recipe`; the rest is as `recipe_for` chooses it.
+        settings: fields of the recipe; the others take the defaults of `recipe_for`.
         """
         splits = self._splits(features, words)
         recipe = recipe_for(

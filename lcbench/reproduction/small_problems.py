@@ -1,4 +1,4 @@
-"""What a row trained in a loop of its own, as a model file holds it."""
+"""Rows on a few scores or on a small table."""
 
 from __future__ import annotations
 
@@ -9,41 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.checks import gradient
-from lcbench.checks.gradient import GradientCheck, Problem, slope
-from lcbench.datasets import synthetic
-from lcbench.datasets.preprocessing import Scaling, design_matrix, mean_image, standardisation
+from lcbench.datasets.preprocessing import Scaling, standardisation
 from lcbench.learn.model import Curves, Model
 from lcbench.learn.recipe import Recipe
 from lcbench.reproduction.context import Context
 from lcbench.reproduction.figures import Points, ReproducedValues
 
-
-def model_by_hand(context: Context, W: NDArray[Any], losses: Sequence[float], learning_rate: float, rows: int) -> Model:
-    """Softmax by descent over all `rows` of a table at once, to W (D + 1, C); losses: before each step."""
-    recipe = Recipe(
-        data="a table", scaling="none", implementation=context.implementation.name, iterations=len(losses),
-        batch=rows, sampling="shuffle", learning_rate=learning_rate,
-        dtype="float32" if W.dtype == np.float32 else "float64",
-    )  # fmt: skip
-    columns, classes = W.shape[0] - 1, W.shape[1]
-    unscaled = Scaling(np.zeros(columns), np.ones(columns))
-    names = tuple(map(str, range(classes)))
-    return Model(
-        recipe, W, unscaled, names, None, "", 1, Curves(np.array(losses)), "finished", len(losses), W, None, {}
-    )
-
-
-# Rows about single scores: softmax, cross-entropy, hinge.
+# Losses of a few scores.
 
 
 def softmax(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """Softmax of a few scores."""
+    """Compute the softmax of a few scores."""
     return ReproducedValues({"probability": context.softmax(inputs["scores"])})
 
 
 def softmax_layer(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """Softmax in two steps: exponentials, then each over their sum."""
+    """Compute the softmax of a few scores and the exponentials before it."""
     exponentials = np.exp(np.array(inputs["scores"], np.float32))
     return ReproducedValues(
         {
@@ -55,13 +36,13 @@ def softmax_layer(inputs: dict[str, Any], context: Context) -> ReproducedValues:
 
 
 def hardmax(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """1 where the score is highest."""
+    """Compute 1 for the highest score and 0 for the others."""
     scores = np.array(inputs["scores"])
     return ReproducedValues({"hardmax": scores == scores.max()})
 
 
 def cross_entropy_in_steps_and_at_once(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """The mean of -log(probability) picked out by one-hot rows, and the fused loss."""
+    """Compute the mean cross-entropy from probabilities and one-hot labels, and by the fused loss."""
     scores, labels = np.array(inputs["scores"], np.float32), np.array(inputs["labels"])
     probabilities = context.softmax(scores)
     one_hot = np.eye(scores.shape[1], dtype=np.float32)[labels]
@@ -79,14 +60,14 @@ def cross_entropy_in_steps_and_at_once(inputs: dict[str, Any], context: Context)
 
 
 def loss_of_one_example(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """Cross-entropy of probabilities that are given: their logarithms are scores that lead to them."""
+    """Compute the cross-entropy of given probabilities, with their logarithms as scores."""
     scores = np.log([inputs["probabilities"]])
     loss, _ = context.loss_of_scores("softmax", scores, [inputs["label"]], np.float64)
     return ReproducedValues({"loss": loss})
 
 
 def hinge_and_softmax(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """Both losses of the same three scores."""
+    """Compute both losses of the same three scores."""
     scores, labels = [inputs["scores"]], [inputs["label"]]
     exponentials = np.exp(np.array(inputs["scores"], np.float32))
     hinge, _ = context.loss_of_scores("svm", scores, labels)
@@ -103,7 +84,7 @@ def hinge_and_softmax(inputs: dict[str, Any], context: Context) -> ReproducedVal
 
 
 def two_classes(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """Softmax of the scores (z, 0) against 1 / (1 + exp(-z)), and the gradients of both losses, in float64."""
+    """Compare the softmax of the scores (z, 0), its loss and its gradient with those of logistic regression in z."""
     odds = inputs["odds"]
     rng = np.random.default_rng(0)
     X = rng.normal(0, 1, (inputs["rows"], inputs["features"]))
@@ -125,13 +106,13 @@ def two_classes(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     )
 
 
-# Rows about linear regression with squared error, in float32 as the document does it.
+# Linear regression with squared error, in float32 like the document.
 
 REGRESSION_EPOCHS = 20
 
 
 def standardise(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """Each column less its mean, over its sample standard deviation."""
+    """Standardise each column: subtract its mean and divide by its sample standard deviation."""
     return ReproducedValues({"standardised": _standardised(inputs["x"])})
 
 
@@ -142,12 +123,12 @@ def _standardised(x: list[list[float]]) -> NDArray[np.float32]:
 
 
 def squared_error(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """The cost before each step."""
+    """Compute the cost before each step of gradient descent."""
     return ReproducedValues({"cost": _costs(inputs, context, penalised=False)})
 
 
 def squared_error_and_norms(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """The same with the norm of the weights and the size of the bias added, neither squared."""
+    """Compute the same costs with a penalty: the norm of the weights and the absolute value of the bias."""
     return ReproducedValues({"cost": _costs(inputs, context, penalised=True)})
 
 
@@ -170,106 +151,16 @@ def _costs(inputs: dict[str, Any], context: Context, penalised: bool) -> list[fl
     return costs
 
 
-# Rows that hold a gradient against the slope of its loss.
-
-
-def backpropagation_of_softmax(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """dZ = (probabilities - one-hot) / m at the last layer: of scores (m, C), and of the document's (C, m)."""
-    rng = np.random.default_rng(0)
-    examples, classes = inputs["examples"], inputs["classes"]
-    Z = rng.normal(0, 2, (classes, examples))
-    labels = rng.integers(0, classes, examples)
-    Y = np.eye(classes)[:, labels]
-
-    def probabilities_in_columns(Z: NDArray[np.float64]) -> NDArray[np.float64]:
-        exponentials = np.exp(Z - Z.max(axis=0))
-        return exponentials / exponentials.sum(axis=0)
-
-    def cost_of_columns(Z: NDArray[np.float64]) -> float:
-        return float(-(Y * np.log(probabilities_in_columns(Z))).sum() / examples)
-
-    def cost_of_rows(Z: NDArray[np.float64]) -> float:
-        return context.loss_of_scores("softmax", Z, labels, np.float64)[0]
-
-    of_columns = (probabilities_in_columns(Z) - Y) / examples
-    _, of_rows = context.loss_of_scores("softmax", Z.T, labels, np.float64)
-    return ReproducedValues(
-        {
-            "off the slopes, (m, C)": np.abs(of_rows - _slopes(cost_of_rows, Z.T)).max(),
-            "off the slopes, (C, m)": np.abs(of_columns - _slopes(cost_of_columns, Z)).max(),
-            "rows against columns": np.abs(of_rows.T - of_columns).max(),
-        }
-    )
-
-
-def _slopes(cost: Any, Z: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.array([[slope(cost, Z, (i, j)) for j in range(Z.shape[1])] for i in range(Z.shape[0])])
-
-
-def kinks(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """The SVM's gradient on real images at two margins: the larger one moves the scores away from the kinks."""
-    train = context.cifar10.train
-    rows = np.random.default_rng(0).choice(len(train), inputs["images"], replace=False)
-    X, y = design_matrix(train.X[rows], mean_image(train.X), np.float64), train.y[rows]
-    near, far = (
-        _check(context, Problem("svm", _weights(inputs, X.shape[1]), X, y, 0.0, margin), inputs)
-        for margin in inputs["margins"]
-    )
-    checks = (near, far)
-    return ReproducedValues(
-        {
-            "worst error, margin 1": near.worst_error(),
-            "worst error, margin 100": far.worst_error(),
-            "margin 100 over margin 1": far.worst_error() / near.worst_error(),
-            "kinks, margin 1": near.count("kink"),
-            "kinks, margin 100": far.count("kink"),
-            "away from kinks": sum(check.count("right") for check in checks),
-            "worst error away from kinks": max(check.worst_error(kinks=False) for check in checks),
-            "wrong": sum(check.count("wrong") for check in checks),
-        }
-    )
-
-
-def ways(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """What the whole gradient of the softmax loss costs either way, and how far each is from the oracle's."""
-    pixels, y = synthetic.images(inputs["images"])
-    X = design_matrix(pixels, mean_image(pixels), np.float64)
-    check = _check(context, Problem("softmax", _weights(inputs, X.shape[1]), X, y, 0.0), inputs)
-    numerical, analytic = (next(way for way in check.ways if way.name == name) for name in ("numerical", "analytic"))
-    return ReproducedValues(
-        {
-            "evaluations, numerical": numerical.whole_evaluations,
-            "evaluations, analytic": analytic.whole_evaluations,
-            "seconds, numerical": numerical.whole_seconds,
-            "seconds, analytic": analytic.whole_seconds,
-            "numerical over analytic": numerical.whole_seconds / analytic.whole_seconds,
-            "worst error, numerical": numerical.worst_error,
-            "worst error, analytic": analytic.worst_error,
-            "error analytic over numerical": analytic.worst_error / numerical.worst_error,
-        }
-    )
-
-
-def _weights(inputs: dict[str, Any], features: int) -> NDArray[np.float64]:
-    return inputs["spread"] * np.random.default_rng(0).standard_normal((features, 10))
-
-
-def _check(context: Context, problem: Problem, inputs: dict[str, Any]) -> GradientCheck:
-    context.require(problem.loss)
-    coordinates = gradient.random_coordinates(problem.W.shape, inputs["coordinates"], np.random.default_rng(1))
-    return gradient.check(context.implementation, problem, coordinates, inputs["h"])
-
-
-# Where a classifier without a hidden layer changes its mind: straight lines, on which two scores are equal.
+# Decision boundaries of a linear classifier: straight lines on which two scores are equal.
 
 GRID_LINES = 41
-HALVINGS = 60
+BISECTIONS = 60
 
 
 def decision_boundary(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """Trains on clouds of points in the plane, then searches the borders between the predicted classes.
+    """Train on clouds of points in the plane, then find points on the boundaries between the predicted classes.
 
-    A border is found by halving an edge of a grid whose ends are predicted differently, so from predictions alone.
+    Only predictions are used: each edge of a grid whose ends are predicted differently is bisected.
     """
     X, y = _clouds(inputs["centres"], inputs["points a class"])
     W, losses = np.zeros((3, len(inputs["centres"]))), []
@@ -278,22 +169,22 @@ def decision_boundary(inputs: dict[str, Any], context: Context) -> ReproducedVal
         losses.append(loss)
         W -= inputs["learning rate"] * dW
 
-    crossings, pairs = _crossings(W, np.abs(X[:, :2]).max())
+    crossings, pairs = _boundary_points(W, np.abs(X[:, :2]).max())
     ordered = np.sort(_scores(W, crossings), axis=1)
-    borders = [crossings[(pairs == pair).all(axis=1)] for pair in combinations(range(W.shape[1]), 2)]
+    boundaries = [crossings[(pairs == pair).all(axis=1)] for pair in combinations(range(W.shape[1]), 2)]
     return ReproducedValues(
         {
-            "boundaries": sum(len(border) > 2 for border in borders),
+            "boundaries": sum(len(boundary) > 2 for boundary in boundaries),
             "winning scores apart": (ordered[:, -1] - ordered[:, -2]).max(),
-            "off a straight line": max(_off_a_line(border) for border in borders if len(border) > 2),
+            "off a straight line": max(_distance_from_line(boundary) for boundary in boundaries if len(boundary) > 2),
         },
-        {"descent": model_by_hand(context, W, losses, inputs["learning rate"], len(y))},
+        {"descent": _as_model(context, W, losses, inputs["learning rate"], len(y))},
         Points(X[:, :2], y),
     )
 
 
 def _clouds(centres: list[list[float]], points: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """X (N, 3), the ones column last, and y (N,)."""
+    """Return X (N, 3), with a column of ones last, and y (N,)."""
     y = np.repeat(np.arange(len(centres)), points)
     X = np.ones((len(y), 3))
     X[:, :2] = np.array(centres)[y] + np.random.default_rng(0).normal(0, 0.8, (len(y), 2))
@@ -304,8 +195,8 @@ def _scores(W: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.f
     return points @ W[:2] + W[2]
 
 
-def _crossings(W: NDArray[np.float64], reach: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Points (n, 2) where the predicted class changes along a grid's edges, and the two classes (n, 2), ascending."""
+def _boundary_points(W: NDArray[np.float64], reach: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return points (n, 2) on edges of a grid where the predicted class changes, and the two classes (n, 2), sorted."""
     ticks = np.linspace(-reach, reach, GRID_LINES)
     grid = np.stack(np.meshgrid(ticks, ticks), axis=-1)
     start = np.concatenate([grid[:, :-1].reshape(-1, 2), grid[:-1].reshape(-1, 2)])
@@ -317,40 +208,42 @@ def _crossings(W: NDArray[np.float64], reach: float) -> tuple[NDArray[np.float64
     changes = predicted(start) != predicted(stop)
     start, stop = start[changes], stop[changes]
     before = predicted(start)
-    for _ in range(HALVINGS):
+    for _ in range(BISECTIONS):
         middle = (start + stop) / 2
         same = (predicted(middle) == before)[:, None]
         start, stop = np.where(same, middle, start), np.where(same, stop, middle)
     return (start + stop) / 2, np.sort(np.stack([before, predicted(stop)], axis=1), axis=1)
 
 
-def _off_a_line(points: NDArray[np.float64]) -> float:
-    """The largest distance of points (n, 2) from the line that fits them best."""
+def _distance_from_line(points: NDArray[np.float64]) -> float:
+    """Return the largest distance of points (n, 2) from the line that fits them best."""
     centred = points - points.mean(axis=0)
     normal = np.linalg.svd(centred)[2][1]
     return float(np.abs(centred @ normal).max())
 
 
-# Rows that follow gradient descent over every row of a small table, in float32 as the documents do.
+# Gradient descent on all rows of a small table, in float32 like the documents.
 
 DESCENT_EPOCHS = 20
 
 
-def twenty_costs(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """The cost before each step of softmax regression."""
+def descent_costs(inputs: dict[str, Any], context: Context) -> ReproducedValues:
+    """Compute the cost before each step of softmax regression."""
     costs, W = _descend(inputs, context)
-    return ReproducedValues({"cost": costs}, {"descent": _model(inputs, context, W, costs)})
+    return ReproducedValues(
+        {"cost": costs}, {"descent": _as_model(context, W, costs, inputs["learning rate"], len(inputs["x"]))}
+    )
 
 
 def costs_of_too_large_steps(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """The same, told apart where the difference between two roundings has grown as large as the costs."""
+    """Compute the same costs in two parts: in the second, rounding errors have grown as large as the costs."""
     costs, W = _descend(inputs, context)
-    model = _model(inputs, context, W, costs)
+    model = _as_model(context, W, costs, inputs["learning rate"], len(inputs["x"]))
     return ReproducedValues({"cost": costs[:4], "cost once chaotic": costs[4:]}, {"descent": model})
 
 
 def test_set(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """Accuracy and cost of weights trained in another row, on rows unlike those that they were trained on."""
+    """Compute accuracy and cost on test data, with the weights of another row."""
     _, W = _descend(context.inputs(inputs["trained as"]), context)
     X, y = _with_ones(inputs["x"]), np.array(inputs["labels"])
     cost, _ = context.loss("softmax", W, X, y)
@@ -358,7 +251,7 @@ def test_set(inputs: dict[str, Any], context: Context) -> ReproducedValues:
 
 
 def _descend(inputs: dict[str, Any], context: Context) -> tuple[list[float], NDArray[np.float32]]:
-    """The costs before each step, and W (D + 1, C) after the last: the bias is its last row."""
+    """Return the costs before each step, and W (D + 1, C) after the last one, with the bias in its last row."""
     X, y = _with_ones(inputs["x"]), np.array(inputs["labels"])
     W = np.vstack([np.array(inputs["weight"], np.float32).T, np.array(inputs["bias"], np.float32)])
     rate = np.float32(inputs["learning rate"])
@@ -370,17 +263,13 @@ def _descend(inputs: dict[str, Any], context: Context) -> tuple[list[float], NDA
     return costs, W
 
 
-def _model(inputs: dict[str, Any], context: Context, W: NDArray[np.float32], costs: list[float]) -> Model:
-    return model_by_hand(context, W, costs, inputs["learning rate"], len(inputs["x"]))
-
-
 def _with_ones(x: list[list[float]]) -> NDArray[np.float32]:
     rows = np.array(x, np.float32)
     return np.hstack([rows, np.ones((len(rows), 1), np.float32)])
 
 
 def four_features(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """Softmax regression with one bias for all classes; then the same with a second softmax before the cost."""
+    """Train softmax regression with one bias for all classes; then the same with a second softmax before the cost."""
     x, y = np.array(inputs["x"], np.float32), np.array(inputs["labels"])
     one_hot = np.eye(3, dtype=np.float32)[y]
 
@@ -408,9 +297,24 @@ def four_features(inputs: dict[str, Any], context: Context) -> ReproducedValues:
 
 
 def quadratic(inputs: dict[str, Any], context: Context) -> ReproducedValues:
-    """Steps down the slope of a w w + b w + c, in float32."""
+    """Minimise a w^2 + b w + c by gradient descent, in float32."""
     a, b, _ = np.array(inputs["coefficients"], np.float32)
     rate, w = np.float32(inputs["learning rate"]), np.float32(0)
     for _ in range(inputs["steps"]):
         w -= rate * (2 * a * w + b)
     return ReproducedValues({"w": w})
+
+
+def _as_model(context: Context, W: NDArray[Any], losses: Sequence[float], learning_rate: float, rows: int) -> Model:
+    """Return the model W (D + 1, C) that gradient descent on all `rows` of a table gave, with the loss of each step."""
+    recipe = Recipe(
+        data="a table", scaling="none", implementation=context.implementation.name, iterations=len(losses),
+        batch=rows, sampling="shuffle", learning_rate=learning_rate,
+        dtype="float32" if W.dtype == np.float32 else "float64",
+    )  # fmt: skip
+    columns, classes = W.shape[0] - 1, W.shape[1]
+    unscaled = Scaling(np.zeros(columns), np.ones(columns))
+    names = tuple(map(str, range(classes)))
+    return Model(
+        recipe, W, unscaled, names, None, "", 1, Curves(np.array(losses)), "finished", len(losses), W, None, {}
+    )

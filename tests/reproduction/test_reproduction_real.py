@@ -1,4 +1,4 @@
-"""The rows on the real images. LCBENCH_REAL_ARCHIVES names a folder that holds the archives of CIFAR-10."""
+"""The rows on the real CIFAR-10. LCBENCH_REAL_ARCHIVES is a folder with its archives."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from commands import lcbench
 
 FOLDER = os.environ.get("LCBENCH_REAL_ARCHIVES")
 
-pytestmark = pytest.mark.skipif(not FOLDER, reason="LCBENCH_REAL_ARCHIVES does not name a folder with the archives")
+pytestmark = pytest.mark.skipif(not FOLDER, reason="LCBENCH_REAL_ARCHIVES is not set")
 
 ROWS = (
     "softmax-sanity-loss",
@@ -21,7 +21,7 @@ ROWS = (
 )
 
 
-def test_they_are_reproduced(tmp_path):
+def test_the_rows_on_real_images_are_reproduced(tmp_path):
     archive = str(Path(FOLDER, "cifar-10-binary.tar.gz").resolve())
     assert lcbench(tmp_path, "download", "--file", archive).returncode == 0
     done = lcbench(tmp_path, "reproduce", *ROWS)
