@@ -24,7 +24,7 @@ def test_what_is_not_given_is_known_to_work_and_everything_is_told(table):
     told = []
     found, path = learn.search(**table, iterations=20, workers=1, progress=lambda *given: told.append(given))
     trials = len(found.trials)
-    assert told[0] == (f"{trials} trials; they go to {path}; 'lcbench search --resume {path}' goes on after a crash",)
+    assert told[0] == (f"{trials} trials; saved in {path}; 'lcbench search --resume {path}' continues after a crash",)
     assert [given[:3] for given in told[1:]] == [("trials", done, trials) for done in range(1, trials + 1)]
     best = max(trial.validation_accuracy for trial in found.trials)
     assert told[-1][3] == f"best validation {100 * best:.1f} %"
@@ -72,5 +72,5 @@ def test_without_rows_to_choose_by_there_is_no_search(table, monkeypatch):
         return replace(splits, validation=type(splits.validation)(splits.test.X[:0], splits.test.y[:0]))
 
     monkeypatch.setattr(learn, "splits_of", without_validation)
-    with pytest.raises(LcbenchError, match="has no validation rows to choose by"):
+    with pytest.raises(LcbenchError, match="has no validation rows, which are needed"):
         learn.search(**table)

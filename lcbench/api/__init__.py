@@ -1,4 +1,4 @@
-"""What Python code asks of lcbench: the same things as the command line, returning objects instead of printing."""
+"""Python API: the functions behind the commands. They return objects instead of printing."""
 
 from lcbench.api.machine import implementation, implementations
 from lcbench.api.measure import gate, run, sweep

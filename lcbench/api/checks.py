@@ -1,4 +1,4 @@
-"""Whether implementations are right: what ``lcbench check`` and ``lcbench gradcheck`` do."""
+"""Checks of implementations: ``lcbench check`` and ``lcbench gradcheck``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progres
 from lcbench.record import CheckResult
 
 FEATURES, CLASSES = 3073, 10
-"""Of W: the pixels of a CIFAR-10 image and the bias, and its classes."""
+"""Shape of W: pixels of a CIFAR-10 image and the bias, and number of classes."""
 
 TIMEOUT_S = 120.0
-"""For a worker process that says nothing."""
 
 
 class GradientChecks(msgspec.Struct, kw_only=True):
-    """A gradient check: its settings, and a report for each loss of each implementation."""
+    """Gradient check: its settings, and a report for each loss of each implementation."""
 
     data: DataName
     rows: int
@@ -46,11 +45,11 @@ def check(
 ) -> list[CheckResult]:
     """Check losses and gradients against the oracle on a table of cases; return a report for each loss and dtype.
 
-    implementations: names as ``--impl`` takes them; none is every one that runs here. dtypes: none is float32 and
-    float64, and float64 alone for a user's code. Raises LossError for a name that means nothing.
+    implementations: names as ``--impl`` takes them; empty means every implementation that runs here. dtypes: empty
+    means float32 and float64, but only float64 for user code. Raise LossError for an unknown name.
     """
     dtypes = [dtypes] if isinstance(dtypes, str) else list(dtypes)
-    return runner.check(_listed(implementations), dtypes, timeout_s, progress)
+    return runner.check(_names(implementations), dtypes, timeout_s, progress)
 
 
 def gradcheck(
@@ -68,11 +67,11 @@ def gradcheck(
     progress: ProgressCallback = no_progress,
     note: NoteCallback = no_note,
 ) -> GradientChecks:
-    """Check gradients against centred differences with step `h` at some weights of a small random W, on images.
+    """Check gradients against central differences with step `h`, at some elements of a small random W, on images.
 
-    implementations: names as ``--impl`` takes them; none is numpy. loss: None is both. margin: of the SVM's hinge, by
-    default 1. coordinates: (row, class) of weights, or how many random ones. data: None is CIFAR-10 where it was
-    downloaded, else synthetic images. Raises LcbenchError or LossError where nothing can be checked.
+    implementations: names as ``--impl`` takes them; empty means numpy. loss: None means both. margin: margin of the
+    hinge loss, 1 by default. coordinates: (row, class) of elements of W, or the number of random ones. data: None means
+    CIFAR-10 if it was downloaded, else synthetic images. Raise LcbenchError or LossError if nothing can be checked.
     """
     losses = [loss] if loss else list(LOSSES)
     if margin is not None and "softmax" in losses:
@@ -89,9 +88,9 @@ def gradcheck(
         reports.save_problem(file, data, rows, seed)
         job = GradientJob(implementation="", cells=losses, problem=str(file), reg=reg, margin=margin or 1.0,
                           coordinates=list(dict.fromkeys(coordinates)), step=h)  # fmt: skip
-        found = runner.gradcheck(_listed(implementations), job, timeout_s, progress)
+        found = runner.gradcheck(_names(implementations), job, timeout_s, progress)
     return GradientChecks(data=data, rows=rows, reg=reg, h=h, seed=seed, reports=found)
 
 
-def _listed(names: str | Iterable[str]) -> list[str]:
-    return split_names([names] if isinstance(names, str) else names)
+def _names(given: str | Iterable[str]) -> list[str]:
+    return split_names([given] if isinstance(given, str) else given)

@@ -1,4 +1,4 @@
-"""Data of lcbench's own: CIFAR-10, synthetic images, features of images, and the figures that others published."""
+"""Data sets: CIFAR-10, synthetic images and image features; reproduction of published figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Downloaded:
-    """The file of CIFAR-10, from where its archive came, and whether it was written now or there before."""
+    """File of CIFAR-10, source of its archive, and whether the file was written now or existed before."""
 
     path: Path
     source: str
@@ -34,11 +34,11 @@ def download(
     progress: ProgressCallback = no_progress,
     note: NoteCallback = no_note,
 ) -> Downloaded:
-    """Write CIFAR-10, verified, into the folder of data where it is not there, and return where it is.
+    """Download CIFAR-10, verify it, and write it into the data folder, unless it is there already.
 
-    url: of the archive, or of its folder, with a / at its end. file: a local archive, so that nothing is fetched.
-    layout: which of the two official archives is fetched. force: replaces the file that is there.
-    Raises LcbenchError where there is no such archive; the file that was there stays.
+    url: URL of the archive, or of its folder if it ends with a slash. file: local archive to read instead. layout:
+    which of the two official archives is downloaded. force: replace an existing file.
+    Raise LcbenchError if there is no valid archive; an existing file is kept in that case.
     """
     require(not (url and file), "url and file are two sources: give one")
     path = files.cifar10_file()
@@ -53,7 +53,7 @@ def download(
 
 
 def verify() -> Path:
-    """Return the file of CIFAR-10, of which every image was checked. Raises LcbenchError where it is not as it was."""
+    """Check every image in the file of CIFAR-10 and return the file. Raise LcbenchError if one has changed."""
     from lcbench.datasets import store
 
     path = files.cifar10_file()
@@ -73,8 +73,8 @@ def synth(
 ) -> Path:
     """Write synthetic images, X (rows, features) uint8 and y (rows,), to the HDF5 file `file`, and return it.
 
-    force: replaces the file that is there. Raises LcbenchError where it cannot be written, or has no room for a row of
-    each class.
+    force: replace an existing file. Raise LcbenchError if the file cannot be written, or if `rows` is too small for a
+    row of each class.
     """
     path = Path(file)
     require(force or not path.exists(), f"{path} is there already: --force replaces it")
@@ -94,15 +94,15 @@ def features(
     data: str = "cifar10",
     progress: ProgressCallback = no_progress,
 ) -> list[PrecomputedFeature]:
-    """Compute features of the images that train, validate and test, and keep them for training.
+    """Compute features of the training, validation and test images, and store them for training.
 
-    names: of features, or several with commas. words, seed: of visual words. data: "cifar10" or "synthetic".
-    Raises LcbenchError where there is no such feature, a package is missing or the images are not there.
+    names: features, several separated by commas. words, seed: number of visual words and random seed. data: "cifar10"
+    or "synthetic". Raise LcbenchError if a feature is unknown, or a package or the images are missing.
     """
     from lcbench.datasets.features.catalog import WORDS, find_feature
 
     wanted = [name for text in ([names] if isinstance(names, str) else names) for name in text.split(",") if name]
-    for name in wanted:  # before the images are read
+    for name in wanted:  # fail before the images are read
         find_feature(name)
     if not wanted:
         return []
@@ -118,10 +118,10 @@ def features(
 def reproduce(
     rows: Iterable[str] = (), *, implementation: str = "numba-parallel", progress: ProgressCallback = no_progress
 ) -> list[Outcome]:
-    """Compute published figures, by default all, with the losses of an implementation, and hold them against these.
+    """Compute published figures with the losses of an implementation and compare the results with the figures.
 
-    rows: their names, as ``lcbench reproduce --list`` has them. Those on CIFAR-10 are skipped where it is not there.
-    Raises LcbenchError or LossError where there is no such row or implementation.
+    rows: names of the figures as in ``lcbench reproduce --list``, by default all. Figures on CIFAR-10 are skipped if it
+    was not downloaded. Raise LcbenchError or LossError if a row or the implementation is unknown.
     """
     from lcbench.losses import catalog
     from lcbench.reproduction.figures import select_rows

@@ -1,4 +1,4 @@
-"""What learns: ``lcbench train``, ``evaluate`` and ``search``, and going on where one was broken off."""
+"""Training: ``lcbench train``, ``evaluate`` and ``search``, and continuation of interrupted ones."""
 
 from __future__ import annotations
 
@@ -47,12 +47,13 @@ def train(
     note: NoteCallback = no_note,
     **settings: Any,
 ) -> tuple[Model, Path]:
-    """Trains a classifier and writes it to `output`, by default a new file in `paths.models_folder()`.
+    """Train a classifier, write it to `output`, and return it with its file.
 
-    settings: the fields of `lcbench.learn.recipe.Recipe`, and epochs; what is left out is chosen by data and loss.
-    The file is a checkpoint meanwhile, that `resume_training` goes on with. stream: whether the rows stay in their HDF5
-    file, to be read as they are needed; None: where they would not fit in memory, and `note` is told so. The model is
-    the same. Raises LcbenchError where the data or a setting is unfit.
+    output: by default a new file in `files.models_folder()`. During training it contains checkpoints, from which
+    `resume_training` continues. stream: whether rows stay in their HDF5 file and are read when needed; None means only
+    if they do not fit in memory, which `note` is told. The model is the same either way. settings: fields of
+    `lcbench.learn.recipe.Recipe`, and epochs; defaults depend on data and loss.
+    Raise LcbenchError if the data or a setting is unsuitable.
     """
     asked = Recipe.of(settings)
     require_known(asked.implementation)  # before the data is read
@@ -71,11 +72,10 @@ def resume_training(
     stream: bool | None = None,
     note: NoteCallback = no_note,
 ) -> tuple[Model, Path]:
-    """Goes on with the training whose checkpoint is in `path`, to the result of one that was never broken off.
+    """Continue the training whose checkpoint is in `path`, and return the model with its file.
 
-    Bit for bit where it runs with as many threads; stream: whether the rows are read from their file as they are
-    needed, which makes no difference either. Raises LcbenchError where the file is no model or the data is
-    another.
+    With the same number of threads, the model is identical, bit for bit, to that of an uninterrupted training. stream:
+    as in `train`; it does not change the model. Raise LcbenchError if the file is not a model or the data differs.
     """
     unfinished = model.read(path)
     splits = splits_of(unfinished.recipe, progress, stream, note)
@@ -90,8 +90,8 @@ def _train(
     progress: ProgressCallback,
     note: NoteCallback,
 ) -> tuple[Model, Path]:
-    """Train a model, new or `unfinished`, into `path`, where its checkpoints are meanwhile."""
-    progress(f"checkpoints: {path} (--resume goes on with it after a crash)")
+    """Train a new or `unfinished` model; write it, and checkpoints during training, to `path`."""
+    progress(f"checkpoints: {path} (--resume continues from there after a crash)")
     try:
         trained = training.train(
             splits,
@@ -101,7 +101,7 @@ def _train(
             progress=progress,
         )
     except KeyboardInterrupt:
-        note(f"'lcbench train --resume {path}' goes on from here")
+        note(f"'lcbench train --resume {path}' continues from here")
         raise
     model.write(path, trained)
     return trained, path
@@ -115,24 +115,25 @@ def evaluate(
     stream: bool | None = None,
     note: NoteCallback = no_note,
 ) -> Evaluation:
-    """How good a model, or the one in a file, is on a split ("train", "validation", "test") of its data, or other data.
+    """Evaluate a model, or the model in a file, on a split of its data or of other data.
 
-    Of a file that has no splits of its own, other data is all of its rows. Classes are told apart by their names.
-    progress, note: as in `train`. stream: None is yes for HDF5, of which then no more than a few blocks is in memory.
-    Raises LcbenchError where that data has no such rows, or other columns or classes than the model.
+    split: "train", "validation" or "test"; all rows of other data that has no splits. data: other data, whose classes
+    are matched by name; None means the data of the training. stream: whether rows stay in their file; None means yes
+    for HDF5, which then needs only a few blocks of memory.
+    Raise LcbenchError if the data has no such rows, or other columns or classes than the model.
     """
     if not isinstance(trained, Model):
         trained = model.read(Path(trained))
     recipe = trained.recipe
     if data is None:
-        splits = splits_of(recipe, progress, _in_blocks(recipe.data, recipe, stream), note)
+        splits = splits_of(recipe, progress, _streams(recipe.data, recipe, stream), note)
         part: Examples = getattr(splits, split)
     else:
-        # what features were learnt from is what they are computed by
+        # the features are fitted to the images that the model was trained on
         images = load_splits(recipe.data, label=recipe.label, stream=False).train.array if recipe.features else None
         splits = load_splits(
             data, recipe.features, label=recipe.label, words=recipe.words, seed=recipe.seed, held_out=False,
-            fit_on=images, stream=_in_blocks(data, recipe, stream), progress=progress, note=note,
+            fit_on=images, stream=_streams(data, recipe, stream), progress=progress, note=note,
         )  # fmt: skip
         undivided = not (len(splits.validation) or len(splits.test))
         part = splits.train if undivided else getattr(splits, split)
@@ -147,28 +148,28 @@ def evaluate(
     return Evaluation(splits.source, split, trained.class_names, matrix, as_trained)
 
 
-def _in_blocks(data: str, recipe: Recipe, stream: bool | None) -> bool | None:
-    """Whether rows that are looked at once, from first to last, stay in their file."""
+def _streams(data: str, recipe: Recipe, stream: bool | None) -> bool | None:
+    """Return whether rows that are read only once, in order, stay in their file."""
     if stream is None and is_hdf5(data) and not recipe.features:
         return True
     return stream
 
 
 def _require_same_columns(trained: Model, splits: LabelledSplits) -> None:
-    """Raises LcbenchError where rows have other columns than those that the model was trained on."""
+    """Raise LcbenchError if the columns are not those that the model was trained on."""
     columns, found = len(trained.scaling.mean), splits.train.X.shape[1]
     if found != columns:
         raise LcbenchError(f"{splits.source} has {found} columns, and the model was trained on {columns}")
     if trained.feature_names and splits.feature_names and trained.feature_names != splits.feature_names:
         place = [a == b for a, b in zip(trained.feature_names, splits.feature_names, strict=True)].index(False)
         raise LcbenchError(
-            f"{splits.source}: its column {splits.feature_names[place]!r} stands where the model was trained on "
-            f"{trained.feature_names[place]!r}; bring the columns into that order"
+            f"{splits.source} has column {splits.feature_names[place]!r} where the model was trained on "
+            f"{trained.feature_names[place]!r}; reorder the columns"
         )
 
 
 def _classes_of(trained: Model, splits: LabelledSplits) -> NDArray[np.int64]:
-    """For each class of `splits` the model's class of that name. Raises LcbenchError where it has none."""
+    """Return the model's class for each class of `splits`, by name. Raise LcbenchError if it has no such class."""
     number = {name: c for c, name in enumerate(trained.class_names)}
     for name in splits.class_names:
         if name not in number:
@@ -190,26 +191,27 @@ def search(
     note: NoteCallback = no_note,
     **settings: Any,
 ) -> tuple[Search, Path]:
-    """Trains by many recipes, chooses the best on the validation rows, trains it once more and tests it.
+    """Train with many recipes, choose the best on the validation rows, train it again and test it.
 
-    axes: what to search, by field of the recipe; what is known to work is searched where learning rate or reg are not
-    among them, without a learning rate also by `DEFAULT_DESCENT`. random: so many random points instead of a grid.
-    workers: processes, by default one for every `threads` usable cores. refit_all: the best is trained on training and
-    validation rows. settings: the other fields of `lcbench.learn.recipe.Recipe`, and epochs.
-    The search goes to `output`, by default a new file in `paths.searches_folder()`, rewritten after every trial, and
-    the model beside it. Raises LcbenchError where the data, a setting or the implementation is unfit.
+    axes: values to search for each field of the recipe; learning rate and reg have default axes. Without an axis for
+    the learning rate, the defaults in `DEFAULT_DESCENT` also apply. random: number of random points, instead of a grid.
+    workers: number of worker processes, by default one for every `threads` usable cores. refit_all: whether the best
+    recipe is trained on training and validation rows. output: by default a new file in `files.searches_folder()`; it is
+    rewritten after every trial, and the model is written beside it. settings: the other fields of
+    `lcbench.learn.recipe.Recipe`, and epochs.
+    Raise LcbenchError if the data, a setting or the implementation is unsuitable.
     """
     asked = Recipe.of(settings)
     if refit_all and asked.patience:
-        raise LcbenchError("refit_all leaves early stopping no validation rows to go by: leave one of the two out")
+        raise LcbenchError("refit_all leaves no validation rows for early stopping: leave one of the two out")
     path = Path(output) if output else files.new_file_path(files.searches_folder(), ".json")
     if output:
         files.require_parent_folder(path)
     _require_free_for_search(path)
     splits = splits_of(asked, progress)
-    plan = _all_trials(splits, asked, axes or {}, random, settings)
-    plan = replace(plan, threads=threads, refit_all=refit_all)
-    return _try_all(path, plan, splits, workers, progress, note)
+    unfinished = _new_search(splits, asked, axes or {}, random, settings)
+    unfinished = replace(unfinished, threads=threads, refit_all=refit_all)
+    return _run_trials(path, unfinished, splits, workers, progress, note)
 
 
 def resume_search(
@@ -219,25 +221,25 @@ def resume_search(
     progress: ProgressCallback = no_progress,
     note: NoteCallback = no_note,
 ) -> tuple[Search, Path]:
-    """Goes on with the search in `path`, to the result of one that was never broken off.
+    """Continue the interrupted search in `path`; the result is that of an uninterrupted one.
 
-    Raises LcbenchError where the file is no search or the data is another.
+    Raise LcbenchError if the file is not a search or the data differs.
     """
     unfinished = search_file.read(path)
     splits = splits_of(unfinished.trials[0].recipe, progress)
     if splits.fingerprint() != unfinished.fingerprint:
-        raise LcbenchError(f"{path} searched on other data than this {splits.source}: search anew")
-    return _try_all(path, unfinished, splits, workers, progress, note)
+        raise LcbenchError(f"{path} searched on other data than this {splits.source}: start a new search")
+    return _run_trials(path, unfinished, splits, workers, progress, note)
 
 
-def _all_trials(
+def _new_search(
     splits: LabelledSplits, asked: Recipe, axes: Axes, random: int | None, settings: dict[str, Any]
 ) -> Search:
-    """All trials of a new search, none of them tried."""
+    """Return a new search, with all its trials but no results."""
     if not len(splits.validation):
-        raise LcbenchError(f"{splits.source} has no validation rows to choose by")
-    if strange := sorted(set(axes) - set(AXES)):
-        raise LcbenchError(f"cannot search {', '.join(strange)}: the axes are {', '.join(AXES)}")
+        raise LcbenchError(f"{splits.source} has no validation rows, which are needed to choose the best")
+    if unknown := sorted(set(axes) - set(AXES)):
+        raise LcbenchError(f"cannot search {', '.join(unknown)}: the axes are {', '.join(AXES)}")
     if asked.solver == "lbfgs" and "batch" in axes:
         raise LcbenchError("batch: L-BFGS takes all rows at once; leave it out")
     if asked.solver == "sgd" and "learning_rate" not in axes:
@@ -260,7 +262,7 @@ def _all_trials(
     )
 
 
-def _try_all(
+def _run_trials(
     path: Path,
     search: Search,
     splits: LabelledSplits,
@@ -268,34 +270,35 @@ def _try_all(
     progress: ProgressCallback,
     note: NoteCallback,
 ) -> tuple[Search, Path]:
+    """Run the trials that are left, refit the best recipe, and write the search after every step."""
     if search.refit or not (search.waiting or ranking(search.trials)):
         return search, path
     on_cluster = search.trials[0].recipe.implementation == CLUSTER_IMPLEMENTATION
     with files.temporary_folder("search", shared_folder() if on_cluster else None) as name:
         folder = Path(name)
         splits = write_shared_rows(folder, splits)
-        with ClusterPool(folder, workers, search.threads) if on_cluster else _workers(folder, workers, search) as pool:
-            _compile(pool, search.trials[0].recipe)
+        with _pool(folder, workers, search, on_cluster) as pool:
+            _try_one_step(pool, search.trials[0].recipe)
             search_file.write(path, search)
-            places, count = search.waiting, len(search.trials)
-            if places:
-                done = count - len(places)
-                whole = f"{done} of {count} trials are done" if done else f"{count} trials"
-                progress(f"{whole}; they go to {path}; 'lcbench search --resume {path}' goes on after a crash")
-            jobs = [Job(recipe=search.trials[place].recipe, fingerprint=search.fingerprint) for place in places]
+            waiting, count = search.waiting, len(search.trials)
+            if waiting:
+                done = count - len(waiting)
+                trials_done = f"{done} of {count} trials are done" if done else f"{count} trials"
+                progress(f"{trials_done}; saved in {path}; 'lcbench search --resume {path}' continues after a crash")
+            jobs = [Job(recipe=search.trials[place].recipe, fingerprint=search.fingerprint) for place in waiting]
             try:
                 for done, (index, answer) in enumerate(pool.run(jobs), 1):
-                    trials, place = list(search.trials), places[index]
+                    trials, place = list(search.trials), waiting[index]
                     trials[place] = Trial(recipe=trials[place].recipe, **msgspec.structs.asdict(answer))
                     search = replace(search, trials=trials)
                     search_file.write(path, search)
-                    progress("trials", done, len(places), _best_so_far(search))
+                    progress("trials", done, len(waiting), _best_so_far(search))
                 if best := ranking(search.trials)[:1]:
                     search = replace(search, refit=_refit(pool, search, best[0], splits, path.with_suffix(".h5")))
                     search_file.write(path, search)
             except KeyboardInterrupt:
                 left = f"{len(search.waiting)} of {count} trials are left; {_best_so_far(search)}"
-                note(f"{left}; 'lcbench search --resume {path}' goes on")
+                note(f"{left}; 'lcbench search --resume {path}' continues")
                 raise
     return search, path
 
@@ -305,26 +308,28 @@ def _best_so_far(search: Search) -> str:
     return f"best validation {100 * max(accuracies):.1f} %" if accuracies else "best validation -"
 
 
-def _workers(folder: Path, workers: int | None, search: Search) -> ProcessPool:
-    """Processes on this machine."""
+def _pool(folder: Path, workers: int | None, search: Search, on_cluster: bool) -> ProcessPool | ClusterPool:
+    """Return a pool of workers for the trials, on the cluster or on this machine."""
+    if on_cluster:
+        return ClusterPool(folder, workers, search.threads)
     from lcbench.host.counters import usable_cores
     from lcbench.workers import process
 
     size = workers or max(1, min(usable_cores() // search.threads, len(search.waiting)))
-    # what is compiled is kept for all workers, and for nobody after them
+    # all workers share one compilation cache, which is removed with the folder
     return ProcessPool(size, folder, process.environment(search.threads, folder / "compiled"))
 
 
-def _compile(pool: ProcessPool | ClusterPool, recipe: Recipe) -> None:
-    """One step on few rows: what is compiled is compiled once, and what cannot run at all is known."""
+def _try_one_step(pool: ProcessPool | ClusterPool, recipe: Recipe) -> None:
+    """Train for one step on few rows, which fills the compilation cache. Raise LcbenchError if that fails."""
     short = replace(recipe, iterations=1, report_every=1)
     [(_, answer)] = pool.run([Job(recipe=short, first_rows=2 * min(recipe.batch, 500))])
     if answer.status == "crashed":
-        raise LcbenchError(f"no trial can be begun: {answer.reason}")
+        raise LcbenchError(f"no trial can be started: {answer.reason}")
 
 
 def _refit(pool: ProcessPool | ClusterPool, search: Search, place: int, splits: LabelledSplits, path: Path) -> Refit:
-    """Trains a trial's recipe once more, as it was trained or on all rows, tests it and writes the model to `path`."""
+    """Train a trial's recipe again, on its own rows or on all, test the model and write it to `path`."""
     file = pool.folder / "best.h5"
     recipe = search.trials[place].recipe
     [(_, answer)] = pool.run(
@@ -338,14 +343,13 @@ def _refit(pool: ProcessPool | ClusterPool, search: Search, place: int, splits: 
         seen = dataclasses.replace(splits, train=everything.train, validation=everything.validation)
     trained = model.read(file)
     accuracy = training.accuracies(trained, seen)
-    # as 'lcbench train' leaves it, which knows the test rows
     trained = dataclasses.replace(trained, accuracy=accuracy)
     model.write(path, trained)
     return Refit(trial=place, model=path.name, accuracy=accuracy)
 
 
 def _require_free_for_search(path: Path) -> None:
-    """Raises LcbenchError where the search could not have its files there, or would overwrite one that can go on."""
+    """Raise LcbenchError if the search cannot be written there, or would overwrite an interrupted one."""
     if path.suffix == ".h5":
         raise LcbenchError(f"{path}: the search is JSON, and the model goes to the .h5 beside it; name it .json")
     model.require_free(path.with_suffix(".h5"))
@@ -354,8 +358,8 @@ def _require_free_for_search(path: Path) -> None:
     try:
         found = search_file.read(path)
     except LcbenchError:
-        raise LcbenchError(f"{path} is there and is no search: name another file") from None
+        raise LcbenchError(f"{path} exists and is not a search: name another file") from None
     if found.waiting:
         raise LcbenchError(
-            f"{path} is a search that was broken off: --resume {path} goes on; remove it, or name another file"
+            f"{path} is an interrupted search: --resume {path} continues it; remove it, or name another file"
         )

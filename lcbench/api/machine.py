@@ -1,4 +1,4 @@
-"""What is here: the machine, the implementations that it can run, and the code that a compiler makes of them."""
+"""Information on the machine, on the implementations that it can run, and on their machine code."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def implementation(name: str) -> Implementation:
-    """The implementation that `name` stands for: a catalogue name, or anything that ``--impl`` takes.
+    """Return the implementation with the given name: a name in the catalog, or anything that ``--impl`` takes.
 
-    Raises `lcbench.losses.implementation.LossError` where it cannot be had.
+    Raise `lcbench.losses.implementation.LossError` if it cannot be loaded.
     """
     from lcbench.usercode.discovery import resolve
 
@@ -31,12 +31,12 @@ def implementation(name: str) -> Implementation:
 
 
 def implementations() -> dict[str, str | None]:
-    """Every name in the catalogue, with the reason why it cannot run here, or None where it can."""
+    """Return each name in the catalog with the reason why it cannot run here, or None if it can."""
     return {line["name"]: line["reason"] or None for line in catalog_lines()}
 
 
 def catalog_lines() -> list[dict[str, Any]]:
-    """Return every implementation of the catalog as a line: name, device, what, available, reason and install."""
+    """Return a mapping for each implementation in the catalog: name, device, what, available, reason and install."""
     lines = []
     for entry in catalog.CATALOG.values():
         why = catalog.why_unavailable(entry)
@@ -54,7 +54,7 @@ def catalog_lines() -> list[dict[str, Any]]:
 
 
 def entry_points() -> list[dict[str, str]]:
-    """Return the name and the value of every implementation that an installed package offers."""
+    """Return name and value of the entry points through which installed packages offer implementations."""
     from importlib import metadata
 
     from lcbench.usercode.discovery import ENTRY_POINT_GROUP
@@ -64,7 +64,7 @@ def entry_points() -> list[dict[str, str]]:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The machine and what would disturb a measurement. noise: None where it was not measured. score: 0 to 100."""
+    """Facts on the machine, and what would disturb a measurement. noise: None if not measured. score: 0 to 100."""
 
     fingerprint: str
     machine: Facts
@@ -78,9 +78,9 @@ class Diagnosis:
 def doctor(
     seconds: float | None = 10.0, *, progress: ProgressCallback = no_progress, note: NoteCallback = no_note
 ) -> Diagnosis:
-    """Return what the machine is, its noise, measured for so many seconds, and what would disturb a measurement.
+    """Return facts on the machine, its noise, and findings that would disturb a measurement.
 
-    seconds: None measures no noise. note: is told why none can be measured.
+    seconds: duration of the noise measurement; None skips it. note: called with the reason if it fails.
     """
     from numba import config
 
@@ -90,7 +90,7 @@ def doctor(
 
     facts = machine.facts()
     numba = {"threads": config.NUMBA_NUM_THREADS, "threading_layers": machine.numba_threading_layers()}
-    now = conditions(facts)  # before the measurement, which is a load itself
+    now = conditions(facts)  # before the noise measurement, which is a load itself
     noise = None
     if seconds is not None:
         try:
@@ -112,9 +112,10 @@ def inspect(
 ) -> list[Kernel] | list[Loop]:
     """Return the innermost loops of an implementation, read from its assembly, or the kernels of ``numba-cuda``.
 
-    pixels: X is uint8 instead of `dtype`. capability: compute capability that kernels are compiled for.
-    Raises LcbenchError or LossError where there is no such implementation, or no code to be read. Has Numba compile
-    anew; where it was imported before, it finds the code of earlier processes in its cache, and there is none to read.
+    pixels: whether X is uint8 instead of `dtype`. capability: compute capability for which kernels are compiled.
+
+    Numba provides the assembly only of code that it compiles itself, so its cache is disabled. That has no effect if
+    Numba was imported before. Raise LcbenchError or LossError if the implementation is unknown or its code unavailable.
     """
     if implementation == "numba-cuda":
         from lcbench.machine_code import gpu
@@ -125,7 +126,7 @@ def inspect(
 
     require_known(implementation)
     with files.temporary_folder("inspect") as fresh:
-        # Of what Numba reads from its cache, it has no assembly. It looks for the variable when it is imported.
+        # Numba has no assembly of code from its cache. It reads the variable when it is imported.
         os.environ["NUMBA_CACHE_DIR"] = fresh
         from lcbench.machine_code import cpu
 

@@ -1,4 +1,4 @@
-"""What becomes of results: comparisons, their history, other tools' formats, pictures and pages."""
+"""Stored results: comparison, history, export, plots and HTML reports."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ PAGE_ENDINGS = (".html", ".htm")
 
 
 def compare(base: Record | str | Path, new: Record | str | Path | None = None, fail_above: float = 0.20) -> Judgement:
-    """Holds the record `new` against `base` (records, files or saved names): slower by more than `fail_above`?
+    """Compare the record `new` with `base`; a row is slower if it is by more than `fail_above`.
 
-    new: None is the newest, but for those of gates.
+    base, new: records, files or names of baselines. new: None means the newest record that is not of a gate.
     """
     require(fail_above >= 0, f"fail_above is {fail_above}: it cannot be negative")
     new = new or _found(None, "compare with", lambda one: one.gate is None)
@@ -39,10 +39,10 @@ def history(
     rows: int | Iterable[int] = (),
     since: datetime | str | None = None,
 ) -> History:
-    """What every result of this machine says, over time, and where a time changed.
+    """Return the times of all results of this machine in chronological order, and where they changed.
 
-    implementations: names as they stand in the results, or several with commas; losses and rows likewise, none is all.
-    since: a time (UTC where it names no zone), an ISO 8601 date, or a git revision that was measured.
+    implementations, losses, rows: select rows of the results; empty means all. Names of implementations can be
+    separated by commas. since: a time (UTC if it has no zone), an ISO 8601 date, or a git revision that was measured.
     """
     from lcbench import record
     from lcbench.host import machine
@@ -67,7 +67,7 @@ def history(
 
 
 def _begin(since: datetime | str | None) -> datetime | str | None:
-    """A time with its zone, or a revision by its digits."""
+    """Return a time with its zone, or the hash of a revision."""
     begin: datetime | None
     if isinstance(since, str):
         from lcbench.measure import sides
@@ -82,13 +82,13 @@ def _begin(since: datetime | str | None) -> datetime | str | None:
 
 
 def _require_series(found: History, names: set[str], begin: datetime | str | None) -> None:
-    """Raises LcbenchError, which says what is there, where nothing is."""
+    """Raise LcbenchError with a list of what exists if there is nothing for a name or since `begin`."""
     if isinstance(begin, str) and not found.records and found.revisions:
         measured = ", ".join(revision[:10] for revision in found.revisions[:5])
         raise LcbenchError(f"no result of a revision '{begin}', nor is it a date like 2026-01-31; newest: {measured}")
     if not found.records:
         when = " since then" if begin else ""
-        others = f"; {found.elsewhere} of other machines{_the_newest_of_them()}" if found.elsewhere else ""
+        others = f"; {found.elsewhere} of other machines{_difference_of_newest()}" if found.elsewhere else ""
         raise LcbenchError(f"no result of this machine{when}{others}; 'lcbench run' makes one")
     for name in sorted(names - set(found.implementations)):
         there = ", ".join(found.implementations) or "none"
@@ -98,8 +98,8 @@ def _require_series(found: History, names: set[str], begin: datetime | str | Non
         raise LcbenchError(f"none of {found.records} results has a time for that; leave out --loss, --rows or --impl")
 
 
-def _the_newest_of_them() -> str:
-    """In what the machine of the newest result differs from this one."""
+def _difference_of_newest() -> str:
+    """Return in what the machine of the newest result differs from this one, in parentheses, or nothing."""
     from lcbench import record
     from lcbench.host import machine
 
@@ -109,9 +109,9 @@ def _the_newest_of_them() -> str:
 
 
 def latest() -> list[Latest]:
-    """Return the newest result of every implementation on this machine, side by side in a group for each workload.
+    """Return the newest result of every implementation on this machine, grouped by workload.
 
-    Raises LcbenchError where there is none.
+    Raise LcbenchError if there is none.
     """
     from lcbench import record
     from lcbench.host import machine
@@ -125,7 +125,10 @@ def latest() -> list[Latest]:
 def _found(
     result: Record | str | Path | None, purpose: str, fit: Callable[[Record], bool] = lambda one: True
 ) -> Record:
-    """Return the record itself, the one that is named, or the newest that is fit for `purpose`, a verb."""
+    """Return the record that is given or named, or the newest one for which `fit` is true.
+
+    purpose: verb for the error message.
+    """
     from lcbench import record
 
     if isinstance(result, record.Record):
@@ -145,7 +148,7 @@ def export(
 ) -> str:
     """Return a result, by default the newest, as text in the format `form`, one of `lcbench.report.exports.FORMATS`.
 
-    output: is also written, whole or not at all. note: is told how many rows have no time.
+    output: file to write as well, atomically. note: called with the number of rows that have no time.
     """
     from lcbench.report import exports
     from lcbench.report.exports import files
@@ -164,8 +167,8 @@ def export(
 def write_report(*results: Record | str | Path, output: Path | None = None, baseline: str = "numpy") -> Path:
     """Write results, by default the newest, as one HTML page, and return its file.
 
-    output: by default in `paths.reports_folder()`, named after the first result. baseline: what speed-ups are relative
-    to. Raises LcbenchError where there is no such result or row, or the page cannot be written.
+    output: by default a file in `files.reports_folder()`, named after the first result. baseline: implementation that
+    speed-ups are relative to. Raise LcbenchError if a result or row does not exist, or the page cannot be written.
     """
     from lcbench import files
 
@@ -193,10 +196,10 @@ def plot(
     progress: ProgressCallback = no_progress,
     note: NoteCallback = no_note,
 ) -> Path:
-    """Draw a picture of files, by default of the newest that have it, and return its own file.
+    """Draw a plot of files, by default of the newest suitable ones, and return the file of the plot.
 
-    kind: one of `lcbench.report.plots.KINDS`. output: a .png or .svg; by default beside the first file. note: is told
-    what cannot be drawn as it should. Raises LcbenchError where a file does not fit the kind or matplotlib is missing.
+    kind: one of `lcbench.report.plots.KINDS`. output: a .png or .svg file; by default beside the first file. note:
+    called with warnings. Raise LcbenchError if a file does not fit the kind or matplotlib is missing.
     """
     from lcbench.files import write_file
     from lcbench.report import plots
@@ -223,10 +226,10 @@ def plot_all(
     progress: ProgressCallback = no_progress,
     note: NoteCallback = no_note,
 ) -> list[Path]:
-    """Draw every picture that the files allow, by default the newest of each sort, and return the pictures' files.
+    """Draw all plots that the files allow, by default of the newest file of each type, and return the plots' files.
 
-    output: their folder, by default `paths.plots_folder()`. note: is told what is left out or cannot be drawn as it
-    should, and where each picture is. Raises LcbenchError where none is drawn.
+    output: folder, by default `files.plots_folder()`. note: called with the file of each plot, with the reason for each
+    plot that is left out, and with warnings. Raise LcbenchError if there is no plot.
     """
     from lcbench.files import plots_folder, write_file
     from lcbench.report import plots
@@ -258,5 +261,5 @@ def plot_all(
 
 
 def _require_parent(output: Path) -> None:
-    """Raises LcbenchError where the folder that holds what a user named does not exist: it may be misspelled."""
+    """Raise LcbenchError if the folder of a file that the user named does not exist: it may be misspelled."""
     require(output.parent.is_dir(), f"no folder {output.parent}: create it first")

@@ -65,7 +65,7 @@ def test_the_tables_in_eighty_columns(searched):
     assert "rows are learning rates, columns are reg" in text
     assert "test accuracy" in text
     assert "s.h5" in text
-    assert "'lcbench search --resume s.json' goes on after a crash" in searched.stderr
+    assert "'lcbench search --resume s.json' continues after a crash" in searched.stderr
 
 
 def test_it_is_the_model_that_train_gives(folder, searched):
@@ -109,7 +109,7 @@ def test_stopped_at_any_moment_it_goes_on_to_the_same_result(folder, how):
     assert not list(folder.glob("lcbench-search-*"))
     if how == signal.SIGINT:
         assert process.returncode == 130
-        assert f"'lcbench search --resume {path.name}' goes on" in errors.splitlines()[-3]
+        assert f"'lcbench search --resume {path.name}' continues" in errors.splitlines()[-3]
     unfinished = search_file.read(path)
     assert unfinished.waiting
     assert unfinished.refit is None
@@ -117,7 +117,7 @@ def test_stopped_at_any_moment_it_goes_on_to_the_same_result(folder, how):
 
     refused = lcbench(folder, "search", *QUICK, *slow, "--output", path.name)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert f"is a search that was broken off: --resume {path.name} goes on" in refused.stderr
+    assert f"is an interrupted search: --resume {path.name} continues it" in refused.stderr
 
     resumed = lcbench(folder, "search", "--resume", path.name, "--workers", "1")
     assert resumed.returncode == 0
@@ -148,11 +148,11 @@ def test_the_best_may_be_refitted_on_all_rows(folder):
         (["--solver", "lbfgs", "--lr", "1"], "error: learning_rate: a setting of the sgd solver"),
         (["--solver", "lbfgs", "--batch", "1"], "error: batch: L-BFGS takes all rows at once"),
         (["--loss", "softmax", "--margin", "1,2"], "error: margin: a setting of the svm loss"),
-        (["--impl", "nunpy"], "error: no trial can be begun: no implementation 'nunpy': did you mean 'numpy'?"),
+        (["--impl", "nunpy"], "error: no trial can be started: no implementation 'nunpy': did you mean 'numpy'?"),
         (["--output", "s.h5"], "error: s.h5: the search is JSON"),
         (["--resume", "missing.json"], "Error: --resume goes on as the search was begun: leave --data, --impl"),
         (["--regs", "1"], "Error: No such option '--regs'"),
-        (["--refit-all", "--patience", "2"], "error: refit_all leaves early stopping no validation rows"),
+        (["--refit-all", "--patience", "2"], "error: refit_all leaves no validation rows for early stopping"),
     ],
 )
 def test_what_cannot_be_searched_is_one_line(folder, arguments, message):
@@ -179,4 +179,4 @@ def test_a_search_on_other_data_is_not_gone_on_with(folder, tmp_path):
     )
     done = lcbench(folder, "search", "--resume", str(path))
     assert (done.returncode, done.stdout) == (2, "")
-    assert "searched on other data than this points.csv: search anew" in done.stderr
+    assert "searched on other data than this points.csv: start a new search" in done.stderr

@@ -156,7 +156,7 @@ def test_other_data_is_matched_by_name_and_all_of_it_counts(table):
     assert found["class_accuracy"]["ant"] is None
     with pytest.raises(LcbenchError, match=r"yak.csv has a class 'yak', and the model knows ant, bee, cow"):
         invoke(evaluate, "m.h5", "--data", "yak.csv")
-    with pytest.raises(LcbenchError, match="its column 'b' stands where the model was trained on 'a'"):
+    with pytest.raises(LcbenchError, match="has column 'b' where the model was trained on 'a'"):
         invoke(evaluate, "m.h5", "--data", "ba.csv")
     write_csv("abc.csv", ("ant", "bee", "cow"), 93)
     assert "no longer what m.h5 was trained on" in invoke(evaluate, "m.h5").stderr
