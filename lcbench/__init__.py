@@ -1,4 +1,4 @@
-"""lcbench: how fast, how right and how near the machine's limit the losses of a linear classifier are computed."""
+"""Benchmark of linear-classifier losses: their speed, their correctness and their share of the machine's limits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
     "write_report",
 ]
 
-_HOMES = {
+_MODULES = {
     **dict.fromkeys(("check", "gradcheck"), "checks"),
     **dict.fromkeys(("download", "features", "reproduce", "synth"), "datasets"),
     **dict.fromkeys(("evaluate", "search", "train"), "learn"),
@@ -44,14 +44,14 @@ _HOMES = {
     **dict.fromkeys(("gate", "run", "sweep"), "measure"),
     **dict.fromkeys(("compare", "export", "history", "plot", "write_report"), "results"),
 }
-"""The module of each in `lcbench.api`, imported on first use: `lcbench --help` needs none of it."""
+"""Module in `lcbench.api` of each function. It is imported on first use, which keeps `lcbench --help` fast."""
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
+    if name in _MODULES:
         from importlib import import_module
 
-        return getattr(import_module(f"lcbench.api.{_HOMES[name]}"), name)
+        return getattr(import_module(f"lcbench.api.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'lcbench' has no attribute '{name}'")
 
 

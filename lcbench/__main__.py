@@ -1,4 +1,4 @@
-"""``python -m lcbench`` is the same as ``lcbench``."""
+"""Entry point of ``python -m lcbench``."""
 
 from lcbench.cli.main import main
 

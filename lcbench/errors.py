@@ -1,4 +1,4 @@
-"""The error that a user can cause and mend: one line, no traceback."""
+"""Errors that a user can fix, and the exit codes of the commands."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from enum import IntEnum
 
 
 class LcbenchError(Exception):
-    """Something that the user can mend. The message is one line: what, where, what to do."""
+    """Error that the user can fix. The message is one line: what is wrong, where, and what to do."""
 
 
-def require(condition: bool, otherwise: str) -> None:
-    """Raise LcbenchError with the line `otherwise` where `condition` does not hold."""
+def require(condition: bool, message: str) -> None:
+    """Raise LcbenchError with `message` if `condition` is false."""
     if not condition:
-        raise LcbenchError(otherwise)
+        raise LcbenchError(message)
 
 
 def one_line(error: Exception) -> str:
@@ -20,20 +20,17 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-# The exit codes of every command, decided here and nowhere else.
-
-
 class ExitCode(IntEnum):
-    """What a shell or a CI job reads from a finished command."""
+    """Exit codes of all commands."""
 
     OK = 0
     REGRESSION = 1
     ERROR = 2
-    """Wrong usage, a tool error, or nothing measured."""
+    """Wrong usage, an error of the tool, or no measurement."""
     INCONCLUSIVE = 3
     WRONG = 4
-    """An implementation computes something else than it promises."""
+    """An implementation returned a wrong result."""
     STOPPED = 130
-    """By Ctrl-C; what was measured until then is kept."""
+    """Stopped by Ctrl-C. Measurements made before are kept."""
     READER_GONE = 141
-    """Whoever read our output (head, less) has closed it."""
+    """The reader of standard output, such as head or less, closed it."""

@@ -1,7 +1,7 @@
-"""Where files are read and written. Every location is decided here.
+"""Locations of all files, temporary files, and atomic writing.
 
-Both folders lie in the current directory, so that each project keeps its own data and results; the variables
-``LCBENCH_DATA`` and ``LCBENCH_RESULTS`` move them.
+The folders for data and results are in the current directory, so that each project has its own. The environment
+variables ``LCBENCH_DATA`` and ``LCBENCH_RESULTS`` change them.
 """
 
 from __future__ import annotations
@@ -24,142 +24,88 @@ from lcbench.errors import LcbenchError
 
 
 def data_folder() -> Path:
-    """Folder of downloaded data."""
+    """Return the folder of downloaded data."""
     return Path(os.environ.get("LCBENCH_DATA", "data"))
 
 
 def cifar10_file() -> Path:
-    """CIFAR-10 as one HDF5 file."""
+    """Return the path of the HDF5 file that holds CIFAR-10."""
     return data_folder() / "cifar10.h5"
 
 
 def features_folder() -> Path:
-    """Folder of the features that were computed from images; it may be deleted."""
+    """Return the folder of features computed from images. It is a cache and may be deleted."""
     return data_folder() / "features"
 
 
 def results_folder() -> Path:
-    """Folder of result files, one a run."""
+    """Return the folder of result files, one per run."""
     return Path(os.environ.get("LCBENCH_RESULTS", "results"))
 
 
 def baselines_folder() -> Path:
-    """Folder of the results that were saved under a name."""
+    """Return the folder of results that were saved under a name."""
     return results_folder() / "baselines"
 
 
 def models_folder() -> Path:
-    """Folder of trained models, one a training."""
+    """Return the folder of trained models, one file per training."""
     return results_folder() / "models"
 
 
 def searches_folder() -> Path:
-    """Folder of searches for hyperparameters."""
+    """Return the folder of hyperparameter searches."""
     return results_folder() / "searches"
 
 
 def sweeps_folder() -> Path:
-    """Folder of sweeps that are not finished yet."""
+    """Return the folder of unfinished sweeps."""
     return results_folder() / "sweeps"
 
 
 def plots_folder() -> Path:
-    """Folder of the plots that are drawn of everything at once."""
+    """Return the folder for the plots of ``lcbench plot --all``."""
     return results_folder() / "pictures"
 
 
 def reports_folder() -> Path:
-    """Folder of HTML pages."""
+    """Return the folder of HTML reports."""
     return results_folder() / "reports"
 
 
-def new_file_path(folder: Path, ending: str) -> Path:
-    """A file in `folder` that nobody has, named so that later ones sort behind it."""
-    return folder / f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(4)}{ending}"
+def new_file_path(folder: Path, suffix: str) -> Path:
+    """Return the path of a new file in `folder`. The names of later files sort after those of earlier ones."""
+    return folder / f"{datetime.now(UTC).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(4)}{suffix}"
 
 
-# Temporary files and folders that are named after their process: what a killed one has left is known, and removed.
-#
-# Ctrl-C and errors remove them as they go; SIGKILL and a power cut do not.
+def require_parent_folder(path: Path) -> None:
+    """Raise LcbenchError if the parent folder of `path` does not exist: the user may have mistyped it."""
+    if not path.absolute().parent.is_dir():
+        raise LcbenchError(f"cannot write {path}: no folder {path.parent}; create it first")
 
 
-def temporary_path(path: Path) -> Path:
-    """A new hidden name in the folder of `path`, for what is to take its place: ".NAME.PLACE-PROCESS-RANDOM.part"."""
-    return path.with_name(f".{path.name}.{_owner()}{secrets.token_hex(4)}.part")
-
-
-def remove_abandoned_files(parent: Path) -> None:
-    """Removes the files that `beside` named in this folder for processes that are no more."""
-    _remove_abandoned(parent, r"\..+\.", r"\.part")
-
-
-def temporary_folder(kind: str, parent: Path | None = None) -> TemporaryDirectory[str]:
-    """A new folder "lcbench-KIND-..." in `parent`, by default the system's for temporary files; for a `with`.
-
-    kind: in small letters. The first one that a process makes removes those of processes that are no more.
-    """
-    parent = parent or Path(tempfile.gettempdir())
-    _remove_abandoned_folders(parent)
-    return TemporaryDirectory(prefix=f"lcbench-{kind}-{_owner()}", dir=parent, ignore_cleanup_errors=True)
-
-
-@cache
-def _remove_abandoned_folders(parent: Path) -> None:
-    _remove_abandoned(parent, "lcbench-[a-z]+-", "")
-
-
-def _remove_abandoned(parent: Path, before: str, after: str) -> None:
-    """Removes what is of this user and was of a dead process, by its name: `before` and `after` are what stands around.
-
-    What cannot be removed stays.
-    """
-    pattern = re.compile(f"{before}{_place()}-([0-9]+)-[a-z0-9_]{{8}}{after}", re.DOTALL)
-    with suppress(OSError), os.scandir(parent) as entries:
-        for entry in entries:
-            if (match := pattern.fullmatch(entry.name)) and _is_dead(int(match[1])) and _is_ours(entry):
-                if entry.is_dir(follow_symlinks=False):
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                else:
-                    with suppress(OSError):
-                        Path(entry.path).unlink()
-
-
-def _owner() -> str:
-    return f"{_place()}-{os.getpid()}-"
-
-
-@cache
-def _place() -> str:
-    """Where a process has its number: another machine that sees the folder has others, and so has a container."""
-    try:
-        space = str(Path("/proc/self/ns/pid").readlink())
-    except OSError:  # not Linux
-        space = ""
-    return hashlib.blake2b(f"{socket.gethostname()} {space}".encode(), digest_size=4).hexdigest()
-
-
-def _is_dead(process: int) -> bool:
-    import psutil  # here, since hardly ever is there anything to be asked
-
-    return not psutil.pid_exists(process)
-
-
-def _is_ours(entry: os.DirEntry[str]) -> bool:
-    with suppress(OSError):
-        return not hasattr(os, "getuid") or entry.stat(follow_symlinks=False).st_uid == os.getuid()
-    return False
-
-
-# Files that are written whole or not at all.
+# Atomic writing
 
 
 @contextmanager
 def atomic_write(path: Path, hint: str = "", *, replace: bool = True) -> Iterator[Path]:
-    """Gives a new file's path to write to, which takes the place of `path` once it is complete and on disk.
+    """Yield a temporary path to write to, and rename it to `path` once the file is complete and on disk.
 
-    Missing folders are made. replace: False leaves what is at `path` by then, whoever wrote it. Raises LcbenchError
-    where it cannot be written, `hint` at the end of its line; then, and where the writer raises, nothing is left
-    behind. What a killed process has left in the folder is removed.
+    Missing parent folders are created. Temporary files that killed processes left in the folder are removed.
+
+    Parameters
+    ----------
+    path
+        Final path.
+    hint
+        Text appended to the error message.
+    replace
+        Whether an existing file is replaced. If false, a file that exists at the end is an error.
+
+    Raises
+    ------
+    LcbenchError
+        If the file cannot be written. No temporary file remains, whatever the error.
     """
     unfinished = temporary_path(path)
     try:
@@ -180,23 +126,99 @@ def atomic_write(path: Path, hint: str = "", *, replace: bool = True) -> Iterato
 
 
 def _link(unfinished: Path, path: Path) -> None:
-    """Gives the file the name `path` too. Raises LcbenchError where something has it."""
+    """Create the hard link `path` to the file. Raise LcbenchError if `path` exists."""
     try:
-        os.link(unfinished, path)  # looks and writes in one, as a rename does not
+        os.link(unfinished, path)  # atomic, unlike a test for existence followed by a rename
     except OSError as error:
         if isinstance(error, FileExistsError) or path.exists():
-            raise LcbenchError(f"{path} was written by another meanwhile, and stays: name another file") from None
-        unfinished.rename(path)  # a file system without links
+            raise LcbenchError(f"{path} was created by another process and is not replaced: use another name") from None
+        unfinished.rename(path)  # the file system has no hard links
 
 
 def write_file(path: Path, content: bytes | memoryview | str, hint: str = "") -> None:
-    """Replaces `path` by `content`, text as UTF-8. Raises as `atomic_write` does."""
+    """Replace `path` by `content` atomically. Text is encoded as UTF-8. Raise the same errors as `atomic_write`."""
     data = content.encode() if isinstance(content, str) else content
     with atomic_write(path, hint) as unfinished:
         unfinished.write_bytes(data)
 
 
-def require_parent_folder(path: Path) -> None:
-    """Raises LcbenchError where the folder of `path`, a file that a user named, is missing: it may be misspelt."""
-    if not path.absolute().parent.is_dir():
-        raise LcbenchError(f"cannot write {path}: no folder {path.parent}; create it first")
+# Temporary files and folders
+#
+# Their names contain the process id of their owner. A process that is killed cannot remove them, so the next one does.
+
+
+def temporary_path(path: Path) -> Path:
+    """Return a new hidden path in the folder of `path`, of the form ".NAME.NAMESPACE-PID-RANDOM.part"."""
+    return path.with_name(f".{path.name}.{_owner()}{secrets.token_hex(4)}.part")
+
+
+def remove_abandoned_files(parent: Path) -> None:
+    """Remove the files in `parent` that `temporary_path` named for processes that no longer exist."""
+    _remove_abandoned(parent, r"\..+\.", r"\.part")
+
+
+def temporary_folder(kind: str, parent: Path | None = None) -> TemporaryDirectory[str]:
+    """Return a context manager for a new folder "lcbench-KIND-NAMESPACE-PID-RANDOM".
+
+    The first call of a process also removes the folders of processes that no longer exist.
+
+    Parameters
+    ----------
+    kind
+        Purpose of the folder, in lowercase letters.
+    parent
+        Parent folder; by default the system's folder for temporary files.
+    """
+    parent = parent or Path(tempfile.gettempdir())
+    _remove_abandoned_folders(parent)
+    return TemporaryDirectory(prefix=f"lcbench-{kind}-{_owner()}", dir=parent, ignore_cleanup_errors=True)
+
+
+@cache
+def _remove_abandoned_folders(parent: Path) -> None:
+    _remove_abandoned(parent, "lcbench-[a-z]+-", "")
+
+
+def _remove_abandoned(parent: Path, prefix: str, suffix: str) -> None:
+    """Remove files and folders of this user whose names contain the id of a dead process. Ignore errors.
+
+    prefix, suffix: regular expressions of the name before and after the owner and the random part.
+    """
+    pattern = re.compile(f"{prefix}{_pid_namespace()}-([0-9]+)-[a-z0-9_]{{8}}{suffix}", re.DOTALL)
+    with suppress(OSError), os.scandir(parent) as entries:
+        for entry in entries:
+            if (match := pattern.fullmatch(entry.name)) and _is_dead(int(match[1])) and _is_own(entry):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    with suppress(OSError):
+                        Path(entry.path).unlink()
+
+
+def _owner() -> str:
+    return f"{_pid_namespace()}-{os.getpid()}-"
+
+
+@cache
+def _pid_namespace() -> str:
+    """Return a hash of the host name and the PID namespace, in which a process id is unique.
+
+    Other hosts and containers may see the same folder.
+    """
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # not Linux
+        namespace = ""
+    return hashlib.blake2b(f"{socket.gethostname()} {namespace}".encode(), digest_size=4).hexdigest()
+
+
+def _is_dead(pid: int) -> bool:
+    import psutil  # a slow import that is rarely needed
+
+    return not psutil.pid_exists(pid)
+
+
+def _is_own(entry: os.DirEntry[str]) -> bool:
+    with suppress(OSError):
+        return not hasattr(os, "getuid") or entry.stat(follow_symlinks=False).st_uid == os.getuid()
+    return False

@@ -1,4 +1,4 @@
-"""Progress of work that takes long: the callback that is told of it, and what the command line shows of it."""
+"""Progress of long work: the callback that reports it, and its display on the command line."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 MIN_STAGE_S = 2.0
-"""What takes less is over before it is read about."""
+"""Stages that take less time are not shown by a `delayed` callback."""
 
-SECONDS_BETWEEN_LINES = 15.0
-"""Where standard error is no terminal, in a stage that takes long."""
+LINE_INTERVAL_S = 15.0
+"""Time between two lines about the same stage if standard error is not a terminal."""
 
 
 class ProgressCallback(Protocol):
-    """Called with the stage of the work, how much of it is done, the total, and details of the latest state.
+    """Callback with the stage of the work, the number of finished steps, their total, and details of the last step.
 
-    With the stage alone: it is a line to be shown once.
+    If `total` is 0, `stage` is a line to be shown once.
     """
 
     def __call__(self, stage: str, done: int = 0, total: int = 0, detail: str = "") -> None: ...
 
 
 NoteCallback = Callable[[str], None]
-"""Called with a line that the user should know."""
+"""Callback with a note for the user: one line of text."""
 
 
 def no_progress(stage: str, done: int = 0, total: int = 0, detail: str = "") -> None:
-    """Show nothing."""
+    """Ignore the progress."""
 
 
 def no_note(line: str) -> None:
-    """Show nothing."""
+    """Ignore the note."""
 
 
 def delayed(progress: ProgressCallback) -> ProgressCallback:
-    """Return a callback that passes on only stages that have taken longer than `MIN_STAGE_S`."""
-    began: dict[str, float] = {}
+    """Return a callback that forwards to `progress` only stages that have taken longer than `MIN_STAGE_S`."""
+    starts: dict[str, float] = {}
 
-    def passed_on(stage: str, done: int = 0, total: int = 0, detail: str = "") -> None:
-        if monotonic() - began.setdefault(stage, monotonic()) > MIN_STAGE_S:
+    def forward(stage: str, done: int = 0, total: int = 0, detail: str = "") -> None:
+        if monotonic() - starts.setdefault(stage, monotonic()) > MIN_STAGE_S:
             progress(stage, done, total, detail)
 
-    return passed_on
+    return forward
 
 
 @contextmanager
 def show_progress(quiet: bool = False) -> Iterator[ProgressCallback]:
-    """Show progress on standard error: a bar for each stage on a terminal, otherwise lines; nothing if `quiet`."""
+    """Show progress on standard error: a bar per stage on a terminal, otherwise lines; nothing if `quiet`."""
     if quiet:
         yield no_progress
         return
@@ -70,9 +70,9 @@ def show_progress(quiet: bool = False) -> Iterator[ProgressCallback]:
 def _bars(console: Console) -> Iterator[ProgressCallback]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-    stage_name, detail = (TextColumn(f"{{task.{what}}}", markup=False) for what in ("description", "fields[detail]"))
-    columns = (stage_name, BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), detail)
-    # Painted once a second, so that painting does not disturb what is measured.
+    name, detail = (TextColumn(f"{{task.{field}}}", markup=False) for field in ("description", "fields[detail]"))
+    columns = (name, BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), detail)
+    # A low refresh rate, since refreshing disturbs the measurement.
     with Progress(*columns, console=console, transient=True, refresh_per_second=1) as bars:
         tasks: dict[str, TaskID] = {}
 
@@ -91,22 +91,25 @@ def _bars(console: Console) -> Iterator[ProgressCallback]:
 
 
 class _Lines:
-    """A line when a stage is done, and now and then before; none for a stage that is not divided."""
+    """Callback that prints a line at the end of each stage, and every `LINE_INTERVAL_S` before.
+
+    Stages of a single step are not printed.
+    """
 
     def __init__(self) -> None:
         self._times: dict[str, tuple[float, float]] = {}
-        """When each stage began, and when it was shown last."""
+        """Time of the start of each stage, and of its last line."""
 
     def __call__(self, stage: str, done: int = 0, total: int = 0, detail: str = "") -> None:
         line, now, left = stage, monotonic(), ""
         if total:
-            began, shown = self._times.setdefault(stage, (now, now))
-            if total == 1 or (done < total and now - shown < SECONDS_BETWEEN_LINES):
+            start, last_line = self._times.setdefault(stage, (now, now))
+            if total == 1 or (done < total and now - last_line < LINE_INTERVAL_S):
                 return
             if done < total:
-                self._times[stage] = began, now
-                left = f", {(now - began) / max(done, 1) * (total - done):.0f} s left"
+                self._times[stage] = start, now
+                left = f", {(now - start) / max(done, 1) * (total - done):.0f} s left"
             else:
                 del self._times[stage]
-            line = f"{stage}: {done:,} of {total:,} in {now - began:.0f} s{left}{detail and '; '}{detail}"
+            line = f"{stage}: {done:,} of {total:,} in {now - start:.0f} s{left}{detail and '; '}{detail}"
         print(line, file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
-"""What can be asked of a measurement: every setting with its default and its limits.
+"""Settings of a measurement, with their defaults and limits.
 
-The command line and the Python API fill these structs, the scheduler reads them, and the record of a sweep keeps them.
-Nothing here imports what computes: what is refused is refused at once.
+The command line and the Python API create these structs, the scheduler reads them, and the record of a sweep stores
+them. This module imports no numerical library, so that invalid settings are refused without delay.
 """
 
 from __future__ import annotations
@@ -20,14 +20,18 @@ from lcbench.errors import LcbenchError, require
 from lcbench.losses.implementation import LOSSES, LossName, did_you_mean
 
 ScalingName = Literal["none", "mean", "halved", "standard"]
-"""none: as they are. mean: less the mean of the training rows, as the assignment does it. halved: that over 128, so
-that pixels lie about in [-1, 1]. standard: each column less its mean, over its standard deviation."""
+"""Scaling of the features.
+
+none: unchanged. mean: minus the mean of the training rows, as in the CS231n assignment. halved: minus that mean and
+divided by 128, which maps pixels approximately to [-1, 1]. standard: each column minus its mean, divided by its
+standard deviation.
+"""
 
 NAMED_DATA = ("synthetic", "cifar10")
-"""The data that has a name; all other is a file."""
+"""Data that is selected by a name. All other data is a file."""
 
 CIFAR10_ROWS, CIFAR10_FEATURES, CIFAR10_CLASSES = 50_000, 3073, 10
-"""To train on; with the ones column."""
+"""Shape of the training set, including the ones column."""
 
 TIMEOUT_S = 60.0
 
@@ -37,35 +41,39 @@ NotNegative = Annotated[float, Meta(ge=0)]
 
 
 class MeasurementSettings(msgspec.Struct, kw_only=True, frozen=True):
-    """What `run`, `sweep` and `gate` share."""
+    """Settings that `run`, `sweep` and `gate` have in common."""
 
     implementations: tuple[str, ...] = ()
-    """As ``--impl`` takes them; none is every one that runs here."""
+    """Implementations as for ``--impl``; empty means all that run on this machine."""
     losses: tuple[str, ...] = LOSSES
     rows: int | tuple[int, ...] = ()
-    """Of X; none is `dev` (500, every implementation) and `train` (10,000, all but `naive`), or, streamed, all."""
+    """Rows of X. Empty means `dev` (500, all implementations) and `train` (10,000, all but `naive`), or, if X is
+    streamed, all rows."""
     features: int = CIFAR10_FEATURES
     classes: int = CIFAR10_CLASSES
     dtype: str = "float32"
     data: str = "synthetic"
-    """"synthetic", "cifar10" or a file, which says itself how many features and classes it has."""
+    """"synthetic", "cifar10" or a file. A file determines the numbers of features and classes."""
     threads: int | None = None
-    """Of every library; None is every core that may be used."""
+    """Threads of each library; None means all usable cores."""
     timeout_s: Annotated[float, Meta(gt=0)] = TIMEOUT_S
-    """A worker process silent for longer is killed."""
+    """Kill a worker process after this long without output."""
     seed: Annotated[int, Meta(ge=0)] | None = None
-    """Of the random order of processes and inputs."""
+    """Random seed for the order of processes and inputs."""
     save: str | None = None
-    """Also keep the record as the baseline of this name."""
+    """Name of a baseline as which the record is saved, too."""
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> Self:
-        """Return the settings that `given` names, the rest as it is by default.
+        """Return the settings in `given`, with defaults for all others.
 
-        Raises LcbenchError with one line where one of them is unknown or cannot be.
+        Raises
+        ------
+        LcbenchError
+            If a setting is unknown or invalid.
         """
         values = {name: _plain(value) for name, value in given.items()}
-        if "patience_s" in values:  # as it was called; records of older sweeps have it
+        if "patience_s" in values:  # former name, used in records of older sweeps
             values["timeout_s"] = values.pop("patience_s")
         require_known(values, cls)
         for name, default in defaults(cls).items():
@@ -74,23 +82,23 @@ class MeasurementSettings(msgspec.Struct, kw_only=True, frozen=True):
         try:
             settings = msgspec.convert(values, cls)
         except msgspec.ValidationError as error:
-            raise LcbenchError(f"no such measurement: {error}") from None
+            raise LcbenchError(f"invalid settings: {error}") from None
         settings.validate()
         return settings
 
     @classmethod
     def from_keywords(cls, given: Mapping[str, Any]) -> Self:
-        """Return the settings as `of` does; an old name among the keywords of a caller's caller is warned of."""
+        """Return the same as `from_mapping`, and warn about former names in the call of a public function."""
         if "patience_s" in given:
             warnings.warn("patience_s is now called timeout_s", DeprecationWarning, stacklevel=3)
         return cls.from_mapping(given)
 
     def validate(self) -> None:
-        """Raise LcbenchError with one line where there is no such problem to measure."""
-        require(self.dtype in _BYTES, f"dtype is {self.dtype!r}: {' and '.join(_BYTES)} can be measured")
+        """Raise LcbenchError if the settings are invalid."""
+        require(self.dtype in _BYTES, f"dtype is {self.dtype!r}, must be {' or '.join(_BYTES)}")
         require(
             bool(self.losses) and set(self.losses) <= set(LOSSES),
-            f"losses are {list(self.losses)}: there is {' and '.join(LOSSES)}",
+            f"losses are {list(self.losses)}, available are {' and '.join(LOSSES)}",
         )
         require(min([self.features, *self.row_counts]) >= 1, "rows and features must be at least 1")
         require(self.classes >= 2, "classes must be at least 2")
@@ -98,36 +106,36 @@ class MeasurementSettings(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def row_counts(self) -> tuple[int, ...]:
-        """The numbers of rows that were asked for."""
+        """Return the requested numbers of rows."""
         return self.rows if isinstance(self.rows, tuple) else (self.rows,)
 
     @property
     def selected_losses(self) -> list[LossName]:
-        """The losses in the order of all that there are."""
+        """Return the selected losses in the order of `LOSSES`."""
         return [loss for loss in LOSSES if loss in self.losses]
 
 
 class RunSettings(MeasurementSettings, kw_only=True, frozen=True):
-    """What `lcbench.run` takes."""
+    """Settings of `lcbench.run`."""
 
     batch: int | None = None
-    """Each call computes on so many rows, drawn at random, and gathers them."""
+    """Number of rows that each call draws at random and gathers."""
     stream: bool = False
-    """X stays in its HDF5 file and is read block by block in every call, as it also does where it would not fit in
+    """Leave X in its HDF5 file and read it block by block in every call. This is also done if X does not fit in
     memory."""
     blocks: int = 20
-    """Most rounds, each of one worker process for every implementation."""
+    """Maximum number of rounds. Each round runs one worker process for each implementation."""
     budget_s: NotNegative = 36.0
-    """Rounds stop when the next would end later, but not before the third."""
+    """Time budget: no round is started that would end later, except the first three."""
     most_call_s: float | None = None
-    """What would take longer a call, going by smaller problems, is left out; None measures everything."""
+    """Longest call to measure, estimated from smaller problems. Slower ones are skipped; None means no limit."""
 
     def validate(self) -> None:
-        """Raise LcbenchError with one line where there is no such run."""
+        """Raise LcbenchError if the settings are invalid."""
         super().validate()
         require(
             self.data in NAMED_DATA or bool(Path(self.data).suffix) or Path(self.data).exists(),
-            f"no data '{self.data}': give synthetic, cifar10, or a CSV, NPZ or HDF5 file",
+            f"no data '{self.data}': use synthetic, cifar10, or a CSV, NPZ or HDF5 file",
         )
         require(self.blocks >= 1, "blocks must be at least 1")
         require(self.batch is None or self.batch >= 1, "batch must be at least 1")
@@ -135,34 +143,34 @@ class RunSettings(MeasurementSettings, kw_only=True, frozen=True):
         self.validate_axes({})
 
     def validate_axes(self, axes: Mapping[str, list[Any]]) -> None:
-        """Raise LcbenchError where a point of these axes is no problem that can be measured."""
+        """Raise LcbenchError if a point of the sweep along `axes` is invalid."""
 
         def values(name: str) -> list[Any]:
             return axes.get(name) or [getattr(self, name)]
 
         require(
             not (self.stream and any(values("batch"))),
-            "a batch is drawn from rows in memory: leave either the batch or the streaming out",
+            "a batch is drawn from rows in memory: a batch and streaming cannot be combined",
         )
         if not axes:
             return
         for name in ("features", "classes"):
             generated = self.data in NAMED_DATA and not self.stream
-            require(name not in axes or generated, f"{name} are no axis of {self.data}: its file fixes them")
+            require(name not in axes or generated, f"{name} cannot be an axis with {self.data}: its file fixes them")
         rows, features = axes.get("rows") or self.row_counts, max(values("features"))
         require(
             max(rows) * features * max(_BYTES[dtype] for dtype in values("dtype")) <= sys.maxsize,
-            f"X of {max(rows):,} x {features:,} is more than an array can have",
+            f"X of {max(rows):,} x {features:,} is too large for an array",
         )
         batches = [batch for batch in values("batch") if batch is not None]
         require(
             not batches or max(batches) <= min(rows),
-            f"a batch of {max(batches, default=0):,} is drawn from {min(rows):,} rows: choose more rows",
+            f"a batch of {max(batches, default=0):,} cannot be drawn from {min(rows):,} rows: choose more rows",
         )
 
 
 class SweepSettings(RunSettings, kw_only=True, frozen=True):
-    """What `lcbench.sweep` takes beside its axes."""
+    """Settings of `lcbench.sweep`, without its axes."""
 
     rows: int = 10_000
     budget_s: NotNegative = 100.0
@@ -170,51 +178,54 @@ class SweepSettings(RunSettings, kw_only=True, frozen=True):
 
 
 class GateSettings(MeasurementSettings, kw_only=True, frozen=True):
-    """What `lcbench.gate` takes."""
+    """Settings of `lcbench.gate`."""
 
     base: str
-    """A git revision, a folder, a Python interpreter or environment, or an implementation (a file, a file's function or
-    a catalog's name)."""
+    """Git revision, folder, Python interpreter or environment, or implementation (a file, a function of a file, or a
+    name in the catalog)."""
     head: str = "."
     rows: int = 5000
-    """Large enough for every core to have its share, small enough for a dozen blocks in a minute."""
+    """Rows of X: enough work for all cores, and few enough for a dozen blocks per minute."""
     fail_above: float = 0.03
-    """How much slower head may be: 0.03 is 3 %."""
+    """Tolerated slowdown of head: 0.03 is 3 %."""
     budget_s: float | None = None
-    """For everything, compilation included; None is a minute, or as long as it takes until a verdict is possible."""
+    """Time budget for everything, compilation included; None means a minute, or longer if a verdict needs it."""
     build: str | None = None
-    """Shell command that is run in each checked-out revision."""
+    """Shell command to build each checked-out revision."""
     planted: float = 0.0
-    """Makes head slower by that much, to see whether it is noticed."""
+    """Slowdown planted into head for a self-test: 0.05 is 5 %."""
 
     def validate(self) -> None:
-        """Raise LcbenchError with one line where there is no such gate."""
+        """Raise LcbenchError if the settings are invalid."""
         super().validate()
-        require(self.data in NAMED_DATA, f"data is {self.data!r}: there is {' and '.join(NAMED_DATA)}")
-        require(0 <= self.fail_above < 1, f"fail_above is {self.fail_above}: a share between 0 and 1 is needed")
+        require(self.data in NAMED_DATA, f"data is {self.data!r}, must be {' or '.join(NAMED_DATA)}")
+        require(0 <= self.fail_above < 1, f"fail_above is {self.fail_above}, must be at least 0 and below 1")
         require(self.budget_s is None or self.budget_s > 0, "the budget must be above 0 seconds")
 
 
 def defaults(struct: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return the default of every field of `struct` that has a plain one."""
+    """Return the default of each field of `struct` that has one; default factories are skipped."""
     return {
         field.name: field.default for field in msgspec.structs.fields(struct) if field.default is not msgspec.NODEFAULT
     }
 
 
 def require_known(names: Iterable[str], struct: type[msgspec.Struct]) -> None:
-    """Raise LcbenchError where one of `names` is no field of `struct`; the command line's names are understood."""
+    """Raise LcbenchError if one of `names` is not a field of `struct`, and suggest a similar field.
+
+    Short names of the command line, such as ``lr``, are recognized for the suggestion.
+    """
     fields = struct.__struct_fields__
     for name in names:
         if name not in fields:
-            begin = "learning_rate" if name == "lr" else name
-            candidates = [field for field in fields if field.startswith(begin)]
-            hint = did_you_mean(candidates[0] if candidates else name, fields, f"there are {', '.join(fields)}")
+            full_name = "learning_rate" if name == "lr" else name
+            similar = next((field for field in fields if field.startswith(full_name)), name)
+            hint = did_you_mean(similar, fields, f"available are {', '.join(fields)}")
             raise LcbenchError(f"no setting '{name}': {hint}")
 
 
 def _plain(value: Any) -> Any:
-    """Return a path as text, a number of NumPy's as one of Python's, and several values as a tuple, each once."""
+    """Return a path as str, a NumPy scalar as a Python number, and an iterable as a tuple without duplicates."""
     if isinstance(value, PathLike):
         return fspath(value)
     if isinstance(value, Iterable) and not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Machines that a test is about."""
+"""Facts about machines that exist only in tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lcbench.host import machine
 
 
 def facts(usable=4, logical=4, granted=None, gpu=None, **environment) -> machine.Facts:
-    """A machine of four cores, where nothing else is said. The keywords that are left are its environment."""
+    """Return the facts of a machine with four cores by default. The other keywords are environment variables."""
     return {
         "system": "Linux",
         "kernel": "6.1",

@@ -1,23 +1,28 @@
-"""Results as a run would leave them, built from the times that a test is about."""
+"""Records built from given times, and result files as `--json` prints them."""
 
 from __future__ import annotations
 
+import json
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
+from lcbench import record as record_files
 from lcbench.record import Counters, ProcessResult, Record, Row, Turn
 from lcbench.stats import estimates
 
 MACHINE = "aaaa"
-"""Fingerprint of the machine on which these results were measured."""
+"""Fingerprint of the machine of these records."""
 
 
 def processes(
     blocks: list[list[float]], calls: list[int] | None = None, counters: list[Counters] | None = None
 ) -> list[ProcessResult]:
-    """What processes of one turn each measured: their samples and, where they are given, calls and counters."""
-    turns = zip_longest(blocks, calls or [], counters or [])
-    return [ProcessResult(turns=[Turn(samples=times, calls=of, counters=seen)]) for times, of, seen in turns]
+    """Return processes of one turn each, with the given samples, and calls and counters if given."""
+    return [
+        ProcessResult(turns=[Turn(samples=samples, calls=number, counters=counter)])
+        for samples, number, counter in zip_longest(blocks, calls or [], counters or [])
+    ]
 
 
 def row(
@@ -28,7 +33,10 @@ def row(
     counters: list[Counters] | None = None,
     **fields: Any,
 ) -> Row:
-    """A row of one sample a process, or of `blocks`. `fields` replace what a small softmax on the CPU has."""
+    """Return a row with one sample per process, or with `blocks`.
+
+    The default is a small softmax on the CPU; `fields` override it.
+    """
     size = {"rows": 500, "features": 3073, "classes": 10}
     size |= {name: fields.pop(name) for name in list(fields) if name in size}
     products = size["rows"] * size["features"] * size["classes"]
@@ -48,18 +56,24 @@ def row(
     return Row(implementation=implementation, **size, **(defaults | fields))
 
 
-_made = iter(range(1, 1_000_000))
+_ids = iter(range(1, 1_000_000))
 
 
 def record(*rows: Row, **fields: Any) -> Record:
-    """A record with an identity of its own, its medians and intervals filled in."""
+    """Return a record with a new id, completed with medians and intervals."""
     defaults: dict[str, Any] = {
         "lcbench": "0.1.0",
         "created": "2026-01-02T03:04:05+00:00",
-        "id": f"{next(_made):08x}",
+        "id": f"{next(_ids):08x}",
         "fingerprint": MACHINE,
         "machine": {"cpu": "one"},
     }
     result = Record(rows=list(rows), **(defaults | fields))
     estimates.complete_record(result)
     return result
+
+
+def as_printed(path: Path) -> dict[str, Any]:
+    """Return the content of a result file as `--json` prints it: its rows also have `blocks`."""
+    content: dict[str, Any] = json.loads(record_files.to_json(record_files.read(path)))
+    return content

@@ -141,15 +141,15 @@ def test_an_interrupt_keeps_what_was_measured(workers, results):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dtype": "float16"}, "dtype is 'float16': float32 and float64 can be measured"),
-        ({"data": "mnist"}, "no data 'mnist': give synthetic, cifar10, or a CSV, NPZ or HDF5 file"),
-        ({"losses": ["hinge"]}, r"losses are \['hinge'\]: there is svm and softmax"),
+        ({"dtype": "float16"}, "dtype is 'float16', must be float32 or float64"),
+        ({"data": "mnist"}, "no data 'mnist': use synthetic, cifar10, or a CSV, NPZ or HDF5 file"),
+        ({"losses": ["hinge"]}, r"losses are \['hinge'\], available are svm and softmax"),
         ({"losses": []}, r"losses are \[\]"),
         ({"rows": [20, 0]}, "rows and features must be at least 1"),
         ({"features": 0}, "rows and features must be at least 1"),
         ({"classes": 1}, "classes must be at least 2"),
         ({"blocks": 0}, "blocks must be at least 1"),
-        ({"save": "../before"}, "'../before' is no name for a baseline"),
+        ({"save": "../before"}, "'../before' is not a valid name for a baseline"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_measured(workers, results, options, message):
@@ -169,7 +169,7 @@ def test_an_old_keyword_is_taken_with_a_warning(workers):
 def test_a_keyword_that_there_is_not_gets_the_nearest():
     with pytest.raises(LcbenchError, match="no setting 'impl': did you mean 'implementations'"):
         lcbench.run(impl="numpy")
-    with pytest.raises(LcbenchError, match=r"no such measurement: Expected `int`, got `str` - at .*features"):
+    with pytest.raises(LcbenchError, match=r"invalid settings: Expected `int`, got `str` - at .*features"):
         lcbench.run(features="many")
 
 

@@ -1,3 +1,7 @@
+"""Tests of lcbench.progress."""
+
+from __future__ import annotations
+
 import pytest
 
 from lcbench import progress as module
@@ -6,21 +10,21 @@ from lcbench.progress import delayed, show_progress
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Seconds that pass only when told to."""
+    """A clock that the test advances, in seconds."""
     now = [0.0]
     monkeypatch.setattr(module, "monotonic", lambda: now[0])
     return now
 
 
-def test_where_it_is_no_terminal_a_line_tells_now_and_then(capsys, clock):
+def test_lines_without_a_terminal(capsys, clock):
     with show_progress() as progress:
         progress("checkpoints: m.h5")
-        progress("bringing it to the disk", 0, 1)
+        progress("a stage of one step", 0, 1)
         for done in range(1, 41):
             clock[0] += 1
             progress("encoding", done, 40, f"loss {done}")
         progress("k-means", 1200, 1200)
-        progress("bringing it to the disk", 1, 1)
+        progress("a stage of one step", 1, 1)
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.splitlines() == [
@@ -32,7 +36,7 @@ def test_where_it_is_no_terminal_a_line_tells_now_and_then(capsys, clock):
     ]
 
 
-def test_on_a_terminal_there_are_bars_that_go_away(capsys, monkeypatch):
+def test_bars_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     with show_progress() as progress:
         progress("checkpoints: m[1].h5")
@@ -44,7 +48,7 @@ def test_on_a_terminal_there_are_bars_that_go_away(capsys, monkeypatch):
         assert shown in printed.err
 
 
-def test_on_a_terminal_a_finished_stage_gives_way_to_the_next(capsys, monkeypatch):
+def test_the_bar_of_a_finished_stage_is_removed(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     with show_progress() as progress:
         progress("rows", 0, 3)
@@ -62,13 +66,13 @@ def test_quiet_shows_nothing(capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_what_is_over_in_a_moment_is_not_told(clock):
-    told = []
-    progress = delayed(lambda *given: told.append(given))
+def test_delayed_forwards_only_slow_stages(clock):
+    forwarded = []
+    progress = delayed(lambda *arguments: forwarded.append(arguments))
     progress("a", 1, 3)
     clock[0] = 1.0
     progress("a", 2, 3)
-    assert told == []
+    assert forwarded == []
     clock[0] = 3.0
     progress("a", 3, 3, "loss 4")
-    assert told == [("a", 3, 3, "loss 4")]
+    assert forwarded == [("a", 3, 3, "loss 4")]

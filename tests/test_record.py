@@ -1,4 +1,4 @@
-"""The result file: written whole or not at all, read with one clear line where it cannot be used."""
+"""Tests of lcbench.record: result files are written atomically, read in all schemas, and refused in one line."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def a_record(**fields):
     return make_record(measured, broken, in_two_turns, ceilings=[ceiling], **fields)
 
 
-def the_error(function, *arguments):
+def error_of(function, *arguments):
     with pytest.raises(LcbenchError) as caught:
         function(*arguments)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_what_was_written_is_read(folder):
+def test_a_written_record_is_read(folder):
     written = a_record()
     path = record.write(written)
     assert path == folder / f"20260102T030405Z-{written.id}.json"
@@ -48,7 +48,26 @@ def test_what_was_written_is_read(folder):
     assert [file.name for file in folder.iterdir()] == [path.name]
 
 
-def test_the_promised_names_are_there():
+def test_only_json_output_has_blocks(folder, tmp_path):
+    written = a_record()
+    stored = json.loads(record.write(written).read_text())
+    printed = json.loads(record.to_json(written))
+    assert all("blocks" in row for row in printed["rows"])
+    assert not any("blocks" in row for row in stored["rows"])
+    for each in printed["rows"]:
+        del each["blocks"]
+    assert stored == printed
+
+
+def test_files_with_blocks_are_read(tmp_path):
+    written = a_record()
+    file = tmp_path / "with_blocks.json"
+    file.write_text(record.to_json(written))
+    written.path = str(file)
+    assert record.read(file) == written
+
+
+def test_promised_names():
     content = json.loads(record.to_json(a_record(path="results/x.json")))
     assert {"schema", "created", "machine", "rows"} <= set(content)
     assert content["schema"] == record.SCHEMA
@@ -63,7 +82,7 @@ def test_the_promised_names_are_there():
     assert content["rows"][2]["blocks"] == [[1e-3, 1.1e-3, 1e-3, 1.1e-3]]
 
 
-def test_what_holds_rows_is_printed_with_the_promised_names_too():
+def test_rows_within_other_values_have_the_promised_names():
     measured = a_record()
     entries = latest([measured], measured.fingerprint)
     [group] = json.loads(record.to_json(entries))
@@ -71,12 +90,12 @@ def test_what_holds_rows_is_printed_with_the_promised_names_too():
     assert json.loads(record.to_json({"rows": measured.rows}))["rows"] == json.loads(record.to_json(measured))["rows"]
 
 
-def test_identities_differ():
+def test_ids_differ():
     fields = {"lcbench": "1", "fingerprint": "f", "machine": {}, "rows": []}
     assert record.new(**fields).id != record.new(**fields).id
 
 
-def test_a_name_keeps_it_as_a_baseline(folder):
+def test_a_name_saves_a_baseline(folder):
     path = record.write(a_record(), "before")
     baseline = folder / "baselines" / "before.json"
     assert baseline.read_bytes() == path.read_bytes()
@@ -86,81 +105,81 @@ def test_a_name_keeps_it_as_a_baseline(folder):
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_a_failing_write_leaves_nothing(folder, monkeypatch, failing):
-    def full(*arguments):
+def test_a_failed_write_leaves_no_file(folder, monkeypatch, failing):
+    def fail(*arguments):
         raise OSError(28, "No space left on device")
 
     owner = {"fsync": os, "replace": Path}[failing]
-    monkeypatch.setattr(owner, failing, full)
-    assert "No space left on device; LCBENCH_RESULTS names another folder" in the_error(record.write, a_record())
+    monkeypatch.setattr(owner, failing, fail)
+    assert "No space left on device; LCBENCH_RESULTS names another folder" in error_of(record.write, a_record())
     assert list(folder.iterdir()) == []
 
 
-def test_a_write_that_is_broken_off_leaves_nothing(folder, monkeypatch):
-    def stopped(*arguments):
+def test_an_interrupted_write_leaves_no_file(folder, monkeypatch):
+    def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "fsync", stopped)
+    monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         record.write(a_record())
     assert list(folder.iterdir()) == []
 
 
-def test_a_file_in_the_folders_place_is_told_before_and_at_writing(folder):
+def test_a_file_instead_of_the_results_folder(folder):
     folder.write_text("I am a file")
-    assert "cannot write" in the_error(record.require_writable)
-    assert "cannot write" in the_error(record.require_writable, "before")
-    assert "cannot write" in the_error(record.write, a_record())
+    assert "cannot write" in error_of(record.require_writable)
+    assert "cannot write" in error_of(record.require_writable, "before")
+    assert "cannot write" in error_of(record.write, a_record())
     assert folder.read_text() == "I am a file"
 
 
-def test_a_folder_is_tried_without_leaving_a_trace(folder):
+def test_require_writable_leaves_no_file(folder):
     record.require_writable()
     assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../up", ".hidden", ".."])
-def test_what_is_no_name_for_a_baseline(folder, name):
-    assert "is no name for a baseline" in the_error(record.require_writable, name)
+def test_invalid_names_of_baselines(folder, name):
+    assert "is not a valid name for a baseline" in error_of(record.require_writable, name)
     if name:
-        assert "is no name for a baseline" in the_error(record.write, a_record(), name)
+        assert "is not a valid name for a baseline" in error_of(record.write, a_record(), name)
 
 
 def test_a_newer_schema_is_refused(tmp_path):
     file = tmp_path / "new.json"
     file.write_text(json.dumps({"schema": record.SCHEMA + 1, "rows": "unknown today"}))
-    message = the_error(record.read, file)
+    message = error_of(record.read, file)
     assert f"schema {record.SCHEMA + 1}, this lcbench reads up to {record.SCHEMA}" in message
     assert str(file) in message
 
 
 HERE = Path(__file__).parent
 SCHEMA_1 = [*(HERE.parent / "results" / "reference").glob("*.json"), *(HERE / "schema_1").glob("*.json")]
-"""A run, a finished sweep and an unfinished one, and a gate, as lcbench 0.1.0 wrote them."""
+"""A run, a finished sweep, an unfinished sweep and a gate, written by lcbench 0.1.0."""
 
 
 @pytest.mark.parametrize("file", SCHEMA_1, ids=lambda file: file.stem)
-def test_every_kind_of_schema_1_is_read(folder, file):
+def test_records_of_schema_1(folder, file):
     old, found = json.loads(file.read_text()), record.read(file)
     assert (old["schema"], found.schema, len(old["rows"])) == (1, record.SCHEMA, len(found.rows))
-    for was, now in zip(old["rows"], found.rows, strict=True):
-        assert now.blocks == was["blocks"]
+    for before, now in zip(old["rows"], found.rows, strict=True):
+        assert now.blocks == before["blocks"]
         turns = [turn for process in now.processes for turn in process.turns]
-        assert [turn.calls for turn in turns] == was["calls"]
-        assert [turn.counters for turn in turns] == msgspec.convert(was["covariates"], list[Counters])
-        if "steady" in was:  # the older of the two in results/reference has neither this nor the calls of the warm-up
+        assert [turn.calls for turn in turns] == before["calls"]
+        assert [turn.counters for turn in turns] == msgspec.convert(before["covariates"], list[Counters])
+        if "steady" in before:  # the older file in results/reference has neither `steady` nor `warm_up_calls`
             extra = int(now.side in ("base", "head"))  # the process before the first block
-            assert [process.warm_up_calls for process in now.processes] == was["warm_up_calls"][extra:]
-            assert [process.steady for process in now.processes] == was["steady"][extra:]
-        for name in set(was) & set(record.Row.__struct_fields__) - {"ci95_s"}:
-            assert getattr(now, name) == was[name]
+            assert [process.warm_up_calls for process in now.processes] == before["warm_up_calls"][extra:]
+            assert [process.steady for process in now.processes] == before["steady"][extra:]
+        for name in set(before) & set(record.Row.__struct_fields__) - {"ci95_s"}:
+            assert getattr(now, name) == before[name]
     if found.gate:
         assert msgspec.to_builtins(found.gate.interim_analyses) == old["gate"]["looks"]
     assert record.read(record.write(found)) == found
 
 
 def schema_1(tmp_path, **row):
-    """A record of schema 1 with such a row, read."""
+    """Return the processes of a row of schema 1 with the given fields."""
     content = json.loads(record.to_json(a_record()))
     content["rows"] = [{name: value for name, value in content["rows"][0].items() if name != "processes"} | row]
     file = tmp_path / "old.json"
@@ -169,22 +188,22 @@ def schema_1(tmp_path, **row):
 
 
 @pytest.mark.parametrize(("side", "kept"), [("", [4, 5]), ("control", [4, 5]), ("base", [5, 6]), ("head", [5, 6])])
-def test_lists_of_schema_1_that_came_apart_are_put_together(tmp_path, side, kept):
+def test_lists_of_different_lengths_in_schema_1(tmp_path, side, kept):
     found = schema_1(tmp_path, side=side, warm_up_calls=[4, 5, 6, 7], steady=[True] * 4, calls=[3, 2], covariates=[])
     assert [process.warm_up_calls for process in found] == kept
     assert [process.turns[0].calls for process in found] == [3, 2]
     assert [process.turns[0].counters for process in found] == [None, None]
 
 
-def test_what_the_first_records_did_not_tell_is_unknown(tmp_path):
+def test_missing_fields_of_schema_1_are_none(tmp_path):
     found = schema_1(tmp_path)
     assert [process.samples for process in found] == [[1e-3, 1.1e-3], [1.2e-3]]
     assert {(process.warm_up_calls, process.steady, process.turns[0].calls) for process in found} == {(None,) * 3}
 
 
 @pytest.mark.parametrize("row", [{"blocks": 3}, {"blocks": [3]}, {"blocks": [[]]}, {"steady": "no"}, {"calls": ["x"]}])
-def test_a_malformed_row_of_schema_1_costs_one_line(tmp_path, row):
-    assert " is not an lcbench result: " in the_error(lambda: schema_1(tmp_path, **row))
+def test_malformed_rows_of_schema_1(tmp_path, row):
+    assert " is not an lcbench result: " in error_of(lambda: schema_1(tmp_path, **row))
 
 
 def broken(**changes):
@@ -198,29 +217,29 @@ def broken(**changes):
      '{"schema": 1}', broken(schema=1, rows=3), broken(schema=1, rows=[3]), broken(schema=1, gate=3),
      broken(rows=[{"implementation": "x"}]), broken(ceilings=[{"dtype": 4}])],
 )  # fmt: skip
-def test_a_malformed_file_costs_one_line(tmp_path, text):
+def test_malformed_files(tmp_path, text):
     file = tmp_path / "bad.json"
     file.write_text(text)
-    assert the_error(record.read, file).startswith(f"{file} is not an lcbench result: ")
+    assert error_of(record.read, file).startswith(f"{file} is not an lcbench result: ")
 
 
-def test_bytes_that_are_no_text_cost_one_line(tmp_path):
+def test_bytes_that_are_not_text(tmp_path):
     file = tmp_path / "bad.json"
     file.write_bytes(b"\xff\xfe{}")
-    assert "is not an lcbench result" in the_error(record.read, file)
+    assert "is not an lcbench result" in error_of(record.read, file)
 
 
-def test_what_cannot_be_opened_costs_one_line(tmp_path):
-    assert the_error(record.read, tmp_path) == f"cannot read {tmp_path}: Is a directory"
+def test_a_path_that_cannot_be_opened(tmp_path):
+    assert error_of(record.read, tmp_path) == f"cannot read {tmp_path}: Is a directory"
 
 
-def test_unknown_names_of_a_later_version_do_no_harm(tmp_path):
+def test_unknown_names_are_ignored(tmp_path):
     file = tmp_path / "more.json"
     file.write_text(broken(colour="blue"))
     assert isinstance(record.read(file), Record)
 
 
-def test_found_by_path_name_start_and_identity(folder, tmp_path):
+def test_find_by_path_baseline_file_name_and_id(folder, tmp_path):
     written = a_record()
     path = record.write(written, "before")
     elsewhere = tmp_path / "copy.json"
@@ -229,22 +248,22 @@ def test_found_by_path_name_start_and_identity(folder, tmp_path):
         assert record.find(name).id == written.id
 
 
-def test_an_unknown_name_lists_those_that_are_saved(folder):
-    assert "'lcbench run --save NAME' keeps one" in the_error(record.find, "befor")
+def test_an_unknown_name_lists_the_baselines(folder):
+    assert "'lcbench run --save NAME' saves a result" in error_of(record.find, "befor")
     record.write(a_record(), "before")
     record.write(a_record(), "after")
-    message = the_error(record.find, "befor")
+    message = error_of(record.find, "befor")
     assert "no result 'befor'" in message
     assert "saved names: after, before" in message
 
 
-def test_a_start_that_fits_several_is_refused(folder):
+def test_an_ambiguous_name_is_refused(folder):
     record.write(a_record())
     record.write(a_record())
-    assert "2 results begin with '2026'" in the_error(record.find, "2026")
+    assert "2 results begin with '2026'" in error_of(record.find, "2026")
 
 
-def test_newest_first_passes_over_what_cannot_be_read(folder):
+def test_newest_first_skips_unreadable_files(folder):
     record.write(old := a_record(created="2026-01-01T00:00:00+00:00"))
     record.write(new := a_record(created="2026-03-01T00:00:00+00:00"))
     (folder / "20260201T000000Z-bad.json").write_text("{")
@@ -252,7 +271,7 @@ def test_newest_first_passes_over_what_cannot_be_read(folder):
     assert [each.id for each in record.newest_first()] == [new.id, old.id]
 
 
-def test_no_folder_is_no_result(folder):
+def test_without_a_folder_there_are_no_results(folder):
     assert list(record.newest_first()) == []
 
 
@@ -267,7 +286,7 @@ def test_every_field_is_documented():
 
 
 @pytest.mark.parametrize("samples", ["[]", "[0.0]", "[-1.0]", "[1e308]"])
-def test_times_that_cannot_be_are_refused_on_reading(tmp_path, samples):
+def test_impossible_times_are_refused(tmp_path, samples):
     good = record.to_json(make_record(row(blocks=[[0.125]])))
     file = tmp_path / "bad.json"
     file.write_text(re.sub(r'"samples": \[\s*0\.125\s*\]', f'"samples": {samples}', good))

@@ -181,10 +181,10 @@ def test_who_cannot_take_part_has_rows_that_say_why(monkeypatch):
         ({}, {}, "one or two axes, not 0"),
         ({"row": [1]}, {}, "did you mean 'rows'"),
         ({"rows": [10]}, {"losses": "hinge"}, "losses are"),
-        ({"rows": [10**18]}, {}, "X of 1,000,000,000,000,000,000 x 33 is more than an array can have"),
+        ({"rows": [10**18]}, {}, "X of 1,000,000,000,000,000,000 x 33 is too large for an array"),
         ({"rows": [10]}, {"blocks": 0}, "blocks must be at least 1"),
         ({"rows": [10]}, {"most_call_s": 0}, "most_call_s must be above 0"),
-        ({"batch": [10, 50]}, {"rows": 20}, "a batch of 50 is drawn from 20 rows"),
+        ({"batch": [10, 50]}, {"rows": 20}, "a batch of 50 cannot be drawn from 20 rows"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(axes, settings, message, results):

@@ -11,8 +11,8 @@ import sys
 import pytest
 
 from commands import TINY, environment, invoke, lcbench
+from results import as_printed, row
 from results import record as make_record
-from results import row
 
 MINE = """
 import os
@@ -57,7 +57,7 @@ def test_a_wrong_result_is_exit_code_4(as_json):
 
 def test_stdout_is_json_and_everything_else_is_on_stderr(as_json, folder):
     [result] = folder.glob("results/*.json")
-    assert json.loads(as_json.stdout) == json.loads(result.read_text())
+    assert json.loads(as_json.stdout) == as_printed(result)
     assert as_json.stderr.splitlines() == [
         "data: synthetic images shaped like CIFAR-10, from a fixed seed",
         f"result: {result.relative_to(folder)}",
@@ -140,7 +140,7 @@ def failing(folder, *arguments, **variables):
         (["--bloks", "3"], "'?--bloks'?.*--blocks"),
         (["--dtype", "float16"], "'--dtype': 'float16' is not one of 'float32', 'float64'"),
         (["--rows", "0"], "'--rows': '0' is no whole number above 0"),
-        (["--save", "a/b", *TINY], "error: 'a/b' is no name for a baseline"),
+        (["--save", "a/b", *TINY], "error: 'a/b' is not a valid name for a baseline"),
         (["--data", "cifar10", "--impl", "numpy", "--rows", "20"], "lcbench download"),
     ],
 )

@@ -140,7 +140,7 @@ def test_batches_are_drawn(folder):
             "data.h5 has 33 features, including the column of ones, and 3 classes",
         ),
         (("--data", "data.h5", "--rows", "301"), "300 training rows, but 301 were requested"),
-        (("--data", "data.h5", "--stream", "--batch", "5"), "leave either the batch or the streaming out"),
+        (("--data", "data.h5", "--stream", "--batch", "5"), "a batch and streaming cannot be combined"),
         (("--data", "table.npz", "--stream"), "only HDF5 can be streamed"),
     ],
 )

@@ -110,7 +110,7 @@ def test_a_file_written_meanwhile_is_kept_unless_it_may_be_replaced(tmp_path):
     def write_meanwhile(stage, done, total):
         path.write_bytes(b"other")
 
-    with pytest.raises(LcbenchError, match="written by another meanwhile"):
+    with pytest.raises(LcbenchError, match="was created by another process"):
         synthetic.write_hdf5(path, 600, pixels=4, progress=write_meanwhile, replace=False)
     assert [each.name for each in tmp_path.iterdir()] == ["synth.h5"]
     assert path.read_bytes() == b"other"

@@ -25,7 +25,7 @@ def test_epochs_set_iterations_and_shuffling():
     [
         ({"lr": 1.0}, "no setting 'lr': did you mean 'learning_rate'"),
         ({"momentun": 0.5}, "no setting 'momentun': did you mean 'momentum'"),
-        ({"zzz": 1}, "no setting 'zzz': there are data, "),
+        ({"zzz": 1}, "no setting 'zzz': available are data, "),
         ({"solver": "lbfgs", "momentum": 0.5}, "momentum: a setting of the sgd solver"),
         ({"solver": "lbfgs", "batch": 5}, "batch: L-BFGS takes all rows"),
         ({"iterations": 5, "epochs": 2}, "iterations and epochs both set the number of steps"),
