@@ -12,6 +12,7 @@ import pytest
 
 from commands import environment, invoke, lcbench
 from lcbench.measure import schedule
+from results import as_printed
 
 TINY = ("--features", "33", "--classes", "3", "--loss", "softmax", "--budget", "0")
 
@@ -37,7 +38,7 @@ def test_exponents_are_printed_and_the_record_written(folder, swept):
     assert swept.stderr.splitlines()[-1] == f"result: {file.relative_to(folder)}"
     content = json.loads(file.read_text())
     assert content["sweep"]["axes"] == {"rows": [10, 22, 46, 100]}
-    assert [len(row["blocks"]) for row in content["rows"]] == [3] * 8
+    assert [len(row["processes"]) for row in content["rows"]] == [3] * 8
     assert {row["status"] for row in content["rows"]} == {"ok"}
     assert all(0 < row["error_grad"] < 1e-5 for row in content["rows"])
     footprints = {ceiling["footprint"] for ceiling in content["ceilings"]}
@@ -58,7 +59,7 @@ def test_json_is_the_record_and_two_axes_are_crossed(tmp_path, monkeypatch):
     assert done.returncode == 0, done.stderr
     [file] = (tmp_path / "results").glob("*.json")
     content = json.loads(done.stdout)
-    assert content == json.loads(file.read_text())
+    assert content == as_printed(file)
     assert [(row["threads"], row["dtype"], row["rows"]) for row in content["rows"]] == [
         (1, "float32", 20),
         (1, "float64", 20),
