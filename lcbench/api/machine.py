@@ -25,7 +25,7 @@ def implementation(name: str) -> Implementation:
 
     Raise `lcbench.losses.implementation.LossError` if it cannot be loaded.
     """
-    from lcbench.usercode.discovery import resolve
+    from lcbench.usercode.recognition import resolve
 
     return resolve(name)
 

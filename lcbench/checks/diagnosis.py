@@ -16,7 +16,7 @@ from lcbench.checks.cases import Case, problem
 from lcbench.losses import oracle
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.usercode import mistakes
-from lcbench.usercode.mistakes import TrialInputs, TrialResult
+from lcbench.usercode.mistakes import TrialInputs, TrialOutput
 
 EARLIER_RESULT = "returns the result of an earlier call"
 
@@ -103,5 +103,5 @@ def _many_rows(implementation: Implementation, loss: LossName, dtype: str) -> st
     W, X, y, reg = problem(replace(PLAIN, rows=1033), dtype)
     value, dW = implementation.loss(loss, W, X, y, reg)
     asked = TrialInputs(W.astype(np.float64), X.astype(np.float64), y.astype(np.int64), reg)
-    named = mistakes.name_mistake(loss, [asked], [TrialResult(value, np.asarray(dW, dtype=np.float64))])
+    named = mistakes.find_mistake(loss, [asked], [TrialOutput(value, np.asarray(dW, dtype=np.float64))])
     return named.words if named and named.loss and named.gradient else None

@@ -17,11 +17,10 @@ from lcbench import files, usercode
 from lcbench.checks import gradient
 from lcbench.checks.gradient import GradientCheck, Problem
 from lcbench.errors import LcbenchError
-from lcbench.losses import oracle
 from lcbench.losses.implementation import Implementation, LossName, Unavailable
 from lcbench.measure.worker import load
 from lcbench.usercode.discovery import is_user_code
-from lcbench.usercode.loading import describe
+from lcbench.usercode.loading import describe_error
 from lcbench.usercode.source import underlying
 from lcbench.workers.messages import Began, Emit, Job
 
@@ -124,7 +123,7 @@ def _load(job: GradientJob, emit: Emit) -> tuple[Implementation | None, str]:
         return load(job.implementation, emit)[0], ""
     function = next(iter(usercode.load_functions(job.implementation)))
     code = getattr(underlying(function.function), "__code__", None)
-    recognised = (usercode.recognise_by_loss if job.mistake else usercode.recognise)(function, oracle)
+    recognised = (usercode.recognise_by_loss if job.mistake else usercode.recognise)(function)
     return recognised if isinstance(recognised, Implementation) else None, code.co_filename if code else ""
 
 
@@ -145,7 +144,7 @@ def _report(
     except Unavailable as error:
         return report("unchecked", str(error))
     except (Exception, SystemExit) as error:
-        return report("unchecked", str(describe(error, filename)))
+        return report("unchecked", str(describe_error(error, filename)))
     if found.single_precision:
         return report("unchecked", "computes in float32, whose differences say nothing: use float64")
     return report("wrong" if job.mistake or found.count("wrong") else "ok", job.mistake, found=found)

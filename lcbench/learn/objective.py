@@ -16,7 +16,7 @@ from lcbench.datasets.rows import blocks, in_memory, scattered_blocks
 from lcbench.errors import LcbenchError
 from lcbench.learn.recipe import Recipe
 from lcbench.losses.streamed import Streamed
-from lcbench.usercode.discovery import resolve
+from lcbench.usercode.recognition import resolve
 
 FUSED = "numba-parallel"
 """Implementation that reads pixels and rows in place, and that runs many steps of SGD in one compiled loop."""

@@ -14,7 +14,7 @@ from numba.core.dispatcher import Dispatcher
 
 from lcbench.errors import LcbenchError
 from lcbench.machine_code.loops import Loop, loops, without_labels
-from lcbench.usercode.discovery import resolve
+from lcbench.usercode.recognition import resolve
 
 ROWS, FEATURES = 500, 3073
 """Size of the assignment's development set. An implementation may use other code for smaller problems."""

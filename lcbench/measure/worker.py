@@ -35,7 +35,7 @@ from lcbench.workers.messages import Began, Emit, Failed, one_line
 
 def load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
     """Return the implementation and the seconds that its import took; None if it failed, after emitting the reason."""
-    from lcbench.usercode.discovery import resolve
+    from lcbench.usercode.recognition import resolve
 
     start = perf_counter()
     try:
@@ -158,7 +158,6 @@ def measure_gemm(job: GemmJob, emit: Emit) -> None:
 def discover_functions(job: DiscoverJob, emit: Emit) -> None:
     """Emit `Trying` and then `FunctionFound` for each function in the user's code, except the first `skip`."""
     from lcbench import usercode
-    from lcbench.losses import oracle
 
     try:
         for index, function in enumerate(usercode.load_functions(job.spec)):
@@ -167,7 +166,7 @@ def discover_functions(job: DiscoverJob, emit: Emit) -> None:
             losses: list[str] = [function.loss] if function.loss else []
             emit(Trying(index=index, implementation=function.spec, losses=losses))
             found = FunctionFound(implementation=function.spec, losses=losses, notes=list(function.notes))
-            recognised = usercode.recognise(function, oracle)
+            recognised = usercode.recognise(function)
             if isinstance(recognised, usercode.Refusal):
                 found.problem, found.kind = str(recognised), recognised.kind
             else:

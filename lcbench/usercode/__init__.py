@@ -1,14 +1,13 @@
-"""A user's own code as an implementation: an assignment file, a function in a module, a package's entry point.
+"""User's own code as an implementation: an assignment file, a function in a module or a package's entry point.
 
-`load_functions` turns what ``--impl`` takes into functions, `recognise` finds by what a function computes which loss
-it is and in
-which convention it counts. Files need not be in good order: what was written for Python 2, an import that is not
-installed or one broken function costs no more than itself.
+`load_functions` turns a value of ``--impl`` into functions. `recognise` finds out, by calling a function, which loss it
+computes and in which convention. A file may contain Python 2 code, imports of packages that are not installed or broken
+functions: only the affected statements are skipped.
 """
 
 from __future__ import annotations
 
-from lcbench.usercode.conventions import Oracle, Refusal, recognise, recognise_by_loss
 from lcbench.usercode.discovery import UserFunction, entry_point_names, load_functions
+from lcbench.usercode.recognition import Refusal, recognise, recognise_by_loss
 
-__all__ = ["Oracle", "Refusal", "UserFunction", "entry_point_names", "load_functions", "recognise", "recognise_by_loss"]
+__all__ = ["Refusal", "UserFunction", "entry_point_names", "load_functions", "recognise", "recognise_by_loss"]

@@ -1,4 +1,9 @@
-"""The small problems that a user's function is called with, and what it answers."""
+"""Known mistakes in a loss and its gradient, found by comparing outputs for small inputs with those of wrong code.
+
+A loss is a sum over rows, scaled, plus a regularisation. Each of these parts may be wrong, in the loss, in the gradient
+or in both. The tables below list the mistakes of each part; all combinations are tried, and the one with the fewest
+mistakes is reported.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +18,15 @@ from lcbench.losses.implementation import LossName
 
 FloatArray = NDArray[np.float64]
 
+TOLERANCE = 1e-5
+"""Maximum relative error (of a gradient: in the Frobenius norm) of an output that a mistake explains.
+
+It is far above single precision, and smaller than the tolerance of recognition, since many mistakes are tried."""
+
 
 @dataclass(frozen=True)
 class TrialInputs:
-    """W (D, C), X (N, D), y (N,) in [0, C) and the strength of the regularisation, as the losses take them."""
+    """W (D, C), X (N, D), y (N,) in [0, C) and the regularisation strength, as the losses take them."""
 
     W: FloatArray
     X: FloatArray
@@ -25,14 +35,20 @@ class TrialInputs:
 
     @classmethod
     def small(cls) -> TrialInputs:
-        """Rows, features and classes all differ, so that no wrong layout fits by chance. Ten classes, since files that
-        have their number written into them have CIFAR-10's, and each among the labels, since others count those.
-        `reg` makes the regularisation a large part of both losses."""
+        """Return the first inputs.
+
+        The numbers of rows, features and classes differ, so that a wrong layout does not fit by chance. There are ten
+        classes, since some files assume those of CIFAR-10, and each occurs in y, since other files count the classes in
+        y. `reg` makes the regularisation a large part of both losses.
+        """
         return cls._random(231, rows=17, reg=0.3)
 
     @classmethod
     def other(cls) -> TrialInputs:
-        """A second one: what fits both fits neither by chance. W is as large, for an answer that is an earlier one."""
+        """Return the second inputs, so that an explanation of both outputs does not fit by chance.
+
+        W has the same shape as in the first, so that a result of an earlier call can be recognised.
+        """
         return cls._random(232, rows=23, reg=0.7)
 
     @classmethod
@@ -48,11 +64,10 @@ class TrialInputs:
 
 
 @dataclass(frozen=True)
-class TrialResult:
-    """What a call returned: the loss and dW (D, C), in float64.
+class TrialOutput:
+    """Loss and gradient dW (D, C) that a call returned, in float64.
 
-    changed: the inputs that it wrote to, by name.
-    dtype: of dW as it was returned.
+    changed: names of the inputs that the call changed. dtype: of dW as it was returned.
     """
 
     loss: float
@@ -61,26 +76,13 @@ class TrialResult:
     dtype: str = "float64"
 
 
-# Known mistakes in a loss and its gradient: what code that makes one returns, so that its answers tell which it is.
-#
-# A loss is a sum over rows, scaled, plus a regularisation. Each of the three may be wrong, in the loss, in the gradient
-# or in both. So the tables are small and all combinations are tried; the one with the fewest mistakes is what is named.
-
-TOLERANCE = 1e-5
-"""Largest relative error (of a gradient: in the Euclidean norm) at which a mistake explains an answer: far above single
-precision, and tighter than what counts as right, since many mistakes are tried."""
-
-_LABELS_OFF_BY_ONE = "the labels are off by one"
-
-
 @dataclass(frozen=True)
-class NamedMistake:
-    """The mistakes that explain an answer.
+class KnownMistake:
+    """Mistakes that explain an output.
 
-    words: one line.
-    count: how many they are.
-    loss, gradient: whether that part of the answer is explained; the other is wrong for reasons unknown.
-    half_regularisation: whether the rest counts ``0.5 * reg * sum(W * W)``.
+    words: one line. count: number of mistakes.
+    loss, gradient: whether this part of the output is explained. If not, it is wrong for an unknown reason.
+    half_regularisation: whether the code is otherwise right with ``0.5 * reg * sum(W * W)``.
     """
 
     words: str
@@ -90,35 +92,38 @@ class NamedMistake:
     half_regularisation: bool
 
 
-def name_mistake(
-    loss_name: LossName, problems: Sequence[TrialInputs], answers: Sequence[TrialResult]
-) -> NamedMistake | None:
-    """What is wrong with code that means `loss_name` and gave `answers` to `problems`; None where nothing known fits.
+def find_mistake(
+    loss_name: LossName, inputs: Sequence[TrialInputs], outputs: Sequence[TrialOutput]
+) -> KnownMistake | None:
+    """Return the mistake in code for `loss_name` that returned `outputs` for `inputs`, or None if it is unknown.
 
-    An explanation fits all problems. Of those that do, the one with the fewest mistakes is told, in the current
-    convention where it can be; where two have equally few, both.
+    The mistake explains all outputs. Among several, the one with the fewest mistakes is returned, preferably in the
+    current convention; of two that are equal, the words name both.
     """
     with np.errstate(all="ignore"):
-        losses = _that_fit([answer.loss for answer in answers], [_losses(loss_name, p) for p in problems])
-        gradients = _that_fit([answer.gradient for answer in answers], [_gradients(loss_name, p) for p in problems])
-    nothing: list[_Side | None] = [None]
-    pairs = itertools.product(losses or nothing, gradients or nothing)
-    named = [_together(loss, gradient) for loss, gradient in pairs]
-    fewest = min(found.count for found in named)
+        losses = _fitting([output.loss for output in outputs], [_losses(loss_name, each) for each in inputs])
+        gradients = _fitting([output.gradient for output in outputs], [_gradients(loss_name, each) for each in inputs])
+    unknown: list[_Explanation | None] = [None]
+    pairs = itertools.product(losses or unknown, gradients or unknown)
+    found = [_combine(loss, gradient) for loss, gradient in pairs]
+    fewest = min(mistake.count for mistake in found)
     if fewest == 0:
         return None
-    best = [found for found in named if found.count == fewest]
-    best = [found for found in best if not found.half_regularisation] or best
-    words = list(dict.fromkeys(found.words for found in best))
+    best = [mistake for mistake in found if mistake.count == fewest]
+    best = [mistake for mistake in best if not mistake.half_regularisation] or best
+    words = list(dict.fromkeys(mistake.words for mistake in best))
     return replace(best[0], words=" or: ".join(words[:2]))
 
 
-# One side, the loss or the gradient
+# Explanations of a loss or of a gradient
 
 
 @dataclass(frozen=True)
 class _Regularisation:
-    """`factor` before sum(W W) where `words` is empty, which is right with 1 and 0.5; another term otherwise."""
+    """Regularisation term of the loss and of the gradient, with the mistake `words`.
+
+    factor: factor of sum(W W). Without a mistake, 1 and 0.5 are right.
+    """
 
     words: str
     factor: float
@@ -131,8 +136,11 @@ class _Regularisation:
 
 
 @dataclass(frozen=True)
-class _Side:
-    """One explanation of a loss, or of a gradient. `kinds` says the mistakes in words that hold for any problem."""
+class _Explanation:
+    """Explanation of a loss or of a gradient by mistakes.
+
+    mistakes: in words. kinds: the same without numbers that depend on the inputs. value: loss or gradient.
+    """
 
     kinds: tuple[str, ...]
     mistakes: tuple[str, ...]
@@ -143,54 +151,61 @@ class _Side:
     def key(self) -> tuple[tuple[str, ...], str, float]:
         return self.kinds, self.regularisation.words, self.regularisation.factor
 
-    def fits(self, answer: float | FloatArray) -> bool:
-        size = np.linalg.norm(self.value)
-        return bool(size > 0 and np.linalg.norm(np.subtract(answer, self.value)) <= TOLERANCE * size)
+    def fits(self, output: float | FloatArray) -> bool:
+        """Return whether `output` is this loss or gradient, up to `TOLERANCE`."""
+        norm = np.linalg.norm(self.value)
+        return bool(norm > 0 and np.linalg.norm(np.subtract(output, self.value)) <= TOLERANCE * norm)
 
 
-def _that_fit(answers: Sequence[float | FloatArray], candidates: Sequence[Iterator[_Side]]) -> list[_Side]:
-    """The candidates for the first problem that explain its answer, and whose like explain all the others."""
-    first, *others = ([side for side in sides if side.fits(a)] for a, sides in zip(answers, candidates, strict=True))
-    keys = [{side.key for side in other} for other in others]
-    return [side for side in first if all(side.key in other for other in keys)]
+def _fitting(outputs: Sequence[float | FloatArray], candidates: Sequence[Iterator[_Explanation]]) -> list[_Explanation]:
+    """Return the explanations of the first output that also explain all others."""
+    first, *others = (
+        [explanation for explanation in explanations if explanation.fits(output)]
+        for output, explanations in zip(outputs, candidates, strict=True)
+    )
+    keys = [{explanation.key for explanation in other} for other in others]
+    return [explanation for explanation in first if all(explanation.key in other for other in keys)]
 
 
-def _losses(loss_name: LossName, problem: TrialInputs) -> Iterator[_Side]:
-    regularisations = list(_regularisations(problem))
-    for data in _data(loss_name, problem):
+def _losses(loss_name: LossName, inputs: TrialInputs) -> Iterator[_Explanation]:
+    regularisations = list(_regularisations(inputs))
+    for data in _data(loss_name, inputs):
         if data.loss is not None:
             for reg in regularisations:
                 value = data.loss + reg.loss
-                yield _Side(data.kinds, data.mistakes, reg, value)
+                yield _Explanation(data.kinds, data.mistakes, reg, value)
                 if not data.kinds and reg.right:
-                    for mistake, factor in _scales(problem):
-                        words = (f"{mistake}, the regularisation too",)
-                        yield _Side(words, words, reg, factor * value)
+                    for mistake, factor in _scales(inputs):
+                        words = (f"{mistake}, including the regularisation",)
+                        yield _Explanation(words, words, reg, factor * value)
 
 
-def _gradients(loss_name: LossName, problem: TrialInputs) -> Iterator[_Side]:
-    shape = problem.W.shape
-    regularisations = list(_regularisations(problem))
-    for data in _data(loss_name, problem):
+def _gradients(loss_name: LossName, inputs: TrialInputs) -> Iterator[_Explanation]:
+    shape = inputs.W.shape
+    regularisations = list(_regularisations(inputs))
+    for data in _data(loss_name, inputs):
         if data.gradient is not None:
             for reg in regularisations:
                 value = data.gradient + reg.gradient
-                yield _Side(data.kinds, data.mistakes, reg, value)
+                yield _Explanation(data.kinds, data.mistakes, reg, value)
                 if not data.kinds and reg.right:
-                    for mistake, spoilt in (
-                        ("dW is cut to whole numbers", np.trunc(value)),
+                    for mistake, wrong_value in (
+                        ("dW is truncated to integers", np.trunc(value)),
                         ("reshaped, not transposed", value.T.reshape(shape)),
-                        ("the rows of dW are in the wrong order", value[::-1]),
-                        *((f"{scale}, the regularisation too", factor * value) for scale, factor in _scales(problem)),
+                        ("the rows of dW are in reverse order", value[::-1]),
+                        *(
+                            (f"{scale}, including the regularisation", factor * value)
+                            for scale, factor in _scales(inputs)
+                        ),
                     ):
-                        yield _Side((mistake,), (mistake,), reg, spoilt)
+                        yield _Explanation((mistake,), (mistake,), reg, wrong_value)
 
 
-# The regularisation
+# Regularisation
 
 
-def _regularisations(problem: TrialInputs) -> Iterator[_Regularisation]:
-    W, reg, rows = problem.W, problem.reg, len(problem.X)
+def _regularisations(inputs: TrialInputs) -> Iterator[_Regularisation]:
+    W, reg, rows = inputs.W, inputs.reg, len(inputs.X)
 
     def squares(words: str, factor: float, scale: float = 1.0, kept: slice = slice(None)) -> _Regularisation:
         regularised = np.zeros_like(W)
@@ -207,18 +222,17 @@ def _regularisations(problem: TrialInputs) -> Iterator[_Regularisation]:
         yield squares("the last row of W (a bias?) is not regularised", factor, kept=slice(None, -1))
         yield squares("the first row of W (a bias?) is not regularised", factor, kept=slice(1, None))
     norm = float(np.linalg.norm(W))
-    of_roots = "the regularisation takes the square root of sum(W W)"
-    yield _Regularisation("the regularisation takes |W|, not W W", 1, reg * float(np.abs(W).sum()), reg * np.sign(W))
-    yield _Regularisation("the regularisation takes W, not W W", 1, reg * float(W.sum()), reg * np.ones_like(W))
-    yield _Regularisation(of_roots, 1, reg * norm, reg * W / norm)
+    yield _Regularisation("the regularisation uses |W|, not W W", 1, reg * float(np.abs(W).sum()), reg * np.sign(W))
+    yield _Regularisation("the regularisation uses W, not W W", 1, reg * float(W.sum()), reg * np.ones_like(W))
+    yield _Regularisation("the regularisation uses the square root of sum(W W)", 1, reg * norm, reg * W / norm)
 
 
-# The data: the sum over the rows and its scale
+# Data loss: the sum over the rows and its scale
 
 
 @dataclass(frozen=True)
 class _Data:
-    """The loss without its regularisation, and its gradient; None where the mistake is not one of that side."""
+    """Loss without the regularisation, and its gradient; None if the mistake does not occur in this part."""
 
     kinds: tuple[str, ...]
     mistakes: tuple[str, ...]
@@ -228,21 +242,21 @@ class _Data:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Each row's loss (N,) and its gradient with respect to the scores (N, C), with the mistake `words`."""
+    """Loss of each row (N,) and its gradient with respect to the scores (N, C), with the mistake `words`."""
 
     words: str
     losses: FloatArray | None
     dscores: FloatArray | None
 
 
-def _data(loss_name: LossName, problem: TrialInputs) -> Iterator[_Data]:
-    W, X, y = problem.W, problem.X, problem.y
+def _data(loss_name: LossName, inputs: TrialInputs) -> Iterator[_Data]:
+    W, X, y = inputs.W, inputs.X, inputs.y
     row_step = _hinge if loss_name == "svm" else _cross_entropy
     rows = len(X)
     for step in row_step(X @ W, y):
         loss = None if step.losses is None else float(step.losses.sum()) / rows
         gradient = None if step.dscores is None else X.T @ step.dscores / rows
-        for scale, factor in (("", 1.0), *_scales(problem)):
+        for scale, factor in (("", 1.0), *_scales(inputs)):
             words = tuple(word for word in (step.words, scale) if word)
             yield _Data(
                 words,
@@ -252,21 +266,23 @@ def _data(loss_name: LossName, problem: TrialInputs) -> Iterator[_Data]:
             )
     right_losses = next(row_step(X @ W, y)).losses
     assert right_losses is not None
-    again = ("divided by the number of rows inside the loop",)
-    yield _Data(again, again, float(np.sum(right_losses / float(rows) ** np.arange(rows, 0, -1))), None)
-    of_mean = ("the logarithm of the mean, not the mean of the logarithms",)
+    divided_in_loop = ("divided by the number of rows inside the loop",)
+    yield _Data(
+        divided_in_loop, divided_in_loop, float(np.sum(right_losses / float(rows) ** np.arange(rows, 0, -1))), None
+    )
+    log_of_mean = ("the logarithm of the mean, not the mean of the logarithms",)
     if loss_name == "softmax":
-        yield _Data(of_mean, of_mean, float(-np.log(np.exp(-right_losses).mean())), None)
-    for mistake, inputs in _other_inputs(problem):
-        right = next(row_step(inputs.X @ inputs.W, inputs.y))
+        yield _Data(log_of_mean, log_of_mean, float(-np.log(np.exp(-right_losses).mean())), None)
+    for mistake, changed in _other_inputs(inputs):
+        right = next(row_step(changed.X @ changed.W, changed.y))
         assert right.losses is not None
         assert right.dscores is not None
-        yield _Data((mistake,), (mistake,), float(right.losses.mean()), inputs.X.T @ right.dscores / rows)
+        yield _Data((mistake,), (mistake,), float(right.losses.mean()), changed.X.T @ right.dscores / rows)
     yield from _some_rows(next(row_step(X @ W, y)), X)
 
 
-def _scales(problem: TrialInputs) -> Sequence[tuple[str, float]]:
-    (rows, features), classes = problem.X.shape, problem.W.shape[1]
+def _scales(inputs: TrialInputs) -> Sequence[tuple[str, float]]:
+    (rows, features), classes = inputs.X.shape, inputs.W.shape[1]
     return (
         ("not averaged over the rows", rows),
         ("averaged over the rows twice", 1 / rows),
@@ -280,18 +296,18 @@ def _scales(problem: TrialInputs) -> Sequence[tuple[str, float]]:
     )
 
 
-def _other_inputs(problem: TrialInputs) -> Iterator[tuple[str, TrialInputs]]:
-    """What code computes that is right, but for what it does to its inputs first."""
-    classes = problem.W.shape[1]
-    yield _LABELS_OFF_BY_ONE, replace(problem, y=(problem.y - 1) % classes)
-    yield _LABELS_OFF_BY_ONE, replace(problem, y=(problem.y + 1) % classes)
-    yield "X is cut to whole numbers", replace(problem, X=np.trunc(problem.X))
-    yield "X is cut to bytes", replace(problem, X=problem.X.astype(np.int64).astype(np.uint8).astype(np.float64))
-    yield "W is cut to whole numbers", replace(problem, W=np.trunc(problem.W))
+def _other_inputs(inputs: TrialInputs) -> Iterator[tuple[str, TrialInputs]]:
+    """Yield mistakes that change the inputs of right code, with the changed inputs."""
+    classes = inputs.W.shape[1]
+    yield "the labels are off by one", replace(inputs, y=(inputs.y - 1) % classes)
+    yield "the labels are off by one", replace(inputs, y=(inputs.y + 1) % classes)
+    yield "X is truncated to integers", replace(inputs, X=np.trunc(inputs.X))
+    yield "X is converted to uint8", replace(inputs, X=inputs.X.astype(np.int64).astype(np.uint8).astype(np.float64))
+    yield "W is truncated to integers", replace(inputs, W=np.trunc(inputs.W))
 
 
 def _some_rows(right: _Rows, X: FloatArray) -> Iterator[_Data]:
-    """Sums that end early or begin late, divided by the number of all rows or of those used."""
+    """Yield sums over a part of the rows, divided by the number of all rows or of those used."""
     assert right.losses is not None
     assert right.dscores is not None
     rows = len(X)
@@ -315,7 +331,7 @@ def _some_rows(right: _Rows, X: FloatArray) -> Iterator[_Data]:
 
 
 def _hinge(scores: FloatArray, y: NDArray[np.int64]) -> Iterator[_Rows]:
-    """The multiclass hinge (Weston & Watkins, 1999), right first, then with each mistake."""
+    """Yield the multiclass hinge loss (Weston & Watkins, 1999), right first, then with each mistake."""
     rows, classes = scores.shape
     correct = np.eye(classes)[y]
     wrong = 1 - correct
@@ -324,9 +340,9 @@ def _hinge(scores: FloatArray, y: NDArray[np.int64]) -> Iterator[_Rows]:
 
     def hinge(margins: FloatArray) -> tuple[FloatArray, FloatArray]:
         violated = (margins > 0) * wrong
-        return (margins * violated).sum(axis=1), less_of_correct(violated)
+        return (margins * violated).sum(axis=1), minus_correct(violated)
 
-    def less_of_correct(weights: FloatArray) -> FloatArray:
+    def minus_correct(weights: FloatArray) -> FloatArray:
         return weights - correct * weights.sum(axis=1, keepdims=True)
 
     losses, dscores = hinge(margins)
@@ -336,19 +352,19 @@ def _hinge(scores: FloatArray, y: NDArray[np.int64]) -> Iterator[_Rows]:
     positive = margins * violated
 
     yield _Rows("", losses, dscores)
-    yield _Rows("the correct class is counted in the hinge", losses + 1, dscores - correct)
-    yield _Rows("the correct class is counted in the hinge", None, dscores + correct)
+    yield _Rows("the correct class is included in the hinge sum", losses + 1, dscores - correct)
+    yield _Rows("the correct class is included in the hinge sum", None, dscores + correct)
     yield _Rows(
-        "the largest margin instead of their sum (Crammer-Singer)",
+        "the largest margin is used, not their sum (Crammer-Singer)",
         (margins * largest).sum(axis=1),
-        less_of_correct(largest),
+        minus_correct(largest),
     )
-    yield _Rows("the hinge is squared", (positive**2).sum(axis=1), less_of_correct(2 * positive))
-    yield _Rows("margins stand where 0 or 1 should", None, less_of_correct(positive))
-    yield _Rows("margins below 0 are counted as well", (margins * wrong).sum(axis=1), less_of_correct(wrong))
-    yield _Rows("the margin's 1 (delta) is missing", *hinge(differences))
-    yield _Rows("all margins are set to 0: [:, y] is not [np.arange(N), y]", 0 * losses, 0 * dscores)
-    yield _Rows("the margin's 1 (delta) is subtracted", *hinge(differences - 1))
+    yield _Rows("the hinge is squared", (positive**2).sum(axis=1), minus_correct(2 * positive))
+    yield _Rows("margins are used where 0 or 1 is needed", None, minus_correct(positive))
+    yield _Rows("negative margins are not set to 0", (margins * wrong).sum(axis=1), minus_correct(wrong))
+    yield _Rows("the margin of 1 (delta) is missing", *hinge(differences))
+    yield _Rows("all margins become 0: index [np.arange(N), y], not [:, y]", 0 * losses, 0 * dscores)
+    yield _Rows("the margin of 1 (delta) is subtracted, not added", *hinge(differences - 1))
     before_correct = np.arange(classes) < y[:, None]
     until_first = np.cumsum(violated, axis=1) - violated < 1
     for words, counts in (
@@ -357,27 +373,26 @@ def _hinge(scores: FloatArray, y: NDArray[np.int64]) -> Iterator[_Rows]:
         ("the last class is left out", np.arange(classes) < classes - 1),
         ("the first class is left out", np.arange(classes) > 0),
     ):
-        yield _Rows(words, (positive * counts).sum(axis=1), less_of_correct(violated * counts))
+        yield _Rows(words, (positive * counts).sum(axis=1), minus_correct(violated * counts))
     reversed_losses, reversed_dscores = hinge(1 - differences)
-    yield _Rows("correct minus wrong score where wrong minus correct belongs", reversed_losses, -reversed_dscores)
-    yield _Rows("the correct class's part is missing", None, violated)
-    yield _Rows("X is subtracted once a row, not once a margin", None, violated - correct)
-    yield _Rows("X is subtracted once a row, not once a margin", None,
-                violated - correct * (counted > 0))  # fmt: skip
-    yield _Rows("the wrong classes' part is missing", None, -correct * counted)
-    yield _Rows("the correct class's part is added, not subtracted", None, violated + correct * counted)
+    yield _Rows("margins use correct minus wrong score; swap the two", reversed_losses, -reversed_dscores)
+    yield _Rows("the term of the correct class is missing", None, violated)
+    yield _Rows("X is subtracted once per row, not once per margin", None, violated - correct)
+    yield _Rows("X is subtracted once per row, not once per margin", None, violated - correct * (counted > 0))
+    yield _Rows("the term of the wrong classes is missing", None, -correct * counted)
+    yield _Rows("the term of the correct class is added, not subtracted", None, violated + correct * counted)
     for other in (np.roll(correct, 1, axis=1), np.roll(correct, -1, axis=1), *_other_classes(scores)):
-        yield _Rows("the correct class's part is in another class's column", None, violated - other * counted)
+        yield _Rows("the term of the correct class is in the wrong column", None, violated - other * counted)
 
 
 def _cross_entropy(scores: FloatArray, y: NDArray[np.int64]) -> Iterator[_Rows]:
-    """Softmax cross-entropy, right first, then with each mistake."""
+    """Yield the softmax cross-entropy, right first, then with each mistake."""
     rows, classes = scores.shape
     correct = np.eye(classes)[y]
     shifted = scores - scores.max(axis=1, keepdims=True)
     p = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
     losses = -np.log(p)[np.arange(rows), y]
-    of_correct = p[np.arange(rows), y]
+    p_correct = p[np.arange(rows), y]
 
     yield _Rows("", losses, p - correct)
 
@@ -387,19 +402,19 @@ def _cross_entropy(scores: FloatArray, y: NDArray[np.int64]) -> Iterator[_Rows]:
     yield _Rows("softmax is applied twice", -np.log(twice)[np.arange(rows), y], inner)
     yield _Rows("softmax is applied twice", None, through_both)
 
-    of_missing = p * of_correct[:, None] - correct * of_correct[:, None]
+    without_logarithm = p * p_correct[:, None] - correct * p_correct[:, None]
     for constant in (0, 1):
-        yield _Rows("the logarithm is missing", constant - of_correct, of_missing)
+        yield _Rows("the logarithm is missing", constant - p_correct, without_logarithm)
     yield _Rows("the logarithm is to base 10", losses / np.log(10), None)
     yield _Rows("the logarithm is to base 2", losses / np.log(2), None)
-    yield _Rows("all classes are counted, not the correct one alone", -np.log(p).sum(axis=1), classes * p - 1)
+    yield _Rows("all classes are summed, not only the correct one", -np.log(p).sum(axis=1), classes * p - 1)
 
     for exponentials in (np.exp(scores), np.exp(shifted)):
         over_rows = exponentials / exponentials.sum(axis=0)
         over_all = exponentials / exponentials.sum()
         for words, weights in (
-            ("normalised over the rows, not the classes", over_rows),
-            ("normalised over everything, not row by row", over_all),
+            ("normalised over the rows, not over the classes", over_rows),
+            ("normalised over the whole array, not row by row", over_all),
             ("the exponentials are not normalised", exponentials),
         ):
             yield _Rows(words, -np.log(weights)[np.arange(rows), y], weights - correct)
@@ -413,61 +428,62 @@ def _cross_entropy(scores: FloatArray, y: NDArray[np.int64]) -> Iterator[_Rows]:
         np.log(np.exp(shifted).sum(axis=1)) - scores[np.arange(rows), y],
         None,
     )
-    yield _Rows("the correct class's 1 is not subtracted", None, p)
-    yield _Rows("the correct class's 1 is added, not subtracted", None, p + correct)
-    yield _Rows("1 is subtracted at every class", None, p - 1)
+    yield _Rows("1 is not subtracted at the correct class", None, p)
+    yield _Rows("1 is added at the correct class, not subtracted", None, p + correct)
+    yield _Rows("1 is subtracted at every class, not only the correct one", None, p - 1)
     for other in _other_classes(scores):
-        yield _Rows("the correct class's part is in another class's column", None, p - other)
+        yield _Rows("the term of the correct class is in the wrong column", None, p - other)
 
 
 def _other_classes(scores: FloatArray) -> Iterator[FloatArray]:
-    """Classes that are taken for the correct one: that of the largest score, the first, the last. One-hot, (N, C)."""
+    """Yield classes that wrong code uses for the correct one, one-hot (N, C): largest score, first, last."""
     one_hot = np.eye(scores.shape[1])
     yield one_hot[scores.argmax(axis=1)]
     yield np.broadcast_to(one_hot[0], scores.shape)
     yield np.broadcast_to(one_hot[-1], scores.shape)
 
 
-# Both sides in words
+# Loss and gradient together
 
 
-def _together(loss: _Side | None, gradient: _Side | None) -> NamedMistake:
-    """What is wrong with code that computes this loss and this gradient, or one of them and something unknown."""
-    sides = {place: side for place, side in (("loss", loss), ("gradient", gradient)) if side}
-    mistakes = {place: _mistakes(side) for place, side in sides.items()}
+def _combine(loss: _Explanation | None, gradient: _Explanation | None) -> KnownMistake:
+    """Return the mistake of code whose loss and gradient have these explanations; None is an unknown one."""
+    explanations = {part: each for part, each in (("loss", loss), ("gradient", gradient)) if each}
+    mistakes = {part: _mistakes(each) for part, each in explanations.items()}
     clauses = []
     for mistake in dict.fromkeys(itertools.chain(*mistakes.values())):
-        places = [place for place in sides if mistake in mistakes[place]]
-        if len(places) == 2:
+        parts = [part for part in explanations if mistake in mistakes[part]]
+        if len(parts) == 2:
             clauses.append(mistake)
+        elif mistake.endswith("is missing"):
+            clauses.append(f"{mistake} from the {parts[0]}")
         else:
-            lacks = mistake.endswith("is missing")
-            clauses.append(f"{mistake} from the {places[0]}" if lacks else f"in the {places[0]}, {mistake}")
+            clauses.append(f"in the {parts[0]}, {mistake}")
     factors = {
-        place: side.regularisation.factor
-        for place, side in sides.items()
-        if not side.regularisation.words and side.regularisation.factor
+        part: each.regularisation.factor
+        for part, each in explanations.items()
+        if not each.regularisation.words and each.regularisation.factor
     }
-    clauses += _about_factors(factors.get("loss"), factors.get("gradient"))
+    clauses += _factor_mistake(factors.get("loss"), factors.get("gradient"))
     half = bool(factors) and set(factors.values()) == {0.5}
-    return NamedMistake("; ".join(clauses), len(clauses), loss is not None, gradient is not None, half)
+    return KnownMistake("; ".join(clauses), len(clauses), loss is not None, gradient is not None, half)
 
 
-def _mistakes(side: _Side) -> list[str]:
-    regularisation = side.regularisation
+def _mistakes(explanation: _Explanation) -> list[str]:
+    regularisation = explanation.regularisation
     words = regularisation.words or ("" if regularisation.factor else "the regularisation is missing")
-    return [*side.mistakes, *([words] if words else [])]
+    return [*explanation.mistakes, *([words] if words else [])]
 
 
-def _about_factors(of_loss: float | None, of_gradient: float | None) -> Iterator[str]:
-    """On the factors before the regularisation, where they are neither both 1 nor both 0.5."""
-    in_loss = of_loss and f"loss adds {_times(of_loss)} sum(W W)"
-    in_gradient = of_gradient and f"dW adds {_times(2 * of_gradient)} W"
-    if of_loss and of_gradient and of_loss != of_gradient:
-        yield f"{in_loss}, whose gradient is {_times(2 * of_loss)} W; {in_gradient}"
-    elif (of_loss or of_gradient or 1) not in (0.5, 1):
+def _factor_mistake(loss_factor: float | None, gradient_factor: float | None) -> Iterator[str]:
+    """Yield a clause on the factors of the regularisation unless both are 1 or both are 0.5."""
+    in_loss = loss_factor and f"loss adds {_reg_times(loss_factor)} sum(W W)"
+    in_gradient = gradient_factor and f"dW adds {_reg_times(2 * gradient_factor)} W"
+    if loss_factor and gradient_factor and loss_factor != gradient_factor:
+        yield f"{in_loss}, whose gradient is {_reg_times(2 * loss_factor)} W; {in_gradient}"
+    elif (loss_factor or gradient_factor or 1) not in (0.5, 1):
         yield in_loss or in_gradient or ""
 
 
-def _times(factor: float) -> str:
+def _reg_times(factor: float) -> str:
     return "reg" if factor == 1 else f"{factor:g} reg"

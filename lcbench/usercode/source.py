@@ -1,4 +1,4 @@
-"""From a file to statements: decode it, parse it, and leave out only what cannot be parsed."""
+"""Source of a user's file: decoded and parsed, without the statements that are no valid Python."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lcbench.losses.implementation import CannotLoad, LossName
 
 @dataclass(frozen=True)
 class Definition:
-    """What a ``def`` line says: its positional parameters, the first `required` of which have no default."""
+    """Header of a function: its positional parameters, of which the first `required` have no default."""
 
     name: str
     line: int
@@ -26,6 +26,7 @@ class Definition:
 
     @classmethod
     def of(cls, node: ast.FunctionDef) -> Definition:
+        """Return the header of a parsed function."""
         positional = [*node.args.posonlyargs, *node.args.args]
         names = tuple(argument.arg for argument in positional)
         return cls(node.name, node.lineno, names, len(names) - len(node.args.defaults))
@@ -33,7 +34,7 @@ class Definition:
 
 @dataclass(frozen=True)
 class Note:
-    """Something in a file that was passed over: where, why, and the functions that went with it."""
+    """Skipped part of a file: its line, the reason, and the functions that it would have defined."""
 
     line: int
     reason: str
@@ -41,16 +42,16 @@ class Note:
 
     def __str__(self) -> str:
         names = ", ".join(definition.name for definition in self.definitions)
-        return f"line {self.line}: {self.reason}, skipped" + (f" with {names}" if names else "")
+        return f"line {self.line}: {self.reason}, skipped" + (f" (defines {names})" if names else "")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A parsed file.
+    """Parsed file.
 
-    filename: what its code objects say. The file itself, so that tracebacks and Numba's cache find it, unless what was
-        compiled differs from what Python would read there: Numba parses the whole file again, and stumbles.
-    guarded: the lines inside the body of a ``try`` that has handlers.
+    filename: name for its code objects. This is the file's path if the file was parsed unchanged, so that tracebacks
+        and Numba's cache find it. Otherwise it is no path, since Numba would parse the file again and fail.
+    guarded: lines inside the body of a ``try`` with handlers.
     """
 
     file: Path
@@ -61,23 +62,25 @@ class Source:
 
 
 def read_source(file: Path) -> Source:
-    """Read and parse `file`; what cannot be parsed is left out and noted.
+    """Read and parse `file`; statements that cannot be parsed are skipped with a note.
 
-    Raises CannotLoad where the file cannot be read or is not Python source.
+    Raises CannotLoad if the file cannot be read or is not a Python source file.
     """
-    raw = _bytes(file)
+    raw = _read_bytes(file)
     text = _decode(raw)
-    return parse_source(text, file, as_it_stands=text.encode() == raw.replace(b"\r\n", b"\n"))
+    return parse_source(text, file, unchanged=text.encode() == raw.replace(b"\r\n", b"\n"))
 
 
-def parse_source(text: str, file: Path, as_it_stands: bool = True) -> Source:
-    """Parse `text`. Where it is no valid Python as a whole, its top-level blocks are parsed one by one.
+def parse_source(text: str, file: Path, unchanged: bool = True) -> Source:
+    """Parse `text`; if it is no valid Python as a whole, parse its top-level blocks one by one.
 
-    A block that fails is blanked rather than deleted, so that the others keep their line numbers.
+    Lines of a block that fails are replaced by empty lines, so that the others keep their line numbers.
+
+    unchanged: whether `text` is what Python would read from `file`.
     """
     notes = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # invalid escapes and the like in somebody else's file
+        warnings.simplefilter("ignore")  # such as invalid escape sequences, which the user did not ask us to report
         try:
             tree = ast.parse(text, str(file))
         except SyntaxError:
@@ -89,26 +92,14 @@ def parse_source(text: str, file: Path, as_it_stands: bool = True) -> Source:
                 except SyntaxError as error:
                     line = min(error.lineno or first + 1, last)
                     reason = syntax_reason(error, lines[line - 1])
-                    notes.append(Note(line, reason, tuple(_headers(lines, block))))
+                    notes.append(Note(line, reason, tuple(_definitions_in_invalid_block(lines, block))))
                     lines[first:last] = [""] * len(block)
             tree = ast.parse("\n".join(lines), str(file))
-    filename = str(file) if as_it_stands and not notes else f"{file} (as read)"
+    filename = str(file) if unchanged and not notes else f"{file} (as read)"
     return Source(file, filename, tuple(tree.body), tuple(notes), frozenset(_guarded_lines(tree)))
 
 
-def syntax_reason(error: SyntaxError, line: str) -> str:
-    """Why the source `line` is a syntax error: in the words of Python 2 where it was right then."""
-    if isinstance(error, TabError):
-        return "Python 2 syntax: tabs and spaces mixed in the indentation"
-    if re.match(r"\s*[%!]", line):
-        return f"IPython magic: {line.strip()}"
-    for pattern, what in _PYTHON_2:
-        if re.search(pattern, line):
-            return f"Python 2 syntax: {what}"
-    return f"syntax error: {error.msg}"
-
-
-_PYTHON_2 = (
+_PYTHON_2_SYNTAX = (
     (r"(^|[:;])\s*print\b\s*[^\s=(.,\[\]);:>]", "print statement"),
     (r"(^|[:;])\s*exec\s+[^\s=(.,]", "exec statement"),
     (r"\bexcept\s+(\([^)]*\)|[\w.]+)\s*,\s*\w+\s*:", "except X, e"),
@@ -122,7 +113,19 @@ _PYTHON_2 = (
 )
 
 
-def _bytes(file: Path) -> bytes:
+def syntax_reason(error: SyntaxError, line: str) -> str:
+    """Return why the source `line` is a syntax error; Python 2 syntax and IPython magics are named."""
+    if isinstance(error, TabError):
+        return "Python 2 syntax: tabs and spaces mixed in the indentation"
+    if re.match(r"\s*[%!]", line):
+        return f"IPython magic: {line.strip()}"
+    for pattern, name in _PYTHON_2_SYNTAX:
+        if re.search(pattern, line):
+            return f"Python 2 syntax: {name}"
+    return f"syntax error: {error.msg}"
+
+
+def _read_bytes(file: Path) -> bytes:
     try:
         raw = file.read_bytes()
     except FileNotFoundError:
@@ -135,9 +138,9 @@ def _bytes(file: Path) -> bytes:
 
 
 def _decode(raw: bytes) -> str:
-    """The text of a source file: byte-order mark, coding line and line ends as Python reads them.
+    """Return the text of a source file; byte-order mark, coding line and line ends are treated as in Python.
 
-    Characters outside the declared encoding (in old files mostly comments) are replaced instead of refused.
+    Bytes that are invalid in the declared encoding, in old files mostly in comments, are replaced.
     """
     try:
         encoding, _ = tokenize.detect_encoding(iter(raw.splitlines(keepends=True)).__next__)
@@ -157,10 +160,11 @@ _COMMENT_OR_STRING = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _CONTINUATION = re.compile(r"\s|$|#|[)\]}]|(else|elif|except|finally)\b")
+"""Beginning of a line that does not start a new top-level statement."""
 
 
 def _top_level_blocks(lines: list[str]) -> Iterator[range]:
-    """Line ranges of the top-level statements, found without parsing: the text may be broken anywhere."""
+    """Yield the line ranges of the top-level statements, found without parsing, since the text may be invalid."""
     inside_string: set[int] = set()
     text = "\n".join(lines)
     for match in _COMMENT_OR_STRING.finditer(text):
@@ -177,8 +181,8 @@ def _top_level_blocks(lines: list[str]) -> Iterator[range]:
         yield range(first, following)
 
 
-def _headers(lines: list[str], block: range) -> Iterator[Definition]:
-    """Definitions at the left margin of a block that does not parse, from their ``def`` lines alone."""
+def _definitions_in_invalid_block(lines: list[str], block: range) -> Iterator[Definition]:
+    """Yield the unindented definitions of a block that cannot be parsed, read from their ``def`` lines alone."""
     text = "\n".join(lines[block.start : block.stop])
     for match in re.finditer(r"^def\s+\w+\s*\([^()]*\)", text, re.MULTILINE):
         line = block.start + text.count("\n", 0, match.start()) + 1
@@ -197,7 +201,7 @@ def _guarded_lines(tree: ast.Module) -> Iterator[int]:
                 yield from range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
 
 
-# Which functions look like a loss: by their parameters and their name, without calling them.
+# Recognition of loss functions by their parameters and their name, without a call
 
 _PARAMETERS = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -208,21 +212,21 @@ _PARAMETERS = tuple(
         r"reg.*|lam|lamda|lambda_?|lmbda|alpha|l2|penalty|strength|weight_decay",
     )
 )
-_NAMES: tuple[tuple[LossName, re.Pattern[str]], ...] = (
+_LOSS_NAMES: tuple[tuple[LossName, re.Pattern[str]], ...] = (
     ("svm", re.compile(r"svm|hinge", re.IGNORECASE)),
     ("softmax", re.compile(r"softmax|cross_?entropy|xent", re.IGNORECASE)),
 )
 
 
 def underlying(function: Any) -> Any:
-    """The plain Python function under decorators and compilers."""
+    """Return the plain Python function inside decorators and Numba's dispatchers."""
     return inspect.unwrap(getattr(function, "py_func", function))
 
 
 def positional_parameters(function: Any) -> tuple[tuple[str, ...], int]:
-    """Names of the positional parameters, and how many of them have no default.
+    """Return the names of the positional parameters and how many of them have no default.
 
-    A keyword-only parameter without a default makes a call by position impossible: then there are none.
+    A function with a keyword-only parameter without a default cannot be called by position: the result is ((), 0).
     """
     parameters = inspect.signature(underlying(function)).parameters.values()
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -232,10 +236,10 @@ def positional_parameters(function: Any) -> tuple[tuple[str, ...], int]:
 
 
 def has_signature(name: str, parameters: Sequence[str], required: int) -> bool:
-    """Whether a function called `name` takes (W, X, y, reg).
+    """Return whether a function called `name` seems to take (W, X, y, reg).
 
-    Either its first four parameters are named so and no fifth is required, or exactly four are required and the name
-    says that it is a loss.
+    Its first four parameters must have such names and no fifth may be required; or exactly four are required and the
+    function's name is that of a loss.
     """
     if len(parameters) < 4 or required > 4:
         return False
@@ -245,6 +249,6 @@ def has_signature(name: str, parameters: Sequence[str], required: int) -> bool:
 
 
 def loss_in_name(name: str) -> LossName | None:
-    """The loss that a function's name speaks of; None where it names neither or both."""
-    named: list[LossName] = [loss for loss, pattern in _NAMES if pattern.search(name)]
+    """Return the loss that a function's name contains, or None if it contains neither or both."""
+    named: list[LossName] = [loss for loss, pattern in _LOSS_NAMES if pattern.search(name)]
     return named[0] if len(named) == 1 else None

@@ -12,13 +12,12 @@ import pytest
 from lcbench import usercode
 from lcbench.checks import checking
 from lcbench.checks.cases import CASES
-from lcbench.losses import oracle
 from lcbench.usercode import Refusal
 
 ASSIGNMENTS = Path(__file__).parents[1] / "usercode" / "assignments"
 
 UNREGULARISED_GRADIENT = "the regularisation is missing from the gradient"
-CORRECT_COUNTED = "the correct class is counted in the hinge"
+CORRECT_COUNTED = "the correct class is included in the hinge sum"
 CLASSES_OF_LABELS = "wrong where a class has no label: are the classes counted from y?"
 EARLIER = "returns the result of an earlier call"
 OF_2015 = " (under the 2015 convention: W (C, D), X (D, N), 0.5 reg sum(W W))"
@@ -32,14 +31,14 @@ WORDS = {
         "svm_loss_gradient_not_averaged": "in the gradient, not averaged over the rows",
         "svm_loss_averaged_twice": "averaged over the rows twice",
         "svm_loss_correct_class_counted": f"in the loss, {CORRECT_COUNTED}",
-        "svm_loss_crammer_singer": "the largest margin instead of their sum (Crammer-Singer)",
+        "svm_loss_crammer_singer": "the largest margin is used, not their sum (Crammer-Singer)",
         "svm_loss_squared": "the hinge is squared",
         "svm_loss_divided_by_classes": "divided by the number of classes",
         "svm_loss_last_row_left_out": "the last row is left out",
         "svm_loss_returns_after_the_first_row": "only the first row is used",
-        "svm_loss_only_the_wrong_classes": "the correct class's part is missing from the gradient",
+        "svm_loss_only_the_wrong_classes": "the term of the correct class is missing from the gradient",
         "svm_loss_whole_numbers": "gradient has dtype int64, not a floating-point one",
-        "svm_loss_no_delta": "the margin's 1 (delta) is missing",
+        "svm_loss_no_delta": "the margin of 1 (delta) is missing",
         "svm_loss_columns_without_reg_gradient": UNREGULARISED_GRADIENT + OF_2015,
     },
     "svm_vectorized.py": {
@@ -48,26 +47,26 @@ WORDS = {
         "svm_loss_negated": "in the gradient, the sign is wrong",
         "svm_loss_transposed": "gradient is transposed: it has shape (10, 13), W has (13, 10)",
         "svm_loss_reshaped": "in the gradient, reshaped, not transposed",
-        "svm_loss_margins_as_mask": "in the gradient, margins stand where 0 or 1 should",
-        "svm_loss_subtracted_once": "in the gradient, X is subtracted once a row, not once a margin",
-        "svm_loss_scales_X": "changes X; no input may be changed",
+        "svm_loss_margins_as_mask": "in the gradient, margins are used where 0 or 1 is needed",
+        "svm_loss_subtracted_once": "in the gradient, X is subtracted once per row, not once per margin",
+        "svm_loss_scales_X": "changes X in place; change a copy instead",
         "svm_loss_cached_by_shape": f"{EARLIER} (",
         "svm_loss_classes_from_labels": f"{CLASSES_OF_LABELS} (one row: ",
         "svm_loss_first_500": "only the first 500 rows of 1033 are used (many rows: ",
         "svm_loss_reg_by_rows": "the regularisation is divided by the number of rows",
-        "svm_loss_of_probabilities": "computes the softmax loss, though its name says svm",
+        "svm_loss_of_probabilities": "computes the softmax loss, but its name says svm",
     },
     "softmax_naive.py": {
         "softmax_loss_twice": "softmax is applied twice",
         "softmax_loss_no_shift": "exp overflows: each row's maximum is not subtracted first (scores of 1e4: ",
         "softmax_loss_neighbour": "in the gradient, the labels are off by one",
-        "softmax_loss_one_not_subtracted": "in the gradient, the correct class's 1 is not subtracted",
+        "softmax_loss_one_not_subtracted": "in the gradient, 1 is not subtracted at the correct class",
         "softmax_loss_overwrites": "only the last row is used",
         "softmax_loss_no_log": "the logarithm is missing from the loss",
         "softmax_loss_positive_log": "in the loss, the sign is wrong",
         "softmax_loss_reg_of_another_factor": "loss adds reg sum(W W), whose gradient is 2 reg W; dW adds reg W",
         "softmax_loss_starter": "unfinished: returns zeros, as the assignment's starter code does",
-        "softmax_loss_starter_with_a_loss": "unfinished: the gradient is zeros; the loss is right",
+        "softmax_loss_starter_with_a_loss": "unfinished: the gradient is all zeros; the loss is right",
         "softmax_loss_reg_once_a_row": "the regularisation is multiplied by the number of rows",
     },
     "softmax_vectorized.py": {
@@ -75,16 +74,16 @@ WORDS = {
         "softmax_loss_not_averaged_in_loss": "in the loss, not averaged over the rows",
         "softmax_loss_gradient_averaged_twice": "in the gradient, averaged over the rows twice",
         "softmax_loss_mean_over_everything": "in the loss, divided by the number of classes",
-        "softmax_loss_wrong_axis": "normalised over the rows, not the classes",
+        "softmax_loss_wrong_axis": "normalised over the rows, not over the classes",
         "softmax_loss_negated_gradient": "in the gradient, the sign is wrong",
-        "softmax_loss_every_class_less_one": "in the gradient, 1 is subtracted at every class",
-        "softmax_loss_of_the_predicted_class": (
-            "in the gradient, the correct class's part is in another class's column"
+        "softmax_loss_every_class_less_one": (
+            "in the gradient, 1 is subtracted at every class, not only the correct one"
         ),
+        "softmax_loss_of_the_predicted_class": "in the gradient, the term of the correct class is in the wrong column",
         "softmax_loss_of_the_call_before": EARLIER,
         "softmax_loss_cached_by_identity": f"a second call: {EARLIER}",
-        "softmax_loss_updates_W": "changes W; no input may be changed",
-        "softmax_loss_half_precision": "gradient has dtype float16, which is too coarse",
+        "softmax_loss_updates_W": "changes W in place; change a copy instead",
+        "softmax_loss_half_precision": "gradient has dtype float16; use float32 or float64",
         "softmax_loss_labels_from_one": "the labels are off by one",
         "softmax_loss_one_hot_of_seen_labels": f"{CLASSES_OF_LABELS} (one row: ",
         "softmax_loss_whole_batches": "only the first 1000 rows of 1033 are used (primes: ",
@@ -99,7 +98,7 @@ WORDS = {
 def verdicts(file):
     """What is said of each function in `file`: the reason why it is wrong, or "" where it is right."""
     for function in usercode.load_functions(str(file)):
-        recognised = usercode.recognise(function, oracle)
+        recognised = usercode.recognise(function)
         name = function.spec.rpartition(":")[2]
         if isinstance(recognised, Refusal):
             yield name, str(recognised)
@@ -155,7 +154,7 @@ def checked(tmp_path):
             f"import numpy as np\nfrom lcbench.losses.vectorized import softmax_loss as right\n{text}"
         )
         [function] = usercode.load_functions(str(tmp_path / "a.py"))
-        implementation = usercode.recognise(function, oracle)
+        implementation = usercode.recognise(function)
         return checking.check(implementation, "softmax", "float64")
 
     return checked

@@ -12,7 +12,7 @@ from lcbench.learn import objective
 from lcbench.learn.objective import Objective, with_margin
 from lcbench.learn.recipe import Recipe
 from lcbench.losses import vectorized
-from lcbench.usercode.discovery import resolve
+from lcbench.usercode.recognition import resolve
 from small_splits import splits
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from lcbench.losses import catalog
 from lcbench.losses.implementation import LossError, Unavailable, UnknownImplementation
-from lcbench.usercode.discovery import is_user_code, resolve
+from lcbench.usercode.discovery import is_user_code
+from lcbench.usercode.recognition import resolve
 
 NAMES = (
     "naive", "numpy", "numba-njit", "numba-parallel", "numba-cuda", "torch", "torch-compile", "jax", "sklearn",

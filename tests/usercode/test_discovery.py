@@ -1,4 +1,4 @@
-"""From what --impl takes to functions."""
+"""User's functions behind a value of --impl."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from numba import config
 from lcbench.losses.implementation import CannotLoad
 from lcbench.usercode import entry_point_names, load_functions
 
-needs_the_jit = pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled where the JIT is off")
+needs_the_jit = pytest.mark.skipif(config.DISABLE_JIT, reason="Numba's JIT is disabled")
 
 ASSIGNMENTS = Path(__file__).parent / "assignments"
 
@@ -24,7 +24,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_file_gives_every_loss_that_it_defines():
+def test_file_gives_every_loss_that_it_defines():
     functions = loaded("linear_svm.py")
     assert [(function.name, function.loss, function.problem) for function in functions] == [
         ("linear_svm.py:svm_loss_naive", "svm", None),
@@ -37,7 +37,7 @@ def test_a_file_gives_every_loss_that_it_defines():
     ]
 
 
-def test_what_a_file_imports_is_not_its_own():
+def test_imported_functions_are_left_out():
     [function] = loaded("assignment1/cs231n/classifiers/softmax.py")
     assert function.name == "softmax.py:softmax_loss_vectorized"
     assert any("k_nearest_neighbor.py line 10: Python 2 syntax: print statement" in note for note in function.notes)
@@ -49,20 +49,20 @@ def test_one_function_of_a_file_by_name():
     assert function.name == "softmax.py:softmax_loss_naive"
 
 
-def test_a_named_function_needs_no_particular_parameters(here):
+def test_function_given_by_name_may_have_any_parameter_names(here):
     Path("a.py").write_text("def f(*all): pass\nclass A:\n    @staticmethod\n    def g(a, b, c, d): pass\n")
     assert load_functions("a.py:f")[0].loss is None
     assert load_functions("a.py:A.g")[0].function is not None
 
 
-def test_the_spec_gives_the_same_function_again(here):
+def test_spec_gives_the_same_function_again(here):
     Path("sub").mkdir()
     Path("sub/a.py").write_text("def my_loss(W, X, y, reg): pass\ndef xent(W, X, y, reg): pass\n")
     for function in load_functions("sub/a.py"):
         assert [again.spec for again in load_functions(function.spec)] == [function.spec]
 
 
-def test_lambdas_classes_and_second_names_are_left_out(here):
+def test_lambdas_classes_and_aliases_are_left_out(here):
     Path("a.py").write_text(
         "def my_loss(W, X, y, reg): pass\n"
         "svm = my_loss\n"
@@ -72,7 +72,7 @@ def test_lambdas_classes_and_second_names_are_left_out(here):
     assert [function.name for function in load_functions("a.py")] == ["a.py:my_loss"]
 
 
-def test_broken_functions_come_with_their_problem_in_the_order_of_the_file(here):
+def test_broken_functions_have_a_problem_and_keep_their_place(here):
     Path("a.py").write_text(
         "@jitted\n"
         "def svm_loss(W, X, y, reg): pass\n"
@@ -86,11 +86,11 @@ def test_broken_functions_come_with_their_problem_in_the_order_of_the_file(here)
         ("a.py:softmax_loss", None),
         ("a.py:xent", "line 5: Python 2 syntax: print statement"),
     ]
-    assert functions[0].notes[-1] == "line 7: Python 2 syntax: print statement, skipped with helper"
+    assert functions[0].notes[-1] == "line 7: Python 2 syntax: print statement, skipped (defines helper)"
     assert load_functions("a.py:xent")[0].problem == "line 5: Python 2 syntax: print statement"
 
 
-def test_a_later_broken_definition_is_the_one_that_counts(here):
+def test_last_definition_counts_even_if_it_is_broken(here):
     Path("a.py").write_text("def xent(W, X, y, reg): pass\ndef xent(W, X, y, reg):\n    print W\n")
     [function] = load_functions("a.py")
     assert function.problem == "line 3: Python 2 syntax: print statement"
@@ -98,7 +98,7 @@ def test_a_later_broken_definition_is_the_one_that_counts(here):
 
 
 @needs_the_jit
-def test_compiled_functions_count(here):
+def test_compiled_functions_are_found(here):
     Path("a.py").write_text(
         "from numba import njit\n"
         "@njit\ndef svm_loss(W, X, y, reg): return 0.0, W\n"
@@ -112,7 +112,7 @@ def test_compiled_functions_count(here):
     ]
 
 
-def test_a_file_with_prepare_and_fetch_keeps_its_data_elsewhere(here):
+def test_prepare_fetch_and_device_of_a_file(here):
     text = "device = 'cuda'\ndef prepare(W, X, y): pass\ndef fetch(loss, dW): pass\ndef svm_loss(W, X, y, reg): pass\n"
     Path("a.py").write_text(text)
     Path("b.py").write_text(text.replace("fetch", "other"))
@@ -126,13 +126,16 @@ def test_a_file_with_prepare_and_fetch_keeps_its_data_elsewhere(here):
     [
         ("softmaxx.py", r"^softmaxx\.py: no such file; did you mean softmax\.py\?$"),
         ("softmax.py:softmax_los", r"^softmax\.py:softmax_los: there is no softmax_los; did you mean softmax_loss\?$"),
-        ("softmax.py:number", r"number: is a int, not a function"),
+        ("softmax.py:number", r"number: has type int, but must be a function \(W, X, y, reg\)$"),
         ("softmax.py:helper", r"helper: takes \(x, y=1\), not four positional arguments \(W, X, y, reg\)$"),
-        ("helpers.py", r"found: helper\(x\), old\(\) \(line 3: Python 2 syntax: print statement, skipped with old\)$"),
-        ("empty.py", r"found: no function at all$"),
+        (
+            "helpers.py",
+            r"defines helper\(x\), old\(\) \(line 3: Python 2 syntax: print statement, skipped \(defines old\)\)$",
+        ),
+        ("empty.py", r"the file defines no function$"),
         ("junk.py", r"not a Python source file"),
         ("folder", r"^folder: is a folder"),
-        ("notes.ipynb", r"is a notebook; jupyter nbconvert --to script"),
+        ("notes.ipynb", r"is a notebook; convert it with: jupyter nbconvert --to script notes.ipynb$"),
         ("nosuchmodule:f", r"no module nosuchmodule, neither installed nor in this folder"),
         ("json:nothing", r"^json:nothing: there is no nothing"),
         ("failing_module:f", r"^failing_module: cannot be imported: ZeroDivisionError"),
@@ -140,7 +143,7 @@ def test_a_file_with_prepare_and_fetch_keeps_its_data_elsewhere(here):
         ("nonsense", r"neither a Python file, nor module:function, nor an entry point"),
     ],
 )
-def test_what_cannot_be_loaded_says_so_in_one_line(here, monkeypatch, spec, message):
+def test_error_messages(here, monkeypatch, spec, message):
     Path("softmax.py").write_text("number = 3\ndef softmax_loss(W, X, y, reg): pass\ndef helper(x, y=1): pass\n")
     Path("helpers.py").write_text("def helper(x): pass\ndef old():\n    print 1\n")
     Path("empty.py").write_text("")
@@ -155,7 +158,7 @@ def test_what_cannot_be_loaded_says_so_in_one_line(here, monkeypatch, spec, mess
     assert "\n" not in str(caught.value)
 
 
-def test_a_module_gives_a_function_or_both_losses():
+def test_module_gives_a_function_or_both_losses():
     assert [function.name for function in load_functions("lcbench.losses.naive:svm_loss")] == [
         "lcbench.losses.naive:svm_loss"
     ]
@@ -169,7 +172,7 @@ def test_a_module_gives_a_function_or_both_losses():
     ]
 
 
-def test_a_module_in_this_folder(here):
+def test_module_in_the_current_folder(here):
     Path("kernels").mkdir()
     Path("kernels/fast.py").write_text("import nowhere\ndef svm_loss(W, X, y, reg): pass\n")
     assert load_functions("kernels.fast:svm_loss")[0].function is not None
@@ -177,7 +180,7 @@ def test_a_module_in_this_folder(here):
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """A package that offers an implementation under the name `turbo`."""
+    """Install a package with the entry points `turbo` and `turbo-one`."""
     (tmp_path / "turbo_losses.py").write_text(
         "from lcbench.losses import naive\n"
         "from lcbench.losses.implementation import Implementation\n"
@@ -203,11 +206,12 @@ def test_entry_points():
     ]
     functions = load_functions("turbo-one")
     assert functions[0].spec == "turbo_losses:TURBO.svm_loss"
-    assert functions[0].function.__module__ == "lcbench.losses.naive"  # bare: prepare and fetch are not called twice
+    # The function itself, not the method, which would call prepare and fetch.
+    assert functions[0].function.__module__ == "lcbench.losses.naive"
     assert functions[0].prepare is not None
 
 
-def test_windows_files_load_as_they_are(here):
+def test_file_with_windows_line_ends_and_byte_order_mark(here):
     text = (ASSIGNMENTS / "softmax.py").read_text()
     Path("softmax.py").write_bytes(text.replace("\n", "\r\n").rstrip().encode("utf-8-sig"))
     functions = load_functions("softmax.py")
@@ -216,9 +220,9 @@ def test_windows_files_load_as_they_are(here):
     assert functions[0].function(W, X, y, 0)[0] == pytest.approx(np.log(2))
 
 
-@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
-@pytest.mark.parametrize("named", [True, False])
-def test_compiled_code_is_kept_where_a_folder_is_named_for_it(tmp_path, monkeypatch, named):
+@needs_the_jit
+@pytest.mark.parametrize("is_set", [True, False])
+def test_compiled_code_is_cached_if_numba_cache_dir_is_set(tmp_path, monkeypatch, is_set):
     file = tmp_path / "mine.py"
     file.write_text(
         "from numba import njit\n"
@@ -230,8 +234,8 @@ def test_compiled_code_is_kept_where_a_folder_is_named_for_it(tmp_path, monkeypa
     )
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "kept"))
-    if named:
+    if is_set:
         monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kept"))
     [found] = load_functions(str(file))
     assert found.function(1, 2, 3, 4.0) == (2.0, 1)
-    assert bool(list((tmp_path / "kept").glob("*/mine.half*.nbc"))) == named
+    assert bool(list((tmp_path / "kept").glob("*/mine.half*.nbc"))) == is_set

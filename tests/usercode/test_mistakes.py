@@ -1,4 +1,4 @@
-"""The table of known mistakes: it starts from what is right, tells its mistakes apart, and names none in right code."""
+"""Known mistakes: right code has none, and each mistake is distinguished from the others."""
 
 from __future__ import annotations
 
@@ -10,100 +10,102 @@ import pytest
 from lcbench.losses import oracle
 from lcbench.losses.implementation import LOSSES, Implementation
 from lcbench.usercode import UserFunction, mistakes, recognise
-from lcbench.usercode.mistakes import TrialInputs, TrialResult
+from lcbench.usercode.mistakes import TrialInputs, TrialOutput, find_mistake
 
-PROBLEMS = [TrialInputs.small(), TrialInputs.other()]
-
-
-def right(loss_name, problem):
-    return oracle.__dict__[f"{loss_name}_loss"](problem.W, problem.X, problem.y, problem.reg)
+INPUTS = [TrialInputs.small(), TrialInputs.other()]
 
 
-def named(loss_name, *changes):
-    """What is named where the right answers are changed so: functions of (loss, dW, problem)."""
-    answers = []
-    for problem in PROBLEMS:
-        loss, dW = right(loss_name, problem)
+def right(loss_name, inputs):
+    return oracle.__dict__[f"{loss_name}_loss"](inputs.W, inputs.X, inputs.y, inputs.reg)
+
+
+def mistake_after(loss_name, *changes):
+    """Return the mistake that is found after changes to the right outputs by functions of (loss, dW, inputs)."""
+    outputs = []
+    for inputs in INPUTS:
+        loss, dW = right(loss_name, inputs)
         for change in changes:
-            loss, dW = change(loss, dW, problem)
-        answers.append(TrialResult(loss, dW))
-    return mistakes.name_mistake(loss_name, PROBLEMS, answers)
+            loss, dW = change(loss, dW, inputs)
+        outputs.append(TrialOutput(loss, dW))
+    return find_mistake(loss_name, INPUTS, outputs)
 
 
 @pytest.mark.parametrize("loss_name", LOSSES)
-@pytest.mark.parametrize("problem", PROBLEMS)
-def test_what_the_table_starts_from_is_right(loss_name, problem):
-    loss, dW = right(loss_name, problem)
-    assert next(mistakes._losses(loss_name, problem)).value == pytest.approx(loss, rel=1e-12)
-    np.testing.assert_allclose(next(mistakes._gradients(loss_name, problem)).value, dW, rtol=1e-10, atol=1e-13)
+@pytest.mark.parametrize("inputs", INPUTS)
+def test_first_explanation_is_the_right_one(loss_name, inputs):
+    loss, dW = right(loss_name, inputs)
+    assert next(mistakes._losses(loss_name, inputs)).value == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(next(mistakes._gradients(loss_name, inputs)).value, dW, rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize("loss_name", LOSSES)
-def test_no_mistake_is_named_where_there_is_none(loss_name):
-    assert named(loss_name) is None
-    assert named(loss_name, lambda loss, dW, problem: right(loss_name, replace(problem, reg=problem.reg / 2))) is None
+def test_right_outputs_have_no_mistake(loss_name):
+    assert mistake_after(loss_name) is None
+    assert (
+        mistake_after(loss_name, lambda loss, dW, inputs: right(loss_name, replace(inputs, reg=inputs.reg / 2))) is None
+    )
 
 
 @pytest.mark.parametrize("loss_name", LOSSES)
-def test_no_mistake_gives_the_right_numbers(loss_name):
-    """Else a right function could be called wrong by its name."""
+def test_no_mistake_gives_right_values(loss_name):
+    """Otherwise a right function could be refused."""
     for candidates in (mistakes._losses, mistakes._gradients):
-        first = next(candidates(loss_name, PROBLEMS[0]))
-        same = [side for side in candidates(loss_name, PROBLEMS[0]) if side.fits(first.value)]
-        assert [side.key for side in same] == [first.key]
+        first = next(candidates(loss_name, INPUTS[0]))
+        same = [explanation for explanation in candidates(loss_name, INPUTS[0]) if explanation.fits(first.value)]
+        assert [explanation.key for explanation in same] == [first.key]
 
 
 @pytest.mark.parametrize("loss_name", LOSSES)
-def test_every_single_mistake_is_told_from_all_others(loss_name):
-    """Each one put into the answers comes back, alone, or beside one that computes the same."""
+def test_every_single_mistake_is_distinguished(loss_name):
+    """Each mistake is found in outputs that contain it, alone or with one that computes the same."""
     tried = 0
     for candidates, place in ((mistakes._losses, 0), (mistakes._gradients, 1)):
         with np.errstate(all="ignore"):
-            sides = [list(candidates(loss_name, problem)) for problem in PROBLEMS]
-        for side in sides[0]:
-            regularisation = side.regularisation
-            if len(side.mistakes) != 1 or regularisation.words or regularisation.factor != 1:
+            explanations = [list(candidates(loss_name, inputs)) for inputs in INPUTS]
+        for first in explanations[0]:
+            regularisation = first.regularisation
+            if len(first.mistakes) != 1 or regularisation.words or regularisation.factor != 1:
                 continue
-            alike = (other for other in sides[1] if (other.key, other.mistakes) == (side.key, side.mistakes))
+            alike = (other for other in explanations[1] if (other.key, other.mistakes) == (first.key, first.mistakes))
             second = next(alike, None)
-            if second is None or not np.isfinite(side.value).all():
-                continue  # so many rows of so many
+            if second is None or not np.isfinite(first.value).all():
+                continue  # the number of rows is in the words
             tried += 1
-            answers = []
-            for problem, value in zip(PROBLEMS, (side.value, second.value), strict=True):
-                answer = list(right(loss_name, problem))
-                answer[place] = value
-                answers.append(TrialResult(*answer))
-            found = mistakes.name_mistake(loss_name, PROBLEMS, answers)
-            assert found is not None, side.mistakes
+            outputs = []
+            for inputs, value in zip(INPUTS, (first.value, second.value), strict=True):
+                output = list(right(loss_name, inputs))
+                output[place] = value
+                outputs.append(TrialOutput(*output))
+            found = find_mistake(loss_name, INPUTS, outputs)
+            assert found is not None, first.mistakes
             assert found.count == 1
-            assert side.mistakes[0] in found.words or "row" in side.mistakes[0], (side.mistakes, found.words)
+            assert first.mistakes[0] in found.words or "row" in first.mistakes[0], (first.mistakes, found.words)
     assert tried > 30
 
 
-def test_a_name_fits_into_a_line():
+def test_words_fit_on_a_line():
     for loss_name in LOSSES:
         for step in (mistakes._hinge if loss_name == "svm" else mistakes._cross_entropy)(np.eye(4), np.arange(4)):
             assert len(f"    in the gradient, {step.words}") <= 80
 
 
-def test_half_of_an_answer_may_be_explained():
-    found = named("svm", lambda loss, dW, problem: (loss * 1.2345, dW - 2 * problem.reg * problem.W))
+def test_gradient_is_explained_if_the_loss_is_not():
+    found = mistake_after("svm", lambda loss, dW, inputs: (loss * 1.2345, dW - 2 * inputs.reg * inputs.W))
     assert (found.words, found.loss, found.gradient) == ("the regularisation is missing from the gradient", False, True)
 
 
-def test_what_fits_one_problem_only_is_not_named():
-    answers = [TrialResult(*right("softmax", problem)) for problem in PROBLEMS]
-    answers[0] = replace(answers[0], loss=answers[0].loss * len(PROBLEMS[0].X))
-    assert mistakes.name_mistake("softmax", PROBLEMS, answers) is None
+def test_explanation_must_fit_both_outputs():
+    outputs = [TrialOutput(*right("softmax", inputs)) for inputs in INPUTS]
+    outputs[0] = replace(outputs[0], loss=outputs[0].loss * len(INPUTS[0].X))
+    assert find_mistake("softmax", INPUTS, outputs) is None
 
 
 @pytest.mark.parametrize("loss_name", LOSSES)
-def test_answers_at_random_are_not_named(loss_name):
+def test_random_outputs_have_no_known_mistake(loss_name):
     rng = np.random.default_rng(7)
     for _ in range(20):
-        answers = [TrialResult(float(rng.uniform(0, 20)), rng.normal(size=problem.W.shape)) for problem in PROBLEMS]
-        assert mistakes.name_mistake(loss_name, PROBLEMS, answers) is None
+        outputs = [TrialOutput(float(rng.uniform(0, 20)), rng.normal(size=inputs.W.shape)) for inputs in INPUTS]
+        assert find_mistake(loss_name, INPUTS, outputs) is None
 
 
 def scores_by_product(W, X):
@@ -118,8 +120,8 @@ def scores_by_rows(W, X):
     return np.array([[x @ w for w in W.T] for x in X])
 
 
-def test_right_code_put_together_at_random_is_never_refused():
-    """Scores, shift, precision, order of the sums and the regularisation's factor vary; what is computed does not."""
+def test_random_variants_of_right_code_are_recognised():
+    """Scores, shift, precision, order of the sums and factor of the regularisation vary."""
     rng = np.random.default_rng(11)
     conventions = set()
     for _ in range(60):
@@ -148,7 +150,7 @@ def test_right_code_put_together_at_random_is_never_refused():
             factor = 0.5 if half else 1
             return data + factor * reg * np.sum(W * W), X.T @ d / len(y) + 2 * factor * reg * W
 
-        found = recognise(UserFunction("a.py:loss", "a.py:loss", loss, None), oracle)
+        found = recognise(UserFunction("a.py:loss", "a.py:loss", loss, None))
         assert isinstance(found, Implementation), found
         assert list(found.functions) == [loss_name]
         assert found.convention.half_regularisation == half

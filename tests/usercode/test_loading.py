@@ -1,15 +1,16 @@
-"""A user's modules: imports that forgive, and nothing global that changes."""
+"""User's files run as modules: imports, placeholders for missing modules, and exceptions as one line."""
 
 import sys
 from textwrap import dedent
 
+import numpy as np
 import pytest
 
-from lcbench.usercode.loading import UserModules
+from lcbench.usercode.loading import MissingModule, UserModules, UsesMissingError, describe_error, why_missing
 
 
 def write(folder, **files):
-    """Files by their path with __ for /, as in classifiers__svm="..."; an empty name is __init__."""
+    """Write files named by their path with __ for /, for example classifiers__svm="..."."""
     for name, text in files.items():
         file = folder / (name.replace("__", "/") + ".py")
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +30,7 @@ def run(file):
 
 @pytest.fixture
 def tree(tmp_path):
-    """assignment1/cs231n/classifiers/, both inner folders packages."""
+    """Create assignment1/cs231n/classifiers/, where cs231n and classifiers are packages."""
     package(tmp_path / "assignment1/cs231n", tmp_path / "assignment1/cs231n/classifiers")
     return tmp_path / "assignment1"
 
@@ -53,14 +54,14 @@ def test_statements_that_raise_are_skipped(tmp_path):
     ]
 
 
-def test_the_main_part_never_runs(tmp_path):
+def test_name_is_never_main(tmp_path):
     for name in ("a", "__main__"):
         file = tmp_path / f"{name}.py"
         file.write_text("ran = __name__ == '__main__'\n")
         assert run(file)[0]["ran"] is False
 
 
-def test_a_missing_module_is_harmless_until_it_is_used(tmp_path):
+def test_missing_module_raises_only_when_it_is_used(tmp_path):
     write(
         tmp_path,
         a="""
@@ -83,14 +84,14 @@ def test_a_missing_module_is_harmless_until_it_is_used(tmp_path):
     namespace, notes = run(tmp_path / "a.py")
     assert notes == []
     assert namespace["xrange"] is range
-    with pytest.raises(ImportError, match="uses gone, which is neither installed nor found beside the file"):
+    with pytest.raises(ImportError, match="uses gone, which is neither installed nor found next to the file"):
         namespace["use"]()
     with pytest.raises(ImportError, match="uses gone"):
         namespace["late"]()
 
 
-def test_xrange_comes_from_bridges_that_are_not_installed_and_from_nowhere(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "past", None)  # as if not installed, on every machine
+def test_xrange_is_builtin_and_importable_from_missing_packages(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "past", None)  # as if it were not installed
     monkeypatch.setitem(sys.modules, "six", None)
     write(
         tmp_path,
@@ -109,7 +110,7 @@ def test_xrange_comes_from_bridges_that_are_not_installed_and_from_nowhere(tmp_p
     assert [namespace[name] for name in ("bare", "past", "six")] == [range] * 3
 
 
-def test_a_fallback_in_a_try_is_taken(tmp_path):
+def test_fallback_in_a_try_statement_runs(tmp_path):
     write(
         tmp_path,
         a="""
@@ -140,7 +141,7 @@ def test_a_fallback_in_a_try_is_taken(tmp_path):
     assert namespace["x"] == namespace["later"]() == "fallback"
 
 
-def test_a_bridge_in_a_try_gives_nothing_but_range(tmp_path, monkeypatch):
+def test_missing_six_in_a_try_statement_provides_range_only(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "six", None)
     write(
         tmp_path,
@@ -154,7 +155,7 @@ def test_a_bridge_in_a_try_gives_nothing_but_range(tmp_path, monkeypatch):
     assert run(tmp_path / "a.py")[0]["chosen"] == "fallback"
 
 
-def test_an_installed_module_without_that_part(tmp_path):
+def test_installed_package_without_the_submodule(tmp_path):
     write(
         tmp_path,
         a="""
@@ -176,7 +177,7 @@ def test_an_installed_module_without_that_part(tmp_path):
     assert not hasattr(namespace["scipy"], "nothing")
 
 
-def test_siblings_by_every_form_of_import(tree):
+def test_every_form_of_import_of_neighbouring_files(tree):
     write(
         tree / "cs231n",
         data_utils="names = ['plane']",
@@ -201,7 +202,7 @@ def test_siblings_by_every_form_of_import(tree):
     assert namespace["data_utils"].__name__ == "cs231n.data_utils"
 
 
-def test_folders_without_init_and_folders_further_up(tmp_path):
+def test_folders_without_init_and_parent_folders(tmp_path):
     write(
         tmp_path,
         cs231n__data_utils="found = True",
@@ -213,34 +214,34 @@ def test_folders_without_init_and_folders_further_up(tmp_path):
     assert namespace["found"] is namespace["shared"].found is True
 
 
-def test_what_lies_beside_the_file_wins_over_what_is_installed(tree):
+def test_neighbouring_files_take_precedence_over_installed_packages(tree):
     write(tree, scipy="local = 'root'")
     write(tree / "cs231n/classifiers", a="import scipy, h5py", h5py="local = 'beside'")
     namespace, _ = run(tree / "cs231n/classifiers/a.py")
     assert (namespace["scipy"].local, namespace["h5py"].local) == ("root", "beside")
 
 
-def test_the_standard_library_and_numpy_are_never_shadowed(tmp_path):
+def test_standard_library_and_numpy_are_never_shadowed(tmp_path):
     write(tmp_path, random="local = True", numpy="local = True", a="import random, numpy")
     namespace, _ = run(tmp_path / "a.py")
     assert namespace["random"] is sys.modules["random"]
     assert namespace["numpy"] is sys.modules["numpy"]
 
 
-def test_installed_packages_win_over_mere_folders_and_the_file_itself(tmp_path):
+def test_installed_packages_take_precedence_over_plain_folders_and_the_file_itself(tmp_path):
     write(tmp_path, numba__mine="x = 1", scipy="import scipy", a="import numba")
     assert hasattr(run(tmp_path / "a.py")[0]["numba"], "njit")
     assert run(tmp_path / "scipy.py")[0]["scipy"] is sys.modules["scipy"]
 
 
-def test_circles_see_what_is_there_so_far(tmp_path):
+def test_circular_import(tmp_path):
     write(tmp_path, a="before = 1\nfrom b import *\nafter = 2\n", b="import a\nseen = a.before, hasattr(a, 'after')\n")
     namespace, notes = run(tmp_path / "a.py")
     assert notes == []
     assert namespace["seen"] == (1, False)
 
 
-def test_a_package_that_fails_in_parts_still_serves(tree):
+def test_package_whose_init_fails_in_parts(tree):
     (tree / "cs231n/__init__.py").write_text("from cs231n.gone import *\nprint 'hello'\nraise ValueError('no')\n")
     write(tree, cs231n__layers="x = 1", a="from cs231n import layers\nimport cs231n.nothing\n")
     namespace, notes = run(tree / "a.py")
@@ -250,7 +251,7 @@ def test_a_package_that_fails_in_parts_still_serves(tree):
         namespace["cs231n"].nothing.f()
 
 
-def test_errors_inside_an_installed_package_stay_its_own(tmp_path, monkeypatch):
+def test_import_error_inside_an_installed_package(tmp_path, monkeypatch):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "broken_library.py").write_text("import what_it_needs\n")
     monkeypatch.syspath_prepend(tmp_path / "site")
@@ -259,7 +260,7 @@ def test_errors_inside_an_installed_package_stay_its_own(tmp_path, monkeypatch):
     assert notes == ["line 1: ModuleNotFoundError: No module named 'what_it_needs', skipped"]
 
 
-def test_nothing_global_changes(tree):
+def test_no_global_state_changes(tree):
     import builtins
 
     before = dict(vars(builtins)), set(sys.modules), list(sys.path)
@@ -268,8 +269,110 @@ def test_nothing_global_changes(tree):
     assert (dict(vars(builtins)), set(sys.modules), list(sys.path)) == before
 
 
-def test_only_the_file_itself_decides_on_postponed_annotations(tmp_path):
+def test_future_annotations_of_the_file_only(tmp_path):
     function = "def f(x: undefined): pass\n"
     write(tmp_path, now=function, later=f"from __future__ import annotations\n{function}")
     assert "f" not in run(tmp_path / "now.py")[0]
     assert "f" in run(tmp_path / "later.py")[0]
+
+
+# Placeholders for missing modules
+
+plt = MissingModule("matplotlib.pyplot", why_missing("matplotlib.pyplot"))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: plt.plot([1]),
+        lambda: plt.cm.jet(3),
+        lambda: plt.rcParams["figure.figsize"],
+        lambda: plt.rcParams.update(a=1),
+        lambda: list(plt),
+        lambda: len(plt),
+        lambda: plt.a + 1,
+        lambda: 1 - plt.a,
+        lambda: np.ones(3) * plt.a,
+        lambda: isinstance(3, plt.Figure),
+        lambda: plt.a < 3,
+        lambda: plt.figure().__enter__(),
+    ],
+)
+def test_use_of_a_placeholder_raises(use):
+    with pytest.raises(UsesMissingError) as caught:
+        use()
+    assert str(caught.value) == "uses matplotlib.pyplot, which is not installed: pip install matplotlib"
+
+
+def test_class_derived_from_a_placeholder_fails_when_it_is_instantiated():
+    class Net(plt.Figure, plt.Axes):
+        pass
+
+    with pytest.raises(UsesMissingError, match=r"matplotlib\.pyplot"):
+        Net(3)
+
+
+def test_range_of_a_placeholder():
+    moves = MissingModule("six", "").moves
+    assert moves.xrange is range
+    assert moves.range is range
+
+
+def test_import_star_from_a_placeholder():
+    assert plt.__all__ == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("past.builtins", "which is not installed: pip install future"),
+        ("cPickle", "which exists in Python 2 only"),
+        ("cs231n.layers", "which is neither installed nor found next to the file"),
+    ],
+)
+def test_why_missing(name, reason):
+    assert why_missing(name) == reason
+
+
+# Exceptions
+
+
+def fault_of(text):
+    try:
+        exec(compile(text, "student.py", "exec", dont_inherit=True), {})
+    except (Exception, SystemExit) as error:
+        return describe_error(error, "student.py")
+    pytest.fail("nothing was raised")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("import numpy as np\nx = np.int(3)", "line 2: np.int was removed in NumPy 1.24; write int"),
+        ("import numpy as np\nx = np.infty", "line 2: np.infty was removed in NumPy 2.0; write np.inf"),
+        ("import numpy as np\nnp.product([1])", "line 2: np.product was removed in NumPy 2.0; write np.prod"),
+        ("def f():\n    raise ValueError('a\\nb')\n\nf()", "line 2: ValueError: a"),
+        ("raise KeyError", "line 1: KeyError"),
+        ("import json\njson.loads('')", "line 2: JSONDecodeError: Expecting value: line 1 column 1 (char 0)"),
+        ("from json import nothing", "line 1: ImportError: cannot import name 'nothing' from 'json'"),
+        ("raise SystemExit(3)", "line 1: SystemExit: 3"),
+        ("\nreturn 3", "line 2: syntax error: 'return' outside function"),
+        ("raise NotImplementedError", "line 1: unfinished: raises NotImplementedError"),
+    ],
+)
+def test_fault_is_one_line_with_line_number(text, line):
+    assert str(fault_of(text)) == line
+
+
+def test_unknown_numpy_name_has_no_replacement():
+    assert "np.nothing does not exist in NumPy" in str(fault_of("import numpy as np\nnp.nothing"))
+
+
+def test_long_message_is_shortened():
+    assert len(str(fault_of("raise ValueError('x' * 1000)"))) < 200
+
+
+def test_kinds_of_faults():
+    assert fault_of("import numpy as np\nnp.int").kind == "removed-numpy-name"
+    assert fault_of("raise NotImplementedError").kind == "unfinished"
+    assert fault_of("1 / 0").kind == "raises"

@@ -1,4 +1,4 @@
-"""What a user's function computes, found by calling it."""
+"""Recognition of the loss and the convention of a user's function."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from lcbench.losses import naive
 from lcbench.losses.implementation import Convention, Implementation
 from lcbench.usercode import Refusal, load_functions, recognise, recognise_by_loss
 
-needs_the_jit = pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled where the JIT is off")
+needs_the_jit = pytest.mark.skipif(config.DISABLE_JIT, reason="Numba's JIT is disabled")
 
 ASSIGNMENTS = Path(__file__).parent / "assignments"
 
@@ -20,14 +20,14 @@ CURRENT, YEAR_2016, YEAR_2015 = Convention(), Convention(False, True), Conventio
 
 def recognised(spec):
     [function] = load_functions(str(ASSIGNMENTS / spec))
-    return recognise(function, naive)
+    return recognise(function)
 
 
 @pytest.fixture
 def written(tmp_path):
     def written(text):
         (tmp_path / "a.py").write_text(text)
-        return [recognise(function, naive) for function in load_functions(str(tmp_path / "a.py"))]
+        return [recognise(function) for function in load_functions(str(tmp_path / "a.py"))]
 
     return written
 
@@ -49,7 +49,7 @@ def written(tmp_path):
     ],
 )
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_from_outside_every_convention_is_the_current_one(spec, loss, convention, dtype):
+def test_every_convention_is_translated_to_the_current_one(spec, loss, convention, dtype):
     implementation = recognised(spec)
     assert isinstance(implementation, Implementation), implementation
     assert (list(implementation.functions), implementation.convention) == ([loss], convention)
@@ -72,12 +72,12 @@ def test_old_layouts_get_contiguous_arrays():
     assert X.flags.c_contiguous
 
 
-def test_pixels_arrive_in_the_dtype_of_the_weights():
+def test_pixels_are_converted_to_the_dtype_of_W():
     prepare = recognised("softmax.py:softmax_loss_naive").prepare
     assert prepare(np.ones((6, 4), np.float32), np.ones((9, 6), np.uint8), np.zeros(9, int))[1].dtype == np.float32
 
 
-def test_what_the_first_call_spoils_is_whole_again_in_the_second(written):
+def test_each_call_gets_new_inputs(written):
     [implementation] = written(
         "from lcbench.losses.naive import svm_loss as right\n"
         "def svm_loss(W, X, y, reg):\n"
@@ -86,10 +86,10 @@ def test_what_the_first_call_spoils_is_whole_again_in_the_second(written):
         "    loss, dW = right(W.T, X.T, y, reg / 2)\n"
         "    return loss, dW.T\n"
     )
-    assert implementation.convention == YEAR_2015  # with W spoilt the factor could not be told
+    assert implementation.convention == YEAR_2015  # with a changed W the factor would not be found
 
 
-def test_current_files_get_the_arrays_themselves():
+def test_current_layout_needs_no_copy():
     X = np.ones((9, 6))
     assert recognised("softmax.py:softmax_loss_vectorized").prepare(np.ones((6, 4)), X, np.zeros(9, int))[1] is X
 
@@ -97,14 +97,14 @@ def test_current_files_get_the_arrays_themselves():
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        ("starter/linear_svm.py:svm_loss_naive", "unfinished: the gradient is zeros; the loss is right"),
+        ("starter/linear_svm.py:svm_loss_naive", "unfinished: the gradient is all zeros; the loss is right"),
         ("starter/linear_svm.py:svm_loss_vectorized", ZEROS),
         ("starter/softmax.py:softmax_loss_naive", ZEROS),
         ("starter/softmax.py:softmax_loss_vectorized", "unfinished: returns nothing"),
         ("starter/softmax.py:softmax_loss_fast", "line 16: unfinished: raises NotImplementedError"),
         (
             "year2015/losses.py:svm_loss_vectorized",
-            "unfinished: the gradient is zeros; the loss is right "
+            "unfinished: the gradient is all zeros; the loss is right "
             "(under the 2015 convention: W (C, D), X (D, N), 0.5 reg sum(W W))",
         ),
         ("mistakes.py:softmax_without_gradient", "unfinished: returns None for the gradient"),
@@ -122,19 +122,19 @@ def test_unfinished(spec, reason):
         ("softmax_with_half_loss", "loss adds 0.5 reg sum(W W), whose gradient is reg W; dW adds 2 reg W"),
         ("softmax_wrong_loss", "loss wrong, relative error 0.084; gradient right"),
         ("softmax_that_is_not_finite", "loss not finite; gradient not finite"),
-        ("softmax_that_changes_its_inputs", "changes W, X; no input may be changed"),
+        ("softmax_that_changes_its_inputs", "changes W, X in place; change a copy instead"),
         ("softmax_loss_only", "returns a float64, not (loss, dW)"),
         ("softmax_with_scores", "returns 3 values, not (loss, dW)"),
         ("softmax_transposed_gradient", "gradient is transposed: it has shape (10, 13), W has (13, 10)"),
-        ("softmax_of_scores", "returns something else than a number and an array for (loss, dW)"),
-        ("some_loss", "returns the same for other inputs, as a cached result does"),
+        ("softmax_of_scores", "must return (loss, dW) as a number and an array"),
+        ("some_loss", "returns the same result for different inputs; do not cache it"),
     ],
 )
 def test_wrong(name, reason):
     assert recognised(f"mistakes.py:{name}") == Refusal("wrong", reason)
 
 
-def test_half_precision_inside_is_told(written):
+def test_half_precision_is_named(written):
     [refusal] = written(
         "import numpy as np\n"
         "def softmax_loss(W, X, y, reg):\n"
@@ -145,7 +145,7 @@ def test_half_precision_inside_is_told(written):
         "    p[n, y] -= 1\n"
         "    return float(loss), (X.T @ p / len(y) + 2 * reg * W).astype(float)\n"
     )
-    assert refusal == Refusal("wrong", "right to three digits only, as in half precision (float16)")
+    assert refusal == Refusal("wrong", "right to three digits only, as in float16; use float32 or float64")
 
 
 def test_two_mistakes_are_both_named():
@@ -156,40 +156,40 @@ def test_two_mistakes_are_both_named():
 @pytest.mark.parametrize(
     ("name", "kind", "reason"),
     [
-        ("softmax_with_old_dtype", "removed-numpy-name", "line 43: np.int is gone since NumPy 1.24; write int"),
-        ("softmax_with_old_infinity", "removed-numpy-name", "line 48: np.infty is gone since NumPy 2.0; write np.inf"),
+        ("softmax_with_old_dtype", "removed-numpy-name", "line 43: np.int was removed in NumPy 1.24; write int"),
+        ("softmax_with_old_infinity", "removed-numpy-name", "line 48: np.infty was removed in NumPy 2.0; write np.inf"),
         ("softmax_with_undefined_name", "raises", "line 58: NameError: name 'undefined' is not defined"),
         ("softmax_that_exits", "raises", "line 62: SystemExit: enough"),
     ],
 )
-def test_what_it_raises(name, kind, reason):
+def test_exceptions(name, kind, reason):
     assert recognised(f"mistakes.py:{name}") == Refusal(kind, reason)
 
 
-def test_a_missing_package_matters_where_it_is_used(tmp_path):
+def test_use_of_a_missing_module(tmp_path):
     (tmp_path / "a.py").write_text("import cs231n.draw as draw\ndef svm_loss(W, X, y, reg):\n    draw.plot(W)\n")
     [function] = load_functions(str(tmp_path / "a.py"))
-    assert recognise(function, naive) == Refusal(
-        "missing-module", "line 3: uses cs231n.draw, which is neither installed nor found beside the file"
+    assert recognise(function) == Refusal(
+        "missing-module", "line 3: uses cs231n.draw, which is neither installed nor found next to the file"
     )
 
 
-def test_the_error_told_is_that_of_the_layout_in_which_the_function_got_furthest(written):
+def test_error_of_the_layout_in_which_the_function_got_furthest(written):
     [refusal] = written(
         "import numpy as np\n"
         "def svm_loss(W, X, y, reg):\n"
-        "    scores = W.dot(X)  # fits in the layout of 2015 only\n"
+        "    scores = W.dot(X)  # works in the layout of 2015 only\n"
         "    return np.float(0), W\n"
     )
-    assert refusal == Refusal("removed-numpy-name", "line 4: np.float is gone since NumPy 1.24; write float")
+    assert refusal == Refusal("removed-numpy-name", "line 4: np.float was removed in NumPy 1.24; write float")
 
 
-def test_a_function_that_cannot_be_called_is_refused_with_its_problem(written):
+def test_skipped_function_is_refused_with_its_problem(written):
     [refusal] = written("def svm_loss(W, X, y, reg):\n    print W\n")
     assert refusal == Refusal("cannot-load", "line 2: Python 2 syntax: print statement")
 
 
-def test_the_name_decides_which_loss_it_is_meant_to_be(written):
+def test_name_decides_which_loss_is_expected(written):
     text = "from lcbench.losses.naive import softmax_loss as right\ndef {}(W, X, y, reg): return right(W, X, y, reg)\n"
     [by_what_it_computes] = written(text.format("my_loss"))
     assert list(by_what_it_computes.functions) == ["softmax"]
@@ -197,7 +197,7 @@ def test_the_name_decides_which_loss_it_is_meant_to_be(written):
     assert by_its_name.kind == "wrong"
 
 
-def test_files_that_count_the_classes_among_the_labels_are_right(written):
+def test_number_of_classes_counted_in_y_is_accepted(written):
     [implementation] = written(
         "from lcbench.losses.naive import svm_loss as right\n"
         "def svm_loss(W, X, y, reg):\n"
@@ -207,7 +207,7 @@ def test_files_that_count_the_classes_among_the_labels_are_right(written):
     assert isinstance(implementation, Implementation), implementation
 
 
-def test_half_regularisation_in_the_current_layout_and_columns_with_the_full_one(written):
+def test_layout_and_regularisation_are_independent(written):
     found = written(
         "from lcbench.losses.naive import softmax_loss as right\n"
         "def half_loss(W, X, y, reg): return right(W, X, y, reg / 2)\n"
@@ -218,7 +218,7 @@ def test_half_regularisation_in_the_current_layout_and_columns_with_the_full_one
     assert [implementation.convention for implementation in found] == [Convention(False, True), Convention(True, False)]
 
 
-def test_the_digits_are_not_judged_here(written):
+def test_single_precision_is_accepted(written):
     [implementation] = written(
         "import numpy as np\n"
         "from lcbench.losses.naive import softmax_loss as right\n"
@@ -242,7 +242,7 @@ def test_prepare_and_fetch_of_the_file_are_used(written):
 
 @needs_the_jit
 @pytest.mark.parametrize("broken", ["", "%matplotlib inline\n", "\ufeff"])
-def test_compiled_functions_work_also_in_files_that_needed_mending(written, broken):
+def test_compiled_functions_in_files_that_were_parsed_in_part(written, broken):
     [implementation] = written(
         f"{broken}import numpy as np\n"
         "from numba import njit\n"
@@ -266,14 +266,14 @@ def test_compiled_functions_work_also_in_files_that_needed_mending(written, brok
 
 
 @needs_the_jit
-def test_a_compilation_error_is_one_line_with_its_place(written):
+def test_compilation_error_is_one_line_with_line_number(written):
     [refusal] = written("from numba import njit\n@njit\ndef svm_loss(W, X, y, reg):\n    return W.append(3), W\n")
     assert refusal.kind == "raises"
     assert refusal.reason.startswith("line 4: TypingError: Unknown attribute 'append'")
 
 
 @pytest.mark.parametrize("result", ["float('nan'), W * np.nan", "np.inf, W", "0.5, W / 0"])
-def test_what_is_not_finite_is_wrong_and_not_a_matter_of_layout(written, result):
+def test_output_that_is_not_finite_is_wrong(written, result):
     [refusal] = written(f"import numpy as np\ndef softmax_loss(W, X, y, reg):\n    X.dot(W)\n    return {result}\n")
     assert refusal.kind == "wrong"
     assert "not finite" in refusal.reason
@@ -290,15 +290,15 @@ def softmax_loss_wrong_gradient_of_2015(W, X, y, reg):
     loss, dW = vectorized.softmax_loss(W.T, X.T, y, reg / 2)
     return loss, -dW.T
 
-def wrong_gradient_without_a_telling_name(W, X, y, reg):
+def wrong_gradient_without_a_loss_in_its_name(W, X, y, reg):
     loss, dW = vectorized.softmax_loss(W, X, y, reg)
     return loss, -dW
 
-def svm_loss_wrong_altogether(W, X, y, reg):
+def svm_loss_wrong_in_both_parts(W, X, y, reg):
     loss, dW = vectorized.svm_loss(W.T, X.T, y, reg)
     return 2 * loss, -dW.T
 
-def wrong_altogether_without_a_telling_name(W, X, y, reg):
+def wrong_in_both_parts_without_a_loss_in_its_name(W, X, y, reg):
     loss, dW = vectorized.softmax_loss(W, X, y, reg)
     return 2 * loss, -dW
 
@@ -313,10 +313,10 @@ def svm_loss_changing(W, X, y, reg):
 """
 
 
-def test_a_loss_alone_tells_what_a_function_is_where_its_gradient_is_wrong(tmp_path):
+def test_recognise_by_loss_if_the_gradient_is_wrong(tmp_path):
     (tmp_path / "a.py").write_text(BY_LOSS)
     functions = load_functions(str(tmp_path / "a.py"))
-    found = [recognise_by_loss(function, naive) for function in functions]
+    found = [recognise_by_loss(function) for function in functions]
     assert [(list(each.functions), each.convention) for each in found[:4]] == [
         (["svm"], CURRENT),
         (["softmax"], YEAR_2015),
@@ -324,11 +324,11 @@ def test_a_loss_alone_tells_what_a_function_is_where_its_gradient_is_wrong(tmp_p
         (["svm"], Convention(columns=True)),
     ]
     assert all(isinstance(each, Refusal) for each in found[4:])
-    assert all(isinstance(recognise(function, naive), Refusal) for function in functions)
+    assert all(isinstance(recognise(function), Refusal) for function in functions)
 
 
-def test_what_is_right_is_the_same_by_its_loss_alone():
+def test_recognise_by_loss_if_the_function_is_right():
     for spec in ("softmax.py:softmax_loss_naive", "year2015/losses.py:svm_loss_naive"):
         [function] = load_functions(str(ASSIGNMENTS / spec))
-        by_loss, whole = recognise_by_loss(function, naive), recognise(function, naive)
+        by_loss, whole = recognise_by_loss(function), recognise(function)
         assert (by_loss.convention, list(by_loss.functions)) == (whole.convention, list(whole.functions))
