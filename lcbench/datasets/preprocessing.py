@@ -151,7 +151,7 @@ class Scaling:
         return weights, W[-1] - self.mean @ weights
 
 
-def scaling(name: ScalingName, X: Rows, progress: ProgressCallback = no_progress) -> Scaling:
+def fit_scaling(name: ScalingName, X: Rows, progress: ProgressCallback = no_progress) -> Scaling:
     """Return the scaling called `name`, computed from the training rows X (N, D)."""
     columns = X.shape[1]
     if name == "none":

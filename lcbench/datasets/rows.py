@@ -28,7 +28,7 @@ from lcbench.progress import ProgressCallback, no_progress
 
 T = TypeVar("T")
 
-AHEAD = 2
+READ_AHEAD = 2
 """Number of results that `read_ahead` computes or holds beside the one in use."""
 
 BLOCK_BYTES = 32_000_000
@@ -55,7 +55,7 @@ def read_ahead(tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
     try:
         for task in tasks:
             pending.append(thread.submit(task))
-            if len(pending) > AHEAD:
+            if len(pending) > READ_AHEAD:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
@@ -237,7 +237,7 @@ class RowsOnDisk:
         if isinstance(reader, _DirectReader) and self._stored.dtype == self.dtype:
             return read_ahead(partial(reader.map_rows, *pair) for pair in bounds)
         longest = max((stop - first for first, stop in bounds), default=0)
-        buffers = [np.empty((longest, self.shape[1]), self.dtype) for _ in range(AHEAD + 1)]
+        buffers = [np.empty((longest, self.shape[1]), self.dtype) for _ in range(READ_AHEAD + 1)]
 
         def read(number: int) -> tuple[int, NDArray[Any]]:
             first, stop = bounds[number]
@@ -465,7 +465,7 @@ class SelectedRows:
             for start, part, (first, X) in zip(starts, parts, self.source.ranges(bounds), strict=True):
                 yield start, X, None if len(X) == len(part) else part - first
         else:
-            buffers = [np.empty((min(rows, len(self)), self.shape[1]), self.dtype) for _ in range(AHEAD + 1)]
+            buffers = [np.empty((min(rows, len(self)), self.shape[1]), self.dtype) for _ in range(READ_AHEAD + 1)]
             taken = read_ahead(
                 partial(self.source.take, part, buffers[number % len(buffers)]) for number, part in enumerate(parts)
             )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from lcbench.datasets.rows import AHEAD, read_ahead
+from lcbench.datasets.rows import READ_AHEAD, read_ahead
 from lcbench.learn.objective import Buffers, Objective
 from lcbench.learn.recipe import Recipe, Sampling, ScheduleName, Solver
 from lcbench.settings import defaults
@@ -262,7 +262,7 @@ class BatchReader:
 
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
-        self._buffers = [Buffers() for _ in range(AHEAD + 1)]
+        self._buffers = [Buffers() for _ in range(READ_AHEAD + 1)]
 
     def __call__(self, batches: NDArray[np.int64]) -> Iterator[tuple[Objective, NDArray[np.int64]]]:
         """Yield the batches (S, B) in parts, each with an objective in memory whose rows they number.

@@ -13,7 +13,7 @@ from types import FrameType
 import numpy as np
 
 from lcbench.datasets.examples import Examples, LabelledSplits, load_splits
-from lcbench.datasets.preprocessing import scaling
+from lcbench.datasets.preprocessing import fit_scaling
 from lcbench.errors import LcbenchError
 from lcbench.learn.evaluation import accuracy, predict
 from lcbench.learn.model import Curves, Model, Status
@@ -96,7 +96,7 @@ class _Run:
 
             shape = (splits.train.X.shape[1] + 1, len(splits.class_names))
             W = first_weights(recipe, shape)
-            scaled = scaling(recipe.scaling, splits.train.X, delayed(progress))
+            scaled = fit_scaling(recipe.scaling, splits.train.X, delayed(progress))
             resume = Model(
                 recipe, W, scaled, splits.class_names, splits.image_shape, fingerprint, jit.thread_count(), Curves(),
                 "unfinished", 0, W, None, {}, splits.feature_names,

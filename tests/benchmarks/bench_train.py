@@ -19,7 +19,7 @@ import numpy as np
 from lcbench import files
 from lcbench.datasets import examples
 from lcbench.datasets.examples import Examples, LabelledSplits
-from lcbench.datasets.preprocessing import scaling
+from lcbench.datasets.preprocessing import fit_scaling
 from lcbench.learn.objective import Objective
 from lcbench.learn.recipe import Recipe, recipe_for
 from lcbench.learn.solvers import Position, first_weights, sgd
@@ -46,7 +46,7 @@ def main() -> None:
 
 def loops(splits: LabelledSplits, recipes: dict[str, Recipe]) -> dict[str, object]:
     """The steps alone, on arrays that are ready."""
-    scaled = scaling("mean", splits.train.X)
+    scaled = fit_scaling("mean", splits.train.X)
     floats = Examples(scaled.design_matrix(splits.train.X), splits.train.y)
     contenders = {}
     for name, recipe in recipes.items():

@@ -6,8 +6,8 @@ import pytest
 from lcbench.datasets import synthetic
 from lcbench.datasets.preprocessing import (
     design_matrix,
+    fit_scaling,
     mean_image,
-    scaling,
     split_train_validation_test_dev,
     standardisation,
 )
@@ -107,7 +107,7 @@ RAW = np.random.default_rng(0).integers(0, 256, (40, 5)).astype(np.uint8)
     ],
 )
 def test_scaling_design_matrix_is_scaled_and_ends_with_ones(name, expected):
-    X = scaling(name, RAW).design_matrix(RAW, np.float64)
+    X = fit_scaling(name, RAW).design_matrix(RAW, np.float64)
     np.testing.assert_allclose(X[:, :-1], expected, atol=1e-12)
     assert (X[:, -1] == 1).all()
     assert X.flags.c_contiguous
@@ -115,26 +115,26 @@ def test_scaling_design_matrix_is_scaled_and_ends_with_ones(name, expected):
 
 @pytest.mark.parametrize("name", ["none", "mean", "halved", "standard"])
 def test_folded_weights_give_the_same_scores_for_raw_rows(name):
-    scaled = scaling(name, RAW)
+    scaled = fit_scaling(name, RAW)
     W = np.random.default_rng(1).standard_normal((6, 3))
     weights, offset = scaled.folded(W)
     np.testing.assert_allclose(RAW @ weights + offset, scaled.design_matrix(RAW, np.float64) @ W, rtol=1e-10)
 
 
 def test_only_shifts_is_false_if_columns_are_divided():
-    assert scaling("mean", RAW).only_shifts
-    assert not scaling("halved", RAW).only_shifts
+    assert fit_scaling("mean", RAW).only_shifts
+    assert not fit_scaling("halved", RAW).only_shifts
 
 
 def test_a_constant_column_is_scaled_to_zero():
     X = RAW.copy()
     X[:, 2] = 7
-    assert (scaling("standard", X).design_matrix(X)[:, 2] == 0).all()
+    assert (fit_scaling("standard", X).design_matrix(X)[:, 2] == 0).all()
 
 
 @pytest.mark.parametrize("name", ["none", "mean"])
 def test_values_outside_the_range_of_the_type_are_a_one_line_error(name):
     X = np.array([[1.0, 2.0], [3.0, 1e300]])
     with pytest.raises(LcbenchError, match=r"X\[., 1\] is .*, which is outside the range of float32"):
-        scaling(name, X).design_matrix(X)
-    assert np.isfinite(scaling(name, X).design_matrix(X, np.float64)).all()
+        fit_scaling(name, X).design_matrix(X)
+    assert np.isfinite(fit_scaling(name, X).design_matrix(X, np.float64)).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lcbench.datasets.preprocessing import scaling
+from lcbench.datasets.preprocessing import fit_scaling
 from lcbench.learn.evaluation import Evaluation, accuracy, confusion, predict
 
 
@@ -12,7 +12,7 @@ def test_predictions_are_the_highest_scores_of_scaled_rows():
     X = rng.integers(0, 256, (2500, 7)).astype(np.uint8)
     W = rng.standard_normal((8, 4))
     for name in ("none", "mean", "standard"):
-        scaled = scaling(name, X)
+        scaled = fit_scaling(name, X)
         expected = (scaled.design_matrix(X, np.float64) @ W).argmax(axis=1)
         assert (predict(W, scaled, X) == expected).mean() > 0.999  # float32 may break a tie differently
         assert (predict(W, scaled, X.astype(np.float64)) == expected).mean() > 0.999
@@ -40,6 +40,6 @@ def test_a_column_far_from_zero_does_not_spoil_predictions(dtype):
     X = rng.standard_normal((300, 3)).astype(dtype)
     X[:, 1] = (1e6 if dtype == np.float32 else 1e9) + 0.1 * X[:, 1]
     W = rng.standard_normal((4, 3))
-    scaled = scaling("standard", X)
+    scaled = fit_scaling("standard", X)
     expected = (scaled.design_matrix(X, np.float64) @ W).argmax(axis=1)
     assert (predict(W, scaled, X) == expected).mean() > 0.98

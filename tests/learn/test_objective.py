@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import naive
-from lcbench.datasets.preprocessing import scaling
+from lcbench.datasets.preprocessing import fit_scaling
 from lcbench.errors import LcbenchError
 from lcbench.learn import objective
 from lcbench.learn.objective import Objective, with_margin
@@ -29,7 +29,7 @@ def oracle(loss, W, X, y, reg, margin):
 @pytest.mark.parametrize(("loss", "margin"), [("softmax", 1.0), ("svm", 1.0), ("svm", 10.0)])
 def test_loss_and_gradient_equal_those_of_plain_loops_on_scaled_rows(loss, margin, name, solver, implementation, rows):
     train = splits(dtype="uint8").train
-    scaled = scaling(name, train.X)
+    scaled = fit_scaling(name, train.X)
     recipe = Recipe(
         data="", loss=loss, margin=margin, reg=0.3, implementation=implementation, solver=solver, dtype="float64"
     )
@@ -45,13 +45,13 @@ def test_loss_and_gradient_equal_those_of_plain_loops_on_scaled_rows(loss, margi
 def test_pixels_that_the_kernel_can_read_in_place_are_not_copied():
     train = splits(dtype="uint8").train
     recipe = Recipe(data="", solver="sgd")
-    assert Objective(recipe, train, scaling("mean", train.X)).X is train.X
-    assert Objective(recipe, train, scaling("standard", train.X)).X.dtype == np.float32
+    assert Objective(recipe, train, fit_scaling("mean", train.X)).X is train.X
+    assert Objective(recipe, train, fit_scaling("standard", train.X)).X.dtype == np.float32
 
 
 def test_large_rows_are_read_in_place(monkeypatch):
     train = splits().train
-    scaled = scaling("standard", train.X)
+    scaled = fit_scaling("standard", train.X)
     recipe = Recipe(data="", solver="lbfgs", reg=0.1)
     W = 0.1 * np.random.default_rng(5).standard_normal((7, 3))
     copied = Objective(recipe, train, scaled)
@@ -67,7 +67,7 @@ def test_a_missing_loss_is_an_error(monkeypatch):
     implementation = dataclasses.replace(resolve("numpy"), functions={"softmax": None})
     monkeypatch.setattr(objective, "resolve", lambda name: implementation)
     with pytest.raises(LcbenchError, match="numpy has no svm loss; it has softmax"):
-        Objective(Recipe(data="", loss="svm", implementation="numpy"), train, scaling("mean", train.X))
+        Objective(Recipe(data="", loss="svm", implementation="numpy"), train, fit_scaling("mean", train.X))
 
 
 def svm_row_with(margin):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lcbench.datasets.preprocessing import scaling
+from lcbench.datasets.preprocessing import fit_scaling
 from lcbench.learn.objective import Objective
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.solvers import SOLVERS, Position, draw_batches, first_weights, learning_rates, step_ranges
@@ -19,7 +19,7 @@ SETTINGS = {
 
 def positions(recipe, start=None, until=None, part=None):
     train = part or splits().train
-    objective = Objective(recipe, train, scaling(recipe.scaling, train.X))
+    objective = Objective(recipe, train, fit_scaling(recipe.scaling, train.X))
     reported = []
 
     def report(position):

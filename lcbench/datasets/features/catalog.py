@@ -98,7 +98,7 @@ def _visual_words(hard: bool) -> Callable[..., Extractor]:
     def extractor(settings: Settings, fit_on: NDArray[np.uint8], progress: ProgressCallback) -> Extractor:
         from lcbench.datasets.features import visual_words
 
-        dictionary = visual_words.dictionary_of(fit_on, settings.words, settings.seed, settings.patches, progress)
+        dictionary = visual_words.load_dictionary(fit_on, settings.words, settings.seed, settings.patches, progress)
         return lambda images, out, stage, progress: visual_words.encode(images, dictionary, hard, out, stage, progress)
 
     return extractor

@@ -20,10 +20,10 @@ from lcbench.progress import ProgressCallback, no_progress
 
 # Patches, normalised in brightness and contrast
 
-SIZE = 6
+PATCH_SIZE = 6
 """Rows and columns of a patch, the best size in Coates, Lee & Ng (2011, section 4.2.4)."""
 
-VALUES = PLANES * SIZE * SIZE
+PATCH_VALUES = PLANES * PATCH_SIZE * PATCH_SIZE
 """Number of values of a patch, in the order of the image: red, green and blue plane, each row by row."""
 
 CONTRAST_FLOOR = 10.0
@@ -33,27 +33,27 @@ CONTRAST_FLOOR = 10.0
 def sample_patches(
     images: NDArray[np.uint8], count: int, seed: int, progress: ProgressCallback = no_progress
 ) -> NDArray[np.float32]:
-    """Return normalised patches from random places of random images: (count, VALUES) float32, in random order."""
+    """Return normalised patches from random places of random images: (count, PATCH_VALUES) float32, in random order."""
     coloured = planes(images)
     side = coloured.shape[2]
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.integers(0, len(images), count))  # sorted, for locality of memory access
-    tops, lefts = rng.integers(0, side - SIZE + 1, (2, count))
-    steps = np.arange(SIZE)
-    patches = np.empty((count, VALUES), np.float32)
+    tops, lefts = rng.integers(0, side - PATCH_SIZE + 1, (2, count))
+    steps = np.arange(PATCH_SIZE)
+    patches = np.empty((count, PATCH_VALUES), np.float32)
     for start in range(0, count, 10_000):
         part = slice(start, start + 10_000)
         down = (tops[part, None] + steps)[:, None, :, None]
         right = (lefts[part, None] + steps)[:, None, None, :]
         raw = coloured[rows[part, None, None, None], np.arange(PLANES)[:, None, None], down, right]
-        patches[part] = normalise(raw.reshape(-1, VALUES))
+        patches[part] = normalise(raw.reshape(-1, PATCH_VALUES))
         progress("patches", min(start + 10_000, count), count)
     rng.shuffle(patches)
     return patches
 
 
 def normalise(raw: NDArray[Any]) -> NDArray[np.float32]:
-    """Return patches (n, VALUES), each minus its mean and divided by sqrt(variance + CONTRAST_FLOOR), as float32.
+    """Return patches (n, PATCH_VALUES), each minus its mean and divided by sqrt(variance + CONTRAST_FLOOR), as float32.
 
     The variance is that of a sample, with ddof 1. Coates, Lee & Ng (2011, section 3.2.1).
     """
@@ -67,37 +67,37 @@ def normalise(raw: NDArray[Any]) -> NDArray[np.float32]:
 def normalise_all_patches(
     image: NDArray[np.uint8], side: int, centre: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:
-    """Write all patches of an image (pixels,), at stride 1, normalised, minus `centre` (VALUES,), to columns of `out`.
+    """Write all normalised patches of an image (pixels,), at stride 1, minus `centre`, to the columns of `out`.
 
-    out: (VALUES, at least places * places), places = side - SIZE + 1; patches row by row of the image. Equivalent to
-    `normalise`, with inner loops over neighbouring patches.
+    centre: (PATCH_VALUES,). out: (PATCH_VALUES, at least places * places), places = side - PATCH_SIZE + 1; patches are
+    in the order of rows. Equivalent to `normalise`, with inner loops over neighbouring patches.
     """
-    places = side - SIZE + 1
+    places = side - PATCH_SIZE + 1
     total, squares = np.empty(places, np.int64), np.empty(places, np.int64)
     mean, scale = np.empty(places, np.float32), np.empty(places, np.float32)
     for top in range(places):
         total[:] = 0
         squares[:] = 0
         for plane in range(PLANES):
-            for down in range(SIZE):
+            for down in range(PATCH_SIZE):
                 start = (plane * side + top + down) * side
                 line = image[start : start + side]
-                for right in range(SIZE):
+                for right in range(PATCH_SIZE):
                     shifted = line[right : right + places]
                     for p in range(places):
                         pixel = np.int64(shifted[p])
                         total[p] += pixel
                         squares[p] += pixel * pixel
         for p in range(places):
-            variance = (squares[p] - total[p] * total[p] / VALUES) / (VALUES - 1)
-            mean[p] = total[p] / VALUES
+            variance = (squares[p] - total[p] * total[p] / PATCH_VALUES) / (PATCH_VALUES - 1)
+            mean[p] = total[p] / PATCH_VALUES
             scale[p] = 1 / np.sqrt(variance + CONTRAST_FLOOR)
         value = 0
         for plane in range(PLANES):
-            for down in range(SIZE):
+            for down in range(PATCH_SIZE):
                 start = (plane * side + top + down) * side
                 line = image[start : start + side]
-                for right in range(SIZE):
+                for right in range(PATCH_SIZE):
                     shifted = line[right : right + places]
                     target = out[value, top * places : (top + 1) * places]
                     for p in range(places):
@@ -116,7 +116,7 @@ EPSILON = 0.1
 PASSES = 5
 """Passes of k-means over the patches. With 20 passes the mean squared distance to the words is 0.3 % less."""
 
-BATCH = 10_000
+BATCH_SIZE = 10_000
 """Patches per step of mini-batch k-means."""
 
 
@@ -129,7 +129,7 @@ class Dictionary:
     words: NDArray[np.float32]
 
 
-def dictionary_of(
+def load_dictionary(
     images: NDArray[np.uint8], words: int, seed: int, count: int, progress: ProgressCallback
 ) -> Dictionary:
     """Return the dictionary of `words` words learnt from `count` random patches of images (N, pixels).
@@ -142,7 +142,12 @@ def dictionary_of(
     path = cache.location(
         "dictionary", learnt_from=cache.content_hash(images), **dictionary_parameters(words, seed, count)
     )
-    dictionary = Dictionary(*(np.empty(shape, np.float32) for shape in ((VALUES,), (VALUES, VALUES), (words, VALUES))))
+    dictionary = Dictionary(
+        *(
+            np.empty(shape, np.float32)
+            for shape in ((PATCH_VALUES,), (PATCH_VALUES, PATCH_VALUES), (words, PATCH_VALUES))
+        )
+    )
     if not cache.read(path, vars(dictionary)):
         dictionary = learn_dictionary(images, words, seed, count, progress)
         cache.write(path, vars(dictionary))
@@ -156,18 +161,18 @@ def dictionary_parameters(words: int, seed: int, count: int) -> dict[str, Any]:
         "words": words,
         "seed": seed,
         "patches": count,
-        "size": SIZE,
+        "size": PATCH_SIZE,
         "contrast_floor": CONTRAST_FLOOR,
         "epsilon": EPSILON,
         "passes": PASSES,
-        "batch": BATCH,
+        "batch": BATCH_SIZE,
     }
 
 
 def learn_dictionary(
     images: NDArray[np.uint8], words: int, seed: int, count: int, progress: ProgressCallback
 ) -> Dictionary:
-    """Return the dictionary as `dictionary_of` does, without the cache."""
+    """Return the dictionary as `load_dictionary` does, without the cache."""
     patches = sample_patches(images, count, seed, progress)
     centre, whitening = fit_whitening(patches)
     patches -= centre
@@ -189,7 +194,7 @@ def cluster(whitened: NDArray[np.float32], words: int, seed: int, progress: Prog
     """Return the centres (words, V) that mini-batch k-means finds for whitened patches (n, V)."""
     from sklearn.cluster import MiniBatchKMeans
 
-    batch = max(BATCH, words)
+    batch = max(BATCH_SIZE, words)
     kmeans = MiniBatchKMeans(words, init="random", n_init=1, random_state=seed, batch_size=batch)
     starts = range(0, len(whitened), batch)
     for pass_number in range(PASSES):
@@ -230,18 +235,17 @@ def encode(
 ) -> None:
     """Write the mean activation of each of K words in each quadrant of images (N, pixels) to out (N, 4 K).
 
-    Runs on all cores.
-
     Triangle activation (Coates, Lee & Ng, 2011, section 3.3.1): max(0, mean distance of the patch to all words - its
     distance to this word). hard: 1 for the nearest word, 0 for the others. Quadrants: top left, top right, bottom left,
-    bottom right; the middle row and column of an odd number of patches belong to the top and the left.
+    bottom right; the middle row and column of an odd number of patches belong to the top and the left. Runs on all
+    cores.
     """
     side = side_of(images.shape[1])
     words = len(dictionary.words)
-    whitening = np.zeros((VALUES, _round_up(VALUES, TILE_PATCHES)), np.float32)
-    whitening[:, :VALUES] = dictionary.whitening
+    whitening = np.zeros((PATCH_VALUES, _round_up(PATCH_VALUES, TILE_PATCHES)), np.float32)
+    whitening[:, :PATCH_VALUES] = dictionary.whitening
     # Squared distance = squares of the word - 2 word . patch + squares of the patch.
-    minus_twice = np.zeros((VALUES, _round_up(words, TILE_WORDS)), np.float32)
+    minus_twice = np.zeros((PATCH_VALUES, _round_up(words, TILE_WORDS)), np.float32)
     minus_twice[:, :words] = -2 * dictionary.words.T
     squares = np.zeros(minus_twice.shape[1], np.float32)
     squares[:words] = np.square(dictionary.words, dtype=np.float64).sum(axis=1)
@@ -273,25 +277,26 @@ def _encode_images(
     minus_twice: NDArray[np.float32], squares: NDArray[np.float32], words: int, hard: bool, out: NDArray[np.float32],
 ) -> None:  # fmt: skip
     """Write the activations of images (n, pixels) to out (n, 4 K), on one thread."""
-    places = side - SIZE + 1
+    places = side - PATCH_SIZE + 1
     half = (places + 1) // 2
     count = places * places
     width = -(-(count + TILE_PATCHES) // TILE_WORDS) * TILE_WORDS  # the last tiles extend beyond the end
-    patches = np.zeros((VALUES, width), np.float32)
+    patches = np.zeros((PATCH_VALUES, width), np.float32)
     whitened = np.empty((whitening.shape[1], width), np.float32)
     norms = np.empty(width, np.float32)
     distances = np.empty((BLOCK_PATCHES, squares.size), np.float32)
-    held = np.zeros((QUADRANTS, words), np.float32)
+    sums = np.zeros((QUADRANTS, words), np.float32)
     for image in range(images.shape[0]):
         normalise_all_patches(images[image], side, centre, patches)
         _whiten(patches, whitening, whitened, norms)
-        held[:] = 0
+        sums[:] = 0
         for start in range(0, count, BLOCK_PATCHES):
-            here = min(BLOCK_PATCHES, count - start)
-            _distances(whitened[:VALUES, start : start + BLOCK_PATCHES], here, minus_twice, squares, distances)
-            for p in range(here):
+            block_patches = min(BLOCK_PATCHES, count - start)
+            block = whitened[:PATCH_VALUES, start : start + BLOCK_PATCHES]
+            _squared_distances(block, block_patches, minus_twice, squares, distances)
+            for p in range(block_patches):
                 top, left = divmod(start + p, places)
-                quadrant = held[2 * (top >= half) + (left >= half)]
+                quadrant = sums[2 * (top >= half) + (left >= half)]
                 if hard:
                     quadrant[np.argmin(distances[p, :words])] += 1
                 else:
@@ -300,7 +305,7 @@ def _encode_images(
             rows = places - half if quadrant >= 2 else half
             columns = places - half if quadrant % 2 else half
             share = np.float32(1 / max(1, rows * columns))
-            target, source = out[image, quadrant * words : (quadrant + 1) * words], held[quadrant]
+            target, source = out[image, quadrant * words : (quadrant + 1) * words], sums[quadrant]
             for k in range(words):
                 target[k] = share * source[k]
 
@@ -317,25 +322,25 @@ def _whiten(
     whitened[:] = 0
     for p in range(0, patches.shape[1], TILE_WORDS):
         for v in range(0, whitening.shape[1], TILE_PATCHES):
-            simd.wide_gradient_tile(patches, None, 0, VALUES, whitening, v, p, whitened, VALUES - 1)
+            simd.wide_gradient_tile(patches, None, 0, PATCH_VALUES, whitening, v, p, whitened, PATCH_VALUES - 1)
     norms[:] = 0
-    for v in range(VALUES):
+    for v in range(PATCH_VALUES):
         line = whitened[v]
         for p in range(norms.size):
             norms[p] += line[p] * line[p]
 
 
 @jit.compiled
-def _distances(
-    whitened: NDArray[np.float32], here: int, minus_twice: NDArray[np.float32], squares: NDArray[np.float32],
+def _squared_distances(
+    whitened: NDArray[np.float32], block_patches: int, minus_twice: NDArray[np.float32], squares: NDArray[np.float32],
     distances: NDArray[np.float32],
 ) -> None:  # fmt: skip
     """Write the squared distance of patch and word, minus the squared norm of the patch, to distances (P, K')."""
-    for p in range(here):
+    for p in range(block_patches):
         distances[p] = squares
     for word in range(0, squares.size, TILE_WORDS):
-        for p in range(0, here, TILE_PATCHES):
-            simd.wide_gradient_tile(minus_twice, None, 0, VALUES, whitened, p, word, distances, VALUES - 1)
+        for p in range(0, block_patches, TILE_PATCHES):
+            simd.wide_gradient_tile(minus_twice, None, 0, PATCH_VALUES, whitened, p, word, distances, PATCH_VALUES - 1)
 
 
 @jit.compiled

@@ -33,7 +33,7 @@ _MISSING = ("", "?", "na", "n/a", "null", "none")
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """Layout of a table. header: names of the columns, or None. label: index of the label column."""
 
     delimiter: str
@@ -89,7 +89,7 @@ def read_delimited(path: Path, label: str | int | None) -> Contents:
     return Contents({"train": part}, feature_names=tuple(names))
 
 
-def _require_no_index(path: Path, layout: Layout, table: NDArray[np.float64]) -> None:
+def _require_no_index(path: Path, layout: TableLayout, table: NDArray[np.float64]) -> None:
     """Raise LcbenchError if the first column is an index, as pandas and R write it: it would reveal sorted labels."""
     nameless = layout.header and layout.header[0] in ("", "Unnamed: 0") and layout.label
     if nameless and len(table) > 1 and (np.diff(table[:, 0]) == 1).all():
@@ -130,7 +130,7 @@ def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num, cells
 
 
-def _layout(path: Path, label: str | int | None) -> Layout:
+def _layout(path: Path, label: str | int | None) -> TableLayout:
     """Return the layout, which is inferred from the first lines of the file."""
     with _lines(path) as lines:
         sample = [line for line in islice(lines, _SAMPLE_LINES) if line.strip()]
@@ -151,14 +151,17 @@ def _layout(path: Path, label: str | int | None) -> Layout:
         if not second:
             raise LcbenchError(f"{path} has a header and no rows; add some")
         header = (first[0].removeprefix("#").strip(), *first[1:])  # numpy.savetxt begins a header with "# "
-    return Layout(delimiter, header, len(first), _label_column(path, header, len(first), label))
+    return TableLayout(delimiter, header, len(first), _label_column(path, header, len(first), label))
 
 
 def _delimiter(sample: list[str]) -> str:
     """Return the delimiter that splits all sampled lines into as many fields, or else the first line into most."""
-    widths = {mark: [len(cells) for cells in csv.reader(sample, delimiter=mark) if cells] for mark in _DELIMITERS}
-    even = [mark for mark, counts in widths.items() if counts[0] > 1 and len(set(counts)) == 1]
-    return even[0] if even else max(_DELIMITERS, key=lambda mark: widths[mark][0])
+    widths = {
+        delimiter: [len(cells) for cells in csv.reader(sample, delimiter=delimiter) if cells]
+        for delimiter in _DELIMITERS
+    }
+    even = [delimiter for delimiter, counts in widths.items() if counts[0] > 1 and len(set(counts)) == 1]
+    return even[0] if even else max(_DELIMITERS, key=lambda delimiter: widths[delimiter][0])
 
 
 def _is_header(first: list[str], second: list[str], label: str | int | None) -> bool:
@@ -224,12 +227,12 @@ def _as_number(label: str | int) -> int | None:
         return None
 
 
-def _line_number(path: Path, layout: Layout, row: int) -> int:
+def _line_number(path: Path, layout: TableLayout, row: int) -> int:
     """Return the line number, from 1, of a row of features."""
     return next(islice(_rows(path, layout.delimiter), row + bool(layout.header), None))[0]
 
 
-def _read_error(path: Path, layout: Layout, error: ValueError) -> LcbenchError:
+def _read_error(path: Path, layout: TableLayout, error: ValueError) -> LcbenchError:
     """Return the error that names the line and the reason why NumPy could not read the table."""
     for line, cells in islice(_rows(path, layout.delimiter), bool(layout.header), None):
         if len(cells) != layout.columns:
@@ -243,7 +246,7 @@ def _read_error(path: Path, layout: Layout, error: ValueError) -> LcbenchError:
     return LcbenchError(f"{path} cannot be read as CSV ({one_line(error)}); write it again")
 
 
-def _not_a_number(cell: str, layout: Layout, column: int) -> str:
+def _not_a_number(cell: str, layout: TableLayout, column: int) -> str:
     if cell.strip().lower() in _MISSING:
         what = f"holds {cell.strip()!r}" if cell.strip() else "is empty"
         return f"{what}, and a number is expected; fill it in or leave the row out"

@@ -3,7 +3,7 @@ import pytest
 
 from lcbench.datasets.features import visual_words
 from lcbench.datasets.features.descriptors import side_of
-from lcbench.datasets.features.visual_words import SIZE, VALUES
+from lcbench.datasets.features.visual_words import PATCH_SIZE, PATCH_VALUES
 from lcbench.errors import LcbenchError
 
 
@@ -21,21 +21,23 @@ def some_images(count, side=9, seed=0):
 
 def some_dictionary(words, seed=0):
     stream = np.random.default_rng(seed)
-    centre, whitening, means = (stream.normal(size=shape) for shape in (VALUES, (VALUES, VALUES), (words, VALUES)))
+    centre, whitening, means = (
+        stream.normal(size=shape) for shape in (PATCH_VALUES, (PATCH_VALUES, PATCH_VALUES), (words, PATCH_VALUES))
+    )
     whitening = (whitening + whitening.T) / 20  # whitening matrices are symmetric
     return visual_words.Dictionary(*(a.astype(np.float32) for a in (0.1 * centre, whitening, means)))
 
 
 def patches_of(image):
-    """Return all patches, row by row: (places, places, VALUES)."""
+    """Return all patches, row by row: (places, places, PATCH_VALUES)."""
     side = side_of(image.size)
     pixels = image.reshape(3, side, side)
-    places = range(side - SIZE + 1)
-    return np.array([[pixels[:, y : y + SIZE, x : x + SIZE].ravel() for x in places] for y in places])
+    places = range(side - PATCH_SIZE + 1)
+    return np.array([[pixels[:, y : y + PATCH_SIZE, x : x + PATCH_SIZE].ravel() for x in places] for y in places])
 
 
 def test_normalise_subtracts_the_mean_and_divides_by_the_deviation():
-    raw = some_images(50, side=SIZE)
+    raw = some_images(50, side=PATCH_SIZE)
     found = visual_words.normalise(raw)
     assert found.dtype == np.float32
     for one, pixels in zip(found, raw.astype(float), strict=True):
@@ -44,17 +46,17 @@ def test_normalise_subtracts_the_mean_and_divides_by_the_deviation():
 
 
 def test_a_flat_patch_becomes_zeros():
-    np.testing.assert_array_equal(visual_words.normalise(np.full((1, VALUES), 77, np.uint8)), 0)
+    np.testing.assert_array_equal(visual_words.normalise(np.full((1, PATCH_VALUES), 77, np.uint8)), 0)
 
 
 @pytest.mark.parametrize("side", [6, 9, 11])
 def test_normalise_all_patches_equals_normalise(side):
     [image] = some_images(1, side)
     centre = some_dictionary(2).centre
-    places = side - SIZE + 1
-    found = np.full((VALUES, places * places + 3), 7, np.float32)
+    places = side - PATCH_SIZE + 1
+    found = np.full((PATCH_VALUES, places * places + 3), 7, np.float32)
     visual_words.normalise_all_patches(image, side, centre, found)
-    expected = visual_words.normalise(patches_of(image).reshape(-1, VALUES)) - centre
+    expected = visual_words.normalise(patches_of(image).reshape(-1, PATCH_VALUES)) - centre
     np.testing.assert_allclose(found[:, : places * places], expected.T, atol=2e-6)
     np.testing.assert_array_equal(found[:, places * places :], 7)
 
@@ -62,11 +64,13 @@ def test_normalise_all_patches_equals_normalise(side):
 def test_sampled_patches_are_patches_of_the_images():
     images = some_images(3)
     existing = {
-        tuple(patch) for image in images for patch in visual_words.normalise(patches_of(image).reshape(-1, VALUES))
+        tuple(patch)
+        for image in images
+        for patch in visual_words.normalise(patches_of(image).reshape(-1, PATCH_VALUES))
     }
     calls = []
     drawn = visual_words.sample_patches(images, 200, 0, lambda *arguments: calls.append(arguments))
-    assert drawn.shape == (200, VALUES)
+    assert drawn.shape == (200, PATCH_VALUES)
     assert {tuple(patch) for patch in drawn} <= existing
     assert len({tuple(patch) for patch in drawn}) > 40  # of 48 in all
     assert calls[-1] == ("patches", 200, 200)
@@ -121,7 +125,7 @@ def test_a_dictionary_is_determined_by_its_seed():
 
 @needs_scikit_learn
 def test_the_last_batch_may_be_smaller_than_the_number_of_words(monkeypatch):
-    monkeypatch.setattr(visual_words, "BATCH", 1)
+    monkeypatch.setattr(visual_words, "BATCH_SIZE", 1)
     points = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
     calls = []
     found = visual_words.cluster(points, 150, 0, lambda *arguments: calls.append(arguments))
@@ -132,7 +136,7 @@ def test_the_last_batch_may_be_smaller_than_the_number_of_words(monkeypatch):
 
 def test_more_words_than_patches_is_a_one_line_error():
     with pytest.raises(LcbenchError, match="11 words cannot be learnt from 10 patches"):
-        visual_words.dictionary_of(some_images(1), 11, 0, 10, lambda *arguments: None)
+        visual_words.load_dictionary(some_images(1), 11, 0, 10, lambda *arguments: None)
 
 
 def encoded_by_loops(image, dictionary, hard):
