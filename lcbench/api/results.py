@@ -151,13 +151,12 @@ def export(
     output: file to write as well, atomically. note: called with the number of rows that have no time.
     """
     from lcbench.report import exports
-    from lcbench.report.exports import files
 
     require(form in exports.FORMATS, f"form is {form!r}: there is {', '.join(exports.FORMATS)}")
     chosen = _found(result, "export")
     text = exports.export(chosen, form)
     if output:
-        files.write(output, text)
+        exports.write(output, text)
     untimed = sum(not row.ranked for row in chosen.rows)
     if untimed:
         note(f"{untimed} of {len(chosen.rows)} rows have no time: wrong, simulated or not measured")
@@ -204,16 +203,16 @@ def plot(
     from lcbench.files import write_file
     from lcbench.report import plots
 
-    chosen = plots.kind(kind)
+    chosen = plots.find_kind(kind)
     if output:
-        plots.form_of(chosen, output)
+        plots.output_format(chosen, output)
         _require_parent(output)
-    from lcbench.report.plots.files import resolve
+    from lcbench.report.plots.files import resolve_files
 
-    named = resolve(chosen, [str(file) for file in files])
-    path = output or named[0].with_name(f"{named[0].stem}-{chosen.name}{chosen.ending}")
-    content = plots.drawn(
-        chosen, named, plots.form_of(chosen, path), dpi, progress, lambda line: note(f"warning: {line}")
+    named = resolve_files(chosen, [str(file) for file in files])
+    path = output or named[0].with_name(f"{named[0].stem}-{chosen.name}{chosen.suffix}")
+    content = plots.render_plot(
+        chosen, named, plots.output_format(chosen, path), dpi, progress, lambda line: note(f"warning: {line}")
     )
     write_file(path, content, "; --output names another file")
     return path
@@ -236,27 +235,27 @@ def plot_all(
 
     if output:
         _require_parent(output)
-    from lcbench.report.plots.files import every
+    from lcbench.report.plots.files import find_plots
 
-    planned, unread = every([str(file) for file in files])
+    planned, unread = find_plots([str(file) for file in files])
     for reason in unread:
         note(f"left out: {reason}")
     warnings: list[str] = []
     drawn = []
     for number, one in enumerate(planned):
-        progress("pictures", number, len(planned))
+        progress("plots", number, len(planned))
         path = (output or plots_folder()) / one.file_name
         try:
-            content = plots.drawn(one.kind, one.files, one.form, dpi, warn=warnings.append)
+            content = plots.render_plot(one.kind, one.files, one.form, dpi, warn=warnings.append)
         except LcbenchError as error:
             note(f"left out: {one.file_name}: {error}")
             continue
         write_file(path, content, "; --output names another folder")
-        note(f"picture: {path}")
+        note(f"plot: {path}")
         drawn.append(path)
     for line in dict.fromkeys(warnings):
         note(f"warning: {line}")
-    require(bool(drawn), "no picture was drawn")
+    require(bool(drawn), "no plot was drawn")
     return drawn
 
 

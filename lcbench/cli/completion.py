@@ -116,7 +116,9 @@ def plots(context: click.Context, parameter: click.Parameter, incomplete: str) -
     """Kinds of plots."""
     from lcbench.report.plots import KINDS
 
-    return [CompletionItem(kind.name, help=kind.what) for kind in KINDS.values() if kind.name.startswith(incomplete)]
+    return [
+        CompletionItem(kind.name, help=kind.description) for kind in KINDS.values() if kind.name.startswith(incomplete)
+    ]
 
 
 def plotted(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -124,6 +126,6 @@ def plotted(context: click.Context, parameter: click.Parameter, incomplete: str)
     from lcbench.report.plots import KINDS
 
     kind = KINDS.get(str(context.params.get("kind")))
-    if kind is None or "result" in kind.of or kind.of == "a sweep":
+    if kind is None or "result" in kind.source or kind.source == "a sweep":
         return results(context, parameter, incomplete)
     return [CompletionItem(incomplete, type=_FILES)]

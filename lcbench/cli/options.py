@@ -458,11 +458,11 @@ class VerdictOutput:
 
     def require_writable(self) -> None:
         """Raises LcbenchError where a file could not be written: to be known before anything is measured."""
-        from lcbench.report.exports import files
+        from lcbench.report import exports
 
         for path in (self.junit, self.markdown):
             if path:
-                files.require_writable(path)
+                exports.require_writable(path)
 
     def write(
         self, comparisons: Sequence[Comparison], fail_above: float, heading: str, notes: Sequence[str] = ()
@@ -472,13 +472,14 @@ class VerdictOutput:
         heading: what was compared, a few words. notes: what else there is to know, a line each. Tables and JSON on
         stdout are the command's own.
         """
-        from lcbench.report.exports import ci, files, tables
+        from lcbench.report import exports
+        from lcbench.report.exports import ci, tables
 
         if self.junit:
-            files.write(self.junit, ci.junit_verdicts(comparisons, fail_above, heading))
-        page = tables.verdicts(comparisons, fail_above, heading, notes)
+            exports.write(self.junit, ci.junit_verdicts(comparisons, fail_above, heading))
+        page = tables.markdown_verdicts(comparisons, fail_above, heading, notes)
         if self.markdown:
-            files.write(self.markdown, page)
+            exports.write(self.markdown, page)
         if self.form == "github":
             click.echo(ci.github_verdicts(comparisons, fail_above, heading), nl=False)
             ci.append_summary(page)

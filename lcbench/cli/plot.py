@@ -1,4 +1,4 @@
-"""``lcbench plot``: pictures of stored files."""
+"""``lcbench plot``: plots of stored files."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from lcbench.report.plots import FORMATS, KINDS
 
 _HELP = "\n".join(
     [
-        "Pictures of results, models and searches.",
+        "Plot results, models and searches.",
         "",
         "\b",
         "KIND is one of",
         *(
             line
-            for of, kinds in groupby(KINDS.values(), key=lambda kind: kind.of)
-            for line in (f"of {of}:", *(f"  {kind.name:<15} {kind.what}" for kind in kinds))
+            for source, kinds in groupby(KINDS.values(), key=lambda kind: kind.source)
+            for line in (f"of {source}:", *(f"  {kind.name:<15} {kind.description}" for kind in kinds))
         ),
         "",
         "FILE may also be a result's saved name, or the start of its name or id. Without FILE: the newest in results. "
-        "The same files give the same picture, byte for byte.",
+        "The same files give the same plot, byte for byte.",
     ]
 )
 
@@ -34,12 +34,12 @@ _HELP = "\n".join(
 )
 @click.argument("kind", required=False, metavar="KIND", shell_complete=complete.plots)
 @click.argument("files", nargs=-1, metavar="[FILE]...", shell_complete=complete.plotted)
-@click.option("--all", "everything", is_flag=True, help="Every picture that the files allow, in place of KIND.")
+@click.option("--all", "everything", is_flag=True, help="Every plot of the files, instead of KIND.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     metavar="PATH",
-    help=f"Of the picture, {' or '.join(f'.{form}' for form in FORMATS)}; default: beside the first file. "
+    help=f"File of the plot, {' or '.join(f'.{form}' for form in FORMATS)}; default: beside the first file. "
     "With --all, their folder; default: results/pictures.",
 )
 @click.option("--dpi", type=click.IntRange(20, 600), default=160, show_default=True, help="Pixels an inch of a PNG.")
@@ -47,11 +47,11 @@ _HELP = "\n".join(
 def plot(
     kind: str | None, files: tuple[str, ...], everything: bool, output: Path | None, dpi: int, quiet: bool
 ) -> None:
-    """Draws, and tells where the pictures are."""
+    """Draw the plots, and print their paths."""
     if everything and kind in KINDS and not Path(kind).exists():
         raise click.UsageError(f"--all draws every kind: leave out '{kind}', or --all")
     if not everything and kind is None:
-        raise click.UsageError("name a KIND of picture, or --all; 'lcbench plot --help' lists the kinds")
+        raise click.UsageError("name a KIND of plot, or --all; 'lcbench plot --help' lists the kinds")
     from lcbench.api import results
     from lcbench.progress import show_progress
 
@@ -63,7 +63,7 @@ def plot(
                 results.plot_all(*named, output=output, dpi=dpi, progress=progress, note=told.append)
             elif kind:
                 path = results.plot(kind, *files, output=output, dpi=dpi, progress=progress, note=told.append)
-                told.append(f"picture: {path}")
+                told.append(f"plot: {path}")
     finally:
         for line in told:
             click.echo(line, err=True)

@@ -94,7 +94,7 @@ def _draw(outcomes: list[Outcome], folder: Path) -> None:
 
     drawn = list(draw_reproduced(outcomes, folder))
     for path in drawn:
-        click.echo(f"picture: {path}", err=True)
+        click.echo(f"plot: {path}", err=True)
     if not drawn:
         rows = ", ".join(reproduced_rows())
-        click.echo(f"no picture: of these rows none that has one was computed; those that have: {rows}", err=True)
+        click.echo(f"no plot: none of the computed rows has one; rows that have a plot: {rows}", err=True)

@@ -123,7 +123,7 @@ class Column:
 
 @dataclass
 class Line:
-    """One line of a table.
+    """Line of a table.
 
     row: name of the record's row on the page. words: further words by which the page's filter finds the line. instead:
     for a row without numbers, the sentence in place of all cells but the first; the page keeps such a line last.

@@ -37,7 +37,7 @@ RESULT = record(row("numpy", [2e-3, 2.1e-3]), row("torch", [1e-3, 1.1e-3]), comm
 
 def test_beside_the_file_unless_said_otherwise(folder):
     done = lcbench(folder, "plot", "curves", "m.h5")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "picture: m-curves.png\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "plot: m-curves.png\n")
     assert (folder / "m-curves.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -45,29 +45,32 @@ def test_the_ending_chooses_the_format_and_a_second_time_gives_the_same_bytes(fo
     (folder / "new").mkdir()
     for name in ("new/one.svg", "new/two.svg"):
         done = lcbench(folder, "plot", "curves", "m.h5", "--output", name)
-        assert (done.returncode, done.stderr) == (0, f"picture: {name}\n")
+        assert (done.returncode, done.stderr) == (0, f"plot: {name}\n")
     assert (folder / "new" / "one.svg").read_bytes() == (folder / "new" / "two.svg").read_bytes()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["curvs", "m.h5"], "error: no kind of picture 'curvs': did you mean 'curves'?\n"),
+        (["curvs", "m.h5"], "error: no kind of plot 'curvs': did you mean 'curves'?\n"),
         (["curves", "n.h5"], "error: no model n.h5: it does not exist; 'lcbench train' makes one\n"),
-        (["curves", "m.h5", "--output", "c.pdf"], "error: cannot draw c.pdf: pictures are .png or .svg\n"),
-        (["templates", "m.h5"], "error: m.h5 has no templates: its rows of 2 columns are no images; what can be drawn"),
+        (["curves", "m.h5", "--output", "c.pdf"], "error: cannot draw c.pdf: plots are .png or .svg\n"),
+        (
+            ["templates", "m.h5"],
+            "error: m.h5 has no templates: its rows of 2 columns are not images; plots that it has",
+        ),
         (["boundaries", "m.h5"], "error: no data 'points.csv'"),
         (["curves", "m.h5", "--dpi", "0"], "Invalid value for '--dpi'"),
         (["curves"], "error: no model in results/models: 'lcbench train' makes one, or name a file\n"),
         (["search"], "error: no search in results/searches: 'lcbench search' makes one, or name a file\n"),
-        (["descents"], "error: descents is drawn of several models: name their files\n"),
-        ([], "Error: name a KIND of picture, or --all; 'lcbench plot --help' lists the kinds\n"),
+        (["descents"], "error: descents is a plot of several models: name their files\n"),
+        ([], "Error: name a KIND of plot, or --all; 'lcbench plot --help' lists the kinds\n"),
         (["bars", "--all"], "Error: --all draws every kind: leave out 'bars', or --all\n"),
         (["bars", "nothing"], "error: no result 'nothing' in results; saved names: before\n"),
-        (["scaling"], "error: no result in results of which scaling can be drawn: 'lcbench sweep' makes one, or name"),
+        (["scaling"], "error: no result in results has a plot scaling: 'lcbench sweep' makes one, or name"),
         (
             ["table", "before", "--output", "t.png"],
-            "error: cannot draw t.png: a table is text, and drawn as .svg only\n",
+            "error: cannot draw t.png: a table is text, and can only be an .svg\n",
         ),
         (["curves", "m.h5", "--output", "no/where/c.png"], "error: no folder no/where: create it first\n"),
         (["--all", "m.h5", "--output", "no/where"], "error: no folder no: create it first\n"),
@@ -82,14 +85,14 @@ def test_bad_input_is_one_line_and_no_file(folder, arguments, message):
     assert sorted(folder.iterdir()) == before
 
 
-def test_letters_that_no_font_has_are_named(folder):
+def test_characters_that_no_font_has_are_named(folder):
     unusual = record(row("\ue123\U00013080.py:f", [1e-3, 1.1e-3]), command=["run"])  # private use; Egyptian
     (folder / "unusual.json").write_text(to_json(unusual))
     done = lcbench(folder, "plot", "bars", "unusual.json", "--output", "unusual.png")
     assert done.returncode == 0
-    told, picture = done.stderr.splitlines()
-    assert told == "warning: no installed font has these letters, which are drawn as boxes: EGYPTIAN, UNKNOWN"
-    assert picture == "picture: unusual.png"
+    told, plotted = done.stderr.splitlines()
+    assert told == "warning: no installed font has these characters, which are drawn as boxes: EGYPTIAN, UNKNOWN"
+    assert plotted == "plot: unusual.png"
     done = lcbench(folder, "plot", "--all", "unusual.json", "--output", "unusual")
     assert done.stderr.splitlines().count(told) == 1
 
@@ -99,18 +102,18 @@ def test_without_matplotlib_the_line_that_installs_it(folder):
     (folder / "stub" / "matplotlib.py").write_text("raise ImportError('no module named matplotlib')\n")
     done = lcbench(folder, "plot", "curves", "m.h5", PYTHONPATH=str(folder / "stub"))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: pictures need matplotlib, which is not installed: pip install 'lcbench[lab]'\n"
+    assert done.stderr == "error: plots need matplotlib, which is not installed: pip install 'lcbench[lab]'\n"
 
 
 @pytest.mark.parametrize("name", [(), ("0badcafe",), ("20260102T0304",)])
 def test_a_result_is_found_by_its_id_or_the_start_of_its_name(folder, name):
     done = lcbench(folder, "plot", "bars", *name)
-    assert (done.returncode, done.stderr) == (0, "picture: results/20260102T030405Z-0badcafe-bars.png\n")
+    assert (done.returncode, done.stderr) == (0, "plot: results/20260102T030405Z-0badcafe-bars.png\n")
 
 
 def test_a_saved_result_is_found_by_its_name(folder):
     done = lcbench(folder, "plot", "table", "before")
-    assert (done.returncode, done.stderr) == (0, "picture: results/baselines/before-table.svg\n")
+    assert (done.returncode, done.stderr) == (0, "plot: results/baselines/before-table.svg\n")
     assert "numpy" in (folder / "results" / "baselines" / "before-table.svg").read_text()
 
 
@@ -120,7 +123,7 @@ def test_everything_at_once_and_a_second_time_the_same_bytes(folder):
         done = lcbench(folder, "plot", "--all", "before", "m.h5", "--output", "docs")
         assert (done.returncode, done.stdout) == (0, "")
         lines = done.stderr.splitlines()
-        assert lines[0] == "picture: docs/before-bars.png"
+        assert lines[0] == "plot: docs/before-bars.png"
         assert [line.split(": ")[1] for line in lines if line.startswith("left out")] == [
             "m-boundaries.png",
             "m-confusion.png",

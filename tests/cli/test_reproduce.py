@@ -73,12 +73,12 @@ def test_the_list(tmp_path):
 def test_pictures_are_drawn_and_named(tmp_path):
     done = lcbench(tmp_path, "reproduce", "lr-too-small", "lr-too-large", "--impl", "numpy", "--pictures", "drawn")
     assert done.returncode == 0
-    assert done.stderr == "picture: drawn/learning-rates.png\n"
+    assert done.stderr == "plot: drawn/learning-rates.png\n"
     assert (tmp_path / "drawn" / "learning-rates.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_rows_without_a_picture_say_so(tmp_path):
     done = invoke(tmp_path, "reproduce", "hardmax", "--impl", "numpy", "--pictures", "drawn")
     assert done.returncode == 0
-    assert done.stderr.startswith("no picture: of these rows none that has one was computed; those that have: lr-0.1-")
+    assert done.stderr.startswith("no plot: none of the computed rows has one; rows that have a plot: lr-0.1-")
     assert not (tmp_path / "drawn").exists()

@@ -44,7 +44,7 @@ def test_stored_losses_are_those_that_were_held_against_the_document(outcomes, t
 def test_the_boundary_can_be_drawn_again_from_its_files(outcomes, tmp_path):
     list(draw_reproduced([outcomes["decision-boundary"]], tmp_path))
     stored = tmp_path / "decision-boundary.h5"
-    svg = plots.drawn(plots.kind("boundaries"), [stored], "svg")
+    svg = plots.render_plot(plots.find_kind("boundaries"), [stored], "svg")
     assert ElementTree.fromstring(svg) is not None
     model, points = models.read(stored), load_splits(str(tmp_path / "decision-boundary.npz"))
     np.testing.assert_array_equal(points.train.X, outcomes["decision-boundary"].points.X)

@@ -1,9 +1,14 @@
-"""What other tools read: a result in their formats, and verdicts in those that a CI service shows."""
+"""Export of results to the formats of other tools, and of verdicts to those of CI services."""
 
 from __future__ import annotations
 
+import secrets
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from lcbench import files
+from lcbench.errors import LcbenchError
 
 if TYPE_CHECKING:
     from lcbench.record import Record
@@ -16,13 +21,42 @@ FORMATS = {
     "github-action-benchmark": "trackers",
     "pytest-benchmark": "trackers",
 }
-"""The formats that a result has, and the module in this package that writes each, imported only then."""
+"""Formats of a result, and the module of this package that writes each; it is imported when it is used."""
 
 
 def export(record: Record, form: str) -> str:
-    """`record` as the text of a file in the format `form`, one of `FORMATS`.
+    """Return `record` as text in the format `form`, one of `FORMATS`.
 
-    Raises LcbenchError where the format holds nothing but times and the record has none.
+    Raises LcbenchError if the format holds nothing but times and the record has none.
     """
     text: str = getattr(import_module(f"{__name__}.{FORMATS[form]}"), form.replace("-", "_"))(record)
     return text
+
+
+def write(path: Path, text: str) -> None:
+    """Write `text` to `path`, completely or not at all; create missing folders.
+
+    A terminal, a pipe or /dev/null is written to, not replaced. Raises LcbenchError if the file cannot be written.
+    """
+    if path.exists() and not path.is_file():
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise LcbenchError(f"cannot write {path}: {error.strerror}") from None
+    else:
+        files.write_file(path.resolve(), text)
+
+
+def require_writable(path: Path) -> None:
+    """Raise LcbenchError if `write` would fail, so that this is known before a measurement."""
+    if path.is_dir():
+        raise LcbenchError(f"cannot write {path}: it is a folder; name a file")
+    if path.exists() and not path.is_file():
+        return
+    probe = path.resolve().with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise LcbenchError(f"cannot write {path}: {error.strerror}") from None

@@ -1,11 +1,11 @@
-"""What CI services read: JUnit's XML, and the workflow commands and job summary of GitHub Actions.
+"""Formats of CI services: JUnit XML, and the workflow commands and the job summary of GitHub Actions.
 
-JUnit as Jenkins, GitLab and others read it: a test case a row, a suite for all. There is no standard, only its readers.
-This keeps to the schema of Jenkins' xUnit plugin (junit-10.xsd) and to what GitLab reads: counts in the suite, whose
-time has three decimals; no exponents in a case's time, no properties, and no two cases of one name.
+JUnit XML has no standard. This module follows the schema of Jenkins' xUnit plugin (junit-10.xsd) and the parser of
+GitLab: one suite with a test case for each row; the suite has counts and a time with three decimals; the time of a case
+has no exponent; there are no properties, and no two cases have the same name.
 
-GitHub: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands; it shows ten errors and
-ten warnings a step, so the summary holds what does not fit.
+GitHub's workflow commands: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands. GitHub
+shows at most ten errors and ten warnings of a step; the job summary has all of them.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from xml.etree import ElementTree
 from lcbench.record import Record, Row
 from lcbench.report.exports import trackers
 from lcbench.report.tables import compare as compare_tables
+from lcbench.report.tables.run import SIMULATED
 from lcbench.stats.verdicts import Comparison
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot hold, not even escaped."""
+"""Characters that XML 1.0 cannot hold, not even as character references."""
 
 
 class _Case(NamedTuple):
-    """A test case: `element` is failure, error, skipped, or none where it passed."""
+    """Test case. element: failure, error, skipped, or None if it passed."""
 
     group: str
     row: Row
@@ -38,39 +39,43 @@ class _Case(NamedTuple):
 
 
 def junit(record: Record) -> str:
-    """A record: `failure` where a row is wrong, `error` where it fell over, `skipped` where it cannot run here.
+    """Return a record as JUnit XML.
 
-    `time` is the median in seconds a call. A simulated row passes or fails without one.
+    A wrong row is a `failure`, a crash or timeout an `error`, an unavailable row is `skipped`. `time` is the median in
+    seconds per call; simulated rows have none.
     """
-    found = [_Case(trackers.group(row), row, *_measured(row)) for row in record.rows]
-    return _document("lcbench", datetime.fromisoformat(record.created), found)
+    cases = [_Case(trackers.group(row), row, *_row_outcome(row)) for row in record.rows]
+    return _document("lcbench", datetime.fromisoformat(record.created), cases)
 
 
-def _measured(row: Row) -> tuple[str | None, str, str]:
+def _row_outcome(row: Row) -> tuple[str | None, str, str]:
     element = {"wrong": "failure", "crashed": "error", "timeout": "error", "unavailable": "skipped"}.get(row.status)
-    message = row.reason or ("right, simulated: no time" if row.device == "simulator" else "")
+    message = row.reason or (f"right; {SIMULATED}" if row.device == "simulator" else "")
     return element, row.status, message
 
 
 def junit_verdicts(comparisons: Sequence[Comparison], fail_above: float, heading: str) -> str:
-    """Comparisons: `failure` where slower or wrong, `error` where not measured, `skipped` where inconclusive.
+    """Return comparisons as JUnit XML.
 
-    `time` is the new median in seconds a call. fail_above: the growth allowed, 0.05 is 5 %. heading: what was compared.
+    Slower and wrong are a `failure`, not measured is an `error`, inconclusive is `skipped`. `time` is the new median in
+    seconds per call.
+
+    fail_above: allowed slowdown, 0.05 is 5 %. heading: what was compared.
     """
-    found = [_Case(one.new.loss, one.new, *_judged(one, fail_above)) for one in comparisons]
-    return _document(compare_tables.report_title(heading), datetime.now(UTC), found)
+    cases = [_Case(one.new.loss, one.new, *_verdict_outcome(one, fail_above)) for one in comparisons]
+    return _document(compare_tables.report_title(heading), datetime.now(UTC), cases)
 
 
-def _judged(comparison: Comparison, fail_above: float) -> tuple[str | None, str, str]:
+def _verdict_outcome(comparison: Comparison, fail_above: float) -> tuple[str | None, str, str]:
     elements = {"slower": "failure", "wrong": "failure", "inconclusive": "skipped", "not measured": "error"}
     verdict = comparison.verdict
     return elements.get(verdict), verdict, compare_tables.statement(comparison, fail_above)
 
 
-def _document(heading: str, created: datetime, found: Sequence[_Case]) -> str:
-    elements = [case.element for case in found]
+def _document(heading: str, created: datetime, cases: Sequence[_Case]) -> str:
+    elements = [case.element for case in cases]
     counts = {
-        "tests": str(len(found)),
+        "tests": str(len(cases)),
         "failures": str(elements.count("failure")),
         "errors": str(elements.count("error")),
     }
@@ -82,14 +87,14 @@ def _document(heading: str, created: datetime, found: Sequence[_Case]) -> str:
             "name": _text(heading),
             **counts,
             "skipped": str(elements.count("skipped")),
-            "time": f"{sum(case.row.median_s or 0.0 for case in found if case.row.ranked):.3f}",
+            "time": f"{sum(case.row.median_s or 0.0 for case in cases if case.row.ranked):.3f}",
             "timestamp": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         },
     )
-    for case in found:
+    for case in cases:
         suite.append(_test_case(case))
     ElementTree.indent(suites)
-    # ASCII with character references is the same in every encoding, that of the terminal included.
+    # ASCII with character references is valid in every encoding, including that of the terminal.
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(suites, encoding="us-ascii").decode()}\n'
 
 
@@ -97,7 +102,7 @@ def _test_case(case: _Case) -> ElementTree.Element:
     row, message = case.row, _text(case.message)
     element = ElementTree.Element("testcase", {"classname": f"lcbench.{case.group}", "name": _text(trackers.name(row))})
     if row.ranked and row.median_s:
-        element.set("time", _seconds(row.median_s))
+        element.set("time", f"{row.median_s:.9f}")
     if case.element:
         ElementTree.SubElement(element, case.element, {"type": case.kind, "message": message}).text = message
     elif message:
@@ -105,22 +110,21 @@ def _test_case(case: _Case) -> ElementTree.Element:
     return element
 
 
-def _seconds(value: float) -> str:
-    return f"{value:.9f}"
-
-
 def _text(value: str) -> str:
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", value)
 
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
-"""The variable that names the file of the job's summary."""
+"""Environment variable with the path of the job summary."""
 
 _COMMANDS = {"slower": "error", "wrong": "error", "not measured": "error", "inconclusive": "warning"}
 
 
 def github_verdicts(comparisons: Sequence[Comparison], fail_above: float, heading: str) -> str:
-    """A workflow command a line: an error for what fails the job, a warning where it is open, a notice that sums up."""
+    """Return workflow commands, one per line.
+
+    Failures are errors, inconclusive verdicts are warnings, and the summary is a notice.
+    """
     title = compare_tables.report_title(heading)
     lines = [
         _command(
@@ -136,7 +140,7 @@ def github_verdicts(comparisons: Sequence[Comparison], fail_above: float, headin
 
 
 def append_summary(markdown: str) -> None:
-    """Adds `markdown` to the job's summary; does nothing outside of GitHub Actions."""
+    """Append `markdown` to the job summary; do nothing outside GitHub Actions."""
     name = os.environ.get(SUMMARY)
     if name:
         with Path(name).open("a", encoding="utf-8") as file:

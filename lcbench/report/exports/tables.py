@@ -1,4 +1,4 @@
-"""A result as tables: Markdown as GitHub and GitLab render it, verdicts too, and every sample as CSV."""
+"""Results as Markdown tables and as CSV with every sample, and verdicts as Markdown tables."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from lcbench.stats.verdicts import Comparison
 
 
 def markdown(record: Record) -> str:
-    """The same tables as ``lcbench run`` prints, from the same source."""
-    when = f"result {record.id}, {record.created}, lcbench {record.lcbench}"
-    parts = [escaped(when), *map(_part, run_tables.tables(record))]
+    """Return the tables that ``lcbench run`` prints, in Markdown."""
+    origin = f"result {record.id}, {record.created}, lcbench {record.lcbench}"
+    parts = [escaped(origin), *map(_part, run_tables.tables(record))]
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def verdicts(comparisons: Sequence[Comparison], fail_above: float, heading: str, notes: Sequence[str] = ()) -> str:
-    """A table a workload, worst verdict first, with changes and intervals in plain words; then `notes`, a line each.
+def markdown_verdicts(
+    comparisons: Sequence[Comparison], fail_above: float, heading: str, notes: Sequence[str] = ()
+) -> str:
+    """Return a Markdown table for each workload, the worst verdict first, with changes in percent; then `notes`.
 
-    fail_above: the growth allowed, 0.05 is 5 %. heading: what was compared.
+    fail_above: allowed slowdown, 0.05 is 5 %. heading: what was compared.
     """
     title = compare_tables.report_title(heading)
     parts = [f"### {escaped(title)}", f"**{escaped(compare_tables.summary(comparisons, fail_above))}**"]
@@ -35,8 +37,8 @@ def verdicts(comparisons: Sequence[Comparison], fail_above: float, heading: str,
     parts += [escaped(note) for note in notes]
     parts.append(
         escaped(
-            f"slower: by more than {formatting.percent(fail_above)}; inconclusive: the noise leaves it open; "
-            "change: growth of the time a call, with its 95 % interval"
+            f"slower: by more than {formatting.percent(fail_above)}; inconclusive: the noise is too large to decide; "
+            "change: change of the time per call, with its 95 % interval"
         )
     )
     return "\n\n".join(parts) + "\n"
@@ -47,7 +49,7 @@ def _part(shown: Table | Text) -> str:
 
 
 class _Sample(NamedTuple):
-    """One line: what was measured `sample`-th in `block`; None and None of a row without a time."""
+    """Line of the CSV file; block, sample and seconds are None for a row without a time."""
 
     record: Record
     row: Row
@@ -57,10 +59,10 @@ class _Sample(NamedTuple):
 
 
 def csv(record: Record) -> str:
-    """The record's samples under a header, one line each: every statistic can be computed from them.
+    """Return the samples of the record, one per line below a header.
 
-    `result` is the record's id; `block` and `sample` count from 0; `seconds` are those of one call. Rows without a time
-    have one line, in which those three are empty.
+    `result` is the record's id; `block` and `sample` count from 0; `seconds` is the time of one call. A row without a
+    time has one line, in which these three are empty.
     """
     fields = ("implementation", "loss", "dtype", "rows", "features", "classes", "data", "device", "status", "threads")
     samples = [

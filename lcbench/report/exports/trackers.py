@@ -1,4 +1,4 @@
-"""What tools that follow benchmarks over time read, and how a row is called in every format."""
+"""Formats of tools that track benchmarks over time, and the name of a row in every format."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from lcbench.stats.estimates import block_medians
 
 
 def name(row: Row) -> str:
-    """The row's name in its group: "numpy[500x3073x10-float32-synthetic-2]".
+    """Return the name of a row in its group: "numpy[500x3073x10-float32-synthetic-2]".
 
-    Implementation, rows x features x classes, dtype, data, threads. Tools that draw a line through many runs go by the
-    name alone: where any of these differs, it is another line.
+    It consists of implementation, rows x features x classes, dtype, data and threads. Tools that draw a line through
+    many runs identify a line by its name alone.
     """
     size = f"{row.rows}x{row.features}x{row.classes}"
     simulated = "-simulator" if row.device == "simulator" else ""
@@ -22,34 +22,33 @@ def name(row: Row) -> str:
 
 
 def group(row: Row) -> str:
-    """Where the row's name is the only one: its loss, and for a row of a gate also the side: "softmax.head"."""
+    """Return the group in which a row's name is unique: its loss, for a row of a gate with the side: "softmax.head"."""
     return f"{row.loss}.{row.side}" if row.side else row.loss
 
 
 def full_name(row: Row) -> str:
-    """The row's name among all of a record: "softmax/numpy[500x3073x10-float32-synthetic-2]"."""
+    """Return the name of a row that is unique in its record: "softmax/numpy[500x3073x10-float32-synthetic-2]"."""
     return f"{group(row)}/{name(row)}"
 
 
 def timed(record: Record) -> list[Row]:
-    """The rows whose time means something: right, and measured on the device itself.
+    """Return the rows with valid times: right, and measured on the device itself.
 
-    Raises LcbenchError where there is none, since a file of no measurement would pass for a measurement of nothing.
+    Raises LcbenchError if there is none, because an empty file would look like a valid measurement.
     """
     rows = [row for row in record.rows if row.ranked]
     if not rows:
         raise LcbenchError(
-            f"no row of result {record.id} has a time to export; the formats csv, markdown and junit tell why"
+            f"no row of result {record.id} has a time to export; the formats csv, markdown and junit give the reasons"
         )
     return rows
 
 
 def bencher(record: Record) -> str:
-    """Bencher's own format, BMF (https://bencher.dev/docs/reference/bencher-metric-format/).
+    """Return the record in Bencher Metric Format (https://bencher.dev/docs/reference/bencher-metric-format/).
 
-    The measure `latency` of every row that has a time: median and 95 % interval in nanoseconds.
-
-    A row of one process has no interval, and then no bounds. Raises LcbenchError where no row has a time.
+    The measure `latency` of every row with a time is the median with its 95 % interval in nanoseconds. A row of one
+    process has no interval. Raises LcbenchError if no row has a time.
     """
     return json.dumps({full_name(row): {"latency": _latency(row)} for row in timed(record)}, indent=2) + "\n"
 
@@ -64,11 +63,10 @@ def _latency(row: Row) -> dict[str, float]:
 
 
 def github_action_benchmark(record: Record) -> str:
-    """What benchmark-action/github-action-benchmark reads as its tool `customSmallerIsBetter`.
+    """Return the record for github-action-benchmark with its tool `customSmallerIsBetter`.
 
-    The median of every row that has a time, in milliseconds, with its 95 % interval and what else a chart shows.
-
-    Always milliseconds: a chart draws the numbers of many runs as they stand. Raises LcbenchError where no row has a
+    The value of every row with a time is the median in milliseconds, with its 95 % interval. The unit is always
+    milliseconds, because a chart draws the numbers of many runs without conversion. Raises LcbenchError if no row has a
     time.
     """
     return json.dumps([_entry(row) for row in timed(record)], indent=2) + "\n"
@@ -85,16 +83,15 @@ def _entry(row: Row) -> dict[str, str | float]:
 
 
 PARAMS = ("implementation", "rows", "features", "classes", "dtype", "data", "device", "threads", "side")
-"""The fields of a row that tell it from the others of its loss."""
+"""Fields that tell a row from the others of its loss."""
 
 
 def pytest_benchmark(record: Record) -> str:
-    """What pytest-benchmark writes and compares (version 5; github-action-benchmark and Bencher read it too).
+    """Return the record in the format of pytest-benchmark 5, which github-action-benchmark and Bencher read too.
 
-    A round is a process, and its duration the median of its samples, so that `median` is that of lcbench's own
-    tables. Every row that has a time, as a benchmark in the group of its workload; seconds.
-
-    Raises LcbenchError where no row has a time.
+    Every row with a time is a benchmark in the group of its workload, in seconds. A round is a process, and its
+    duration the median of its samples, so that `median` is the median of lcbench's own tables. Raises LcbenchError if
+    no row has a time.
     """
     return (
         json.dumps(
@@ -126,7 +123,7 @@ def _benchmark(row: Row) -> dict[str, object]:
 
 
 def _stats(row: Row) -> dict[str, object]:
-    """The fields of pytest-benchmark, with quartiles by linear interpolation (Hyndman & Fan 1996, type 7)."""
+    """Return the statistics of pytest-benchmark; quartiles are linearly interpolated (Hyndman & Fan 1996, type 7)."""
     data = block_medians(row)
     calls = [turn.calls for process in row.processes for turn in process.turns if turn.calls]
     several = len(data) > 1

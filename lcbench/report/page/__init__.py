@@ -1,11 +1,11 @@
-"""One HTML page of records that needs nothing but a browser: no network, no other file.
+"""HTML page of records that needs nothing but a browser: no network, no other file.
 
-Python decides every number and every word of it, by the judge's functions; the tables are those of the terminal. The
-page's own script sorts, filters and draws. `page.html` puts the parts together:
+Python computes every number and text of the page, with the functions of `lcbench.stats`; the tables are those of the
+terminal. The page's script sorts, filters and draws. `page.html` combines the parts:
 
-    times.py         which rows of a record stand in one table
-    verdicts.py      a gate, or two records held against each other
-    machine.py       where it was measured, and what could have disturbed it
-    plots.py         what the script draws
+    times.py         tables of times
+    verdicts.py      verdicts of a gate, or on two records
+    machine.py       facts on the machine
+    plots.py         data of the plots
     templates/  page.css  scripts/  vendor/
 """

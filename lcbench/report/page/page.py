@@ -1,4 +1,4 @@
-"""The page itself: parts, template, style, script and libraries put together into one text."""
+"""HTML page: renders the template with the parts, style, scripts and libraries."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from lcbench.stats.crossings import efficiencies
 from lcbench.stats.growth import growths
 
 LIBRARIES = ("d3.min.js", "plot.umd.min.js")
-"""In the order in which they must run."""
+"""Libraries in the order in which they must run."""
 
 LICENCES = ("d3.LICENSE", "plot.LICENSE")
 
 SCRIPTS = ("page.js", "marks.js", "plots.js")
-"""The page's own, in the order in which they must run."""
+"""Scripts of the page in the order in which they must run."""
 
 
 @dataclass
 class Figure:
-    """A plot's title and where its data is."""
+    """Title of a plot, the number of its data, and its kind."""
 
     number: int
     title: str
@@ -42,9 +42,9 @@ class Figure:
 
 @dataclass
 class Card:
-    """A table with the plots above it."""
+    """Table with the plots above it."""
 
-    sheet: Table
+    table: Table
     headline: str = ""
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Card:
 
 @dataclass
 class Fastest:
-    """The fastest of one table, at a glance."""
+    """Fastest row of one table, for the overview."""
 
     workload: str
     target: str
@@ -63,7 +63,7 @@ class Fastest:
 
 @dataclass
 class Section:
-    """Everything of one record."""
+    """Section of one record."""
 
     number: int
     record: Record
@@ -76,7 +76,7 @@ class Section:
     gate: verdicts.Verdicts | None
     gate_card: Card | None
     growth: list[Card]
-    glance: list[Fastest]
+    fastest: list[Fastest]
     times: list[Card]
     verification: Table
     notes: list[str]
@@ -84,11 +84,11 @@ class Section:
 
 
 class _Page:
-    """Gathers plots and rows while sections are made, since the script finds them by number and name."""
+    """Collects the data of plots and rows while sections are made; the script finds them by number and name."""
 
     def __init__(self) -> None:
         self.plots: list[Plot] = []
-        self.subjects: dict[str, dict[str, Any]] = {}
+        self.row_data: dict[str, dict[str, Any]] = {}
 
     def figure(self, title: str, plot: Plot) -> Figure:
         self.plots.append(plot)
@@ -96,7 +96,7 @@ class _Page:
 
 
 def html(records: list[Record], baseline: str = "numpy") -> str:
-    """The page of `records`, in their order. Speed-ups are over `baseline`, where it was measured.
+    """Return the page of `records`, in their order. Speed-ups are over `baseline`, if it was measured.
 
     The same records give the same page.
     """
@@ -109,7 +109,7 @@ def html(records: list[Record], baseline: str = "numpy") -> str:
         sections=sections,
         compared=compared,
         comparison=comparison,
-        data={"plots": page.plots, "rows": page.subjects, "farthest": selection.FARTHEST},
+        data={"plots": page.plots, "rows": page.row_data, "farthest": selection.FARTHEST},
         style=_text("page.css"),
         libraries=[_text("vendor", name) for name in LIBRARIES],
         licences="\n".join(_text("vendor", name) for name in LICENCES),
@@ -122,7 +122,7 @@ def _section(page: _Page, number: int, record: Record, baseline: str) -> Section
     rows = {f"{number}-{place}": row for place, row in enumerate(record.rows)}
     groups = times.groups(record, rows)
     for group in groups:
-        page.subjects |= {name: plots.subject(row, group) for name, row in group.ranked.items()}
+        page.row_data |= {name: plots.row_data(row, group) for name, row in group.ranked.items()}
     cards = [_times_card(page, record, group, baseline) for group in groups]
     gate, created = verdicts.of_gate(record), datetime.fromisoformat(record.created)
     return Section(
@@ -133,38 +133,38 @@ def _section(page: _Page, number: int, record: Record, baseline: str) -> Section
         command=shlex.join(["lcbench", *record.command]) if record.command else "",
         machine=machine.essentials(record),
         details=machine.everything(record),
-        noisy=machine.disturbed(record),
+        noisy=machine.is_noisy(record),
         gate=gate,
         gate_card=_verdict_card(page, gate) if gate else None,
         growth=_growth_cards(page, record, groups) if record.sweep else [],
-        glance=[] if record.gate or record.sweep else _glance(number, groups, baseline),
+        fastest=[] if record.gate or record.sweep else _fastest(number, groups, baseline),
         times=cards,
         verification=_verification(rows),
-        notes=[*(note.plain for note in run_tables.notes(record)), *_unstated(cards)],
+        notes=[*(note.plain for note in run_tables.notes(record)), *_note_on_intervals(cards)],
         samples=_samples(page, rows),
     )
 
 
 def _times_card(page: _Page, record: Record, group: times.Group, baseline: str) -> Card:
-    card = Card(times.sheet(group, baseline))
+    card = Card(times.table_of_times(group, baseline))
     if group.ranked and not record.sweep:
         card.figures.append(page.figure("Median and 95 % interval", plots.bars(group, baseline)))
         roofline = plots.roofline(group, record)
         if roofline:
-            card.figures.append(page.figure("Under the machine's limits; dashed: NumPy's GEMM", roofline))
+            card.figures.append(page.figure("Rates and the machine's limits; dashed: NumPy's GEMM", roofline))
         card.figures.append(page.figure(*plots.samples(group)))
     return card
 
 
-def _unstated(cards: list[Card]) -> list[str]:
-    """What an interval that says nothing is written as, where there is one."""
-    texts = (cell.text for card in cards for line in card.sheet.lines for cell in line.cells)
+def _note_on_intervals(cards: list[Card]) -> list[str]:
+    """Return the meaning of `NO_INTERVAL`, if it is used."""
+    texts = (cell.text for card in cards for line in card.table.lines for cell in line.cells)
     if any(formatting.NO_INTERVAL in text for text in texts):
-        return [f"{formatting.NO_INTERVAL}: no interval, of too few processes or too noisy ones"]
+        return [f"{formatting.NO_INTERVAL}: no interval; too few processes, or too noisy"]
     return []
 
 
-def _glance(number: int, groups: list[times.Group], baseline: str) -> list[Fastest]:
+def _fastest(number: int, groups: list[times.Group], baseline: str) -> list[Fastest]:
     ranked = [(place, group) for place, group in enumerate(groups) if group.ranked]
     titles = selection.titles(group.workload for _, group in ranked)
     return [
@@ -192,18 +192,18 @@ def _growth_cards(page: _Page, record: Record, groups: list[times.Group]) -> lis
     grown.figures = [page.figure(*one) for group in groups for one in plots.scaling(record, group)]
     threads = Card(sweep_tables.threads_table(efficiencies(record)))
     threads.figures = [page.figure(*one) for group in groups for one in plots.threads(record, group)]
-    return [card for card in (grown, threads) if card.figures or card.sheet.lines]
+    return [card for card in (grown, threads) if card.figures or card.table.lines]
 
 
 def _verdict_card(page: _Page, of: verdicts.Verdicts) -> Card:
-    card = Card(of.sheet, headline=of.summary, notes=of.notes)
+    card = Card(of.table, headline=of.summary, notes=of.notes)
     if of.plot["marks"]:
         card.figures.append(page.figure("Ratio of the times, with its 95 % interval", of.plot))
     return card
 
 
 def _samples(page: _Page, rows: dict[str, Row]) -> list[tuple[str, dict[str, Any]]]:
-    return [(name, page.subjects[name]) for name in rows if name in page.subjects]
+    return [(name, page.row_data[name]) for name in rows if name in page.row_data]
 
 
 def _kind(record: Record) -> str:
@@ -224,9 +224,10 @@ def _template() -> Any:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
+    environment.globals["arrows_note"] = selection.ARROWS
     return environment.get_template("page.html")
 
 
 def _text(*path: str) -> str:
-    """A file of this package."""
+    """Return the text of a file of this package."""
     return resources.files("lcbench.report.page").joinpath(*path).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The plots of the page as its script draws them: what was selected, as numbers and words for JSON."""
+"""Data of the page's plots as numbers and texts for JSON; the page's script draws them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lcbench.record import Record, Row
 from lcbench.report import formatting
 from lcbench.report.page.times import Group, speedup
 from lcbench.report.plots import selection
-from lcbench.report.plots.looks import Look
+from lcbench.report.plots.line_styles import LineStyle
 from lcbench.report.tables import sweep as sweep_tables
 from lcbench.stats.crossings import Efficiency
 from lcbench.stats.estimates import disturbance
@@ -19,7 +19,7 @@ from lcbench.stats.growth import OtherAxis
 Plot = dict[str, Any]
 
 DIGITS = 5
-"""Of the numbers that only place a mark."""
+"""Significant digits of numbers that place a mark."""
 
 _SYMBOLS: dict[Any, str] = {
     "o": "circle",
@@ -37,11 +37,11 @@ _SYMBOLS: dict[Any, str] = {
     "d": "diamond2",
     (4, 1, 0): "triangle2",
 }
-"""The script's names of matplotlib's markers."""
+"""Symbols of Observable Plot for the markers of matplotlib."""
 
 
-def appearance(of: Look) -> dict[str, Any]:
-    """Return colour and symbol of an implementation; the page's style knows a shade of each colour for the dark."""
+def appearance(of: LineStyle) -> dict[str, Any]:
+    """Return colour and symbol of a line style; the page's CSS defines a light and a dark shade of each colour."""
     return {
         "colour": f"var(--{of.colour[1:].lower()}, {of.colour})",
         "symbol": _SYMBOLS.get(of.marker, "circle"),
@@ -49,16 +49,16 @@ def appearance(of: Look) -> dict[str, Any]:
     }
 
 
-def subject(row: Row, group: Group) -> dict[str, Any]:
-    """Return what is shown of a mark that stands for `row`: its name, its numbers as they are written, its samples."""
-    within = "" if row.ci95_s is None else formatting.time_interval(*row.ci95_s)
-    median = f"median {formatting.seconds(row.median_s)}" + (f", 95 % interval {within}" if within else "")
+def row_data(row: Row, group: Group) -> dict[str, Any]:
+    """Return the data shown for a mark of `row`: its name, its numbers as text, and its samples."""
+    interval = "" if row.ci95_s is None else f", 95 % interval {formatting.time_interval(*row.ci95_s)}"
+    median = f"median {formatting.seconds(row.median_s)}{interval}"
     return {
         "name": group.label(row),
         "what": str(row.workload),
         "lines": [median, *_limit(row)],
         "processes": processes(row),
-        **appearance(group.looks[row.implementation]),
+        **appearance(group.styles[row.implementation]),
     }
 
 
@@ -68,7 +68,7 @@ def _limit(row: Row) -> list[str]:
 
 
 def fastest(group: Group, baseline: str) -> tuple[str, list[str]]:
-    """Return the fastest of a group with its time, and what there is to say of that."""
+    """Return the fastest row of a group with its time, and its speed-up and share of the limit."""
     row = next(iter(group.ranked.values()))
     ratio = speedup(row, group, baseline)
     over = (
@@ -80,10 +80,11 @@ def fastest(group: Group, baseline: str) -> tuple[str, list[str]]:
 
 
 def processes(row: Row) -> list[dict[str, Any]]:
-    """Return a dictionary a process of a ranked row, for JSON.
+    """Return a dictionary for each process of a ranked row, for JSON.
 
-    number: from 1. kept: not left out. times: the samples as they are written. ratios: the samples over the row's
-    median. middle: the process's median over the row's. note: what disturbed it, and whether it was left out.
+    number: counts from 1. kept: False if the process was left out. times: samples as text. ratios: samples over the
+    row's median. middle: the process's median over the row's. note: what disturbed the process, and whether it was left
+    out.
     """
     return [
         {
@@ -99,18 +100,18 @@ def processes(row: Row) -> list[dict[str, Any]]:
 
 
 def rounded(value: float) -> float:
-    """A number for JSON, short."""
+    """Return a number with few digits, for JSON."""
     return float(f"{value:.{DIGITS}g}")
 
 
 def _note(reason: str | None, kept: bool) -> str:
     if reason is None:
         return "" if kept else "left out"
-    return f"{'disturbed, as most were' if kept else 'left out'}: {reason}"
+    return f"{'disturbed, as most processes were' if kept else 'left out'}: {reason}"
 
 
 def bars(group: Group, baseline: str) -> Plot:
-    """Return the median and its interval of each row, fastest first."""
+    """Return the plot of the medians and their intervals, the fastest first."""
     chosen = selection.bars(group.ranked.values(), baseline)
     return {
         "kind": "bars",
@@ -129,7 +130,7 @@ def bars(group: Group, baseline: str) -> Plot:
 
 
 def _estimate(row: Row) -> dict[str, float | None]:
-    """Where a ranked row's median lies, and its interval."""
+    """Return the median of a ranked row, and its interval."""
     low, high = row.ci95_s or (None, None)
     return {
         "value": rounded(row.median_s or 0.0),
@@ -139,40 +140,40 @@ def _estimate(row: Row) -> dict[str, float | None]:
 
 
 def samples(group: Group) -> tuple[str, Plot]:
-    """Return every sample of each row, process by process, and a title that says what its marks mean.
+    """Return a title that explains the marks, and the plot of every sample of each process.
 
-    domain: samples over their row's median, from and to; farther ones are drawn at its ends. The rows' own data has the
-    places.
+    domain: limits of the axis, as ratios to the row's median; samples beyond are drawn at its ends. The places of the
+    marks are in the data of the rows.
     """
     rows = group.ranked.values()
-    domain = [rounded(end) for end in selection.ratio_ends(rows)]
-    told = ["Every sample, process by process"]
-    if selection.some_left_out(rows):
-        told.append("grey and hollow: left out, something disturbed the process")
+    domain = [rounded(end) for end in selection.ratio_limits(rows)]
+    notes = ["Samples of each process"]
+    if selection.any_left_out(rows):
+        notes.append(f"grey and hollow: {selection.LEFT_OUT}")
     ratios = [ratio for row in rows for process in selection.processes(row) for ratio in process.ratios]
     if min(ratios) < domain[0] or max(ratios) > domain[1]:
-        told.append("triangles: farther away")
-    return "; ".join(told), {"kind": "samples", "domain": domain, "marks": [{"row": name} for name in group.ranked]}
+        notes.append(selection.TRIANGLES)
+    return "; ".join(notes), {"kind": "samples", "domain": domain, "marks": [{"row": name} for name in group.ranked]}
 
 
 def roofline(group: Group, record: Record) -> Plot | None:
-    """Return the rate of each row under the machine's limits.
+    """Return the plot of the rate of each row and the machine's limits, or None.
 
-    None where they were not measured for this workload, or those of a CPU and of a GPU were: which points lie under
-    which would be unclear.
+    There is none if the limits were not measured for this workload, or if it has rows of a CPU and a GPU, whose limits
+    differ.
     """
-    found = selection.roofs(record, group.ranked.values())
+    found = selection.roofline_points(record, group.ranked.values())
     if len(found) != 1:
         return None
-    ((ceiling, points),) = found.items()
+    ((peak, points),) = found.items()
     names = {id(row): name for name, row in group.ranked.items()}
-    gemm = ceiling.gemm_flops_s
+    gemm = peak.gemm_flops_s
     return {
         "kind": "roofline",
-        "read": ceiling.read_bytes_s,
-        "readText": selection.reading(ceiling),
-        "flops": ceiling.flops_s,
-        "flopsText": selection.arithmetic(ceiling),
+        "read": peak.read_bytes_s,
+        "readText": selection.read_label(peak),
+        "flops": peak.flops_s,
+        "flopsText": selection.flops_label(peak),
         "gemm": gemm,
         "gemmText": f"GEMM {gemm / 1e9:.0f}" if gemm else "",
         "marks": [
@@ -188,7 +189,7 @@ def roofline(group: Group, record: Record) -> Plot | None:
 
 
 def scaling(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
-    """Give the curves of one table along each axis but threads, a plot for each place on the other, with its title."""
+    """Yield title and plot of the curves of a table along each axis but threads, for each place on the other axis."""
     names = {id(row): name for name, row in group.ranked.items()}
     for axis in group.axes:
         for one in selection.scalings(record, axis) if axis != "threads" else ():
@@ -215,25 +216,29 @@ def scaling(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
                     "crossings": [
                         {"at": rounded(each.at), "text": sweep_tables.crossing(each)} for each in one.crossings
                     ],
-                    "caches": [{"at": rounded(place), "text": f"X fills {name}"} for name, place in one.caches.items()],
+                    "caches": [
+                        {"at": rounded(place), "text": f"X as large as {name}"} for name, place in one.caches.items()
+                    ],
                 },
             )
 
 
 def _legend(curves: Iterable[str], group: Group, texts: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Each curve once, with its looks and what else is said of it."""
-    return [{"curve": one, **appearance(group.looks[one]), "text": texts.get(one, "")} for one in dict.fromkeys(curves)]
+    """Return each curve once, with its appearance and a text."""
+    return [
+        {"curve": one, **appearance(group.styles[one]), "text": texts.get(one, "")} for one in dict.fromkeys(curves)
+    ]
 
 
 def _fitted(one: selection.Scaling, implementation: str) -> list[list[float]]:
-    """Places and seconds along the fit; none where it falls to zero."""
+    """Return places and seconds along the fit where it is positive."""
     (curve,) = [curve for curve in one.curves if curve.implementation == implementation]
     along = zip(*one.fitted(curve), strict=True)
     return [[rounded(place), rounded(seconds)] for place, seconds in along if seconds > 0]
 
 
 def threads(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
-    """Give the speed-ups by threads of one table, a plot for each place on the other axis, with its title."""
+    """Yield title and plot of the speed-ups by threads of one table, for each place on the other axis."""
     loss = group.workload.loss
     for here in selection.gains(record):
         names = {

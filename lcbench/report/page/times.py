@@ -1,4 +1,4 @@
-"""The tables of times: one a workload, or in a sweep one a loss with its axes as columns."""
+"""Tables of times: one for each workload, or for a sweep one for each loss with its axes as columns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lcbench.record import Record, Row, Workload, describe_fields
-from lcbench.report.plots.looks import Look, looks
+from lcbench.report.plots.line_styles import LineStyle, line_styles
 from lcbench.report.table import Table
 from lcbench.report.tables import run as run_tables
 from lcbench.report.tables.sweep import common_fields
@@ -15,49 +15,52 @@ from lcbench.stats.estimates import Ratio
 
 @dataclass(frozen=True)
 class Group:
-    """The rows of one table, by their names on the page, the axes along which they differ, and how they look."""
+    """Rows of one table, by their names on the page, the axes along which they differ, and their line styles."""
 
     title: str
     rows: dict[str, Row]
     axes: list[str]
-    looks: dict[str, Look]
+    styles: dict[str, LineStyle]
 
     @property
     def ranked(self) -> dict[str, Row]:
-        """Those with a time that means something, fastest first."""
+        """Rows with valid times, the fastest first."""
         ranked = [(name, row) for name, row in self.rows.items() if row.ranked]
         return dict(sorted(ranked, key=lambda one: one[1].median_s or 0.0))
 
     @property
     def workload(self) -> Workload:
-        """Of the first row; but for the axes of a sweep, all have the same."""
+        """Workload of the first row; the others differ in the axes of a sweep only."""
         return next(iter(self.rows.values())).workload
 
     def label(self, row: Row) -> str:
-        """The row's name among the others of the group."""
+        """Return the name of a row among the others of the group."""
         side = f" ({row.side})" if row.side else ""
         several = "threads" not in self.axes and len({one.threads for one in self.rows.values()}) > 1
         return row.implementation + side + (f" ({describe_fields(row, 'threads')})" if several else "")
 
 
 def groups(record: Record, rows: dict[str, Row]) -> list[Group]:
-    """The rows of a record as its tables show them."""
+    """Return the rows of a record, grouped by table."""
     axes = list(record.sweep.axes) if record.sweep else []
     found: dict[tuple[Any, ...], dict[str, Row]] = {}
     for name, row in rows.items():
         fixed = [value for field, value in row.workload._asdict().items() if field not in axes]
         found.setdefault(tuple(fixed), {})[name] = row
-    of = looks(row.implementation for row in record.rows if row.ranked)
-    return [Group(_title(next(iter(group.values())), axes), group, axes, of) for group in found.values()]
+    styles = line_styles(row.implementation for row in record.rows if row.ranked)
+    return [Group(_title(next(iter(group.values())), axes), group, axes, styles) for group in found.values()]
 
 
 def speedup(row: Row, group: Group, baseline: str) -> Ratio | None:
-    """How much faster than the baseline; None where it was not measured beside it."""
+    """Return the speed-up over the baseline, or None if the baseline was not measured with this row."""
     return run_tables.speedup(row, group.rows.values(), baseline)
 
 
-def sheet(group: Group, baseline: str) -> Table:
-    """Fastest first, or along the axes of a sweep; what has no time says why, last."""
+def table_of_times(group: Group, baseline: str) -> Table:
+    """Return the table of a group, by time or along the axes of a sweep.
+
+    Rows without a time are last, and give the reason.
+    """
     along = sorted(group.ranked, key=lambda name: [coordinate(group.rows[name], axis) for axis in group.axes])
     names = [*along, *(name for name, row in group.rows.items() if not row.ranked)]
     table = run_tables.times(group.title, [group.rows[name] for name in names], baseline, group.axes, group.label)
@@ -68,11 +71,11 @@ def sheet(group: Group, baseline: str) -> Table:
 
 
 def coordinate(row: Row, axis: str) -> int | str:
-    """Where a row lies along an axis of its sweep."""
+    """Return the position of a row on an axis of its sweep."""
     value: int | str = getattr(row, axis)
     return value
 
 
 def _title(row: Row, axes: list[str]) -> str:
-    """As the terminal's tables are called; of a sweep without what it varies."""
+    """Return the title of a table, for a sweep without the fields that vary."""
     return f"{row.loss} by {' and '.join(axes)}: {common_fields(row, axes)}" if axes else str(row.workload)

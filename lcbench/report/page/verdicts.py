@@ -1,4 +1,4 @@
-"""Whether something got slower: the verdicts of a gate, or of two records held against each other."""
+"""Verdicts of a gate, or on two records."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from lcbench.stats.verdicts import Comparison
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What was held against what, in one sentence; the verdicts, worst first; what they rest on; and their plot."""
+    """Verdicts with their heading, summary, table (the worst first), notes on how they were reached, and plot."""
 
     heading: str
     summary: str
-    sheet: Table
+    table: Table
     notes: list[str]
     plot: dict[str, Any]
 
 
 def of_gate(record: Record) -> Verdicts | None:
-    """The verdicts of a gate's own record; None of any other."""
+    """Return the verdicts of the record of a gate, or None for other records."""
     if record.gate is None:
         return None
     gated = gate.judge_gate(record.rows, record.gate)
-    told, rests_on = heading(record.gate), notes(gated, record.gate)
-    return _verdicts(gated.comparisons, gated.fail_above, told, ("base", "head"), rests_on, gated.doubt)
+    title, basis = heading(record.gate), notes(gated, record.gate)
+    return _verdicts(gated.comparisons, gated.fail_above, title, ("base", "head"), basis, gated.doubt)
 
 
 def of_two(records: list[Record], fail_above: float = 0.20) -> Verdicts | None:
-    """The verdicts on the later of two runs; None where they have nothing in common, or are of other kinds."""
+    """Return the verdicts on the later of two runs, or None if they have nothing in common or are not runs."""
     if len(records) != 2:
         return None
     base, new = sorted(records, key=lambda record: record.created)
@@ -60,15 +60,15 @@ def of_two(records: list[Record], fail_above: float = 0.20) -> Verdicts | None:
 def _verdicts(
     comparisons: list[Comparison],
     fail_above: float,
-    told: str,
+    title: str,
     sides: tuple[str, str],
     notes: list[str],
     doubt: str,
 ) -> Verdicts:
     worst_first = sorted(comparisons, key=lambda one: compare_tables.ORDER.index(one.verdict))
     return Verdicts(
-        told,
-        compare_tables.summary(comparisons, fail_above) + (f"; no verdict holds: {doubt}" if doubt else ""),
+        title,
+        compare_tables.summary(comparisons, fail_above) + (f"; no verdict is valid: {doubt}" if doubt else ""),
         compare_tables.verdict_table("Verdicts", worst_first, *sides, fail_above),
         notes,
         _plot(worst_first, fail_above, f"{sides[1]} / {sides[0]}"),
@@ -76,7 +76,7 @@ def _verdicts(
 
 
 def _plot(comparisons: list[Comparison], fail_above: float, label: str) -> dict[str, Any]:
-    """The ratios with their intervals, beside 1 and the threshold; an interval without an end reaches the edge."""
+    """Return the ratios with their intervals, 1 and the threshold; an interval without an end extends to the edge."""
     marks = [
         {
             "name": one.new.implementation,

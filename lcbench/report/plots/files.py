@@ -1,4 +1,4 @@
-"""From the files that a user names to what a kind of plot is drawn of, and every plot that files allow."""
+"""Files of a plot: which files a kind of plot needs, and which plots a set of files allows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lcbench.errors import LcbenchError
-from lcbench.report.plots import KINDS, Kind, Source, drawn, require_drawable
+from lcbench.report.plots import KINDS, Kind, Source, render_plot, require_drawable
 
 if TYPE_CHECKING:
     from lcbench.datasets.examples import LabelledSplits
@@ -25,7 +25,7 @@ _OF_MODELS: tuple[Source, ...] = ("a model", "a model and its data", "several mo
 
 @dataclass(frozen=True)
 class File:
-    """A file that can be drawn: what it holds, and the sources that it can be."""
+    """File that can be plotted: its contents, and the sources that it can be."""
 
     path: Path
     content: Any
@@ -33,7 +33,7 @@ class File:
 
 
 def identify(name: str) -> File:
-    """Whatever a user names: a model, a search, or a result. Raises LcbenchError where it is none of them."""
+    """Return the model, search or result with that name. Raise LcbenchError if it is none of them."""
     from lcbench import record
     from lcbench.learn import model
     from lcbench.learn.search import search_file
@@ -45,40 +45,40 @@ def identify(name: str) -> File:
         try:
             return File(path, search_file.read(path), ("a search",))
         except LcbenchError:
-            pass  # then it is a result, or what is said of it as a result is what is wrong with it
+            pass  # it can be a result; if not, the error message is about results
     found = record.find(name)
     return File(Path(found.path), found, _OF_RECORDS)
 
 
-def resolve(chosen: Kind, names: Sequence[str]) -> list[Path]:
-    """The files that were named, or the newest: a result also by a saved name, or the start of its name or id.
+def resolve_files(chosen: Kind, names: Sequence[str]) -> list[Path]:
+    """Return the named files, or the newest ones. A result may also be given by its saved name, or the start of its id.
 
-    Raises LcbenchError where there is none.
+    Raises LcbenchError if there is none.
     """
     if not names:
-        return newest(chosen)
-    if chosen.of not in _OF_RECORDS:
+        return newest_files(chosen)
+    if chosen.source not in _OF_RECORDS:
         return [Path(name) for name in names]
     from lcbench import record
 
     return [Path(record.find(name).path) for name in names]
 
 
-def newest(chosen: Kind) -> list[Path]:
-    """The newest file that such a plot is drawn of; for one over time, every result of the newest one's machine.
+def newest_files(chosen: Kind) -> list[Path]:
+    """Return the newest file that has such a plot; for a history, every result of the newest one's machine.
 
-    Raises LcbenchError where there is none, or it takes several that only a user can choose.
+    Raises LcbenchError if there is none, or if the plot needs several files that only a user can choose.
     """
     from lcbench.learn import model
     from lcbench.learn.search import search_file
 
-    if chosen.of == "several models":
-        raise LcbenchError(f"{chosen.name} is drawn of several models: name their files")
-    if chosen.of == "results over time":
+    if chosen.source == "several models":
+        raise LcbenchError(f"{chosen.name} is a plot of several models: name their files")
+    if chosen.source == "results over time":
         return _records_of_newest_machine(chosen)
-    if chosen.of in _OF_RECORDS:
+    if chosen.source in _OF_RECORDS:
         return [_newest_record(chosen)]
-    return [search_file.newest() if chosen.of == "a search" else model.newest()]
+    return [search_file.newest() if chosen.source == "a search" else model.newest()]
 
 
 def _newest_record(chosen: Kind) -> Path:
@@ -86,46 +86,47 @@ def _newest_record(chosen: Kind) -> Path:
 
     found = next((one for one in record.newest_first() if not chosen.why_not(one)), None)
     if found is None:
-        makes = "sweep" if chosen.of == "a sweep" else "run"
+        makes = "sweep" if chosen.source == "a sweep" else "run"
         raise LcbenchError(
-            f"no result in {files.results_folder()} of which {chosen.name} can be drawn: "
+            f"no result in {files.results_folder()} has a plot {chosen.name}: "
             f"'lcbench {makes}' makes one, or name a file"
         )
     return Path(found.path)
 
 
 def _records_of_newest_machine(chosen: Kind) -> list[Path]:
-    """All that were measured where the newest was, the newest first."""
+    """Return all results of the machine of the newest result, the newest first."""
     from lcbench import record
 
-    newest = record.read(_newest_record(chosen))
-    fit = (one for one in record.newest_first() if one.fingerprint == newest.fingerprint)
+    newest_files = record.read(_newest_record(chosen))
+    fit = (one for one in record.newest_first() if one.fingerprint == newest_files.fingerprint)
     return [Path(one.path) for one in fit if not chosen.why_not(one)]
 
 
-def read(chosen: Kind, files: Sequence[Path], watch: ProgressCallback) -> tuple[Any, ...]:
-    """Return what the kind's function takes, read from the files. Raises LcbenchError where one does not fit the kind.
+def read_content(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[Any, ...]:
+    """Return the arguments of the kind's function, read from the files.
 
-    A result, a model or a search each; several models by the names of their files.
+    They are a result, a model or a search each; several models are a dictionary by file name. Raises LcbenchError if a
+    file does not fit the kind.
     """
-    if chosen.of not in ("results over time", "several models"):
+    if chosen.source not in ("results over time", "several models"):
         _require_few(chosen, files)
     found = [_read_one(chosen, path) for path in files]
-    if chosen.of == "several models":
+    if chosen.source == "several models":
         return (dict(zip(map(str, files), found, strict=True)),)
-    if chosen.of == "results over time":
+    if chosen.source == "results over time":
         return (_history(found),)
-    if chosen.of == "a model and its data":
-        return *found, _its_data(str(files[0]), found[0], watch)
+    if chosen.source == "a model and its data":
+        return *found, _its_data(str(files[0]), found[0], progress)
     return tuple(found)
 
 
 def _require_few(chosen: Kind, files: Sequence[Path]) -> None:
-    """One file, or two to compare."""
-    if len(files) > (2 if chosen.of == "one result, or two compared" else 1):
-        several = [kind.name for kind in KINDS.values() if kind.of == "several models"]
-        hint = f"; of several: {', '.join(several)}" if chosen.of not in _OF_RECORDS else ""
-        raise LcbenchError(f"{chosen.name} is drawn of {chosen.of}, and {len(files)} files are named{hint}")
+    """Raise LcbenchError if there are more files than the kind takes: one, or two to compare."""
+    if len(files) > (2 if chosen.source == "one result, or two compared" else 1):
+        several = [kind.name for kind in KINDS.values() if kind.source == "several models"]
+        hint = f"; plots of several models: {', '.join(several)}" if chosen.source not in _OF_RECORDS else ""
+        raise LcbenchError(f"{chosen.name} is a plot of {chosen.source}, but {len(files)} files are given{hint}")
 
 
 def _read_one(chosen: Kind, path: Path) -> Any:
@@ -133,17 +134,15 @@ def _read_one(chosen: Kind, path: Path) -> Any:
     from lcbench.learn import model
     from lcbench.learn.search import search_file
 
-    if chosen.of == "a search":
+    if chosen.source == "a search":
         search = search_file.read(path)
         if reason := chosen.why_not(search):
             raise LcbenchError(f"{path} cannot be drawn: {reason}")
         return search
-    found, same = (record.read(path), _OF_RECORDS) if chosen.of in _OF_RECORDS else (model.read(path), _OF_MODELS)
+    found, same = (record.read(path), _OF_RECORDS) if chosen.source in _OF_RECORDS else (model.read(path), _OF_MODELS)
     if reason := chosen.why_not(found):
-        fit = [kind.name for kind in KINDS.values() if kind.of in same and not kind.why_not(found)]
-        raise LcbenchError(
-            f"{path} has no {chosen.name}: {reason}; what can be drawn of it: {', '.join(fit) or 'nothing'}"
-        )
+        fit = [kind.name for kind in KINDS.values() if kind.source in same and not kind.why_not(found)]
+        raise LcbenchError(f"{path} has no {chosen.name}: {reason}; plots that it has: {', '.join(fit) or 'none'}")
     return found
 
 
@@ -153,71 +152,70 @@ def _history(records: list[Record]) -> History:
     records.sort(key=lambda one: one.created, reverse=True)
     if elsewhere := [one for one in records if one.fingerprint != records[0].fingerprint]:
         raise LcbenchError(
-            f"{records[0].path} and {elsewhere[0].path} are of different machines: a history is drawn of one"
+            f"{records[0].path} and {elsewhere[0].path} are from different machines: a history is of one machine"
         )
     return history(records, records[0].fingerprint)
 
 
-def _its_data(name: str, model: Model, watch: ProgressCallback) -> LabelledSplits:
+def _its_data(name: str, model: Model, progress: ProgressCallback) -> LabelledSplits:
     from lcbench.learn.training import splits_of
 
-    splits = splits_of(model.recipe, watch)
+    splits = splits_of(model.recipe, progress)
     if splits.fingerprint() != model.fingerprint:
-        raise LcbenchError(f"{name} was trained on other data than what {model.recipe.data} holds now: train it anew")
+        raise LcbenchError(f"{name} was trained on data that {model.recipe.data} no longer holds: train it again")
     return splits
 
 
 @dataclass(frozen=True)
 class Plot:
-    """One that can be drawn: its kind, and the files that it is of."""
+    """Plot that can be made: its kind and its files."""
 
     kind: Kind
     files: tuple[Path, ...]
 
     @property
     def file_name(self) -> str:
-        """From the name of the first file and the kind, so that the same files always give the same names."""
-        return f"{self.files[0].stem}-{self.kind.name}{self.kind.ending}"
+        """Name of the plot's file, from the name of the first file and the kind."""
+        return f"{self.files[0].stem}-{self.kind.name}{self.kind.suffix}"
 
     @property
     def form(self) -> str:
-        """`png` or `svg`."""
-        return self.kind.ending.removeprefix(".")
+        """Format, `png` or `svg`."""
+        return self.kind.suffix.removeprefix(".")
 
 
-def every(names: Sequence[str]) -> tuple[list[Plot], list[str]]:
-    """Every plot of the files that are named, as `identify` takes them; of none, of the newest of each sort.
+def find_plots(names: Sequence[str]) -> tuple[list[Plot], list[str]]:
+    """Return every plot of the named files, or without names of the newest files, and why newest files cannot be read.
 
-    Gives the plots, and why some of the newest files cannot be read, a line each. Raises LcbenchError where a file
-    that is named cannot be read, nothing can be drawn, or two plots would have the same name.
+    Raises LcbenchError if a named file cannot be read, if there is no plot, or if two plots would have the same name.
     """
     for kind in KINDS.values():
         require_drawable(kind)
     unread: list[str] = []
     found = [*(_of_named(names) if names else _of_newest(unread))]
     if not found:
-        what = "these files" if names else "what is in the folder of results"
-        raise LcbenchError(f"no picture can be drawn of {what}; 'lcbench run' makes a result")
+        where = "these files" if names else "the files in the folder of results"
+        raise LcbenchError(f"{where} have no plot; 'lcbench run' makes a result")
     _require_names_of_their_own(found)
     return found, unread
 
 
 def _of_newest(unread: list[str]) -> Iterator[Plot]:
-    """Each kind of the newest file that it can be drawn of; into `unread`, why such a file cannot be read."""
-    read: dict[Path, File | None] = {}
+    """Yield the plots of the newest file of each kind; append to `unread` why a file cannot be read."""
+    read_content: dict[Path, File | None] = {}
     for kind in KINDS.values():
         try:
-            paths = newest(kind)
+            paths = newest_files(kind)
         except LcbenchError:
-            continue  # there is no such file, or it takes several that only a user can choose
+            continue  # there is no such file, or only a user can choose the files
         for path in paths:
-            if path not in read:
+            if path not in read_content:
                 try:
-                    read[path] = identify(str(path))
+                    read_content[path] = identify(str(path))
                 except LcbenchError as error:
-                    read[path] = None
+                    read_content[path] = None
                     unread.append(str(error))
-        yield from _fit(kind, [file for path in paths if (file := read[path])])
+        yield from _fit(kind, [file for path in paths if (file := read_content[path])])
 
 
 def _of_named(names: Sequence[str]) -> Iterator[Plot]:
@@ -227,11 +225,11 @@ def _of_named(names: Sequence[str]) -> Iterator[Plot]:
 
 
 def _fit(kind: Kind, files: Sequence[File]) -> Iterator[Plot]:
-    """The plots of a kind: one of each file, or where it shows several, of all that may stand beside each other."""
-    fit = [file for file in files if kind.of in file.sources and not kind.why_not(file.content)]
-    if kind.of == "several models":
+    """Yield the plots of a kind: one for each file, or if the kind shows several files, one for each group of files."""
+    fit = [file for file in files if kind.source in file.sources and not kind.why_not(file.content)]
+    if kind.source == "several models":
         groups = _grouped(fit, lambda file: file.content.recipe.loss)
-    elif kind.of == "results over time":
+    elif kind.source == "results over time":
         groups = _grouped(fit, lambda file: file.content.fingerprint)
     else:
         yield from (Plot(kind, (file.path,)) for file in fit)
@@ -249,7 +247,7 @@ def _require_names_of_their_own(plots: Iterable[Plot]) -> None:
         other = taken.setdefault(plot.file_name, plot)
         if other is not plot:
             raise LcbenchError(
-                f"{other.files[0]} and {plot.files[0]} would both become {plot.file_name}: draw them apart"
+                f"{other.files[0]} and {plot.files[0]} would both be plotted as {plot.file_name}: plot them separately"
             )
 
 
@@ -259,7 +257,7 @@ REPRODUCED = {
     "templates": ("templates", ("templates",)),
     "random-search": ("descents", ("random-search-tries", "random-search-descent")),
 }
-"""Plots of ``lcbench reproduce``, by the name of the file: the kind of plot, and of which models."""
+"""Plots of ``lcbench reproduce`` by the name of the file: the kind of plot, and its models."""
 
 
 def reproduced_rows() -> list[str]:
@@ -274,9 +272,9 @@ def reproduced_rows() -> list[str]:
 
 
 def draw_reproduced(outcomes: Sequence[Outcome], folder: Path) -> Iterator[Path]:
-    """Store the models of these rows in `folder`, draw what can be drawn of them, and give the plots' files.
+    """Write the models of these rows to `folder`, draw the plots that they allow, and yield the plots' files.
 
-    Raises LcbenchError where that cannot be written or matplotlib is missing.
+    Raises LcbenchError if a file cannot be written or matplotlib is missing.
     """
     from lcbench import files
     from lcbench.reproduction.figures import write_models
@@ -286,5 +284,5 @@ def draw_reproduced(outcomes: Sequence[Outcome], folder: Path) -> Iterator[Path]
         shown = [stored[model] for model in wanted if model in stored]
         if shown:
             path = folder / f"{name}.png"
-            files.write_file(path, drawn(KINDS[kind], shown))
+            files.write_file(path, render_plot(KINDS[kind], shown))
             yield path

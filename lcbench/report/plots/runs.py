@@ -1,4 +1,4 @@
-"""Plots of a run: bars of the medians, every sample, and the roofline."""
+"""Plots of a run: bars of the medians, samples, and the roofline."""
 
 from __future__ import annotations
 
@@ -19,32 +19,35 @@ _ROW_INCHES = 0.27
 _TITLE_INCHES = 0.62
 _LONGEST_NAME = 20
 _LONGEST_BAR = 0.55
-"""Of the axis' length; right of it, there is room for its numbers."""
+"""Length of the longest bar as a share of the axis; the rest is for its numbers."""
 
 _SAMPLES_INCHES = 0.95
 _HEADING_INCHES = 0.3
 _BETWEEN = 1.5
-"""Places left free between two workloads."""
+"""Gap between two workloads, in strips."""
 
 _COLUMNS = 3
 _PANEL_INCHES = 3.9
 _AROUND_INCHES = 1.2
-"""Of a panel: its title and the numbers below."""
+"""Height of a panel's title and tick labels."""
 _LABEL_INCHES = 0.19
-"""Height of a label: two of them lie no closer."""
+"""Height of a label."""
 
 _LONGEST_ROOF_NAME = 18
 _HOLLOW = "svm"
 _ASIDE = 3.5
-"""Points by which the losses, whose places are the same, are drawn left and right of it."""
+"""Points by which the marks of the two losses are moved apart, left and right, because their places are the same."""
 _LEADER = {
     "arrowstyle": "-", "color": style.FAINT, "linewidth": 0.6, "relpos": (0, 0.5), "shrinkA": 0,
 }  # fmt: skip
-"""From a label's left end to just beside its mark."""
+"""Line from the left end of a label to its mark."""
 
 
 def draw_bars(record: Record) -> Figure:
-    """Two panels beside each other. Where the axis is logarithmic, points: there the length of a bar says nothing."""
+    """Draw the medians of each workload in a panel, two panels per row.
+
+    On a logarithmic axis the length of a bar has no meaning, so points are drawn.
+    """
     panels = selection.by_workload(record)
     columns = min(2, len(panels))
     counts = [len(rows) for rows in panels.values()]
@@ -58,20 +61,22 @@ def draw_bars(record: Record) -> Figure:
         _draw_bars_of(axes, selection.bars(rows), key)
         axes.set_title(titles[workload], loc="left")
     has_baseline = any(row.implementation == selection.BASELINE for rows in panels.values() for row in rows)
-    baseline = f"x: times as fast as {selection.BASELINE}" if has_baseline else ""
-    style.caption(figure, selection.caption(record, baseline, style.arrows_told(figure)))
+    baseline = f"x: speed-up over {selection.BASELINE}" if has_baseline else ""
+    style.caption(figure, selection.caption(record, baseline, style.arrow_note(figure)))
     return figure
 
 
 def _draw_bars_of(axes: Axes, chosen: Bars, key: Key) -> None:
     ends = chosen.ends
     for place, bar in enumerate(chosen.bars):
-        low, high = selection.within(bar.interval, ends)
+        low, high = selection.clip_interval(bar.interval, ends)
         error = [[bar.median - low], [high - bar.median]]
-        of = key.looks[bar.row.implementation]
+        of = key.styles[bar.row.implementation]
         ink = of.colour if chosen.logarithmic else style.INK
         if chosen.logarithmic:
-            axes.errorbar(bar.median, place, xerr=error, capsize=2.5, markersize=6, linestyle="", **style.marker_of(of))
+            axes.errorbar(
+                bar.median, place, xerr=error, capsize=2.5, markersize=6, linestyle="", **style.marker_style(of)
+            )
         else:
             axes.barh(
                 place, bar.median, height=0.68, facecolor=of.colour if of.filled else "white", edgecolor=of.colour,
@@ -95,15 +100,15 @@ def _draw_bars_of(axes: Axes, chosen: Bars, key: Key) -> None:
 
 
 def draw_samples(record: Record) -> Figure:
-    """An axis an implementation. Side by side its workloads, in each a strip a process, relative to the median."""
+    """Draw an axis for each implementation, with its workloads side by side and a strip for each process."""
     groups = selection.by_workload(record)
     workloads = list(groups)
     titles = selection.titles(workloads)
     key = selection.key_of(record)
-    names = selection.by_their_best(key, groups)
+    names = selection.rows_by_name(key, groups)
     starts, ends = _places(groups)
     figure = style.figure(
-        1.1 + _SAMPLES_INCHES * len(names), "Samples: time of a call over its median, a strip a process"
+        1.1 + _SAMPLES_INCHES * len(names), "Samples: time of a call over its median, a strip for each process"
     )
     heights = [_HEADING_INCHES, *[_SAMPLES_INCHES] * len(names)]
     heading, *panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
@@ -114,20 +119,20 @@ def draw_samples(record: Record) -> Figure:
     for axes, (name, rows) in zip(panels, names.items(), strict=True):
         for row in rows:
             _draw_samples_of(
-                axes, row, key.looks[row.implementation].colour, starts[row.workload], selection.deviation(rows)
+                axes, row, key.styles[row.implementation].colour, starts[row.workload], selection.deviation_limit(rows)
             )
         _frame_samples(axes, name, rows, starts, ends)
     heading.set_xlim(-0.8, ends[workloads[-1]] - 0.2)
     panels[-1].set_xticks([])
-    told = ["lines: medians of processes", "triangles: farther away"]
-    if any(selection.some_left_out(rows) for rows in names.values()):
-        told.append("grey: left out, something disturbed the process")
-    style.caption(figure, selection.caption(record, *told))
+    notes = ["lines: medians of processes", selection.TRIANGLES]
+    if any(selection.any_left_out(rows) for rows in names.values()):
+        notes.append(f"grey: {selection.LEFT_OUT}")
+    style.caption(figure, selection.caption(record, *notes))
     return figure
 
 
 def _places(groups: dict[Workload, list[Row]]) -> tuple[dict[Workload, float], dict[Workload, float]]:
-    """Where the strips of each workload begin and end on the axis that all share."""
+    """Return where the strips of each workload begin and end on the shared axis."""
     starts, ends, place = {}, {}, 0.0
     for workload, rows in groups.items():
         starts[workload] = place
@@ -137,7 +142,7 @@ def _places(groups: dict[Workload, list[Row]]) -> tuple[dict[Workload, float], d
 
 
 def _draw_samples_of(axes: Axes, row: Row, colour: str, start: float, reach: float) -> None:
-    """A strip a process, its samples from left to right in the order in which they were taken; a line at its median."""
+    """Draw a strip for each process: its samples from left to right in their order, and its median."""
     shown = selection.processes(row)
     across = np.concatenate([start + one.number - 1 + 0.3 * _spread_out(len(one.samples)) for one in shown])
     deviations = np.concatenate([one.ratios - 1 for one in shown])
@@ -156,7 +161,7 @@ def _draw_samples_of(axes: Axes, row: Row, colour: str, start: float, reach: flo
 def _frame_samples(
     axes: Axes, name: str, rows: list[Row], starts: dict[Workload, float], ends: dict[Workload, float]
 ) -> None:
-    reach = selection.deviation(rows)
+    reach = selection.deviation_limit(rows)
     axes.set_ylim(-1.05 * reach, 1.5 * reach)
     axes.axhline(0, color=style.FAINT, linewidth=0.7, zorder=1)
     step = max(size for size in (0.05, 0.1, 0.2, 0.3) if size < 0.75 * reach)
@@ -173,26 +178,26 @@ def _frame_samples(
 
 
 def _spread_out(count: int) -> np.ndarray:
-    """Places from -1 to 1 in the order in which the samples were taken."""
+    """Return offsets from -1 to 1."""
     return np.linspace(-1, 1, count) if count > 1 else np.zeros(1)
 
 
 def draw_roofline(record: Record) -> Figure:
-    """A panel a footprint on common axes; the name of each implementation beside its marks."""
-    panels = selection.roofs(record)
+    """Draw a panel for each footprint on common axes, with the name of each implementation beside its marks."""
+    panels = selection.roofline_points(record)
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     key = selection.key_of(record, _LONGEST_ROOF_NAME)
-    (left, right), (low, high) = selection.roof_ends(panels)
+    (left, right), (low, high) = selection.roofline_limits(panels)
     close = np.log(high / low) * _LABEL_INCHES / (_PANEL_INCHES - _AROUND_INCHES)
-    labels = {ceiling: selection.roof_labels(some, close) for ceiling, some in panels.items()}
+    labels = {ceiling: selection.roofline_labels(some, close) for ceiling, some in panels.items()}
     height = max(_PANEL_INCHES, _AROUND_INCHES + _LABEL_INCHES * (2 + max(map(len, labels.values()))))
-    figure = style.figure(0.9 + rows * height, "Roofline: rates below what this machine can do")
+    figure = style.figure(0.9 + rows * height, "Roofline: rates and the limits of this machine")
     intensities = np.geomspace(left, right, 200)
     for number, (axes, (ceiling, some)) in enumerate(
         zip(style.grid(figure, len(panels), columns, sharey=True), panels.items(), strict=True)
     ):
-        axes.set(xscale="log", yscale="log", xlim=(left, right), ylim=(low, high), xlabel="operations a byte")
+        axes.set(xscale="log", yscale="log", xlim=(left, right), ylim=(low, high), xlabel="operations per byte")
         _draw_roof(axes, ceiling, intensities)
         _draw_points(axes, some, key)
         _draw_labels(axes, labels[ceiling], key, ceiling.flops_s, height=height - _AROUND_INCHES)
@@ -211,13 +216,13 @@ def draw_roofline(record: Record) -> Figure:
 def _roof_title(ceiling: MachinePeak, record: Record) -> str:
     dtype = f", {ceiling.dtype}" if len({row.dtype for row in record.rows if row.ranked}) > 1 else ""
     where = ", GPU" if ceiling.device == "cuda" else ""
-    return f"X of {formatting.size(ceiling.footprint)}{dtype}{where}\n{selection.reading(ceiling)}"
+    return f"X of {formatting.size(ceiling.footprint)}{dtype}{where}\n{selection.read_label(ceiling)}"
 
 
 def _draw_roof(axes: Axes, ceiling: MachinePeak, intensities: NDArray[np.float64]) -> None:
-    axes.plot(intensities, selection.roof(ceiling, intensities), color=style.INK, linewidth=1.6)
+    axes.plot(intensities, selection.roofline_rate(ceiling, intensities), color=style.INK, linewidth=1.6)
     axes.text(
-        0.98, ceiling.flops_s * 1.06, selection.arithmetic(ceiling), ha="right", va="bottom",
+        0.98, ceiling.flops_s * 1.06, selection.flops_label(ceiling), ha="right", va="bottom",
         size=style.SMALL, transform=axes.get_yaxis_transform(),
     )  # fmt: skip
     if ceiling.gemm_flops_s:
@@ -228,9 +233,10 @@ def _draw_points(axes: Axes, some: Sequence[Point], key: Key) -> None:
     both = _both(some)
     for point in some:
         filled = point.row.loss != _HOLLOW or not both
+        marker = style.marker_style(key.styles[point.row.implementation])
         axes.plot(
             point.intensity, point.rate, linestyle="", markersize=6, zorder=3, transform=_mark_place(axes, point, both),
-            **(style.marker_of(key.looks[point.row.implementation]) | ({} if filled else {"markerfacecolor": "white"})),
+            **(marker | ({} if filled else {"markerfacecolor": "white"})),
         )  # fmt: skip
 
 
@@ -239,7 +245,7 @@ def _both(some: Sequence[Point]) -> bool:
 
 
 def _draw_labels(axes: Axes, labels: Sequence[Label], key: Key, roof_above: float, height: float) -> None:
-    """Each name at the right of all marks, with a line to its own."""
+    """Draw the names at the right of all marks, with a line from each name to its mark."""
     low, high = np.log(axes.get_ylim())
     least = (high - low) * _LABEL_INCHES / height
     places = apart([label.centre for label in labels], least, np.log(roof_above) - 0.7 * least, low + 0.5 * least)
@@ -257,7 +263,7 @@ def _draw_labels(axes: Axes, labels: Sequence[Label], key: Key, roof_above: floa
 
 
 def _mark_place(axes: Axes, point: Point, both: bool) -> Transform:
-    """Where a mark is drawn: of two losses, one at the left of its place and the other at its right."""
+    """Return the transform of a mark; with two losses, the marks are left and right of their place."""
     return _aside(axes, (-_ASIDE if point.row.loss == _HOLLOW else _ASIDE) if both else 0.0)
 
 
@@ -266,10 +272,10 @@ def _aside(axes: Axes, points: float) -> Transform:
 
 
 def apart(wanted: Sequence[float], least: float, highest: float, lowest: float = -np.inf) -> list[float]:
-    """Places for labels, in descending order as they are wanted: none above `highest`, no two closer than `least`.
+    """Return places for labels, in the descending order of `wanted`: at most `highest`, and at least `least` apart.
 
-    Those that would overlap become a stack around their mean (pool adjacent violators). None lies below `lowest`, where
-    there is room for all.
+    Labels that would overlap become a stack around their mean (pool adjacent violators). If there is room for all, none
+    is below `lowest`.
     """
     stacks: list[list[float]] = []
 

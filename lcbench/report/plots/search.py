@@ -1,4 +1,4 @@
-"""A search for hyperparameters: where in the plane of two of them the validation accuracy is high."""
+"""Plot of a search for hyperparameters: validation accuracy over two of them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from lcbench.learn.search.search_file import Search, Trial, ranking
 from lcbench.report.plots import style
 
 _CELLS = ((0.95, style.NORMAL), (0.6, style.SMALL), (0.0, style.TINY))
-"""From how many inches on a cell holds text of how many points."""
+"""Font size in points by minimum width of a cell in inches."""
 
 
 def why_no_search(search: Search) -> str:
-    """Why there is nothing to draw, or nothing."""
+    """Return why the search has no plot, or an empty string."""
     if not search.axes:
         return "it searched no hyperparameter"
     return "no trial has ended" if len(search.waiting) == len(search.trials) else ""
 
 
 def draw_search(search: Search) -> Figure:
-    """A grid as a heat map, random trials as coloured points.
+    """Draw a grid as a heat map, random trials as coloured points.
 
-    Of more than two hyperparameters the first two that vary are shown, and in each cell the best of its trials.
+    If there are more than two hyperparameters, the axes are the first two that vary, and each cell has its best trial.
     """
     return _heat_map(search) if search.way == "grid" else _points(search)
 
@@ -41,7 +41,7 @@ def _title(search: Search, shown: Sequence[str]) -> str:
         "all diverged or crashed" if accuracy is None else f"best {_percent(accuracy)}"
     )
     hidden = [_name(name) for name in search.axes if name not in shown]
-    waiting = f", {len(search.waiting)} of {len(search.trials)} trials to come" if search.waiting else ""
+    waiting = f", {len(search.waiting)} of {len(search.trials)} trials waiting" if search.waiting else ""
     return title + (f", best over {' and '.join(hidden)}" if hidden else "") + waiting
 
 
@@ -58,7 +58,7 @@ def _heat_map(search: Search) -> Figure:
     figure = style.figure(max(2.6, 1.6 + 0.55 * rows), _title(search, names))
     axes = figure.subplots()
     size = next(points for inches, points in _CELLS if 0.8 * style.WIDTH / columns > inches)
-    image = style.heat(axes, accuracies, lambda row, column: texts[row][column], _norm(accuracies), size)
+    image = style.draw_heat_map(axes, accuracies, lambda row, column: texts[row][column], _norm(accuracies), size)
     axes.set_xticks(range(columns), [style.plain(value) for value in values[1]], rotation=90 if columns > 10 else 0)
     axes.set_yticks(range(rows), [style.plain(value) for value in values[0]] if names[0] else [""])
     axes.set(xlabel=_name(names[1]), ylabel=_name(names[0]))
@@ -67,7 +67,7 @@ def _heat_map(search: Search) -> Figure:
             _colour_bar(figure, axes, image)
         first = search.trials[ranking(search.trials)[0]]
         row, column = _cell(first, names, values)
-        # drawn twice, dark around white, to be seen on every colour
+        # a dark frame around a white one is visible on every colour
         for width, colour in ((4.0, style.INK), (2.0, "white")):
             axes.add_patch(
                 Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, fill=False, edgecolor=colour, linewidth=width)
@@ -83,7 +83,7 @@ def _cell(trial: Trial, names: Sequence[str], values: Sequence[Sequence[float]])
 
 
 def _best_in_cells(search: Search, names: Sequence[str], values: Sequence[Sequence[float]]) -> list[list[Trial]]:
-    """For each cell its best trial, or, where none gave a model, any."""
+    """Return the best trial of each cell, or any trial of a cell without a model."""
     cells: dict[tuple[int, int], Trial] = {}
     ranks = {place: rank for rank, place in enumerate(ranking(search.trials))}
     worst_first = sorted(range(len(search.trials)), key=lambda place: -ranks.get(place, len(ranks)))
@@ -97,14 +97,13 @@ def _accuracies(cells: Sequence[Sequence[Trial]]) -> NDArray[np.float64]:
 
 
 def _texts(cells: Sequence[Sequence[Trial]]) -> list[list[str]]:
-    said = {"waiting": ""}
-    return [
-        [
-            said.get(t.status, t.status) if t.validation_accuracy is None else _percent(t.validation_accuracy)
-            for t in row
-        ]
-        for row in cells
-    ]
+    return [[_cell_text(trial) for trial in row] for row in cells]
+
+
+def _cell_text(trial: Trial) -> str:
+    if trial.validation_accuracy is not None:
+        return _percent(trial.validation_accuracy)
+    return "" if trial.status == "waiting" else trial.status
 
 
 def _points(search: Search) -> Figure:
@@ -116,7 +115,7 @@ def _points(search: Search) -> Figure:
     axes = figure.subplots()
     axes.grid(True)
 
-    found = [search.trials[place] for place in reversed(ranking(search.trials))]  # the best on top
+    found = [search.trials[place] for place in reversed(ranking(search.trials))]  # the best is drawn last, on top
     accuracies = np.array([trial.validation_accuracy for trial in found], float)
     alone = len(names) == 1
     across = names[-1]
@@ -157,7 +156,7 @@ def _all_positive(trials: Sequence[Trial], name: str) -> bool:
 
 
 def _norm(accuracies: NDArray[np.float64]) -> Normalize:
-    """From the worst to the best; a single value lies in the middle."""
+    """Return the colour scale from the worst to the best accuracy; a single value is in the middle."""
     found = accuracies[np.isfinite(accuracies)]
     if not found.size:
         return Normalize(0, 1)

@@ -1,7 +1,7 @@
-"""How every plot of lcbench looks, and how it becomes the bytes of a file.
+"""Style of all plots, and conversion of a figure to the bytes of a file.
 
-Plots are 8 inches wide, so that text of 10 points can be read where they are shown 800 pixels wide. The colours are
-those of Okabe and Ito (2008), "Color universal design", told apart by colour-blind readers too.
+Plots are 8 inches wide, so that text of 10 points is legible when they are shown 800 pixels wide. The colours are those
+of Okabe and Ito (2008), "Color universal design", which colour-blind readers can tell apart.
 """
 
 from __future__ import annotations
@@ -24,47 +24,55 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from lcbench.report.plots import looks
-from lcbench.report.plots.selection import Interval
-from lcbench.report.plots.table import readable
+from lcbench.report.plots import line_styles
+from lcbench.report.plots.selection import ARROWS, Interval
+from lcbench.report.plots.table import remove_non_xml
 
 _MISSING = re.compile(r"Glyph (\d+) .* missing from")
-"""What matplotlib says of a letter that none of the fonts has."""
+"""Warning of matplotlib about a character that none of the fonts has."""
 
 PlotFormat = Literal["png", "svg"]
 
 WIDTH = 8.0
-"""Inches."""
+"""Width of a figure in inches."""
 
-COLOURS = (looks.BLUE, looks.VERMILION, looks.GREEN, looks.PURPLE, looks.ORANGE, looks.SKY, looks.YELLOW)
-"""Of lines and classes, in this order."""
+COLOURS = (
+    line_styles.BLUE,
+    line_styles.VERMILION,
+    line_styles.GREEN,
+    line_styles.PURPLE,
+    line_styles.ORANGE,
+    line_styles.SKY,
+    line_styles.YELLOW,
+)
+"""Colours of lines and classes, in the order in which they are used."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-"""Tell classes apart once the colours are used up."""
+"""Markers of classes; the next one is used after all colours have been used."""
 
-INK = looks.BLACK
-FAINT = looks.GREY
+INK = line_styles.BLACK
+FAINT = line_styles.GREY
 NOTE = "#595959"
-"""Of captions: lighter than what is said in the plot, and dark enough to be read."""
+"""Colour of captions: lighter than other text, with enough contrast to be legible."""
 _BEYOND = "beyond"
-"""Marks arrows of intervals that go on beyond an axis."""
+"""gid of arrows at intervals that extend beyond an axis."""
 
 ABSENT = "#E4E4E4"
-"""Where there is no number."""
+"""Colour of cells without a number."""
 LEFT_OUT = "#C4C4C4"
-"""What was measured and does not count."""
+"""Colour of processes that were left out."""
 
 BACKED = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
-"""Behind text that lies on lines."""
+"""Background of text that lies on lines."""
 
 SCALE = "cividis"
-"""From low to high, made for colour-blind readers (Nunez, Anderton & Renslow, 2018)."""
+"""Colour map of values, made for colour-blind readers (Nunez, Anderton & Renslow, 2018)."""
 
 SHARES = "Blues"
-"""From none to many."""
+"""Colour map of shares."""
 
 TINY, SMALL, NORMAL, LARGE = 6.0, 8.5, 10.0, 12.0
-"""Points."""
+"""Font sizes in points."""
 
 _FAMILIES = (
     "DejaVu Sans",
@@ -75,9 +83,9 @@ _FAMILIES = (
     "Apple SD Gothic Neo",
     "Arial Unicode MS",
 )
-"""The first comes with matplotlib; where it lacks a letter, the next that is installed is asked."""
+"""Font families in order of preference. matplotlib has the first; the others have characters that it lacks."""
 
-_LOOK: dict[str, Any] = {
+_RC_PARAMS: dict[str, Any] = {
     "font.size": NORMAL,
     "axes.titlesize": NORMAL,
     "figure.titlesize": LARGE,
@@ -100,16 +108,16 @@ _LOOK: dict[str, Any] = {
     "lines.markersize": 4,
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
-    "text.parse_math": False,  # a dollar in the name of a class is a dollar
+    "text.parse_math": False,  # a dollar sign in the name of a class is no mathematics
     "svg.hashsalt": "lcbench",
 }
 
 
 @contextmanager
-def applied() -> Iterator[None]:
-    """Within it, figures look as above whatever the user's matplotlibrc says."""
+def use_style() -> Iterator[None]:
+    """Context in which figures have the style above, independently of the user's matplotlibrc."""
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
-    with matplotlib.style.context([_LOOK | {"font.family": _installed_families()}], after_reset=True):
+    with matplotlib.style.context([_RC_PARAMS | {"font.family": _installed_families()}], after_reset=True):
         yield
 
 
@@ -120,50 +128,53 @@ def _installed_families() -> list[str]:
 
 
 def figure(height: float, title: str) -> Figure:
-    """An empty figure of that height in inches."""
+    """Return an empty figure of that height in inches."""
     made = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(made)
     made.suptitle(title, x=0.01, ha="left", weight="bold")
     return made
 
 
-def rendered(plot: Figure, form: PlotFormat, dpi: int, warn: Callable[[str], None] = lambda line: None) -> bytes:
-    """The file's bytes: the same for the same plot. Tells `warn` of letters that are drawn as boxes."""
+def figure_bytes(plot: Figure, form: PlotFormat, dpi: int, warn: Callable[[str], None] = lambda line: None) -> bytes:
+    """Return the figure as the bytes of a file; the same figure gives the same bytes.
+
+    `warn` is called if there are characters that no font has, which are drawn as boxes.
+    """
     content = io.BytesIO()
     metadata = {"Date": None} if form == "svg" else {"Software": None}
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         plot.savefig(content, format=form, dpi=dpi, metadata=metadata)
-    missing = {int(found[1]) for each in said if (found := _MISSING.match(str(each.message)))}
+    missing = {int(found[1]) for each in caught if (found := _MISSING.match(str(each.message)))}
     if missing:
         scripts = sorted({unicodedata.name(chr(letter), "UNKNOWN").split()[0] for letter in missing})
-        warn(f"no installed font has these letters, which are drawn as boxes: {', '.join(scripts)}")
-    for each in said:
+        warn(f"no installed font has these characters, which are drawn as boxes: {', '.join(scripts)}")
+    for each in caught:
         if not _MISSING.match(str(each.message)):
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
     if form == "svg":
-        return readable(content.getvalue().decode()).encode()
+        return remove_non_xml(content.getvalue().decode()).encode()
     return content.getvalue()
 
 
 def colour(number: int) -> str:
-    """Of the line or class of that number; after the last, from the first again."""
+    """Return the colour of the line or class with that number; colours repeat after the last one."""
     return COLOURS[number % len(COLOURS)]
 
 
 def marker(number: int) -> str:
-    """Of the class of that number: another once every colour has had one."""
+    """Return the marker of the class with that number; it changes after every colour has been used."""
     return MARKERS[number // len(COLOURS) % len(MARKERS)]
 
 
 def ink_on(background: Any) -> str:
-    """Dark or white, whichever can be read on that colour."""
+    """Return the text colour, dark or white, that is legible on that background."""
     red, green, blue = to_rgb(background)
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 
 
-def curve_axes(axes: Axes, x: str, y: str, *, logarithmic: bool = False) -> None:
-    """Axes for curves over whole numbers: faint lines to read by, plain numbers."""
+def set_up_curve_axes(axes: Axes, x: str, y: str, *, logarithmic: bool = False) -> None:
+    """Set up axes for curves over integers: labels, grid, and ticks in decimal notation."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(True)
@@ -175,31 +186,35 @@ def curve_axes(axes: Axes, x: str, y: str, *, logarithmic: bool = False) -> None
 
 
 def plain_ticks(axis: Any) -> None:
-    """Numbers on a logarithmic axis as they are typed: 1e-07, 0.5, 20."""
+    """Format the ticks of a logarithmic axis as they are typed: 1e-07, 0.5, 20."""
     _ticks(axis, lambda value, _: f"{value:g}", 3, 20)
 
 
-def _ticks(axis: Any, told: Callable[[float, int | None], str], short: float, long: float) -> None:
-    """Number an axis; between powers of ten, all places below `short` times apart, 2 and 5 below `long`, else none."""
+def _ticks(axis: Any, label: Callable[[float, int | None], str], short: float, long: float) -> None:
+    """Format the ticks of an axis.
 
-    def between(value: float, place: int | None) -> str:
+    Minor ticks have a label if the axis spans less than a factor of `short`; those at 2 and 5 times a power of ten also
+    if it spans less than a factor of `long`.
+    """
+
+    def minor_label(value: float, position: int | None) -> str:
         low, high = axis.get_view_interval()
-        worth_it = high / low < short or (high / low < long and f"{value:e}"[0] in "25")
-        return told(value, place) if worth_it else ""
+        labelled = high / low < short or (high / low < long and f"{value:e}"[0] in "25")
+        return label(value, position) if labelled else ""
 
-    axis.set_major_formatter(FuncFormatter(told))
-    axis.set_minor_formatter(FuncFormatter(between))
+    axis.set_major_formatter(FuncFormatter(label))
+    axis.set_minor_formatter(FuncFormatter(minor_label))
 
 
 def plain(value: float) -> str:
-    """A number of four digits as it is typed: 25000, 3.162e-08."""
+    """Return a number of four significant digits as it is typed: 25000, 3.162e-08."""
     return f"{float(f'{value:.4g}'):g}"
 
 
 def time_ticks(axis: Any) -> None:
-    """Seconds on an axis in the unit that suits each: 500 us, 2 ms."""
+    """Format the ticks of an axis of seconds with a suitable unit: 500 us, 2 ms."""
 
-    def told(value: float, _: int | None) -> str:
+    def label(value: float, _: int | None) -> str:
         if value <= 0:
             return "0" if value == 0 else ""
         for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
@@ -207,21 +222,21 @@ def time_ticks(axis: Any) -> None:
                 return f"{value / size:g} {unit}"
         return f"{value / 1e-9:g} ns"
 
-    _ticks(axis, told, 5, 40)  # of 1, 2 and 5, two lie in whatever is as wide as from 1 to 5
+    _ticks(axis, label, 5, 40)  # an axis that spans a factor of 5 has two of the ticks 1, 2 and 5
 
 
 def count_ticks(axis: Any) -> None:
-    """Whole numbers on a logarithmic axis, their thousands set apart: 10,000."""
+    """Format the ticks of a logarithmic axis of integers with thousands separators: 10,000."""
     _ticks(axis, lambda value, _: f"{value:,.0f}", 0, 60)
 
 
 def percent_axis(axis: Any) -> None:
-    """Fractions as percent."""
+    """Format the ticks of an axis of fractions in percent."""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g} %"))
 
 
 def legend_with_title(figure: Figure, names: Mapping[str, Any], title: str, columns: int, **options: Any) -> None:
-    """Write a title and, under it, which mark is which, above all panels."""
+    """Draw a title, and below it the legend, above all panels."""
     figure.legend(
         list(names.values()), list(names), title=title, title_fontproperties={"weight": "bold", "size": LARGE},
         alignment="left", loc="outside upper left", ncols=columns, borderaxespad=0.2, columnspacing=1.4, **options,
@@ -229,7 +244,7 @@ def legend_with_title(figure: Figure, names: Mapping[str, Any], title: str, colu
 
 
 def legend_above(axes: Axes, columns: int = 2) -> None:
-    """The legend above the axes, where it hides nothing."""
+    """Draw the legend above the axes, where it hides nothing."""
     if axes.get_legend_handles_labels()[1]:
         axes.legend(
             loc="lower left",
@@ -241,15 +256,18 @@ def legend_above(axes: Axes, columns: int = 2) -> None:
         )
 
 
-def letters(width: float, points: float) -> int:
-    """How many letters of a size in points fit into a width in inches."""
+def max_letters(width: float, points: float) -> int:
+    """Return how many letters of a font size in points fit into a width in inches."""
     return max(1, int(width * 72 / (0.62 * points)))
 
 
-def heat(
+def draw_heat_map(
     axes: Axes, values: Any, texts: Callable[[int, int], str], norm: Normalize, size: float, scale: str = SCALE
 ) -> Any:
-    """A map of values (R, C), the first row at the top, a text in each cell; NaN is grey. Gives the image."""
+    """Draw a heat map of values (R, C), the first row at the top, with a text in each cell; return the image.
+
+    Cells of NaN are grey.
+    """
     from matplotlib import colormaps
 
     colours = colormaps[scale].with_extremes(bad=ABSENT)
@@ -268,8 +286,8 @@ def heat(
     return image
 
 
-def marker_of(of: looks.Look) -> dict[str, Any]:
-    """Colour and marker, as matplotlib takes them."""
+def marker_style(of: line_styles.LineStyle) -> dict[str, Any]:
+    """Return colour and marker as keyword arguments of matplotlib."""
     return {
         "color": of.colour,
         "marker": of.marker,
@@ -279,12 +297,12 @@ def marker_of(of: looks.Look) -> dict[str, Any]:
 
 
 def caption(figure: Figure, text: str) -> None:
-    """Write a faint text at the foot."""
+    """Draw a caption at the foot of the figure."""
     figure.supxlabel(text, x=0.01, ha="left", size=SMALL, color=NOTE)
 
 
 def grid(figure: Figure, panels: int, columns: int, **options: Any) -> list[Axes]:
-    """Axes for so many panels, row by row; what is left over of the last row stays empty."""
+    """Return axes for that many panels, row by row; the rest of the last row stays empty."""
     rows = -(-panels // columns)
     found = list(figure.subplots(rows, columns, squeeze=False, **options).flat)
     for axes in found[panels:]:
@@ -296,7 +314,10 @@ def draw_arrows(
     axes: Axes, places: Sequence[Any], intervals: Sequence[Interval], ends: Interval, along: str, colour: str,
     **options: Any,
 ) -> None:  # fmt: skip
-    """An arrow where an interval goes on beyond one of the ends, `along` x or y; the other axis has the places."""
+    """Draw an arrow at each interval that extends beyond one of the ends of the axis `along`, "x" or "y".
+
+    places: positions on the other axis.
+    """
     beyond = (
         ([place for place, (low, _) in zip(places, intervals, strict=True) if low < ends[0]], ends[0], "v<"),
         ([place for place, (_, high) in zip(places, intervals, strict=True) if high > ends[1]], ends[1], "^>"),
@@ -310,7 +331,7 @@ def draw_arrows(
             )  # fmt: skip
 
 
-def arrows_told(figure: Figure) -> str:
-    """What a caption says of arrows, or nothing where there are none."""
+def arrow_note(figure: Figure) -> str:
+    """Return the caption's note on arrows, or an empty string if there are none."""
     some = any(line.get_gid() == _BEYOND for axes in figure.axes for line in axes.lines)
-    return "arrows: the interval goes on" if some else ""
+    return ARROWS if some else ""

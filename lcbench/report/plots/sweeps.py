@@ -1,4 +1,4 @@
-"""Plots of a sweep: how times grow along an axis, and what threads gain."""
+"""Plots of a sweep: time along an axis, and speed-up by threads."""
 
 from __future__ import annotations
 
@@ -23,22 +23,24 @@ _LEGEND_LINE_INCHES = 0.19
 _MEASURED = "measured"
 _LONGEST_NAME = 18
 _MARGIN = 1.35
-"""Above and below what was measured, as a factor."""
+"""Margin above and below the data, as a factor."""
 
 _THREADS_INCHES = 2.6
 _HOLLOW = "svm"
 _ASIDE = 3.0
-"""Points by which curves lie beside each other, so that their intervals can be told apart."""
+"""Points between neighbouring curves, so that their intervals can be told apart."""
 _WIDEST = 15.0
-"""Points that all of them share."""
+"""Points over which all curves are spread."""
 _NAME_IN_THREE_COLUMNS = 17
 _MOST_LINEAR = 16
-"""Threads from which the axis is logarithmic."""
+"""Threads above which the axis is logarithmic."""
 
 
 def draw_scaling(record: Record) -> Figure:
-    """A column a loss. Of one axis: the time of a call and, under it, that over the axis; of two: a row for each value
-    of the other.
+    """Draw a column of panels for each loss.
+
+    A sweep of one axis has the time of a call, and below it that time over the axis. A sweep of two axes has a row for
+    each value of the other axis.
     """
     axis = selection.growing_axis(record)
     shown = selection.scalings(record, axis)
@@ -65,28 +67,31 @@ def draw_scaling(record: Record) -> Figure:
             _draw_curves(below, one, key, over_axis=True)
             _draw_caches(below, one, named=True)
     _label(panels, axis, several)
-    told = [
+    notes = [
         f"dotted: fitted growth with {axis}, n, and 95 % interval",
-        "rings: one passes the other" if any(one.crossings for one in shown) else "",
-        "broken upright lines: X as large as a cache" if axis in CACHE_AXES else "",
+        "rings: crossings" if any(one.crossings for one in shown) else "",
+        "dashed vertical lines: X as large as a cache" if axis in CACHE_AXES else "",
         "" if several else ", ".join(others),
     ]
-    style.caption(figure, selection.caption(record, *told))
+    style.caption(figure, selection.caption(record, *notes))
     return figure
 
 
 def _draw_curves(axes: Axes, one: Scaling, key: Key, over_axis: bool = False) -> None:
-    """Each curve with the band of its intervals, and its growth; `over_axis` divides times by the place on the axis."""
+    """Draw each curve with the band of its intervals, and its fit.
+
+    over_axis: divide times by the place on the axis.
+    """
     for curve in one.curves:
         fit = None if over_axis else one.fits.get(curve.implementation)
-        of, name = key.looks[curve.implementation], key.names[curve.implementation]
+        of, name = key.styles[curve.implementation], key.names[curve.implementation]
         per = curve.values if over_axis else np.ones(len(curve.values))
         medians = np.array([row.median_s for row in curve.rows]) / per
         bands = np.array([row.ci95_s or (row.median_s,) * 2 for row in curve.rows]) / per[:, None]
         axes.fill_between(curve.values, bands[:, 0], bands[:, 1], color=of.colour, alpha=0.15, linewidth=0)
         axes.plot(
             curve.values, medians, gid=_MEASURED, label=_legend(name, fit), linestyle=of.line, linewidth=1.4,
-            markersize=5, **style.marker_of(of),
+            markersize=5, **style.marker_style(of),
         )  # fmt: skip
         if fit:
             axes.plot(*one.fitted(curve, 100), color=of.colour, linestyle=":", linewidth=1.6)
@@ -98,7 +103,7 @@ def _legend(name: str, fit: Growth | None) -> str:
 
 
 def _draw_crossings(axes: Axes, one: Scaling) -> None:
-    """A ring where two curves meet, its interval, and the place."""
+    """Draw a ring where two curves meet, with its interval and its place."""
     for number, crossing in enumerate(sorted(one.crossings, key=lambda each: each.at)):
         height = one.height(crossing)
         axes.errorbar(
@@ -115,7 +120,7 @@ def _draw_crossings(axes: Axes, one: Scaling) -> None:
 
 
 def _draw_caches(axes: Axes, one: Scaling, named: bool) -> None:
-    """A faint line where X is as large as a cache, as far as it lies between the points."""
+    """Draw a faint line where X is as large as a cache, if that is between the ends of the axis."""
     for name, place in one.caches.items():
         if one.curves[0].values[0] < place < one.curves[0].values[-1]:
             axes.axvline(place, color=style.LEFT_OUT, linewidth=1.0, linestyle=(0, (6, 3)), zorder=0)
@@ -135,7 +140,7 @@ def _legend_above(axes: Axes, title: str) -> None:
 
 
 def _label(panels: Any, axis: str, several: bool) -> None:
-    """What the axes say; the measured points fill them, and wide bands are cut."""
+    """Set labels and limits of the axes; medians fill them, and wide bands are cut."""
     for row, line in enumerate(panels):
         together = panels.flat if several else line
         times = np.concatenate([drawn.get_ydata() for axes in together for drawn in _measured(axes)])
@@ -145,7 +150,7 @@ def _label(panels: Any, axis: str, several: bool) -> None:
             style.time_ticks(axes.yaxis)
             style.count_ticks(axes.xaxis)
         line[0].set_ylabel(
-            "time of a call" if several or row == 0 else f"time a {SINGULAR.get(axis, 'row of the batch')}"
+            "time of a call" if several or row == 0 else f"time per {SINGULAR.get(axis, 'row of the batch')}"
         )
     for axes in panels[-1]:
         axes.set_xlabel(axis)
@@ -156,7 +161,7 @@ def _measured(axes: Axes) -> list[Line2D]:
 
 
 def draw_threads(record: Record) -> Figure:
-    """Speed-up on the left, efficiency on the right; a row for each value of the other axis."""
+    """Draw speed-up on the left and efficiency on the right, in a row for each value of the other axis."""
     shown = selection.gains(record)
     found = [one for here in shown for one in here.found]
     names = {(curve.implementation, curve.loss): None for curve in curves(record, "threads")}
@@ -186,14 +191,14 @@ def draw_threads(record: Record) -> Figure:
         axes.set_xlabel("threads")
     title = "Threads: speed-up and efficiency, with 95 % intervals"
     style.legend_with_title(figure, drawn, title, columns, handlelength=2.2)
-    style.caption(figure, selection.caption(record, style.arrows_told(figure)))
+    style.caption(figure, selection.caption(record, style.arrow_note(figure)))
     return figure
 
 
 def _draw_gains(left: Axes, right: Axes, points: Sequence[Efficiency], key: Key, aside: float, hollow: bool) -> Line2D:
-    """The curve from the fewest threads, which are 1 by definition; gives what the legend shows."""
-    of = key.looks[points[0].implementation]
-    mark = style.marker_of(of) | ({"markerfacecolor": "white"} if hollow else {})
+    """Draw the curve from the fewest threads, which is 1 by definition, and return the line for the legend."""
+    of = key.styles[points[0].implementation]
+    mark = style.marker_style(of) | ({"markerfacecolor": "white"} if hollow else {})
     threads = [points[0].base, *(point.threads for point in points)]
     for axes, scale in ((left, [1.0] * len(points)), (right, [point.ideal for point in points])):
         middle, low, high = (
@@ -213,7 +218,7 @@ def _draw_gains(left: Axes, right: Axes, points: Sequence[Efficiency], key: Key,
 
 def _draw_ideal(left: Axes, right: Axes, own: Sequence[Efficiency]) -> Line2D:
     base, most = own[0].base, max(one.threads for one in own)
-    # from so many points that it is the ideal on a logarithmic axis too
+    # many points, because the ideal is curved on a logarithmic axis
     places = [base + (most - base) * step / 50 for step in range(51)]
     right.axhline(1.0, color=style.FAINT, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
     (line,) = left.plot(
@@ -223,7 +228,7 @@ def _draw_ideal(left: Axes, right: Axes, own: Sequence[Efficiency]) -> Line2D:
 
 
 def _frame_threads(left: Axes, right: Axes, found: Sequence[Efficiency]) -> None:
-    """The same axes in every row: logarithmic where there are many threads, so that the ideal is a line there too."""
+    """Set up the axes, the same in every row: logarithmic for many threads, so that the ideal is a line there too."""
     threads = sorted({number for one in found for number in (one.base, one.threads)})
     most = max(max(one.ideal, one.speedup) for one in found)
     left.set_ylim(0, 1.08 * most)

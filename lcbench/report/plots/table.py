@@ -1,4 +1,4 @@
-"""What the terminal prints of a result at 80 columns, as an SVG: the tables themselves."""
+"""Tables of a result as SVG, as a terminal of 80 columns shows them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lcbench.report import style
 
 COLUMNS = 80
 
-_PRINTS_THEM = ("run", "sweep", "gate", "compare")
+_COMMANDS = ("run", "sweep", "gate", "compare")
 
 _THEME = TerminalTheme(
     (22, 27, 34),
@@ -26,7 +26,7 @@ _THEME = TerminalTheme(
         (88, 166, 255), (188, 140, 255), (57, 197, 207), (177, 186, 196),
     ],
 )  # fmt: skip
-"""Light on dark, which can be read on a white page and on a dark one."""
+"""Light text on a dark background, which is legible on a light page and on a dark page."""
 
 _SVG = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
@@ -52,32 +52,35 @@ _SVG = """\
 </g>
 </svg>
 """
-"""As rich has it, but for the font: it would load one from the network."""
+"""Template of rich, without its font, which a browser would load from the network."""
 
 _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def why_no_table(record: Record) -> str:
-    """Why nothing can be printed of the record, or nothing."""
+    """Return why the record has no tables, or an empty string."""
     return "" if record.rows else "it has no rows"
 
 
 def draw_table(record: Record, new: Record | None = None) -> str:
-    """The SVG of the tables of a run, a sweep or a gate; of two results, of what `compare` says of them."""
+    """Return the SVG of the tables of a run, sweep or gate, or of the comparison of two results."""
     if new is not None:
         return svg(["compare", Path(record.path).stem, Path(new.path).stem], _compared(record, new))
     return svg(record.command, _tables(record))
 
 
 def svg(command: list[str], tables: Iterable[Any]) -> str:
-    """The SVG of a terminal that shows a command, where it is one, and the tables that it prints."""
+    """Return the SVG of a terminal with a command line and the tables that the command prints.
+
+    Arguments of a user's own program are left out.
+    """
     console = style.recording_console(COLUMNS)
-    if command[:1] and command[0] in _PRINTS_THEM:  # and not the arguments of a user's own program
+    if command[:1] and command[0] in _COMMANDS:
         console.print(Text(f"$ lcbench {shlex.join(command)}", style="bold green"))
         console.print()
     for table in tables:
         console.print(table)
-    return readable(console.export_svg(title="", theme=_THEME, code_format=_SVG))
+    return remove_non_xml(console.export_svg(title="", theme=_THEME, code_format=_SVG))
 
 
 def _tables(record: Record) -> Iterable[Any]:
@@ -102,9 +105,9 @@ def _compared(base: Record, new: Record) -> Iterable[Any]:
     return compare_tables.verdicts(verdicts.compare_records(base, new))
 
 
-def readable(text: str) -> str:
-    """The text without the characters that XML may not hold, as names of files and messages of users' code may.
+def remove_non_xml(text: str) -> str:
+    """Return the text without characters that XML cannot hold, as file names and messages can have.
 
-    One of them, and no browser would show any of the plot.
+    A browser shows nothing of an SVG that has such a character.
     """
     return _NOT_IN_XML.sub("", text)

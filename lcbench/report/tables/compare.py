@@ -183,7 +183,7 @@ def statement(comparison: Comparison, fail_above: float) -> str:
         return f"{times}; slower than the {allowed} allowed"
     if comparison.verdict == "not slower":
         return f"{times}; not slower than the {allowed} allowed"
-    open_question = f"{times}; because of noise it is open whether that is more than the {allowed} allowed"
+    open_question = f"{times}; the noise is too large to decide whether that is more than the {allowed} allowed"
     if comparison.detectable is None or not isfinite(comparison.detectable):
         return open_question
     visible = formatting.percent(comparison.detectable)

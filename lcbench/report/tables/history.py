@@ -67,7 +67,9 @@ def _change_lines(series: Series, change: Change) -> Iterator[Text | Padding]:
     lines = [f"from {point_label(points[change.before])} to {point_label(points[change.after])}"]
     if change.earliest < change.latest:
         first, last = points[change.earliest], points[change.latest]
-        lines.append(f"or at any result from {time_label(first)} to {time_label(last)}: because of noise that is open")
+        lines.append(
+            f"or at any result from {time_label(first)} to {time_label(last)}: the noise is too large to decide"
+        )
     lines.append(f"changed with it: {', '.join(change.differences) or 'nothing that the results record'}")
     for line in lines:
         yield Padding(Text(line), (0, 0, 0, 2))

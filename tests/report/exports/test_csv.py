@@ -1,4 +1,4 @@
-"""Samples as comma-separated values."""
+"""CSV export of samples."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from results_to_export import NOTHING_TIMED, RESULT, TIMED, sides
 
 
 def lines_of(result):
-    """The lines by column, as another program reads them."""
+    """Return the lines as dictionaries by column."""
     return list(csv.DictReader(StringIO(export(result, "csv"))))
 
 
-def test_every_sample_comes_back_as_it_was():
+def test_samples_are_exact():
     read = [line for line in lines_of(RESULT) if line["implementation"] == "numpy"]
     assert [(line["block"], line["sample"], float(line["seconds"])) for line in read] == [
         ("0", "0", 2e-3),
@@ -25,7 +25,7 @@ def test_every_sample_comes_back_as_it_was():
     assert {line["threads"] for line in read} == {"2"}
 
 
-def test_a_row_without_a_time_is_there_and_empty():
+def test_a_row_without_a_time_has_one_line_without_sample():
     untimed = [line for line in lines_of(RESULT) if line["implementation"] not in TIMED]
     assert [(line["implementation"], line["device"], line["status"]) for line in untimed] == [
         ("wrong.py:f", "cpu", "wrong"),
@@ -37,7 +37,7 @@ def test_a_row_without_a_time_is_there_and_empty():
     assert {(line["block"], line["sample"], line["seconds"]) for line in untimed} == {("", "", "")}
 
 
-def test_a_result_of_no_time_has_lines_all_the_same():
+def test_a_result_without_times_has_lines():
     assert len(lines_of(NOTHING_TIMED)) == 2
 
 

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Files are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 import pytest
 
 from lcbench.errors import LcbenchError
-from lcbench.report.exports import files
+from lcbench.report import exports
 
 
 def test_folders_are_made_and_a_file_is_replaced(tmp_path):
     path = tmp_path / "a" / "b" / "file.txt"
     for text in ("a long first text", "short"):
-        files.require_writable(path)
-        files.write(path, text)
+        exports.require_writable(path)
+        exports.write(path, text)
         assert path.read_text() == text
     assert [left.name for left in path.parent.iterdir()] == ["file.txt"]
 
@@ -23,7 +23,7 @@ def test_a_failure_leaves_what_was_there(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("before")
     with pytest.raises(UnicodeEncodeError):
-        files.write(path, "after, \udc80")
+        exports.write(path, "after, \udc80")
     assert path.read_text() == "before"
     assert [left.name for left in tmp_path.iterdir()] == ["file.txt"]
 
@@ -32,7 +32,7 @@ def test_a_reader_of_the_old_file_keeps_it(tmp_path):
     path, old = tmp_path / "file.txt", tmp_path / "old.txt"
     path.write_text("before")
     old.hardlink_to(path)
-    files.write(path, "after")
+    exports.write(path, "after")
     assert (path.read_text(), old.read_text()) == ("after", "before")
 
 
@@ -40,7 +40,7 @@ def test_a_link_stays_one(tmp_path):
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_text("before")
     link.symlink_to(target)
-    files.write(link, "after")
+    exports.write(link, "after")
     assert link.is_symlink()
     assert target.read_text() == "after"
 
@@ -49,8 +49,8 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    files.require_writable(pipe)
-    files.write(pipe, "through")
+    exports.require_writable(pipe)
+    exports.write(pipe, "through")
     assert os.read(reader, 100) == b"through"
     os.close(reader)
     assert [left.name for left in tmp_path.iterdir()] == ["pipe"]
@@ -60,7 +60,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
 def test_where_nothing_can_be_written_one_line_says_so(tmp_path, name):
     (tmp_path / "file.txt").write_text("before")
     path = tmp_path / name
-    for act in (lambda: files.require_writable(path), lambda: files.write(path, "text")):
+    for act in (lambda: exports.require_writable(path), lambda: exports.write(path, "text")):
         with pytest.raises(LcbenchError, match=r"^cannot write ") as caught:
             act()
         assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What a step of GitHub Actions tells."""
+"""Workflow commands and job summary of GitHub Actions."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from lcbench.report.exports import ci
 from results_to_export import COMPARISONS
 
 COMMAND = re.compile(r"::(?P<name>error|warning|notice) title=(?P<title>[^,:\r\n]*)::(?P<message>[^\r\n]*)")
-"""A workflow command as the runner takes it apart."""
+"""Workflow command as the runner parses it."""
 
 
 def unescaped(text):
-    """What the runner makes of it."""
+    """Return the text as the runner decodes it."""
     for code, sign in (("%3A", ":"), ("%2C", ","), ("%0D", "\r"), ("%0A", "\n"), ("%25", "%")):
         text = text.replace(code, sign)
     return text
 
 
 def commands_of(text):
-    """Name, title and message of every line."""
+    """Return name, title and message of every line."""
     found = [COMMAND.fullmatch(line) for line in text.splitlines()]
     assert all(found)
     for one in found:
@@ -27,7 +27,7 @@ def commands_of(text):
     return [(one["name"], unescaped(one["title"]), unescaped(one["message"])) for one in found]
 
 
-def test_errors_first_and_a_notice_that_sums_up():
+def test_errors_come_first_and_a_notice_has_the_summary():
     commands = commands_of(ci.github_verdicts(COMPARISONS, 0.05, "a, b: c%\n"))
     assert [(name, title) for name, title, _ in commands] == [
         ("error", "lcbench: a, b: c%\n: wrong"),
@@ -44,18 +44,18 @@ def test_errors_first_and_a_notice_that_sums_up():
         "slower than the 5.0 % allowed"
     )
     assert messages[3].endswith(
-        "because of noise it is open whether that is more than the 5.0 % allowed; "
+        "the noise is too large to decide whether that is more than the 5.0 % allowed; "
         "a slowdown 27.7 % beyond that would be detected with a power of 80 %"
     )
     assert messages[-1] == "1 wrong, 1 not measured, 1 slower, 2 inconclusive, 1 not slower; 5.0 % allowed"
 
 
-def test_nothing_is_wrong_with_what_is_not_slower():
+def test_not_slower_gives_a_notice_only():
     same = [comparison for comparison in COMPARISONS if comparison.verdict == "not slower"]
     assert commands_of(ci.github_verdicts(same, 0.05, "a")) == [("notice", "lcbench: a", "1 not slower; 5.0 % allowed")]
 
 
-def test_the_summary_is_added_to(tmp_path, monkeypatch):
+def test_the_summary_is_appended_to(tmp_path, monkeypatch):
     file = tmp_path / "summary.md"
     file.write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
@@ -64,7 +64,7 @@ def test_the_summary_is_added_to(tmp_path, monkeypatch):
     assert file.read_text() == "before\none\n\ntwo\n\n"
 
 
-def test_elsewhere_there_is_no_summary(tmp_path, monkeypatch):
+def test_outside_github_there_is_no_summary(tmp_path, monkeypatch):
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     monkeypatch.chdir(tmp_path)
     ci.append_summary("one\n")

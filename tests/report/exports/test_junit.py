@@ -1,4 +1,4 @@
-"""JUnit's XML, held against the rules of the schema that Jenkins' xUnit plugin reads it by (junit-10.xsd)."""
+"""JUnit XML, checked against the schema of Jenkins' xUnit plugin (junit-10.xsd)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SUITE_TIME = re.compile(r"(([0-9]{0,3},)*[0-9]{3}|[0-9]{0,3})*(\.[0-9]{0,3})?")
 
 
 def cases_of(text):
-    """The test cases of a document that keeps to the rules."""
+    """Return the test cases of a document, after checking it against the schema."""
     root = ElementTree.fromstring(text)
     assert root.tag == "testsuites"
     for element in root.iter():
@@ -51,14 +51,14 @@ def cases_of(text):
 
 
 def outcomes(cases):
-    """Element and type of every case, by implementation."""
+    """Return the element and the type of every case by implementation."""
     return {
         case.get("name").split("[")[0]: next(((found.tag, found.get("type")) for found in case if found.attrib), None)
         for case in cases
     }
 
 
-def test_a_result():
+def test_statuses_of_a_result():
     cases = cases_of(export(RESULT, "junit"))
     assert outcomes(cases) == {
         "numpy": None,
@@ -71,17 +71,17 @@ def test_a_result():
     }
     assert cases[0].get("classname") == "lcbench.softmax"
     assert [case.get("time") for case in cases] == ["0.002100000", "0.003000000", *[None] * 5]
-    assert cases[-1].findtext("system-out") == "right, simulated: no time"
+    assert cases[-1].findtext("system-out") == "right; simulated: no GPU, so there are no times"
 
 
-def test_what_xml_cannot_hold_is_replaced():
+def test_characters_that_xml_cannot_hold_are_replaced():
     failure = cases_of(export(RESULT, "junit"))[2].find("failure")
     assert failure.text == "loss is 1,\N{REPLACEMENT CHARACTER}[31m\n right | is <2>"
     assert export(RESULT, "junit").isascii()
 
 
 @pytest.mark.parametrize("result", [NOTHING_TIMED, record(), record(*sides("base", "control", "head"))])
-def test_any_result_keeps_to_the_rules(result):
+def test_every_result_follows_the_schema(result):
     assert len(cases_of(export(result, "junit"))) == len(result.rows)
 
 

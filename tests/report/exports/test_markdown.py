@@ -1,4 +1,4 @@
-"""Tables as GitHub renders them."""
+"""Markdown tables as GitHub renders them."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ softmax: 500 rows x 3,073 features, 10 classes, float32, synthetic
 
 seen on \\<this\\> machine
 
-slower: by more than 5.0 %; inconclusive: the noise leaves it open; change: growth of the time a call, with its 95 % interval
+slower: by more than 5.0 %; inconclusive: the noise is too large to decide; change: change of the time per call, with its 95 % interval
 """  # noqa: E501
 
 
 def test_verdicts_worst_first():
-    assert tables.verdicts(COMPARISONS, 0.05, "head against base", ["seen on <this> machine"]) == VERDICTS
+    assert tables.markdown_verdicts(COMPARISONS, 0.05, "head against base", ["seen on <this> machine"]) == VERDICTS
 
 
 def tables_of(text):
-    """The cells of every table, which are equally many in each of its lines."""
+    """Return the cells of every table, after checking that its lines have equally many."""
     tables = re.findall(r"(?:^\|.*\|$\n?)+", text, flags=re.MULTILINE)
     cells = [[re.split(r"(?<!\\)\|", line)[1:-1] for line in table.splitlines()] for table in tables]
     for table in cells:

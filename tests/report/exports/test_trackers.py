@@ -1,4 +1,4 @@
-"""What Bencher, github-action-benchmark and pytest-benchmark get to read."""
+"""Formats of Bencher, github-action-benchmark and pytest-benchmark."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRACKERS = ("bencher", "github-action-benchmark", "pytest-benchmark")
 
 
 def read(form, result=RESULT):
-    """What a tool gets from the file."""
+    """Return the file as a tool parses it."""
     return json.loads(export(result, form))
 
 
@@ -81,13 +81,13 @@ def test_the_sides_of_a_gate_stay_apart():
 
 
 @pytest.mark.parametrize("form", TRACKERS)
-def test_what_has_no_time_is_not_there(form):
+def test_rows_without_a_time_are_left_out(form):
     text = export(RESULT, form)
     assert not any(name in text for name in ("wrong.py", "torch", "jax", "cupy", "numba-cuda"))
     assert "NaN" not in text
 
 
 @pytest.mark.parametrize("form", TRACKERS)
-def test_nothing_measured_is_an_error(form):
+def test_a_result_without_times_is_an_error(form):
     with pytest.raises(LcbenchError, match="has a time to export"):
         export(NOTHING_TIMED, form)

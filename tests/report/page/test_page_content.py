@@ -29,7 +29,7 @@ from lcbench.losses import catalog
 from lcbench.report import formatting
 from lcbench.report.page import machine, page, plots
 from lcbench.report.plots import selection
-from lcbench.report.plots.looks import look
+from lcbench.report.plots.line_styles import line_style
 from lcbench.stats import estimates, growth
 from lcbench.stats import gate as judge
 from results import record, row
@@ -132,7 +132,7 @@ def test_a_simulated_row_has_no_time(run):
     [line] = [
         table[1] for table in run.tables.values() if table[1:] and table[1][0] == "numba-cuda" and len(table) == 2
     ]
-    assert line == ["numba-cuda", "right, in the simulator, whose times mean nothing"]
+    assert line == ["numba-cuda", "right; simulated: no GPU, so there are no times"]
 
 
 def test_names_are_text_and_never_markup(run):
@@ -190,7 +190,7 @@ def test_processes_that_were_left_out_are_known_to_the_plot_and_do_not_stretch_i
     low, high = plot["domain"]
     assert low < 1 < high <= selection.FARTHEST
     assert "grey and hollow: left out" in read.text
-    assert "triangles: farther away" in read.text
+    assert "triangles: samples beyond the axis" in read.text
 
 
 def test_a_plot_of_quiet_samples_says_nothing_of_others():
@@ -279,7 +279,7 @@ def test_between_two_machines_no_verdict_holds():
     rows = [row(name, blocks=[[9 * median] * 3] * 3) for name, median in MEDIANS.items()]
     read = Read(page.html([RUN, record(*rows, fingerprint="another", created="2026-02-02T03:04:05+00:00")]))
     assert {cells[-1] for cells in read.tables["compared-verdicts-table"][1:]} == {"inconclusive"}
-    assert "no verdict holds: the two results are from different machines" in read.text
+    assert "no verdict is valid: the two results are from different machines" in read.text
 
 
 def test_records_without_anything_in_common_have_no_verdict():
@@ -299,7 +299,7 @@ def test_a_sweep_has_its_growth_crossing_and_curves():
     assert [mark["at"] for mark in plot["marks"][:7]] == [10, 30, 100, 300, 1000, 3000, 10_000]
     assert len(plot["crossings"]) == 1
     assert 100 < plot["crossings"][0]["at"] < 300
-    assert {cache["text"] for cache in plot["caches"]} == {"X fills L1", "X fills L2", "X fills L3"}
+    assert {cache["text"] for cache in plot["caches"]} == {"X as large as L1", "X as large as L2", "X as large as L3"}
     assert read.tables["times-0-0-table"][0][:3] == ["implementation", "rows", "median"]
 
 
@@ -368,7 +368,7 @@ def test_users_functions_are_told_apart_by_colour_and_symbol():
 def test_every_colour_of_the_pictures_has_its_shades():
     styles = resources.files("lcbench.report.page").joinpath("page.css").read_text()
     for name in [*catalog.CATALOG, *(f"file-{number}.py:f" for number in range(200))]:
-        variable = plots.appearance(look(name))["colour"].removeprefix("var(").partition(",")[0]
+        variable = plots.appearance(line_style(name))["colour"].removeprefix("var(").partition(",")[0]
         assert f"  {variable}: light-dark(" in styles
 
 

@@ -166,7 +166,7 @@ def test_what_lies_beyond_an_axis_has_an_arrow_at_its_edge(opened):
     shown = opened(NOISY)
     assert shown.locator("figure.samples .farther > *").count() == 3 * 5  # two processes were left out, one is far away
     assert shown.locator("figure.bars .arrow > *").count() == 1  # an interval that goes on beyond the axis
-    assert shown.locator("figure.bars figcaption").inner_text().endswith("arrows: the interval goes on")
+    assert shown.locator("figure.bars figcaption").inner_text().endswith("arrows: the interval extends beyond the axis")
     assert "arrows" not in shown.locator("figure.samples figcaption").inner_text()
     bars = shown.locator("figure.bars .mark")
     fastest, slowest = bars.nth(0).bounding_box(), bars.nth(2).bounding_box()

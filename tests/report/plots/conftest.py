@@ -7,5 +7,5 @@ from lcbench.report.plots import style
 
 @pytest.fixture(autouse=True)
 def look():
-    with style.applied():
+    with style.use_style():
         yield

@@ -15,7 +15,7 @@ from lcbench.errors import LcbenchError
 from lcbench.learn import model as models
 from lcbench.learn.search import search_file
 from lcbench.report import plots
-from lcbench.report.plots.files import every
+from lcbench.report.plots.files import find_plots
 from results import record as a_record
 
 POINTS = "x,y,label\n" + "".join(f"{np.sin(7 * k):.3f},{np.cos(5 * k):.3f},{k % 3}\n" for k in range(60))
@@ -62,7 +62,7 @@ FILES = {
 
 
 def drawn(folder, kind, form, **options):
-    return plots.drawn(plots.kind(kind), [folder / name for name in FILES[kind]], form, **options)
+    return plots.render_plot(plots.find_kind(kind), [folder / name for name in FILES[kind]], form, **options)
 
 
 def test_no_kind_is_left_out_here():
@@ -95,23 +95,31 @@ def test_pixels_an_inch(folder, dpi):
             "boundaries",
             ["images.h5"],
             "images.h5 has no boundaries: it classifies rows of 60 columns, and a plane has 2; "
-            "what can be drawn of it: templates, curves, confusion, learning-rates, descents",
+            "plots that it has: templates, curves, confusion, learning-rates, descents",
         ),
-        ("templates", ["points.h5"], "points.h5 has no templates: its rows of 2 columns are no images; what can be"),
-        ("templates", ["images.h5", "points.h5"], "templates is drawn of a model, and 2 files are named; of several: "),
+        (
+            "templates",
+            ["points.h5"],
+            "points.h5 has no templates: its rows of 2 columns are not images; plots",
+        ),
+        (
+            "templates",
+            ["images.h5", "points.h5"],
+            "templates is a plot of a model, but 2 files are given; plots of several models: ",
+        ),
         ("curves", ["search.json"], "search.json is not a model, or damaged: "),
         ("search", ["images.h5"], "images.h5 is not a search, or damaged: "),
         ("curves", ["missing.h5"], "missing.h5: it does not exist"),
-        ("bars", ["rows.json"], "rows.json has no bars: it is of a sweep; what can be drawn of it: scaling, table"),
-        ("bars", ["run.json", "again.json"], "bars is drawn of a result, and 2 files are named"),
-        ("scaling", ["run.json"], "run.json has no scaling: it is of no sweep; what can be drawn of it: bars, samples"),
+        ("bars", ["rows.json"], "rows.json has no bars: it is a sweep; plots that it has: scaling, table"),
+        ("bars", ["run.json", "again.json"], "bars is a plot of a result, but 2 files are given"),
+        ("scaling", ["run.json"], "run.json has no scaling: it is not a sweep; plots that it has: bars, samples"),
         ("bars", ["search.json"], "search.json is not an lcbench result: "),
-        ("table", ["run.json"] * 3, "table is drawn of one result, or two compared, and 3 files are named"),
+        ("table", ["run.json"] * 3, "table is a plot of one result, or two compared, but 3 files are given"),
     ],
 )
 def test_what_does_not_fit_is_told(folder, kind, files, message):
     with pytest.raises(LcbenchError) as error:
-        plots.drawn(plots.kind(kind), [folder / name for name in files])
+        plots.render_plot(plots.find_kind(kind), [folder / name for name in files])
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -121,20 +129,20 @@ def test_data_that_has_changed_is_not_drawn_with_the_old_boundaries(folder, tmp_
     table.write_text(POINTS)
     given = model(columns=2, image_shape=None, data=str(table), fingerprint=load_splits(str(table)).fingerprint())
     models.write(tmp_path / "m.h5", given)
-    plots.drawn(plots.kind("boundaries"), [tmp_path / "m.h5"])
+    plots.render_plot(plots.find_kind("boundaries"), [tmp_path / "m.h5"])
     table.write_text(POINTS.replace("0.000", "0.001"))
-    with pytest.raises(LcbenchError, match=r"was trained on other data than what .* holds now"):
-        plots.drawn(plots.kind("boundaries"), [tmp_path / "m.h5"])
+    with pytest.raises(LcbenchError, match=r"was trained on data that .* no longer holds"):
+        plots.render_plot(plots.find_kind("boundaries"), [tmp_path / "m.h5"])
 
 
 def test_the_format_is_that_of_the_ending():
-    curves, table = plots.kind("curves"), plots.kind("table")
-    assert plots.form_of(curves, Path("a.b.PNG")) == "png"
-    assert plots.form_of(curves, Path("a.svg")) == plots.form_of(table, Path("a.svg")) == "svg"
-    with pytest.raises(LcbenchError, match=r"cannot draw a\.jpg: pictures are \.png or \.svg"):
-        plots.form_of(curves, Path("a.jpg"))
-    with pytest.raises(LcbenchError, match=r"cannot draw a\.png: a table is text, and drawn as \.svg only"):
-        plots.form_of(table, Path("a.png"))
+    curves, table = plots.find_kind("curves"), plots.find_kind("table")
+    assert plots.output_format(curves, Path("a.b.PNG")) == "png"
+    assert plots.output_format(curves, Path("a.svg")) == plots.output_format(table, Path("a.svg")) == "svg"
+    with pytest.raises(LcbenchError, match=r"cannot draw a\.jpg: plots are \.png or \.svg"):
+        plots.output_format(curves, Path("a.jpg"))
+    with pytest.raises(LcbenchError, match=r"cannot draw a\.png: a table is text, and can only be an \.svg"):
+        plots.output_format(table, Path("a.png"))
 
 
 def test_a_name_that_no_xml_may_hold_leaves_the_svg_readable(tmp_path):
@@ -149,10 +157,10 @@ def test_a_table_is_the_same_svg_every_time(folder):
 
 
 def test_an_unknown_kind():
-    with pytest.raises(LcbenchError, match="no kind of picture 'curve': did you mean 'curves'"):
-        plots.kind("curve")
-    with pytest.raises(LcbenchError, match="no kind of picture 'xyz': there are bars, samples, "):
-        plots.kind("xyz")
+    with pytest.raises(LcbenchError, match="no kind of plot 'curve': did you mean 'curves'"):
+        plots.find_kind("curve")
+    with pytest.raises(LcbenchError, match="no kind of plot 'xyz': there are bars, samples, "):
+        plots.find_kind("xyz")
 
 
 @pytest.fixture
@@ -169,9 +177,9 @@ def results(tmp_path, monkeypatch):
 
 
 def names(results, *files):
-    planned, unread = every([str(results / file) for file in files])
+    planned, unread = find_plots([str(results / file) for file in files])
     assert not unread
-    return {picture.file_name for picture in planned}
+    return {plot.file_name for plot in planned}
 
 
 @pytest.mark.parametrize(
@@ -202,21 +210,21 @@ def test_results_of_one_machine_make_a_history(results):
         (results / f"day{number}.json").write_text(content)
     elsewhere = run(fingerprint="bbbb")
     (results / "elsewhere.json").write_text(record.to_json(elsewhere))
-    planned, _ = every([str(results / name) for name in ("day0.json", "day1.json", "elsewhere.json")])
-    (history,) = [picture for picture in planned if picture.kind.name == "history"]
+    planned, _ = find_plots([str(results / name) for name in ("day0.json", "day1.json", "elsewhere.json")])
+    (history,) = [plot for plot in planned if plot.kind.name == "history"]
     assert [path.name for path in history.files] == ["day0.json", "day1.json"]
 
 
 def test_without_files_the_newest_of_each_sort(results):
-    with pytest.raises(LcbenchError, match="no picture can be drawn of what is in the folder of results"):
-        every([])
+    with pytest.raises(LcbenchError, match="the files in the folder of results have no plot"):
+        find_plots([])
     record.write(run(created="2026-01-01T00:00:00+00:00"))
     newest = record.write(run(created="2026-01-02T00:00:00+00:00"))
     record.write(a_record(created="2026-01-03T00:00:00+00:00"))
     swept = record.write(rows_sweep(created="2026-01-01T00:00:00+00:00"))
-    planned, unread = every([])
+    planned, unread = find_plots([])
     assert not unread
-    found = {picture.kind.name: picture.files[0] for picture in planned if picture.kind.name != "history"}
+    found = {plot.kind.name: plot.files[0] for plot in planned if plot.kind.name != "history"}
     assert found == {"bars": newest, "samples": newest, "roofline": newest, "scaling": swept, "table": newest}
 
 
@@ -225,8 +233,8 @@ def test_a_damaged_newest_file_is_told_and_hinders_nothing(results):
     damaged = results / "results" / "models" / "m.h5"
     damaged.parent.mkdir(parents=True)
     damaged.write_bytes(b"no model")
-    planned, unread = every([])
-    assert "bars" in {picture.kind.name for picture in planned}
+    planned, unread = find_plots([])
+    assert "bars" in {plot.kind.name for plot in planned}
     (reason,) = unread
     assert str(damaged) in reason
 
@@ -234,12 +242,12 @@ def test_a_damaged_newest_file_is_told_and_hinders_nothing(results):
 def test_a_file_that_is_nothing_is_refused(results):
     (results / "no.json").write_text("{}")
     with pytest.raises(LcbenchError, match=r"no\.json is not an lcbench result"):
-        every([str(results / "run.json"), str(results / "no.json")])
+        find_plots([str(results / "run.json"), str(results / "no.json")])
 
 
 def test_two_files_of_one_name_do_not_take_each_others_pictures(results):
     (results / "again").mkdir()
     (results / "again" / "run.json").write_text((results / "run.json").read_text())
-    with pytest.raises(LcbenchError, match=r"would both become run-bars\.png: draw them apart"):
-        every([str(results / "run.json"), str(results / "again" / "run.json")])
+    with pytest.raises(LcbenchError, match=r"would both be plotted as run-bars\.png: plot them separately"):
+        find_plots([str(results / "run.json"), str(results / "again" / "run.json")])
     assert names(results, "run.json", "run.json") == names(results, "run.json")

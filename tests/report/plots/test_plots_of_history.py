@@ -11,7 +11,7 @@ from lcbench.errors import LcbenchError
 from lcbench.record import Gate, Side
 from lcbench.report import plots
 from lcbench.report.plots import style
-from lcbench.report.plots.files import newest
+from lcbench.report.plots.files import newest_files
 from lcbench.report.plots.history import draw_history, why_no_history
 from lcbench.stats.history import history
 from results import MACHINE, record, row
@@ -44,7 +44,7 @@ def drawn(given):
 
 
 def test_every_result_has_its_place_and_its_interval():
-    with style.applied():
+    with style.use_style():
         figure = drawn(records())
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["softmax, 500 rows", "softmax, 20 rows"]
     curves, bars, _ = figure.axes[0].containers[0]
@@ -69,7 +69,7 @@ def test_threads_are_named_where_they_tell_series_apart():
 
 
 def test_nothing_lies_on_the_title_or_beyond_the_picture():
-    with style.applied():
+    with style.use_style():
         figure = drawn(records())
         figure.canvas.draw()
     renderer = figure.canvas.get_renderer()
@@ -88,7 +88,7 @@ def numbers(axis):
 
 @pytest.mark.parametrize(("low", "high"), [(1.02e-3, 1.03e-3), (2.1e-3, 4.9e-3), (5.1e-3, 9.8e-3), (1.5e-6, 2e-5)])
 def test_an_axis_of_times_has_numbers_however_short(low, high):
-    with style.applied():
+    with style.use_style():
         figure = drawn([of(row(medians=[time, time]), day=day) for day, time in enumerate((low, high))])
         figure.canvas.draw()
     assert len(numbers(figure.axes[0].yaxis)) >= 2
@@ -96,7 +96,7 @@ def test_an_axis_of_times_has_numbers_however_short(low, high):
 
 @pytest.mark.parametrize("seconds", [0, 3, 600, 86_400])
 def test_dates_fill_the_axis_and_have_numbers(seconds):
-    with style.applied():
+    with style.use_style():
         figure = drawn([of(row(medians=[1e-3, 1e-3]), day=day) for day in (0, seconds / 86_400)])
         figure.canvas.draw()
     (axes,) = figure.axes
@@ -121,11 +121,11 @@ def test_one_wide_interval_does_not_stretch_the_axis():
     ("given", "reason"),
     [
         (run(), ""),
-        (rows_sweep(), "it is of a sweep"),
+        (rows_sweep(), "it is a sweep"),
         (record(row(status="wrong")), "none of its rows has a time"),
         (
             record(row(medians=[1.0]), gate=Gate(base=SIDE, head=SIDE, fail_above=0.03, budget_s=1.0)),
-            "it is of a gate",
+            "it is a gate",
         ),
     ],
 )
@@ -137,9 +137,9 @@ def test_the_newest_is_all_of_its_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("LCBENCH_RESULTS", str(tmp_path))
     files = [record_file.write(one) for one in records()]
     elsewhere = record_file.write(of(row(medians=[1.0]), day=-1, fingerprint="bbbb"))
-    chosen = plots.kind("history")
-    assert newest(chosen) == files[::-1]
-    with pytest.raises(LcbenchError, match="of different machines"):
-        plots.drawn(chosen, [*files, elsewhere])
-    content = plots.drawn(chosen, files, "svg")
-    assert content == plots.drawn(chosen, files[::-1], "svg")
+    chosen = plots.find_kind("history")
+    assert newest_files(chosen) == files[::-1]
+    with pytest.raises(LcbenchError, match="from different machines"):
+        plots.render_plot(chosen, [*files, elsewhere])
+    content = plots.render_plot(chosen, files, "svg")
+    assert content == plots.render_plot(chosen, files[::-1], "svg")

@@ -77,7 +77,7 @@ def test_the_axis_is_logarithmic_where_losses_range_wide(losses, scale):
 
 
 def test_a_model_without_a_step_has_no_curves():
-    assert models.why_no_curves(model(losses=[])) == "it has not been trained a single step"
+    assert models.why_no_curves(model(losses=[])) == "it has no training step"
     assert models.why_no_curves(model()) == ""
 
 
@@ -151,10 +151,10 @@ def test_every_class_has_an_image_and_no_two_names_touch(classes):
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (model(image_shape=None), "its rows of 60 columns are no images"),
-        (model(columns=61), "its rows of 61 columns are no images"),
+        (model(image_shape=None), "its rows of 60 columns are not images"),
+        (model(columns=61), "its rows of 61 columns are not images"),
         (model(image_shape=(4, 5, 3), features=["hog"]), "it classifies hog, not pixels"),
-        (model(image_shape=(2, 6, 5)), "its images of 2 x 6 x 5 are neither grey nor of three colours"),
+        (model(image_shape=(2, 6, 5)), "its images of 2 x 6 x 5 have neither one nor three colours"),
         (model(scaling=Scaling(np.zeros(D), np.full(D, 2.0))), ""),
     ],
 )
@@ -332,7 +332,7 @@ def test_all_diverged_at_once():
 
 @pytest.mark.parametrize("draw", [models.draw_learning_rates, models.draw_descents])
 def test_different_losses_share_no_axis(draw):
-    with pytest.raises(LcbenchError, match=r"a\.h5 has svm and b\.h5 has softmax; draw models of one loss"):
+    with pytest.raises(LcbenchError, match=r"a\.h5 has svm and b\.h5 has softmax; name models of one loss"):
         draw({"a.h5": model(loss="svm"), "b.h5": model(loss="softmax")})
 
 

@@ -13,7 +13,7 @@ from plot_records import BLOCKS, FACTORS, ceiling, disturb, rows_sweep, run
 
 from lcbench.report import formatting
 from lcbench.report.plots import runs, selection, style
-from lcbench.report.plots.looks import look
+from lcbench.report.plots.line_styles import line_style
 from lcbench.stats.estimates import speedup
 from results import record, row
 
@@ -57,15 +57,15 @@ def test_speed_up_over_numpy_stands_at_the_bar():
 def test_without_numpy_there_is_no_speed_up():
     figure = runs.draw_bars(run(("torch", "numba-parallel"), losses=["svm"], sizes=[500]))
     assert not any(" x" in text.get_text() for text in figure.axes[0].texts)
-    assert "times as fast" not in figure.get_supxlabel()
+    assert "speed-up" not in figure.get_supxlabel()
 
 
 def test_where_times_differ_much_the_axis_is_logarithmic_and_has_points_in_place_of_bars():
     (axes,) = runs.draw_bars(run(losses=["svm"], sizes=[500])).axes
     assert axes.get_xscale() == "log"
     assert not axes.patches
-    points = [line for line in axes.lines if line.get_marker() == look("naive").marker]
-    assert [line.get_color() for line in points] == [look("naive").colour]
+    points = [line for line in axes.lines if line.get_marker() == line_style("naive").marker]
+    assert [line.get_color() for line in points] == [line_style("naive").colour]
 
 
 def test_each_implementation_has_its_colour():
@@ -73,7 +73,7 @@ def test_each_implementation_has_its_colour():
     from matplotlib.colors import to_hex
 
     colours = [to_hex(bar.get_facecolor()).upper() for bar in axes.patches]
-    assert colours == [look(name).colour for name in ("numba-parallel", "torch", "numpy")]
+    assert colours == [line_style(name).colour for name in ("numba-parallel", "torch", "numpy")]
 
 
 def test_sides_of_a_gate_are_told_apart():
@@ -87,7 +87,7 @@ def test_sides_of_a_gate_are_told_apart():
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (rows_sweep(), "it is of a sweep"),
+        (rows_sweep(), "it is a sweep"),
         (record(row("torch", status="crashed")), "none of its rows has a time"),
         (record(row("numba-cuda", [1.0], device="simulator")), "none of its rows has a time"),
         (run(), ""),
@@ -163,7 +163,7 @@ def test_what_was_left_out_is_grey_and_told():
     torch, numpy = (panels_of_samples(figure)[name] for name in ("torch", "numpy"))
     assert style.LEFT_OUT in _colours_of_samples(torch)
     assert style.LEFT_OUT not in _colours_of_samples(numpy)
-    assert look("torch").colour in _colours_of_samples(torch)
+    assert line_style("torch").colour in _colours_of_samples(torch)
 
 
 def _colours_of_samples(axes):
@@ -171,7 +171,7 @@ def _colours_of_samples(axes):
 
 
 def marks(axes, implementation):
-    return [line for line in axes.lines if line.get_marker() == look(implementation).marker]
+    return [line for line in axes.lines if line.get_marker() == line_style(implementation).marker]
 
 
 def test_a_panel_a_footprint_each_with_its_slope():
@@ -187,7 +187,7 @@ def test_a_panel_a_footprint_each_with_its_slope():
 
 def test_the_roof_has_its_ridge_where_both_limits_meet():
     of = ceiling(500)
-    assert selection.roof(of, np.array([1.0, 2.5, 100.0])).tolist() == [2e11, 5e11, 5e11]
+    assert selection.roofline_rate(of, np.array([1.0, 2.5, 100.0])).tolist() == [2e11, 5e11, 5e11]
 
 
 def test_both_losses_lie_at_the_counted_intensity_and_the_measured_rate():
@@ -198,7 +198,7 @@ def test_both_losses_lie_at_the_counted_intensity_and_the_measured_rate():
         found = sorted((line.get_xdata()[0], line.get_ydata()[0]) for line in marks(panel, name))
         assert found == sorted((r.flops / r.bytes, r.flops / r.median_s) for r in rows)
         faces = {line.get_markerfacecolor() for line in marks(panel, name)}
-        assert faces == {"white", look(name).colour}
+        assert faces == {"white", line_style(name).colour}
 
 
 def test_simulated_and_wrong_rows_have_no_point():
@@ -267,7 +267,7 @@ def test_marks_that_are_close_share_a_name():
     [
         (run(), ""),
         (run(ceilings=[]), "its run measured no limits of the machine"),
-        (rows_sweep(), "it is of a sweep"),
+        (rows_sweep(), "it is a sweep"),
     ],
 )
 def test_what_has_no_roofline(given, reason):

@@ -77,7 +77,7 @@ def test_waiting_trials_are_counted_and_their_cells_empty():
     begun.trials[0] = waiting(begun).trials[0]
     figure = draw_search(begun)
     assert text_at(figure.axes[0], 0, 0) == ""
-    assert figure.get_suptitle().endswith("1 of 12 trials to come")
+    assert figure.get_suptitle().endswith("1 of 12 trials waiting")
 
 
 def test_random_trials_are_points_where_they_were_tried():

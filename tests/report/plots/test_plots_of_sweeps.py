@@ -5,7 +5,7 @@ import pytest
 from plot_records import ROWS, rows_sweep, run, sweep, threads_sweep
 
 from lcbench.report.plots import selection, sweeps
-from lcbench.report.plots.looks import look
+from lcbench.report.plots.line_styles import line_style
 from lcbench.report.plots.sweeps import _measured as measured
 from lcbench.stats.crossings import crossings, efficiencies
 from lcbench.stats.growth import growths
@@ -18,7 +18,7 @@ def along_rows():
 
 
 def curve_of(axes, implementation):
-    (found,) = [line for line in measured(axes) if line.get_color() == look(implementation).colour]
+    (found,) = [line for line in measured(axes) if line.get_color() == line_style(implementation).colour]
     return found
 
 
@@ -89,9 +89,9 @@ def test_an_axis_of_names_makes_panels_too():
     ("given", "reason"),
     [
         (rows_sweep(), ""),
-        (run(), "it is of no sweep"),
-        (sweep({"numpy": lambda dtype: 1.0}, {"dtype": ["float32", "float64"]}), "along dtype nothing grows"),
-        (sweep({"numpy": lambda threads: 1.0}, {"threads": [1, 2]}), "along threads nothing grows"),
+        (run(), "it is not a sweep"),
+        (sweep({"numpy": lambda dtype: 1.0}, {"dtype": ["float32", "float64"]}), "the work does not grow along dtype"),
+        (sweep({"numpy": lambda threads: 1.0}, {"threads": [1, 2]}), "the work does not grow along threads"),
         (sweep({}, {"rows": [1, 2]}), "none of its rows has a time"),
     ],
 )
@@ -111,7 +111,7 @@ def test_points_that_were_left_out_are_missing_and_nothing_else():
 
 def gains(axes, implementation):
     """Filled first: softmax before svm."""
-    found = [line for line in axes.lines if line.get_marker() == look(implementation).marker]
+    found = [line for line in axes.lines if line.get_marker() == line_style(implementation).marker]
     return sorted(found, key=lambda line: line.get_markerfacecolor() == "white")
 
 
@@ -171,8 +171,8 @@ def test_an_interval_beyond_the_axis_has_an_arrow():
     ("given", "reason"),
     [
         (threads_sweep(), ""),
-        (run(), "it is of no sweep"),
-        (rows_sweep(), "its sweep is along rows, not threads"),
+        (run(), "it is not a sweep"),
+        (rows_sweep(), "it is a sweep along rows, not threads"),
         (
             sweep({"numpy": lambda threads: 1.0}, {"threads": [2]}),
             "no implementation has a time with two numbers of threads",

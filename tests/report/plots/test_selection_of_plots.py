@@ -12,50 +12,50 @@ from plot_records import USERS, rows_sweep, run, sweep, threads_sweep
 from lcbench.losses.catalog import CATALOG
 from lcbench.report import plots
 from lcbench.report.plots import runs
-from lcbench.report.plots.looks import left_out, look, looks, short, shortened
-from lcbench.report.plots.selection import FARTHEST, reach, within
-from lcbench.report.plots.style import arrows_told, draw_arrows
+from lcbench.report.plots.line_styles import line_style, line_styles, short_name_pattern, shorten, shorten_names
+from lcbench.report.plots.selection import FARTHEST, axis_limits, clip_interval
+from lcbench.report.plots.style import arrow_note, draw_arrows
 from results import record, row
 
 
 def test_every_implementation_of_the_catalogue_has_a_look_of_its_own():
-    looks = [look(name) for name in CATALOG]
-    assert len(set(looks)) == len(CATALOG)
-    assert all(one.line != "-." for one in looks)
+    styles = [line_style(name) for name in CATALOG]
+    assert len(set(styles)) == len(CATALOG)
+    assert all(one.line != "-." for one in styles)
 
 
 def test_what_computes_on_a_gpu_is_hollow_and_dashed():
     for name, entry in CATALOG.items():
         on_gpu = entry.device == "cuda"
-        assert (look(name).filled, look(name).line) == (not on_gpu, "--" if on_gpu else "-")
+        assert (line_style(name).filled, line_style(name).line) == (not on_gpu, "--" if on_gpu else "-")
 
 
 OWN = [f"sim.py:{name}_softmax_loss" for name in ("quad", "nlogn", "a", "b", "slept")]
 
 
 def test_what_users_functions_of_one_picture_share_is_nothing_as_far_as_that_goes():
-    found = looks(["numpy", *OWN])
-    assert found["numpy"] == look("numpy")
+    found = line_styles(["numpy", *OWN])
+    assert found["numpy"] == line_style("numpy")
     for part in (0, 1, 2):
         assert len({found[name][part] for name in OWN}) == len(OWN)
 
 
 def test_many_have_each_a_look_of_its_own_whatever_their_order():
     names = [f"{number}.py:loss" for number in range(100)]
-    found = looks(names)
+    found = line_styles(names)
     assert len(set(found.values())) == len(names)
-    assert found == looks(reversed(names))
+    assert found == line_styles(reversed(names))
 
 
 def test_more_than_there_are_looks_have_one_too():
-    assert len(looks(f"{number}.py:loss" for number in range(400))) == 400
+    assert len(line_styles(f"{number}.py:loss" for number in range(400))) == 400
 
 
 def test_a_users_look_follows_from_its_name_and_is_none_of_the_catalogues():
     names = [f"softmax_{number}.py:loss" for number in range(60)]
-    assert [look(name) for name in names] == [look(name) for name in names]
-    assert not {look(name).colour for name in names} & {look(name).colour for name in CATALOG}
-    assert len({look(name) for name in names}) > 10
+    assert [line_style(name) for name in names] == [line_style(name) for name in names]
+    assert not {line_style(name).colour for name in names} & {line_style(name).colour for name in CATALOG}
+    assert len({line_style(name) for name in names}) > 10
 
 
 def brightness(colour):
@@ -66,13 +66,15 @@ def brightness(colour):
 
 
 def test_the_colours_of_what_is_compared_most_can_be_told_apart_without_hue():
-    usual = sorted(brightness(look(name).colour) for name in ("numpy", "numba-parallel", "torch-compile", "sklearn"))
+    usual = sorted(
+        brightness(line_style(name).colour) for name in ("numpy", "numba-parallel", "torch-compile", "sklearn")
+    )
     assert min(high - low for low, high in pairwise(usual)) > 0.04
 
 
 def test_every_colour_can_be_seen_on_white():
     for name in [*CATALOG, "a.py:f", "b.py:f", "c.py:f", "d.py:f", "e.py:f"]:
-        assert (1.05) / (brightness(look(name).colour) + 0.05) > 2, name
+        assert (1.05) / (brightness(line_style(name).colour) + 0.05) > 2, name
 
 
 @pytest.mark.parametrize(
@@ -88,25 +90,27 @@ def test_every_colour_can_be_seen_on_white():
     ],
 )
 def test_what_users_names_have_in_common_is_left_out(names, expected):
-    assert list(short(names, 24).values()) == expected
+    assert list(shorten_names(names, 24).values()) == expected
 
 
 def test_a_caption_can_say_what_was_left_out():
-    assert left_out(["sim.py:quad_softmax_loss", "numpy", "sim.py:a_softmax_loss"]) == "sim.py:NAME_softmax_loss"
-    assert left_out(["sim.py:quad_softmax_loss", "numpy"]) == ""
-    assert left_out(["numpy.py:loss", "mine.py:loss", "numpy"]) == ""
+    assert (
+        short_name_pattern(["sim.py:quad_softmax_loss", "numpy", "sim.py:a_softmax_loss"]) == "sim.py:NAME_softmax_loss"
+    )
+    assert short_name_pattern(["sim.py:quad_softmax_loss", "numpy"]) == ""
+    assert short_name_pattern(["numpy.py:loss", "mine.py:loss", "numpy"]) == ""
 
 
 def test_names_that_differ_in_the_middle_do_not_become_the_same():
     names = [f"first_half_of_a_name_{middle}_second_half_of_a_name.py:f" for middle in "ab"] + ["other.py:g"]
-    found = short(names, 18)
+    found = shorten_names(names, 18)
     assert len(set(found.values())) == 3
     assert max(map(len, found.values())) <= 18
 
 
 @given(st.lists(st.text("ab_.:", min_size=1, max_size=30), max_size=8, unique=True), st.integers(8, 30))
 def test_no_two_are_the_same_and_none_is_empty_or_too_long(names, most):
-    found = short(names, most)
+    found = shorten_names(names, most)
     assert list(found) == names
     assert len(set(found.values())) == len(names)
     assert all(0 < len(name) <= most for name in found.values())
@@ -116,21 +120,21 @@ TIMES = st.floats(1e-9, 1e3)
 
 
 def test_sane_intervals_are_shown_whole():
-    assert reach([2.0, 3.0], [(1.8, 2.2), (2.9, 3.3)]) == (1.8, 3.3)
+    assert axis_limits([2.0, 3.0], [(1.8, 2.2), (2.9, 3.3)]) == (1.8, 3.3)
 
 
 @given(st.lists(st.tuples(TIMES, st.floats(1, 1e12), st.floats(1, 1e12)), min_size=1, max_size=9))
 def test_an_axis_has_all_medians_and_not_much_more(found):
     medians = [median for median, _, _ in found]
-    low, high = reach(medians, [(median / below, median * above) for median, below, above in found])
+    low, high = axis_limits(medians, [(median / below, median * above) for median, below, above in found])
     assert min(medians) / FARTHEST <= low <= min(medians) * (1 + 1e-9)
     assert max(medians) * (1 - 1e-9) <= high <= max(medians) * FARTHEST
 
 
 def test_what_lies_within_the_ends_stays():
-    assert within((1.0, 2.0), (0.5, 3.0)) == (1.0, 2.0)
-    assert within((1e-9, 1e9), (0.5, 3.0)) == (0.5, 3.0)
-    assert within((1e-9, 0.1), (0.5, 3.0)) == (0.5, 0.5)
+    assert clip_interval((1.0, 2.0), (0.5, 3.0)) == (1.0, 2.0)
+    assert clip_interval((1e-9, 1e9), (0.5, 3.0)) == (0.5, 3.0)
+    assert clip_interval((1e-9, 0.1), (0.5, 3.0)) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(("along", "down", "up"), [("x", "<", ">"), ("y", "v", "^")])
@@ -142,13 +146,13 @@ def test_arrows_stand_at_the_ends_that_an_interval_passes(along, down, up):
     turned = [(0, 3)], [(0, 7), (2, 7)]
     wanted = [[place[::-1] if along == "x" else place for place in some] for some in turned]
     assert found == dict(zip((down, up), wanted, strict=True))
-    assert "arrows" in arrows_told(figure)
+    assert "arrows" in arrow_note(figure)
 
 
 def test_without_arrows_nothing_is_said_of_them():
     figure = Figure()
     draw_arrows(figure.subplots(), [0], [(4, 6)], (3, 7), "y", "black")
-    assert arrows_told(figure) == ""
+    assert arrow_note(figure) == ""
 
 
 @pytest.mark.parametrize("slowest", [3e-3, 1.0])
@@ -184,7 +188,7 @@ CASES = {
 
 @pytest.mark.parametrize(("kind", "number"), [(kind, n) for kind, given in CASES.items() for n in range(len(given))])
 def test_nothing_is_cut_off(kind, number):
-    figure = plots.KINDS[kind].drawn(CASES[kind][number])
+    figure = plots.KINDS[kind].make(CASES[kind][number])
     figure.draw_without_rendering()
     drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     assert drawn.x0 > -0.01
@@ -195,8 +199,8 @@ def test_nothing_is_cut_off(kind, number):
 
 @pytest.mark.parametrize("kind", CASES)
 def test_a_users_long_name_is_shortened(kind):
-    figure = plots.KINDS[kind].drawn(CASES[kind][-1] if kind in ("scaling", "threads") else CASES[kind][0])
+    figure = plots.KINDS[kind].make(CASES[kind][-1] if kind in ("scaling", "threads") else CASES[kind][0])
     texts = [text.get_text() for text in figure.findobj(Text)]
     assert any("…" in text for text in texts)
     assert not any(USERS in text for text in texts)
-    assert shortened(USERS, 10) != USERS
+    assert shorten(USERS, 10) != USERS

@@ -1,4 +1,4 @@
-// What the plots share. A plot is a function of its data and a width in pixels, and gives an element.
+// Functions shared by the plots. A plot is a function of its data and a width in pixels that returns an element.
 
 const { plots: data, rows, farthest } = JSON.parse(document.getElementById("data").textContent);
 
@@ -11,7 +11,7 @@ function widthOf(text) {
   return ruler.measureText(text).width;
 }
 
-// The middle is left out of what is too wide: names differ at their ends.
+// The text, without its middle if it is too wide: names differ at their ends.
 function shortened(text, pixels) {
   if (widthOf(text) <= pixels) return text;
   const letters = [...text];
@@ -23,7 +23,7 @@ function shortened(text, pixels) {
   return "…";
 }
 
-// Room for the longest of the texts, up to a share of the width.
+// Width in pixels for the longest of the texts, up to a share of the plot's width.
 function roomFor(texts, width, share = 0.36) {
   return Math.ceil(Math.min(d3.max(texts, widthOf) + 14, width * share));
 }
@@ -35,8 +35,8 @@ function seconds(value) {
   return value ? `${+(value / 1e-9).toPrecision(3)} ns` : "0";
 }
 
-// 1, 2 and 5 of each decade of a logarithmic axis of that many pixels, or as many of them as there is room for; of a
-// stretch that has too few of them, whatever is round.
+// Ticks of a logarithmic axis of `length` pixels: 1, 2 and 5 of each decade, or fewer if there is no room. An axis that
+// has too few of them has evenly spaced round numbers.
 function logTicks([low, high], length, room = 60) {
   const most = Math.max(2, Math.floor(length / room));
   const powers = d3.range(Math.floor(Math.log10(low)), Math.ceil(Math.log10(high)) + 1);
@@ -49,7 +49,7 @@ function logTicks([low, high], length, room = 60) {
     ?? decades.filter((_, place) => place % Math.ceil(decades.length / most) === 0);
 }
 
-// Of an axis of ratios: 1 and places about it, a round step apart; of a long one as of any logarithmic axis.
+// Ticks of an axis of ratios: 1 and multiples of a round step around it. A long axis has the ticks of `logTicks`.
 function ratioTicks([low, high], length, room = 56) {
   if (high / low > 5) return logTicks([low, high], length, room);
   const steps = [0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005];
@@ -60,16 +60,15 @@ function ratioTicks([low, high], length, room = 56) {
   return found.includes(1) ? found : [1];
 }
 
-// The most ticks of `ticksOf(count)`, for a count from `most` down, whose neighbours are so many pixels apart.
+// The ticks of `ticksOf(count)` for the largest count up to `most` at which ticks are at least `room` pixels apart.
 function spaced(ticksOf, most, [low, high], length, room) {
   const scale = d3.scaleLog([low, high], [0, length]);
   const fits = (ticks) => d3.pairs(ticks, (a, b) => scale(b) - scale(a)).every((gap) => gap >= room);
   return d3.range(most, 0, -1).map(ticksOf).find(fits) ?? [];
 }
 
-// From where to where an axis goes: to all values that are shown, and to the ends of intervals that are not much farther
-// (`farthest`, as a factor). The interval
-// of a few noisy processes would leave no room for the rest: it is cut, with an arrow at the edge.
+// Limits of an axis with all values, and with their intervals as far as the factor `farthest` allows. A very wide interval
+// would leave no room for the rest, so it is cut and has an arrow at the edge.
 function reach(marks) {
   const [least, most] = d3.extent(marks, (mark) => mark.value);
   return [
@@ -82,7 +81,7 @@ function clamped(value, [low, high]) {
   return Math.max(low, Math.min(high, value));
 }
 
-// Arrows at the ends of an axis, along `channel` ("x" or "y"), at the marks whose intervals go on beyond it.
+// Arrows at the ends of the axis `channel` ("x" or "y"), at marks whose intervals extend beyond it.
 function arrows(marks, [low, high], channel, options) {
   const [toLow, toHigh] = channel === "x" ? [-90, 90] : [180, 0];
   const arrow = (data, at, rotate) =>
@@ -94,7 +93,7 @@ function arrows(marks, [low, high], channel, options) {
   ];
 }
 
-// d3 leaves out labels of logarithmic axes by a rule of its own; here every tick has one.
+// Axes on which every tick has a label; d3 would leave out labels of logarithmic axes.
 function logAxes({ x, y }) {
   const texts = (ticks, format) => ticks.map((tick) => format(tick));
   return [
@@ -103,9 +102,9 @@ function logAxes({ x, y }) {
   ];
 }
 
-// The marks of this layer answer to pointer, touch and, where `focus` is true, to the keyboard: Tab comes to one of
-// them, and arrows lead on to the others. `about(datum)` gives what `show` takes: [about, process].
-function answering(data, about, focus = true) {
+// Options of a layer whose marks show their details on hover, touch and, if `focus` is true, with the keyboard: Tab
+// reaches one of them, and arrow keys the others. `about(datum)` returns the arguments of `show`: [about, process].
+function interactive(data, about, focus = true) {
   return {
     render(index, scales, values, dimensions, context, next) {
       const group = next(index, scales, values, dimensions, context);
@@ -143,7 +142,7 @@ function moveByArrow(event) {
   next.focus();
 }
 
-// Places apart by at least `gap` pixels, as near as may be to where they would be; in the order given.
+// Places moved so that they are at least `gap` pixels apart, in the given order.
 function apart(places, gap, low, high) {
   const order = d3.sort(d3.range(places.length), (place) => places[place]);
   const moved = [...places];
@@ -158,8 +157,7 @@ function ofRow(mark) {
   return rows[mark.row];
 }
 
-// Which curve is which, below a plot.
-
+// Legend below a plot.
 function legendOf(curves) {
   const list = document.createElement("ul");
   list.className = "legend";
@@ -182,7 +180,7 @@ function swatch(colour, symbol, filled) {
   return svg;
 }
 
-// How the marks of rows look.
+// Options for the appearance of the marks of rows.
 const looks = {
   symbol: (mark) => ofRow(mark).symbol,
   stroke: (mark) => ofRow(mark).colour,

@@ -1,4 +1,4 @@
-// What stands behind a mark: its samples, in a box beside it, on hover, focus and touch alike.
+// Tooltip: a box beside a mark with its samples, on hover, focus and touch.
 
 const shown = document.getElementById("shown");
 
@@ -6,7 +6,7 @@ const MOST_PROCESSES = 8;
 
 let shownFor = null;
 
-// `about` has a name, what, lines, and perhaps processes; `process` is the number of the one to point out.
+// about: has name, what, lines, and optionally processes. process: number of the process to highlight.
 function show(element, about, process) {
   shown.replaceChildren(line("strong", about.name), line("p", about.what), ...about.lines.map((text) => line("p", text)));
   if (about.processes) shown.append(...processList(about.processes, process));
@@ -39,15 +39,15 @@ function processList(processes, chosen) {
   return [line("p", "samples, a process a line:"), list, ...(left > 0 ? [line("p", `and ${left} more processes`)] : [])];
 }
 
-// A number and its unit on one line.
+// The text without a line break between a number and its unit.
 function unbroken(text) {
   return text.replaceAll(" ", "\u00a0");
 }
 
-// Under the mark, or above it where there is no room; never over the edge of the window.
+// Places the box below the mark, or above it if there is no room, within the window.
 function placeBeside(mark) {
   const gap = 10;
-  shown.style.left = shown.style.top = "0"; // where it stood before must not narrow it
+  shown.style.left = shown.style.top = "0"; // the previous place must not limit its width
   const box = shown.getBoundingClientRect();
   const left = Math.max(8, Math.min(mark.left, document.documentElement.clientWidth - box.width - 8));
   const below = mark.bottom + gap;
@@ -59,7 +59,7 @@ function placeBeside(mark) {
 addEventListener("keydown", (event) => {
   if (event.key === "Escape") hide();
 });
-// Focus moves a mark into view: the box goes with its mark, and leaves with it.
+// Focus can scroll the page: the box moves with its mark, and is hidden with it.
 addEventListener("scroll", () => {
   if (!shownFor) return;
   const mark = shownFor.getBoundingClientRect();
@@ -70,7 +70,7 @@ addEventListener("pointerdown", (event) => {
   if (!event.target.closest(".plot")) hide();
 });
 
-// Tables that sort by their headings and filter by words. The values to sort by come with the cells.
+// Tables are sorted by clicks on headings and filtered by words. Cells have the values to sort by.
 
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.tHead.rows[0].cells];
@@ -89,7 +89,7 @@ function nextWay(current, first) {
   return current === "ascending" ? "descending" : "ascending";
 }
 
-// Lines without the value stay last whichever way, and equal ones as they stand.
+// Lines without a value are always last; equal lines keep their order.
 function sortBy(body, column, sign) {
   const valueOf = (row) => (row.classList.contains("last") && column > 0 ? undefined : row.cells[column]?.dataset.value);
   const sorted = [...body.rows].map((row) => ({ row, last: row.classList.contains("last"), value: valueOf(row) }));
@@ -106,12 +106,12 @@ function compared(a, b) {
   return Number.isNaN(difference) ? a.localeCompare(b) : difference;
 }
 
-// Names of the rows of records that the filter hides; the plots leave them out too.
+// Names of the rows that the filter hides, in tables and in plots.
 const hiddenRows = new Set();
 
 const lines = [...document.querySelectorAll("tbody tr")];
 
-// What a filter finds a line by. A row of a record has lines in several tables, which come and go together.
+// Text by which the filter finds a line. A row of a record has lines in several tables, which are hidden together.
 const textOf = new Map(lines.map((line) => [line, `${line.dataset.words} ${line.textContent} `.toLowerCase()]));
 const textOfRow = d3.rollup(
   lines.filter((line) => line.dataset.row),
@@ -146,8 +146,7 @@ document.getElementById("filter").addEventListener("input", (event) => {
   applyFilter(event.target.value.toLowerCase().split(/\s+/).filter(Boolean));
 });
 
-// On paper nothing can be unfolded: what belongs to a report is opened for it, the long list of samples is not.
-
+// For printing, folded details are opened, except the long list of samples.
 const opened = [];
 
 addEventListener("beforeprint", () => {

@@ -1,4 +1,4 @@
-// Medians with their intervals. Where the axis is logarithmic, points: there the length of a bar says nothing.
+// Medians with their intervals: bars, or points on a logarithmic axis, on which the length of a bar has no meaning.
 
 plots.bars = ({ marks, logarithmic }, width) => {
   const nameOf = (mark) => ofRow(mark).name;
@@ -20,7 +20,7 @@ plots.bars = ({ marks, logarithmic }, width) => {
     marginRight,
     marginTop: 6,
     marginBottom: 36,
-    ariaLabel: "Bars: median and 95 % interval of each implementation, seconds a call",
+    ariaLabel: "Bars: median and 95 % interval of each implementation, seconds per call",
     x: logarithmic
       ? { type: "log", domain, axis: null }
       : { domain, label: "time of a call", tickFormat: seconds, grid: true, ticks: Math.max(2, Math.floor(inner / 70)) },
@@ -30,13 +30,13 @@ plots.bars = ({ marks, logarithmic }, width) => {
       logarithmic
         ? Plot.dot(marks, {
             x: "value", y: "row", r: 6, ...looks,
-            ...answering(marks, (mark) => [ofRow(mark)]),
+            ...interactive(marks, (mark) => [ofRow(mark)]),
           })
         : Plot.barX(marks, {
             x: "value", y: "row", insetTop: 3, insetBottom: 3, rx: 2,
             fill: (mark) => ofRow(mark).colour, fillOpacity: (mark) => ofRow(mark).filled ? 0.85 : 0.25,
             stroke: (mark) => ofRow(mark).colour,
-            ...answering(marks, (mark) => [ofRow(mark)]),
+            ...interactive(marks, (mark) => [ofRow(mark)]),
           }),
       Plot.ruleY(between, {
         y: "row", x1: (mark) => end(mark.low), x2: (mark) => end(mark.high), strokeWidth: 1.5, pointerEvents: "none",
@@ -54,8 +54,8 @@ plots.bars = ({ marks, logarithmic }, width) => {
   });
 };
 
-// Every sample over its row's median: a lane a row, and in it a line a process, the first at the top. Grey and hollow:
-// the process was left out.
+// Samples over their row's median: a lane for each row, with a line for each process, the first at the top. Processes
+// that were left out are grey and hollow.
 
 plots.samples = ({ marks, domain }, width) => {
   const names = marks.map((mark) => ofRow(mark).name);
@@ -85,7 +85,7 @@ plots.samples = ({ marks, domain }, width) => {
     marginRight: 26,
     marginTop: 6,
     marginBottom: 38,
-    ariaLabel: "Dots: every sample of each implementation over its median, a line of dots a process",
+    ariaLabel: "Dots: samples of each implementation over its median, a line of dots for each process",
     x: { type: "log", domain, axis: null },
     y: { type: "linear", domain: [marks.length, 0], axis: null },
     color: { type: "identity" },
@@ -98,23 +98,23 @@ plots.samples = ({ marks, domain }, width) => {
       Plot.ruleX([1], { strokeOpacity: 0.5 }),
       Plot.ruleX(middles, {
         x: ({ ratio }) => clamped(ratio, domain), y1: ({ y, half }) => y - half, y2: ({ y, half }) => y + half,
-        stroke: colour, strokeWidth: 2.5, ...answering(middles, about),
+        stroke: colour, strokeWidth: 2.5, ...interactive(middles, about),
       }),
       Plot.dot(near, {
         x: "ratio", y: "y", r: radius, fill: (dot) => dot.process.kept ? colour(dot) : "var(--card)",
         stroke: (dot) => dot.process.kept ? "none" : colour(dot), fillOpacity: 0.65,
-        ...answering(near, about, false),
+        ...interactive(near, about, false),
       }),
       Plot.dot(beyond, {
         x: ({ ratio }) => clamped(ratio, domain), y: "y", rotate: ({ ratio }) => ratio > domain[1] ? 90 : -90,
         symbol: "triangle", r: radius + 1, fill: colour, stroke: null, className: "farther",
-        ...answering(beyond, about, false),
+        ...interactive(beyond, about, false),
       }),
     ],
   });
 };
 
-// Rates under the machine's limits: the slope of its memory, the roof of its arithmetic.
+// Roofline: rates and the machine's limits, memory bandwidth as a slope and peak FMA rate as a flat roof.
 
 plots.roofline = ({ marks, read, readText, flops, flopsText, gemm, gemmText }, width) => {
   const ridge = flops / read;
@@ -140,14 +140,14 @@ plots.roofline = ({ marks, read, readText, flops, flopsText, gemm, gemmText }, w
     width,
     height,
     ...margin,
-    ariaLabel: "Roofline: floating-point operations a second of each implementation under the machine's limits",
+    ariaLabel: "Roofline: floating-point operations per second of each implementation and the machine's limits",
     x: { type: "log", domain: x, axis: null },
     y: { type: "log", domain: y, axis: null },
     color: { type: "identity" },
     symbol: { type: "identity" },
     marks: [
       logAxes({
-        x: { ticks: logTicks(x, width - 60, 45), format: String, label: "floating-point operations a byte" },
+        x: { ticks: logTicks(x, width - 60, 45), format: String, label: "floating-point operations per byte" },
         y: { ticks: logTicks(y, height, 40), format: (rate) => d3.format(",")(rate / 1e9), label: "GFLOP/s" },
       }),
       Plot.line(roof, { strokeWidth: 2 }),
@@ -163,7 +163,7 @@ plots.roofline = ({ marks, read, readText, flops, flopsText, gemm, gemmText }, w
         stroke: ({ mark }) => ofRow(mark).colour, strokeOpacity: 0.7, strokeWidth: 1,
       }),
       Plot.dot(marks, {
-        x: "intensity", y: "rate", r: 5.5, strokeWidth: 2, ...looks, ...answering(marks, (mark) => [ofRow(mark)]),
+        x: "intensity", y: "rate", r: 5.5, strokeWidth: 2, ...looks, ...interactive(marks, (mark) => [ofRow(mark)]),
       }),
       Plot.text(labels, {
         x: right, y: "y", textAnchor: "start", dx: 3, stroke: "var(--card)", strokeWidth: 4, fill: "currentColor",
@@ -173,7 +173,7 @@ plots.roofline = ({ marks, read, readText, flops, flopsText, gemm, gemmText }, w
   });
 };
 
-// Ratios of two times with their intervals, beside 1 and the threshold.
+// Ratios of two times with their intervals, 1 and the threshold.
 
 plots.ratios = ({ marks, threshold, label }, width) => {
   const nameOf = ({ name, what }) => `${name}, ${what.split(" x ")[0]}`;
@@ -190,7 +190,7 @@ plots.ratios = ({ marks, threshold, label }, width) => {
     marginTop: 22,
     marginRight: 20,
     marginBottom: 38,
-    ariaLabel: "Ratios of the times with 95 % intervals, beside the threshold",
+    ariaLabel: "Ratios of the times with 95 % intervals, and the threshold",
     x: { type: "log", domain, axis: null },
     y: { type: "band", domain: d3.range(marks.length), label: null, tickSize: 0,
          tickFormat: (place) => shortened(nameOf(marks[place]), marginLeft - 12) },
@@ -206,13 +206,13 @@ plots.ratios = ({ marks, threshold, label }, width) => {
       }),
       arrows(keyed, domain, "x", { y: "place", fill: colour }),
       Plot.dot(keyed, {
-        x: "value", y: "place", r: 5.5, fill: colour, stroke: colour, ...answering(keyed, (mark) => [mark]),
+        x: "value", y: "place", r: 5.5, fill: colour, stroke: colour, ...interactive(keyed, (mark) => [mark]),
       }),
     ],
   });
 };
 
-// Times along an axis of a sweep: a curve an implementation, its interval a band, its fit dashed.
+// Times along an axis of a sweep: a curve for each implementation, its intervals as a band, its fit dashed.
 
 plots.scaling = ({ marks, legend, axis, numeric, fits, crossings, caches }, width) => {
   const places = numeric ? d3.extent(marks, (mark) => mark.at) : [...new Set(marks.map((mark) => mark.at))];
@@ -255,20 +255,20 @@ plots.scaling = ({ marks, legend, axis, numeric, fits, crossings, caches }, widt
       Plot.line(marks, { x: "at", y: "value", z: "curve", stroke: colour, strokeWidth: 2, strokeOpacity: 0.5 }),
       Plot.dot(marks, {
         x: "at", y: "value", r: 5, strokeWidth: 1.5, ...looks,
-        ...answering(marks, (mark) => [ofRow(mark)]),
+        ...interactive(marks, (mark) => [ofRow(mark)]),
       }),
     ],
   });
   return withLegend(svg, curves);
 };
 
-// The places that were measured, where there is room for them.
+// The measured places as ticks, if there is room.
 function tickPlaces(marks, domain, width) {
   const measured = [...new Set(marks.map((mark) => mark.at))];
   return measured.length * 62 < width ? measured : logTicks(domain, width);
 }
 
-// What more threads gain, beside what they could: a curve an implementation.
+// Speed-up by threads, and the ideal speed-up: a curve for each implementation.
 
 plots.threads = ({ marks, legend, base }, width) => {
   const most = d3.max(marks, (mark) => mark.at);
@@ -287,12 +287,12 @@ plots.threads = ({ marks, legend, base }, width) => {
     marginLeft: 44,
     marginRight: 22,
     marginBottom: 38,
-    ariaLabel: `Curves: speed-up of each implementation over ${base} by threads, beside the ideal`,
+    ariaLabel: `Curves: speed-up of each implementation over ${base} by threads, and the ideal`,
     x: {
       label: "threads", ticks: [...new Set([base, ...marks.map((mark) => mark.at)])], tickFormat: String,
       domain: [base, most], insetLeft: 8, insetRight: 8,
     },
-    y: { label: `times as fast as with ${base}`, grid: true, domain, ticks: 5 },
+    y: { label: `speed-up over ${base}`, grid: true, domain, ticks: 5 },
     color: { type: "identity" },
     symbol: { type: "identity" },
     marks: [
@@ -306,14 +306,14 @@ plots.threads = ({ marks, legend, base }, width) => {
       arrows(marks, domain, "y", { x: "at", fill: colour }),
       Plot.dot(marks, {
         x: "at", y: "value", r: 5, strokeWidth: 1.5, ...looks,
-        ...answering(marks, (mark) => [{ ...ofRow(mark), lines: [mark.text, ...ofRow(mark).lines] }]),
+        ...interactive(marks, (mark) => [{ ...ofRow(mark), lines: [mark.text, ...ofRow(mark).lines] }]),
       }),
     ],
   });
   return withLegend(svg, curves);
 };
 
-// Figures are drawn as wide as they lie, and again when that or the filter changes.
+// Figures are drawn at their width, and again when the width or the filter changes.
 
 const figures = [...document.querySelectorAll("figure[data-plot]")].map((figure) => ({
   figure,

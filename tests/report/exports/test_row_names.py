@@ -1,4 +1,4 @@
-"""How rows are called in other tools."""
+"""Names of rows in other tools."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from results import record, row
 from results_to_export import NOTHING_TIMED, RESULT, TIMED, sides
 
 
-def test_a_name_says_what_was_computed():
+def test_a_name_has_the_workload():
     one = row("numpy", loss="svm", dtype="float64", rows=7, features=5, classes=3, data="cifar10", threads=2)
     assert trackers.full_name(one) == "svm/numpy[7x5x3-float64-cifar10-2]"
 
@@ -42,11 +42,11 @@ def test_the_sides_of_a_gate_are_told_apart():
     ]
 
 
-def test_only_what_was_right_and_real_has_a_time():
+def test_only_correct_rows_on_the_device_have_a_time():
     assert [one.implementation for one in trackers.timed(RESULT)] == TIMED
 
 
 @pytest.mark.parametrize("empty", [NOTHING_TIMED, record()])
-def test_nothing_to_tell_is_an_error(empty):
+def test_a_result_without_times_is_an_error(empty):
     with pytest.raises(LcbenchError, match=f"no row of result {empty.id} has a time to export"):
         trackers.timed(empty)
