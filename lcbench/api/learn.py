@@ -108,22 +108,25 @@ def _train(
 
 
 def evaluate(
-    trained: Model | Path | str,
+    trained: Model | Path | str | None = None,
     split: str = "test",
     data: str | None = None,
     progress: ProgressCallback = no_progress,
     stream: bool | None = None,
     note: NoteCallback = no_note,
 ) -> Evaluation:
-    """Evaluate a model, or the model in a file, on a split of its data or of other data.
+    """Evaluate a model on a split of its data or of other data.
 
+    trained: the model or its file; None means the newest file in `files.models_folder()`.
     split: "train", "validation" or "test"; all rows of other data that has no splits. data: other data, whose classes
     are matched by name; None means the data of the training. stream: whether rows stay in their file; None means yes
     for HDF5, which then needs only a few blocks of memory.
     Raise LcbenchError if the data has no such rows, or other columns or classes than the model.
     """
+    file = None
     if not isinstance(trained, Model):
-        trained = model.read(Path(trained))
+        file = Path(trained) if trained else model.newest()
+        trained = model.read(file)
     recipe = trained.recipe
     if data is None:
         splits = splits_of(recipe, progress, _streams(recipe.data, recipe, stream), note)
@@ -145,7 +148,7 @@ def evaluate(
     predicted = predict(trained.W, trained.scaling, part.X, split, slow)
     matrix = confusion(predicted, _classes_of(trained, splits)[part.y], len(trained.class_names))
     as_trained = data is not None or splits.fingerprint(slow) == trained.fingerprint
-    return Evaluation(splits.source, split, trained.class_names, matrix, as_trained)
+    return Evaluation(splits.source, split, trained.class_names, matrix, as_trained, file)
 
 
 def _streams(data: str, recipe: Recipe, stream: bool | None) -> bool | None:
@@ -202,6 +205,7 @@ def search(
     Raise LcbenchError if the data, a setting or the implementation is unsuitable.
     """
     asked = Recipe.of(settings)
+    require_known(asked.implementation)  # before the data is read
     if refit_all and asked.patience:
         raise LcbenchError("refit_all leaves no validation rows for early stopping: leave one of the two out")
     path = Path(output) if output else files.new_file_path(files.searches_folder(), ".json")

@@ -35,22 +35,19 @@ def evaluate(model: Path | None, split: str, data: str | None, stream: bool | No
     Without MODEL.h5: the newest in results/models.
     """
     from lcbench.api import learn
-    from lcbench.learn import model as models
     from lcbench.progress import show_progress
 
-    model = model or models.newest()
-    trained = models.read(model)
     with show_progress(quiet) as progress:
-        found = learn.evaluate(trained, split, data, progress, stream, partial(click.echo, err=True))
+        found = learn.evaluate(model, split, data, progress, stream, partial(click.echo, err=True))
     if not found.as_trained:
         click.echo(
-            f"{found.source} is no longer what {model} was trained on: rows that it was trained on may be among these",
+            f"{found.source} is no longer what {found.model} was trained on: rows that it was trained on may be among these",
             err=True,
         )
     if as_json:
         import json
 
-        click.echo(json.dumps(_fields(str(model), found), indent=1))
+        click.echo(json.dumps(_fields(found), indent=1))
         return
     from lcbench.report import style
     from lcbench.report.tables import train as train_tables
@@ -61,10 +58,10 @@ def evaluate(model: Path | None, split: str, data: str | None, stream: bool | No
     console.print(train_tables.confusion(found))
 
 
-def _fields(model: str, found: Evaluation) -> dict[str, Any]:
+def _fields(found: Evaluation) -> dict[str, Any]:
     accuracies = [None if accuracy != accuracy else accuracy for accuracy in found.class_accuracy.tolist()]
     return {
-        "model": model,
+        "model": str(found.model),
         "data": found.source,
         "split": found.split,
         "rows": found.rows,

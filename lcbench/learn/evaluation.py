@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,8 @@ class Evaluation:
     """Confusion matrix (C, C), as `confusion` returns it."""
     as_trained: bool = True
     """False if the data has changed since training, so that training rows may be among these rows."""
+    model: Path | None = None
+    """File of the model, None if the model was passed as an object."""
 
     @property
     def rows(self) -> int:

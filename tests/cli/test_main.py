@@ -15,7 +15,7 @@ from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import UnknownImplementation
 from lcbench.settings import defaults
 
-SLOW_TO_IMPORT = ("scipy", "numba", "torch", "h5py", "jax", "sklearn", "skimage")
+SLOW_TO_IMPORT = ("scipy", "numba", "torch", "h5py", "jax", "sklearn", "skimage", "matplotlib")
 
 HEAVY = ("numpy", "numba", "scipy", "h5py", "rich", "msgspec", "psutil", "torch", "jax", "requests")
 
@@ -68,11 +68,14 @@ REFUSED = (
     "evaluate nosuch.h5",
     "search --data nosuch.csv",
     "search --lr 1:2:x",
+    "search --data synthetic --impl nunpy",
     "plot bard",
     "plot bars",
     "plot bars nothing",
     "plot templates",
     "plot templates nosuch.h5",
+    "plot curves nosuch.h5",
+    "plot --all nosuch.h5",
     "report",
     "report nothing",
     "report --output page.pdf",

@@ -148,7 +148,7 @@ def test_the_best_may_be_refitted_on_all_rows(folder):
         (["--solver", "lbfgs", "--lr", "1"], "error: learning_rate: a setting of the sgd solver"),
         (["--solver", "lbfgs", "--batch", "1"], "error: batch: L-BFGS takes all rows at once"),
         (["--loss", "softmax", "--margin", "1,2"], "error: margin: a setting of the svm loss"),
-        (["--impl", "nunpy"], "error: no trial can be started: no implementation 'nunpy': did you mean 'numpy'?"),
+        (["--impl", "nunpy"], "error: no implementation 'nunpy': did you mean 'numpy'?"),
         (["--output", "s.h5"], "error: s.h5: the search is JSON"),
         (["--resume", "missing.json"], "Error: --resume goes on as the search was begun: leave --data, --impl"),
         (["--regs", "1"], "Error: No such option '--regs'"),

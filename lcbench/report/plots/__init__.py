@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -123,10 +124,8 @@ def require_drawable(chosen: Kind) -> None:
 
 def require_matplotlib() -> None:
     """Raise LcbenchError, with the install command, if matplotlib is missing."""
-    try:
-        import_module("matplotlib")
-    except ImportError:
-        raise LcbenchError(f"plots need matplotlib, which is not installed: {INSTALL}") from None
+    if find_spec("matplotlib") is None:
+        raise LcbenchError(f"plots need matplotlib, which is not installed: {INSTALL}")
 
 
 def render_plot(
@@ -145,12 +144,13 @@ def render_plot(
     require_drawable(chosen)
     from lcbench.report.plots.files import read_content
 
+    content = read_content(chosen, files, progress)  # before the slow import of matplotlib
     if chosen.as_text:
-        text: str = chosen.make(*read_content(chosen, files, progress))
+        text: str = chosen.make(*content)
         return text.encode()
 
     from lcbench.report.plots import style
 
     with style.use_style():
-        figure = chosen.make(*read_content(chosen, files, progress))
+        figure = chosen.make(*content)
         return style.figure_bytes(figure, "svg" if form == "svg" else "png", dpi, warn)
