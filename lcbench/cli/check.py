@@ -1,4 +1,4 @@
-"""``lcbench check``: whether implementations compute what they promise."""
+"""``lcbench check``: losses and gradients against the oracle. Options and output are shared with gradcheck."""
 
 from __future__ import annotations
 
@@ -8,43 +8,36 @@ from typing import Any
 import click
 
 from lcbench.cli import completion as complete
-from lcbench.cli.options import Seconds
+from lcbench.cli.options import DTYPES, Seconds, implementations_option, json_option, quiet_option
 from lcbench.errors import ExitCode
 
 
-def checks(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what every check is told: what to check, how long to wait, and how to print."""
+def check_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument and the options that ``check`` and ``gradcheck`` share."""
     for option in reversed(
         (
             click.argument(
                 "targets", nargs=-1, metavar="[FILE.py[:FUNCTION] | NAME]...", shell_complete=complete.implementations
             ),
-            click.option(
-                "--impl",
-                "implementations",
-                multiple=True,
-                metavar="NAME",
-                shell_complete=complete.implementations,
-                help="The same as an argument; repeatable.",
-            ),
+            implementations_option("Same as an argument; repeatable."),
             click.option(
                 "--timeout",
                 type=Seconds(1),
                 default=120.0,
                 show_default=True,
                 metavar="SECONDS",
-                help="A process that says nothing for so long is given up.",
+                help="Kill a worker process after this long without output.",
             ),
-            click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
-            click.option("--quiet", is_flag=True, help="No progress."),
+            json_option,
+            quiet_option,
         )
     ):
         command = option(command)
     return command
 
 
-def show(found: Any, reports: list[Any], tables: Iterable[Any], as_json: bool) -> ExitCode:
-    """Print what was found; return what the status of the reports comes to."""
+def print_reports(found: Any, reports: list[Any], tables: Iterable[Any], as_json: bool) -> ExitCode:
+    """Print the tables, or `found` as JSON, and return the exit code of the reports."""
     import msgspec
 
     from lcbench.report import style
@@ -62,13 +55,13 @@ def show(found: Any, reports: list[Any], tables: Iterable[Any], as_json: bool) -
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench check\n  lcbench check --impl numpy,numba-parallel --dtype float32")
-@checks
+@check_options
 @click.option(
     "--dtype",
     "dtypes",
     multiple=True,
-    type=click.Choice(["float32", "float64"]),
-    help="Default: both; float64 for your own code, which is often written for it.",
+    type=DTYPES,
+    help="Data type of W and X; repeatable. Default: both; for your own code float64.",
 )
 def check(
     targets: tuple[str, ...],
@@ -78,15 +71,15 @@ def check(
     as_json: bool,
     quiet: bool,
 ) -> ExitCode:
-    """Is it right? Losses and gradients against the oracle.
+    """Check losses and gradients against a float64 oracle.
 
-    Every case of a table is held against a float64 oracle, and the gradient against centred differences of the loss.
-    Where your own code is wrong, the mistake is named if it is a known one.
+    Every test case compares the loss and the gradient with a float64 oracle, and the gradient with central differences
+    of the loss. If your own code is wrong, the report names the mistake where it is a known one.
 
-    Without arguments: every implementation that runs here. With FILE.py: every function in it that has the signature
+    Default: all implementations that run on this machine. With FILE.py: every function in it with the signature
     (W, X, y, reg).
 
-    Exit status: 0 all right, 4 something is wrong, 2 something could not be checked.
+    Exit status: 0 if all are right, 4 if one is wrong, 2 if one could not be checked.
     """
     from lcbench.api.checks import check
     from lcbench.progress import show_progress
@@ -94,4 +87,4 @@ def check(
 
     with show_progress(quiet) as progress:
         reports = check([*targets, *implementations], dtypes=dtypes, timeout_s=timeout, progress=progress)
-    return show(reports, reports, check_tables.tables(reports), as_json)
+    return print_reports(reports, reports, check_tables.tables(reports), as_json)

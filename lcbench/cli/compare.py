@@ -1,4 +1,4 @@
-"""``lcbench compare``: newest results side by side, or two results with verdicts."""
+"""``lcbench compare``: two results with verdicts, or the newest results side by side."""
 
 from __future__ import annotations
 
@@ -18,29 +18,36 @@ from lcbench.errors import ExitCode
     show_default=True,
     type=SHARE,
     metavar="SHARE",
-    help="How much slower a row may be: 20% or 0.2.",
+    help="Fail if a row is slower by more than this share: 20% or 0.2.",
 )
 @verdict_options
 def compare(base: str | None, new: str | None, fail_above: float, output: VerdictOutput) -> ExitCode:
-    """Did it get slower? Results side by side, or verdicts.
+    """Compare two results, or list the newest ones.
 
     Without arguments: the newest result of every implementation on this machine, side by side. With BASE and NEW (files
-    or saved names; NEW defaults to the newest result): ratio, interval and verdict of every row. Two runs differ by
-    some percent whatever they measure, for which there is an allowance; 'lcbench gate' measures in turn and sees more.
+    or saved names; NEW defaults to the newest result): the ratio of the times, its confidence interval and a verdict
+    for every row. The verdicts allow for the differences of some percent that any two runs have; 'lcbench gate'
+    measures both versions alternately and detects smaller slowdowns.
 
-    Exit status: 0 not slower, 1 slower, 3 inconclusive, 4 a result was wrong, 2 nothing to compare.
+    Exit status: 0 if not slower, 1 if slower, 3 if inconclusive, 4 if a result is wrong, 2 if nothing was compared.
     """
-    from lcbench.report import style
-
-    console = style.console()
-    if base is None:
-        if output.beyond_tables:
-            raise click.UsageError("--format github, --junit and --markdown tell verdicts: name a BASE to compare with")
-        return _side_by_side(console, output.as_json)
-
     from lcbench import record
     from lcbench.api import results
+    from lcbench.report import style
     from lcbench.report.tables import compare as compare_tables
+
+    if base is None:
+        if output.beyond_tables:
+            raise click.UsageError(
+                "--format github, --junit and --markdown write verdicts: name a BASE to compare with"
+            )
+        groups = results.latest()
+        if output.as_json:
+            click.echo(record.to_json(groups))
+        else:
+            for table in compare_tables.latest(groups):
+                style.console().print(table)
+        return ExitCode.OK
 
     output.require_writable()
     judgement = results.compare(base, new, fail_above)
@@ -48,24 +55,10 @@ def compare(base: str | None, new: str | None, fail_above: float, output: Verdic
         click.echo(record.to_json(judgement))
     else:
         for table in compare_tables.verdicts(judgement):
-            console.print(table)
+            style.console().print(table)
     if output.beyond_tables:
         notes = [] if judgement.same_machine else [compare_tables.OTHER_MACHINE]
         notes += compare_tables.only_in_one(judgement)
         heading = f"{new or 'the newest result'} against {base}"
         output.write(compare_tables.valid_comparisons(judgement), judgement.fail_above, heading, notes)
     return judgement.exit_code
-
-
-def _side_by_side(console: object, as_json: bool) -> ExitCode:
-    from lcbench import record
-    from lcbench.api import results
-    from lcbench.report.tables import compare as compare_tables
-
-    groups = results.latest()
-    if as_json:
-        click.echo(record.to_json(groups))
-    else:
-        for table in compare_tables.latest(groups):
-            console.print(table)  # type: ignore[attr-defined]
-    return ExitCode.OK

@@ -1,4 +1,4 @@
-"""``lcbench doctor``: the machine, the software on it, and what would disturb a measurement."""
+"""``lcbench doctor``: the machine, its software, its noise, and what disturbs a measurement."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lcbench.cli.options import Seconds
+from lcbench.cli.options import Seconds, json_option, quiet_option
 
 if TYPE_CHECKING:
     from lcbench.measure.noise import Noise
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long the noise is measured: identical work, timed again and again.",
+    help="Duration of the noise measurement, which times identical work repeatedly.",
 )
 @click.option("--no-noise", is_flag=True, help="Do not measure the noise.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option
+@quiet_option
 def doctor(seconds: float, no_noise: bool, as_json: bool, quiet: bool) -> None:
-    """The machine, its noise, and what would disturb a measurement.
+    """Report the machine, its noise and what disturbs measurements.
 
-    The score, 0 to 100, falls with the noise and with each finding.
+    The score is between 0 and 100. The noise and every finding lower it.
     """
     from lcbench.api import machine
     from lcbench.progress import show_progress
@@ -42,7 +42,7 @@ def doctor(seconds: float, no_noise: bool, as_json: bool, quiet: bool) -> None:
 
         report = msgspec.to_builtins(found)
         if found.noise:
-            report["noise"] |= _statements(found.noise)
+            report["noise"] |= _noise_statistics(found.noise)
         click.echo(json.dumps(report, indent=2))
         return
 
@@ -65,8 +65,8 @@ def doctor(seconds: float, no_noise: bool, as_json: bool, quiet: bool) -> None:
     console.print(doctor_tables.score(found.score, found.noise))
 
 
-def _statements(noise: Noise) -> dict[str, Any]:
-    """Return what follows from the samples."""
+def _noise_statistics(noise: Noise) -> dict[str, Any]:
+    """Return the statistics that are computed from the samples."""
     from lcbench.stats.gate import detectable_slowdown
 
     return {

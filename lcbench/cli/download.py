@@ -1,4 +1,4 @@
-"""``lcbench download``: CIFAR-10 into ``data/cifar10.h5``."""
+"""``lcbench download``: CIFAR-10 in ``data/cifar10.h5``."""
 
 from __future__ import annotations
 
@@ -8,30 +8,34 @@ from typing import Literal
 
 import click
 
+from lcbench.cli.options import quiet_option
+
 
 @click.command(epilog="\b\nExamples:\n  lcbench download\n  lcbench download --verify")
-@click.option("--url", metavar="URL", help="Fetch the archive from here (ends in /: from this folder), not from home.")
+@click.option(
+    "--url", metavar="URL", help="URL of the archive, or of its folder if it ends in /. Default: the official site."
+)
 @click.option(
     "--file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read this local .tar.gz, in either layout, and fetch nothing.",
+    help="Read a local .tar.gz archive, in either layout, instead of downloading.",
 )
 @click.option(
     "--layout",
     type=click.Choice(["binary", "python"]),
     default="binary",
     show_default=True,
-    help="Which of the two official archives to fetch; both hold the same images.",
+    help="Official archive to download; both contain the same images.",
 )
-@click.option("--force", is_flag=True, help="Replace the file that is there, once the new one is complete.")
-@click.option("--verify", is_flag=True, help="Check every image of the file; alone, fetch nothing.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--force", is_flag=True, help="Replace an existing file once the new one is complete.")
+@click.option("--verify", is_flag=True, help="Verify every image of the file. Alone, it downloads nothing.")
+@quiet_option
 def download(
     url: str | None, file: Path | None, layout: Literal["binary", "python"], force: bool, verify: bool, quiet: bool
 ) -> None:
-    """Fetch CIFAR-10, verified, into data/cifar10.h5.
+    """Download CIFAR-10, verified, to data/cifar10.h5.
 
-    A download that was broken off goes on where it stopped.
+    An interrupted download resumes where it stopped.
     """
     if url and file:
         raise click.UsageError("--url and --file are two sources: give one.")
@@ -46,10 +50,10 @@ def download(
                 url=url, file=file, layout=layout, force=force, progress=progress, note=partial(click.echo, err=True)
             )
         if found.written:
-            click.echo(f"{found.path}: written, from {found.source}")
+            click.echo(f"{found.path}: written from {found.source}")
         else:
             click.echo(
-                f"{found.path}: already here, from {found.source} (--verify checks it, --force fetches it again)"
+                f"{found.path}: already exists, from {found.source} (--verify checks it, --force downloads it again)"
             )
     if verify:
-        click.echo(f"{datasets.verify()}: verified, every image and label is {CIFAR10.name}'s")
+        click.echo(f"{datasets.verify()}: verified, all images and labels are those of {CIFAR10.name}")

@@ -1,4 +1,4 @@
-"""``lcbench evaluate``: how good a trained model is, class by class."""
+"""``lcbench evaluate``: accuracy and confusion matrix of a trained model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from lcbench.cli.options import json_option, quiet_option
 
 if TYPE_CHECKING:
     from lcbench.learn.evaluation import Evaluation
@@ -19,20 +21,25 @@ if TYPE_CHECKING:
     type=click.Choice(["train", "validation", "test"]),
     default="test",
     show_default=True,
-    help="Of the data.",
+    help="Split of the data to evaluate on.",
 )
 @click.option(
-    "--data", metavar="WHAT", help="Other data of the same shape: cifar10, synthetic or a file. Default: as trained."
+    "--data",
+    metavar="NAME|FILE",
+    help="Other data with the same columns: cifar10, synthetic or a file. Default: the data of the training.",
 )
 @click.option(
-    "--stream", is_flag=True, default=None, help="Read cifar10's rows as they are needed; HDF5 files' always are."
+    "--stream",
+    is_flag=True,
+    default=None,
+    help="Read the rows of cifar10 from disk as needed. Automatic for HDF5 files.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option
+@quiet_option
 def evaluate(model: Path | None, split: str, data: str | None, stream: bool | None, as_json: bool, quiet: bool) -> None:
-    """How good is a model? By class, and what is taken for what.
+    """Evaluate a model: class accuracies and confusion matrix.
 
-    Without MODEL.h5: the newest in results/models.
+    Default: the newest model in results/models.
     """
     from lcbench.api import learn
     from lcbench.progress import show_progress
@@ -41,7 +48,8 @@ def evaluate(model: Path | None, split: str, data: str | None, stream: bool | No
         found = learn.evaluate(model, split, data, progress, stream, partial(click.echo, err=True))
     if not found.as_trained:
         click.echo(
-            f"{found.source} is no longer what {found.model} was trained on: rows that it was trained on may be among these",
+            f"{found.source} has changed since {found.model} was trained on it: "
+            "the evaluated rows may include training rows",
             err=True,
         )
     if as_json:

@@ -1,4 +1,4 @@
-"""``lcbench export``: a result in the formats of other tools."""
+"""``lcbench export``: a result in the file formats of other tools."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from lcbench.report.exports import FORMATS
     "  lcbench export before --format github-action-benchmark"
 )
 @click.argument("result", required=False, shell_complete=complete.results)
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True)
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="Output format.")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write to FILE, whole or not at all. Default: print it.",
+    help="Output file. Default: standard output.",
 )
 def export(result: str | None, form: str, output: Path | None) -> None:
-    """A result for other tools: spreadsheets, CI, trackers.
+    """Export a result for spreadsheets, CI and other tools.
 
-    RESULT is a file, a saved name or the start of a result's name; default: the newest. Rows that are wrong, simulated
-    or were not measured have no time in any format.
+    RESULT is a file, a saved name or the beginning of a result's name. Default: the newest result. Rows that are wrong,
+    simulated or not measured have no times in any format.
     """
     from lcbench.api import results
 

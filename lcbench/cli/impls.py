@@ -1,28 +1,25 @@
-"""``lcbench impls``: every implementation, and why one is not available here."""
+"""``lcbench impls``: all implementations, and why one is not available."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
+
+from lcbench.cli.options import json_option
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench impls\n  lcbench impls --json")
-@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@json_option
 def impls(as_json: bool) -> None:
-    """Every implementation, and why one cannot run here."""
+    """List implementations and why one is not available."""
     from lcbench.api import machine
 
-    catalogue, offered = machine.catalog_lines(), machine.entry_points()
+    catalog, entry_points = machine.catalog_lines(), machine.entry_points()
     if as_json:
         import json
 
-        click.echo(json.dumps({"implementations": catalogue, "entry_points": offered}, indent=2))
-    else:
-        _print(catalogue, offered)
+        click.echo(json.dumps({"implementations": catalog, "entry_points": entry_points}, indent=2))
+        return
 
-
-def _print(catalogue: list[dict[str, Any]], offered: list[dict[str, str]]) -> None:
     from lcbench.report import style
     from lcbench.report.table import WORD, Column, Table, pairs
 
@@ -30,20 +27,19 @@ def _print(catalogue: list[dict[str, Any]], offered: list[dict[str, str]]) -> No
     console.print(
         Table(
             "Implementations",
-            catalogue,
+            catalog,
             Column("name", "name", WORD),
             Column("device", "device"),
             Column("what", "what"),
             Column("available", "available"),
         )
     )
-
-    missing = [line for line in catalogue if not line["available"]]
+    missing = [line for line in catalog if not line["available"]]
     if missing:
-        # The command stands on a line of its own, so that it is never broken in two.
+        # The install command is on a line of its own so that it is never wrapped.
         reasons = [(line["name"], "\n".join(filter(None, (line["reason"], line["install"])))) for line in missing]
         console.print()
-        console.print(pairs("Not available here, and why", reasons))
-    if offered:
+        console.print(pairs("Not available on this machine", reasons))
+    if entry_points:
         console.print()
-        console.print(pairs("Offered by installed packages", [(line["name"], line["value"]) for line in offered]))
+        console.print(pairs("From installed packages", [(line["name"], line["value"]) for line in entry_points]))

@@ -1,4 +1,4 @@
-"""``lcbench inspect``: what the compiler made of an implementation."""
+"""``lcbench inspect``: the machine code of an implementation."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 import click
 
 from lcbench.cli import completion as complete
+from lcbench.cli.options import DTYPES, json_option, quiet_option
 
 if TYPE_CHECKING:
     from lcbench.machine_code.gpu import Kernel
     from lcbench.machine_code.loops import Loop
 
 
-def _capability(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+def _parse_capability(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, int] | None:
     digits = re.fullmatch(r"(\d{1,2})\.(\d)", value or "")
     if value is not None and not digits:
-        raise click.BadParameter(f"'{value}' is no compute capability; 9.0 is one")
+        raise click.BadParameter(f"'{value}' is not a compute capability: write it as 9.0")
     return (int(digits[1]), int(digits[2])) if digits else None
 
 
@@ -26,19 +27,19 @@ def _capability(context: click.Context, parameter: click.Parameter, value: str |
     epilog="\b\nExamples:\n  lcbench inspect numba-parallel\n  lcbench inspect numba-njit --dtype float64 --asm"
 )
 @click.argument("implementation", metavar="NAME | FILE.py[:FUNCTION]", shell_complete=complete.implementation)
-@click.option("--dtype", type=click.Choice(["float32", "float64"]), default="float32", show_default=True)
-@click.option("--pixels", is_flag=True, help="X as uint8 pixels instead of --dtype.")
-@click.option("--classes", type=click.IntRange(2, 1000), default=10, show_default=True)
+@click.option("--dtype", type=DTYPES, default="float32", show_default=True, help="Data type of W and X.")
+@click.option("--pixels", is_flag=True, help="Compile for X of uint8 pixels.")
+@click.option("--classes", type=click.IntRange(2, 1000), default=10, show_default=True, help="Number of classes.")
 @click.option(
     "--cc",
     "capability",
-    callback=_capability,
+    callback=_parse_capability,
     metavar="X.Y",
-    help="Compute capability that numba-cuda is compiled for. Default: 9.0.",
+    help="Compute capability to compile numba-cuda for. Default: 9.0.",
 )
-@click.option("--asm", is_flag=True, help="Print the code, too: each loop's assembly, or each kernel's PTX.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--asm", is_flag=True, help="Also print the assembly of each loop or the PTX of each kernel.")
+@json_option
+@quiet_option
 def inspect(
     implementation: str,
     dtype: str,
@@ -49,27 +50,27 @@ def inspect(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """What did the compiler make of it? Vectors, FMAs, spills.
+    """Inspect compiled code: SIMD width, FMAs and spills.
 
-    On the CPU, the implementation runs once on a small problem, then its innermost loops are read from the assembly.
-    The kernels of numba-cuda are compiled and linked for any GPU, and none is needed.
+    CPU implementations run once on a small problem; then the innermost loops are read from their assembly. The kernels
+    of numba-cuda are compiled and linked for any GPU and need none.
     """
     if capability and implementation != "numba-cuda":
         raise click.UsageError("--cc is for numba-cuda")
-    setting = f"{dtype}, {classes} classes" + (", X uint8" if pixels else "")
+
     from lcbench.api import machine
     from lcbench.progress import show_progress
 
     major, minor = capability or (9, 0)
-    place = f" for sm_{major}{minor}" if implementation == "numba-cuda" else ""
     with show_progress(quiet) as progress:
         progress(f"compiling {implementation}", 0, 1)
         found = machine.inspect(implementation, dtype=dtype, pixels=pixels, classes=classes, capability=(major, minor))
-    title = f"{implementation}{place}: {setting}"
+    architecture = f" for sm_{major}{minor}" if implementation == "numba-cuda" else ""
+    title = f"{implementation}{architecture}: {dtype}, {classes} classes" + (", X uint8" if pixels else "")
     if as_json:
         _print_json(title, found, asm)
     else:
-        _print(title, found, asm)
+        _print_tables(title, found, asm)
 
 
 def _print_json(title: str, found: Sequence[Kernel | Loop], asm: bool) -> None:
@@ -78,12 +79,12 @@ def _print_json(title: str, found: Sequence[Kernel | Loop], asm: bool) -> None:
 
     listed = [{"verdict": one.verdict, **asdict(one)} for one in found]
     if not asm:
-        for one in listed:
-            del one["code"]
+        for fields in listed:
+            del fields["code"]
     click.echo(json.dumps({"inspected": title, "found": listed}, indent=1))
 
 
-def _print(title: str, found: Sequence[Kernel | Loop], asm: bool) -> None:
+def _print_tables(title: str, found: Sequence[Kernel | Loop], asm: bool) -> None:
     from lcbench.report import style
     from lcbench.report.tables import inspect as inspect_tables
 

@@ -1,10 +1,11 @@
-"""The command ``lcbench``: its subcommands, and how an error becomes one line and an exit code."""
+"""The ``lcbench`` command: its subcommands, its error messages and its exit codes."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from importlib import import_module
 from typing import Any
 
 import click
@@ -35,24 +36,25 @@ COMMANDS = (
     "reproduce",
     "completion",
 )
-"""In the order in which a user meets them; each lives in the file of its name."""
+"""Subcommands in the order of the help text. Each is defined in the module of its name."""
 
 
 class Commands(click.Group):
-    """The subcommands, in their own order, each imported when it is asked for, near misses suggested."""
+    """Group that imports a subcommand when it is requested, and suggests the nearest name for an unknown one."""
 
     def list_commands(self, context: click.Context) -> list[str]:
+        """Return the names of the subcommands in the order of the help text."""
         return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return the subcommand, imported from its module."""
         if name not in COMMANDS:
             return None
-        from importlib import import_module
-
         command: click.Command = getattr(import_module(f"lcbench.cli.{name}"), name)
         return command
 
     def resolve_command(self, context: click.Context, args: list[str]) -> Any:
+        """Return what click returns, or fail with the nearest name."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             hint = did_you_mean(name, COMMANDS, "'lcbench --help' lists all.")
@@ -69,14 +71,17 @@ class Commands(click.Group):
 def lcbench() -> None:
     """Benchmark of linear-classifier losses on CIFAR-10.
 
-    Proves every implementation right, times it against the others and the machine's own limit, and says whether
-    something got slower. Trains with what it measures.
+    lcbench verifies implementations, measures their times and compares them with each other, with earlier results and
+    with the limits of the machine. It also trains classifiers with them.
     """
 
 
 def main() -> None:
-    """Entry point of the console script: one line and an exit code for whatever a user can mend."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job that is cancelled keeps what it has measured
+    """Run the command line, and exit with one line for any error that a user can correct.
+
+    This is the entry point of the console script.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled CI job keeps what it has measured
     try:
         code = lcbench.main(prog_name="lcbench", standalone_mode=False)
     except click.ClickException as error:
@@ -89,21 +94,22 @@ def main() -> None:
         click.echo("stopped", err=True)
         code = ExitCode.STOPPED
     except BrokenPipeError:
-        # The reader of our output (head, less) has gone: nothing is left to say, not even at interpreter exit.
+        # The reader of the output (head, less) has exited. Redirecting stdout avoids a second error when Python flushes
+        # it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.READER_GONE
     except MemoryError:
         click.echo("error: not enough memory for arrays of that size; choose fewer rows, features or classes", err=True)
         code = ExitCode.ERROR
     except OSError as error:
-        # A full disk, a folder that may not be written to: the system says what, and where it knows the place.
+        # For example a full disk or a read-only folder; the message of the operating system says which.
         click.echo(f"error: {error}", err=True)
         code = ExitCode.ERROR
     except Exception as error:
-        # Not left to Python, whose exit status for it is 1: that is a regression to a CI job.
+        # Python's own exit status for an uncaught exception is 1, which means a regression to a CI job.
         if "LCBENCH_TRACEBACK" in os.environ:
             raise
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        click.echo(f"error: a defect in lcbench: {what}; LCBENCH_TRACEBACK=1 shows where", err=True)
+        click.echo(f"error: internal error in lcbench: {what}; set LCBENCH_TRACEBACK=1 to see the traceback", err=True)
         code = ExitCode.ERROR
     sys.exit(code if isinstance(code, int) else ExitCode.OK)

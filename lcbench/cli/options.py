@@ -1,4 +1,4 @@
-"""Types of command-line values that click has not."""
+"""Parameter types, options that several commands share, and the command class that takes its defaults from settings."""
 
 from __future__ import annotations
 
@@ -22,40 +22,44 @@ from lcbench.losses.implementation import LOSSES
 
 if TYPE_CHECKING:
     from lcbench.learn.search.points import Axis
+    from lcbench.record import Record
     from lcbench.settings import RunSettings
     from lcbench.stats.verdicts import Comparison
 
 
-class Finite(click.FloatRange):
-    """A finite number within a range."""
+# Parameter types
+
+
+class FiniteFloat(click.FloatRange):
+    """Finite number within a range."""
 
     name = "number"
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
-        """The number. Fails as a usage error where it is none."""
+        """Return the number, or fail with a usage error."""
         number: float = super().convert(value, parameter, context)
         if not isfinite(number):
             self.fail(f"{value} is not a finite number", parameter, context)
         return number
 
 
-class Seconds(Finite):
-    """A number of seconds, with or without an s behind it."""
+class Seconds(FiniteFloat):
+    """Number of seconds, with or without the unit: 60 or 60s."""
 
     name = "seconds"
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
-        """The number. Fails as a usage error where it is none."""
+        """Return the number of seconds, or fail with a usage error."""
         return super().convert(value.removesuffix("s") if isinstance(value, str) else value, parameter, context)
 
 
 class Share(click.ParamType):
-    """A share from 0 to below 1, written 5% or 0.05."""
+    """Share from 0 to below 1, written as 5% or 0.05."""
 
     name = "share"
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
-        """The number. Fails as a usage error where it is none."""
+        """Return the share as a fraction, or fail with a usage error."""
         text = str(value).strip()
         try:
             number = float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
@@ -65,26 +69,30 @@ class Share(click.ParamType):
             self.fail(f"'{value}' is outside 0..100 %: write 5% or 0.05", parameter, context)
         return number
 
+    def format(self, share: float) -> str:
+        """Return the share in percent, as help texts show it."""
+        return f"{100 * share:g}%"
+
 
 SHARE = Share()
 
 
 class Count(click.ParamType):
-    """A whole number above 0, written 5000000, 5_000_000, 5M, 500k or 1e6."""
+    """Positive integer, written as 5000000, 5_000_000, 5M, 500k or 1e6."""
 
     name = "count"
-    _TIMES = {"k": 10**3, "m": 10**6, "g": 10**9}  # noqa: RUF012
+    _FACTORS = {"k": 10**3, "m": 10**6, "g": 10**9}  # noqa: RUF012
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
-        """The number. Fails as a usage error where it is none."""
+        """Return the integer, or fail with a usage error."""
         text = str(value).strip().lower()
-        times = self._TIMES.get(text[-1:], 1)
+        factor = self._FACTORS.get(text[-1:], 1)
         try:
-            number = Fraction(text[:-1] if times > 1 else text) * times
+            number = Fraction(text[:-1] if factor > 1 else text) * factor
         except (ValueError, ZeroDivisionError):
             number = Fraction(0)
         if number < 1 or number.denominator > 1:
-            self.fail(f"'{value}' is no whole number above 0: write 50000, 500k, 5M or 1e6", parameter, context)
+            self.fail(f"'{value}' is not a positive integer: write 50000, 500k, 5M or 1e6", parameter, context)
         return int(number)
 
 
@@ -92,12 +100,12 @@ COUNT = Count()
 
 
 class Counts(click.ParamType):
-    """Whole numbers above 0, separated by commas; each is written as `Count` says."""
+    """Positive integers, separated by commas, each written as `Count` accepts it."""
 
     name = "counts"
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> tuple[int, ...]:
-        """The numbers. Fails as a usage error where they are none, or could be one with commas at its thousands."""
+        """Return the integers, or fail with a usage error; 10,000 is ambiguous and therefore an error."""
         if isinstance(value, tuple):
             return value
         texts = str(value).split(",")
@@ -117,21 +125,21 @@ class Counts(click.ParamType):
 COUNTS = Counts()
 
 
-def joined(context: click.Context, option: click.Parameter, values: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
-    """What a repeated option of `COUNTS` was given, as one: its callback."""
+def flatten(context: click.Context, option: click.Parameter, values: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+    """Return the values of a repeated `COUNTS` option as one tuple (a click callback)."""
     return tuple(number for numbers in values for number in numbers)
 
 
-class AxisType(click.ParamType):
-    """Values, "1e-7,5e-7", or a range that is even in the logarithm, "1e-8:1e-6:5" or "1e-8:1e-6"."""
+class SearchAxis(click.ParamType):
+    """Values to search: a list, "1e-7,5e-7", or a logarithmic range, "1e-8:1e-6:5" or "1e-8:1e-6"."""
 
     name = "list"
 
-    def __init__(self, whole: bool = False, zero: bool = False) -> None:
-        self.whole, self.zero = whole, zero
+    def __init__(self, integers: bool = False, allow_zero: bool = False) -> None:
+        self.integers, self.allow_zero = integers, allow_zero
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Axis:
-        """The axis. Fails as a usage error where it is none."""
+        """Return the list or the range, or fail with a usage error."""
         from lcbench.learn.search.points import Range
 
         if not isinstance(value, str):
@@ -139,35 +147,84 @@ class AxisType(click.ParamType):
             return axis
         if ":" not in value:
             return [self._number(text, parameter, context) for text in value.split(",")]
-        ends = value.split(":")
-        if len(ends) > 3:
-            self.fail(f"'{value}' is no range: write LOW:HIGH:COUNT", parameter, context)
-        if len(ends) == 3 and not ends[2].strip().isdecimal():
-            self.fail(f"'{ends[2]}' in '{value}' is no number of values: write LOW:HIGH:COUNT", parameter, context)
-        low, high = (self._number(text, parameter, context) for text in ends[:2])
+        parts = value.split(":")
+        if len(parts) > 3:
+            self.fail(f"'{value}' is not a range: write LOW:HIGH:COUNT", parameter, context)
+        if len(parts) == 3 and not parts[2].strip().isdecimal():
+            self.fail(f"'{parts[2]}' in '{value}' is not a number of values: write LOW:HIGH:COUNT", parameter, context)
+        low, high = (self._number(text, parameter, context) for text in parts[:2])
         try:
-            return Range(low, high, int(ends[2]) if len(ends) == 3 else None)
+            return Range(low, high, int(parts[2]) if len(parts) == 3 else None)
         except LcbenchError as error:
             self.fail(str(error), parameter, context)
 
     def _number(self, text: str, parameter: click.Parameter | None, context: click.Context | None) -> float:
         try:
-            number = int(text) if self.whole else float(text)
+            number = int(text) if self.integers else float(text)
         except ValueError:
-            kind = "whole number" if self.whole else "number"
-            self.fail(f"'{text.strip()}' is no {kind}: write 1,2,3 or LOW:HIGH:COUNT", parameter, context)
-        if not isfinite(number) or number < 0 or (number == 0 and not self.zero):
-            self.fail(f"{text.strip()} is not {'0 or more' if self.zero else 'above 0'}", parameter, context)
+            kind = "an integer" if self.integers else "a number"
+            self.fail(f"'{text.strip()}' is not {kind}: write 1,2,3 or LOW:HIGH:COUNT", parameter, context)
+        if not isfinite(number) or number < 0 or (number == 0 and not self.allow_zero):
+            self.fail(f"{text.strip()} is not {'0 or more' if self.allow_zero else 'above 0'}", parameter, context)
         return number
 
 
-# Which cluster ``--impl dask`` computes on: the option that all commands share which take implementations.
+DTYPES = click.Choice(["float32", "float64"])
+
+# 1e30: the square is a finite float64, and the number itself a finite float32.
+POSITIVE = FiniteFloat(0, 1e30, min_open=True)
+NOT_NEGATIVE = FiniteFloat(0, 1e30)
+STEPS = click.IntRange(1, 10**9)
+
+
+# Options and output of many commands
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+quiet_option = click.option("--quiet", is_flag=True, help="Do not show progress.")
+
+
+def implementations_option(help: str) -> Any:
+    """Return the decorator of the repeatable option --impl, whose values may also be separated by commas."""
+    return click.option(
+        "--impl",
+        "implementations",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=complete.implementations,
+        help=help,
+    )
+
+
+def require_alone(context: click.Context, what: str, allowed: tuple[str, ...]) -> None:
+    """Raise UsageError if an option is given beside --resume that is not in `allowed`, as it would have no effect.
+
+    what: the resumed work in a word, such as "search".
+    """
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name not in allowed and context.get_parameter_source(str(option.name)) == ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"--resume uses the settings of the interrupted {what}: leave out {', '.join(given)}")
+
+
+def print_result_file(result: Record) -> None:
+    """Print the file of a run's or a gate's result, on standard error."""
+    if result.path:
+        what = "stopped early; what was measured is in" if result.interrupted else "result:"
+        click.echo(f"{what} {result.path}", err=True)
+
+
+# Cluster of --impl dask
+
 
 SCHEDULER_VARIABLE = "LCBENCH_SCHEDULER"
-"""Through it the processes of a command know of it; `lcbench.losses.cluster.connection` reads it."""
+"""Environment variable that passes --scheduler on to all processes; `lcbench.losses.cluster.connection` reads it."""
 
 
-def _tell_every_process(context: click.Context, option: click.Parameter, scheduler: str | None) -> None:
+def _export_scheduler(context: click.Context, option: click.Parameter, scheduler: str | None) -> None:
     if scheduler is not None:
         os.environ[SCHEDULER_VARIABLE] = scheduler
 
@@ -175,16 +232,17 @@ def _tell_every_process(context: click.Context, option: click.Parameter, schedul
 scheduler_option: Any = click.option(
     "--scheduler",
     metavar="ADDRESS",
-    help="Of the Dask cluster for --impl dask: tcp://HOST:8786, or a scheduler file. Default: processes started here.",
+    help="Dask scheduler for --impl dask: tcp://HOST:8786, or a scheduler file. Default: local worker processes.",
     expose_value=False,
-    callback=_tell_every_process,
+    callback=_export_scheduler,
 )
 
 
-def warn_if_unused(implementations: Iterable[str]) -> None:
-    """Says on stderr that --scheduler has no effect, where it was given and none of `implementations` is dask.
+def warn_if_scheduler_unused(implementations: Iterable[str]) -> None:
+    """Warn on standard error if --scheduler is given and none of `implementations` is dask.
 
-    implementations: as they were typed, separated by commas or not. Of what is resumed they are not known.
+    implementations: as given by the user, separated by commas or not. Nothing is printed if the command resumes
+    earlier work, whose implementations are not known yet.
     """
     context = click.get_current_context()
     given = context.get_parameter_source("scheduler") is ParameterSource.COMMANDLINE
@@ -193,22 +251,14 @@ def warn_if_unused(implementations: Iterable[str]) -> None:
         click.echo("--scheduler has no effect: only --impl dask computes on a cluster", err=True)
 
 
-# What is measured or trained, and how: commands that fill a settings struct, and the options that they share.
-
-MOST = 1e30
-"""Of a recipe's number: its square is still a float64, and itself a float32."""
-
-POSITIVE = Finite(0, MOST, min_open=True)
-NOT_NEGATIVE = Finite(0, MOST)
-STEPS = click.IntRange(1, 10**9)
-DTYPES = click.Choice(["float32", "float64"])
+# Commands that fill a settings struct
 
 
 class SettingsCommand(click.Command):
-    """A command that fills a settings struct, which is named as "MODULE:STRUCT".
+    """Command that fills a settings struct, given as "MODULE:STRUCT".
 
-    Options that show a default have that of the struct's field of their name. It is read when the command is used, and
-    not where the option is declared: ``lcbench --help`` imports every command, and nothing heavy.
+    An option declared with `show_default` takes its default from the field of the same name. The struct is imported
+    when the command is used: ``lcbench --help`` imports every command and must stay fast.
     """
 
     def __init__(self, *arguments: Any, settings: str, **options: Any) -> None:
@@ -217,7 +267,7 @@ class SettingsCommand(click.Command):
 
     @property
     def struct(self) -> Any:
-        """The struct."""
+        """Settings struct of the command."""
         module, _, name = self._settings.partition(":")
         return getattr(import_module(module), name)
 
@@ -227,16 +277,20 @@ class SettingsCommand(click.Command):
         """Return a context in which the options have the struct's defaults."""
         from lcbench.settings import defaults
 
-        shown = {option.name for option in self.params if isinstance(option, click.Option) and option.show_default}
-        known = {name: value for name, value in defaults(self.struct).items() if name in shown}
-        return super().make_context(info_name, args, parent, default_map=known, **extra)
+        values = defaults(self.struct)
+        shown = {
+            str(option.name): SHARE.format(values[option.name]) if option.type is SHARE else values[option.name]
+            for option in self.params
+            if isinstance(option, click.Option) and option.show_default and option.name in values
+        }
+        return super().make_context(info_name, args, parent, default_map=shown, **extra)
 
 
-def settings_options(options: Sequence[Any], beside: tuple[str, ...] = ()) -> Any:
-    """Return a decorator that adds `options` to a `SettingsCommand`, and gathers what is given of the struct's fields.
+def settings_options(options: Sequence[Any], extra: tuple[str, ...] = ()) -> Any:
+    """Return a decorator that adds `options` to a `SettingsCommand` and passes the command its `settings`.
 
-    The command gets it as `settings`, whether the options are among these or its own; the struct knows the rest.
-    beside: names of more settings, which are no fields.
+    settings: a dictionary of the struct's fields that were given on the command line, by these options or by the
+    command's own. The struct has defaults for the rest. extra: names of further settings that are not fields.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -244,16 +298,16 @@ def settings_options(options: Sequence[Any], beside: tuple[str, ...] = ()) -> An
         def with_settings(**values: Any) -> Any:
             context = click.get_current_context()
             assert isinstance(context.command, SettingsCommand)
-            names = (*context.command.struct.__struct_fields__, *beside)
+            names = (*context.command.struct.__struct_fields__, *extra)
             fields = {name: values.pop(name) for name in names if name in values}
             given = {
                 name: value
                 for name, value in fields.items()
                 if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
             }
-            # the sides of a gate may be implementations
+            # base and head of a gate may be implementations
             named = [given[name] for name in ("implementation", "base", "head") if name in given]
-            warn_if_unused([*given.get("implementations", ()), *named])
+            warn_if_scheduler_unused([*given.get("implementations", ()), *named])
             return command(settings=given, **values)
 
         for option in reversed(options):
@@ -263,14 +317,27 @@ def settings_options(options: Sequence[Any], beside: tuple[str, ...] = ()) -> An
     return decorate
 
 
+# Options of run, sweep and gate
+
+
 measurement_options = settings_options(
     (
-        click.option("--loss", "losses", multiple=True, type=click.Choice(LOSSES), help="Default: both."),
-        click.option("--features", type=click.IntRange(1), show_default=True, help="Columns of X."),
-        click.option("--classes", type=click.IntRange(2), show_default=True),
-        click.option("--dtype", type=DTYPES, show_default=True),
         click.option(
-            "--threads", type=click.IntRange(1, 1024), help="Threads of every library. Default: all usable cores."
+            "--loss",
+            "losses",
+            multiple=True,
+            type=click.Choice(LOSSES),
+            help="Loss to measure; repeatable. Default: both.",
+        ),
+        click.option(
+            "--features", type=click.IntRange(1), show_default=True, help="Columns of X, including the bias column."
+        ),
+        click.option("--classes", type=click.IntRange(2), show_default=True, help="Number of classes."),
+        click.option("--dtype", type=DTYPES, show_default=True, help="Data type of W and X."),
+        click.option(
+            "--threads",
+            type=click.IntRange(1, 1024),
+            help="Number of threads of every library. Default: all usable cores.",
         ),
         click.option(
             "--timeout",
@@ -278,27 +345,36 @@ measurement_options = settings_options(
             type=Seconds(1),
             show_default=True,
             metavar="SECONDS",
-            help="A process that says nothing for so long is given up.",
+            help="Kill a worker process after this long without output.",
         ),
         scheduler_option,
-        click.option("--seed", type=click.IntRange(0), help="Of the random order of processes and inputs."),
+        click.option("--seed", type=click.IntRange(0), help="Random seed for process order and input data."),
         click.option(
-            "--save", metavar="NAME", shell_complete=complete.baselines, help="Also keep the result under this name."
+            "--save",
+            metavar="NAME",
+            shell_complete=complete.baselines,
+            help="Also save the result as a baseline of this name.",
         ),
     )
 )
-"""Of ``run``, ``sweep`` and ``gate``; the next five of the first two."""
+
+
+# Options of run and sweep
+
 
 batch_option: Any = click.option(
-    "--batch", type=COUNT, metavar="N", help="Each call computes on N rows, drawn at random, and gathers them."
+    "--batch",
+    type=COUNT,
+    metavar="N",
+    help="Compute each call on N random rows of X; the time includes gathering them.",
 )
 stream_option: Any = click.option(
     "--stream",
     is_flag=True,
-    help="Leave X on disk and read it block by block in every call; so are files that would not fit in memory.",
+    help="Read X from disk block by block in every call. Automatic for files that do not fit in memory.",
 )
 blocks_option: Any = click.option(
-    "--blocks", type=click.IntRange(1), show_default=True, help="Most processes an implementation."
+    "--blocks", type=click.IntRange(1), show_default=True, help="Maximum worker processes per implementation."
 )
 budget_option: Any = click.option(
     "--budget",
@@ -306,22 +382,34 @@ budget_option: Any = click.option(
     type=Seconds(0),
     show_default=True,
     metavar="SECONDS",
-    help="No new round of blocks begins after this, but for the first three.",
+    help="Start no new round of worker processes after this long. At least three rounds are measured.",
 )
+
+
+def _require_known_baseline(context: click.Context, option: click.Parameter, baseline: str) -> str:
+    from lcbench.losses import catalog
+    from lcbench.usercode.discovery import is_user_code
+
+    if not context.resilient_parsing and not is_user_code(baseline):
+        catalog.find(baseline)
+    return baseline
+
+
 baseline_option: Any = click.option(
     "--baseline",
     default="numpy",
     show_default=True,
     metavar="NAME",
     shell_complete=complete.implementation,
-    help="What speed-ups are relative to.",
+    callback=_require_known_baseline,
+    help="Implementation that speed-ups are relative to.",
 )
 
 
-def with_data_here(struct: type[RunSettings], given: dict[str, Any], axes: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings with data: the real images where they are and all points fit them, otherwise synthetic ones.
+def with_default_data(struct: type[RunSettings], given: dict[str, Any], axes: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with data: CIFAR-10 if it is downloaded and all points fit it, else synthetic images.
 
-    Raises LcbenchError where a setting cannot be.
+    Raises LcbenchError if a setting is invalid.
     """
     if "data" in given:
         return given
@@ -337,110 +425,120 @@ def with_data_here(struct: type[RunSettings], given: dict[str, Any], axes: dict[
     return given | {"data": "cifar10" if fits and files.cifar10_file().exists() else "synthetic"}
 
 
+# Options of train and search
+
+
 def recipe_options(what: str, listed: bool) -> Any:
-    """Return a decorator that adds the options of ``train`` and ``search``. listed: whether numbers may be several."""
+    """Return a decorator that adds the options of a training recipe.
+
+    what: "training" or "search", for help texts. listed: whether learning rate, reg, batch and margin take several
+    values.
+    """
     axis: dict[str, Any] = {"metavar": "LIST"} if listed else {}
     return settings_options(
         (
             click.option(
                 "--data",
                 show_default=True,
-                metavar="WHAT",
-                help="cifar10, synthetic, or a CSV, NPZ or HDF5 file of your own.",
+                metavar="NAME|FILE",
+                help="cifar10, synthetic, or a CSV, NPZ or HDF5 file.",
             ),
-            click.option("--label", metavar="COLUMN", help="Of a CSV: the column of the labels, by name or number."),
+            click.option("--label", metavar="COLUMN", help="Label column of a CSV file, by name or number."),
             click.option(
                 "--features", multiple=True, metavar="NAME", shell_complete=complete.features,
                 callback=lambda context, option, values: [
                     name for names in values for name in names.split(",") if name
                 ],
-                help="Of images: names from 'lcbench features'. Default: pixels.",
+                help="Image features, as listed by 'lcbench features'. Repeat the option, or separate names by commas. "
+                "Default: pixels.",
             ),
-            click.option(
-                "--words", type=click.IntRange(2, 100_000), help="Visual words, where they are among the features."
-            ),
+            click.option("--words", type=click.IntRange(2, 100_000), help="Number of visual words of word features."),
             click.option(
                 "--scaling",
                 type=click.Choice(["none", "mean", "halved", "standard"]),
-                help="Less the mean; that over 128; or each column standardised. Default: by data and solver.",
+                help="mean: subtract the mean. halved: then divide by 128. standard: standardise every column. "
+                "Default: by data and solver.",
             ),
-            click.option("--loss", type=click.Choice(LOSSES), show_default=True),
+            click.option("--loss", type=click.Choice(LOSSES), show_default=True, help="Loss to minimise."),
             click.option(
                 "--impl", "implementation", show_default=True, metavar="NAME", shell_complete=complete.implementation,
-                help="As 'lcbench run' takes it: a name, FILE.py, FILE.py:FUNCTION.",
+                help="Implementation: a name from 'lcbench impls', FILE.py or FILE.py:FUNCTION.",
             ),
             scheduler_option,
-            click.option("--dtype", type=DTYPES, show_default=True),
-            click.option("--solver", type=click.Choice(["sgd", "lbfgs", "random"]), show_default=True),
-            click.option("--iterations", type=STEPS, help="Steps."),
+            click.option("--dtype", type=DTYPES, show_default=True, help="Data type of the weights."),
             click.option(
-                "--epochs", type=Finite(0, 1e6, min_open=True),
-                help="Steps by passes over the training rows, each row once a pass.",
+                "--solver", type=click.Choice(["sgd", "lbfgs", "random"]), show_default=True,
+                help="sgd: stochastic gradient descent. lbfgs: L-BFGS on all rows. random: best of random weights.",
+            ),
+            click.option("--iterations", type=STEPS, help="Number of steps. Default: by data, loss and solver."),
+            click.option(
+                "--epochs", type=FiniteFloat(0, 1e6, min_open=True),
+                help="Number of passes over the training rows, instead of --iterations.",
             ),
             click.option(
-                "--schedule", type=click.Choice(["constant", "step", "linear", "cosine"]), help="Of the learning rate."
+                "--schedule", type=click.Choice(["constant", "step", "linear", "cosine"]),
+                help="Learning-rate schedule.",
             ),
-            click.option("--decay", type=POSITIVE, show_default=True, help="Factor of the step schedule."),
             click.option(
-                "--decay-every", type=STEPS, show_default=True, metavar="STEPS", help="Of the step schedule."
+                "--decay", type=POSITIVE, show_default=True, help="Factor of the learning rate in the step schedule."
             ),
-            click.option("--momentum", type=click.FloatRange(0, 1, max_open=True), show_default=True),
+            click.option(
+                "--decay-every", type=STEPS, show_default=True, metavar="N",
+                help="Apply the factor every N steps in the step schedule.",
+            ),
+            click.option(
+                "--momentum", type=click.FloatRange(0, 1, max_open=True), show_default=True, help="Momentum of SGD."
+            ),
             click.option(
                 "--initial-scale", type=NOT_NEGATIVE, show_default=True,
-                help="Standard deviation of the first weights.",
+                help="Standard deviation of the initial weights.",
             ),
-            click.option("--seed", type=click.IntRange(0), show_default=True),
+            click.option("--seed", type=click.IntRange(0), show_default=True, help="Random seed."),
             click.option(
-                "--report-every", type=STEPS, show_default=True, metavar="STEPS", help="Looks at the accuracies."
-            ),
-            click.option(
-                "--patience", type=STEPS, metavar="LOOKS",
-                help="Stop after so many looks without a better validation accuracy, and keep the best weights.",
+                "--report-every", type=STEPS, show_default=True, metavar="N", help="Evaluate every N steps."
             ),
             click.option(
-                "--learning-rate", "--lr", type=AxisType() if listed else POSITIVE, **axis,
-                help="1e-7,5e-7 or 1e-8:1e-6:5, five values." if listed else "Default: by data and loss.",
+                "--patience", type=STEPS, metavar="N",
+                help="Stop after N evaluations without a better validation accuracy and keep the best weights.",
             ),
             click.option(
-                "--reg", type=AxisType(zero=True) if listed else NOT_NEGATIVE, **axis,
-                help="Factors of sum(W * W), written likewise." if listed
-                else "Factor of sum(W * W). Default: by data and loss.",
+                "--learning-rate", "--lr", type=SearchAxis() if listed else POSITIVE, **axis,
+                help="Learning rates: 1e-7,5e-7, or the range 1e-8:1e-6:5 of five values." if listed
+                else "Learning rate. Default: by data and loss.",
             ),
             click.option(
-                "--batch", type=AxisType(whole=True) if listed else STEPS, **axis, show_default=True,
-                help="Rows of a step.",
+                "--reg", type=SearchAxis(allow_zero=True) if listed else NOT_NEGATIVE, **axis,
+                help="Regularisation strengths (factors of sum(W * W))." if listed
+                else "Regularisation strength (factor of sum(W * W)). Default: by data and loss.",
             ),
             click.option(
-                "--margin", type=AxisType() if listed else POSITIVE, **axis, show_default=True, help="Of the svm loss."
+                "--batch", type=SearchAxis(integers=True) if listed else STEPS, **axis, show_default=True,
+                help="Batch sizes." if listed else "Batch size.",
+            ),
+            click.option(
+                "--margin", type=SearchAxis() if listed else POSITIVE, **axis, show_default=True,
+                help="Margins of the SVM loss." if listed else "Margin of the SVM loss.",
             ),
             click.option(
                 "--resume",
                 type=click.Path(dir_okay=False, path_type=Path),
                 metavar="FILE",
-                help=f"Go on with a {what} that was broken off, as it was begun.",
+                help=f"Resume the interrupted {what} in FILE, with its own settings.",
             ),
         ),
-        beside=("epochs",),
+        extra=("epochs",),
     )  # fmt: skip
 
 
-def require_alone(context: click.Context, why: str, allowed: tuple[str, ...]) -> None:
-    """Raises UsageError where an option was given whose name is not among `allowed`: it would be passed over."""
-    given = [
-        option.opts[0]
-        for option in context.command.params
-        if option.name not in allowed and context.get_parameter_source(str(option.name)) == ParameterSource.COMMANDLINE
-    ]
-    if given:
-        raise click.UsageError(f"{why}: leave {', '.join(given)} out.")
-
-
-# Where verdicts go: the options that ``compare`` and ``gate`` share.
+# Options of compare and gate
 
 
 @dataclass(frozen=True)
 class VerdictOutput:
-    """What the user asked for: `form` is table, github or json, and goes to stdout; the files are written beside it."""
+    """Where verdicts are written: standard output in the format `form`, and files.
+
+    form: "table", "github" or "json".
+    """
 
     form: str
     junit: Path | None
@@ -448,16 +546,16 @@ class VerdictOutput:
 
     @property
     def as_json(self) -> bool:
-        """Whether stdout holds JSON and nothing else."""
+        """Whether standard output is JSON."""
         return self.form == "json"
 
     @property
     def beyond_tables(self) -> bool:
-        """Whether anything was asked for that only verdicts can fill."""
+        """Whether an output is requested that needs verdicts."""
         return self.form == "github" or self.junit is not None or self.markdown is not None
 
     def require_writable(self) -> None:
-        """Raises LcbenchError where a file could not be written: to be known before anything is measured."""
+        """Raise LcbenchError if a file cannot be written; called before anything is measured."""
         from lcbench.report import exports
 
         for path in (self.junit, self.markdown):
@@ -467,10 +565,9 @@ class VerdictOutput:
     def write(
         self, comparisons: Sequence[Comparison], fail_above: float, heading: str, notes: Sequence[str] = ()
     ) -> None:
-        """Writes the files; in the form github also prints the annotations, and adds to the job's summary.
+        """Write the files and, in the format github, the annotations and the job summary.
 
-        heading: what was compared, a few words. notes: what else there is to know, a line each. Tables and JSON on
-        stdout are the command's own.
+        The command prints tables and JSON itself. heading: what was compared, in a few words. notes: further lines.
         """
         from lcbench.report import exports
         from lcbench.report.exports import ci, tables
@@ -486,7 +583,7 @@ class VerdictOutput:
 
 
 def verdict_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --format, --json, --junit and --markdown; the command gets them as `output`, a VerdictOutput."""
+    """Add --format, --json, --junit and --markdown to a command, which receives them as `output`, a VerdictOutput."""
 
     @click.option(
         "--format",
@@ -494,9 +591,9 @@ def verdict_options(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(["table", "github", "json"]),
         default="table",
         show_default=True,
-        help="github: also annotations, and the summary of the job.",
+        help="github: tables, annotations and a job summary for GitHub Actions.",
     )
-    @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+    @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
     @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Also write JUnit XML.")
     @click.option("--markdown", type=click.Path(path_type=Path), metavar="FILE", help="Also write Markdown.")
     @wraps(command)

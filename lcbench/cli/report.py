@@ -13,15 +13,21 @@ import click
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="PAGE.html",
-    help="Write to PAGE.html, whole or not at all. Default: in results/reports, named after the first result.",
+    help="Output file. Default: a file in results/reports, named after the first result.",
 )
-@click.option("--baseline", default="numpy", show_default=True, metavar="NAME", help="What speed-ups are relative to.")
+@click.option(
+    "--baseline",
+    default="numpy",
+    show_default=True,
+    metavar="NAME",
+    help="Implementation that speed-ups are relative to.",
+)
 def report(files: tuple[str, ...], output: Path | None, baseline: str) -> None:
-    """Results as one HTML page, to look at and to pass on.
+    """Write results as one HTML page.
 
-    FILE is a result of 'run', 'sweep' or 'gate': a file, a saved name or the start of a result's name; default: the
-    newest. Several share a page, and two runs also get verdicts. The page is one file that needs no network: tables
-    that sort and filter, plots that show the samples behind every mark.
+    FILE is a result of 'run', 'sweep' or 'gate': a file, a saved name or the beginning of a result's name. Default: the
+    newest result. Several results share a page; two runs are also compared, with verdicts. The page is a single file
+    and needs no network. Its tables can be sorted and filtered, and its plots show the samples of every point.
     """
     from lcbench.api import results
 

@@ -1,4 +1,4 @@
-"""``lcbench reproduce``: figures that others have published, beside what this machine gets."""
+"""``lcbench reproduce``: published figures computed again on this machine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lcbench.cli import completion as complete
+from lcbench.cli.options import json_option, quiet_option
 from lcbench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -23,43 +24,44 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="NAME",
     shell_complete=complete.implementation,
-    help="Whose losses and gradients are used.",
+    help="Implementation to compute losses and gradients with.",
 )
-@click.option("--list", "only_list", is_flag=True, help="What can be reproduced, without doing it.")
+@click.option("--list", "only_list", is_flag=True, help="List the rows without computing them.")
 @click.option(
     "--pictures",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Also draw what the rows trained, and keep it, in FOLDER.",
+    help="Also write the trained models and their plots to FOLDER.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option
+@quiet_option
 def reproduce(
     rows: tuple[str, ...], implementation: str, only_list: bool, pictures: Path | None, as_json: bool, quiet: bool
 ) -> ExitCode:
-    """Published figures beside what this machine gets.
+    """Reproduce published figures on this machine.
 
-    Every figure that five course notes on linear classifiers print, from softmax of 1, 2, 3 to the accuracy of an SVM
-    on CIFAR-10, is computed again and held against the printed one. Rows on CIFAR-10 are skipped where it is not there.
+    Computes all figures in five course notes on linear classifiers, from the softmax of 1, 2, 3 to the accuracy of an
+    SVM on CIFAR-10, and compares them with the published ones. Rows that need CIFAR-10 are skipped if it is not
+    downloaded.
 
-    With ROW: every figure of that row.
+    With ROW: all figures of that row.
 
-    Exit status: 0 all reproduced, 4 a row failed, 2 nothing could be reproduced.
+    Exit status: 0 if all are reproduced, 4 if a row failed, 2 if nothing could be reproduced.
     """
     import msgspec
 
     from lcbench.reproduction.figures import select_rows
 
-    wanted = select_rows(rows)
+    selected = select_rows(rows)
     from lcbench.report import style
     from lcbench.report.tables import reproduce as reproduce_tables
 
     console = style.console()
-    if only_list and as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(reproduce_tables.listed(wanted)), indent=1))
-        return ExitCode.OK
     if only_list:
-        console.print(reproduce_tables.listing(wanted))
+        if as_json:
+            click.echo(msgspec.json.format(msgspec.json.encode(reproduce_tables.listed(selected)), indent=1))
+        else:
+            console.print(reproduce_tables.listing(selected))
         return ExitCode.OK
     if pictures:
         from lcbench.report.plots import require_matplotlib
@@ -71,8 +73,8 @@ def reproduce(
     with show_progress(quiet) as progress:
         outcomes = datasets.reproduce(rows, implementation=implementation, progress=progress)
     if as_json:
-        found = {"implementation": implementation, "rows": reproduce_tables.as_json(outcomes)}
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1))
+        fields = {"implementation": implementation, "rows": reproduce_tables.as_json(outcomes)}
+        click.echo(msgspec.json.format(msgspec.json.encode(fields), indent=1))
     elif rows:
         for outcome in outcomes:
             for part in reproduce_tables.details(outcome):
@@ -92,9 +94,9 @@ def reproduce(
 def _draw(outcomes: list[Outcome], folder: Path) -> None:
     from lcbench.report.plots.files import draw_reproduced, reproduced_rows
 
-    drawn = list(draw_reproduced(outcomes, folder))
-    for path in drawn:
+    paths = list(draw_reproduced(outcomes, folder))
+    for path in paths:
         click.echo(f"plot: {path}", err=True)
-    if not drawn:
+    if not paths:
         rows = ", ".join(reproduced_rows())
         click.echo(f"no plot: none of the computed rows has one; rows that have a plot: {rows}", err=True)

@@ -1,4 +1,4 @@
-"""``lcbench search``: many trainings, and the best of them by the validation rows."""
+"""``lcbench search``: hyperparameter search on the validation rows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from typing import Any
 
 import click
 
-from lcbench.cli.options import SettingsCommand, recipe_options, require_alone
+from lcbench.cli.options import SettingsCommand, json_option, quiet_option, recipe_options, require_alone
 from lcbench.errors import ExitCode, LcbenchError
-
-RESUME = ("resume", "workers", "scheduler", "as_json", "quiet")
-"""Options that go with a resumed search."""
 
 
 @click.command(
@@ -26,19 +23,25 @@ RESUME = ("resume", "workers", "scheduler", "as_json", "quiet")
     "--random",
     type=click.IntRange(1, 100_000),
     metavar="N",
-    help="Draw N points at random instead of a grid: log-uniformly from LOW:HIGH, or one of the values.",
+    help="Draw N random points instead of a grid: log-uniform in a range LOW:HIGH, uniform in a list.",
 )
-@click.option("--workers", type=click.IntRange(1, 1024), help="Processes. Default: as many as the cores hold.")
-@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Of each worker.")
-@click.option("--refit-all", is_flag=True, help="Train the best on training and validation rows.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    help="Number of worker processes. Default: usable cores divided by --threads.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Threads per worker process."
+)
+@click.option("--refit-all", is_flag=True, help="Refit the best recipe on training and validation rows.")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Of the search, JSON; the model goes beside it. Default: a new file in results/searches.",
+    help="Search file, in JSON; the model is written next to it. Default: a new file in results/searches.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option
+@quiet_option
 @click.pass_context
 def search(
     context: click.Context,
@@ -54,28 +57,28 @@ def search(
 ) -> ExitCode:
     """Search for hyperparameters on the validation rows.
 
-    Every combination of the values, or random points, is trained in a process of its own, one on each core; what is
-    not given is chosen by data, loss and solver, without --lr also a linear schedule over 6000 steps. The best by
-    validation accuracy (of equal ones the smaller learning rate, then the larger reg) is trained once more, tested and
-    kept.
+    Every combination of the given values, or every random point, is trained in a worker process. Options that are not
+    given have defaults by data, loss and solver; without --lr, also a linear schedule of 6000 steps. The recipe with
+    the best validation accuracy (on ties, the smaller learning rate, then the larger reg) is trained again, tested and
+    saved.
 
-    After a crash or Ctrl-C, --resume FILE comes to the same result.
+    After a crash or Ctrl-C, --resume FILE continues the search to the same result.
     """
     from lcbench.api import learn
     from lcbench.progress import show_progress
 
     with show_progress(quiet) as progress:
-        tell: dict[str, Any] = {"progress": progress, "note": partial(click.echo, err=True)}
+        callbacks: dict[str, Any] = {"progress": progress, "note": partial(click.echo, err=True)}
         if resume:
-            require_alone(context, "--resume goes on as the search was begun", RESUME)
-            found, path = learn.resume_search(resume, workers=workers, **tell)
+            require_alone(context, "search", ("resume", "workers", "scheduler", "as_json", "quiet"))
+            found, path = learn.resume_search(resume, workers=workers, **callbacks)
         else:
             from lcbench.learn.search.points import AXES
 
             axes = {name: settings.pop(name) for name in AXES if name in settings}
             found, path = learn.search(
                 axes=axes, random=random, workers=workers, threads=threads, refit_all=refit_all, output=output,
-                **tell, **settings,
+                **callbacks, **settings,
             )  # fmt: skip
     if as_json:
         from lcbench.learn.search import search_file
@@ -90,7 +93,5 @@ def search(
             console.print(table, soft_wrap=False)
     click.echo(f"search: {path}", err=True)
     if not found.refit:
-        raise LcbenchError(
-            "no trial gave a model: where they diverged, try smaller learning rates or less regularisation"
-        )
+        raise LcbenchError("no trial produced a model: try smaller learning rates or less regularisation")
     return ExitCode.OK

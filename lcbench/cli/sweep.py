@@ -1,4 +1,4 @@
-"""``lcbench sweep``: times along an axis, and how they grow."""
+"""``lcbench sweep``: times along one or two axes, and how they grow."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ from lcbench.cli.options import (
     batch_option,
     blocks_option,
     budget_option,
+    implementations_option,
+    json_option,
     measurement_options,
+    quiet_option,
+    require_alone,
     stream_option,
-    with_data_here,
+    with_default_data,
 )
 from lcbench.errors import ExitCode, LcbenchError
 
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from lcbench.record import Record
 
 NEWEST = "newest"
+"""Value of --resume without a file."""
 
 
 @click.command(
@@ -43,24 +48,17 @@ NEWEST = "newest"
     multiple=True,
     metavar="NAME=VALUES",
     shell_complete=complete.axes,
-    help="What varies: rows, features, classes, batch, threads or dtype; at most two. VALUES are LOW:HIGH (three "
-    "points a decade), LOW:HIGH:COUNT, both even in the logarithm, lin:LOW:HIGH:COUNT, or a list as 1,2,4.",
+    help="Axis to vary: rows, features, classes, batch, threads or dtype; at most two. VALUES are a logarithmic range "
+    "LOW:HIGH (three points per decade) or LOW:HIGH:COUNT, a linear range lin:LOW:HIGH:COUNT, or a list 1,2,4.",
 )
-@click.option(
-    "--impl",
-    "implementations",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete.implementations,
-    help="Implementation, as for 'lcbench run'. Default: all that run here.",
-)
-@click.option("--rows", type=COUNT, show_default=True, metavar="N", help="Rows of X, as 5000 or 2M.")
+@implementations_option("Implementation, as in 'lcbench run'. Default: all that run on this machine.")
+@click.option("--rows", type=COUNT, show_default=True, metavar="N", help="Rows of X, such as 5000 or 2M.")
 @batch_option
 @click.option(
     "--data",
     metavar="NAME|FILE",
-    help="cifar10, synthetic, or your own HDF5, NPZ or CSV. Default: cifar10 where it was downloaded and all points "
-    "fit it, else synthetic images of the same shape.",
+    help="cifar10, synthetic, or an HDF5, NPZ or CSV file. Default: cifar10 if it is downloaded and all points fit it, "
+    "else synthetic images of the same shape.",
 )
 @stream_option
 @blocks_option
@@ -71,7 +69,7 @@ NEWEST = "newest"
     type=Seconds(0, min_open=True),
     show_default=True,
     metavar="SECONDS",
-    help="Points where a call would take longer, going by smaller ones, are left out.",
+    help="Skip points whose calls would take longer, extrapolated from smaller points.",
 )
 @measurement_options
 @baseline_option
@@ -80,10 +78,10 @@ NEWEST = "newest"
     is_flag=False,
     flag_value=NEWEST,
     metavar="[FILE]",
-    help="Go on with an unfinished sweep, with its own settings. Default: the newest.",
+    help="Resume an unfinished sweep, with its own settings. Default: the newest.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the record instead of tables.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@json_option
+@quiet_option
 @click.pass_context
 def sweep(
     context: click.Context,
@@ -94,32 +92,28 @@ def sweep(
     as_json: bool,
     quiet: bool,
 ) -> ExitCode:
-    """How does it grow? Times along rows, classes, threads and others.
+    """Time implementations along rows, threads or other axes.
 
-    Every point is measured and verified as 'lcbench run' does it, in several processes, and all are interleaved. Tells
-    the exponents with which times grow, where caches end, where one implementation passes another, and what threads
-    gain. Until it is finished, it is kept in a file after every round, and --resume goes on with it.
+    Every point is measured and verified as in 'lcbench run', in several worker processes that are interleaved with
+    those of the other points. The tables show the exponents of the growth, the sizes at which caches are exceeded, the
+    crossings of implementations and the speed-up by threads. An unfinished sweep is stored after every round, and
+    --resume continues it.
     """
     from lcbench import record
     from lcbench.api import measure
-    from lcbench.losses import catalog
     from lcbench.progress import show_progress
     from lcbench.report import style
     from lcbench.report.tables import sweep as sweep_tables
     from lcbench.settings import SweepSettings
-    from lcbench.usercode.discovery import is_user_code
 
-    if not is_user_code(baseline):
-        catalog.find(baseline)
-    given = [name for name in context.params if context.get_parameter_source(name) == ParameterSource.COMMANDLINE]
     with show_progress(quiet) as progress:
-        tell: dict[str, Any] = {"progress": progress, "note": partial(click.echo, err=True)}
+        callbacks: dict[str, Any] = {"progress": progress, "note": partial(click.echo, err=True)}
         if resume is not None:
-            _require_alone(given)
-            result = measure.resume_sweep(None if resume == NEWEST else Path(resume), **tell)
+            require_alone(context, "sweep", ("resume", "baseline", "scheduler", "as_json", "quiet"))
+            result = measure.resume_sweep(None if resume == NEWEST else Path(resume), **callbacks)
         else:
-            values = _axes(axes, given)
-            result = measure.sweep(values, **tell, **with_data_here(SweepSettings, settings, values))
+            values = _parse_axes(axes, context)
+            result = measure.sweep(values, **callbacks, **with_default_data(SweepSettings, settings, values))
     if as_json:
         click.echo(record.to_json(result))
     else:
@@ -131,32 +125,23 @@ def sweep(
     return _exit_code(result)
 
 
-def _axes(texts: tuple[str, ...], given: list[str]) -> dict[str, list[int | str]]:
-    """The axes with their values. Raises LcbenchError where an axis is fixed by its own option as well."""
+def _parse_axes(texts: tuple[str, ...], context: click.Context) -> dict[str, list[int | str]]:
+    """Return the values of each axis. Raises LcbenchError if an axis is also fixed by its own option."""
     from lcbench.measure import axes
 
     if not texts:
-        raise LcbenchError(f"--axis is missing, as in --axis rows=1e2:1e5: what varies, of {', '.join(axes.AXES)}")
+        raise LcbenchError(f"--axis is missing, as in --axis rows=1e2:1e5; the axes are {', '.join(axes.AXES)}")
     values = axes.parse(texts)
-    twice = next((name for name in values if name in given), None)
-    if twice:
-        raise LcbenchError(f"--{twice} is given, and {twice} is an axis: leave one of them out")
+    for name in values:
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+            raise LcbenchError(f"--{name} is given, and {name} is an axis: leave one of them out")
     return values
-
-
-def _require_alone(given: list[str]) -> None:
-    """Raises LcbenchError where settings are given beside --resume: the sweep has its own."""
-    own = {"resume", "baseline", "as_json", "quiet"}
-    other = next((name for name in given if name not in own), None)
-    if other:
-        option = {"implementations": "impl", "axes": "axis", "losses": "loss"}.get(other, other.replace("_", "-"))
-        raise LcbenchError(f"--resume goes on with the sweep's own settings: leave out --{option}")
 
 
 def _exit_code(result: Record) -> ExitCode:
     if any(row.status == "wrong" for row in result.rows):
         return ExitCode.WRONG
     measured = {row.implementation for row in result.rows if row.processes}
-    # Points that would take too long are left out on purpose; whoever has none at all, or fell over, is not.
+    # Points that would take too long are skipped on purpose. An implementation without any point is an error.
     fine = all(row.status in ("ok", "unavailable") and row.implementation in measured for row in result.rows)
     return ExitCode.OK if measured and fine else ExitCode.ERROR

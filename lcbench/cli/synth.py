@@ -1,4 +1,4 @@
-"""``lcbench synth``: synthetic images as an HDF5 file of any size."""
+"""``lcbench synth``: synthetic images in an HDF5 file of any size."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ from pathlib import Path
 
 import click
 
-from lcbench.cli.options import COUNT
+from lcbench.cli.options import COUNT, quiet_option
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench synth --rows 20k synth.h5\n  lcbench synth --rows 1k --force synth.h5")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--rows", type=COUNT, required=True, metavar="N", help="How many images: 50000, 500k, 5M or 1e6.")
-@click.option("--features", type=click.IntRange(1), default=3072, show_default=True, help="Pixels of an image.")
-@click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Other images for each.")
-@click.option("--force", is_flag=True, help="Replace the file that is there, once the new one is complete.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option(
+    "--rows", type=COUNT, required=True, metavar="N", help="Number of images, such as 50000, 500k, 5M or 1e6."
+)
+@click.option("--features", type=click.IntRange(1), default=3072, show_default=True, help="Pixels per image.")
+@click.option("--classes", type=click.IntRange(2), default=10, show_default=True, help="Number of classes.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
+@click.option("--force", is_flag=True, help="Replace an existing file once the new one is complete.")
+@quiet_option
 def synth(file: Path, rows: int, features: int, classes: int, seed: int, force: bool, quiet: bool) -> None:
-    """Write any number of synthetic images to an HDF5 file.
+    """Write synthetic images to an HDF5 file of any size.
 
-    X (rows, features) uint8 and y (rows,), as 'run --data FILE' and 'train --data FILE' read them; each class has a
-    row. More rows begin with the same rows.
+    The file contains X (rows, features) uint8 and y (rows,), as 'run --data FILE' and 'train --data FILE' read them.
+    Every class has at least one row. A file with more rows begins with the same rows.
     """
     from lcbench.api import datasets
     from lcbench.progress import show_progress

@@ -1,4 +1,4 @@
-"""``lcbench train``: a linear classifier, from the first weights to a model file."""
+"""``lcbench train``: a linear classifier, trained and written to a model file."""
 
 from __future__ import annotations
 
@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lcbench.cli.options import SettingsCommand, recipe_options, require_alone
+from lcbench.cli.options import SettingsCommand, json_option, quiet_option, recipe_options, require_alone
 from lcbench.errors import ExitCode, LcbenchError
 
 if TYPE_CHECKING:
     from lcbench.learn.model import Model
-
-
-RESUME = ("resume", "threads", "scheduler", "stream", "as_json", "quiet")
-"""Options that go with a resumed training."""
 
 
 @click.command(
@@ -29,21 +25,23 @@ RESUME = ("resume", "threads", "scheduler", "stream", "as_json", "quiet")
     "  lcbench train --data synthetic --solver lbfgs --iterations 20 --output best.h5",
 )
 @recipe_options("training", listed=False)
-@click.option("--threads", type=click.IntRange(1, 1024), help="Of every library. Default: all usable cores.")
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), help="Number of threads of every library. Default: all usable cores."
+)
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Of the model. Default: a new file in results/models.",
+    help="Model file. Default: a new file in results/models.",
 )
 @click.option(
     "--stream",
     is_flag=True,
     default=None,
-    help="Read the rows of an HDF5 file as they are needed: same result. By itself where they would not fit in memory.",
+    help="Read the rows of an HDF5 file as needed, with the same result. Automatic if they do not fit in memory.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option
+@quiet_option
 @click.pass_context
 def train(
     context: click.Context,
@@ -57,24 +55,25 @@ def train(
 ) -> ExitCode:
     """Train a linear classifier: SGD, L-BFGS or random search.
 
-    Without options: softmax on CIFAR-10's pixels, as the assignment does it. Weights, curves and settings go to one
-    HDF5 file, which is a checkpoint meanwhile: after a crash, --resume FILE comes to the same result.
+    Default: a softmax classifier of the pixels of CIFAR-10, trained as in the cs231n assignment. Weights, curves and
+    settings are written to one HDF5 file. During training it is a checkpoint: after a crash, --resume FILE continues to
+    the same result.
     """
-    if threads is not None:  # before any library that uses them is imported
+    if threads is not None:  # set before the libraries that read them are imported
         from lcbench.workers.process import THREAD_VARIABLES
 
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     from lcbench.api import learn
     from lcbench.progress import show_progress
 
-    # what a user's own implementation prints is no result
+    # user code may print; stdout is for the result only
     with show_progress(quiet) as progress, redirect_stdout(sys.stderr):
-        reading: dict[str, Any] = {"stream": stream, "progress": progress, "note": partial(click.echo, err=True)}
+        options: dict[str, Any] = {"stream": stream, "progress": progress, "note": partial(click.echo, err=True)}
         if resume:
-            require_alone(context, "--resume goes on as the training was begun", RESUME)
-            model, path = learn.resume_training(resume, **reading)
+            require_alone(context, "training", ("resume", "threads", "scheduler", "stream", "as_json", "quiet"))
+            model, path = learn.resume_training(resume, **options)
         else:
-            model, path = learn.train(output=output, **reading, **settings)
+            model, path = learn.train(output=output, **options, **settings)
     if as_json:
         click.echo(_json(model, path))
     else:
@@ -87,14 +86,14 @@ def train(
 
     if resume and model.threads != thread_count():
         click.echo(
-            f"begun on {model.threads} threads, resumed on {thread_count()}: sums were added in another order, and the "
+            f"started with {model.threads} threads, resumed with {thread_count()}: sums are in another order, and the "
             "last digits may differ",
             err=True,
         )
     if model.status == "diverged":
         raise LcbenchError(
             f"training diverged: the loss is not finite after {model.step:,} steps; try a learning rate below "
-            f"{model.recipe.learning_rate:g} or less regularisation (the curves until then are in {path})"
+            f"{model.recipe.learning_rate:g} or less regularisation (the curves are in {path})"
         )
     return ExitCode.OK
 

@@ -61,8 +61,8 @@ def test_a_first_call_fetches_and_a_second_says_that_nothing_is_to_do(tmp_path):
         assert len(site.requests) == 2
     assert (first.returncode, second.returncode, forced.returncode) == (0, 0, 0)
     assert first.out.splitlines() == [
-        f"data/cifar10.h5: written, from {site.url}",
-        "data/cifar10.h5: verified, every image and label is CIFAR-10 in small's",
+        f"data/cifar10.h5: written from {site.url}",
+        "data/cifar10.h5: verified, all images and labels are those of CIFAR-10 in small",
     ]
     assert first.err.splitlines() == [
         f"fetching {site.url}",
@@ -70,7 +70,7 @@ def test_a_first_call_fetches_and_a_second_says_that_nothing_is_to_do(tmp_path):
         "downloaded 0.4 MB",
         "reading and verifying data/small.tar.gz.part",
     ]
-    assert "already here" in second.out
+    assert "already exists" in second.out
     assert second.err == ""
     assert names(tmp_path / "data") == ["cifar10.h5"]
 

@@ -152,9 +152,9 @@ def test_what_cannot_be_is_one_line(folder, arguments, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--at", "3073,0"], "W has the rows 0 to 3072 and the classes 0 to 9"),
-        (["--at", "3,10"], "W has the rows 0 to 3072 and the classes 0 to 9"),
-        (["--at", "3"], "'3' is no weight: write its row and its class"),
+        (["--at", "3073,0"], "W has rows 0 to 3072 and classes 0 to 9"),
+        (["--at", "3,10"], "W has rows 0 to 3072 and classes 0 to 9"),
+        (["--at", "3"], "'3' is not a weight: write its row and class"),
         (["--h", "0"], "0.0 is not in the range"),
         (["--h", "nan"], "nan is not a finite number"),
         (["--reg", "1e308"], "1e+308 is not in the range"),

@@ -104,7 +104,7 @@ def test_a_kernel_for_an_architecture(tmp_path):
         (["nunpy"], "error: no implementation 'nunpy': did you mean 'numpy'?"),
         (["softmx.py"], "error: softmx.py: no such file"),
         (["numba-njit", "--cc", "9.0"], "Error: --cc is for numba-cuda"),
-        (["numba-cuda", "--cc", "nine"], "'nine' is no compute capability; 9.0 is one"),
+        (["numba-cuda", "--cc", "nine"], "'nine' is not a compute capability: write it as 9.0"),
         (["numba-cuda", "--cc", "3.5"], "error: compute capability 3.5 is not supported; use one of"),
     ],
 )

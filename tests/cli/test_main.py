@@ -11,6 +11,7 @@ import pytest
 
 from commands import environment, invoke, lcbench
 from lcbench.cli import main
+from lcbench.cli.options import SHARE
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import UnknownImplementation
 from lcbench.settings import defaults
@@ -148,9 +149,16 @@ def test_the_defaults_that_are_shown_are_those_of_the_settings(name):
     options = [option for option in command.params if option.name in known and option.show_default]
     assert len(options) > 5
     for option in options:
-        assert option.default != known[option.name], "it stands in the struct"
-        assert option.get_default(context) == known[option.name]
-        assert f"default: {known[option.name]}" in text, option.name
+        default = known[option.name]
+        shown = f"{100 * default:g}%" if option.type is SHARE else default
+        assert option.default != default, "the default is defined in the struct only"
+        assert option.get_default(context) == shown
+        assert f"default: {shown}" in text, option.name
+
+
+@pytest.mark.parametrize(("name", "default"), [("gate", "3%"), ("compare", "20%")])
+def test_shares_are_shown_in_percent(tmp_path, name, default):
+    assert f"[default: {default}]" in invoke(tmp_path, name, "--help").stdout
 
 
 def leaving(monkeypatch, capsys, error):
@@ -184,7 +192,7 @@ def test_an_error_is_one_line_and_a_code(monkeypatch, capsys, error, code, line)
 def test_a_defect_of_our_own_is_no_regression_and_not_hidden(monkeypatch, capsys):
     assert leaving(monkeypatch, capsys, ZeroDivisionError("oh")) == (
         2,
-        "error: a defect in lcbench: ZeroDivisionError: oh; LCBENCH_TRACEBACK=1 shows where\n",
+        "error: internal error in lcbench: ZeroDivisionError: oh; set LCBENCH_TRACEBACK=1 to see the traceback\n",
     )
     monkeypatch.setenv("LCBENCH_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):

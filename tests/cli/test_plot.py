@@ -64,7 +64,7 @@ def test_the_ending_chooses_the_format_and_a_second_time_gives_the_same_bytes(fo
         (["curves"], "error: no model in results/models: 'lcbench train' makes one, or name a file\n"),
         (["search"], "error: no search in results/searches: 'lcbench search' makes one, or name a file\n"),
         (["descents"], "error: descents is a plot of several models: name their files\n"),
-        ([], "Error: name a KIND of plot, or --all; 'lcbench plot --help' lists the kinds\n"),
+        ([], "Error: name a KIND of plot, or use --all; 'lcbench plot --help' lists the kinds\n"),
         (["bars", "--all"], "Error: --all draws every kind: leave out 'bars', or --all\n"),
         (["bars", "nothing"], "error: no result 'nothing' in results; saved names: before\n"),
         (["scaling"], "error: no result in results has a plot scaling: 'lcbench sweep' makes one, or name"),

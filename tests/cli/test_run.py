@@ -139,7 +139,7 @@ def failing(folder, *arguments, **variables):
         (["--impl", "sofmax.py"], r"error: sofmax\.py: no such file; did you mean softmax\.py\?"),
         (["--bloks", "3"], "'?--bloks'?.*--blocks"),
         (["--dtype", "float16"], "'--dtype': 'float16' is not one of 'float32', 'float64'"),
-        (["--rows", "0"], "'--rows': '0' is no whole number above 0"),
+        (["--rows", "0"], "'--rows': '0' is not a positive integer"),
         (["--save", "a/b", *TINY], "error: 'a/b' is not a valid name for a baseline"),
         (["--data", "cifar10", "--impl", "numpy", "--rows", "20"], "lcbench download"),
     ],
@@ -231,4 +231,4 @@ def test_real_images_are_taken_where_they_are(monkeypatch, tmp_path):
 def test_nonsense_is_one_line_and_exit_2(tmp_path, arguments):
     line = failing(tmp_path, "--impl", "numpy", *arguments)
     assert line.lower().startswith("error: ")
-    assert "defect" not in line
+    assert "internal error" not in line

@@ -139,18 +139,21 @@ def test_the_best_may_be_refitted_on_all_rows(folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--lr", "1e-7:"], "Error: Invalid value for '--learning-rate' / '--lr': '' is no number"),
+        (["--lr", "1e-7:"], "Error: Invalid value for '--learning-rate' / '--lr': '' is not a number"),
         (["--lr", "1e-7:1e-6"], "error: learning_rate 1e-07:1e-06: how many values?"),
         (["--lr", "1e-6:1e-7:3"], "Error: Invalid value for '--learning-rate' / '--lr': no range 1e-06:1e-07:3"),
         (["--lr", "0"], "Error: Invalid value for '--learning-rate' / '--lr': 0 is not above 0"),
         (["--reg", "nan"], "Error: Invalid value for '--reg': nan is not 0 or more"),
-        (["--batch", "1.5"], "Error: Invalid value for '--batch': '1.5' is no whole number"),
+        (["--batch", "1.5"], "Error: Invalid value for '--batch': '1.5' is not an integer"),
         (["--solver", "lbfgs", "--lr", "1"], "error: learning_rate: a setting of the sgd solver"),
         (["--solver", "lbfgs", "--batch", "1"], "error: batch: L-BFGS takes all rows at once"),
         (["--loss", "softmax", "--margin", "1,2"], "error: margin: a setting of the svm loss"),
         (["--impl", "nunpy"], "error: no implementation 'nunpy': did you mean 'numpy'?"),
         (["--output", "s.h5"], "error: s.h5: the search is JSON"),
-        (["--resume", "missing.json"], "Error: --resume goes on as the search was begun: leave --data, --impl"),
+        (
+            ["--resume", "missing.json"],
+            "Error: --resume uses the settings of the interrupted search: leave out --data, --impl",
+        ),
         (["--regs", "1"], "Error: No such option '--regs'"),
         (["--refit-all", "--patience", "2"], "error: refit_all leaves no validation rows for early stopping"),
     ],
@@ -166,7 +169,7 @@ def test_what_cannot_be_searched_is_one_line(folder, arguments, message):
 def test_only_divergence_is_no_result(folder):
     done = lcbench(folder, "search", *QUICK, "--lr", "1e30", "--reg", "1,2", "--output", "diverged.json")
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("error: no trial gave a model")
+    assert done.stderr.splitlines()[-1].startswith("error: no trial produced a model")
     assert done.stdout.count("diverged") == 3
     assert not (folder / "diverged.h5").exists()
 

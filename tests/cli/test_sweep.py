@@ -118,7 +118,7 @@ def test_the_help_fits_eighty_columns(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "error: --axis is missing, as in --axis rows=1e2:1e5: "),
+        ([], "error: --axis is missing, as in --axis rows=1e2:1e5; the axes are rows, "),
         (["--axis", "rowz=1:10"], "error: no axis 'rowz': did you mean 'rows'?"),
         (["--axis", "rows=1:10", "--rows", "5"], "error: --rows is given, and rows is an axis: leave one of them out"),
         (
@@ -138,7 +138,10 @@ def test_the_help_fits_eighty_columns(tmp_path):
         (["--axis", "rows=1:10", "--axis", "rows=2"], "error: axis 'rows' is given twice"),
         (["--resume"], "error: no unfinished sweep in results/sweeps: --axis starts one"),
         (["--resume", "gone.json"], "error: cannot read gone.json: No such file or directory"),
-        (["--resume", "--blocks", "9"], "error: --resume goes on with the sweep's own settings: leave out --blocks"),
+        (
+            ["--resume", "--blocks", "9"],
+            "Error: --resume uses the settings of the interrupted sweep: leave out --blocks",
+        ),
         (["--axis", "rows=1:10", "--most-seconds-a-call", "0"], "Error: Invalid value for '--most-seconds-a-call'"),
     ],
 )

@@ -7,13 +7,11 @@ import signal
 import subprocess
 import sys
 
-import click
 import h5py
 import numpy as np
 import pytest
 
 from commands import HANGS_S, environment, invoke, lcbench, wait_until
-from lcbench.cli.options import COUNT, COUNTS
 from lcbench.measure import schedule
 
 
@@ -41,7 +39,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(folder):
     ("arguments", "says"),
     [
         (("--rows", "1e14", "huge.h5"), "GB are free there"),
-        (("--rows", "0", "none.h5"), "no whole number above 0"),
+        (("--rows", "0", "none.h5"), "not a positive integer"),
         (("--rows", "5", "none.csv"), "end its name in .h5"),
         (("none.h5",), "Missing option '--rows'"),
         (("--rows", "1e30", "huge.h5"), "huge.h5 would be larger than a file can be"),
@@ -151,30 +149,3 @@ def test_what_cannot_be_run_is_one_line(folder, arguments, says):
     assert says in done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("given", "count"),
-    [("5000000", 5_000_000), ("5M", 5_000_000), ("500k", 500_000), ("1e6", 10**6), ("2.5K", 2500), ("1_000", 1000)],
-)
-def test_counts_are_written_as_people_write_them(given, count):
-    assert COUNT.convert(given, None, None) == count
-
-
-@pytest.mark.parametrize(
-    ("given", "counts"), [("500", (500,)), ("500,5000", (500, 5000)), ("1k, 2M", (1000, 2_000_000))]
-)
-def test_several_counts_are_separated_by_commas(given, counts):
-    assert COUNTS.convert(given, None, None) == counts
-
-
-@pytest.mark.parametrize("given", ["10,000", "1,000,000", "100,500"])
-def test_what_could_be_one_count_or_several_is_refused(given):
-    with pytest.raises(click.BadParameter, match=f"write {given.replace(',', '')}, or repeat the option"):
-        COUNTS.convert(given, None, None)
-
-
-@pytest.mark.parametrize("given", ["", "500,", "500;600", "0,5000"])
-def test_what_is_no_count_is_refused(given):
-    with pytest.raises(click.BadParameter, match="is no whole number above 0"):
-        COUNTS.convert(given, None, None)

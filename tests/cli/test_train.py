@@ -86,7 +86,7 @@ def test_divergence_is_one_line_and_keeps_the_curves(table):
 
 def test_resume_takes_no_other_settings(table):
     invoke(train, "--data", table, "--output", "m.h5", *SMALL)
-    with pytest.raises(Exception, match=r"leave --learning-rate, --seed out|leave --seed, --learning-rate out"):
+    with pytest.raises(Exception, match=r"leave out --seed, --learning-rate"):
         invoke(train, "--resume", "m.h5", "--lr", "1", "--seed", "0")
 
 
@@ -159,7 +159,7 @@ def test_other_data_is_matched_by_name_and_all_of_it_counts(table):
     with pytest.raises(LcbenchError, match="has column 'b' where the model was trained on 'a'"):
         invoke(evaluate, "m.h5", "--data", "ba.csv")
     write_csv("abc.csv", ("ant", "bee", "cow"), 93)
-    assert "no longer what m.h5 was trained on" in invoke(evaluate, "m.h5").stderr
+    assert "has changed since m.h5 was trained on it" in invoke(evaluate, "m.h5").stderr
 
 
 def test_what_an_implementation_prints_is_no_result(table):

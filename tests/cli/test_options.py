@@ -1,0 +1,132 @@
+"""Parameter types and options that several commands share."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from importlib import import_module
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from lcbench.cli import main
+from lcbench.cli.options import (
+    COUNT,
+    COUNTS,
+    SCHEDULER_VARIABLE,
+    Seconds,
+    scheduler_option,
+    warn_if_scheduler_unused,
+)
+from lcbench.losses.cluster import connection
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("60", 60.0), ("60s", 60.0), ("1.5s", 1.5), ("0", 0.0), (36.0, 36.0)])
+def test_seconds_with_and_without_unit(text, seconds):
+    assert Seconds(0).convert(text, None, None) == seconds
+
+
+@pytest.mark.parametrize("text", ["s", "5m", "nan", "infs", "-1s", "1ss"])
+def test_invalid_seconds_are_usage_errors(text):
+    with pytest.raises(click.BadParameter):
+        Seconds(0).convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("5000000", 5_000_000), ("5M", 5_000_000), ("500k", 500_000), ("1e6", 10**6), ("2.5K", 2500), ("1_000", 1000)],
+)
+def test_count_notations(text, count):
+    assert COUNT.convert(text, None, None) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"), [("500", (500,)), ("500,5000", (500, 5000)), ("1k, 2M", (1000, 2_000_000))]
+)
+def test_counts_are_separated_by_commas(text, counts):
+    assert COUNTS.convert(text, None, None) == counts
+
+
+@pytest.mark.parametrize("text", ["10,000", "1,000,000", "100,500"])
+def test_ambiguous_counts_are_usage_errors(text):
+    with pytest.raises(click.BadParameter, match=f"write {text.replace(',', '')}, or repeat the option"):
+        COUNTS.convert(text, None, None)
+
+
+@pytest.mark.parametrize("text", ["", "500,", "500;600", "0,5000"])
+def test_invalid_counts_are_usage_errors(text):
+    with pytest.raises(click.BadParameter, match="is not a positive integer"):
+        COUNTS.convert(text, None, None)
+
+
+WITH_PROGRESS = [
+    name for name in main.COMMANDS if "show_progress" in inspect.getsource(import_module(f"lcbench.cli.{name}"))
+]
+
+
+def options_of(name):
+    command = getattr(import_module(f"lcbench.cli.{name}"), name)
+    return [spelling for parameter in command.params for spelling in parameter.opts]
+
+
+@pytest.mark.parametrize("name", WITH_PROGRESS)
+def test_commands_with_progress_have_quiet(name):
+    assert "--quiet" in options_of(name)
+
+
+def test_some_commands_show_progress():
+    assert {"run", "check", "train", "search", "doctor", "download"} < set(WITH_PROGRESS)
+
+
+@pytest.mark.parametrize("name", ["run", "train", "search"])
+def test_commands_have_scheduler(name):
+    assert "--scheduler" in options_of(name)
+
+
+def test_scheduler_is_passed_through_the_variable_that_the_cluster_reads(monkeypatch):
+    assert SCHEDULER_VARIABLE == connection.SCHEDULER_VARIABLE
+    monkeypatch.setenv(SCHEDULER_VARIABLE, "tcp://before:1")
+
+    @click.command()
+    @scheduler_option
+    def command():
+        click.echo(os.environ[SCHEDULER_VARIABLE])
+
+    assert CliRunner().invoke(command).output == "tcp://before:1\n"
+    assert CliRunner().invoke(command, ["--scheduler", "tcp://after:2"]).output == "tcp://after:2\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warned"),
+    [
+        (["--impl", "numpy,jax", "--scheduler", "tcp://a:1"], True),
+        (["--scheduler", "tcp://a:1"], True),
+        (["--scheduler", "tcp://a:1", "--impl", "numpy, dask"], False),
+        (["--scheduler", "tcp://a:1", "--resume", "file"], False),
+        (["--impl", "numpy"], False),
+    ],
+)
+def test_unused_scheduler_is_a_warning(monkeypatch, arguments, warned):
+    monkeypatch.setenv(SCHEDULER_VARIABLE, "tcp://before:1")  # the variable alone causes no warning
+
+    @click.command()
+    @click.option("--impl", multiple=True)
+    @click.option("--resume")
+    @scheduler_option
+    def command(impl, resume):
+        warn_if_scheduler_unused(impl)
+
+    output = CliRunner().invoke(command, arguments).output
+    assert output == ("--scheduler has no effect: only --impl dask computes on a cluster\n" if warned else "")
+
+
+@pytest.mark.parametrize("command", ["run", "sweep", "gate", "train", "search"])
+def test_commands_warn_of_unused_scheduler(command, monkeypatch):
+    monkeypatch.setenv(SCHEDULER_VARIABLE, "")
+    # every command fails early, on an argument that is checked after the warning
+    wrong = {"gate": ["--base", "no-such-base"], "sweep": ["--axis", "none=1,2"]}.get(command, ["--data", "none.h5"])
+    result = CliRunner().invoke(main.lcbench, [command, "--impl", "numpy", "--scheduler", "tcp://a:1", *wrong])
+    assert result.exception
+    assert "--scheduler has no effect" in result.output
+    assert CliRunner().invoke(main.lcbench, [command, "--impl", "numpy", *wrong]).output.count("--scheduler") == 0
