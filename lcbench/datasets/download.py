@@ -211,14 +211,14 @@ def _receive(response: requests.Response, partial: PartialDownload, progress: Pr
     size = version.size if version and version.size else 0
     total, resumed = f" {size / 1e6:.1f} MB" if size else "", f", continuing at {here / 1e6:.1f} MB" if here else ""
     progress(f"downloading{total}{resumed}")
-    slow = delayed(progress)
+    report = delayed(progress)
     with partial.path.open("ab") as part:
         # Not decoded: some servers declare .gz as the encoding of the transfer.
         for piece in response.raw.stream(1 << 16, decode_content=False):
             part.write(piece)
             here += len(piece)
             if size:
-                slow("downloading, kB", -(-here // 1000), -(-size // 1000))
+                report("downloading, kB", -(-here // 1000), -(-size // 1000))
     if here == size:
         progress(f"downloaded {here / 1e6:.1f} MB")
 

@@ -25,8 +25,8 @@ NAMES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_b
 
 def records(name: str) -> np.ndarray:
     """Return a batch in the binary layout: (ROWS, 1 + PIXELS) uint8."""
-    stream = np.random.default_rng(NAMES.index(name))
-    table = stream.integers(0, 256, (ROWS, 1 + PIXELS), np.uint8)
+    rng = np.random.default_rng(NAMES.index(name))
+    table = rng.integers(0, 256, (ROWS, 1 + PIXELS), np.uint8)
     table[:, 0] %= 10
     return table
 

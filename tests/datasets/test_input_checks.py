@@ -10,13 +10,13 @@ X = np.arange(12.0).reshape(4, 3)
 Y = np.array([0, 1, 2, 1])
 
 
-def check(X, y, classes=3):
+def check(X, y):
     require_rows(X, y, "X", "y", "here")
-    require_labels(y, classes, lambda row: f"here: y[{row}]")
+    require_labels(y, 3, lambda row: f"here: y[{row}]")
     require_finite(X, lambda row, column: f"here: X[{row}, {column}]")
 
 
-def error(X, y):
+def check_error(X, y):
     with pytest.raises(LcbenchError) as caught:
         check(X, y)
     message = str(caught.value)
@@ -35,15 +35,15 @@ def test_valid_examples_pass(dtype, labels):
 def test_the_first_value_that_is_not_finite_is_named_and_all_are_counted(value):
     broken = X.astype(np.float32)
     broken[2, 1] = value
-    assert error(broken, Y).startswith(f"here: X[2, 1] is {value};")
+    assert check_error(broken, Y).startswith(f"here: X[2, 1] is {value};")
     broken[3, 0] = broken[3, 2] = np.nan
-    assert error(broken, Y).startswith(f"here: X[2, 1] is {value}, the first of 3 values that are not finite;")
+    assert check_error(broken, Y).startswith(f"here: X[2, 1] is {value}, the first of 3 values that are not finite;")
 
 
 def test_positions_and_counts_are_right_beyond_the_first_block():
     wide = np.zeros((1000, 3000), np.float32)
     wide[[700, 701, 999], [2999, 0, 5]] = np.nan
-    message = error(wide, np.arange(1000) % 3)
+    message = check_error(wide, np.arange(1000) % 3)
     assert message.startswith("here: X[700, 2999] is nan, the first of 3 values")
 
 
@@ -78,7 +78,7 @@ def test_checking_a_large_matrix_allocates_no_second_one():
     ],
 )
 def test_invalid_labels_are_named(labels, message):
-    assert message in error(X, np.array(labels))
+    assert message in check_error(X, np.array(labels))
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_invalid_labels_are_named(labels, message):
     ],
 )
 def test_empty_matrices_are_rejected(X, y, message):
-    assert message in error(X, y)
+    assert message in check_error(X, y)

@@ -21,8 +21,8 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def images():
-    stream = np.random.default_rng(0)
-    return {split: stream.integers(0, 256, (rows, PIXELS), np.uint8) for split, rows in (("train", 6), ("test", 4))}
+    rng = np.random.default_rng(0)
+    return {split: rng.integers(0, 256, (rows, PIXELS), np.uint8) for split, rows in (("train", 6), ("test", 4))}
 
 
 def extract(names, images, calls=None, **settings):

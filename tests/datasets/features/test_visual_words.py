@@ -20,9 +20,9 @@ def some_images(count, side=9, seed=0):
 
 
 def some_dictionary(words, seed=0):
-    stream = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     centre, whitening, means = (
-        stream.normal(size=shape) for shape in (PATCH_VALUES, (PATCH_VALUES, PATCH_VALUES), (words, PATCH_VALUES))
+        rng.normal(size=shape) for shape in (PATCH_VALUES, (PATCH_VALUES, PATCH_VALUES), (words, PATCH_VALUES))
     )
     whitening = (whitening + whitening.T) / 20  # whitening matrices are symmetric
     return visual_words.Dictionary(*(a.astype(np.float32) for a in (0.1 * centre, whitening, means)))
@@ -80,8 +80,8 @@ def test_sampled_patches_are_patches_of_the_images():
 
 def test_whitened_patches_are_uncorrelated(monkeypatch):
     monkeypatch.setattr(visual_words, "EPSILON", 0.0)
-    stream = np.random.default_rng(0)
-    drawn = (stream.normal(size=(5000, 6)) @ stream.normal(size=(6, 6)) + 3).astype(np.float32)
+    rng = np.random.default_rng(0)
+    drawn = (rng.normal(size=(5000, 6)) @ rng.normal(size=(6, 6)) + 3).astype(np.float32)
     centre, whitening = visual_words.fit_whitening(drawn)
     np.testing.assert_allclose(centre, drawn.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(whitening, whitening.T, atol=1e-5)
@@ -97,9 +97,9 @@ def test_epsilon_limits_the_weight_of_weak_axes():
 
 @needs_scikit_learn
 def test_words_are_near_the_clusters_of_patches():
-    stream = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     places = np.array([[5.0, 0], [0, 5], [-5, -5]])
-    points = (places[stream.integers(0, 3, 600)] + 0.1 * stream.normal(size=(600, 2))).astype(np.float32)
+    points = (places[rng.integers(0, 3, 600)] + 0.1 * rng.normal(size=(600, 2))).astype(np.float32)
     found = visual_words.cluster(points, 6, 0, lambda *arguments: None)
     assert found.shape == (6, 2)
     assert found.dtype == np.float32
