@@ -1,4 +1,4 @@
-"""lcbench from Python: the same things as on the command line, as objects."""
+"""Python API."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def results(tmp_path, monkeypatch):
 
 @pytest.fixture
 def workers(monkeypatch):
-    """Stands for the worker processes: every cell takes a millisecond."""
+    """Substitute for worker processes: every cell takes a millisecond; the jobs."""
     jobs = []
     [a_process] = processes([[1e-3, 1e-3]])
 
-    def work(job, variables, patience_s, place=None):
+    def work(job, variables, timeout_s, place=None):
         jobs.append(job)
         cells = getattr(job, "cells", [])
         return [Timed(index=k, status="ok", process=a_process, first_call_s=0.1) for k in range(len(cells))]
@@ -67,7 +67,7 @@ def test_an_unknown_implementation():
         lcbench.implementation("nunpy")
 
 
-def test_the_catalogue_says_who_can_run_here(monkeypatch):
+def test_implementations_with_the_reason_why_they_cannot_run(monkeypatch):
     from lcbench.losses import catalog
     from lcbench.losses.implementation import Unavailable
 
@@ -77,13 +77,13 @@ def test_the_catalogue_says_who_can_run_here(monkeypatch):
     assert list(reasons) == list(catalog.CATALOG)
 
 
-def test_the_package_shows_what_it_offers():
+def test_public_names_of_the_package():
     assert {"run", "compare", "implementation", "implementations"} <= set(dir(lcbench))
     with pytest.raises(AttributeError, match="module 'lcbench' has no attribute 'rum'"):
         lcbench.rum  # noqa: B018
 
 
-def test_a_run_for_real(results):
+def test_a_run_with_worker_processes(results):
     result = lcbench.run(["numpy"], losses=["svm"], **TINY, blocks=2, budget_s=0.0, seed=1, save="before")
     [measured] = result.rows
     assert (measured.status, len(measured.blocks), measured.loss) == ("ok", 2, "svm")
@@ -94,24 +94,24 @@ def test_a_run_for_real(results):
     assert (result.lcbench, result.machine["python"]) == (installed_version(), result.machine["python"])
 
 
-def test_sizes_where_none_are_given(workers):
+def test_default_sizes(workers):
     result = lcbench.run(["naive", "numpy"], losses=["svm"], blocks=1)
     assert [(r.implementation, r.rows) for r in result.rows] == [("naive", 500), ("numpy", 500), ("numpy", 10_000)]
 
 
-def test_a_size_named_twice_is_measured_measure_process(workers):
+def test_a_size_named_twice_is_measured_once(workers):
     result = lcbench.run(["numpy"], losses=["svm", "svm"], rows=[20, 30, 20], features=33, blocks=1)
     assert [(r.rows, len(r.blocks)) for r in result.rows] == [(20, 1), (30, 1)]
 
 
-def test_the_simulator_gets_a_size_of_its_own(workers, monkeypatch):
+def test_the_simulator_has_its_own_size(workers, monkeypatch):
     monkeypatch.setattr(selection.catalog, "device_here", lambda entry: "simulator")
     [simulated] = lcbench.run(["numba-cuda"], losses=["svm"], rows=[10_000], blocks=1).rows
     assert (simulated.rows, simulated.features, simulated.device) == (40, 33, "simulator")
     assert simulated.median_s is None
 
 
-def test_what_cannot_run_has_a_row_that_says_why(workers, monkeypatch, results):
+def test_an_unavailable_implementation_has_a_row_with_the_reason(workers, monkeypatch, results):
     from lcbench.losses.implementation import Unavailable
 
     monkeypatch.setattr(
@@ -127,7 +127,7 @@ def test_what_cannot_run_has_a_row_that_says_why(workers, monkeypatch, results):
     assert len(list(results.glob("*.json"))) == 1
 
 
-def test_an_interrupt_keeps_what_was_measured(workers, results):
+def test_an_interrupted_run_keeps_all_measurements(workers, results):
     def progress(stage, done, total, detail=""):
         if done == 3:
             raise KeyboardInterrupt
@@ -159,21 +159,21 @@ def test_bad_input_is_refused_before_anything_is_measured(workers, results, opti
     assert not results.exists()
 
 
-def test_an_old_keyword_is_taken_with_a_warning(workers):
+def test_a_deprecated_keyword_is_accepted_with_a_warning(workers):
     with pytest.warns(DeprecationWarning, match="patience_s is now called timeout_s") as warned:
         lcbench.run(["numpy"], **TINY, blocks=1, patience_s=7)
     assert warned[0].filename == __file__
     assert RunSettings.from_mapping({"patience_s": 7}).timeout_s == 7
 
 
-def test_a_keyword_that_there_is_not_gets_the_nearest():
+def test_an_unknown_keyword_has_a_suggestion():
     with pytest.raises(LcbenchError, match="no setting 'impl': did you mean 'implementations'"):
         lcbench.run(impl="numpy")
     with pytest.raises(LcbenchError, match=r"invalid settings: Expected `int`, got `str` - at .*features"):
         lcbench.run(features="many")
 
 
-def test_values_may_be_those_of_numpy_and_paths(tmp_path):
+def test_values_can_be_numpy_numbers_and_paths(tmp_path):
     (tmp_path / "mine.npz").touch()
     given = {"rows": np.array([20, 30, 20]), "threads": np.int64(2), "data": tmp_path / "mine.npz"}
     settings = RunSettings.from_mapping(given)
@@ -183,7 +183,7 @@ def test_values_may_be_those_of_numpy_and_paths(tmp_path):
 @pytest.mark.parametrize(
     "call", ["run(dtype='float16')", "run(data='mnist')", "sweep({'rows': [10]}, rows=0)", "gate('HEAD', fail_above=2)"]
 )
-def test_what_cannot_be_is_refused_before_anything_heavy_is_imported(call):
+def test_invalid_settings_are_refused_before_numpy_is_imported(call):
     program = (
         "import sys, lcbench, lcbench.errors, lcbench.learn.recipe\n"
         f"try: lcbench.{call}\n"
@@ -193,7 +193,7 @@ def test_what_cannot_be_is_refused_before_anything_heavy_is_imported(call):
     assert done.stdout == "set()\n"
 
 
-def test_a_name_that_means_nothing_is_refused_before_anything_is_measured(workers):
+def test_an_unknown_name_is_refused_before_anything_is_measured(workers):
     with pytest.raises(LossError):
         lcbench.run(["nunpy"])
     assert workers == []
@@ -222,7 +222,7 @@ def test_a_model_is_trained_and_evaluated(tmp_path):
     assert lcbench.evaluate(model).accuracy == model.accuracy["test"]
 
 
-def test_checks_return_what_they_found_and_print_nothing(tmp_path, capfd):
+def test_checks_return_reports_and_print_nothing(tmp_path, capfd):
     (tmp_path / "mine.py").write_text(
         "from lcbench.losses.vectorized import *\n"
         "def svm_loss_a(W, X, y, reg): return svm_loss(W, X, y, reg)\n"
@@ -237,7 +237,7 @@ def test_checks_return_what_they_found_and_print_nothing(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_results_become_other_files(results):
+def test_results_can_be_exported_plotted_and_reported(results):
     record.write(make_record(row(medians=[1.0, 1.01, 0.99])), "before")
     assert lcbench.export("before", "csv").startswith("result,created,implementation,")
     with pytest.raises(LcbenchError, match="form is 'xml': there is csv, markdown"):
@@ -248,7 +248,7 @@ def test_results_become_other_files(results):
     assert page.read_text().startswith("<!DOCTYPE html>")
 
 
-def test_the_newest_result_is_compared_and_exported_where_none_is_named(results):
+def test_the_newest_result_is_the_default_for_comparison_and_export(results):
     with pytest.raises(LcbenchError, match="no result to compare with; 'lcbench run' makes one"):
         lcbench.compare("before")
     with pytest.raises(LcbenchError, match="no result to export; 'lcbench run' makes one"):
@@ -258,14 +258,14 @@ def test_the_newest_result_is_compared_and_exported_where_none_is_named(results)
     assert "2.01" in lcbench.export()
 
 
-def test_the_machine_without_its_noise():
+def test_doctor_without_noise():
     found = lcbench.doctor(None)
     assert found.noise is None
     assert 0 <= found.score <= 100
     assert found.machine["cpu"]
 
 
-def test_synthetic_images_their_features_and_a_reproduced_figure(tmp_path, monkeypatch):
+def test_synthetic_images_features_and_reproduction(tmp_path, monkeypatch):
     monkeypatch.setenv("LCBENCH_DATA", str(tmp_path))
     assert lcbench.synth("images.h5", 30, features=12).stat().st_size > 30 * 12
     with pytest.raises(LcbenchError, match=r"images\.h5 is there already"):
@@ -279,7 +279,7 @@ def test_synthetic_images_their_features_and_a_reproduced_figure(tmp_path, monke
         lcbench.features("colour")
 
 
-def test_nothing_is_inspected_and_nothing_fetched_where_a_name_is_wrong():
+def test_invalid_arguments_of_inspect_and_download_are_refused():
     with pytest.raises(UnknownImplementation, match="did you mean 'numba-njit'"):
         lcbench.inspect("numba-njt")
     with pytest.raises(LcbenchError, match="two sources: give one"):

@@ -1,4 +1,4 @@
-"""A search as Python code asks for it."""
+"""Searches in the Python API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def table(tmp_path):
     return {"data": str(tmp_path / "t.csv"), "implementation": "numpy", "output": tmp_path / "s.json"}
 
 
-def test_what_is_not_given_is_known_to_work_and_everything_is_told(table):
+def test_a_search_has_default_axes_and_reports_its_progress(table):
     told = []
     found, path = learn.search(**table, iterations=20, workers=1, progress=lambda *given: told.append(given))
     trials = len(found.trials)
@@ -35,7 +35,7 @@ def test_what_is_not_given_is_known_to_work_and_everything_is_told(table):
     assert found.refit.accuracy["test"] > 0.8
 
 
-def test_where_learning_rates_are_given_the_rest_is_as_in_training(table):
+def test_with_given_learning_rates_the_defaults_are_those_of_training(table):
     found, _ = learn.search(**table, axes={"learning_rate": [0.1], "batch": [10, 20]}, epochs=2, workers=1)
     splits = splits_of(found.trials[0].recipe)
     steps = {trial.recipe.batch: trial.recipe.iterations for trial in found.trials}
@@ -43,7 +43,7 @@ def test_where_learning_rates_are_given_the_rest_is_as_in_training(table):
     assert {trial.recipe.schedule for trial in found.trials} == {"constant"}
 
 
-def test_epochs_take_the_place_of_the_usual_iterations(table):
+def test_epochs_replace_the_default_iterations(table):
     found, _ = learn.search(**table, axes={"reg": [0.1]}, epochs=2, workers=1)
     assert {trial.recipe.sampling for trial in found.trials} == {"shuffle"}
 
@@ -56,19 +56,19 @@ def test_epochs_take_the_place_of_the_usual_iterations(table):
         ({"loss": "hinge"}, "invalid training settings: .*hinge"),
     ],
 )
-def test_what_cannot_be_searched_leaves_no_file(table, settings, message):
+def test_an_invalid_search_leaves_no_file(table, settings, message):
     with pytest.raises(LcbenchError, match=message):
         learn.search(**table, **settings)
     assert not table["output"].exists()
 
 
-def test_without_rows_to_choose_by_there_is_no_search(table, monkeypatch):
+def test_a_search_needs_validation_rows(table, monkeypatch):
     from dataclasses import replace
 
-    whole = learn.splits_of
+    all_splits = learn.splits_of
 
-    def without_validation(recipe, watch):
-        splits = whole(recipe, watch)
+    def without_validation(recipe, progress):
+        splits = all_splits(recipe, progress)
         return replace(splits, validation=type(splits.validation)(splits.test.X[:0], splits.test.y[:0]))
 
     monkeypatch.setattr(learn, "splits_of", without_validation)

@@ -1,4 +1,4 @@
-"""Sweeps from Python: what is measured, what is kept while it is, and what is refused."""
+"""Sweeps in the Python API: measurement, continuation after an interrupt, and errors."""
 
 from __future__ import annotations
 
@@ -28,11 +28,10 @@ def results(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def workers(monkeypatch):
-    """Stands for the worker processes: every call takes a millisecond."""
-
+    """Substitute for worker processes: every call takes a millisecond."""
     [a_process] = processes([[1e-3, 1e-3]])
 
-    def work(job, variables, patience_s, place=None):
+    def work(job, variables, timeout_s, place=None):
         return [
             Timed(index=index, status="ok", process=a_process, first_call_s=0.1)
             for index in range(len(getattr(job, "cells", [])))
@@ -43,17 +42,17 @@ def workers(monkeypatch):
     monkeypatch.setattr(schedule, "_measure_peaks", lambda *arguments: [])
 
 
-def stop_in_round(number, contenders=1):
-    """Ctrl-C while round `number`, from 1, is under way."""
+def stop_in_round(number, targets=1):
+    """Return a progress callback that raises KeyboardInterrupt in round `number`, counted from 1."""
 
     def progress(stage, done=0, total=0, detail=""):
-        if stage == "blocks" and done >= (number - 1) * contenders:
+        if stage == "blocks" and done >= (number - 1) * targets:
             raise KeyboardInterrupt
 
     return progress
 
 
-def test_every_point_has_a_row_and_the_record_says_what_was_asked_for(results):
+def test_every_point_has_a_row_and_the_record_contains_the_settings(results):
     found = lcbench.sweep({"rows": "10:100:3", "threads": [1, 2]}, "numpy", seed=3, **TINY)
     assert [(row.rows, row.threads) for row in found.rows] == [(10, 1), (32, 1), (100, 1), (10, 2), (32, 2), (100, 2)]
     assert all(len(row.blocks) == schedule.FEWEST_ROUNDS and row.median_s == 1e-3 for row in found.rows)
@@ -64,7 +63,7 @@ def test_every_point_has_a_row_and_the_record_says_what_was_asked_for(results):
     assert not list(results.glob("sweeps/*"))
 
 
-def test_after_ctrl_c_whole_rounds_are_kept_and_gone_on_with(results):
+def test_a_sweep_continues_after_ctrl_c_from_its_complete_rounds(results):
     told, notes = [], []
 
     def progress(*given):
@@ -93,7 +92,7 @@ def test_after_ctrl_c_whole_rounds_are_kept_and_gone_on_with(results):
     assert not file.exists()
 
 
-def test_a_stop_in_the_first_round_leaves_nothing(results):
+def test_an_interrupt_in_the_first_round_leaves_no_file(results):
     with pytest.raises(KeyboardInterrupt):
         lcbench.sweep({"rows": [10, 20]}, "numpy", progress=stop_in_round(1), **TINY)
     assert not list(results.glob("**/*.json"))
@@ -101,7 +100,7 @@ def test_a_stop_in_the_first_round_leaves_nothing(results):
         measure.resume_sweep()
 
 
-def test_a_damaged_file_is_passed_over_for_an_older_one(results):
+def test_a_damaged_file_is_skipped(results):
     with pytest.raises(KeyboardInterrupt):
         lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, progress=stop_in_round(3), **(TINY | {"budget_s": 1e9}))
     good = measure.newest_unfinished_sweep()
@@ -117,7 +116,7 @@ def test_a_damaged_file_is_passed_over_for_an_older_one(results):
         measure.resume_sweep()
 
 
-def test_a_sweep_of_an_older_version_is_gone_on_with(results):
+def test_a_sweep_of_an_older_version_can_be_continued(results):
     with pytest.raises(KeyboardInterrupt):
         lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, progress=stop_in_round(3), **(TINY | {"budget_s": 1e9}))
     file = measure.newest_unfinished_sweep()
@@ -131,21 +130,21 @@ def test_a_sweep_of_an_older_version_is_gone_on_with(results):
     ("rounds", "spent_s", "blocks", "budget_s", "left_s"),
     [(1, 10.0, 20, 100.0, 90.0), (1, 60.0, 20, 100.0, 120.0), (1, 1.0, 5, 100.0, 4.0), (4, 200.0, 20, 100.0, 0.0)],
 )
-def test_how_long_it_takes_is_told_by_the_rounds_that_are_done(rounds, spent_s, blocks, budget_s, left_s):
+def test_the_remaining_time_is_estimated_from_completed_rounds(rounds, spent_s, blocks, budget_s, left_s):
     told = make_record(
         row(), sweep=Sweep(axes={}, settings={"blocks": blocks, "budget_s": budget_s}, rounds=rounds, spent_s=spent_s)
     )
     assert measure.seconds_left(told) == left_s
 
 
-def test_who_asks_for_much_is_told_before_it_begins():
+def test_a_long_sweep_is_announced():
     told = []
     lcbench.sweep({"rows": "lin:1:800:800"}, "numpy", note=told.append, **TINY)
     lcbench.sweep({"rows": [10, 20]}, "numpy", note=told.append, **TINY)
     assert told == ["800 points: this takes about 4 minutes or more"]
 
 
-def test_other_versions_and_finished_records_are_not_gone_on_with(results):
+def test_a_sweep_with_other_versions_or_a_finished_one_cannot_be_continued(results):
     with pytest.raises(KeyboardInterrupt):
         lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, progress=stop_in_round(2), **TINY)
     file = measure.newest_unfinished_sweep()
@@ -159,12 +158,12 @@ def test_other_versions_and_finished_records_are_not_gone_on_with(results):
         measure.resume_sweep(finished.path)
 
 
-def test_who_cannot_take_part_has_rows_that_say_why(monkeypatch):
-    candidates = [
+def test_an_unavailable_implementation_has_rows_with_the_reason(monkeypatch):
+    targets = [
         ResolvedTarget("numpy", losses=("softmax",)),
         ResolvedTarget("cupy", "cuda", ("softmax",), unavailable="there is no GPU"),
     ]
-    monkeypatch.setattr(selection, "select_targets", lambda *arguments: candidates)
+    monkeypatch.setattr(selection, "select_targets", lambda *arguments: targets)
     found = lcbench.sweep({"rows": [10, 20]}, ["numpy", "cupy"], **TINY)
     assert [(row.implementation, row.status) for row in found.rows] == [
         ("numpy", "ok"),
@@ -187,7 +186,7 @@ def test_who_cannot_take_part_has_rows_that_say_why(monkeypatch):
         ({"batch": [10, 50]}, {"rows": 20}, "a batch of 50 cannot be drawn from 20 rows"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(axes, settings, message, results):
+def test_invalid_sweeps_are_refused(axes, settings, message, results):
     with pytest.raises(LcbenchError, match=message):
         lcbench.sweep(axes, "numpy", **(TINY | settings))
     assert not list(results.glob("**/*.json"))

@@ -1,4 +1,4 @@
-"""How trainings and evaluations read their data, and where models may go."""
+"""Trainings and evaluations in the Python API: streaming of data, and output files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECIPE = {"iterations": 30, "batch": 20, "learning_rate": 1e-6, "report_every": 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Is the current one, and has clouds.h5, clouds.npz, and model.h5 that was trained on the first."""
+    """Current folder with clouds.h5, clouds.npz, and model.h5, which was trained on clouds.h5."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LCBENCH_RESULTS", "results")
     data = splits(dtype="uint8")
@@ -32,7 +32,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def streamed(monkeypatch):
-    """Whether each HDF5 file that was read stayed where it is."""
+    """List that gets, for each HDF5 file that is read, whether it is streamed."""
     found = []
 
     def read(path, label, on_disk=False):
@@ -50,7 +50,7 @@ def streamed(monkeypatch):
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_hdf5_is_evaluated_in_blocks_to_the_same_figures(folder, streamed, split):
+def test_streamed_evaluation_has_the_same_results(folder, streamed, split):
     in_blocks = lcbench.evaluate("model.h5", split)
     asked_for = lcbench.evaluate("model.h5", split, stream=True)
     in_memory = lcbench.evaluate("model.h5", split, stream=False)
@@ -61,19 +61,19 @@ def test_hdf5_is_evaluated_in_blocks_to_the_same_figures(folder, streamed, split
     assert in_memory.rows > 0
 
 
-def test_so_is_other_data_and_no_other_format(folder, streamed):
+def test_other_hdf5_data_is_streamed_in_evaluation(folder, streamed):
     (folder / "others.hdf5").write_bytes((folder / "clouds.h5").read_bytes())
     others, table = (lcbench.evaluate("model.h5", data=name) for name in ("others.hdf5", "clouds.npz"))
     assert streamed == [True]
     np.testing.assert_array_equal(others.confusion, table.confusion)
 
 
-def test_training_takes_what_fits_to_memory(folder, streamed):
+def test_training_loads_data_that_fits_in_memory(folder, streamed):
     learn.train(output="other.h5", data="clouds.h5", **RECIPE)
     assert streamed == [False]
 
 
-def test_a_folder_that_is_missing_is_only_made_where_nobody_named_it(folder):
+def test_only_default_folders_are_created(folder):
     with pytest.raises(LcbenchError, match=r"no folder absent; create it first"):
         learn.train(output="absent/model.h5", data="clouds.h5", **RECIPE)
     with pytest.raises(LcbenchError, match=r"no folder absent; create it first"):

@@ -1,4 +1,4 @@
-"""What a user's few characters stand for, and what is refused with one line."""
+"""Axes of a sweep: expansion of texts into values, and error messages for invalid ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lcbench.measure import axes
         ("dtype=float64,float32", ["float32", "float64"]),
     ],
 )
-def test_ranges_are_even_in_the_logarithm_and_all_values_whole_and_ascending(text, values):
+def test_ranges_are_geometric_and_values_are_ascending_integers(text, values):
     [(name, found)] = axes.parse([text]).items()
     assert name == text.partition("=")[0]
     assert found == values
@@ -49,20 +49,20 @@ def test_ranges_are_even_in_the_logarithm_and_all_values_whole_and_ascending(tex
         (["dtype=float16"], "axis 'dtype' has no value 'float16': there is float32 and float64"),
     ],
 )
-def test_what_makes_no_sense_is_refused(texts, message):
+def test_invalid_axes_are_refused_with_one_line(texts, message):
     with pytest.raises(LcbenchError) as refused:
         axes.parse(texts)
     assert str(refused.value).startswith(message)
     assert "\n" not in str(refused.value)
 
 
-def test_python_gives_values_as_they_are():
+def test_values_can_be_given_as_lists():
     assert axes.resolve({"rows": [300, 100], "dtype": ["float64"]}) == {"rows": [100, 300], "dtype": ["float64"]}
     with pytest.raises(LcbenchError, match="axis 'rows' has no values"):
         axes.resolve({"rows": []})
 
 
-def test_points_are_all_combinations_the_last_axis_fastest():
+def test_points_are_all_combinations_with_the_last_axis_fastest():
     assert axes.points({"rows": [1, 2], "threads": [1, 4]}) == [
         {"rows": 1, "threads": 1},
         {"rows": 1, "threads": 4},
@@ -82,12 +82,12 @@ def test_points_are_all_combinations_the_last_axis_fastest():
         (["classes=2,1e19"], "axis 'classes': 1e19 is more than an array can have"),
     ],
 )
-def test_more_than_can_be_measured_is_refused_before_it_is_made(texts, message):
+def test_too_many_or_too_large_points_are_refused_before_allocation(texts, message):
     with pytest.raises(LcbenchError) as refused:
         axes.parse(texts)
     assert str(refused.value).startswith(message)
     assert len(str(refused.value)) < 80 + len(texts[0])
 
 
-def test_as_many_points_as_are_allowed_are_made():
+def test_the_maximum_number_of_points_is_allowed():
     assert len(axes.resolve({"rows": "lin:1:1000:1000"})["rows"]) == axes.MOST_POINTS

@@ -1,4 +1,4 @@
-"""Sampling, on a clock that only the measured function moves."""
+"""Sampling, with a simulated clock that only the measured function advances."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from lcbench.measure.clock import Sampling
 from lcbench.measure.verification import WrongResult
 
 SAMPLE_S = 2**-6
-"""A power of two, so that the clock below counts without rounding."""
+"""Power of two, so that the simulated clock has no rounding errors."""
 
 
 class Machine:
-    """A function whose calls last what `duration(number of the call, whether its inputs are new)` says.
+    """Simulated function whose calls last `duration(number of the call, whether its inputs are new)` seconds.
 
-    It is its own source of inputs, and its own verifier: a result is its call's number. Everything off the clock of the
-    calls takes `pause` seconds a batch.
+    It is also the supplier of its inputs and the verifier of its results, which are the numbers of the calls.
+    Verification takes `pause` seconds per batch.
     """
 
     def __init__(self, monkeypatch, duration, pause=128.0):
@@ -62,20 +62,22 @@ def first_then(first, later):
     return lambda call, new: later if call else first
 
 
-def test_samples_are_seconds_a_call_and_the_first_call_is_apart(monkeypatch):
+def test_samples_are_seconds_per_call_without_the_first_call(monkeypatch):
     samples = Machine(monkeypatch, first_then(5.0, SAMPLE_S / 4)).sample(seconds=12.5 * SAMPLE_S)
     assert samples.first_call_s == 5.0
-    assert samples.seconds == pytest.approx([SAMPLE_S / 4] * 10, abs=1e-9)  # of four calls, and one that leads them
+    assert samples.seconds == pytest.approx(
+        [SAMPLE_S / 4] * 10, abs=1e-9
+    )  # four timed calls, and one untimed call before them
     assert samples.steady
 
 
-def test_a_short_call_is_batched_to_the_least_length_of_a_sample(monkeypatch):
+def test_short_calls_are_batched_to_the_minimum_sample_length(monkeypatch):
     assert Machine(monkeypatch, SAMPLE_S / 8).sample().calls == 8
     assert Machine(monkeypatch, SAMPLE_S * 3).sample().calls == 1
 
 
-def test_the_number_of_samples_fills_the_time_within_its_limits(monkeypatch):
-    short, long = SAMPLE_S, 2 * SAMPLE_S  # a short call follows another off the clock
+def test_the_number_of_samples_fits_the_time_budget(monkeypatch):
+    short, long = SAMPLE_S, 2 * SAMPLE_S  # a short call follows an untimed one
     assert len(Machine(monkeypatch, short).sample(seconds=40 * short).seconds) == 20
     assert len(Machine(monkeypatch, long).sample(seconds=20 * long).seconds) == 20
     assert len(Machine(monkeypatch, long).sample(seconds=20 * long, most=7).seconds) == 7
@@ -83,16 +85,16 @@ def test_the_number_of_samples_fills_the_time_within_its_limits(monkeypatch):
     assert len(Machine(monkeypatch, 50.0).sample(most=1).seconds) == 1
 
 
-def test_without_samples_the_first_call_is_all(monkeypatch):
+def test_without_samples_only_the_first_call_is_made(monkeypatch):
     machine = Machine(monkeypatch, first_then(5.0, 2.0))
     assert machine.sample(most=0) == clock.Samples([5.0], 1, 5.0)
     assert machine.batches == [[1]]
 
 
-def test_a_slow_function_is_called_no_more_than_needed(monkeypatch):
+def test_a_slow_function_is_called_as_rarely_as_possible(monkeypatch):
     machine = Machine(monkeypatch, 50.0)
     assert machine.sample().warm_up_calls == 1
-    assert machine.calls == 1 + 1 + 3  # the first, a warm one, three samples
+    assert machine.calls == 1 + 1 + 3  # first call, one warm-up call, three samples
 
 
 def test_every_loss_is_verified_with_the_last_gradient_of_its_batch(monkeypatch):
@@ -101,8 +103,8 @@ def test_every_loss_is_verified_with_the_last_gradient_of_its_batch(monkeypatch)
     assert [loss for batch in machine.batches for loss in batch] == list(range(1, machine.calls + 1))
 
 
-def test_the_first_of_many_calls_is_verified_and_not_timed(monkeypatch):
-    """It finds threads asleep, and caches as verification has left them."""
+def test_the_first_call_of_a_batch_is_verified_but_not_timed(monkeypatch):
+    """The first call finds sleeping threads, and caches in the state that verification has left."""
     machine = Machine(monkeypatch, lambda call, new: SAMPLE_S / (4 if machine.starts else 64))
     machine.starts = False
     draw = machine.draw
@@ -123,13 +125,13 @@ def test_the_first_of_many_calls_is_verified_and_not_timed(monkeypatch):
     assert samples.seconds == pytest.approx([SAMPLE_S / 64] * len(samples.seconds), rel=1e-5)
 
 
-def test_one_batch_ends_when_nobody_expects_it_and_is_not_timed(monkeypatch):
+def test_one_untimed_batch_has_a_random_length(monkeypatch):
     machine = Machine(monkeypatch, SAMPLE_S / 64)
     samples = machine.sample()
     lengths = [len(batch) for batch in machine.batches if len(batch) > 1]
     assert len(lengths) == len(samples.seconds) + 1
-    [surprise] = [length for length in lengths if length != samples.calls + 1]  # one call leads, off the clock
-    assert 1 < surprise < 64
+    [unexpected] = [length for length in lengths if length != samples.calls + 1]  # including the untimed call
+    assert 1 < unexpected < 64
 
 
 def warm_up(monkeypatch, duration, pause=0.0, **options):
@@ -147,18 +149,18 @@ def test_calls_before_a_step_down_are_warm_up(monkeypatch, slow_calls):
     assert samples.warm_up_calls >= slow_calls - 20
 
 
-def test_a_function_that_keeps_getting_faster_is_given_up_and_said_not_to_be_steady(monkeypatch):
+def test_warm_up_ends_if_a_function_keeps_getting_faster_and_samples_are_not_steady(monkeypatch):
     samples, calls = warm_up(monkeypatch, lambda call, new: SAMPLE_S / (4 + call / 10), seconds=0.2)
     assert not samples.steady
     assert calls < 2000
 
 
-def test_a_slow_function_that_keeps_getting_faster_is_said_not_to_be_steady(monkeypatch):
+def test_samples_of_a_slow_function_that_keeps_getting_faster_are_not_steady(monkeypatch):
     samples, _ = warm_up(monkeypatch, lambda call, new: 4 * SAMPLE_S * 0.985**call, seconds=0.6)
     assert not samples.steady
 
 
-def test_noise_is_no_warm_up(monkeypatch):
+def test_noise_is_not_mistaken_for_warm_up(monkeypatch):
     rng = np.random.default_rng(3)
     steady = [
         warm_up(monkeypatch, lambda call, new: SAMPLE_S / 8 * rng.lognormal(0, 0.1), seconds=0.2)[0].steady
@@ -167,54 +169,54 @@ def test_noise_is_no_warm_up(monkeypatch):
     assert sum(steady) >= 198
 
 
-def test_what_is_steady_at_measure_process_is_warmed_up_no_longer_than_it_must(monkeypatch):
+def test_a_steady_function_has_the_minimum_warm_up(monkeypatch):
     samples, _ = warm_up(monkeypatch, SAMPLE_S / 16)
     assert samples.warm_up_calls * SAMPLE_S / 16 < clock.WARM_UP_S + SAMPLE_S
 
 
-def test_who_remembers_the_contents_of_its_inputs_is_refused(monkeypatch):
+def test_a_function_that_caches_results_by_contents_is_refused(monkeypatch):
     with pytest.raises(WrongResult, match=r"^caches its results: 1.95 ms on new W and y, 0.244 ms when"):
         warm_up(monkeypatch, lambda call, new: SAMPLE_S / (8 if new else 64))
 
 
-def test_calls_that_only_looked_like_it_are_no_memory(monkeypatch):
-    """A machine that happens to be busy at every other call, for as long as there are few of them."""
+def test_a_few_slow_calls_on_new_contents_are_not_mistaken_for_caching(monkeypatch):
+    """The machine happens to be busy during every second of the first calls."""
     machine = Machine(monkeypatch, lambda call, new: SAMPLE_S / (8 if new and call < 12 else 64), pause=0.0)
     assert machine.sample().steady
 
 
-def test_calls_in_step_with_the_machines_time_slices_are_no_memory(monkeypatch):
-    """Calls on new contents are all interrupted, until pauses of random length bring them out of step."""
+def test_calls_in_step_with_the_time_slices_are_not_mistaken_for_caching(monkeypatch):
+    """All calls on new contents are interrupted, until random pauses break the pattern."""
     machine = Machine(monkeypatch, lambda call, new: SAMPLE_S / (8 if new and not machine.paused else 64), pause=0.0)
     machine.sample()
     assert machine.paused
 
 
-def test_who_is_now_and_then_slower_on_new_contents_is_not(monkeypatch):
+def test_a_function_that_is_sometimes_slower_on_new_contents_is_accepted(monkeypatch):
     warm_up(monkeypatch, lambda call, new: SAMPLE_S / (16 if new and call % 3 else 64))
 
 
-def test_a_clock_that_somebody_has_slowed_down_is_refused(monkeypatch):
+def test_a_slowed_down_clock_is_refused(monkeypatch):
     machine = Machine(monkeypatch, SAMPLE_S / 4, pause=0.1)
     monkeypatch.setattr(clock, "perf_counter", lambda: machine.now / 2)
     with pytest.raises(WrongResult, match=r"^tampers with the clock: one shows \S+ s, "):
         machine.sample()
 
 
-def test_the_collector_sleeps_while_samples_are_taken_and_only_then(monkeypatch):
-    awake = []
+def test_garbage_collection_is_disabled_only_during_sampling(monkeypatch):
+    enabled = []
     machine = Machine(monkeypatch, 50.0)
 
     def watched(*arguments):
-        awake.append(gc.isenabled())
+        enabled.append(gc.isenabled())
         return machine(*arguments)
 
     clock.take_samples(watched, machine, machine.verify, Sampling(0.1, 30, SAMPLE_S), np.random.default_rng(0))
-    assert awake == [True, True, False, False, False]
+    assert enabled == [True, True, False, False, False]
     assert gc.isenabled()
 
 
-def test_the_collector_wakes_when_a_sample_is_wrong(monkeypatch):
+def test_garbage_collection_is_enabled_again_after_a_wrong_result(monkeypatch):
     machine = Machine(monkeypatch, 50.0)
 
     def verify(losses, dW, batch_s):

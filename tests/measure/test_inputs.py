@@ -1,4 +1,4 @@
-"""Drawn inputs: never the same, and what is said to be right for them is what the oracle finds."""
+"""Drawn inputs: they never repeat, and their right answers agree with the oracle."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ AS_IT_IS = Implementation("mine", "cpu", {})
 
 
 def elsewhere(W, X, y):
-    """Wants lists of rows, and X and y to fit, as a device's `prepare` may."""
+    """Copy the arrays and require matching shapes, as `prepare` of a device may do."""
     assert len(X) == len(y)
     assert X.shape[1] == len(W)
     return np.asfortranarray(W), X.copy(), y.astype(np.int32)
 
 
-def of_one_shape(W, X, y):
-    """Knows how many features there are."""
+def one_shape(W, X, y):
+    """Accept only one number of features."""
     if X.shape[1] != 33:
         raise ValueError(X.shape)
     return np.asfortranarray(W), X.copy(), y.astype(np.int32)
 
 
 ELSEWHERE = Implementation("mine", "cpu", {}, prepare=elsewhere)
-OF_ONE_SHAPE = Implementation("mine", "cpu", {}, prepare=of_one_shape)
+ONE_SHAPE = Implementation("mine", "cpu", {}, prepare=one_shape)
 
 
 def drawing(implementation=AS_IT_IS, loss="softmax", dtype="float32", size=(50, 33, 5), seed=0):
@@ -43,48 +43,48 @@ def drawing(implementation=AS_IT_IS, loss="softmax", dtype="float32", size=(50, 
 @pytest.mark.parametrize("loss", ["svm", "softmax"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("size", [(50, 33, 5), (1, 1, 2), (7, 200, 2)])
-def test_the_answers_are_the_oracles(implementation, loss, dtype, size):
+def test_the_answers_agree_with_the_oracle(implementation, loss, dtype, size):
     inputs = drawing(implementation, loss, dtype, size)
     unit, double = float(np.finfo(dtype).eps), float(np.finfo(np.float64).eps)
     for _ in range(5):
         drawn = inputs.draw(4)
         losses, tolerances = inputs.losses()
         for k, (W, X, y, reg) in enumerate(drawn):
-            right, said = oracle.expected(loss, W, X, y, reg), inputs.answer(k)
-            # W is rounded where it is drawn: so far its scores may be off, and no farther.
+            right, found = oracle.expected(loss, W, X, y, reg), inputs.answer(k)
+            # The drawn W is rounded, which limits the accuracy of its scores.
             rounding = 4 * unit * float((np.abs(X).astype(float) @ np.abs(W).astype(float)).max())
             of_dW = rounding * np.linalg.norm(X) + 16 * double * np.linalg.norm(right.dW)
-            assert said.loss == losses[k] == pytest.approx(right.loss, abs=rounding + 16 * double * right.loss)
-            assert np.linalg.norm(said.dW - right.dW) <= of_dW
-            assert right.loss_tolerance <= tolerances[k] == said.loss_tolerance <= 2.5 * right.loss_tolerance
-            assert said.gradient_tolerance >= 0.9 * right.gradient_tolerance
+            assert found.loss == losses[k] == pytest.approx(right.loss, abs=rounding + 16 * double * right.loss)
+            assert np.linalg.norm(found.dW - right.dW) <= of_dW
+            assert right.loss_tolerance <= tolerances[k] == found.loss_tolerance <= 2.5 * right.loss_tolerance
+            assert found.gradient_tolerance >= 0.9 * right.gradient_tolerance
 
 
-def test_a_prepare_that_knows_one_shape_gets_it():
-    inputs = drawing(OF_ONE_SHAPE, dtype="float64")
+def test_prepare_may_accept_only_the_shape_of_the_problem():
+    inputs = drawing(ONE_SHAPE, dtype="float64")
     for k, (W, X, y, reg) in enumerate(inputs.draw(6)):
         assert inputs.answer(k).loss == pytest.approx(oracle.expected("softmax", W, X, y, reg).loss, rel=1e-12)
 
 
 @pytest.mark.parametrize("implementation", [AS_IT_IS, ELSEWHERE])
-def test_nothing_comes_twice(implementation):
+def test_inputs_never_repeat(implementation):
     inputs = drawing(implementation)
     seen, regs = set(), set()
     for _ in range(40):
         drawn = inputs.draw(9)
         seen |= {W.tobytes() for W, _, _, _ in drawn}
         regs |= {reg for _, _, _, reg in drawn}
-    assert len(seen) > 100  # three sets a batch, of which chance may leave one out
+    assert len(seen) > 100  # three sets per batch, some of which may not be drawn
     assert len(regs) == 40 * 9
 
 
-def test_the_sets_are_drawn_at_random():
+def test_sets_are_drawn_at_random():
     order = [y.tobytes() for _, _, y, _ in drawing().draw(60)]
     assert len(set(order)) == workload.INPUT_SETS
     assert len({tuple(order[k : k + 3]) for k in range(57)}) > 20
 
 
-def test_measure_process_more_is_the_same_but_for_the_regularisation():
+def test_again_returns_the_same_contents_with_another_regularization():
     inputs = drawing()
     first = [(W.copy(), y.copy(), reg) for W, _, y, reg in inputs.draw(5)]
     for (W, y, reg), (again_W, _, again_y, again_reg) in zip(first, inputs.again(), strict=True):
@@ -93,13 +93,13 @@ def test_measure_process_more_is_the_same_but_for_the_regularisation():
         assert reg != again_reg
 
 
-def test_arrays_that_are_taken_as_they_are_stay_where_they_are():
+def test_arrays_that_are_not_copied_keep_their_address():
     inputs = drawing()
     places = {id(W) for _ in range(5) for W, _, _, _ in inputs.draw(20)}
     assert len(places) == workload.INPUT_SETS
 
 
-def test_X_is_prepared_measure_process():
+def test_X_is_prepared_once():
     inputs = drawing(ELSEWHERE)
     assert len({id(X) for _ in range(3) for _, X, _, _ in inputs.draw(3)}) == 1
     assert inputs.prepare_s > 0

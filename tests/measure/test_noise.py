@@ -1,4 +1,4 @@
-"""Identical work is timed in turn, and its spread is that of its log-ratios."""
+"""Noise: identical work is timed alternately, and its spread is that of the log-ratios."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lcbench.workers.messages import Failed
 from results import processes
 
 
-def test_statements_about_blocks():
+def test_statistics_of_blocks():
     measured = Noise(((1.0, exp(0.1)), (exp(0.1), 1.0), (1.0, 1.0)), 6.0, BackgroundLoad(seconds=6.0))
     assert measured.log_ratios == pytest.approx([0.1, -0.1, 0.0])
     assert measured.spread == pytest.approx(0.1)
@@ -25,11 +25,11 @@ def test_statements_about_blocks():
     assert measured.block_s == 2.0
 
 
-def test_a_drift_hits_both_sides_alike(monkeypatch):
-    """Each process takes 1 % longer than the one before, to the disadvantage of A and A' in turn."""
+def test_a_drift_affects_both_sides_equally(monkeypatch):
+    """Each process takes 1 % longer than the one before; the order of A and A' alternates."""
     started = []
 
-    def work(job, variables, patience_s):
+    def work(job, variables, timeout_s):
         started.append(job)
         counters = Counters(seconds=0.1, involuntary_switches=2)
         [process] = processes([[1e-3 * 1.01 ** len(started)] * 3], counters=[counters])
@@ -48,7 +48,7 @@ def test_a_drift_hits_both_sides_alike(monkeypatch):
 @pytest.mark.parametrize(
     "event", [Failed("crashed", "killed by SIGKILL"), Timed(index=0, status="crashed", reason="killed by SIGKILL")]
 )
-def test_work_that_cannot_be_done_is_one_line(monkeypatch, event):
+def test_a_failed_worker_is_an_error_with_one_line(monkeypatch, event):
     monkeypatch.setattr(process, "work", lambda *arguments: [event])
     with pytest.raises(LcbenchError, match=r"^the noise cannot be measured: numpy: killed by SIGKILL$"):
         noise.measure_noise(1.0)

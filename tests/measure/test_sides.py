@@ -1,4 +1,4 @@
-"""What base and head may be: each kind is told apart, brought to where it runs, and put away again."""
+"""Sides of a gate: each kind of side is recognized, made ready to be measured, and removed afterwards."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def git(folder, *arguments):
 
 
 def as_another_environment(python):
-    """A Python at the path `python`: this very one, since a link to it would be one without packages."""
+    """Create a Python at the path `python` that runs this one; a link would be a Python without packages."""
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
     return python
@@ -32,7 +32,7 @@ def as_another_environment(python):
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    """Two commits, of which the first is tagged, and a change that is not committed."""
+    """Repository with two commits, a tag on the first, and an uncommitted change."""
     monkeypatch.chdir(tmp_path)
     git(tmp_path, "init", "-q", "-b", "main")
     (tmp_path / "sub").mkdir()
@@ -46,7 +46,7 @@ def repository(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_revisions_are_checked_out_meanwhile_and_the_folder_is_as_it_stands(repository):
+def test_a_revision_is_checked_out_temporarily_and_a_folder_is_used_as_it_is(repository):
     with sides.open_sides("v1", ".") as (base, head):
         assert (base.kind, head.kind) == ("revision", "folder")
         assert base.revision == git(repository, "rev-parse", "v1")
@@ -58,13 +58,13 @@ def test_revisions_are_checked_out_meanwhile_and_the_folder_is_as_it_stands(repo
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 
 
-def test_a_revision_is_entered_where_the_user_stands(repository, monkeypatch):
+def test_the_folder_in_a_revision_corresponds_to_the_current_one(repository, monkeypatch):
     monkeypatch.chdir(repository / "sub")
     with sides.open_sides("v1", ".") as (base, _):
         assert "first" in (base.place.folder / "loss.py").read_text()
 
 
-def test_what_raises_meanwhile_leaves_no_worktree(repository):
+def test_an_exception_leaves_no_worktree(repository):
     with pytest.raises(KeyboardInterrupt), sides.open_sides("v1", "HEAD"):
         raise KeyboardInterrupt
     assert len(git(repository, "worktree", "list").splitlines()) == 1
@@ -80,7 +80,7 @@ def test_a_build_runs_in_every_revision_and_its_environment_is_used(repository):
     assert not (repository / "built").exists()
 
 
-def test_a_build_that_fails_is_told_with_its_last_words(repository):
+def test_a_failed_build_is_an_error_with_its_last_line(repository):
     with (
         pytest.raises(LcbenchError, match="exit status 3 in the tree of base: no compiler"),
         sides.open_sides("v1", ".", "echo no compiler >&2; exit 3"),
@@ -88,7 +88,7 @@ def test_a_build_that_fails_is_told_with_its_last_words(repository):
         pass
 
 
-def test_an_environment_is_told_by_its_python(tmp_path):
+def test_an_environment_is_recognized_by_its_python(tmp_path):
     (tmp_path / "bin").mkdir()
     as_another_environment(tmp_path / "bin" / "python")
     with sides.open_sides(str(tmp_path), sys.executable) as (base, head):
@@ -106,7 +106,7 @@ def test_files_and_names_are_implementations(tmp_path):
         assert base.place == HERE
 
 
-def test_a_checkout_of_lcbench_brings_its_own_losses(tmp_path):
+def test_a_checkout_of_lcbench_has_its_own_losses(tmp_path):
     catalog = tmp_path / "lcbench" / "losses" / "catalog.py"
     catalog.parent.mkdir(parents=True)
     catalog.touch()
@@ -114,7 +114,7 @@ def test_a_checkout_of_lcbench_brings_its_own_losses(tmp_path):
     assert sides._in_tree("base", ".", tmp_path / "lcbench").losses == catalog.parent
 
 
-def test_a_python_without_what_the_worker_needs_is_told(tmp_path):
+def test_a_python_without_the_packages_of_the_worker_is_an_error(tmp_path):
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'msgspec'\" >&2\nexit 1\n")
     python.chmod(0o755)
@@ -126,7 +126,7 @@ def test_a_python_without_what_the_worker_needs_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["no-such-branch", "--help", ""])
-def test_what_is_nothing_is_told_in_one_line(repository, name):
+def test_an_unknown_side_is_an_error_with_one_line(repository, name):
     with pytest.raises(LcbenchError, match="--base") as told, sides.open_sides(name or "''", "."):
         pass
     assert "\n" not in str(told.value)
@@ -140,7 +140,7 @@ def test_outside_of_a_repository_there_are_no_revisions(tmp_path, monkeypatch):
 
 
 def test_the_worker_measures_the_losses_of_its_place(tmp_path):
-    """Another tree's losses, under this lcbench's measurement."""
+    """The losses of another source tree are measured by this lcbench."""
     import shutil
 
     from lcbench.losses import catalog
@@ -193,7 +193,7 @@ def load(name):
     "cuda/__init__.py": "",
     "cuda/backend.py": "def why_no_gpu():\n    return 'no GPU'\n",
 }
-"""The layout of `lcbench.losses` in 0.1.0, in which the exceptions have a module of their own."""
+"""Layout of `lcbench.losses` in 0.1.0, where the exceptions are a module of their own."""
 
 
 def test_a_version_of_another_layout_is_measured_as_it_is(tmp_path):
@@ -216,11 +216,30 @@ def test_a_version_that_cannot_be_measured_is_refused(tmp_path):
         pass
 
 
-def test_the_current_folder_is_no_place_to_import_from(tmp_path):
-    """A folder of the user's may hold an lcbench of its own, or a numpy.py."""
+def test_the_worker_does_not_import_from_its_working_directory(tmp_path):
+    """The working directory may contain another lcbench, or a numpy.py."""
     (tmp_path / "numpy.py").write_text("raise SystemExit('imported')\n")
     from lcbench.measure.messages import InterpreterFound, InterpreterJob
 
     place = process.Place(folder=tmp_path)
     [answer] = process.work(InterpreterJob(), dict(os.environ), 60, place)
     assert isinstance(answer, InterpreterFound)
+
+
+def test_outside_a_repository_there_is_no_revision(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert sides.git_revision(folder=tmp_path) is None
+    assert sides.git_has_changes(tmp_path) is None
+
+
+def test_revision_and_changes_of_a_repository(tmp_path):
+    (tmp_path / "a").write_text("one")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    assert sides.git_revision(folder=tmp_path) == sides.run_git("rev-parse", "HEAD", folder=tmp_path)
+    assert sides.git_revision("no-such-branch", tmp_path) is None
+    assert sides.git_revision("--help", tmp_path) is None
+    assert sides.git_has_changes(tmp_path) is False
+    (tmp_path / "a").write_text("two")
+    assert sides.git_has_changes(tmp_path) is True

@@ -1,4 +1,4 @@
-"""Problems whose X stays in its file, and those of which each call takes a batch: the same answers, fewer bytes."""
+"""Streamed problems, whose X stays in its file, and batched problems: same answers, fewer bytes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def in_memory(file, rows=600):
     return Size(rows, *SHAPE, "synth.h5", file=file)
 
 
-def test_streamed_and_in_memory_are_one_problem(file):
+def test_a_streamed_problem_equals_the_problem_in_memory(file):
     on_disk, held = workload.build_problem(streamed(file)), workload.build_problem(in_memory(file))
     assert not isinstance(on_disk.X, np.ndarray)
     np.testing.assert_allclose(on_disk.X[:], held.X, rtol=1e-5, atol=1e-5)
@@ -51,7 +51,7 @@ def test_streamed_and_in_memory_are_one_problem(file):
     assert on_disk.reg == held.reg
 
 
-def test_what_is_saved_is_answered_as_in_memory(file, tmp_path):
+def test_saved_answers_are_those_of_the_problem_in_memory(file, tmp_path):
     problem = workload.build_problem(streamed(file))
     workload.save_first_rows(problem, list(LOSSES), {100: tmp_path / "few", 600: tmp_path / "all"})
     for rows, folder in ((100, tmp_path / "few"), (600, tmp_path / "all")):
@@ -64,14 +64,14 @@ def test_what_is_saved_is_answered_as_in_memory(file, tmp_path):
                 np.testing.assert_allclose(right.dW, expected.dW, rtol=1e-4, atol=1e-5)
 
 
-def test_pixels_count_as_bytes_and_the_ceiling_is_bounded(file):
+def test_traffic_of_pixels_is_in_bytes_and_the_footprint_is_bounded(file):
     size = streamed(file)
     assert in_memory(file).bytes - size.bytes == 600 * 33 * 3
     assert Size(10**7, 3073, 10, "float32", "x", streamed=True).footprint == LARGEST_FOOTPRINT
     assert size.footprint == in_memory(file).footprint
 
 
-def test_a_file_tells_its_shape_and_gives_no_more_than_it_has(file):
+def test_the_shape_of_a_file_limits_the_rows(file):
     assert workload.file_shape(file) == (600, 33, 3, True, 1)
     with pytest.raises(LcbenchError, match="600 training rows, but 601 were requested"):
         workload.build_problem(in_memory(file, 601))
@@ -93,7 +93,7 @@ def batch_problem(tmp_path):
     return size, problem, tmp_path / "problem"
 
 
-def test_batches_are_many_and_of_their_size(batch_problem):
+def test_batches_have_the_requested_size_and_exceed_the_caches(batch_problem):
     size, problem, folder = batch_problem
     assert len(problem.batches) == workload.MOST_BATCHES
     assert {len(rows) for rows in problem.batches} == {40}
@@ -105,7 +105,7 @@ def test_batches_are_many_and_of_their_size(batch_problem):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_answers_are_those_of_each_batch(batch_problem, loss):
+def test_each_batch_has_its_own_answer(batch_problem, loss):
     _, _, folder = batch_problem
     problem = workload.load_problem(folder)
     inputs = Inputs(
@@ -126,7 +126,7 @@ def timed(implementation, folders, losses=LOSSES):
     return [event for event in process.work(job, process.environment(1, None), 60.0) if not isinstance(event, Began)]
 
 
-def test_a_worker_times_and_verifies_both(batch_problem, file, tmp_path):
+def test_a_worker_times_and_verifies_batched_and_streamed_problems(batch_problem, file, tmp_path):
     workload.save_problem(workload.build_problem(streamed(file)), list(LOSSES), tmp_path / "streamed")
     events = timed("numpy", [batch_problem[2], tmp_path / "streamed"])
     assert [(event.status, event.reason) for event in events] == [("ok", "")] * 4
@@ -143,14 +143,14 @@ def softmax_loss(W, X, y, reg):
 """
 
 
-def test_who_leaves_a_row_of_the_batch_out_is_wrong(batch_problem, tmp_path):
+def test_an_implementation_that_omits_a_row_of_the_batch_is_wrong(batch_problem, tmp_path):
     mine = tmp_path / "mine.py"
     mine.write_text(LEAVES_ONE_OUT)
     [event] = timed(f"{mine}:softmax_loss", [batch_problem[2]], ["softmax"])
     assert event.status == "wrong"
 
 
-def test_problems_are_timed_one_after_the_other():
+def test_cells_are_timed_problem_by_problem():
     cells = [Cell(loss, folder) for loss in LOSSES for folder in "abcd"]
     orders = {tuple(worker._random_order(cells, np.random.default_rng(seed))) for seed in range(20)}
     assert len(orders) > 10
@@ -161,7 +161,7 @@ def test_problems_are_timed_one_after_the_other():
 
 
 @pytest.mark.parametrize(("dtype", "itemsize"), [("uint8", 1), ("int16", 2), ("float32", 4), ("float64", 8)])
-def test_what_is_read_of_the_file_counts_as_it_lies_there(tmp_path, dtype, itemsize):
+def test_traffic_of_a_streamed_problem_depends_on_the_dtype_in_the_file(tmp_path, dtype, itemsize):
     path = tmp_path / "data.h5"
     with h5py.File(path, "w") as file:
         file["X"], file["y"] = np.arange(90 * 8).reshape(90, 8).astype(dtype), np.arange(90) % 3
@@ -172,7 +172,7 @@ def test_what_is_read_of_the_file_counts_as_it_lies_there(tmp_path, dtype, items
         assert replace(size, rows=90).bytes == 90 * 9 * 4 + 2 * 9 * 3 * 4
 
 
-def test_hdf5_of_floats_is_streamed_too(tmp_path):
+def test_hdf5_of_floats_can_be_streamed(tmp_path):
     path = tmp_path / "floats.h5"
     rng = np.random.default_rng(0)
     with h5py.File(path, "w") as file:
@@ -184,15 +184,15 @@ def test_hdf5_of_floats_is_streamed_too(tmp_path):
     assert len(y) == 90
 
 
-def test_what_would_not_fit_in_memory_is_streamed_and_that_is_said(file, monkeypatch):
-    said, settings = [], RunSettings(data=str(file))
-    with open_data(settings, note=said.append) as (size, rows):
-        assert (size.streamed, rows, said) == (False, [500, 600], [])
+def test_a_problem_that_does_not_fit_in_memory_is_streamed_with_a_note(file, monkeypatch):
+    notes, settings = [], RunSettings(data=str(file))
+    with open_data(settings, note=notes.append) as (size, rows):
+        assert (size.streamed, rows, notes) == (False, [500, 600], [])
     monkeypatch.setattr(workload, "fits_in_memory", lambda size: False)
-    with open_data(settings, note=said.append) as (size, rows):
+    with open_data(settings, note=notes.append) as (size, rows):
         assert (size.streamed, rows) == (True, [600])
-    assert len(said) == 1
-    assert "600 rows does not fit in memory; it is streamed" in said[0]
+    assert len(notes) == 1
+    assert "600 rows does not fit in memory; it is streamed" in notes[0]
 
 
 PEAK = """
@@ -216,15 +216,15 @@ for size in (small, large):
     workload.save_problem(problem, ["softmax"], Path(sys.argv[3]) / str(size.rows))
     W, y = problem.sets[0]
     numpy.functions["softmax"](W, problem.X, y, 0.1)
-    before, grown = peak(), peak() - before
-print(grown)
+    before, growth = peak(), peak() - before
+print(growth)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in other units elsewhere")
-def test_x_is_never_in_memory(tmp_path):
+def test_a_streamed_X_is_never_in_memory(tmp_path):
     rows = 20_000
     synthetic.write_hdf5(tmp_path / "data.h5", rows)
     command = [sys.executable, "-c", PEAK, str(tmp_path / "data.h5"), str(rows), str(tmp_path)]
-    grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert grown < 0.6 * rows * 3073 * 4
+    growth = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert growth < 0.6 * rows * 3073 * 4

@@ -1,4 +1,4 @@
-"""Verification: functions that are right pass, and each way of being wrong is refused with what is wrong."""
+"""Verification: correct functions pass, and each kind of error is refused with its reason."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ANSWERS = [oracle.expected("softmax", W, X, y, REG) for W, y in SETS]
 
 
 @pytest.fixture(autouse=True)
-def in_a_hurry(monkeypatch):
+def short_warm_up(monkeypatch):
     monkeypatch.setattr(clock, "WARM_UP_S", 0.0)
 
 
 def verified(function, **fields):
-    """The verifier after the clock has sampled `function`; raises WrongResult where a result is refused."""
+    """Return the verifier after sampling `function`. Raise WrongResult if a result is refused."""
     implementation = Implementation("mine", "cpu", {"softmax": function}, **fields)
     rng = np.random.default_rng(0)
     inputs = Inputs(implementation, PROBLEM, ANSWERS, rng)
@@ -41,7 +41,7 @@ def right(W, X, y, reg):
     return vectorized.softmax_loss(W, X, y, reg)
 
 
-def test_right_results_pass_and_their_errors_are_kept():
+def test_correct_results_pass_and_their_errors_are_recorded():
     verifier = verified(right)
     assert 0 < verifier.error_loss < 1e-5
     assert 0 < verifier.error_grad < 1e-5
@@ -84,7 +84,7 @@ def elsewhere(W, X, y, reg):
         (elsewhere, {"fetch": fetched}),
     ],
 )
-def test_other_ways_of_being_right_pass(function, fields):
+def test_correct_results_of_other_types_pass(function, fields):
     verified(function, **fields)
 
 
@@ -196,13 +196,13 @@ def returning(change):
         (returning(lambda loss, dW: (1j * loss, dW)), r"loss is a complex, not a number$"),
     ],
 )
-def test_refused(function, message):
+def test_wrong_results_are_refused(function, message):
     with pytest.raises(WrongResult, match=message) as caught:
         verified(function)
     assert "\n" not in str(caught.value)
 
 
-def test_every_loss_of_a_batch_is_looked_at():
+def test_every_loss_of_a_batch_is_verified():
     implementation = Implementation("mine", "cpu", {})
     inputs = Inputs(implementation, PROBLEM, ANSWERS, np.random.default_rng(0))
 
@@ -220,7 +220,7 @@ def test_every_loss_of_a_batch_is_looked_at():
         verify(lambda losses: [*losses[:2], [losses[2]], *losses[3:]])
 
 
-def test_a_gradient_that_may_not_be_written_to_is_looked_at_all_the_same():
+def test_a_read_only_gradient_is_verified():
     def frozen(W, X, y, reg):
         loss, dW = right(W, X, y, reg)
         dW.flags.writeable = False

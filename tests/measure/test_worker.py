@@ -1,4 +1,4 @@
-"""What a worker tells of a block, beside its times."""
+"""Events of a worker process that times cells."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def timed(implementation, cells, **fields):
     return process.work(job, process.environment(1, None), 60.0)
 
 
-def test_the_warm_up_is_told(cells):
+def test_the_warm_up_is_reported(cells):
     for event in timed("numpy", cells):
         if not isinstance(event, Began):
             assert (event.status, event.reason) == ("ok", "")
@@ -38,7 +38,7 @@ def test_the_warm_up_is_told(cells):
             assert isinstance(event.process.steady, bool)
 
 
-def test_a_first_call_alone_has_no_warm_up(cells):
+def test_a_first_call_without_samples_has_no_warm_up(cells):
     [_, event] = timed("numpy", cells[:1], most_samples=0)
     assert (event.status, event.process.warm_up_calls, event.process.samples) == ("ok", 0, [event.first_call_s])
 
@@ -56,14 +56,14 @@ def softmax_loss(W, X, y, reg):
 
 
 @pytest.mark.serial
-def test_who_never_stops_getting_faster_is_said_not_to_be_steady(cells, tmp_path):
+def test_samples_of_a_function_that_keeps_getting_faster_are_not_steady(cells, tmp_path):
     file = tmp_path / "faster.py"
     file.write_text(FASTER)
     [_, event] = timed(f"{file}:softmax_loss", cells[1:], seconds=0.3)
     assert (event.status, event.process.steady) == ("ok", False)
 
 
-def test_events_are_kept_apart_from_those_of_a_forked_copy(tmp_path):
+def test_a_forked_child_writes_no_events(tmp_path):
     file = tmp_path / "events"
     emit = event_writer(file)
     emit(Began(1))
@@ -72,7 +72,7 @@ def test_events_are_kept_apart_from_those_of_a_forked_copy(tmp_path):
         try:
             emit(Began(2))
         finally:
-            os._exit(9)  # where `emit` has not ended this process
+            os._exit(9)  # reached only if `emit` has not ended this process
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     emit(Began(3))
     assert messages.decode_events(file.read_bytes()) == [Began(1), Began(3)]
@@ -98,7 +98,7 @@ def softmax_loss(W, X, y, reg):
 
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
-def test_what_a_users_kernel_compiles_is_kept_for_the_next_process(cells, tmp_path):
+def test_compiled_code_of_a_users_kernel_is_cached_for_the_next_process(cells, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(COMPILED)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""The problems that are timed: their size on paper, their data, and their right answers on disk."""
+"""Workloads: sizes, arrays, and right answers on disk."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def test_shapes_and_types(dtype):
         assert set(y) <= {0, 1, 2}
 
 
-def test_images_less_their_mean_and_a_ones_column():
+def test_images_are_centered_and_have_a_column_of_ones():
     X = workload.build_problem(TINY).X
     assert (X[:, -1] == 1).all()
     assert np.abs(X[:, :-1].mean(axis=0)).max() < 1e-4
     assert X[:, :-1].std() > 10
 
 
-def test_the_same_again_and_another_with_another_seed():
+def test_a_seed_determines_the_problem():
     one, again, other = workload.build_problem(TINY), workload.build_problem(TINY), workload.build_problem(TINY, seed=1)
     np.testing.assert_array_equal(one.sets[1][0], again.sets[1][0])
     np.testing.assert_array_equal(one.X, again.X)
     assert (one.sets[1][0] != other.sets[1][0]).any()
 
 
-def test_no_two_sets_have_the_same_answer():
+def test_all_sets_have_different_answers():
     problem = workload.build_problem(TINY)
     assert len(problem.sets) == workload.INPUT_SETS
     smallest, middle, largest = (np.linalg.norm(W) for W, _ in problem.sets)
@@ -58,7 +58,7 @@ def test_no_two_sets_have_the_same_answer():
 
 
 @pytest.mark.parametrize("loss", ["svm", "softmax"])
-def test_a_wrong_regularisation_shows(loss):
+def test_a_wrong_regularization_is_detected(loss):
     problem = workload.build_problem(TINY)
     W, y = problem.sets[0]
     right = oracle.expected(loss, W, problem.X, y, problem.reg)
@@ -68,13 +68,13 @@ def test_a_wrong_regularisation_shows(loss):
 
 
 @pytest.mark.parametrize(("rows", "features", "classes"), [(1, 1, 2), (1, 33, 2), (5, 1, 3), (3, 2, 7)])
-def test_the_smallest_sizes(rows, features, classes):
+def test_smallest_sizes(rows, features, classes):
     problem = workload.build_problem(Size(rows, features, classes, "float32", "synthetic"))
     assert problem.X.shape == (rows, features)
     assert (problem.X[:, -1] == 1).all()
 
 
-def test_what_is_saved_is_read_by_the_workers(tmp_path):
+def test_saved_problems_can_be_loaded(tmp_path):
     problem = workload.build_problem(TINY)
     workload.save_problem(problem, ["softmax"], tmp_path / TINY.folder)
     found = workload.load_problem(tmp_path / TINY.folder)
@@ -85,13 +85,13 @@ def test_what_is_saved_is_read_by_the_workers(tmp_path):
         np.testing.assert_array_equal(y, saved_y)
     for k, answer in enumerate(workload.load_answers(tmp_path / TINY.folder, "softmax")):
         right = oracle.expected("softmax", problem.sets[k][0], problem.X, problem.sets[k][1], problem.reg)
-        # to rounding: the sets' products are one, which BLAS adds up in another order
+        # only up to rounding: the products of all sets are computed together, so BLAS sums in another order
         found_numbers = (answer.loss, answer.loss_tolerance, answer.gradient_tolerance)
         assert found_numbers == pytest.approx((right.loss, right.loss_tolerance, right.gradient_tolerance), rel=1e-12)
         np.testing.assert_allclose(answer.dW, right.dW, rtol=1e-12, atol=1e-12 * np.abs(right.dW).max())
 
 
-def test_folders_tell_sizes_apart():
+def test_different_sizes_have_different_folders():
     sizes = [TINY, Size(20, 33, 3, "float64", "synthetic"), Size(20, 33, 4, "float32", "synthetic"),
              Size(20, 33, 3, "float32", "cifar10")]  # fmt: skip
     assert len({size.folder for size in sizes}) == 4
@@ -103,7 +103,7 @@ def test_cifar10_has_one_shape(features, classes):
         workload.build_problem(Size(20, features, classes, "float32", "cifar10"))
 
 
-def test_cifar10_that_is_not_there_is_one_line(tmp_path, monkeypatch):
+def test_missing_cifar10_is_an_error_with_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("LCBENCH_DATA", str(tmp_path))
     with pytest.raises(LcbenchError, match="lcbench download") as caught:
         workload.build_problem(Size(20, 3073, 10, "float32", "cifar10"))

@@ -1,4 +1,4 @@
-"""Worker processes: however one ends, its caller gets events and one line that says how."""
+"""Worker processes: the caller gets their events and, if one dies, the reason in one line."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from lcbench.losses.vectorized import softmax_loss as right
 problem = {}
 
 def when_timed(do):
-    # not on the small problem on which a function is recognised
+    # only on the problem that is timed, not on the one on which functions are recognized
     def softmax_loss(W, X, y, reg):
         if len(X) == 20:
             problem["X"] = X
@@ -90,7 +90,7 @@ def mine(tmp_path_factory):
 
 
 def outcome(mine, cell, function, timeout_s=60.0):
-    """The events of timing `function` in a worker."""
+    """Return the events of timing `function` in a worker process."""
     job = TimeJob(implementation=f"{mine}:{function}", cells=[cell], seconds=0.0, most_samples=3, seed=0)
     return process.work(job, process.environment(1, None), timeout_s)
 
@@ -105,25 +105,25 @@ def outcome(mine, cell, function, timeout_s=60.0):
         ("leaves", Failed("crashed", "exited with status 0")),
     ],
 )
-def test_a_worker_that_dies_is_told_with_where(mine, cell, function, failed):
+def test_the_events_of_a_worker_that_dies_contain_reason_and_place(mine, cell, function, failed):
     events = outcome(mine, cell, function)
     assert events == [Began(0), failed]
     assert process.unanswered(events) == 0
 
 
-def test_a_worker_that_goes_silent_is_killed(mine, cell):
+def test_a_worker_without_events_is_killed_after_the_timeout(mine, cell):
     events = outcome(mine, cell, "hangs", timeout_s=2.0)
     assert events[-1] == Failed("timeout", "no answer for 2 s")
 
 
-def test_a_worker_that_takes_all_memory_is_killed_before_the_system_has_none(mine, cell, monkeypatch):
+def test_a_worker_that_uses_all_memory_is_killed(mine, cell, monkeypatch):
     monkeypatch.setattr(process.psutil, "virtual_memory", lambda: SimpleNamespace(available=300_000_000))
     events = outcome(mine, cell, "hoards")
     assert events == [Began(0), Failed("crashed", "used more than 0.2 GB of memory, all that was free")]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel")
-def test_a_worker_is_the_first_to_go_where_memory_runs_out(tmp_path, cell):
+def test_a_worker_is_killed_first_if_memory_runs_out(tmp_path, cell):
     file = tmp_path / "mine.py"
     file.write_text(
         "from pathlib import Path\n"
@@ -140,36 +140,36 @@ def test_a_worker_is_the_first_to_go_where_memory_runs_out(tmp_path, cell):
     ("function", "reason"),
     [("raises", "IndexError: list index out of range"), ("allocates", "out of memory")],
 )
-def test_an_exception_is_the_end_of_the_cell_and_not_of_the_worker(mine, cell, function, reason):
+def test_an_exception_ends_the_cell_but_not_the_worker(mine, cell, function, reason):
     began, timed = outcome(mine, cell, function)
     assert began == Began(0)
     assert (timed.status, timed.reason, timed.process) == ("crashed", reason, None)
 
 
 @pytest.mark.parametrize("function", ["chatters", "stays"])
-def test_neither_chatter_nor_a_thread_that_stays_is_in_the_way(mine, cell, function):
+def test_output_and_remaining_threads_do_not_disturb_the_events(mine, cell, function):
     began, timed = outcome(mine, cell, function)
     assert (began, timed.status, len(timed.process.samples)) == (Began(0), "ok", 3)
 
 
-def test_a_worker_that_stays_is_not_waited_for_measure_process_its_job_is_done(mine, cell):
+def test_a_worker_with_remaining_threads_is_not_waited_for(mine, cell):
     events = outcome(mine, cell, "stays")
-    assert not isinstance(events[-1], Failed)  # else it was given up
+    assert not isinstance(events[-1], Failed)  # it did not time out
 
 
-def test_a_changed_input_is_what_is_wrong_and_not_the_loss_that_follows_from_it(mine, cell):
+def test_a_changed_input_is_reported_rather_than_the_wrong_loss(mine, cell):
     _, timed = outcome(mine, cell, "centres")
     assert (timed.status, timed.reason) == ("wrong", "changes its input X")
 
 
-def test_a_job_that_cannot_be_begun_fails_as_a_whole(mine, cell):
+def test_a_job_that_cannot_be_started_fails_as_a_whole(mine, cell):
     [failed] = outcome(mine, cell, "absent")
     assert failed.status == "wrong" or failed.status == "unavailable"
     assert "there is no absent" in failed.reason
     assert process.unanswered([failed]) is None
 
 
-def test_nothing_of_a_worker_outlives_an_interrupt(mine, cell, monkeypatch):
+def test_a_worker_is_killed_after_an_interrupt(mine, cell, monkeypatch):
     started = []
     popen = process.subprocess.Popen
 
@@ -187,20 +187,20 @@ def test_nothing_of_a_worker_outlives_an_interrupt(mine, cell, monkeypatch):
     assert started[0].returncode == -signal.SIGKILL
 
 
-def test_half_a_line_of_a_dying_worker_is_passed_over():
+def test_an_incomplete_line_is_ignored():
     lines = messages.encode(Began(3)) + messages.encode(Timed(index=3, status="ok"))[:-9]
     assert messages.decode_events(lines, Timed) == [Began(3)]
     assert messages.decode_events(lines[:-20] + b"\n\xff\n" + messages.encode(Done()), Timed) == [Began(3)]
 
 
-def test_where_a_worker_died():
+def test_unanswered_is_the_part_during_which_a_worker_died():
     answered = [Began(0), Timed(index=0, status="ok")]
     assert process.unanswered([*answered, Began(2), Failed("crashed", "")]) == 2
     assert process.unanswered([*answered, Failed("crashed", "")]) is None
     assert process.unanswered([]) is None
 
 
-def test_the_variables_of_a_worker(tmp_path, monkeypatch):
+def test_environment_variables_of_a_worker(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", "/somewhere/of/the/users")
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     variables = process.environment(3, tmp_path)
@@ -212,9 +212,9 @@ def test_the_variables_of_a_worker(tmp_path, monkeypatch):
     assert process.environment(3, None, simulator=True)["NUMBA_ENABLE_CUDASIM"] == "1"
 
 
-@pytest.mark.parametrize("system_tells", [True, False])
-def test_the_end_of_a_process_is_seen_and_its_absence_too(monkeypatch, system_tells):
-    if not system_tells:
+@pytest.mark.parametrize("has_pidfd", [True, False])
+def test_the_end_of_a_process_is_detected(monkeypatch, has_pidfd):
+    if not has_pidfd:
         monkeypatch.delattr(process.os, "pidfd_open", raising=False)
     brief = subprocess.Popen([sys.executable, "-c", ""])
     assert process._wait_for_end(brief, 60.0)
@@ -236,7 +236,7 @@ print(sum("XLAEigen" in open(task).read() for task in tasks))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
 @pytest.mark.parametrize("threads", [1, 3])
-def test_jax_has_as_many_threads_as_the_others(threads):
+def test_jax_has_the_requested_number_of_threads(threads):
     pytest.importorskip("jax")
     variables = process.environment(threads, None)
     result = subprocess.run([sys.executable, "-c", JAX_THREADS], env=variables, capture_output=True, text=True)

@@ -1,19 +1,105 @@
-"""Blocks of base and head: their orders, their budget, and what is kept where something fails or stops."""
+"""Gate: pairing of implementations, and measurement of base and head in blocks."""
 
 from __future__ import annotations
 
 import pytest
 
 from lcbench.errors import LcbenchError
-from lcbench.measure import gate
-from lcbench.measure.gate import EARLY_ANALYSES, ORDERS, GatePlan, Pair
+from lcbench.measure import gate, selection
+from lcbench.measure.gate import EARLY_ANALYSES, ORDERS, GatePlan, Pair, pair_targets
 from lcbench.measure.messages import Timed
+from lcbench.measure.selection import ResolvedTarget
 from lcbench.measure.sides import GateSide
 from lcbench.record import ProcessResult, Turn
 from lcbench.settings import GateSettings
 from lcbench.workers import process
 from lcbench.workers.messages import Began, Failed
-from lcbench.workers.process import Place
+from lcbench.workers.process import HERE, Place
+
+OLD_SIDE = GateSide("base", "v1", "revision", HERE)
+NEW_SIDE = GateSide("head", ".", "folder", HERE)
+BOTH = ["svm", "softmax"]
+
+
+def file(name, given):
+    return GateSide(name, given, "implementation", HERE, implementation=given)
+
+
+@pytest.fixture
+def functions(monkeypatch):
+    """Functions in files, by the name of the file."""
+    held = {}
+
+    def user_targets(spec, losses, timeout_s, place):
+        return [
+            ResolvedTarget(f"{spec}:{name}", losses=tuple(loss for loss in losses if loss in offered), **more)
+            for name, offered, more in held[spec]
+        ]
+
+    monkeypatch.setattr(selection, "user_targets", user_targets)
+    return held
+
+
+def test_a_name_of_the_catalog_is_paired_with_itself():
+    [one] = pair_targets(OLD_SIDE, NEW_SIDE, ["numpy"], BOTH, 60)
+    assert (one.name, one.base, one.head, one.losses) == ("numpy", "numpy", "numpy", ("svm", "softmax"))
+    assert [each.name for each in pair_targets(OLD_SIDE, NEW_SIDE, [], BOTH, 60)] == [gate.DEFAULT_IMPLEMENTATION]
+
+
+def test_functions_are_paired_by_name(functions):
+    functions["old.py"] = [("f", ["softmax"], {}), ("g", ["softmax"], {}), ("gone", ["svm"], {})]
+    functions["new.py"] = [("g", ["softmax"], {}), ("f", ["softmax"], {}), ("added", ["svm"], {})]
+    found = pair_targets(file("base", "old.py"), file("head", "new.py"), [], BOTH, 60)
+    assert [(one.base, one.head) for one in found] == [("old.py:g", "new.py:g"), ("old.py:f", "new.py:f")]
+
+
+def test_functions_with_different_names_are_paired_if_they_are_the_only_ones_of_a_loss(functions):
+    functions["old.py"] = [("slow_softmax", ["softmax"], {}), ("slow_svm", ["svm"], {})]
+    functions["new.py"] = [("fast_softmax", ["softmax"], {}), ("fast_svm", ["svm"], {})]
+    found = pair_targets(file("base", "old.py"), file("head", "new.py"), [], BOTH, 60)
+    assert [(one.base, one.head, one.losses) for one in found] == [
+        ("old.py:slow_softmax", "new.py:fast_softmax", ("softmax",)),
+        ("old.py:slow_svm", "new.py:fast_svm", ("svm",)),
+    ]
+
+
+def test_ambiguous_functions_are_an_error(functions):
+    functions["old.py"] = [("a", ["softmax"], {}), ("b", ["softmax"], {})]
+    functions["new.py"] = [("c", ["softmax"], {})]
+    with pytest.raises(LcbenchError, match="base has a, b, head has c"):
+        pair_targets(file("base", "old.py"), file("head", "new.py"), [], BOTH, 60)
+
+
+def test_a_file_is_paired_with_a_name_of_the_catalog(functions):
+    functions["mine.py"] = [("softmax_loss", ["softmax"], {})]
+    [one] = pair_targets(file("base", "numpy"), file("head", "mine.py"), [], BOTH, 60)
+    assert (one.base, one.head, one.losses) == ("numpy", "mine.py:softmax_loss", ("softmax",))
+
+
+def test_a_pair_contains_known_problems(functions):
+    functions["old.py"] = [("f", ["softmax"], {})]
+    functions["new.py"] = [("f", ["softmax"], {"unavailable": "line 3: it raises", "status": "wrong"})]
+    [one] = pair_targets(file("base", "old.py"), file("head", "new.py"), [], BOTH, 60)
+    assert (one.base_problem, one.head_problem) == (None, ("wrong", "line 3: it raises"))
+
+
+def test_both_sides_must_be_implementations_if_one_is():
+    with pytest.raises(LcbenchError, match="--base numpy is an implementation, so --head must be one too"):
+        pair_targets(file("base", "numpy"), NEW_SIDE, [], BOTH, 60)
+    with pytest.raises(LcbenchError, match="--impl cannot be given as well"):
+        pair_targets(file("base", "numpy"), file("head", "numba-njit"), ["numpy"], BOTH, 60)
+
+
+def test_an_implementation_in_the_simulator_is_refused(monkeypatch):
+    monkeypatch.setattr("lcbench.losses.catalog.device_here", lambda entry: "simulator")
+    with pytest.raises(LcbenchError, match="simulator"):
+        pair_targets(OLD_SIDE, NEW_SIDE, ["numba-cuda"], BOTH, 60)
+
+
+def test_a_loss_that_is_not_offered_is_an_error():
+    with pytest.raises(LcbenchError, match="sklearn offers softmax only"):
+        pair_targets(OLD_SIDE, NEW_SIDE, ["sklearn"], ["svm"], 60)
+
 
 BASE = GateSide("base", "a", "folder", Place(python="base-python"))
 HEAD = GateSide("head", "b", "folder", Place(python="head-python"))
@@ -29,7 +115,7 @@ def plan(pairs=(PAIR,), fewest_blocks=3, **settings):
 
 
 class Workers:
-    """Stands in for worker processes: a clock that each moves on by a second, and what they were asked."""
+    """Substitute for worker processes: records their jobs; each advances the clock by a second."""
 
     def __init__(self, monkeypatch, answer=None):
         self.jobs, self.now = [], 0.0
@@ -53,7 +139,7 @@ def never(measured):
     return False
 
 
-def test_blocks_alternate_in_an_order_drawn_by_lot(monkeypatch):
+def test_base_and_head_alternate_in_random_order(monkeypatch):
     workers = Workers(monkeypatch)
     measured = gate.measure_gate(plan(), never)
     letters = "".join("h" if python == "head-python" else "b" for python, *_ in workers.jobs[2:])
@@ -67,52 +153,52 @@ def test_blocks_alternate_in_an_order_drawn_by_lot(monkeypatch):
 def test_orders_are_balanced():
     for order in ORDERS:
         places = [place for place, letter in enumerate(order) if letter == "h"]
-        assert sum(places) == 3  # a steady drift adds as much to head as to base
+        assert sum(places) == 3  # a linear drift affects both sides equally
     assert {order.index("b") < order.index("c") for order in ORDERS} == {True, False}
 
 
-def test_the_budget_is_kept_and_the_last_look_has_what_the_early_ones_left(monkeypatch):
+def test_the_budget_is_kept_and_the_final_analysis_gets_the_remaining_share(monkeypatch):
     workers = Workers(monkeypatch)
     measured = gate.measure_gate(plan(budget_s=102), never)
     assert 98 <= workers.now <= 102
-    assert [look.share for look in measured.interim_analyses] == [
+    assert [analysis.share for analysis in measured.interim_analyses] == [
         *(share for _, share in EARLY_ANALYSES),
         pytest.approx(0.5),
     ]
     assert measured.interim_analyses[-1].blocks == len(measured.orders)
-    assert sum(look.share for look in measured.interim_analyses) == pytest.approx(1)
+    assert sum(analysis.share for analysis in measured.interim_analyses) == pytest.approx(1)
 
 
-def test_it_ends_at_the_first_look_that_decides(monkeypatch):
+def test_it_ends_at_the_first_interim_analysis_that_decides(monkeypatch):
     workers = Workers(monkeypatch)
     measured = gate.measure_gate(plan(), lambda measured: True)
     assert len(measured.interim_analyses) == 1
     assert workers.now < 50
 
 
-def test_a_look_that_could_decide_nothing_is_not_taken(monkeypatch):
+def test_an_interim_analysis_with_too_few_blocks_is_skipped(monkeypatch):
     Workers(monkeypatch)
     measured = gate.measure_gate(plan(fewest_blocks=15), never)
-    assert [look.share for look in measured.interim_analyses] == [0.3, pytest.approx(0.7)]
+    assert [analysis.share for analysis in measured.interim_analyses] == [0.3, pytest.approx(0.7)]
 
 
-def test_a_budget_without_room_for_a_verdict_is_refused_at_measure_process(monkeypatch):
+def test_a_budget_too_small_for_a_verdict_is_refused_at_once(monkeypatch):
     workers = Workers(monkeypatch)
     with pytest.raises(LcbenchError, match=r"allows 4 blocks.*at least 9.*--budget \d+s"):
         gate.measure_gate(plan(budget_s=20, fewest_blocks=9), never)
     assert workers.now <= 6
 
 
-def test_the_budget_that_is_asked_for_is_enough(monkeypatch):
+def test_the_suggested_budget_is_sufficient(monkeypatch):
     Workers(monkeypatch)
-    with pytest.raises(LcbenchError) as told:
+    with pytest.raises(LcbenchError) as refused:
         gate.measure_gate(plan(budget_s=20, fewest_blocks=9), never)
-    asked = float(str(told.value).rpartition("--budget ")[2].partition("s")[0])
+    suggested = float(str(refused.value).rpartition("--budget ")[2].partition("s")[0])
     Workers(monkeypatch)
-    assert len(gate.measure_gate(plan(budget_s=asked, fewest_blocks=9), never).orders) >= 9
+    assert len(gate.measure_gate(plan(budget_s=suggested, fewest_blocks=9), never).orders) >= 9
 
 
-def test_a_budget_that_nobody_asked_for_stretches_until_a_verdict_is_possible(monkeypatch):
+def test_the_default_budget_is_extended_until_a_verdict_is_possible(monkeypatch):
     Workers(monkeypatch)
     monkeypatch.setattr(gate, "BUDGET_S", 20)
     measured = gate.measure_gate(plan(budget_s=None, fewest_blocks=9), never)
@@ -120,7 +206,7 @@ def test_a_budget_that_nobody_asked_for_stretches_until_a_verdict_is_possible(mo
     assert measured.interim_analyses[-1].blocks == len(measured.orders)
 
 
-def test_sides_compile_into_folders_of_their_own(monkeypatch):
+def test_each_side_has_its_own_compilation_cache(monkeypatch):
     workers = Workers(monkeypatch)
     gate.measure_gate(plan(), never)
     caches = {(python, variables["NUMBA_CACHE_DIR"]) for python, _, variables in workers.jobs}
@@ -128,7 +214,7 @@ def test_sides_compile_into_folders_of_their_own(monkeypatch):
     assert len({folder for _, folder in caches}) == 2
 
 
-def test_only_head_is_slowed_on_purpose(monkeypatch):
+def test_the_slowdown_is_injected_into_head_only(monkeypatch):
     workers = Workers(monkeypatch)
     gate.measure_gate(plan(planted=0.05), never)
     assert {(python, job.planted) for python, job, _ in workers.jobs[2:]} == {
@@ -137,7 +223,7 @@ def test_only_head_is_slowed_on_purpose(monkeypatch):
     }
 
 
-def test_one_that_dies_costs_its_own_row(monkeypatch):
+def test_a_loss_that_crashes_affects_only_its_own_row(monkeypatch):
     pair = Pair("both", "both", "both", ("svm", "softmax"))
 
     def answer(job, place):
@@ -157,11 +243,11 @@ def test_one_that_dies_costs_its_own_row(monkeypatch):
     assert blocks > 3
 
 
-def test_what_a_process_measured_stays_together(monkeypatch):
+def test_measurements_of_a_process_stay_together(monkeypatch):
     workers = Workers(monkeypatch, lambda job, place: [Workers.timed(0, len(workers.jobs))])
     measured = gate.measure_gate(plan(), never)
     found = {row.side: [process.warm_up_calls for process in row.processes] for row in measured.rows}
-    numbers = iter(range(3, 1000))  # the first calls of either side are no process of a block
+    numbers = iter(range(3, 1000))  # the first calls of both sides do not belong to a block
     places = {"base": [], "control": [], "head": []}
     for letter in "".join(measured.orders):
         places[gate.SIDES[letter]].append(next(numbers))
@@ -170,7 +256,7 @@ def test_what_a_process_measured_stays_together(monkeypatch):
         assert (one.turns[0].calls, one.samples) == (one.warm_up_calls, [0.001 * one.warm_up_calls])
 
 
-def test_what_was_wrong_measure_process_has_no_time_though_its_processes_go_on(monkeypatch):
+def test_a_row_that_was_wrong_once_has_no_time(monkeypatch):
     pair = Pair("both", "both", "both", ("svm", "softmax"))
 
     def answer(job, place):
@@ -184,14 +270,14 @@ def test_what_was_wrong_measure_process_has_no_time_though_its_processes_go_on(m
     assert (wrong.loss, wrong.status, wrong.reason, wrong.processes) == ("svm", "wrong", "loss is nan", [])
 
 
-def test_it_ends_where_nothing_is_left_to_compare(monkeypatch):
+def test_it_ends_if_nothing_is_left_to_compare(monkeypatch):
     workers = Workers(monkeypatch, lambda job, place: [Failed("crashed", "killed by SIGSEGV")])
     measured = gate.measure_gate(plan(), never)
     assert workers.now == 1
     assert measured.orders == []
 
 
-def test_ctrl_c_keeps_whole_blocks(monkeypatch):
+def test_ctrl_c_keeps_complete_blocks(monkeypatch):
     def answer(job, place):
         if len(workers.jobs) == 2 + 4 * 3 + 2:
             raise KeyboardInterrupt
@@ -204,7 +290,7 @@ def test_ctrl_c_keeps_whole_blocks(monkeypatch):
     assert {row.side: len(row.blocks) for row in measured.rows} == {"base": 3, "control": 3, "head": 6}
 
 
-def test_what_cannot_be_measured_is_known_beforehand(monkeypatch):
+def test_a_pair_with_a_known_problem_is_not_measured(monkeypatch):
     workers = Workers(monkeypatch)
     broken = Pair("x", "x", "x", ("svm",), head_problem=("wrong", "line 3: it raises"))
     measured = gate.measure_gate(plan(pairs=(PAIR, broken)), never)
