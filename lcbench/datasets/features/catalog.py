@@ -132,7 +132,7 @@ CATALOG: dict[str, Feature] = {
         ),
         Feature(
             "hog-assignment",
-            what="histograms of the cs231n assignment, with its flaws",
+            what="HOG of the cs231n assignment, with flaws",
             version=1,
             dimensions=lambda settings, side: descriptors.hog_assignment_dimensions(side),
             parameters=lambda settings: {"orientations": descriptors.ORIENTATIONS, "cell": descriptors.CELL},
