@@ -65,9 +65,8 @@ def first_then(first, later):
 def test_samples_are_seconds_per_call_without_the_first_call(monkeypatch):
     samples = Machine(monkeypatch, first_then(5.0, SAMPLE_S / 4)).sample(seconds=12.5 * SAMPLE_S)
     assert samples.first_call_s == 5.0
-    assert samples.seconds == pytest.approx(
-        [SAMPLE_S / 4] * 10, abs=1e-9
-    )  # four timed calls, and one untimed call before them
+    # each sample has four timed calls, and one untimed call before them
+    assert samples.seconds == pytest.approx([SAMPLE_S / 4] * 10, abs=1e-9)
     assert samples.steady
 
 
