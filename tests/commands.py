@@ -1,4 +1,4 @@
-"""The command as a user runs it, in a process of its own or, where no process matters, in this one."""
+"""Run ``lcbench`` in a subprocess, or faster in this process."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from click.testing import CliRunner
 
 from lcbench.cli import main
 
-HANGS_S = 600
-"""Nothing takes so long on a busy machine either: a test that does has stopped for good."""
+TIMEOUT_S = 600
+"""Timeout of subprocesses, long enough for a busy machine."""
 
 TINY = ("--rows", "20", "--features", "33", "--classes", "3", "--blocks", "3", "--budget", "0")
-"""A run of a second or two an implementation."""
+"""Options of a run that takes a second or two per implementation."""
 
 
 def environment(**variables):
-    """This process's variables, 80 columns wide, without anybody's taste in colours."""
-    tastes = ("NO_COLOR", "FORCE_COLOR", "LCBENCH_RESULTS", "LCBENCH_DATA")
-    plain = {name: value for name, value in os.environ.items() if name not in tastes}
-    return {**plain, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", **variables}
+    """Return the environment of this process with 80 columns, and without settings for colours and folders."""
+    removed = ("NO_COLOR", "FORCE_COLOR", "LCBENCH_RESULTS", "LCBENCH_DATA")
+    kept = {name: value for name, value in os.environ.items() if name not in removed}
+    return {**kept, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", **variables}
 
 
 def lcbench(folder, *arguments, **variables):
-    """Runs ``lcbench`` with `arguments` in `folder`; a traceback is never right."""
+    """Run ``lcbench`` with `arguments` in `folder`, and fail if it prints a traceback."""
     done = subprocess.run(
         [sys.executable, "-m", "lcbench", *arguments],
         cwd=folder,
@@ -40,34 +40,34 @@ def lcbench(folder, *arguments, **variables):
         encoding="utf-8",
         stdin=subprocess.DEVNULL,
         check=False,
-        timeout=HANGS_S,
+        timeout=TIMEOUT_S,
     )
     assert "Traceback" not in done.stdout + done.stderr
     return done
 
 
 def wait_until(condition):
-    """Returns what `condition` gives as soon as that is true."""
-    give_up = time.monotonic() + HANGS_S
+    """Return the value of `condition` once it is true."""
+    deadline = time.monotonic() + TIMEOUT_S
     while not (found := condition()):
-        assert time.monotonic() < give_up
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     return found
 
 
 class _Program(click.Command):
-    """The console script, as CliRunner calls a command."""
+    """Console script in the form of a command that CliRunner can call."""
 
     def main(self, args, prog_name, **_):
-        formatting.FORCED_WIDTH = None  # CliRunner's; COLUMNS says how wide it is, as in a process
+        formatting.FORCED_WIDTH = None  # set by CliRunner; COLUMNS must apply, as in a subprocess
         with mock.patch.object(sys, "argv", [prog_name, *args]):
             main.main()
 
 
 def invoke(folder, *arguments, **variables):
-    """What `lcbench` returns, from this process: a second faster, for refusals, help texts and stored results.
+    """Run ``lcbench`` in this process, which saves a second for errors, help texts and stored results.
 
-    Folder, variables and signal handlers are afterwards what they were; imported modules and their caches stay.
+    The working directory, the environment and the signal handler are restored. Imported modules remain.
     """
     handler = signal.getsignal(signal.SIGTERM)
     try:

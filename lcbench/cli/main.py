@@ -1,4 +1,4 @@
-"""The ``lcbench`` command: its subcommands, its error messages and its exit codes."""
+"""Command ``lcbench``: subcommands, error messages and exit codes."""
 
 from __future__ import annotations
 

@@ -535,12 +535,10 @@ def recipe_options(what: str, listed: bool) -> Any:
 
 @dataclass(frozen=True)
 class VerdictOutput:
-    """Where verdicts are written: standard output in the format `form`, and files.
-
-    form: "table", "github" or "json".
-    """
+    """Requested output of verdicts: a format for standard output, and files."""
 
     form: str
+    """"table", "github" or "json"."""
     junit: Path | None
     markdown: Path | None
 

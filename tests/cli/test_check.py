@@ -1,4 +1,4 @@
-"""``lcbench check`` as a user runs it on a file of homework."""
+"""``lcbench check`` on a user's file and on the catalog."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def softmax_loss_vectorized(W, X, y, reg):
     return vectorized.softmax_loss(W, X, y, reg)
 
 def softmax_loss_old(W, X, y, reg):
-    # the layout of 2015
+    # array layout of the 2015 assignments
     loss, dW = vectorized.softmax_loss(W.T, X.T, y, reg)
     return loss, dW.T
 
@@ -60,20 +60,20 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def in_words(folder):
+def output(folder):
     return lcbench(folder, "check", "softmax.py")
 
 
-def test_every_function_has_its_verdict(in_words):
-    text = " ".join(in_words.stdout.split())
+def test_every_function_has_a_verdict(output):
+    text = " ".join(output.stdout.split())
     assert "softmax_loss_vectorized: right (softmax; " in text
     assert "softmax_loss_old: right, under the 2015 layout: W (C, D), X (D, N)" in text
     assert "svm_loss_unstable: crashed (float64): killed by SIGABRT" in text
-    assert in_words.stdout.splitlines()[-1] == "2 right, 3 wrong, 1 not checked"
+    assert output.stdout.splitlines()[-1] == "2 right, 3 wrong, 1 not checked"
 
 
-def test_a_known_mistake_is_named_in_one_line(in_words):
-    lines = [line.strip() for line in in_words.stdout.splitlines()]
+def test_known_mistakes_are_named(output):
+    lines = [line.strip() for line in output.stdout.splitlines()]
     for function, verdict, mistake in (
         (
             "softmax_loss_unshifted",
@@ -87,19 +87,19 @@ def test_a_known_mistake_is_named_in_one_line(in_words):
         assert lines[line + 1].startswith(mistake)
 
 
-def test_something_wrong_is_exit_code_4(in_words):
-    assert (in_words.returncode, in_words.stderr) == (4, "")
-    assert max(map(len, in_words.stdout.splitlines())) <= 80
+def test_wrong_result_is_exit_code_4(output):
+    assert (output.returncode, output.stderr) == (4, "")
+    assert max(map(len, output.stdout.splitlines())) <= 80
 
 
-def test_one_function_as_json(folder):
+def test_json_of_one_function(folder):
     done = lcbench(folder, "check", "softmax.py:softmax_loss_vectorized", "--dtype", "float32", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     [report] = json.loads(done.stdout)
     assert (report["loss"], report["dtype"], report["status"], report["users"]) == ("softmax", "float32", "ok", True)
 
 
-def test_the_catalogues_own_as_a_table(folder):
+def test_table_of_a_catalog_implementation(folder):
     done = lcbench(folder, "check", "--impl", "numpy")
     assert (done.returncode, done.stderr) == (0, "")
     rows = [line.split() for line in done.stdout.splitlines() if line.startswith("numpy")]
@@ -116,15 +116,15 @@ def test_the_catalogues_own_as_a_table(folder):
         (["softmax.py:softmax_los_vectorized"], "there is no softmax_los_vectorized; did you mean softmax_loss_vec"),
     ],
 )
-def test_a_misspelt_name_is_one_line(folder, arguments, message):
+def test_misspelled_name_is_one_line_error(folder, arguments, message):
     done = invoke(folder, "check", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
     assert message in line
 
 
-def answers(monkeypatch, *processes):
-    """Lets the workers answer so, one list of events each; returns the jobs that they were given."""
+def fake_workers(monkeypatch, *processes):
+    """Replace the worker processes by lists of events, one per process, and return the jobs that they receive."""
     jobs, events = [], iter(processes)
 
     def work(job, variables, timeout_s):
@@ -139,9 +139,9 @@ def right(loss, dtype):
     return CheckResult(implementation="numpy", loss=loss, dtype=dtype)
 
 
-def test_a_loss_and_dtype_that_ends_the_process_costs_its_own_report_only(monkeypatch):
+def test_crash_affects_only_its_own_loss_and_dtype(monkeypatch):
     svm32, softmax32 = right("svm", "float32"), right("softmax", "float32")
-    jobs = answers(
+    jobs = fake_workers(
         monkeypatch,
         [Began(0), svm32, Began(1), Failed("crashed", "killed by SIGSEGV")],
         [Began(0), softmax32, Began(1), Failed("timeout", "no answer")],
@@ -156,7 +156,7 @@ def test_a_loss_and_dtype_that_ends_the_process_costs_its_own_report_only(monkey
     assert jobs[1].cells == [("softmax", "float32"), ("softmax", "float64")]
 
 
-def test_what_cannot_be_begun_is_told_once_a_loss(monkeypatch):
-    answers(monkeypatch, [Failed("unavailable", "no driver")])
+def test_unavailable_implementation_has_one_report_per_loss(monkeypatch):
+    fake_workers(monkeypatch, [Failed("unavailable", "no driver")])
     reports = runner.check(["numpy"], ["float32"], 60.0)
     assert [(r.loss, r.status, r.reason) for r in reports] == [(loss, "unavailable", "no driver") for loss in LOSSES]

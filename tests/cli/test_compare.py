@@ -1,4 +1,4 @@
-"""``lcbench compare`` as a user runs it, on results that tell each verdict."""
+"""``lcbench compare`` on results for each verdict."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAST, SLOW = [1e-3, 1.01e-3, 0.99e-3], [2e-3, 2.02e-3, 1.98e-3]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder whose results are saved under the names of what they show against `base`."""
+    """Folder of results, each saved under the name of its verdict against `base`."""
     folder = tmp_path_factory.mktemp("work")
     here = machine.fingerprint(machine.facts())
     results = {
@@ -54,7 +54,7 @@ def folder(tmp_path_factory):
         ("elsewhere", 3, "the two results are from different machines: no verdict is valid"),
     ],
 )
-def test_a_verdict_and_its_exit_code(folder, new, code, verdict):
+def test_verdict_and_exit_code(folder, new, code, verdict):
     done = invoke(folder, "compare", "base", new)
     assert done.returncode == code
     assert done.stderr == ""
@@ -63,7 +63,7 @@ def test_a_verdict_and_its_exit_code(folder, new, code, verdict):
     assert "\x1b" not in done.stdout
 
 
-def test_json_is_all_that_is_printed(folder):
+def test_json_is_the_only_output(folder):
     done = invoke(folder, "compare", "base", "slower", "--fail-above", "0.5", "--json")
     judgement = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (1, "")
@@ -84,17 +84,17 @@ def test_json_is_all_that_is_printed(folder):
         ("elsewhere", 3, "warning", "skipped"),
     ],
 )
-def test_verdicts_for_a_ci_service(folder, tmp_path, new, code, command, element):
-    asked = ("--format", "github", "--junit", str(tmp_path / "a.xml"), "--markdown", str(tmp_path / "a.md"))
+def test_verdicts_for_ci(folder, tmp_path, new, code, command, element):
+    options = ("--format", "github", "--junit", str(tmp_path / "a.xml"), "--markdown", str(tmp_path / "a.md"))
     summary = tmp_path / "summary.md"
-    done = invoke(folder, "compare", "base", new, *asked, GITHUB_STEP_SUMMARY=str(summary))
+    done = invoke(folder, "compare", "base", new, *options, GITHUB_STEP_SUMMARY=str(summary))
     assert (done.returncode, done.stderr) == (code, "")
     table, *commands = done.stdout.split("\n::")
     assert table == invoke(folder, "compare", "base", new).stdout.rstrip("\n")
-    assert [one.split(" ")[0] for one in commands] == ([command] if command else []) + ["notice"]
+    assert [line.split(" ")[0] for line in commands] == ([command] if command else []) + ["notice"]
     cases = ElementTree.parse(tmp_path / "a.xml").getroot().iter("testcase")
-    told = {child.tag for child in next(cases)} - {"system-out"}
-    assert told == ({element} if element else set())
+    elements = {child.tag for child in next(cases)} - {"system-out"}
+    assert elements == ({element} if element else set())
     page = (tmp_path / "a.md").read_text()
     assert summary.read_text().strip() == page.strip()
     assert page.startswith(f"### lcbench: {new} against base\n")
@@ -102,31 +102,31 @@ def test_verdicts_for_a_ci_service(folder, tmp_path, new, code, command, element
     assert ("only in base: naive" in page) == (new not in ("same", "slower"))
 
 
-def test_side_by_side_there_are_no_verdicts_to_report(folder, tmp_path):
+def test_verdict_reports_need_a_base(folder, tmp_path):
     done = invoke(folder, "compare", "--junit", str(tmp_path / "a.xml"))
     assert (done.returncode, done.stdout) == (2, "")
     assert "name a BASE to compare with" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_json_and_annotations_exclude_each_other(folder):
+def test_json_and_github_format_exclude_each_other(folder):
     done = invoke(folder, "compare", "base", "same", "--json", "--format", "github")
     assert (done.returncode, done.stdout) == (2, "")
     assert "exclude each other" in done.stderr
 
 
-def test_json_has_two_spellings(folder):
-    asked = invoke(folder, "compare", "base", "same", "--format", "json").stdout
-    assert json.loads(asked) == json.loads(invoke(folder, "compare", "base", "same", "--json").stdout)
+def test_json_is_format_json(folder):
+    by_format = invoke(folder, "compare", "base", "same", "--format", "json").stdout
+    assert json.loads(by_format) == json.loads(invoke(folder, "compare", "base", "same", "--json").stdout)
 
 
-def test_a_report_that_cannot_be_written_is_one_line(folder):
+def test_unwritable_report_is_one_line_error(folder):
     done = invoke(folder, "compare", "base", "same", "--junit", "results")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: cannot write results: it is a folder; name a file\n"
 
 
-def test_new_is_the_newest_where_it_is_not_named(folder):
+def test_new_defaults_to_the_newest_result(folder):
     done = invoke(folder, "compare", "other")
     assert (done.returncode, done.stdout) == (2, "")
     assert "both are the same result" in done.stderr
@@ -143,31 +143,31 @@ def test_new_is_the_newest_where_it_is_not_named(folder):
         (["base", "same", "--fail-above", "-1%"], "'-1%' is outside 0..100 %: write 5% or 0.05"),
     ],
 )
-def test_bad_input_is_one_line(folder, arguments, message):
+def test_invalid_input_is_one_line_error(folder, arguments, message):
     done = invoke(folder, "compare", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr.splitlines()[-1]
 
 
-def test_side_by_side(folder):
+def test_newest_results_side_by_side(folder):
     done = invoke(folder, "compare")
     assert (done.returncode, done.stderr) == (0, "")
     names = [line.split()[0] for line in done.stdout.splitlines()[3:6]]
-    # the newest numpy of this machine is that of "unclear", 1.5 ms
+    # the newest numpy result of this machine is "unclear", 1.5 ms
     assert names == ["other", "numpy", "naive"]
     [group] = json.loads(invoke(folder, "compare", "--json").stdout)
     assert [entry["row"]["implementation"] for entry in group["entries"]] == names
 
 
-def test_without_a_result_there_is_nothing_to_compare(tmp_path):
+def test_no_result_is_one_line_error(tmp_path):
     for arguments in ([], ["base"]):
         done = invoke(tmp_path, "compare", *arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert "'lcbench run' makes one" in done.stderr
 
 
-def on_a_terminal(folder, *arguments, **variables):
-    """What a terminal gets to see."""
+def terminal_output(folder, *arguments, **variables):
+    """Return the output of ``lcbench`` on a pseudo-terminal."""
     reader, writer = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "lcbench", *arguments],
@@ -178,23 +178,23 @@ def on_a_terminal(folder, *arguments, **variables):
         stdin=writer,
     ):
         os.close(writer)
-        seen = b""
+        output = b""
         while True:
             try:
-                seen += (part := os.read(reader, 65536))
-            except OSError:  # the other side is closed
+                output += (part := os.read(reader, 65536))
+            except OSError:  # end of the output
                 part = b""
             if not part:
                 break
     os.close(reader)
-    return seen.decode()
+    return output.decode()
 
 
 RED = "\x1b[1;31m"
 
 
-def test_a_terminal_sees_colours_unless_it_wants_none(folder):
-    assert f"{RED}slower" in on_a_terminal(folder, "compare", "base", "slower")
-    plain = on_a_terminal(folder, "compare", "base", "slower", NO_COLOR="1")
+def test_terminal_output_has_colours_unless_no_color(folder):
+    assert f"{RED}slower" in terminal_output(folder, "compare", "base", "slower")
+    plain = terminal_output(folder, "compare", "base", "slower", NO_COLOR="1")
     assert "slower" in plain
     assert "31m" not in plain

@@ -1,4 +1,4 @@
-"""``lcbench completion`` in the shells themselves: what is offered when the key is pressed."""
+"""``lcbench completion`` in bash, zsh and fish."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from commands import HANGS_S, environment, invoke
+from commands import TIMEOUT_S, environment, invoke
 from lcbench import record
 from lcbench.losses.catalog import CATALOG
 from results import record as make_record
@@ -18,7 +18,7 @@ from results import row
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a saved result and a file of code, and the program on the path."""
+    """Folder with a saved result, a Python file, and ``lcbench`` in bin/."""
     folder = tmp_path_factory.mktemp("work")
     (folder / "softmax.py").write_text("")
     program = folder / "bin" / "lcbench"
@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 
 
 def in_shell(folder, shell, script):
-    """What the shell prints, with the completion script of ours read."""
+    """Return the lines that `script` prints in the shell, with ``lcbench`` on the path."""
     path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [shell, "-c", script],
@@ -41,13 +41,13 @@ def in_shell(folder, shell, script):
         env=environment(PATH=path),
         capture_output=True,
         encoding="utf-8",
-        timeout=HANGS_S,
+        timeout=TIMEOUT_S,
     )
     return done.stdout.splitlines()
 
 
-def offered(folder, *words):
-    """What bash offers for the last of `words`."""
+def bash_completions(folder, *words):
+    """Return the completions of the last of `words` in bash."""
     typed = " ".join(f"'{word}'" for word in words)
     return in_shell(
         folder,
@@ -59,7 +59,7 @@ def offered(folder, *words):
 
 
 @pytest.mark.parametrize(
-    ("words", "offers"),
+    ("words", "completions"),
     [
         (["gr"], ["gradcheck"]),
         (["run", "--base"], ["--baseline"]),
@@ -85,32 +85,32 @@ def offered(folder, *words):
         (["completion", "f"], ["fish"]),
     ],
 )
-def test_bash_offers(folder, words, offers):
-    assert offered(folder, *words) == offers
+def test_bash_completions(folder, words, completions):
+    assert bash_completions(folder, *words) == completions
 
 
-def test_bash_offers_every_name_and_result(folder):
-    names = offered(folder, "run", "--impl", "")
+def test_bash_completes_all_names_and_results(folder):
+    names = bash_completions(folder, "run", "--impl", "")
     assert [name for name in CATALOG if name not in names] == []
-    saved, stored = offered(folder, "export", "")
+    saved, stored = bash_completions(folder, "export", "")
     assert saved == "before"
     assert (folder / "results" / f"{stored}.json").is_file()
 
 
-def test_zsh_is_told_what_names_mean(folder):
-    asked = {"COMP_WORDS": "lcbench run --impl nump", "COMP_CWORD": "3", "_LCBENCH_COMPLETE": "zsh_complete"}
-    done = invoke(folder, **asked)
+def test_zsh_completions_have_descriptions(folder):
+    variables = {"COMP_WORDS": "lcbench run --impl nump", "COMP_CWORD": "3", "_LCBENCH_COMPLETE": "zsh_complete"}
+    done = invoke(folder, **variables)
     assert done.stdout.splitlines() == ["plain", "numpy", CATALOG["numpy"].what]
 
 
 @pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
-def test_fish_completes_the_second_of_two_names(folder):
+def test_fish_completes_the_second_name_of_a_list(folder):
     script = "lcbench completion fish | source; complete --do-complete 'lcbench run --impl numpy,numba-p'"
     assert in_shell(folder, "fish", script) == [f"numpy,numba-parallel\t{CATALOG['numba-parallel'].what}"]
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
-def test_zsh_reads_the_script(folder):
+def test_zsh_accepts_the_script(folder):
     script = "autoload -U compinit; compinit -D; source <(lcbench completion zsh); echo $_comps[lcbench]"
     assert in_shell(folder, "zsh", script) == ["_lcbench_completion"]
 
@@ -123,19 +123,19 @@ def test_zsh_reads_the_script(folder):
         ("fish", "complete --no-files --command lcbench"),
     ],
 )
-def test_a_script_for_each_shell(folder, shell, line):
+def test_script_of_each_shell(folder, shell, line):
     done = invoke(folder, "completion", shell)
     assert (done.returncode, done.stderr) == (0, "")
     assert line in done.stdout
 
 
-def test_another_shell_is_one_line(folder):
+def test_unknown_shell_is_one_line_error(folder):
     done = invoke(folder, "completion", "tcsh")
     assert (done.returncode, done.stdout) == (2, "")
     assert "'tcsh' is not one of 'bash', 'zsh', 'fish'" in done.stderr.splitlines()[-1]
 
 
-def test_an_answer_needs_nothing_heavy(folder):
+def test_completion_imports_no_slow_module(folder):
     heavy = "import sys; from lcbench.cli import completion as c; c.implementations(None, None, ''); "
     heavy += "c.results(None, None, ''); c.plots(None, None, ''); "
     heavy += "print({'numpy', 'numba', 'h5py', 'msgspec', 'matplotlib', 'scipy', 'rich'} & set(sys.modules))"

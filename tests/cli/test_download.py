@@ -9,7 +9,7 @@ import pytest
 SMALL_CIFAR10 = Path(__file__).parent.parent / "datasets"
 sys.path.insert(0, str(SMALL_CIFAR10))
 
-from commands import HANGS_S, wait_until  # noqa: E402
+from commands import TIMEOUT_S, wait_until  # noqa: E402
 from lcbench.datasets import store  # noqa: E402
 from small_cifar10 import SMALL, Site, binary_members, names, pack, serve  # noqa: E402
 
@@ -34,7 +34,7 @@ def start(folder, *arguments, program=("-m", "lcbench"), **options):
 
 def lcbench(folder, *arguments, **options):
     process = start(folder, *arguments, **options)
-    process.out, process.err = process.communicate(timeout=HANGS_S)
+    process.out, process.err = process.communicate(timeout=TIMEOUT_S)
     return process
 
 
@@ -52,7 +52,7 @@ def assert_one_line(done, *parts):
         assert part in errors[0]
 
 
-def test_a_first_call_fetches_and_a_second_says_that_nothing_is_to_do(tmp_path):
+def test_second_call_downloads_nothing_unless_forced(tmp_path):
     with serve(Site(CONTENT)) as site:
         first = small_lcbench(tmp_path, "--url", site.url, "--verify")
         second = small_lcbench(tmp_path, "--url", site.url)
@@ -75,7 +75,7 @@ def test_a_first_call_fetches_and_a_second_says_that_nothing_is_to_do(tmp_path):
     assert names(tmp_path / "data") == ["cifar10.h5"]
 
 
-def test_a_local_archive_and_its_verification(tmp_path):
+def test_local_archive_and_verification(tmp_path):
     (tmp_path / "mine.tar.gz").write_bytes(CONTENT)
     assert small_lcbench(tmp_path, "--file", "mine.tar.gz").returncode == 0
     file = tmp_path / "data" / "cifar10.h5"
@@ -86,49 +86,49 @@ def test_a_local_archive_and_its_verification(tmp_path):
     assert_one_line(small_lcbench(tmp_path, "--verify"), "data/cifar10.h5 is damaged", "--force")
 
 
-def test_verify_alone_fetches_nothing(tmp_path):
+def test_verify_alone_downloads_nothing(tmp_path):
     assert_one_line(lcbench(tmp_path, "--verify"), "no data/cifar10.h5: 'lcbench download' fetches it")
     assert names(tmp_path) == []
 
 
-def test_a_broken_file_is_not_taken_for_the_data(tmp_path):
+def test_broken_file_is_one_line_error(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "cifar10.h5").write_bytes(b"broken")
     assert_one_line(lcbench(tmp_path), "is not an HDF5 file", "lcbench download --force")
 
 
-def test_another_archive_is_refused_by_name_of_its_member(tmp_path):
+def test_other_archive_is_an_error_that_names_the_member(tmp_path):
     with serve(Site(CONTENT)) as site:
         done = lcbench(tmp_path, "--url", site.url)
     assert_one_line(done, "data_batch_1.bin is not CIFAR-10's", site.url)
     assert names(tmp_path / "data") == []
 
 
-def test_no_server_is_one_line_that_names_the_ways_out(tmp_path):
+def test_connection_error_names_url_and_file(tmp_path):
     assert_one_line(lcbench(tmp_path, "--url", "http://127.0.0.1:1/"), "Connection refused", "--url", "--file")
 
 
 @pytest.mark.parametrize(
     "arguments", [("--file", "missing.tar.gz"), ("--url", "http://x/", "--file", "."), ("--layout", "matlab")]
 )
-def test_wrong_usage_ends_in_exit_code_2(tmp_path, arguments):
+def test_wrong_usage_is_exit_code_2(tmp_path, arguments):
     done = lcbench(tmp_path, *arguments)
     assert_one_line(done)
 
 
-def test_two_sources_are_refused(tmp_path):
+def test_url_and_file_exclude_each_other(tmp_path):
     (tmp_path / "a").touch()
     assert_one_line(lcbench(tmp_path, "--url", "http://127.0.0.1:1/", "--file", "a"), "give one")
 
 
-def test_ctrl_c_keeps_the_part_and_the_same_command_goes_on(tmp_path):
+def test_download_resumes_after_ctrl_c(tmp_path):
     part = tmp_path / "data" / "small.tar.gz.part"
     with serve(Site(CONTENT, stall=len(CONTENT) // 2)) as site:
         program = ("-c", LCBENCH_WITH_SMALL_CIFAR10)
         process = start(tmp_path, "--url", site.url, program=program)
         wait_until(lambda: part.exists() and part.stat().st_size)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=HANGS_S)
+        out, err = process.communicate(timeout=TIMEOUT_S)
         site.stall = None
         assert process.returncode == 130
         assert out == ""

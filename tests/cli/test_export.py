@@ -1,4 +1,4 @@
-"""``lcbench export`` as a user runs it."""
+"""Output of ``lcbench export``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from results import row
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with an older result, saved as "before", and a newer one, of which one row is wrong."""
+    """Folder with an older result, saved as "before", and a newer one with a wrong row."""
     folder = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LCBENCH_RESULTS", str(folder / "results"))
@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_the_newest_to_stdout_in_every_format(folder, form):
+def test_newest_result_in_every_format(folder, form):
     done = invoke(folder, "export", "--format", form)
     assert done.returncode == 0
     assert "newer" in done.stdout
@@ -34,7 +34,7 @@ def test_the_newest_to_stdout_in_every_format(folder, form):
     assert done.stderr == "1 of 2 rows have no time: wrong, simulated or not measured\n"
 
 
-def test_a_saved_result_to_a_file(folder):
+def test_saved_result_to_a_file(folder):
     printed = invoke(folder, "export", "before", "--format", "bencher").stdout
     done = invoke(folder, "export", "before", "--format", "bencher", "--output", "out/bmf.json")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -51,20 +51,20 @@ def test_a_saved_result_to_a_file(folder):
         (["before", "--format", "csv", "--output", "results"], "'results' is a directory."),
     ],
 )
-def test_bad_input_is_told(folder, arguments, message):
+def test_invalid_input_is_an_error(folder, arguments, message):
     done = invoke(folder, "export", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
 
 
-def test_a_result_without_a_time_fills_no_file(folder):
+def test_result_without_times_writes_no_file(folder):
     done = invoke(folder, "export", "empty", "--format", "bencher", "--output", "none.json")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: no row of result ")
     assert not (folder / "none.json").exists()
 
 
-def test_without_a_result_there_is_nothing_to_export(tmp_path):
+def test_no_result_is_one_line_error(tmp_path):
     done = invoke(tmp_path, "export", "--format", "csv")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: no result to export; 'lcbench run' makes one\n"

@@ -1,4 +1,4 @@
-"""``lcbench features`` as a user runs it."""
+"""Output of ``lcbench features``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lcbench.datasets.features.catalog import CATALOG
 
 
 @pytest.mark.parametrize("arguments", [[], ["--list"]])
-def test_the_list_in_eighty_columns(tmp_path, arguments):
+def test_list_has_80_columns(tmp_path, arguments):
     done = invoke(tmp_path, "features", *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -19,13 +19,13 @@ def test_the_list_in_eighty_columns(tmp_path, arguments):
     assert [line.split()[0] for line in lines[3:]] == list(CATALOG)
 
 
-def test_the_list_as_json_knows_how_many_words(tmp_path):
+def test_json_list_has_dimensions_by_number_of_words(tmp_path):
     done = invoke(tmp_path, "features", "--words", "7", "--json")
-    dimensions = {one["name"]: one["dimensions"] for one in json.loads(done.stdout)["features"]}
+    dimensions = {entry["name"]: entry["dimensions"] for entry in json.loads(done.stdout)["features"]}
     assert (dimensions["words"], dimensions["colour"]) == (28, 10)
 
 
-def test_computed_once_then_read(tmp_path):
+def test_features_are_computed_once_then_read(tmp_path):
     first = lcbench(tmp_path, "features", "colour,hog-assignment", "--data", "synthetic")
     assert first.returncode == 0
     assert "colour, train: 8,000 of 8,000 in " in first.stderr
@@ -39,9 +39,9 @@ def test_computed_once_then_read(tmp_path):
 
     again = lcbench(tmp_path, "features", "colour", "--data", "synthetic", "--json")
     assert (again.returncode, again.stderr) == (0, "")
-    [one] = json.loads(again.stdout)["features"]
-    assert one["kept"]
-    assert all((tmp_path / file).exists() for file in one["files"].values())
+    [entry] = json.loads(again.stdout)["features"]
+    assert entry["kept"]
+    assert all((tmp_path / file).exists() for file in entry["files"].values())
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_computed_once_then_read(tmp_path):
         (["words", "--words", "500000"], "Error: Invalid value for '--words'"),
     ],
 )
-def test_what_cannot_be_computed_is_one_line(tmp_path, arguments, message):
+def test_invalid_input_is_one_line_error(tmp_path, arguments, message):
     done = invoke(tmp_path, "features", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].startswith(message)

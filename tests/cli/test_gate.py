@@ -1,4 +1,4 @@
-"""``lcbench gate`` as a user types it."""
+"""Output and exit codes of ``lcbench gate``."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_two_files_are_held_against_each_other(folder, monkeypatch):
-    # a second passes whenever the clock is read: as many blocks on a busy machine as on an idle one
+def test_two_files(folder, monkeypatch):
+    # the clock advances one second per reading, so the number of blocks does not depend on the machine
     monkeypatch.setattr(gate, "monotonic", itertools.count().__next__)
     files = ("--junit", "junit.xml", "--markdown", "page.md", "--save", "mine")
     done = invoke(folder, "gate", "--base", "old.py", "--head", "new.py", *TINY, *files)
-    assert done.returncode in (0, 1, 3), done.stderr  # by the noise of the moment
+    assert done.returncode in (0, 1, 3), done.stderr  # depends on the noise
     for words in ("head / base", "new.py:softmax_loss", "control, base against itself", "threshold 3.0 %"):
         assert words in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
@@ -51,19 +51,19 @@ def test_two_files_are_held_against_each_other(folder, monkeypatch):
     assert blocks["head"] == 2 * len(kept.gate.orders)
 
 
-def test_head_that_is_wrong_is_exit_code_4_and_json_tells_why(folder):
+def test_wrong_head_is_exit_code_4_with_a_reason_in_json(folder):
     (folder / "new.py").write_text(LOSS.replace("2 * reg", "3 * reg"))
     done = lcbench(folder, "gate", "--base", "old.py", "--head", "new.py", *TINY, "--json")
     assert done.returncode == 4, done.stderr
-    found = json.loads(done.stdout)
-    assert found["exit_code"] == 4
-    [comparison] = found["comparisons"]
+    content = json.loads(done.stdout)
+    assert content["exit_code"] == 4
+    [comparison] = content["comparisons"]
     assert comparison["verdict"] == "wrong"
     assert comparison["new"]["reason"]
     assert (comparison["new"]["blocks"], comparison["new"]["processes"]) == ([], [])
 
 
-def test_base_that_is_wrong_is_no_pass(folder):
+def test_wrong_base_is_exit_code_2(folder):
     (folder / "old.py").write_text(LOSS.replace("2 * reg", "3 * reg"))
     done = lcbench(folder, "gate", "--base", "old.py", "--head", "new.py", *TINY)
     assert done.returncode == 2
@@ -71,7 +71,7 @@ def test_base_that_is_wrong_is_no_pass(folder):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ((), "--base is missing"),
         (("--base", "nothing.py"), "nothing.py"),
@@ -85,8 +85,8 @@ def test_base_that_is_wrong_is_no_pass(folder):
         (("--base", "old.py", "--head", "new.py", "--junit", "old.py/x.xml"), "old.py"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line(folder, arguments, told):
+def test_invalid_input_is_one_line_error(folder, arguments, message):
     done = invoke(folder, "gate", *arguments, GIT_CEILING_DIRECTORIES=str(folder.parent))
     assert done.returncode == 2
-    assert told in done.stderr
+    assert message in done.stderr
     assert not (folder / "results").exists() or not list((folder / "results").glob("*.json"))

@@ -1,4 +1,4 @@
-"""``lcbench gradcheck`` as a user runs it on a file of homework."""
+"""``lcbench gradcheck`` on a user's file and on the catalog."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def in_words(folder):
+def output(folder):
     return lcbench(folder, "gradcheck", "mine.py", *FEW)
 
 
-def test_every_function_has_its_verdict(in_words):
-    text = " ".join(in_words.stdout.split())
+def test_every_function_has_a_verdict(output):
+    text = " ".join(output.stdout.split())
     assert "svm_loss_vectorized: right (of 4 weights " in text
     assert "svm_loss_without_gradient_of_reg: wrong: " in text
     assert "softmax_loss_old: right, under the 2015 convention" in text
@@ -63,47 +63,47 @@ def test_every_function_has_its_verdict(in_words):
     assert text.endswith("2 right, 2 wrong, 2 not checked")
 
 
-def test_a_known_mistake_is_named_and_shown_on_every_weight(in_words):
-    table = in_words.stdout.partition("svm_loss_without_gradient_of_reg: h ")[2].partition("gradients compared")[0]
+def test_known_mistake_is_named_and_every_weight_is_wrong(output):
+    table = output.stdout.partition("svm_loss_without_gradient_of_reg: h ")[2].partition("gradients compared")[0]
     assert [line.split()[-1] for line in table.splitlines()[-5:-1]] == ["wrong"] * 4
-    assert "the regularisation is missing from the gradient" in " ".join(in_words.stdout.split())
+    assert "the regularisation is missing from the gradient" in " ".join(output.stdout.split())
 
 
-def test_a_wrong_gradient_is_exit_code_4_and_prints_nothing_of_the_users_into_the_tables(in_words):
-    assert in_words.returncode == 4
-    assert "hello" not in in_words.stdout
-    assert in_words.stderr.startswith("data: 40 rows, synthetic images shaped like CIFAR-10")
-    assert max(map(len, in_words.stdout.splitlines())) <= 80
+def test_wrong_gradient_is_exit_code_4_and_user_output_is_not_in_tables(output):
+    assert output.returncode == 4
+    assert "hello" not in output.stdout
+    assert output.stderr.startswith("data: 40 rows, synthetic images shaped like CIFAR-10")
+    assert max(map(len, output.stdout.splitlines())) <= 80
 
 
-def test_chosen_weights_at_a_margin_as_json(folder):
+def test_json_of_given_weights_and_margin(folder):
     done = invoke(folder, "gradcheck", "numpy", "--loss", "svm", "--margin", "100", "--h", "1e-3", "--rows", "40",
                   "--at", "3072,0", "--at", "0,9", "--json")  # fmt: skip
     assert done.returncode == 0
-    told = json.loads(done.stdout)
-    assert (told["data"], told["rows"], told["features"], told["h"]) == ("synthetic", 40, 3073, 1e-3)
-    [report] = told["reports"]
+    content = json.loads(done.stdout)
+    assert (content["data"], content["rows"], content["features"], content["h"]) == ("synthetic", 40, 3073, 1e-3)
+    [report] = content["reports"]
     assert (report["implementation"], report["loss"], report["status"], report["margin"]) == ("numpy", "svm", "ok", 100)
-    assert [each["at"] for each in report["found"]["coordinates"]] == [[3072, 0], [0, 9]]
+    assert [coordinate["at"] for coordinate in report["found"]["coordinates"]] == [[3072, 0], [0, 9]]
     assert [way["name"] for way in report["found"]["ways"]] == ["numerical", "analytic", "both"]
     assert report["found"]["ways"][0]["whole_evaluations"] == 2 * 30_730
 
 
-def test_the_seed_chooses_the_weights(folder):
+def test_seed_determines_the_weights(folder):
     def at(seed):
         done = invoke(folder, "gradcheck", "--loss", "svm", *FEW, "--seed", seed, "--json")
-        return [each["at"] for each in json.loads(done.stdout)["reports"][0]["found"]["coordinates"]]
+        return [coordinate["at"] for coordinate in json.loads(done.stdout)["reports"][0]["found"]["coordinates"]]
 
     assert at("1") == at("1") != at("2")
 
 
-def test_what_an_implementation_does_not_offer_is_not_checked(folder):
+def test_missing_loss_is_not_checked(folder):
     done = invoke(folder, "gradcheck", "mine.py:svm_loss_vectorized", "--loss", "softmax", *FEW)
     assert done.returncode == 2
     assert "not checked: offers svm only" in done.stdout
 
 
-def test_functions_of_a_file_for_another_loss_are_passed_over(folder):
+def test_functions_of_another_loss_are_skipped(folder):
     (folder / "both.py").write_text(
         "from lcbench.losses.vectorized import *\n"
         "def svm_loss_a(W, X, y, reg): return svm_loss(W, X, y, reg)\n"
@@ -117,14 +117,14 @@ def test_functions_of_a_file_for_another_loss_are_passed_over(folder):
 @pytest.mark.parametrize(
     "names", [["numpy,mine.py:svm_loss_vectorized"], ["numpy", "--impl", "mine.py:svm_loss_vectorized"]]
 )
-def test_several_are_checked_one_after_the_other(folder, names):
+def test_several_implementations(folder, names):
     done = invoke(folder, "gradcheck", *names, "--loss", "svm", *FEW, "--json")
     reports = json.loads(done.stdout)["reports"]
     assert [report["implementation"] for report in reports] == ["numpy", "mine.py:svm_loss_vectorized"]
-    assert [each["found"]["coordinates"] for each in reports[:1]] == [reports[1]["found"]["coordinates"]]
+    assert [report["found"]["coordinates"] for report in reports[:1]] == [reports[1]["found"]["coordinates"]]
 
 
-def test_a_margin_is_told_to_be_for_svm(folder):
+def test_margin_applies_to_svm_only(folder):
     done = invoke(folder, "gradcheck", "--margin", "5", *FEW)
     assert done.returncode == 0
     assert done.stderr.splitlines()[0] == "--margin 5 is for svm: softmax has none"
@@ -142,11 +142,11 @@ def test_a_margin_is_told_to_be_for_svm(folder):
         (["--data", "cifar10"], "'lcbench download' fetches it"),
     ],
 )
-def test_what_cannot_be_is_one_line(folder, arguments, message):
+def test_invalid_input_is_one_line_error(folder, arguments, message):
     done = invoke(folder, "gradcheck", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr.splitlines()[-1]
-    assert len(done.stderr.splitlines()) <= 2  # behind which data it was
+    assert len(done.stderr.splitlines()) <= 2  # the first line names the data
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_what_cannot_be_is_one_line(folder, arguments, message):
         (["--coordinate", "3"], "--coordinates"),
     ],
 )
-def test_a_wrong_option_is_a_usage_error(folder, arguments, message):
+def test_invalid_option_is_a_usage_error(folder, arguments, message):
     done = invoke(folder, "gradcheck", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
@@ -191,7 +191,7 @@ svm_loss_right = on_images(lambda: None)
 """
 
 
-def test_a_function_that_ends_its_process_costs_its_own_row(tmp_path):
+def test_crash_or_timeout_affects_only_its_own_function(tmp_path):
     (tmp_path / "ending.py").write_text(ENDING)
     done = lcbench(tmp_path, "gradcheck", "ending.py", "--loss", "svm", *FEW, "--timeout", "10")
     text = " ".join(done.stdout.split())

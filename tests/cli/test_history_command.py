@@ -1,4 +1,4 @@
-"""``lcbench history`` as a user runs it, on results in which one implementation got slower."""
+"""``lcbench history`` on results in which one implementation became slower."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIMES = [1e-3, 1.01e-3, 0.99e-3, 1e-3, 1.2e-3, 1.21e-3, 1.19e-3, 1.2e-3]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Eight results of this machine, a day apart, and one of another."""
+    """Folder with eight results of this machine, one per day, and one of another machine."""
     folder = tmp_path_factory.mktemp("work")
     here = machine.fingerprint(machine.facts())
     with pytest.MonkeyPatch.context() as patch:
@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_tables_name_the_change(folder):
+def test_tables_show_the_change(folder):
     done = invoke(folder, "history")
     assert (done.returncode, done.stderr) == (0, "")
     assert max(map(len, done.stdout.splitlines())) <= 80
@@ -49,11 +49,11 @@ def test_tables_name_the_change(folder):
     assert "8 results of this machine from 2026-01-01 to 2026-01-08 (UTC); 1 of other machines left out" in text
 
 
-def test_json_is_all_that_is_printed(folder):
+def test_json_is_the_only_output(folder):
     done = invoke(folder, "history", "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    told = json.loads(done.stdout)
-    series = {one["implementation"]: one for one in told["series"]}
+    content = json.loads(done.stdout)
+    series = {fields["implementation"]: fields for fields in content["series"]}
     assert series["numpy"]["workload"]["loss"] == "svm"
     assert series["numpy"]["changes"] == []
     [change] = series["numba-parallel"]["changes"]
@@ -72,10 +72,10 @@ def test_json_is_all_that_is_printed(folder):
         (["--since", "44444", "--rows", "20"], ["numpy"], 4),
     ],
 )
-def test_a_part_of_it(folder, options, names, points):
-    told = json.loads(invoke(folder, "history", "--json", *options).stdout)
-    assert [one["implementation"] for one in told["series"]] == names
-    assert [len(one["points"]) for one in told["series"]] == [points]
+def test_filters(folder, options, names, points):
+    content = json.loads(invoke(folder, "history", "--json", *options).stdout)
+    assert [series["implementation"] for series in content["series"]] == names
+    assert [len(series["points"]) for series in content["series"]] == [points]
 
 
 @pytest.mark.parametrize(
@@ -91,20 +91,20 @@ def test_a_part_of_it(folder, options, names, points):
         (["--since", "2027-01-01"], "error: no result of this machine since then; 'lcbench run' makes one"),
     ],
 )
-def test_what_is_not_there_is_one_line(folder, options, message):
+def test_no_match_is_one_line_error(folder, options, message):
     done = invoke(folder, "history", *options)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(message)
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_nothing_measured_yet_is_one_line(tmp_path):
+def test_no_result_is_one_line_error(tmp_path):
     done = invoke(tmp_path, "history")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: no result of this machine; 'lcbench run' makes one\n"
 
 
-def test_from_python(folder, monkeypatch):
+def test_python_api(folder, monkeypatch):
     monkeypatch.setenv("LCBENCH_RESULTS", str(folder / "results"))
     [series] = python.history("numba-parallel", since=datetime(2026, 1, 1)).series
     assert [change.slower for change in series.changes] == [True]

@@ -1,4 +1,4 @@
-"""``lcbench impls`` as a user runs it."""
+"""Output of ``lcbench impls``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lcbench.losses.catalog import CATALOG
 
 @pytest.fixture(autouse=True)
 def without_jax(monkeypatch):
-    """JAX cannot be found in this process."""
+    """Make JAX unavailable in this process."""
     monkeypatch.setitem(sys.modules, "jax", None)
 
 
@@ -25,7 +25,7 @@ def listing(tmp_path):
     return done.stdout
 
 
-def test_the_table_fits_eighty_columns_of_plain_text(listing):
+def test_table_is_plain_text_of_80_columns(listing):
     assert max(map(len, listing.splitlines())) <= 80
     assert "\x1b" not in listing
 
@@ -35,14 +35,14 @@ def test_every_implementation_is_listed(listing):
     assert set(CATALOG) <= set(first_words)
 
 
-def test_a_missing_package_is_named_and_its_install_line_is_whole(listing):
+def test_missing_package_has_an_unwrapped_install_command(listing):
     lines = [line.strip() for line in listing.splitlines()]
     assert any(line.startswith("jax ") and line.endswith("jax is not installed") for line in lines)
     assert "pip install jax" in lines
     assert "pip install 'jax[cuda13]'" in lines
 
 
-def test_json_says_what_is_available_and_why_not(tmp_path):
+def test_json_has_availability_and_reason(tmp_path):
     done = invoke(tmp_path, "impls", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     listed = {line["name"]: line for line in json.loads(done.stdout)["implementations"]}
@@ -59,7 +59,7 @@ def test_json_says_what_is_available_and_why_not(tmp_path):
     assert (listed["jax"]["reason"], listed["jax"]["install"]) == ("jax is not installed", "pip install jax")
 
 
-def test_what_packages_offer_is_listed_without_being_imported(tmp_path):
+def test_entry_points_are_listed_without_import(tmp_path):
     info = tmp_path / "fastloss-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: fastloss\nVersion: 1.0\n")
@@ -72,7 +72,7 @@ def test_what_packages_offer_is_listed_without_being_imported(tmp_path):
     assert listed["entry_points"] == [{"name": "fast", "value": "fastloss.kernels"}]
 
 
-def test_the_examples_of_its_help_work(tmp_path):
+def test_help_examples_work(tmp_path):
     shown = invoke(tmp_path, "impls", "--help").stdout
     examples = [line.split() for line in shown.splitlines()[-2:]]
     assert [words[0] for words in examples] == ["lcbench", "lcbench"]

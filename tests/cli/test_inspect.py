@@ -1,4 +1,4 @@
-"""``lcbench inspect`` as a user runs it."""
+"""Output of ``lcbench inspect``."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def svm_loss(W, X, y, reg):
 
 
 @compiles
-def test_a_table_of_eighty_columns(tmp_path):
+def test_table_has_80_columns(tmp_path):
     done = lcbench(tmp_path, "inspect", "numba-njit")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -56,7 +56,7 @@ def test_a_table_of_eighty_columns(tmp_path):
 
 
 @compiles
-def test_json_and_the_code_with_it(tmp_path):
+def test_json_with_and_without_code(tmp_path):
     done = lcbench(tmp_path, "inspect", "numba-njit", "--dtype", "float64", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)["found"]
@@ -67,14 +67,14 @@ def test_json_and_the_code_with_it(tmp_path):
 
 
 @compiles
-def test_a_cache_of_numbas_hides_nothing(tmp_path):
+def test_numba_cache_does_not_change_the_output(tmp_path):
     outputs = [lcbench(tmp_path, "inspect", "numba-njit", NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
     assert outputs[0].stdout == outputs[1].stdout
     assert "softmax_loss: " in outputs[0].stdout
 
 
 @compiles
-def test_a_users_file_and_its_assembly(tmp_path):
+def test_user_file_and_its_assembly(tmp_path):
     (tmp_path / "mine.py").write_text(MINE)
     done = lcbench(tmp_path, "inspect", "mine.py", "--asm")
     assert (done.returncode, done.stderr) == (0, "")
@@ -84,7 +84,7 @@ def test_a_users_file_and_its_assembly(tmp_path):
     assert python_only.stderr == "error: mine.py:svm_loss is not compiled by Numba: nothing to inspect\n"
 
 
-def test_a_kernel_for_an_architecture(tmp_path):
+def test_kernel_of_a_compute_capability(tmp_path):
     if cuda_backend.is_simulator():
         pytest.skip("Numba's simulator compiles nothing")
     done = lcbench(tmp_path, "inspect", "numba-cuda", "--cc", "8.0")
@@ -108,20 +108,20 @@ def test_a_kernel_for_an_architecture(tmp_path):
         (["numba-cuda", "--cc", "3.5"], "error: compute capability 3.5 is not supported; use one of"),
     ],
 )
-def test_what_cannot_be_inspected_is_one_line(tmp_path, arguments, message):
+def test_invalid_input_is_one_line_error(tmp_path, arguments, message):
     done = invoke(tmp_path, "inspect", *arguments, NUMBA_DISABLE_JIT="0")
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr.splitlines()[-1]
 
 
-def test_the_simulator_compiles_nothing(tmp_path):
+def test_simulator_is_an_error(tmp_path):
     done = lcbench(tmp_path, "inspect", "numba-cuda", NUMBA_ENABLE_CUDASIM="1")
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
     assert "NUMBA_ENABLE_CUDASIM" in line
 
 
-def test_without_the_jit_there_is_nothing(tmp_path):
+def test_disabled_jit_is_an_error(tmp_path):
     done = lcbench(tmp_path, "inspect", "numba-njit", NUMBA_DISABLE_JIT="1")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: NUMBA_DISABLE_JIT is set: nothing to inspect\n"

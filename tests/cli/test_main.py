@@ -1,4 +1,4 @@
-"""The command itself: its names, its help, and how an error leaves it."""
+"""The ``lcbench`` command: help texts, imports, error messages and exit codes."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import UnknownImplementation
 from lcbench.settings import defaults
 
-SLOW_TO_IMPORT = ("scipy", "numba", "torch", "h5py", "jax", "sklearn", "skimage", "matplotlib")
+SLOW_MODULES = ("scipy", "numba", "torch", "h5py", "jax", "sklearn", "skimage", "matplotlib")
 
-HEAVY = ("numpy", "numba", "scipy", "h5py", "rich", "msgspec", "psutil", "torch", "jax", "requests")
+NOT_FOR_HELP = ("numpy", "numba", "scipy", "h5py", "rich", "msgspec", "psutil", "torch", "jax", "requests")
 
 
-def test_help_imports_nothing_heavy():
+def test_help_imports_no_slow_module():
     program = (
         "import sys, runpy\n"
         "sys.argv = ['lcbench', '--help']\n"
         "try: runpy.run_module('lcbench', run_name='__main__')\n"
         "except SystemExit as left: assert left.code == 0\n"
-        f"print([name for name in {HEAVY} if name in sys.modules])"
+        f"print([name for name in {NOT_FOR_HELP} if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, check=True
@@ -38,7 +38,7 @@ def test_help_imports_nothing_heavy():
     assert set(main.COMMANDS) <= set(commands)
 
 
-REFUSED = (
+INVALID_COMMANDS = (
     "run --impl nunpy",
     "run --impl nosuch.py",
     "run --data mnist",
@@ -91,16 +91,16 @@ REFUSED = (
 )
 
 
-def test_no_refusal_waits_for_what_takes_long_to_import(tmp_path):
+def test_input_errors_import_no_slow_module(tmp_path):
     program = (
         "import sys\n"
         "from lcbench.cli.main import main\n"
-        f"for line in {REFUSED}:\n"
+        f"for line in {INVALID_COMMANDS}:\n"
         "    sys.argv = ['lcbench', *line.split()]\n"
         "    try: main()\n"
         "    except SystemExit as left: assert left.code == 2, (line, left.code)\n"
-        f"    heavy = [name for name in {SLOW_TO_IMPORT} if name in sys.modules]\n"
-        "    assert not heavy, (line, heavy)"
+        f"    slow = [name for name in {SLOW_MODULES} if name in sys.modules]\n"
+        "    assert not slow, (line, slow)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
@@ -117,7 +117,7 @@ def test_module_and_version(tmp_path):
 @pytest.mark.parametrize(
     ("name", "hint"), [("comapre", "did you mean 'compare'?"), ("xyzzy", "'lcbench --help' lists all.")]
 )
-def test_a_misspelt_command_gets_the_nearest(tmp_path, name, hint):
+def test_misspelled_command_suggests_the_nearest(tmp_path, name, hint):
     done = invoke(tmp_path, name)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1] == f"Error: no command '{name}': {hint}"
@@ -128,7 +128,7 @@ def commands():
 
 
 @pytest.mark.parametrize("command", [main.lcbench, *commands()], ids=lambda command: command.name)
-def test_help_ends_with_two_examples_that_can_be_given(command):
+def test_help_ends_with_two_valid_examples(command):
     text = command.get_help(click.Context(command, info_name="lcbench"))
     *_, title, first, second = text.splitlines()
     assert title.strip() == "Examples:"
@@ -137,11 +137,11 @@ def test_help_ends_with_two_examples_that_can_be_given(command):
         assert name == "lcbench"
         own = main.lcbench.get_command(click.Context(main.lcbench), words[0])
         assert command in (main.lcbench, own)
-        own.make_context(words[0], words[1:])  # parses them, and runs nothing
+        own.make_context(words[0], words[1:])  # parses the arguments without running the command
 
 
 @pytest.mark.parametrize("name", ["run", "sweep", "gate", "train", "search"])
-def test_the_defaults_that_are_shown_are_those_of_the_settings(name):
+def test_shown_defaults_are_those_of_the_settings(name):
     command = main.lcbench.get_command(click.Context(main.lcbench), name)
     context = command.make_context(name, [], resilient_parsing=True)
     known = defaults(command.struct)
@@ -161,8 +161,8 @@ def test_shares_are_shown_in_percent(tmp_path, name, default):
     assert f"[default: {default}]" in invoke(tmp_path, name, "--help").stdout
 
 
-def leaving(monkeypatch, capsys, error):
-    """How `main` leaves when a command raises `error`."""
+def exit_of_main(monkeypatch, capsys, error):
+    """Return the exit code and the standard error of `main` if the command raises `error`."""
 
     def command(**options):
         raise error
@@ -185,15 +185,15 @@ def leaving(monkeypatch, capsys, error):
         (KeyboardInterrupt(), 130, "stopped\n"),
     ],
 )
-def test_an_error_is_one_line_and_a_code(monkeypatch, capsys, error, code, line):
-    assert leaving(monkeypatch, capsys, error) == (code, line)
+def test_error_is_one_line_and_an_exit_code(monkeypatch, capsys, error, code, line):
+    assert exit_of_main(monkeypatch, capsys, error) == (code, line)
 
 
-def test_a_defect_of_our_own_is_no_regression_and_not_hidden(monkeypatch, capsys):
-    assert leaving(monkeypatch, capsys, ZeroDivisionError("oh")) == (
+def test_internal_error_is_exit_code_2_with_traceback_on_request(monkeypatch, capsys):
+    assert exit_of_main(monkeypatch, capsys, ZeroDivisionError("oh")) == (
         2,
         "error: internal error in lcbench: ZeroDivisionError: oh; set LCBENCH_TRACEBACK=1 to see the traceback\n",
     )
     monkeypatch.setenv("LCBENCH_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
-        leaving(monkeypatch, capsys, ZeroDivisionError("oh"))
+        exit_of_main(monkeypatch, capsys, ZeroDivisionError("oh"))

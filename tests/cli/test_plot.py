@@ -1,4 +1,4 @@
-"""``lcbench plot`` as a user runs it."""
+"""Output and files of ``lcbench plot``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from results import record, row
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a model of two features, m.h5, and results, one of them saved as a baseline."""
+    """Folder with a model of two features, m.h5, and results, one of them saved as a baseline."""
     folder = tmp_path_factory.mktemp("work")
     W = np.arange(6.0).reshape(3, 2)
     curves = Curves(np.array([1.0, 0.5]), np.array([0, 2]), np.array([0.5, 0.7]), np.array([0.4, 0.6]), np.zeros(2))
@@ -35,13 +35,13 @@ def folder(tmp_path_factory):
 RESULT = record(row("numpy", [2e-3, 2.1e-3]), row("torch", [1e-3, 1.1e-3]), command=["run"])
 
 
-def test_beside_the_file_unless_said_otherwise(folder):
+def test_default_output_is_next_to_the_file(folder):
     done = lcbench(folder, "plot", "curves", "m.h5")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "plot: m-curves.png\n")
     assert (folder / "m-curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_ending_chooses_the_format_and_a_second_time_gives_the_same_bytes(folder):
+def test_suffix_selects_the_format_and_output_is_reproducible(folder):
     (folder / "new").mkdir()
     for name in ("new/one.svg", "new/two.svg"):
         done = lcbench(folder, "plot", "curves", "m.h5", "--output", name)
@@ -77,7 +77,7 @@ def test_the_ending_chooses_the_format_and_a_second_time_gives_the_same_bytes(fo
         (["--all", "nothing.h5"], "error: no model nothing.h5: it does not exist"),
     ],
 )
-def test_bad_input_is_one_line_and_no_file(folder, arguments, message):
+def test_invalid_input_is_one_line_error_and_writes_nothing(folder, arguments, message):
     before = sorted(folder.iterdir())
     done = invoke(folder, "plot", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
@@ -85,8 +85,8 @@ def test_bad_input_is_one_line_and_no_file(folder, arguments, message):
     assert sorted(folder.iterdir()) == before
 
 
-def test_characters_that_no_font_has_are_named(folder):
-    unusual = record(row("\ue123\U00013080.py:f", [1e-3, 1.1e-3]), command=["run"])  # private use; Egyptian
+def test_characters_without_a_font_are_a_warning(folder):
+    unusual = record(row("\ue123\U00013080.py:f", [1e-3, 1.1e-3]), command=["run"])  # private use, Egyptian
     (folder / "unusual.json").write_text(to_json(unusual))
     done = lcbench(folder, "plot", "bars", "unusual.json", "--output", "unusual.png")
     assert done.returncode == 0
@@ -97,7 +97,7 @@ def test_characters_that_no_font_has_are_named(folder):
     assert done.stderr.splitlines().count(told) == 1
 
 
-def test_without_matplotlib_the_line_that_installs_it(folder):
+def test_missing_matplotlib_is_an_error_with_the_install_command(folder):
     (folder / "stub").mkdir()
     (folder / "stub" / "sitecustomize.py").write_text("import sys; sys.modules['matplotlib'] = None\n")
     done = lcbench(folder, "plot", "curves", "m.h5", PYTHONPATH=str(folder / "stub"))
@@ -106,18 +106,18 @@ def test_without_matplotlib_the_line_that_installs_it(folder):
 
 
 @pytest.mark.parametrize("name", [(), ("0badcafe",), ("20260102T0304",)])
-def test_a_result_is_found_by_its_id_or_the_start_of_its_name(folder, name):
+def test_result_by_id_or_beginning_of_its_name(folder, name):
     done = lcbench(folder, "plot", "bars", *name)
     assert (done.returncode, done.stderr) == (0, "plot: results/20260102T030405Z-0badcafe-bars.png\n")
 
 
-def test_a_saved_result_is_found_by_its_name(folder):
+def test_saved_result_by_name(folder):
     done = lcbench(folder, "plot", "table", "before")
     assert (done.returncode, done.stderr) == (0, "plot: results/baselines/before-table.svg\n")
     assert "numpy" in (folder / "results" / "baselines" / "before-table.svg").read_text()
 
 
-def test_everything_at_once_and_a_second_time_the_same_bytes(folder):
+def test_all_plots_are_reproducible(folder):
     contents = []
     for _ in range(2):
         done = lcbench(folder, "plot", "--all", "before", "m.h5", "--output", "docs")
@@ -133,11 +133,11 @@ def test_everything_at_once_and_a_second_time_the_same_bytes(folder):
     assert contents[0].keys() == {"before-bars.png", "before-samples.png", "before-table.svg", "m-curves.png"}
 
 
-def test_everything_newest_without_files(folder):
+def test_all_plots_of_the_newest_files(folder):
     done = lcbench(folder, "plot", "--all")
     assert done.returncode == 0
-    found = {path.name for path in (folder / "results" / "pictures").iterdir()}
-    assert found == {f"20260102T030405Z-0badcafe-{name}" for name in ("bars.png", "samples.png", "table.svg")}
+    names = {path.name for path in (folder / "results" / "pictures").iterdir()}
+    assert names == {f"20260102T030405Z-0badcafe-{name}" for name in ("bars.png", "samples.png", "table.svg")}
 
 
 def test_help_names_every_kind(folder):

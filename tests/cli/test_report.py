@@ -1,4 +1,4 @@
-"""``lcbench report`` as a user runs it."""
+"""Output of ``lcbench report``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from results import row
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with an older result, saved as "before", and a newer one."""
+    """Folder with an older result, saved as "before", and a newer one."""
     folder = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LCBENCH_RESULTS", str(folder / "results"))
@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_the_newest_beside_the_results(folder):
+def test_newest_result_by_default(folder):
     done = invoke(folder, "report")
     name = "results/reports/20260102T000000Z-new0new0.html"
     assert (done.returncode, done.stdout, done.stderr) == (0, "", f"page: {name}\n")
@@ -33,7 +33,7 @@ def test_the_newest_beside_the_results(folder):
     assert "0ld0ld00" not in text
 
 
-def test_several_results_in_one_page_each_once(folder):
+def test_several_results_in_one_page_without_duplicates(folder):
     done = invoke(folder, "report", "before", "new0new0", "after", "--output", "both.html")
     assert (done.returncode, done.stderr) == (0, "page: both.html\n")
     text = (folder / "both.html").read_text(encoding="utf-8")
@@ -60,7 +60,7 @@ def test_another_baseline(folder):
         (["words.txt"], "error: words.txt is not an lcbench result: "),
     ],
 )
-def test_bad_input_is_one_line_and_no_page(folder, arguments, message):
+def test_invalid_input_is_one_line_error_and_writes_nothing(folder, arguments, message):
     (folder / "words.txt").write_text("no result")
     before = sorted(folder.rglob("*"))
     done = invoke(folder, "report", *arguments)
@@ -69,14 +69,14 @@ def test_bad_input_is_one_line_and_no_page(folder, arguments, message):
     assert sorted(folder.rglob("*")) == before
 
 
-def test_where_it_cannot_be_written_nothing_is_left(folder):
+def test_unwritable_output_is_an_error(folder):
     (folder / "file").touch()
     done = invoke(folder, "report", "--output", "file/page.html")
     assert done.returncode == 2
     assert done.stderr.startswith("error: cannot write file/page.html: ")
 
 
-def test_without_a_result_there_is_nothing_to_report(tmp_path):
+def test_no_result_is_one_line_error(tmp_path):
     done = invoke(tmp_path, "report")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: no result to report; 'lcbench run' makes one\n"

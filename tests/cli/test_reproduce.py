@@ -1,4 +1,4 @@
-"""``lcbench reproduce`` as a user runs it, where nothing was downloaded."""
+"""``lcbench reproduce`` without CIFAR-10."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def in_json(tmp_path_factory):
     return lcbench(tmp_path_factory.mktemp("empty"), "reproduce", "--json")
 
 
-def test_every_row_is_there_and_none_fails(in_json):
+def test_all_rows_are_present_and_none_fails(in_json):
     assert in_json.returncode == 0, in_json.stderr
     rows = json.loads(in_json.stdout)["rows"]
     assert [row["id"] for row in rows] == list(figures.published_rows())
@@ -37,18 +37,18 @@ def test_every_row_is_there_and_none_fails(in_json):
         assert all(figure["met"] for figure in row["figures"])
 
 
-def test_skipped_rows_are_named_with_the_reason(tmp_path):
+def test_skipped_rows_have_a_reason(tmp_path):
     done = invoke(tmp_path, "reproduce", "softmax-of-123", "templates", "--impl", "numpy")
     assert done.returncode == 0
     assert "skipped templates: no data/cifar10.h5: 'lcbench download' fetches it" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("1 reproduced, 0 failed, 1 skipped")
 
 
-def test_nothing_but_skipped_rows_is_no_success(tmp_path):
+def test_only_skipped_rows_is_exit_code_2(tmp_path):
     assert invoke(tmp_path, "reproduce", "templates", "--impl", "numpy").returncode == 2
 
 
-def test_a_wrong_figure_fails_its_row_and_no_other(tmp_path):
+def test_wrong_figure_fails_only_its_row(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(WRONG)
     done = lcbench(tmp_path, "reproduce", "--impl", "numpy", "--json", PYTHONPATH=str(tmp_path))
     assert done.returncode == 4, done.stderr
@@ -57,27 +57,27 @@ def test_a_wrong_figure_fails_its_row_and_no_other(tmp_path):
     assert [figure["name"] for figure in failing[0]["figures"] if not figure["met"]] == ["cost 7"]
 
 
-def test_an_unknown_row_is_one_line(tmp_path):
+def test_unknown_row_is_one_line_error(tmp_path):
     done = invoke(tmp_path, "reproduce", "lr-0.1-frist")
     assert done.returncode == 2
     assert done.stderr == "error: no row 'lr-0.1-frist': did you mean 'lr-0.1-first'?\n"
 
 
-def test_the_list(tmp_path):
+def test_list(tmp_path):
     done = invoke(tmp_path, "reproduce", "--list")
     assert done.returncode == 0
     first_words = [line.partition(" ")[0] for line in done.stdout.splitlines()[3:]]
     assert [word for word in first_words if word] == list(figures.published_rows())
 
 
-def test_pictures_are_drawn_and_named(tmp_path):
+def test_plots_are_written_and_named(tmp_path):
     done = lcbench(tmp_path, "reproduce", "lr-too-small", "lr-too-large", "--impl", "numpy", "--pictures", "drawn")
     assert done.returncode == 0
     assert done.stderr == "plot: drawn/learning-rates.png\n"
     assert (tmp_path / "drawn" / "learning-rates.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_rows_without_a_picture_say_so(tmp_path):
+def test_rows_without_a_plot_print_a_note(tmp_path):
     done = invoke(tmp_path, "reproduce", "hardmax", "--impl", "numpy", "--pictures", "drawn")
     assert done.returncode == 0
     assert done.stderr.startswith("no plot: none of the computed rows has one; rows that have a plot: lr-0.1-")

@@ -1,4 +1,4 @@
-"""``lcbench run`` as a user runs it, on the smallest sizes."""
+"""Output and exit codes of ``lcbench run`` on the smallest sizes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def as_json(folder):
-    """A run of the catalogue's and a user's functions, one wrong and one that ends its process."""
+    """JSON of a run of numpy and of user functions, one of them wrong and one that ends its process."""
     return lcbench(
         folder, "run", "--impl", "numpy,softmax.py", "--loss", "softmax", *TINY, "--json", "--save", "before"
     )
@@ -51,11 +51,11 @@ def rows(as_json):
     return {row["implementation"]: row for row in json.loads(as_json.stdout)["rows"]}
 
 
-def test_a_wrong_result_is_exit_code_4(as_json):
+def test_wrong_result_is_exit_code_4(as_json):
     assert as_json.returncode == 4
 
 
-def test_stdout_is_json_and_everything_else_is_on_stderr(as_json, folder):
+def test_stdout_is_json_and_notes_are_on_stderr(as_json, folder):
     [result] = folder.glob("results/*.json")
     assert json.loads(as_json.stdout) == as_printed(result)
     assert as_json.stderr.splitlines() == [
@@ -64,7 +64,7 @@ def test_stdout_is_json_and_everything_else_is_on_stderr(as_json, folder):
     ]
 
 
-def test_the_promised_names(as_json, rows):
+def test_json_has_the_documented_names(as_json, rows):
     content = json.loads(as_json.stdout)
     assert {"schema", "created", "machine", "rows"} <= set(content)
     assert content["command"][:3] == ["run", "--impl", "numpy,softmax.py"]
@@ -72,13 +72,13 @@ def test_the_promised_names(as_json, rows):
         "implementation loss dtype rows features classes data device status median_s ci95_s blocks error_loss "
         "error_grad flops bytes first_call_s prepare_s roofline_fraction"
     )
-    for each in rows.values():
-        assert set(promised.split()) <= set(each)
-        assert (each["rows"], each["features"], each["classes"], each["dtype"]) == (20, 33, 3, "float32")
+    for fields in rows.values():
+        assert set(promised.split()) <= set(fields)
+        assert (fields["rows"], fields["features"], fields["classes"], fields["dtype"]) == (20, 33, 3, "float32")
 
 
 @pytest.mark.parametrize("name", ["numpy", "softmax.py:softmax_loss_vectorized"])
-def test_who_is_right_is_timed(rows, name):
+def test_right_implementations_have_times(rows, name):
     measured = rows[name]
     assert measured["status"] == "ok"
     low, high = measured["ci95_s"]
@@ -87,17 +87,17 @@ def test_who_is_right_is_timed(rows, name):
     assert measured["roofline_fraction"] > 0
 
 
-def test_who_is_not_right_has_a_reason_and_no_time(rows):
+def test_wrong_or_crashed_implementations_have_a_reason_and_no_time(rows):
     wrong, gone = rows["softmax.py:softmax_loss_off"], rows["softmax.py:softmax_loss_gone"]
     assert wrong["status"] == "wrong"
     assert wrong["reason"].startswith("loss is ")
     assert gone["status"] == "crashed"
     assert gone["reason"].startswith("exited with status 5")
-    for each in (wrong, gone):
-        assert (each["median_s"], each["ci95_s"], each["blocks"]) == (None, None, [])
+    for fields in (wrong, gone):
+        assert (fields["median_s"], fields["ci95_s"], fields["blocks"]) == (None, None, [])
 
 
-def test_a_saved_result_can_be_named(as_json, folder):
+def test_result_is_saved_under_its_name(as_json, folder):
     assert (folder / "results" / "baselines" / "before.json").is_file()
 
 
@@ -107,26 +107,26 @@ def tables(folder):
                    CUDA_VISIBLE_DEVICES="")  # fmt: skip
 
 
-def test_a_simulated_gpu_says_so_and_is_no_failure(tables):
+def test_simulated_gpu_is_marked_and_not_an_error(tables):
     assert tables.returncode == 0
     lines = tables.stdout.splitlines()
     assert "simulated: no GPU, so there are no times" in [line.strip() for line in lines]
     assert [line.split()[-3:-1] for line in lines if line.startswith("numba-cuda")] == [["right,", "simulated"]]
 
 
-def test_tables_are_plain_text_of_eighty_columns(tables):
+def test_tables_are_plain_text_of_80_columns(tables):
     lines = tables.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in tables.stdout + tables.stderr
     assert lines[0].startswith("softmax: 20 rows x 33 features, 3 classes, float32,")
 
 
-def test_a_baseline_that_is_no_row_is_told(tables):
+def test_baseline_without_a_row_is_a_warning(tables):
     assert "--baseline naive: no such row; there is numpy, numba-cuda" in tables.stderr.splitlines()
 
 
-def failing(folder, *arguments, **variables):
-    """The last line of stderr, nothing on stdout, exit code 2."""
+def error_line(folder, *arguments, **variables):
+    """Return the last line of standard error of a run that must fail with exit code 2."""
     done = invoke(folder, "run", *arguments, **variables)
     assert (done.returncode, done.stdout) == (2, "")
     return done.stderr.splitlines()[-1]
@@ -144,29 +144,29 @@ def failing(folder, *arguments, **variables):
         (["--data", "cifar10", "--impl", "numpy", "--rows", "20"], "lcbench download"),
     ],
 )
-def test_bad_input_is_one_line_that_says_what_to_do(folder, arguments, message):
-    assert re.search(message, failing(folder, *arguments))
+def test_invalid_input_is_one_line_error_with_a_hint(folder, arguments, message):
+    assert re.search(message, error_line(folder, *arguments))
 
 
-def test_a_results_folder_that_cannot_be_is_told_before_anything_is_measured(folder):
+def test_invalid_results_folder_is_an_error_before_measuring(folder):
     (folder / "a-file").write_text("")
-    line = failing(folder, "--impl", "numpy", *TINY, LCBENCH_RESULTS="a-file")
+    line = error_line(folder, "--impl", "numpy", *TINY, LCBENCH_RESULTS="a-file")
     assert line == "error: cannot write a-file: File exists; LCBENCH_RESULTS names another folder"
 
 
-def test_a_gpu_that_is_required_and_not_there_is_an_error(folder):
-    line = failing(folder, "--impl", "numba-cuda", "--require-gpu", *TINY, CUDA_VISIBLE_DEVICES="")
+def test_required_gpu_that_is_missing_is_an_error(folder):
+    line = error_line(folder, "--impl", "numba-cuda", "--require-gpu", *TINY, CUDA_VISIBLE_DEVICES="")
     assert line.startswith("error: --require-gpu: ")
 
 
-def test_what_was_asked_for_and_is_not_there_is_no_pass(folder):
+def test_requested_implementation_that_is_unavailable_is_exit_code_2(folder):
     done = lcbench(folder, "run", "--impl", "cupy", *TINY, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 2
     assert "cupy unavailable: " in done.stdout
 
 
-def test_a_reader_that_goes_away_is_no_verdict(folder, as_json):
-    """As in ``lcbench compare | head -0``: exit code 1 would say that something got slower."""
+def test_closed_pipe_is_exit_code_141(folder, as_json):
+    """As in ``lcbench compare | head -0``. Exit code 1 would mean a regression."""
     reader, writer = os.pipe()
     os.close(reader)
     process = subprocess.run(
@@ -177,7 +177,7 @@ def test_a_reader_that_goes_away_is_no_verdict(folder, as_json):
     assert (process.returncode, process.stderr) == (141, "")
 
 
-def test_an_interrupted_run_says_where_its_result_is(monkeypatch, tmp_path):
+def test_interrupted_run_prints_its_result_file(monkeypatch, tmp_path):
     stopped = make_record(row(medians=[1e-3, 1e-3]), interrupted=True, path="results/x.json")
     monkeypatch.setattr("lcbench.api.run", lambda *arguments, **options: stopped)
     done = invoke(tmp_path, "run")
@@ -203,13 +203,13 @@ def test_exit_codes(monkeypatch, tmp_path, statuses, code):
     assert invoke(tmp_path, "run").returncode == code
 
 
-def test_real_images_are_taken_where_they_are(monkeypatch, tmp_path):
-    asked = []
-    monkeypatch.setattr("lcbench.api.run", lambda *a, **options: asked.append(options["data"]) or make_record())
+def test_cifar10_is_the_default_if_downloaded(monkeypatch, tmp_path):
+    data = []
+    monkeypatch.setattr("lcbench.api.run", lambda *a, **options: data.append(options["data"]) or make_record())
     (tmp_path / "cifar10.h5").write_text("")
     for arguments in ((), ("--features", "33"), ("--data", "synthetic")):
         invoke(tmp_path, "run", *arguments, LCBENCH_DATA=str(tmp_path))
-    assert asked == ["cifar10", "synthetic", "synthetic"]
+    assert data == ["cifar10", "synthetic", "synthetic"]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_real_images_are_taken_where_they_are(monkeypatch, tmp_path):
     ],
     ids=" ".join,
 )
-def test_nonsense_is_one_line_and_exit_2(tmp_path, arguments):
-    line = failing(tmp_path, "--impl", "numpy", *arguments)
+def test_out_of_range_values_are_one_line_errors(tmp_path, arguments):
+    line = error_line(tmp_path, "--impl", "numpy", *arguments)
     assert line.lower().startswith("error: ")
     assert "internal error" not in line

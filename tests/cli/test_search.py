@@ -1,4 +1,4 @@
-"""``lcbench search`` as a user runs it, and as it is when somebody pulls the plug."""
+"""Output and files of ``lcbench search``, also after it was stopped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
-from commands import HANGS_S, environment, invoke, lcbench, wait_until
+from commands import TIMEOUT_S, environment, invoke, lcbench, wait_until
 from lcbench.learn import model
 from lcbench.learn.search import search_file
 
@@ -36,7 +36,7 @@ def searched(folder):
 
 
 def results(search):
-    """What must not depend on when and by whom it was computed."""
+    """Return the results that must not depend on the order of trials or on the worker processes."""
     return [(trial.recipe, trial.status, trial.validation_accuracy, trial.loss) for trial in search.trials]
 
 
@@ -44,7 +44,7 @@ def same_model(one, other):
     return np.array_equal(one.W, other.W) and np.array_equal(one.curves.losses, other.curves.losses)
 
 
-def test_the_best_is_refitted_to_the_same_and_tested(folder, searched):
+def test_best_recipe_is_refitted_to_the_same_model_and_tested(folder, searched):
     assert searched.returncode == 0
     search = search_file.read(folder / "s.json")
     assert [trial.status for trial in search.trials] == ["finished"] * 4 + ["diverged"] * 2
@@ -58,7 +58,7 @@ def test_the_best_is_refitted_to_the_same_and_tested(folder, searched):
     assert kept.curves.losses[-1] == best.loss
 
 
-def test_the_tables_in_eighty_columns(searched):
+def test_tables_have_80_columns(searched):
     text = searched.stdout
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("diverged") == 1 + 2 + 2
@@ -68,7 +68,7 @@ def test_the_tables_in_eighty_columns(searched):
     assert "'lcbench search --resume s.json' continues after a crash" in searched.stderr
 
 
-def test_it_is_the_model_that_train_gives(folder, searched):
+def test_best_model_equals_that_of_train(folder, searched):
     search = search_file.read(folder / "s.json")
     recipe = search.trials[search.refit.trial].recipe
     numbers = ("--lr", str(recipe.learning_rate), "--reg", str(recipe.reg), "--threads", "1")
@@ -76,7 +76,7 @@ def test_it_is_the_model_that_train_gives(folder, searched):
     assert same_model(model.read(folder / "t.h5"), model.read(folder / "s.h5"))
 
 
-def test_the_number_of_workers_changes_nothing(folder, searched):
+def test_result_does_not_depend_on_the_number_of_workers(folder, searched):
     alone = lcbench(folder, "search", *QUICK, *RATES, "--output", "alone.json", "--workers", "1", "--json", "--quiet")
     assert (alone.returncode, alone.stderr) == (0, "search: alone.json\n")
     assert json.loads(alone.stdout) == {"file": "alone.json"} | json.loads((folder / "alone.json").read_text())
@@ -84,13 +84,13 @@ def test_the_number_of_workers_changes_nothing(folder, searched):
     assert same_model(model.read(folder / "alone.h5"), model.read(folder / "s.h5"))
 
 
-def test_a_search_that_has_ended_is_shown_again(folder, searched):
+def test_finished_search_is_printed_again(folder, searched):
     again = lcbench(folder, "search", "--resume", "s.json")
     assert (again.returncode, again.stdout) == (0, searched.stdout)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_stopped_at_any_moment_it_goes_on_to_the_same_result(folder, how):
+def test_stopped_search_resumes_to_the_same_result(folder, how):
     slow = ("--iterations", "6000", "--random", "5", "--lr", "1e-3:1e-1", "--reg", "1e-4:1e-1", "--workers", "2")
     name = how.name.lower()
     lcbench(folder, "search", *QUICK, *slow, "--output", f"{name}-whole.json")
@@ -103,8 +103,8 @@ def test_stopped_at_any_moment_it_goes_on_to_the_same_result(folder, how):
     workers = psutil.Process(process.pid).children(recursive=True)
     assert workers
     process.send_signal(how)
-    _, errors = process.communicate(timeout=HANGS_S)
-    _, alive = psutil.wait_procs(workers, timeout=HANGS_S)
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    _, alive = psutil.wait_procs(workers, timeout=TIMEOUT_S)
     assert not alive
     assert not list(folder.glob("lcbench-search-*"))
     if how == signal.SIGINT:
@@ -126,10 +126,10 @@ def test_stopped_at_any_moment_it_goes_on_to_the_same_result(folder, how):
     assert results(found) == results(whole)
     assert (found.refit.trial, found.refit.accuracy) == (whole.refit.trial, whole.refit.accuracy)
     assert same_model(model.read(folder / found.refit.model), model.read(folder / whole.refit.model))
-    assert all(trial in found.trials for trial in done)  # seconds included: it was not tried again
+    assert all(trial in found.trials for trial in done)  # including their seconds: finished trials are not repeated
 
 
-def test_the_best_may_be_refitted_on_all_rows(folder):
+def test_refit_on_all_rows(folder):
     done = lcbench(folder, "search", *QUICK, "--lr", "1e-2", "--reg", "1e-3", "--refit-all", "--output", "all.json")
     assert done.returncode == 0
     assert set(search_file.read(folder / "all.json").refit.accuracy) == {"train", "test"}
@@ -158,7 +158,7 @@ def test_the_best_may_be_refitted_on_all_rows(folder):
         (["--refit-all", "--patience", "2"], "error: refit_all leaves no validation rows for early stopping"),
     ],
 )
-def test_what_cannot_be_searched_is_one_line(folder, arguments, message):
+def test_invalid_input_is_one_line_error(folder, arguments, message):
     before = set(folder.rglob("*"))
     done = invoke(folder, "search", *QUICK, *arguments)
     assert (done.returncode, done.stdout) == (2, "")
@@ -166,7 +166,7 @@ def test_what_cannot_be_searched_is_one_line(folder, arguments, message):
     assert set(folder.rglob("*")) == before
 
 
-def test_only_divergence_is_no_result(folder):
+def test_search_without_a_model_is_exit_code_2(folder):
     done = lcbench(folder, "search", *QUICK, "--lr", "1e30", "--reg", "1,2", "--output", "diverged.json")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: no trial produced a model")
@@ -174,7 +174,7 @@ def test_only_divergence_is_no_result(folder):
     assert not (folder / "diverged.h5").exists()
 
 
-def test_a_search_on_other_data_is_not_gone_on_with(folder, tmp_path):
+def test_search_on_changed_data_cannot_be_resumed(folder, tmp_path):
     path = tmp_path / "other.json"
     search = search_file.read(folder / "diverged.json")
     search_file.write(

@@ -1,4 +1,4 @@
-"""``lcbench sweep`` as a user runs it, on the smallest sizes; killed, resumed, and asked for nonsense."""
+"""Output and files of ``lcbench sweep`` on the smallest sizes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def swept(folder):
     return lcbench(folder, "sweep", "--axis", "rows=10:100", "--impl", "numpy,naive", *TINY, "--save", "curve")
 
 
-def test_exponents_are_printed_and_the_record_written(folder, swept):
+def test_exponents_are_printed_and_the_record_is_written(folder, swept):
     assert swept.returncode == 0, swept.stderr
     lines = swept.stdout.splitlines()
     assert lines[0].startswith("softmax: 33 features, 3 classes, float32,")
@@ -47,12 +47,12 @@ def test_exponents_are_printed_and_the_record_written(folder, swept):
     assert json.loads((folder / "results" / "baselines" / "curve.json").read_text()) == content
 
 
-def test_a_bare_comparison_does_not_show_it(folder, swept):
+def test_compare_does_not_list_sweeps(folder, swept):
     done = lcbench(folder, "compare")
     assert "numpy" not in done.stdout
 
 
-def test_json_is_the_record_and_two_axes_are_crossed(tmp_path, monkeypatch):
+def test_json_is_the_record_of_two_crossed_axes(tmp_path, monkeypatch):
     monkeypatch.setattr(schedule, "_measure_peaks", lambda *arguments: [])
     axes = ("--axis", "threads=1,2", "--axis", "dtype=float32,float64")
     done = invoke(tmp_path, "sweep", *axes, "--rows", "20", "--impl", "numpy", *TINY, "--quiet", "--json")
@@ -69,7 +69,7 @@ def test_json_is_the_record_and_two_axes_are_crossed(tmp_path, monkeypatch):
     assert done.stderr.splitlines() == [f"result: {file.relative_to(tmp_path)}"]
 
 
-def test_a_sweep_that_was_killed_goes_on_to_one_record(tmp_path):
+def test_killed_sweep_resumes_to_one_record(tmp_path):
     command = [sys.executable, "-m", "lcbench", "sweep", "--axis", "rows=10,20", "--impl", "numpy", *TINY[:-2]]
     killed = subprocess.Popen(
         [*command, "--blocks", "4", "--budget", "600"],
@@ -80,13 +80,13 @@ def test_a_sweep_that_was_killed_goes_on_to_one_record(tmp_path):
         encoding="utf-8",
     )
     assert killed.stderr
-    told = killed.stderr.readline()
+    line = killed.stderr.readline()
     killed.kill()
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
     [file] = (tmp_path / "results" / "sweeps").glob("*.json")
     assert re.match(
-        rf"round 1 is done, about \d+ (s|min) to go; saved in {file.relative_to(tmp_path)} until finished", told
+        rf"round 1 is done, about \d+ (s|min) to go; saved in {file.relative_to(tmp_path)} until finished", line
     )
     before = json.loads(file.read_text())
     assert before["sweep"]["rounds"] >= 1
@@ -111,7 +111,7 @@ def test_a_sweep_that_was_killed_goes_on_to_one_record(tmp_path):
     assert not file.exists()
 
 
-def test_the_help_fits_eighty_columns(tmp_path):
+def test_help_has_80_columns(tmp_path):
     assert max(map(len, invoke(tmp_path, "sweep", "--help").stdout.splitlines())) <= 80
 
 
@@ -145,7 +145,7 @@ def test_the_help_fits_eighty_columns(tmp_path):
         (["--axis", "rows=1:10", "--most-seconds-a-call", "0"], "Error: Invalid value for '--most-seconds-a-call'"),
     ],
 )
-def test_bad_input_costs_one_line(tmp_path, arguments, message):
+def test_invalid_input_is_one_line_error(tmp_path, arguments, message):
     done = invoke(tmp_path, "sweep", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].startswith(message)

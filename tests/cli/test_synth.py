@@ -1,4 +1,4 @@
-"""``lcbench synth``, and runs on what it writes."""
+"""``lcbench synth``, and ``lcbench run`` on its files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from commands import HANGS_S, environment, invoke, lcbench, wait_until
+from commands import TIMEOUT_S, environment, invoke, lcbench, wait_until
 from lcbench.measure import schedule
 
 
@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_a_file_that_is_there_is_replaced_only_by_force(folder):
+def test_existing_file_is_replaced_only_with_force(folder):
     before = (folder / "data.h5").read_bytes()
     refused = lcbench(folder, "synth", "--rows", "5", "data.h5")
     assert (refused.returncode, refused.stderr) == (2, "error: data.h5 is there already: --force replaces it\n")
@@ -36,7 +36,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(folder):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (("--rows", "1e14", "huge.h5"), "GB are free there"),
         (("--rows", "0", "none.h5"), "not a positive integer"),
@@ -47,11 +47,11 @@ def test_a_file_that_is_there_is_replaced_only_by_force(folder):
         (("--rows", "1k", "absent/folder/some.h5"), "no folder absent/folder; create it first"),
     ],
 )
-def test_what_cannot_be_written_is_one_line_and_leaves_nothing(folder, arguments, says):
+def test_invalid_input_is_one_line_error_and_writes_nothing(folder, arguments, message):
     before = sorted(folder.iterdir())
     done = invoke(folder, "synth", *arguments)
     assert done.returncode == 2
-    assert says in done.stderr
+    assert message in done.stderr
     assert sorted(folder.iterdir()) == before
 
 
@@ -60,29 +60,29 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
     wait_until(lambda: list(tmp_path.iterdir()))
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=HANGS_S)
+    _, errors = process.communicate(timeout=TIMEOUT_S)
     assert "Traceback" not in errors
     assert process.returncode not in (0, 1)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_what_a_killed_one_left_is_removed_by_the_next(tmp_path):
+def test_partial_file_of_a_killed_process_is_removed_by_the_next(tmp_path):
     command = [sys.executable, "-m", "lcbench", "synth", "--rows", "1M", "--quiet", "data.h5"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
     wait_until(lambda: list(tmp_path.iterdir()))
     other = ("synth", "--features", "4", "--quiet", "--rows")
     assert lcbench(tmp_path, *other, "200", "while.h5").returncode == 0
-    assert len(list(tmp_path.glob(".data.h5.*.part"))) == 1  # which is being written
+    assert len(list(tmp_path.glob(".data.h5.*.part"))) == 1  # the file of the running process
     process.kill()
-    process.communicate(timeout=HANGS_S)
+    process.communicate(timeout=TIMEOUT_S)
     assert lcbench(tmp_path, *other, "300", "after.h5").returncode == 0
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["after.h5", "while.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["after.h5", "while.h5"]
 
 
 @pytest.fixture
 def no_limits(monkeypatch):
-    """The machine's limits are not measured."""
+    """Skip the measurement of the machine's limits."""
     monkeypatch.setattr(schedule, "_measure_peaks", lambda *arguments: [])
 
 
@@ -93,14 +93,14 @@ def run(folder, *arguments):
 
 
 @pytest.mark.usefixtures("no_limits")
-def test_a_file_is_run_on_in_memory(folder):
+def test_run_on_a_file_in_memory(folder):
     done, rows = run(folder, "--data", "data.h5")
     assert "data: data.h5" in done.stderr
     assert {(row["data"], row["rows"], row["features"], row["classes"]) for row in rows} == {("data.h5", 300, 33, 3)}
     assert not any(row["streamed"] for row in rows)
 
 
-def test_a_file_is_streamed(folder):
+def test_run_on_a_streamed_file(folder):
     _, rows = run(folder, "--data", "data.h5", "--stream", "--rows", "0.2k")
     assert {(row["data"], row["rows"], row["streamed"], row["status"]) for row in rows} == {
         ("data.h5", 200, True, "ok")
@@ -109,7 +109,7 @@ def test_a_file_is_streamed(folder):
 
 
 @pytest.mark.usefixtures("no_limits")
-def test_synthetic_images_are_streamed_from_a_file_that_goes_again(folder):
+def test_synthetic_images_are_streamed_from_a_temporary_file(folder):
     _, rows = run(folder, "--data", "synthetic", "--stream", "--rows", "90", "--features", "33", "--classes", "3")
     assert {(row["data"], row["rows"], row["streamed"], row["status"]) for row in rows} == {
         ("synthetic", 90, True, "ok")
@@ -117,20 +117,20 @@ def test_synthetic_images_are_streamed_from_a_file_that_goes_again(folder):
 
 
 @pytest.mark.usefixtures("no_limits")
-def test_fewer_synthetic_images_than_classes_are_streamed_as_in_memory(folder):
+def test_fewer_synthetic_images_than_classes_in_memory_and_streamed(folder):
     for streamed in ((), ("--stream",)):
         _, rows = run(folder, "--data", "synthetic", "--rows", "7", "--features", "33", *streamed)
         assert {(row["rows"], row["classes"], row["status"]) for row in rows} == {(7, 10, "ok")}
 
 
 @pytest.mark.usefixtures("no_limits")
-def test_batches_are_drawn(folder):
+def test_run_with_batches(folder):
     _, rows = run(folder, "--data", "data.h5", "--batch", "50")
     assert {(row["rows"], row["batch"], row["status"]) for row in rows} == {(300, 50, "ok")}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (("--data", "absent.h5"), "no file absent.h5"),
         (
@@ -142,10 +142,10 @@ def test_batches_are_drawn(folder):
         (("--data", "table.npz", "--stream"), "only HDF5 can be streamed"),
     ],
 )
-def test_what_cannot_be_run_is_one_line(folder, arguments, says):
+def test_run_on_invalid_data_is_one_line_error(folder, arguments, message):
     np.savez(folder / "table.npz", X=np.arange(20, dtype=np.uint8).reshape(10, 2), y=np.arange(10) % 2)
     done = invoke(folder, "run", "--impl", "numpy", *arguments)
     assert done.returncode == 2
-    assert says in done.stderr
+    assert message in done.stderr
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1

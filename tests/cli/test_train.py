@@ -22,7 +22,7 @@ SMALL = ["--iterations", "60", "--report-every", "20", "--quiet"]
 
 @pytest.fixture
 def table(tmp_path, monkeypatch):
-    """A table with splits of its own, and results that land beside it."""
+    """Write a table with its own splits, and make its folder the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LCBENCH_RESULTS", raising=False)
     data = splits()
@@ -40,7 +40,7 @@ def invoke(command, *arguments):
     return result
 
 
-def test_from_a_table_to_a_model_and_its_evaluation(table):
+def test_train_and_evaluate_a_table(table):
     made = json.loads(invoke(train, "--data", table, "--output", "m.h5", "--json", *SMALL).stdout)
     assert made["file"] == "m.h5"
     assert made["status"] == "finished"
@@ -53,7 +53,7 @@ def test_from_a_table_to_a_model_and_its_evaluation(table):
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_without_an_output_it_lands_among_the_results(table, tmp_path):
+def test_default_output_is_in_the_results_folder(table, tmp_path):
     result = invoke(train, "--data", table, *SMALL)
     [file] = (tmp_path / "results" / "models").iterdir()
     assert str(file.relative_to(tmp_path)) in result.stderr
@@ -62,7 +62,7 @@ def test_without_an_output_it_lands_among_the_results(table, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--data", "nothing"], "no data 'nothing'"),
         (["--solver", "lbfgs", "--momentum", "0.5"], "momentum.*sgd"),
@@ -71,36 +71,36 @@ def test_without_an_output_it_lands_among_the_results(table, tmp_path):
         (["--impl", "numpyy"], "numpy"),
     ],
 )
-def test_what_cannot_be_is_one_line(table, arguments, words):
-    with pytest.raises(Exception, match=words) as caught:
+def test_invalid_input_is_one_line_error(table, arguments, message):
+    with pytest.raises(Exception, match=message) as caught:
         invoke(train, *(["--data", table] if "--data" not in arguments else []), *arguments, *SMALL)
     assert "\n" not in str(caught.value)
 
 
-def test_divergence_is_one_line_and_keeps_the_curves(table):
+def test_divergence_is_one_line_error_and_keeps_the_curves(table):
     with pytest.raises(LcbenchError, match=r"diverged.*learning rate below") as caught:
         invoke(train, "--data", table, "--lr", "1e6", "--reg", "10", "--output", "m.h5", *SMALL)
     assert "\n" not in str(caught.value)
     assert model_file.read(Path("m.h5")).status == "diverged"
 
 
-def test_resume_takes_no_other_settings(table):
+def test_resume_accepts_no_other_settings(table):
     invoke(train, "--data", table, "--output", "m.h5", *SMALL)
     with pytest.raises(Exception, match=r"leave out --seed, --learning-rate"):
         invoke(train, "--resume", "m.h5", "--lr", "1", "--seed", "0")
 
 
-def test_a_model_of_other_columns_is_not_evaluated(table):
+def test_data_with_other_columns_is_an_error(table):
     invoke(train, "--data", table, "--output", "m.h5", *SMALL)
     with pytest.raises(LcbenchError, match=r"3072 columns.*trained on 6"):
         invoke(evaluate, "m.h5", "--data", "synthetic")
 
 
-def test_killed_it_resumes_to_the_same_model(table, tmp_path):
+def test_killed_training_resumes_to_the_same_model(table, tmp_path):
     def command(*arguments):
         return [sys.executable, "-m", "lcbench", "train", "--threads", "1", "--quiet", *arguments]
 
-    # naive loops: slow enough to be killed in the middle
+    # the naive loops are slow enough to be killed during training
     settings = ["--data", table, "--impl", "naive", "--iterations", "400", "--report-every", "10", "--momentum", "0.9"]
     subprocess.run(command(*settings, "--output", "whole.h5"), check=True, capture_output=True)
     checkpointing = "from lcbench.learn import training; training.SECONDS_BETWEEN_CHECKPOINTS = 0; "
@@ -121,7 +121,7 @@ def test_killed_it_resumes_to_the_same_model(table, tmp_path):
     assert whole.accuracy == resumed.accuracy
 
 
-def test_nothing_but_a_finished_model_is_replaced(table):
+def test_only_finished_models_are_replaced(table):
     before = Path(table).read_bytes()
     with pytest.raises(LcbenchError, match="exists and is not a model"):
         invoke(train, "--data", table, "--output", table, *SMALL)
@@ -144,7 +144,7 @@ def write_csv(path, names, rows, columns=("a", "b")):
     Path(path).write_text("\n".join(lines) + "\n")
 
 
-def test_other_data_is_matched_by_name_and_all_of_it_counts(table):
+def test_other_data_is_matched_by_name_and_evaluated_whole(table):
     write_csv("abc.csv", ("ant", "bee", "cow"), 90)
     write_csv("bc.csv", ("bee", "cow"), 40)
     write_csv("yak.csv", ("ant", "yak"), 40)
@@ -162,7 +162,7 @@ def test_other_data_is_matched_by_name_and_all_of_it_counts(table):
     assert "has changed since m.h5 was trained on it" in invoke(evaluate, "m.h5").stderr
 
 
-def test_what_an_implementation_prints_is_no_result(table):
+def test_user_output_is_not_in_stdout(table):
     Path("loud.py").write_text(
         "import numpy as np\nfrom lcbench.losses.vectorized import softmax_loss as right\n"
         "def softmax_loss(W, X, y, reg):\n    print('loud')\n    return right(W, X, y, reg)\n"
@@ -177,26 +177,26 @@ def test_what_an_implementation_prints_is_no_result(table):
     [["--lr", "inf"], ["--lr", "nan"], ["--epochs", "nan"], ["--epochs", "1e300"], ["--iterations", "9" * 26],
      ["--batch", "9" * 20], ["--reg", "-1"], ["--momentum", "1"]],
 )  # fmt: skip
-def test_numbers_that_are_none_are_usage_errors(table, arguments):
+def test_invalid_numbers_are_usage_errors(table, arguments):
     with pytest.raises(click.UsageError):
         invoke(train, "--data", table, *arguments)
 
 
-def test_the_newest_model_is_the_one_that_is_meant(table):
+def test_newest_model_by_default(table):
     with pytest.raises(LcbenchError, match=r"no model in results/models: 'lcbench train' makes one"):
         invoke(evaluate)
     made = json.loads(invoke(train, "--data", table, "--json", *SMALL).stdout)
     assert json.loads(invoke(evaluate, "--json").stdout)["model"] == made["file"]
 
 
-def test_what_is_no_model_is_one_line(table):
+def test_missing_or_invalid_model_is_one_line_error(table):
     with pytest.raises(LcbenchError, match="does not exist"):
         invoke(evaluate, "none.h5")
     with h5py.File("other.h5", "w"), pytest.raises(LcbenchError):
         invoke(evaluate, "other.h5")
 
 
-def test_streamed_from_its_file_it_is_the_same_model_and_the_same_evaluation(table):
+def test_streaming_gives_the_same_model_and_evaluation(table):
     data = splits(dtype="uint8")
     with h5py.File("clouds.h5", "w") as file:
         for name in ("train", "test"):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numba import config
 
-from commands import HANGS_S, wait_until
+from commands import TIMEOUT_S, wait_until
 from lcbench.losses import jit
 from lcbench.losses.threads import Team, barrier, begin, leave, team
 
@@ -63,7 +63,7 @@ def test_an_error_in_the_calling_thread_lets_the_others_go():
 
     def work(thread):
         if thread == 0:
-            assert entered.wait(HANGS_S)
+            assert entered.wait(TIMEOUT_S)
             raise KeyboardInterrupt
         entered.set()
         barrier(together.words, 2)
@@ -71,7 +71,7 @@ def test_an_error_in_the_calling_thread_lets_the_others_go():
 
     with pytest.raises(KeyboardInterrupt):
         together.run(work)
-    assert left.wait(HANGS_S)
+    assert left.wait(TIMEOUT_S)
     assert not together.of_use
 
 
@@ -100,7 +100,7 @@ def test_callers_on_different_threads_take_turns():
     for caller in callers:
         caller.start()
     for caller in callers:
-        caller.join(HANGS_S)
+        caller.join(TIMEOUT_S)
     assert [list(count) for count in counts] == [[3, 3]] * 4
 
 
@@ -123,7 +123,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT the threads run Python and may hold its locks")
 def test_a_forked_process_gets_threads_of_its_own():
-    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=HANGS_S)
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=TIMEOUT_S)
     assert done.stdout.strip() == "0", done.stderr
 
 

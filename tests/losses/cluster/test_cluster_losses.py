@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from commands import HANGS_S, wait_until
+from commands import TIMEOUT_S, wait_until
 from lcbench.datasets.rows import open_rows
 from lcbench.losses import oracle
 from lcbench.losses.cluster.connection import Connection
@@ -108,7 +108,7 @@ def test_a_killed_worker_changes_nothing_and_the_chunks_are_spread_again(cluster
         after = dask.softmax_loss(*prepared, 0.1)
         assert after[0] == loss
         np.testing.assert_array_equal(after[1], dW)
-    cluster.client.wait_for_workers(2, timeout=HANGS_S)
+    cluster.client.wait_for_workers(2, timeout=TIMEOUT_S)
     for _ in range(3):
         last = dask.softmax_loss(*prepared, 0.1)
     assert last[0] == loss
@@ -117,7 +117,7 @@ def test_a_killed_worker_changes_nothing_and_the_chunks_are_spread_again(cluster
 
 
 def test_a_worker_that_has_no_chunk_is_given_one_by_the_next_call(cluster: Connection) -> None:
-    cluster.client.wait_for_workers(2, timeout=HANGS_S)
+    cluster.client.wait_for_workers(2, timeout=TIMEOUT_S)
     W, X, y = problem()
     prepared = dask.prepare(W, X, y)
     rows = prepared[1]
