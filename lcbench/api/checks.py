@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 
 from lcbench import files
-from lcbench.checks import gradient, reports, runner
-from lcbench.checks.reports import DataName, GradientJob, GradientReport
+from lcbench.checks import gradient, runner
+from lcbench.checks.gradcheck import DataName, GradientJob, GradientReport, save_inputs
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import LOSSES, LossName
 from lcbench.measure.selection import split_names
@@ -84,9 +84,9 @@ def gradcheck(
     if isinstance(coordinates, int):
         coordinates = gradient.random_coordinates((FEATURES, CLASSES), coordinates, np.random.default_rng(seed))
     with files.temporary_folder("gradcheck") as folder:
-        file = Path(folder) / "problem.npz"
-        reports.save_problem(file, data, rows, seed)
-        job = GradientJob(implementation="", cells=losses, problem=str(file), reg=reg, margin=margin or 1.0,
+        file = Path(folder) / "inputs.npz"
+        save_inputs(file, data, rows, seed)
+        job = GradientJob(implementation="", cells=losses, inputs=str(file), reg=reg, margin=margin or 1.0,
                           coordinates=list(dict.fromkeys(coordinates)), step=h)  # fmt: skip
         found = runner.gradcheck(_names(implementations), job, timeout_s, progress)
     return GradientChecks(data=data, rows=rows, reg=reg, h=h, seed=seed, reports=found)

@@ -1,1 +1,1 @@
-"""Whether implementations are right: against the oracle on a table of cases, and gradients against slopes."""
+"""Correctness of implementations: comparison with the oracle on a table of cases, and gradient checks."""

@@ -1,4 +1,4 @@
-"""The problems of ``lcbench check``: the table of cases, from one row to a thousand classes."""
+"""Cases of ``lcbench check``: inputs from one row to a thousand classes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Case:
-    """One problem.
+    """Sizes and properties of the inputs of one check.
 
-    layout: how X lies in memory: "C", "F", "strided" (every other row and column of a larger array, backwards) or
-        "uint8".
-    labels: dtype of y; "equal" makes them all the last class, "each" has every class among them, "absent" has no label
-        of the last two.
-    shift: added to every score; spread: size of the scores' differences.
-    demanding: beyond what the assignment asks of its readers, so that their code is told and not refused.
+    layout: memory layout of X: "C", "F", "strided" (every other row and column of a larger array, the rows backwards)
+        or "uint8", which is C order with that dtype.
+    labels: dtype of y; or "equal": all labels are the last class, "each": every class occurs, "absent": the last two
+        classes do not occur.
+    shift: added to every score. spread: scale of the differences between scores.
+    demanding: goes beyond the assignment; a failure of a user's function is a note only.
     """
 
     name: str
@@ -33,7 +33,34 @@ class Case:
 
     @property
     def products(self) -> int:
+        """Number of multiplications of X @ W."""
         return self.rows * self.features * self.classes
+
+    def inputs(self, dtype: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], float]:
+        """Return new arrays W, X and y, and reg; W and X, except uint8 pixels, have `dtype`."""
+        rng = np.random.default_rng([self.rows, self.features, self.classes])
+        shape = (self.rows, self.features)
+        X: NDArray[Any] = rng.normal(0, 1, shape).astype(dtype)
+        scale = 1.0
+        if self.layout == "F":
+            X = np.asfortranarray(X)
+        elif self.layout == "strided":
+            X = rng.normal(0, 1, (2 * self.rows, 2 * self.features)).astype(dtype)[::-2, ::2]
+        elif self.layout == "uint8":
+            X, scale = rng.integers(0, 256, shape).astype(np.uint8), 0.01
+        W = self.spread * scale * rng.normal(0, 1, (self.features, self.classes))
+        if self.shift:
+            X[:, -1] = 1
+            W[-1] += self.shift
+        labels = "int64" if self.labels in ("equal", "each", "absent") else self.labels
+        y = rng.integers(0, min(self.classes, np.iinfo(labels).max + 1), self.rows).astype(labels)
+        if self.labels == "equal":
+            y[:] = self.classes - 1
+        elif self.labels == "each":
+            y[:] = rng.permutation(np.arange(self.rows) % self.classes)
+        elif self.labels == "absent":
+            y[:] = rng.permutation(np.arange(self.rows) % (self.classes - 2))
+        return W.astype(dtype), X, y, 0.3 / max(1.0, float(np.square(W).sum()))
 
 
 CASES = (
@@ -56,30 +83,3 @@ CASES = (
     Case("int8 labels", 33, 21, 10, labels="int8"),
     Case("uint8 labels", 33, 21, 10, labels="uint8"),
 )
-
-
-def problem(case: Case, dtype: str) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], float]:
-    """(W, X, y, reg) of a case in `dtype`, made anew, since what is checked may write to it."""
-    rng = np.random.default_rng([case.rows, case.features, case.classes])
-    shape = (case.rows, case.features)
-    X: NDArray[Any] = rng.normal(0, 1, shape).astype(dtype)
-    scale = 1.0
-    if case.layout == "F":
-        X = np.asfortranarray(X)
-    elif case.layout == "strided":
-        X = rng.normal(0, 1, (2 * case.rows, 2 * case.features)).astype(dtype)[::-2, ::2]
-    elif case.layout == "uint8":
-        X, scale = rng.integers(0, 256, shape).astype(np.uint8), 0.01
-    W = case.spread * scale * rng.normal(0, 1, (case.features, case.classes))
-    if case.shift:
-        X[:, -1] = 1
-        W[-1] += case.shift
-    labels = "int64" if case.labels in ("equal", "each", "absent") else case.labels
-    y = rng.integers(0, min(case.classes, np.iinfo(labels).max + 1), case.rows).astype(labels)
-    if case.labels == "equal":
-        y[:] = case.classes - 1
-    elif case.labels == "each":
-        y[:] = rng.permutation(np.arange(case.rows) % case.classes)
-    elif case.labels == "absent":
-        y[:] = rng.permutation(np.arange(case.rows) % (case.classes - 2))
-    return W.astype(dtype), X, y, 0.3 / max(1.0, float(np.square(W).sum()))

@@ -1,4 +1,4 @@
-"""An implementation on every case of the table, and what is wrong where it fails."""
+"""Check of an implementation against the oracle on the table of cases: the job of a worker process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from lcbench.checks import diagnosis, gradient
-from lcbench.checks.cases import CASES, Case, problem
+from lcbench.checks.cases import CASES, Case
 from lcbench.losses import oracle
 from lcbench.losses.catalog import CATALOG
 from lcbench.losses.implementation import Implementation, LossName
@@ -19,9 +19,14 @@ from lcbench.measure.worker import load
 from lcbench.record import CheckResult
 from lcbench.workers.messages import Began, Emit, Job, one_line
 
+MAX_PRODUCTS_IN_SIMULATOR = 12_000
+"""Maximum of rows x features x classes of a case that the CUDA simulator computes within seconds."""
+
+SINGLE_PRECISION = "accurate to single precision only"
+
 
 class CheckJob(Job, kw_only=True):
-    """An implementation against the oracle on the table of cases, for each (loss, dtype)."""
+    """Check of an implementation for each cell (loss, dtype)."""
 
     does = "lcbench.checks.checking.check_cells"
     answers = CheckResult
@@ -30,21 +35,8 @@ class CheckJob(Job, kw_only=True):
     cells: list[tuple[str, str]]
 
 
-MOST_IN_SIMULATOR = 12_000
-"""Rows x features x classes that the CUDA simulator gets through in seconds."""
-
-
-SINGLE_PRECISION = "to single precision only"
-
-
-@cache
-def _answer(case: Case, dtype: str, loss: LossName) -> Expected:
-    with np.errstate(all="ignore"):  # user code may have changed it for the process
-        return oracle.expected(loss, *problem(case, dtype))
-
-
 def check_cells(job: CheckJob, emit: Emit) -> None:
-    """Do the job, in a worker process."""
+    """Check each cell of the job and emit its result."""
     implementation, _ = load(job.implementation, emit)
     if implementation is None:
         return
@@ -55,14 +47,14 @@ def check_cells(job: CheckJob, emit: Emit) -> None:
 
 
 def check(implementation: Implementation, loss: LossName, dtype: str) -> CheckResult:
-    """One loss of `implementation` on every case in `dtype`, called twice with the same arrays, and in float64 its
-    gradient against centred differences.
+    """Check one loss of `implementation` in `dtype` on every case and in a second call with the same arrays.
 
-    The answer names the first case that is wrong, and of a user's code the mistake where it is a known one.
+    In float64 the gradient is also compared with central differences. The result names the first case that fails and,
+    for a user's function, the mistake if it is a known one.
     """
     simulated = implementation.device == "simulator"
-    cases = [case for case in CASES if not simulated or case.products <= MOST_IN_SIMULATOR]
-    checked = CheckResult(
+    cases = [case for case in CASES if not simulated or case.products <= MAX_PRODUCTS_IN_SIMULATOR]
+    result = CheckResult(
         implementation=implementation.name,
         loss=loss,
         dtype=dtype,
@@ -70,39 +62,48 @@ def check(implementation: Implementation, loss: LossName, dtype: str) -> CheckRe
         left_out=len(CASES) - len(cases),
         convention=str(implementation.convention) if implementation.convention.differs else "",
     )
-    theirs = implementation.name not in CATALOG
-    attempt = partial(_try, implementation, loss=loss, dtype=dtype, checked=checked, single=theirs)
-    tries: list[tuple[str, Callable[[], str | None]]] = [(case.name, partial(attempt, case)) for case in cases]
-    precision = partial(_precision, dtype, checked)
-    tries.append(("a second call", lambda: _told(diagnosis.second_call, implementation, loss, precision())))
+    users = implementation.name not in CATALOG
+    run_case = partial(_run_case, implementation, loss=loss, dtype=dtype, result=result, accept_single=users)
+
+    def precision() -> str:
+        return "float32" if SINGLE_PRECISION in result.notes else dtype
+
+    tests: list[tuple[str, Callable[[], str | None]]] = [(case.name, partial(run_case, case)) for case in cases]
+    tests.append(("a second call", lambda: _run(diagnosis.second_call, implementation, loss, precision())))
     if dtype == "float64":
-        tries.append(("numerical gradient", lambda: _told(_numerical_gradient, implementation, loss)))
-    asked_too_much = {case.name for case in cases if case.demanding} if theirs else set()
-    for name, wrong_in in tries:
+        tests.append(("numerical gradient", lambda: _run(_numerical_gradient, implementation, loss)))
+    optional = {case.name for case in cases if case.demanding} if users else set()
+    for name, run_test in tests:
         if name == "numerical gradient" and precision() == "float32":
-            continue  # its steps are too small for that
-        wrong = wrong_in()
-        if not wrong:
-            checked.cases += 1
-        elif name in asked_too_much:
-            checked.notes.append(f"{name}: {wrong}")
+            continue  # its step is too small for single precision
+        failure = run_test()
+        if not failure:
+            result.cases += 1
+        elif name in optional:
+            result.notes.append(f"{name}: {failure}")
         else:
-            mistake = diagnosis.mistake(implementation, loss, dtype, attempt) if theirs else None
-            checked.status = "wrong"
-            checked.reason = f"{mistake} ({name}: {wrong})" if mistake and mistake not in wrong else f"{name}: {wrong}"
-            return checked
-    return checked
+            mistake = diagnosis.diagnose(implementation, loss, dtype, run_case) if users else None
+            result.status = "wrong"
+            named = mistake and mistake not in failure
+            result.reason = f"{mistake} ({name}: {failure})" if named else f"{name}: {failure}"
+            return result
+    return result
 
 
-def _try(
-    implementation: Implementation, case: Case, loss: LossName, dtype: str, checked: CheckResult, single: bool = False
+def _run_case(
+    implementation: Implementation,
+    case: Case,
+    loss: LossName,
+    dtype: str,
+    result: CheckResult,
+    accept_single: bool = False,
 ) -> str | None:
-    """Runs one case; says what is wrong, or None.
+    """Run one case and update the errors in `result`; return what is wrong, or None.
 
-    single: whether single precision is good enough in float64 as well, with a note.
+    accept_single: accept single precision in float64, with a note.
     """
-    W, X, y, reg = problem(case, dtype)
-    right = _answer(case, dtype, loss)
+    W, X, y, reg = case.inputs(dtype)
+    right = _expected(case, dtype, loss)
     unchanged, verify = Unchanged(W=W, X=X, y=y), Verifier(implementation, OneAnswer(right))
     try:
         with np.errstate(all="ignore"):
@@ -111,44 +112,47 @@ def _try(
         try:
             verify([value], dW, batch_s=0.0)
         except WrongResult:
-            rounded, result = _answer(case, "float32", loss), implementation.fetch(value, dW)
-            if not single or dtype != "float64" or rounded.mismatch(*result):
+            output = implementation.fetch(value, dW)
+            if not accept_single or dtype != "float64" or _expected(case, "float32", loss).mismatch(*output):
                 raise
-            checked.error_loss = max(checked.error_loss, right.error_of_loss(result[0]))
-            checked.error_grad = max(checked.error_grad, right.error_of_gradient(result[1]))
-            if SINGLE_PRECISION not in checked.notes:
-                checked.notes.append(SINGLE_PRECISION)
+            result.error_loss = max(result.error_loss, right.error_of_loss(output[0]))
+            result.error_grad = max(result.error_grad, right.error_of_gradient(output[1]))
+            if SINGLE_PRECISION not in result.notes:
+                result.notes.append(SINGLE_PRECISION)
     except WrongResult as error:
         return str(error)
     except Exception as error:
         return one_line(error)
-    checked.error_loss = max(checked.error_loss, verify.error_loss)
-    checked.error_grad = max(checked.error_grad, verify.error_grad)
+    result.error_loss = max(result.error_loss, verify.error_loss)
+    result.error_grad = max(result.error_grad, verify.error_grad)
     return None
 
 
-def _precision(dtype: str, checked: CheckResult) -> str:
-    return "float32" if SINGLE_PRECISION in checked.notes else dtype
+@cache
+def _expected(case: Case, dtype: str, loss: LossName) -> Expected:
+    with np.errstate(all="ignore"):  # user code may have changed it for the process
+        return oracle.expected(loss, *case.inputs(dtype))
 
 
-def _told(wrong_in: Callable[..., str | None], *arguments: Any) -> str | None:
-    """What `wrong_in` says is wrong, or what was raised in it."""
+def _run(test: Callable[..., str | None], *arguments: Any) -> str | None:
+    """Return the failure of `test`, which may be an exception, or None."""
     try:
         with np.errstate(all="ignore"):
-            return wrong_in(*arguments)
+            return test(*arguments)
     except Exception as error:
         return one_line(error)
 
 
 def _numerical_gradient(implementation: Implementation, loss: LossName) -> str | None:
-    """The implementation's own gradient against centred differences of its own loss, in float64."""
+    """Compare the implementation's gradient with central differences of its own loss, in float64."""
     case = Case("numerical gradient", 7, 6, 4)
-    W, X, y, reg = problem(case, "float64")
+    W, X, y, reg = case.inputs("float64")
     _, dW = implementation.loss(loss, W, X, y, reg)
     rng = np.random.default_rng(1)
     for _ in range(5):
-        where = (int(rng.integers(case.features)), int(rng.integers(case.classes)))
-        slope = gradient.slope(lambda W: implementation.loss(loss, W, X, y, reg)[0], W, where)
-        if abs(slope - float(dW[where])) > 1e-6 * max(1.0, abs(slope)):
-            return f"dW[{where[0]}, {where[1]}] is {float(dW[where]):.6g}, the slope of the loss there {slope:.6g}"
+        index = (int(rng.integers(case.features)), int(rng.integers(case.classes)))
+        slope = gradient.slope(lambda W: implementation.loss(loss, W, X, y, reg)[0], W, index)
+        analytic = float(dW[index])
+        if abs(slope - analytic) > 1e-6 * max(1.0, abs(slope)):
+            return f"dW[{index[0]}, {index[1]}] is {analytic:.6g}, but the slope of the loss is {slope:.6g}"
     return None

@@ -1,20 +1,20 @@
-"""The analytic gradient held against the slope of the loss itself, in float64.
+"""Analytic gradient compared with central differences of the loss, in float64.
 
-A centred difference (f(W + h) - f(W - h)) / 2h along one weight misses the slope of f for three reasons, none of which
-is a mistake in the gradient:
+A central difference (f(W + h) - f(W - h)) / 2h along one element of W differs from the slope of f for three reasons,
+none of which is a mistake in the gradient:
 
-rounding: each loss is right to within the oracle's tolerance of it only, so the difference to within tolerance / h.
+rounding: each loss has an error up to the oracle's tolerance, so the difference has an error up to tolerance / h.
 curvature: Taylor's remainder is h^2 / 6 times the third derivative. That of the hinge and of the penalty is 0. That of
-    the cross-entropy is mean(x^3 p (1 - p) (1 - 2p)), the third cumulant of a choice with probability p, which is
-    largest at 1 / (6 sqrt 3): at most mean(|x|^3) / (6 sqrt 3), whatever W is.
-kinks: the slope of the hinge jumps by J where a margin crosses 0. At a distance t < h, on either side, that adds
+    the cross-entropy is mean(x^3 p (1 - p) (1 - 2p)), the third cumulant of a Bernoulli variable with probability p.
+    Its maximum is 1 / (6 sqrt 3), so for any W it is at most mean(|x|^3) / (6 sqrt 3).
+kinks: the slope of the hinge jumps by J where a margin crosses 0. A kink at a distance t < h, on either side, adds
     J / 2 (1 - t / h).
 
-What is left after these is a mistake: in the gradient, or in the loss, whose kinks lie elsewhere if its margin is
-another. They depend on h in opposite ways. So a coordinate that disagrees is looked at once more, with the step at
-which their sum is smallest: a wrong gradient stays wrong there, and the kinks that explained the difference lie
-outside. Only from a kink at W itself no step leads away; there every slope between those of its two sides is right, as
-a subgradient, and J / 2 is the distance from their middle to either.
+A larger difference is a mistake: in the gradient, or in the loss, which has its kinks elsewhere if its margin is wrong.
+The three errors depend on h in opposite ways. A coordinate that disagrees is therefore tested again with the step for
+which their sum is smallest: a wrong gradient stays wrong, while kinks that explained the difference lie outside of this
+step. Only a kink at W itself is inside of every step. There every slope between those of the two sides is right, as a
+subgradient, and J / 2 is the distance of both sides from their mean.
 """
 
 from __future__ import annotations
@@ -35,168 +35,28 @@ from lcbench.losses import oracle
 from lcbench.losses.implementation import Implementation, LossName
 
 STEP = 1e-5
-"""Of the centred differences: their error is about STEP**2, and 1e-16 / STEP from rounding."""
+"""Default step of central differences. Their error is about STEP**2, plus 1e-16 / STEP for rounding."""
 
 RIGHT = 1e-6
-"""Relative error that needs no explanation: on pixels, rounding and curvature at `STEP` stay below it."""
+"""Maximum relative error without an explanation. On pixels, rounding and curvature at `STEP` stay below it."""
 
 FLOOR = 1e-8
-"""Least denominator of a relative error, as in the cs231n assignment: two slopes below it are both 0."""
+"""Minimum denominator of a relative error, as in the cs231n assignment: two smaller slopes count as 0."""
 
 STEPS = np.geomspace(1e-2, 1e-9, 29)
-"""What a second look chooses from."""
+"""Candidates for the step of the second test of a coordinate."""
 
 Verdict = Literal["right", "kink", "wrong"]
 
-
-def slope(
-    loss: Callable[[NDArray[Any]], float], W: NDArray[np.float64], where: tuple[int, int], step: float = STEP
-) -> float:
-    """Centred difference of `loss` along the one weight `where` of W (D, C), in float64.
-
-    Exact to about 1e-9 of the loss's size, but at a kink, where a hinge has no slope.
-    """
-    ahead, behind = W.copy(), W.copy()
-    ahead[where] += step
-    behind[where] -= step
-    return (loss(ahead) - loss(behind)) / (2 * step)
+Index = tuple[int, int]
+"""Index (feature, class) of an element of W (D, C)."""
 
 
-def relative_error(a: float, b: float) -> float:
-    """|a - b| / max(|a| + |b|, FLOOR), between 0 and 1."""
-    return abs(a - b) / max(abs(a) + abs(b), FLOOR)
-
-
-def random_coordinates(shape: tuple[int, int], count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """`count` different coordinates of a W of `shape` (D, C), or all of them where it has no more."""
-    chosen = rng.choice(shape[0] * shape[1], min(count, shape[0] * shape[1]), replace=False)
-    return [(int(number) // shape[1], int(number) % shape[1]) for number in chosen]
-
-
-@dataclass(frozen=True)
-class Kinks:
-    """Kinks of the SVM's loss along one weight, nearest first, all arrays (K,).
-
-    rows, classes: whose hinge max(0, s_j - s_y + margin) it is: row of X, and the wrong class j.
-    distances: how far the weight moves until that hinge begins or ends, at least 0.
-    jumps: by how much the slope of the loss changes there, more than 0.
-    """
-
-    rows: NDArray[np.intp]
-    classes: NDArray[np.intp]
-    distances: NDArray[np.float64]
-    jumps: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @classmethod
-    def none(cls) -> Kinks:
-        """Those of a smooth loss."""
-        return cls(np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0), np.empty(0))
-
-    def within(self, step: float) -> Kinks:
-        """Those between W - step and W + step."""
-        near = slice(0, int(np.searchsorted(self.distances, step, side="right")))
-        return Kinks(self.rows[near], self.classes[near], self.distances[near], self.jumps[near])
-
-    def explain(self, step: float) -> float:
-        """How far they may take a centred difference with `step` from the slope at W.
-
-        A jump J at a distance t adds J (step - t) / (2 step), to one side or the other; at W itself that is the
-        distance from the middle of its two slopes to either.
-        """
-        near = self.within(step)
-        return float((near.jumps * (1 - near.distances / step)).sum()) / 2
-
-
-class Hinges:
-    """All hinges of a problem: W (D, C), X (N, D), y (N,) in [0, C), in float64."""
-
-    def __init__(self, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], margin: float) -> None:
-        self._X, self._y = X, np.asarray(y, np.intp)
-        every = np.arange(len(X))
-        scores = X @ W
-        self._margins = scores - scores[every, self._y, None] + margin
-
-    def kinks(self, feature: int, klass: int) -> Kinks:
-        """The kinks on the line along which W[feature, klass] alone moves, however far away.
-
-        A move by t changes the score of `klass` by t X[i, feature], and no other. So it moves one margin of each row
-        with another label, and of a row with this label all of them, the other way.
-        """
-        x = self._X[:, feature]
-        slopes = np.zeros_like(self._margins)
-        slopes[:, klass] = x
-        slopes[self._y == klass] = -x[self._y == klass, None]
-        slopes[np.arange(len(x)), self._y] = 0  # the true class has no hinge
-        rows, classes = np.nonzero(slopes)
-        rates = np.abs(slopes[rows, classes])
-        distances = np.abs(self._margins[rows, classes]) / rates
-        nearest_first = np.argsort(distances, kind="stable")
-        return Kinks(
-            rows[nearest_first], classes[nearest_first], distances[nearest_first], rates[nearest_first] / len(x)
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """Where a gradient is checked: W (D, C), X (N, D) float64, y (N,) in [0, C), and reg, of one loss with a margin.
-
-    The margin of softmax, which has none, is 1.
-    """
-
-    loss: LossName
-    W: NDArray[np.float64]
-    X: NDArray[Any]
-    y: NDArray[Any]
-    reg: float
-    margin: float = 1.0
-
-    def loss_of(self, implementation: Implementation) -> Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]:
-        """W -> (loss, dW) of an implementation on this problem."""
-
-        def at_margin_1(W: NDArray[Any]) -> tuple[float, NDArray[Any]]:
-            return implementation.loss(self.loss, W, self.X, self.y, self.reg * self.margin)
-
-        return with_margin(at_margin_1, self.margin)
-
-    @cached_property
-    def right(self) -> oracle.Expected:
-        """The oracle's loss, at margin 1 as `with_margin` asks for it; its gradient is that at any margin."""
-        return self._expected(np.float64)
-
-    def is_right_in_single_precision_only(self, loss: float, dW: NDArray[Any]) -> bool:
-        """Whether a result is further from the oracle's than float64 explains, and no further than float32 does."""
-        loss /= self.margin
-        return bool(self.right.mismatch(loss)) and not self._expected(np.float32).mismatch(loss, dW)
-
-    def _expected(self, dtype: type) -> oracle.Expected:
-        W: NDArray[Any] = (self.W / self.margin).astype(dtype)
-        return oracle.expected(self.loss, W, self.X, self.y, self.reg * self.margin)
-
-    @cached_property
-    def _hinges(self) -> Hinges:
-        return Hinges(self.W, self.X, self.y, self.margin)
-
-    def kinks(self, where: tuple[int, int]) -> Kinks:
-        """The kinks along one weight: none where the loss is smooth."""
-        return self._hinges.kinks(*where) if self.loss == "svm" else Kinks.none()
-
-    def rounding(self, step: float) -> float:
-        """How far rounding may take a centred difference."""
-        return self.margin * self.right.loss_tolerance / step
-
-    def curvature(self, where: tuple[int, int], step: float) -> float:
-        """How far a centred difference may be from the slope of a loss without kinks."""
-        if self.loss == "svm":
-            return 0.0
-        largest_cumulant = 1 / (6 * sqrt(3))
-        return step**2 / 6 * largest_cumulant * float((np.abs(self.X[:, where[0]]) ** 3).mean())
+# Results
 
 
 class Kink(msgspec.Struct, frozen=True):
-    """A hinge, of one row of X and one wrong class, and how far the weight moves until it begins or ends."""
+    """Kink of a row of X and a wrong class. distance: how far the element of W is from it."""
 
     row: int
     wrong_class: int
@@ -204,14 +64,15 @@ class Kink(msgspec.Struct, frozen=True):
 
 
 class Coordinate(msgspec.Struct, frozen=True):
-    """What was found along one weight.
+    """Comparison at one element of W.
 
-    at: its row (the feature) and its class in W. numerical: the centred difference with the step asked for.
-    verdict: "kink" is right, with a difference that kinks explain. because: what else explains a relative error above
-    `RIGHT`, "rounding" or "curvature", or empty. kinks: how many lie between W - h and W + h. nearest_kink: of those.
+    at: index in W. numerical: central difference with the requested step.
+    verdict: "kink" means right, with a difference that kinks explain.
+    because: explanation of a relative error above `RIGHT`, "rounding" or "curvature", or empty.
+    kinks: number of kinks between W - h and W + h. nearest_kink: the nearest of these.
     """
 
-    at: tuple[int, int]
+    at: Index
     numerical: float
     analytic: float
     relative_error: float
@@ -221,11 +82,12 @@ class Coordinate(msgspec.Struct, frozen=True):
     nearest_kink: Kink | None = None
 
 
-class Way(msgspec.Struct, frozen=True):
-    """One way to a gradient, and what it costs.
+class GradientMethod(msgspec.Struct, frozen=True):
+    """Cost and error of one method to compute a gradient.
 
-    seconds: measured, and evaluations of the loss in that time. whole_seconds, whole_evaluations: extrapolated from
-    there to all coordinates of W. worst_error: the largest relative error over the coordinates, `against` what.
+    seconds, evaluations: measured time, and evaluations of the loss in it.
+    whole_seconds, whole_evaluations: extrapolated to all elements of W.
+    worst_error: maximum relative error over the coordinates, compared with `against`.
     """
 
     name: str
@@ -238,129 +100,163 @@ class Way(msgspec.Struct, frozen=True):
 
 
 class GradientCheck(msgspec.Struct, frozen=True):
-    """What a check has found.
+    """Result of a gradient check.
 
-    single_precision: the loss is computed in float32, so that its differences say nothing, and no verdict counts.
+    ways: numerical gradient, analytic gradient, and both for a check.
+    single_precision: the loss is computed in float32, so that its differences are too inexact for a verdict.
     """
 
     coordinates: list[Coordinate]
-    ways: list[Way]
+    ways: list[GradientMethod]
     single_precision: bool = False
 
     def count(self, verdict: Verdict) -> int:
-        """How many coordinates have the verdict."""
+        """Return the number of coordinates with this verdict."""
         return sum(each.verdict == verdict for each in self.coordinates)
 
     def worst_error(self, kinks: bool = True) -> float:
-        """The largest relative error over the coordinates, without those that are kinks where `kinks` is False."""
+        """Return the maximum relative error over the coordinates; without those with verdict "kink" if not `kinks`."""
         return _worst(each.relative_error for each in self.coordinates if kinks or each.verdict != "kink")
+
+
+# Check
 
 
 def check(
     implementation: Implementation,
-    problem: Problem,
-    coordinates: Sequence[tuple[int, int]],
+    problem: GradientProblem,
+    coordinates: Sequence[Index],
     step: float = STEP,
-    evaluated: Callable[[], None] = lambda: None,
+    on_evaluation: Callable[[], None] = lambda: None,
 ) -> GradientCheck:
-    """The gradient of `implementation` against centred differences of its own loss with `step`, at `coordinates`.
+    """Compare the gradient of `implementation` with central differences of its own loss at `coordinates`.
 
-    Where all of them are right, the weight at which the gradient is farthest from the oracle's is looked at too, and
-    added where it is wrong: so a mistake in one weight of thousands is found.
+    If all of them are right, the element with the largest distance from the oracle's gradient is tested, too, and added
+    if it is wrong. This finds a mistake in one of thousands of elements.
 
-    evaluated: is called before each evaluation of the loss.
+    on_evaluation: callback before each evaluation of the loss.
 
-    Raises ValueError where there is no coordinate or the step is not above 0, and whatever the implementation raises.
+    Raises ValueError if there is no coordinate or the step is not positive, and any exception of the implementation.
     """
     if not coordinates or not 0 < step < np.inf:
         raise ValueError(f"a gradient check needs a coordinate and a step above 0, not {len(coordinates)} and {step}")
-    function = _Counting(problem.loss_of(implementation), evaluated)
-    function(problem.W)  # compiles, and wakes what sleeps
+    function = _Counting(problem.loss_of(implementation), on_evaluation)
+    function(problem.W)  # warm-up, which may compile
     function.evaluations = 0
 
     start = perf_counter()
     loss, dW = function(problem.W)
-    dW = np.array(dW)  # the next call may write over it
+    dW = np.array(dW)  # the implementation may reuse its array in the next call
     analytic_s = perf_counter() - start
-    differences = [slope(function.loss, problem.W, where, step) for where in coordinates]
+    differences = [slope(function.loss, problem.W, index, step) for index in coordinates]
     numerical_s = perf_counter() - start - analytic_s
-    judged = [
-        _judged(function.loss, problem, where, step, difference, float(dW[where]))
-        for where, difference in zip(coordinates, differences, strict=True)
+    compared = [
+        _compare(function.loss, problem, index, step, difference, float(dW[index]))
+        for index, difference in zip(coordinates, differences, strict=True)
     ]
     both_s = perf_counter() - start
 
-    exact = [float(problem.right.dW[where]) for where in coordinates]
-    analytic = [each.analytic for each in judged]
-    found = [*judged, *_wrong_elsewhere(function.loss, problem, step, dW)] if _all_right(judged) else judged
-    share = len(judged) / problem.W.size
-    rest_s, rest, of_numerical = both_s - analytic_s, function.evaluations - 1, 2 * len(judged)
+    exact = [float(problem.right.dW[index]) for index in coordinates]
+    analytic = [each.analytic for each in compared]
+    found = [*compared, *_worst_if_wrong(function.loss, problem, step, dW)] if _all_right(compared) else compared
+    share = len(compared) / problem.W.size
+    rest_s, rest, numerical_evaluations = both_s - analytic_s, function.evaluations - 1, 2 * len(compared)
     return GradientCheck(
         found,
         [
-            Way("numerical", numerical_s, of_numerical, numerical_s / share, round(of_numerical / share),
-                _worst(_errors(differences, exact)), "the oracle"),
-            Way("analytic", analytic_s, 1, analytic_s, 1, _worst(_errors(analytic, exact)), "the oracle"),
-            Way("both", both_s, 1 + rest, analytic_s + rest_s / share, 1 + round(rest / share),
-                _worst(_errors(differences, analytic)), "each other"),
+            GradientMethod("numerical", numerical_s, numerical_evaluations, numerical_s / share,
+                           round(numerical_evaluations / share), _worst(_errors(differences, exact)), "the oracle"),
+            GradientMethod("analytic", analytic_s, 1, analytic_s, 1, _worst(_errors(analytic, exact)), "the oracle"),
+            GradientMethod("both", both_s, 1 + rest, analytic_s + rest_s / share, 1 + round(rest / share),
+                           _worst(_errors(differences, analytic)), "each other"),
         ],
         not _all_right(found) and problem.is_right_in_single_precision_only(loss, dW),
     )  # fmt: skip
 
 
-def _all_right(judged: Sequence[Coordinate]) -> bool:
-    return all(each.verdict != "wrong" for each in judged)
+def _all_right(compared: Sequence[Coordinate]) -> bool:
+    return all(each.verdict != "wrong" for each in compared)
 
 
-def _wrong_elsewhere(
-    loss: Callable[[NDArray[Any]], float], problem: Problem, step: float, dW: NDArray[Any]
+def _worst_if_wrong(
+    loss: Callable[[NDArray[Any]], float], problem: GradientProblem, step: float, dW: NDArray[Any]
 ) -> Iterator[Coordinate]:
-    """The weight at which dW is farthest from the oracle's gradient, where that is no slope of the loss."""
-    difference = np.nan_to_num(np.abs(dW - problem.right.dW), nan=np.inf)
-    row, column = np.unravel_index(int(np.argmax(difference)), difference.shape)
-    where = int(row), int(column)
-    if relative_error(float(dW[where]), float(problem.right.dW[where])) > RIGHT:
-        found = _judged(loss, problem, where, step, slope(loss, problem.W, where, step), float(dW[where]))
-        if found.verdict == "wrong":
-            yield found
+    """Yield the element of dW with the largest distance from the oracle's gradient, if it is wrong."""
+    distance = np.nan_to_num(np.abs(dW - problem.right.dW), nan=np.inf)
+    row, column = np.unravel_index(int(np.argmax(distance)), distance.shape)
+    index = int(row), int(column)
+    if relative_error(float(dW[index]), float(problem.right.dW[index])) > RIGHT:
+        compared = _compare(loss, problem, index, step, slope(loss, problem.W, index, step), float(dW[index]))
+        if compared.verdict == "wrong":
+            yield compared
 
 
-def _judged(
+def _compare(
     loss: Callable[[NDArray[Any]], float],
-    problem: Problem,
-    where: tuple[int, int],
+    problem: GradientProblem,
+    index: Index,
     step: float,
     numerical: float,
     analytic: float,
 ) -> Coordinate:
     error = relative_error(numerical, analytic)
-    kinks = problem.kinks(where).within(step)
-    found = partial(Coordinate, where, numerical, analytic, error, kinks=len(kinks), nearest_kink=_nearest(kinks))
+    kinks = problem.kinks(index).within(step)
+    with_verdict = partial(Coordinate, index, numerical, analytic, error, kinks=len(kinks), nearest_kink=kinks.nearest)
     if error <= RIGHT:
-        return found("right")
-    if not _agrees_at_best_step(loss, problem, where, analytic):
-        return found("wrong")
+        return with_verdict("right")
+    if not _agrees_at_best_step(loss, problem, index, analytic):
+        return with_verdict("wrong")
     if len(kinks):
-        return found("kink")
-    return found("right", "curvature" if problem.curvature(where, step) > problem.rounding(step) else "rounding")
+        return with_verdict("kink")
+    return with_verdict("right", "curvature" if problem.curvature(index, step) > problem.rounding(step) else "rounding")
 
 
 def _agrees_at_best_step(
-    loss: Callable[[NDArray[Any]], float], problem: Problem, where: tuple[int, int], analytic: float
+    loss: Callable[[NDArray[Any]], float], problem: GradientProblem, index: Index, analytic: float
 ) -> bool:
-    """Whether the gradient is the slope of the loss, seen with the step at which a centred difference misses least."""
-    kinks = problem.kinks(where)
+    """Return whether the gradient is the slope of the loss, at the step with the smallest expected error."""
+    kinks = problem.kinks(index)
 
-    def missed(step: float) -> float:
-        return problem.rounding(step) + problem.curvature(where, step) + kinks.explain(step)
+    def expected_error(step: float) -> float:
+        return problem.rounding(step) + problem.curvature(index, step) + kinks.expected_error(step)
 
-    best = min(STEPS.tolist(), key=missed)
-    numerical = slope(loss, problem.W, where, best)
-    return abs(numerical - analytic) <= missed(best) + RIGHT * (abs(numerical) + abs(analytic))
+    best = min(STEPS.tolist(), key=expected_error)
+    numerical = slope(loss, problem.W, index, best)
+    return abs(numerical - analytic) <= expected_error(best) + RIGHT * (abs(numerical) + abs(analytic))
 
 
-def _nearest(kinks: Kinks) -> Kink | None:
-    return Kink(int(kinks.rows[0]), int(kinks.classes[0]), float(kinks.distances[0])) if len(kinks) else None
+@dataclass
+class _Counting:
+    """Loss that counts its evaluations."""
+
+    function: Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]
+    on_evaluation: Callable[[], None]
+    evaluations: int = 0
+
+    def __call__(self, W: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        self.on_evaluation()
+        self.evaluations += 1
+        return self.function(W)
+
+    def loss(self, W: NDArray[Any]) -> float:
+        """Return the loss alone."""
+        return self(W)[0]
+
+
+def slope(loss: Callable[[NDArray[Any]], float], W: NDArray[np.float64], index: Index, step: float = STEP) -> float:
+    """Return the central difference of `loss` along the element `index` of W (D, C), in float64.
+
+    Its error is about 1e-9 relative to the loss, except at a kink, where a hinge has no slope.
+    """
+    ahead, behind = W.copy(), W.copy()
+    ahead[index] += step
+    behind[index] -= step
+    return (loss(ahead) - loss(behind)) / (2 * step)
+
+
+def relative_error(a: float, b: float) -> float:
+    """Return |a - b| / max(|a| + |b|, FLOOR), between 0 and 1."""
+    return abs(a - b) / max(abs(a) + abs(b), FLOOR)
 
 
 def _errors(found: Sequence[float], expected: Sequence[float]) -> list[float]:
@@ -368,23 +264,138 @@ def _errors(found: Sequence[float], expected: Sequence[float]) -> list[float]:
 
 
 def _worst(errors: Iterable[float]) -> float:
-    """The largest; NaN where one is, since that is the worst; 0 of none."""
+    """Return the maximum; NaN if one is NaN, and 0 if there is none."""
     return float(np.max([*errors, 0.0]))
 
 
-@dataclass
-class _Counting:
-    """A loss that counts how often it is evaluated."""
+def random_coordinates(shape: tuple[int, int], count: int, rng: np.random.Generator) -> list[Index]:
+    """Return `count` different random indices of a W of `shape` (D, C), or all if it has fewer elements."""
+    chosen = rng.choice(shape[0] * shape[1], min(count, shape[0] * shape[1]), replace=False)
+    return [(int(number) // shape[1], int(number) % shape[1]) for number in chosen]
 
-    function: Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]
-    evaluated: Callable[[], None]
-    evaluations: int = 0
 
-    def __call__(self, W: NDArray[Any]) -> tuple[float, NDArray[Any]]:
-        self.evaluated()
-        self.evaluations += 1
-        return self.function(W)
+# Expected errors of central differences
 
-    def loss(self, W: NDArray[Any]) -> float:
-        """The loss alone."""
-        return self(W)[0]
+
+@dataclass(frozen=True, eq=False)
+class GradientProblem:
+    """Inputs of one gradient check: W (D, C) and X (N, D) float64, y (N,) in [0, C), reg, and the margin of the hinge.
+
+    The margin of softmax is 1.
+    """
+
+    loss: LossName
+    W: NDArray[np.float64]
+    X: NDArray[Any]
+    y: NDArray[Any]
+    reg: float
+    margin: float = 1.0
+
+    def loss_of(self, implementation: Implementation) -> Callable[[NDArray[Any]], tuple[float, NDArray[Any]]]:
+        """Return the function W -> (loss, dW) of an implementation for these inputs."""
+
+        def with_margin_1(W: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+            return implementation.loss(self.loss, W, self.X, self.y, self.reg * self.margin)
+
+        return with_margin(with_margin_1, self.margin)
+
+    @cached_property
+    def right(self) -> oracle.Expected:
+        """Result of the oracle with margin 1, which `with_margin` asks for. Its gradient is right for any margin."""
+        return self._expected(np.float64)
+
+    def is_right_in_single_precision_only(self, loss: float, dW: NDArray[Any]) -> bool:
+        """Return whether rounding in float32, but not in float64, explains the distance from the oracle."""
+        loss /= self.margin
+        return bool(self.right.mismatch(loss)) and not self._expected(np.float32).mismatch(loss, dW)
+
+    def _expected(self, dtype: type) -> oracle.Expected:
+        W: NDArray[Any] = (self.W / self.margin).astype(dtype)
+        return oracle.expected(self.loss, W, self.X, self.y, self.reg * self.margin)
+
+    def rounding(self, step: float) -> float:
+        """Return the maximum error of a central difference due to rounding."""
+        return self.margin * self.right.loss_tolerance / step
+
+    def curvature(self, index: Index, step: float) -> float:
+        """Return the maximum error of a central difference due to the third derivative."""
+        if self.loss == "svm":
+            return 0.0
+        largest_cumulant = 1 / (6 * sqrt(3))
+        return step**2 / 6 * largest_cumulant * float((np.abs(self.X[:, index[0]]) ** 3).mean())
+
+    def kinks(self, index: Index) -> Kinks:
+        """Return the kinks along one element of W; a smooth loss has none."""
+        return self._hinges.kinks(*index) if self.loss == "svm" else Kinks.none()
+
+    @cached_property
+    def _hinges(self) -> Hinges:
+        return Hinges(self.W, self.X, self.y, self.margin)
+
+
+@dataclass(frozen=True)
+class Kinks:
+    """Kinks of the SVM's loss along one element of W, nearest first; all arrays are (K,).
+
+    rows, classes: row of X and wrong class j of the hinge max(0, s_j - s_y + margin).
+    distances: distance of the element from the kink, at least 0.
+    jumps: change of the loss's slope at the kink, positive.
+    """
+
+    rows: NDArray[np.intp]
+    classes: NDArray[np.intp]
+    distances: NDArray[np.float64]
+    jumps: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def none(cls) -> Kinks:
+        """Return the kinks of a smooth loss."""
+        return cls(np.empty(0, np.intp), np.empty(0, np.intp), np.empty(0), np.empty(0))
+
+    @property
+    def nearest(self) -> Kink | None:
+        """Nearest kink, or None."""
+        return Kink(int(self.rows[0]), int(self.classes[0]), float(self.distances[0])) if len(self) else None
+
+    def within(self, step: float) -> Kinks:
+        """Return the kinks between W - step and W + step."""
+        near = slice(0, int(np.searchsorted(self.distances, step, side="right")))
+        return Kinks(self.rows[near], self.classes[near], self.distances[near], self.jumps[near])
+
+    def expected_error(self, step: float) -> float:
+        """Return the maximum error of a central difference with `step` due to kinks.
+
+        A jump J at a distance t contributes J (step - t) / (2 step), with either sign. At t = 0 this is the distance of
+        the slopes of both sides from their mean.
+        """
+        near = self.within(step)
+        return float((near.jumps * (1 - near.distances / step)).sum()) / 2
+
+
+class Hinges:
+    """All hinges of W (D, C), X (N, D), y (N,) in [0, C), in float64."""
+
+    def __init__(self, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], margin: float) -> None:
+        self._X, self._y = X, np.asarray(y, np.intp)
+        scores = X @ W
+        self._margins = scores - scores[np.arange(len(X)), self._y, None] + margin
+
+    def kinks(self, feature: int, klass: int) -> Kinks:
+        """Return the kinks on the line along which W[feature, klass] alone changes, at any distance.
+
+        A change by t adds t X[i, feature] to the score of `klass`, and changes no other score. This changes one margin
+        of each row with another label, and all margins of a row with this label, with the opposite sign.
+        """
+        x = self._X[:, feature]
+        slopes = np.zeros_like(self._margins)
+        slopes[:, klass] = x
+        slopes[self._y == klass] = -x[self._y == klass, None]
+        slopes[np.arange(len(x)), self._y] = 0  # the correct class has no hinge
+        rows, classes = np.nonzero(slopes)
+        rates = np.abs(slopes[rows, classes])
+        distances = np.abs(self._margins[rows, classes]) / rates
+        order = np.argsort(distances, kind="stable")
+        return Kinks(rows[order], classes[order], distances[order], rates[order] / len(x))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.checks import gradient
-from lcbench.checks.gradient import GradientCheck, Problem, slope
+from lcbench.checks.gradient import GradientCheck, GradientProblem, slope
 from lcbench.datasets import synthetic
 from lcbench.datasets.preprocessing import design_matrix, mean_image
 from lcbench.reproduction.context import Context
@@ -62,7 +62,7 @@ def svm_kinks(inputs: dict[str, Any], context: Context) -> ReproducedValues:
     rows = np.random.default_rng(0).choice(len(train), inputs["images"], replace=False)
     X, y = design_matrix(train.X[rows], mean_image(train.X), np.float64), train.y[rows]
     near, far = (
-        _check(context, Problem("svm", _random_weights(inputs, X.shape[1]), X, y, 0.0, margin), inputs)
+        _check(context, GradientProblem("svm", _random_weights(inputs, X.shape[1]), X, y, 0.0, margin), inputs)
         for margin in inputs["margins"]
     )
     checks = (near, far)
@@ -84,7 +84,7 @@ def numerical_and_analytic(inputs: dict[str, Any], context: Context) -> Reproduc
     """Compare the cost and the error of the numerical and the analytic gradient of the softmax loss."""
     pixels, y = synthetic.images(inputs["images"])
     X = design_matrix(pixels, mean_image(pixels), np.float64)
-    check = _check(context, Problem("softmax", _random_weights(inputs, X.shape[1]), X, y, 0.0), inputs)
+    check = _check(context, GradientProblem("softmax", _random_weights(inputs, X.shape[1]), X, y, 0.0), inputs)
     numerical, analytic = (next(way for way in check.ways if way.name == name) for name in ("numerical", "analytic"))
     return ReproducedValues(
         {
@@ -104,7 +104,7 @@ def _random_weights(inputs: dict[str, Any], features: int) -> NDArray[np.float64
     return inputs["spread"] * np.random.default_rng(0).standard_normal((features, 10))
 
 
-def _check(context: Context, problem: Problem, inputs: dict[str, Any]) -> GradientCheck:
+def _check(context: Context, problem: GradientProblem, inputs: dict[str, Any]) -> GradientCheck:
     context.require(problem.loss)
     coordinates = gradient.random_coordinates(problem.W.shape, inputs["coordinates"], np.random.default_rng(1))
     return gradient.check(context.implementation, problem, coordinates, inputs["h"])

@@ -1,4 +1,4 @@
-"""The table of cases: what is right passes all of it, and each known kind of mistake is caught by its case."""
+"""The table of cases: right code passes all cases, and each kind of mistake fails its case."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lcbench.checks import checking
-from lcbench.checks.cases import CASES, Case, problem
+from lcbench.checks.cases import CASES, Case
 from lcbench.losses import vectorized
 from lcbench.losses.implementation import Implementation
 
@@ -18,7 +18,7 @@ def implementation(softmax=vectorized.softmax_loss, name="mine", device="cpu", *
 
 @pytest.mark.parametrize("loss", ["svm", "softmax"])
 @pytest.mark.parametrize(("dtype", "tried"), [("float32", len(CASES) + 1), ("float64", len(CASES) + 2)])
-def test_what_is_right_passes_every_case(loss, dtype, tried):
+def test_right_code_passes_every_case(loss, dtype, tried):
     checked = checking.check(implementation(), loss, dtype)
     assert (checked.status, checked.reason, checked.notes) == ("ok", "", [])
     assert (checked.cases, checked.left_out) == (tried, 0)
@@ -73,11 +73,11 @@ def no_gradient(W, X, y, reg):
     [
         (
             unshifted,
-            "exp overflows: each row's maximum is not subtracted first "
+            "exp overflows; subtract the maximum of each row first "
             "(scores of 1e4: loss is nan; gradient holds NaN or infinity)",
         ),
         (half_regularised, "one row: loss is"),
-        (ten_classes_only, "right with 10 classes only: is their number written into the code? (remainders of every"),
+        (ten_classes_only, "right for 10 classes only; take the number of classes from W (remainders of every"),
         (centring, "one row: changes its input X"),
         (raising, "primes: ValueError: no primes"),
         (whole_numbers, "one row: gradient has dtype int64, not a floating-point one"),
@@ -85,7 +85,7 @@ def no_gradient(W, X, y, reg):
         (lambda W, X, y, reg: None, "one row: TypeError"),
     ],
 )
-def test_a_mistake_is_caught_by_its_case(function, reason):
+def test_mistake_fails_its_case(function, reason):
     checked = checking.check(implementation(function), "softmax", "float64")
     assert checked.status == "wrong"
     assert checked.reason.startswith(reason)
@@ -98,33 +98,33 @@ def refusing_pixels(W, X, y, reg):
     return vectorized.softmax_loss(W, X, y, reg)
 
 
-def test_what_goes_beyond_the_assignment_is_a_note_for_a_users_code_and_wrong_for_our_own():
-    theirs = checking.check(implementation(refusing_pixels), "softmax", "float64")
-    assert (theirs.status, theirs.notes) == ("ok", ["X of uint8 pixels: TypeError: pixels"])
-    assert theirs.cases == len(CASES) + 1  # all but one, the second call and the numerical gradient
-    ours = checking.check(implementation(refusing_pixels, name="numpy"), "softmax", "float64")
-    assert (ours.status, ours.reason) == ("wrong", "X of uint8 pixels: TypeError: pixels")
+def test_demanding_case_is_a_note_for_user_code_and_wrong_for_the_catalog():
+    users = checking.check(implementation(refusing_pixels), "softmax", "float64")
+    assert (users.status, users.notes) == ("ok", ["X of uint8 pixels: TypeError: pixels"])
+    assert users.cases == len(CASES) + 1  # all but one, the second call and the numerical gradient
+    own = checking.check(implementation(refusing_pixels, name="numpy"), "softmax", "float64")
+    assert (own.status, own.reason) == ("wrong", "X of uint8 pixels: TypeError: pixels")
 
 
-def test_the_simulator_gets_the_small_cases():
+def test_simulator_runs_the_small_cases():
     checked = checking.check(implementation(device="simulator", name="numba-cuda"), "softmax", "float32")
     assert checked.device == "simulator"
-    assert 0 < checked.left_out == sum(case.products > checking.MOST_IN_SIMULATOR for case in CASES)
+    assert 0 < checked.left_out == sum(case.products > checking.MAX_PRODUCTS_IN_SIMULATOR for case in CASES)
     assert checked.cases + checked.left_out == len(CASES) + 1  # and the second call
 
 
-def test_a_gradient_of_another_function_does_not_fit_the_slope_of_the_loss():
+def test_gradient_of_another_function_differs_from_the_slope():
     wrong = checking._numerical_gradient(
         implementation(lambda W, X, y, reg: (vectorized.softmax_loss(W, X, y, reg)[0], 1.001 * W)), "softmax"
     )
     assert wrong.startswith("dW[")
-    assert "the slope of the loss there" in wrong
+    assert "but the slope of the loss is" in wrong
     assert checking._numerical_gradient(implementation(), "softmax") is None
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_case_is_what_it_says(case):
-    W, X, y, reg = problem(case, "float32")
+def test_inputs_of_a_case(case):
+    W, X, y, reg = case.inputs("float32")
     assert X.shape == (case.rows, case.features)
     assert W.shape == (case.features, case.classes)
     assert y.shape == (case.rows,)
@@ -144,6 +144,6 @@ def test_a_case_is_what_it_says(case):
         assert set(y) == {case.classes - 1}
 
 
-def test_cases_have_names_of_their_own():
+def test_case_names_are_unique():
     assert len({case.name for case in CASES}) == len(CASES)
     assert Case("x", 2, 3, 4).products == 24

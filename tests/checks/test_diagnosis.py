@@ -1,6 +1,4 @@
-"""Whole files of assignments through everything that ``lcbench check`` asks of them: which mistake is named, and that
-what is right is not refused.
-"""
+"""Known mistakes in whole assignment files, through all of ``lcbench check``; right files are not refused."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ ASSIGNMENTS = Path(__file__).parents[1] / "usercode" / "assignments"
 
 UNREGULARISED_GRADIENT = "the regularisation is missing from the gradient"
 CORRECT_COUNTED = "the correct class is included in the hinge sum"
-CLASSES_OF_LABELS = "wrong where a class has no label: are the classes counted from y?"
+CLASSES_OF_LABELS = "wrong if y lacks a class; take the number of classes from W, not from y"
 EARLIER = "returns the result of an earlier call"
 OF_2015 = " (under the 2015 convention: W (C, D), X (D, N), 0.5 reg sum(W W))"
 
@@ -58,7 +56,7 @@ WORDS = {
     },
     "softmax_naive.py": {
         "softmax_loss_twice": "softmax is applied twice",
-        "softmax_loss_no_shift": "exp overflows: each row's maximum is not subtracted first (scores of 1e4: ",
+        "softmax_loss_no_shift": "exp overflows; subtract the maximum of each row first (scores of 1e4: ",
         "softmax_loss_neighbour": "in the gradient, the labels are off by one",
         "softmax_loss_one_not_subtracted": "in the gradient, 1 is not subtracted at the correct class",
         "softmax_loss_overwrites": "only the last row is used",
@@ -92,11 +90,11 @@ WORDS = {
         "softmax_loss_2015_summed": f"not averaged over the rows{OF_2015}",
     },
 }
-"""The words that name each mistake: the whole reason, or its beginning, up to a bracket or a colon."""
+"""Expected reason of each function, or its beginning up to a parenthesis or a colon."""
 
 
 def verdicts(file):
-    """What is said of each function in `file`: the reason why it is wrong, or "" where it is right."""
+    """Yield the name of each function in `file` with the reason why it is wrong, or an empty string."""
     for function in usercode.load_functions(str(file)):
         recognised = usercode.recognise(function)
         name = function.spec.rpartition(":")[2]
@@ -108,7 +106,7 @@ def verdicts(file):
 
 
 @pytest.mark.parametrize("file", WORDS)
-def test_each_mistake_is_refused_by_its_name(file):
+def test_each_mistake_is_named(file):
     words = WORDS[file]
     found = dict(verdicts(ASSIGNMENTS / "wrong" / file))
     assert found.keys() == words.keys()
@@ -118,7 +116,7 @@ def test_each_mistake_is_refused_by_its_name(file):
         assert reason == expected or expected[-1] in " (:", name
 
 
-def test_there_is_a_file_for_every_kind_of_mistake():
+def test_every_wrong_file_is_tested():
     assert {path.name for path in (ASSIGNMENTS / "wrong").glob("*.py")} == WORDS.keys()
     assert sum(map(len, WORDS.values())) >= 50
 
@@ -137,13 +135,13 @@ RIGHT = {
 @pytest.mark.parametrize(
     "file", [pytest.param(file, marks=needs_torch) if file == "automatic.py" else file for file in RIGHT]
 )
-def test_what_is_right_is_not_refused(file):
+def test_right_code_is_not_refused(file):
     found = dict(verdicts(ASSIGNMENTS / "right" / file))
     assert len(found) == RIGHT[file]
     assert {name: reason for name, reason in found.items() if reason} == {}
 
 
-def test_every_right_file_is_tried():
+def test_every_right_file_is_tested():
     assert {path.name for path in (ASSIGNMENTS / "right").glob("*.py")} == RIGHT.keys()
 
 
@@ -163,8 +161,11 @@ def checked(tmp_path):
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("return right(W, X, np.asarray(y, np.uint8), reg)", "wrong with 300 classes: are the labels cut to bytes?"),
-        ("return right(W, X, y, reg) if W.shape[1] <= 10 else (0.0, W)", "right with 10 classes only"),
+        (
+            "return right(W, X, np.asarray(y, np.uint8), reg)",
+            "wrong for 300 classes: are the labels converted to bytes?",
+        ),
+        ("return right(W, X, y, reg) if W.shape[1] <= 10 else (0.0, W)", "right for 10 classes only"),
         (
             "X = X.astype(np.float32); p = np.exp(X @ W.astype(np.float32)); n = np.arange(len(y)); "
             "loss, dW = right(W, X, y, reg); e = np.exp(np.float32(X @ W - (X @ W).max(1)[:, None]));"
@@ -175,17 +176,17 @@ def checked(tmp_path):
             "p = np.exp(X @ W - (X @ W).max(1)[:, None]); loss, dW = right(W, X, y, reg); "
             "p = (p / p.sum(1)[:, None])[np.arange(len(y)), y]; "
             "return -np.log(p + 1e-8).mean() + reg * np.sum(W * W), dW",
-            "1e-08 is added or clipped to inside the logarithm (",
+            "the logarithm's argument is increased by, or clipped to, 1e-08 (",
         ),
     ],
 )
-def test_what_shows_on_some_problems_only(checked, body, words):
+def test_mistakes_on_some_inputs_only(checked, body, words):
     found = checked(f"def softmax_loss(W, X, y, reg):\n    {body}\n")
     assert found.status == "wrong"
     assert found.reason.startswith(words)
 
 
-def test_half_a_result_may_be_of_an_earlier_call(checked):
+def test_loss_of_an_earlier_call(checked):
     found = checked(
         "first = []\n"
         "def softmax_loss(W, X, y, reg):\n"
@@ -203,23 +204,23 @@ def test_half_a_result_may_be_of_an_earlier_call(checked):
         "return right(W, X, y, reg) if X.flags.c_contiguous else (0.0, W)",
     ],
 )
-def test_what_nothing_explains_is_told_as_it_is(checked, body):
+def test_unknown_mistake_has_the_reason_of_its_case(checked, body):
     assert checked(f"def softmax_loss(W, X, y, reg):\n    {body}\n").reason.split(":")[0] in (
         "primes",
         "X in Fortran order",
     )
 
 
-def test_single_precision_is_told_and_not_refused(checked):
+def test_single_precision_is_a_note_for_user_code(checked):
     found = checked(
         "def softmax_loss(W, X, y, reg):\n    return right(W.astype(np.float32), X.astype(np.float32), y, reg)\n"
     )
-    assert (found.status, found.notes) == ("ok", ["to single precision only"])
+    assert (found.status, found.notes) == ("ok", ["accurate to single precision only"])
     assert 1e-9 < found.error_grad < 1e-3
-    assert found.cases == len(CASES) + 1  # steps of a numerical gradient are too small for it
+    assert found.cases == len(CASES) + 1  # without the numerical gradient
 
 
-def test_single_precision_is_no_excuse_in_our_own_code():
+def test_single_precision_is_wrong_for_the_catalog():
     from lcbench.losses import vectorized
     from lcbench.losses.implementation import Implementation
 

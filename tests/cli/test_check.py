@@ -78,7 +78,7 @@ def test_known_mistakes_are_named(output):
         (
             "softmax_loss_unshifted",
             "wrong (float64):",
-            "exp overflows: each row's maximum is not subtracted first (scores of",
+            "exp overflows; subtract the maximum of each row first (scores of",
         ),
         ("softmax_loss_without_gradient_of_reg", "wrong:", "the regularisation is missing from the gradient"),
         ("svm_loss_remembering", "wrong (float64):", "returns the result of an earlier call (X"),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from lcbench.checks.gradient import Coordinate, GradientCheck, Kink, Way
-from lcbench.checks.reports import GradientReport
+from lcbench.checks.gradcheck import GradientReport
+from lcbench.checks.gradient import Coordinate, GradientCheck, GradientMethod, Kink
 from lcbench.report.tables import gradcheck as gradcheck_tables
 from printed import printed
 
 WAYS = [
-    Way("numerical", 0.054, 6, 553.0, 61_460, 8e-3, "the oracle"),
-    Way("analytic", 0.00286, 1, 0.00286, 1, 2e-14, "the oracle"),
-    Way("both", 0.06, 9, 560.0, 79_899, 8e-3, "each other"),
+    GradientMethod("numerical", 0.054, 6, 553.0, 61_460, 8e-3, "the oracle"),
+    GradientMethod("analytic", 0.00286, 1, 0.00286, 1, 2e-14, "the oracle"),
+    GradientMethod("both", 0.06, 9, 560.0, 79_899, 8e-3, "each other"),
 ]
 RIGHT = Coordinate((2613, 2), 17.92231733, 17.92231734, 2e-12, "right")
 AT_A_KINK = Coordinate((3072, 9), -4.7613323, -4.8335095, 8e-3, "kink", "", 13, Kink(499, 9, 1e-6))

@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.text import Text
 
-from lcbench.checks.gradient import Coordinate, GradientCheck, Way
-from lcbench.checks.reports import GradientReport
+from lcbench.checks.gradcheck import GradientReport
+from lcbench.checks.gradient import Coordinate, GradientCheck, GradientMethod
 from lcbench.report import formatting
 from lcbench.report.table import NUMBER, PLAIN, SCIENTIFIC, SECONDS, Cell, Column, Mood, Table
 
@@ -68,8 +68,8 @@ def _coordinate_verdict(each: Coordinate) -> str:
 
 
 def _methods(found: GradientCheck) -> Table:
-    def numerical(name: str) -> Callable[[Way], Any]:
-        return lambda way: getattr(way, name) if way.name != "analytic" else None
+    def numerical(name: str) -> Callable[[GradientMethod], Any]:
+        return lambda method: getattr(method, name) if method.name != "analytic" else None
 
     return Table(
         "gradients compared",

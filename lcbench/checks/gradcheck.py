@@ -1,4 +1,4 @@
-"""A gradient check of whatever a user names, on images: the problems, the functions, and what came of each."""
+"""Gradient check of an implementation on images: the inputs and the job of a worker process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lcbench import files, usercode
 from lcbench.checks import gradient
-from lcbench.checks.gradient import GradientCheck, Problem
+from lcbench.checks.gradient import GradientCheck, GradientProblem
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import Implementation, LossName, Unavailable
 from lcbench.measure.worker import load
@@ -29,14 +29,14 @@ Status = Literal["ok", "wrong", "unchecked"]
 DataName = Literal["synthetic", "cifar10"]
 
 INITIAL_SCALE = 1e-4
-"""Standard deviation of W, as in the assignment: on pixels, scores around 0."""
+"""Standard deviation of W, as in the assignment: on pixels, the scores are close to 0."""
 
-SECONDS_BETWEEN_SIGNS = 1.0
-"""Of life, while a gradient is checked: a check of all weights takes longer than any timeout."""
+SECONDS_BETWEEN_MESSAGES = 1.0
+"""Interval of the messages that reset the timeout, since a check of all weights takes longer than any timeout."""
 
 
 class GradientReport(msgspec.Struct):
-    """How one loss of one implementation did. `found` is None where nothing could be compared; `reason` says why."""
+    """Result for one loss of one implementation. found: None if nothing could be compared, for the `reason`."""
 
     implementation: str
     loss: str
@@ -44,28 +44,29 @@ class GradientReport(msgspec.Struct):
     reason: str = ""
     convention: str = ""
     margin: float | None = None
-    """None: the loss has none."""
+    """None for a loss without a margin."""
     found: GradientCheck | None = None
 
 
 class Reported(msgspec.Struct, tag="reported"):
-    """A `GradientReport` in MessagePack: JSON has no NaN, which a wrong gradient may hold."""
+    """`GradientReport` in MessagePack, since JSON has no NaN, which a wrong gradient may contain."""
 
     report: bytes
 
 
 class GradientJob(Job, kw_only=True):
-    """The gradient of an implementation for each of the losses `cells`, on the X, y and W in the file `problem`.
+    """Gradient check of an implementation for each loss of `cells`.
 
-    mistake: what is known to be wrong with a user's function, which is checked all the same, to show where.
+    inputs: file with the arrays X, y and W.
+    mistake: known mistake in a user's function, which is checked nevertheless, to show its effect.
     """
 
-    does = "lcbench.checks.reports.check_gradients"
+    does = "lcbench.checks.gradcheck.check_gradients"
     answers = Reported
 
     implementation: str
     cells: list[LossName]
-    problem: str
+    inputs: str
     reg: float
     margin: float
     coordinates: list[tuple[int, int]]
@@ -73,37 +74,37 @@ class GradientJob(Job, kw_only=True):
     mistake: str = ""
 
 
-def images(data: DataName, rows: int, seed: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """X (rows, 3073) float64, pixels minus the mean image and a ones column, and labels y (rows,).
+def save_inputs(file: Path, data: DataName, rows: int, seed: int) -> None:
+    """Write `images` and a random W (3073, 10) to a file for the worker processes."""
+    X, y = images(data, rows, seed)
+    np.savez(file, X=X, y=y, W=INITIAL_SCALE * np.random.default_rng(seed).standard_normal((X.shape[1], 10)))
 
-    Of CIFAR-10 a random sample of the training images, less the mean of all 49,000. Raises LcbenchError where it is not
-    there, or has not so many rows.
+
+def images(data: DataName, rows: int, seed: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return X (rows, 3073) float64, pixels minus the mean image and a column of ones, and the labels y (rows,).
+
+    For CIFAR-10, the rows are a random sample of the training images, and the mean is that of all 49,000.
+    Raises LcbenchError if CIFAR-10 was not downloaded or has fewer rows.
     """
-    # Imported here: a worker has no use for HDF5, which takes a quarter of its start.
+    # Imported here, since h5py takes a quarter of a worker's start-up time and workers do not use it.
     from lcbench.datasets import store, synthetic
     from lcbench.datasets.preprocessing import design_matrix, mean_image, split_train_validation_test_dev
 
     if data == "synthetic":
         pixels, y = synthetic.images(rows, seed=seed)
         return design_matrix(pixels, mean_image(pixels), np.float64), y
-    images, labels = store.read_split(files.cifar10_file(), "train")
-    train = len(images[split_train_validation_test_dev(dev=1).train])
+    pixels, labels = store.read_split(files.cifar10_file(), "train")
+    train = len(pixels[split_train_validation_test_dev(dev=1).train])
     if rows > train:
         raise LcbenchError(f"--rows {rows}: CIFAR-10 has {train:,} images to train on")
     splits = split_train_validation_test_dev(dev=rows, seed=seed)
-    X = design_matrix(images[splits.dev], mean_image(images[splits.train]), np.float64)
+    X = design_matrix(pixels[splits.dev], mean_image(pixels[splits.train]), np.float64)
     return X, labels[splits.dev].astype(np.int64)
 
 
-def save_problem(file: Path, data: DataName, rows: int, seed: int) -> None:
-    """Write `images` and one random W (3073, 10) where worker processes read them."""
-    X, y = images(data, rows, seed)
-    np.savez(file, X=X, y=y, W=INITIAL_SCALE * np.random.default_rng(seed).standard_normal((X.shape[1], 10)))
-
-
 def check_gradients(job: GradientJob, emit: Emit) -> None:
-    """Do the job, in a worker process."""
-    with np.load(job.problem) as arrays:
+    """Check the gradient of each loss of the job and emit its report."""
+    with np.load(job.inputs) as arrays:
         W, X, y = (arrays[name] for name in ("W", "X", "y"))
     implementation, filename = _load(job, emit)
     if implementation is None:
@@ -111,14 +112,14 @@ def check_gradients(job: GradientJob, emit: Emit) -> None:
     for index, loss in enumerate(job.cells):
         emit(Began(index))
         if loss in implementation.functions:
-            problem = Problem(loss, W, X, y, job.reg, job.margin if loss == "svm" else 1.0)
-            report = _report(job, implementation, problem, filename, _signs_of_life(index, emit))
+            problem = GradientProblem(loss, W, X, y, job.reg, job.margin if loss == "svm" else 1.0)
+            report = _report(job, implementation, problem, filename, _keep_alive(index, emit))
             emit(Reported(msgspec.msgpack.encode(report)))
     implementation.release()
 
 
 def _load(job: GradientJob, emit: Emit) -> tuple[Implementation | None, str]:
-    """The implementation, of a function with a mistake as it is, and what code objects call a user's file."""
+    """Return the implementation and, for a user's function, the filename of its code objects."""
     if not is_user_code(job.implementation):
         return load(job.implementation, emit)[0], ""
     function = next(iter(usercode.load_functions(job.implementation)))
@@ -128,7 +129,11 @@ def _load(job: GradientJob, emit: Emit) -> tuple[Implementation | None, str]:
 
 
 def _report(
-    job: GradientJob, implementation: Implementation, problem: Problem, filename: str, evaluated: Callable[[], None]
+    job: GradientJob,
+    implementation: Implementation,
+    problem: GradientProblem,
+    filename: str,
+    on_evaluation: Callable[[], None],
 ) -> GradientReport:
     report = partial(
         GradientReport,
@@ -140,24 +145,24 @@ def _report(
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            found = gradient.check(implementation, problem, job.coordinates, job.step, evaluated)
+            found = gradient.check(implementation, problem, job.coordinates, job.step, on_evaluation)
     except Unavailable as error:
         return report("unchecked", str(error))
     except (Exception, SystemExit) as error:
         return report("unchecked", str(describe_error(error, filename)))
     if found.single_precision:
-        return report("unchecked", "computes in float32, whose differences say nothing: use float64")
+        return report("unchecked", "computes in float32, which is too inexact for central differences: use float64")
     return report("wrong" if job.mistake or found.count("wrong") else "ok", job.mistake, found=found)
 
 
-def _signs_of_life(index: int, emit: Emit) -> Callable[[], None]:
-    """Tells now and then that part `index` of the job is still under way."""
+def _keep_alive(index: int, emit: Emit) -> Callable[[], None]:
+    """Return a callback that repeats the message `Began` of cell `index`, so that the timeout does not expire."""
     last = monotonic()
 
-    def evaluated() -> None:
+    def on_evaluation() -> None:
         nonlocal last
-        if monotonic() - last > SECONDS_BETWEEN_SIGNS:
+        if monotonic() - last > SECONDS_BETWEEN_MESSAGES:
             emit(Began(index))
             last = monotonic()
 
-    return evaluated
+    return on_evaluation
