@@ -20,7 +20,7 @@ from lcbench.losses.implementation import (
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of the catalog.
+    """Entry of the catalog.
 
     module: holds `svm_loss`, `softmax_loss` and, where needed, `prepare`, `fetch`, `threads` and `release`. With
         "module:function", the object that the function returns holds them.

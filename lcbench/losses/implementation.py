@@ -1,4 +1,4 @@
-"""What an implementation is, and the errors raised if there is none. Each error message is one line."""
+"""Definition of an implementation, and the errors if there is none. Each error message is one line."""
 
 from __future__ import annotations
 

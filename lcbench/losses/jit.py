@@ -1,4 +1,4 @@
-"""How Numba compiles CPU code: flags, cache, vector width, number of threads."""
+"""Options for compiling CPU code with Numba: flags, cache, vector width, number of threads."""
 
 from __future__ import annotations
 

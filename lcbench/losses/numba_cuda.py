@@ -1,11 +1,11 @@
-"""CUDA kernels in Numba. X is read from memory once where the problem fits `cuda.one_pass`, else twice.
+"""CUDA kernels in Numba. X is read from memory once if the problem fits `cuda.one_pass`, else twice.
 
-Three launches at most between a call and its result, two in one pass: the gradient's slabs (`cuda.one_pass`, or
-`cuda.by_stages`), their sum (`cuda.merge`); then a few hundred partial sums of the loss come to the host, and are added
-up in float64. Buffers outlive the call.
+A call launches one kernel (`cuda.one_pass`) or three (`cuda.by_stages`) that compute slabs of the gradient, then
+`merge`, which adds up the slabs. The host adds a few hundred partial sums of the loss in float64. Buffers are kept
+between calls.
 
-X stays on the device from one call to the next. Where it is too large for that, or `prepare` is asked to leave it on
-the host, each call passes it through the device in chunks, copied while others are computed with.
+X stays on the device between calls. If it is too large, or if `prepare` is told to leave it on the host, each call
+copies it to the device in chunks, while the device computes on earlier chunks.
 """
 
 from __future__ import annotations
@@ -20,29 +20,83 @@ from numpy.typing import ArrayLike, NDArray
 
 from lcbench.losses.cuda import tiles as cuda_tiles
 from lcbench.losses.cuda.backend import cuda, limits, require_device
-from lcbench.losses.cuda.by_stages import STAGES, ByStages, DeviceMatrix, Feed, Real, pieces, stride_of
+from lcbench.losses.cuda.by_stages import STAGES, ByStages, Real, build_sum_over_block
+from lcbench.losses.cuda.matrix import DeviceMatrix, Feed, pieces, stride_of
 from lcbench.losses.cuda.one_pass import OnePass
-from lcbench.losses.cuda.tiles import build_merge
 from lcbench.losses.implementation import LossName
 
 MERGE_BLOCK = (32, 8)
-"""Threads of the last kernel's blocks: numbers of a slab, and shares of the slabs."""
+"""Threads of a block of `merge`: (elements of a slab, shares of the slabs)."""
 
 SHARE_OF_MEMORY = 0.9
-"""Of the free memory of a device: X beyond it stays on the host. The rest is for slabs, W and dW."""
+"""Share of the free device memory that X may use; a larger X stays on the host. The rest is for slabs, W and dW."""
 
-# Small inputs make small grids. That is no news to a benchmark that reports their time.
+# Numba warns of small grids. Small inputs are measured on purpose.
 warnings.filterwarnings("ignore", message="Grid size .* low occupancy")
 
 
-class LaunchPlan:
-    """All that depends on shapes only: the kernels, their grids, and the buffers between them on the device.
+@lru_cache(maxsize=8)
+def build_merge(dtype: Any, lanes: int, warps: int) -> Any:
+    """Return the kernel ``merge(slabs, W, columns, two_reg, dW, sums)`` in `dtype`.
 
-    Allocating on a device waits for it, so the buffers outlive the call. A plan serves one host thread.
+    Its blocks have (lanes, warps) threads. lanes * warps must be a power of two.
+    """
+    LANES, WARPS, THREADS = lanes, warps, lanes * warps
+    sum_over_block = build_sum_over_block()
+
+    @cuda.jit
+    def merge(slabs: Any, W: Any, columns: int, two_reg: Any, dW: Any, sums: Any) -> None:
+        r"""Compute dW (C, stride) = the sum of slabs (B, C, stride) + two_reg W, and sums[block] = sum(W * W).
+
+        dW is zero from column `columns` on. A block computes LANES elements of dW. Its warps divide the slabs::
+
+            warp 0   slab 0, WARPS, ...     \
+            warp 1   slab 1, WARPS + 1, ...  > each its own sum; then warp 0 adds the sums in order
+            ...                             /
+        """
+        partial = cuda.shared.array((WARPS, LANES), dtype)
+        squares = cuda.shared.array(THREADS, dtype)
+        lane = cuda.threadIdx.x
+        warp = cuda.threadIdx.y
+        at = cuda.blockIdx.x * LANES + lane
+        class_ = at // dW.shape[1]
+        column = at % dW.shape[1]
+        inside = class_ < dW.shape[0] and column < columns
+
+        total = dtype(0)
+        if inside:
+            for slab in range(warp, slabs.shape[0], WARPS):
+                total += slabs[slab, class_, column]
+        partial[warp, lane] = total
+        cuda.syncthreads()
+
+        square = dtype(0)
+        if warp == 0 and class_ < dW.shape[0]:
+            if inside:
+                for other in range(1, WARPS):
+                    total += partial[other, lane]
+                w = W[class_, column]
+                total += two_reg * w
+                square = w * w
+            dW[class_, column] = total
+        thread = warp * LANES + lane
+        squares[thread] = square
+        sum_over_block(squares, thread, THREADS)
+        if thread == 0:
+            sums[cuda.blockIdx.x] = squares[0]
+
+    return merge
+
+
+class LaunchPlan:
+    """Kernels, their grids and the buffers between them on the device: everything that depends on shapes only.
+
+    Allocating device memory waits for the device, so the buffers are kept between calls. A plan is used by one host
+    thread.
     """
 
     def __init__(self, dtype: Real, pixels: bool, rows: int, features: int, classes: int) -> None:
-        """For at most `rows` rows of X (N, features) at a time, uint8 where `pixels`, else of `dtype`."""
+        """Build the plan for at most `rows` rows of X (N, features) at a time, uint8 if `pixels`, else of `dtype`."""
         self.dtype, self.features, self.classes = dtype, features, classes
         stride, device = stride_of(features), limits()
         tile = cuda_tiles.one_pass_tile(features, classes, pixels, device) if dtype is np.float32 else None
@@ -60,7 +114,10 @@ class LaunchPlan:
         self.sums_on_host = cuda.pinned_array(self.sums.shape, dtype)
 
     def run(self, loss: LossName, W: DeviceMatrix, X: DeviceMatrix | Feed, y: Any, reg: float) -> tuple[float, Any]:
-        """Loss and dW (C, D), a new matrix on the device, of W (C, D), X (N, D) and y (N,). Waits for the device."""
+        """Return the loss and dW (C, D), a new matrix on the device, for W (C, D), X (N, D) and y (N,).
+
+        The device has finished when this returns.
+        """
         rows = y.shape[0]
         if isinstance(X, Feed):
 
@@ -83,32 +140,35 @@ def _plan(dtype: Real, pixels: bool, rows: int, features: int, classes: int, hos
 
 
 def svm_loss(W: Any, X: Any, y: Any, reg: float) -> tuple[float, Any]:
-    """Multiclass hinge loss, margin 1 (Weston & Watkins, 1999), and its gradient.
+    """Return the multiclass hinge loss with margin 1 (Weston & Watkins, 1999) and its gradient.
 
-    W (D, C) float32 or float64, X (N, D) float or uint8, y (N,) integers in [0, C), each a host array or as `prepare`
-    returns it. Returns the loss, a float, and dW (D, C) of W's dtype: where W came from, on the host or the device.
-    Raises ValueError for arrays that do not fit, Unavailable where there is no device.
+    W (D, C) float32 or float64, X (N, D) float or uint8, y (N,) integers in [0, C), each a host array or as returned by
+    `prepare`. The loss is a float. dW (D, C) has W's dtype and is on the host or the device, as W is.
+
+    Raise ValueError if the shapes do not match, Unavailable if there is no device.
     """
     return _loss("svm", W, X, y, reg)
 
 
 def softmax_loss(W: Any, X: Any, y: Any, reg: float) -> tuple[float, Any]:
-    """Softmax cross-entropy loss and its gradient.
+    """Return the softmax cross-entropy loss and its gradient.
 
-    W (D, C) float32 or float64, X (N, D) float or uint8, y (N,) integers in [0, C), each a host array or as `prepare`
-    returns it. Returns the loss, a float, and dW (D, C) of W's dtype: where W came from, on the host or the device.
-    Raises ValueError for arrays that do not fit, Unavailable where there is no device.
+    W (D, C) float32 or float64, X (N, D) float or uint8, y (N,) integers in [0, C), each a host array or as returned by
+    `prepare`. The loss is a float. dW (D, C) has W's dtype and is on the host or the device, as W is.
+
+    Raise ValueError if the shapes do not match, Unavailable if there is no device.
     """
     return _loss("softmax", W, X, y, reg)
 
 
 def prepare(W: Any, X: Any, y: Any, resident: bool | None = None) -> tuple[Any, Any, Any]:
-    """W, X and y as the kernels take them; what is prepared already stays as it is.
+    """Return W, X and y as the kernels take them. Arrays that are already prepared are returned unchanged.
 
-    W becomes a `DeviceMatrix` (C, D), transposed, and y int32 on the device. X becomes W's dtype unless it is uint8,
-    which stays (a quarter of float32's bytes), and a `DeviceMatrix` (N, D); with resident=False, and by itself where it
-    does not fit the device, a `Feed`, which leaves it in host memory, locked there: do not change it meanwhile.
-    Raises ValueError for arrays that do not fit and for a label outside [0, C), Unavailable where there is no device.
+    W becomes a transposed `DeviceMatrix` (C, D), and y int32 on the device. X becomes a `DeviceMatrix` (N, D) of W's
+    dtype, or of uint8 (a quarter of the bytes of float32) if it is uint8. With resident=False, or if X does not fit the
+    device, it becomes a `Feed`, which leaves it in host memory and locks it there: do not change it.
+
+    Raise ValueError if the shapes do not match or a label is outside [0, C), Unavailable if there is no device.
     """
     require_device()
     if not isinstance(W, DeviceMatrix):
@@ -132,7 +192,7 @@ def prepare(W: Any, X: Any, y: Any, resident: bool | None = None) -> tuple[Any, 
 
 
 def fetch(loss: Any, dW: Any) -> tuple[float, NDArray[Any]]:
-    """The loss as a float and dW (D, C) as a NumPy array."""
+    """Return the loss as a float and dW (D, C) as a NumPy array."""
     return float(loss), np.ascontiguousarray(dW.copy_to_host().T) if isinstance(dW, DeviceMatrix) else np.asarray(dW)
 
 
@@ -151,22 +211,22 @@ def _on_device(array: Any) -> bool:
 
 
 def _weights(W: ArrayLike) -> DeviceMatrix:
-    """W (D, C) transposed on the device, checked."""
+    """Check W (D, C) and return it transposed on the device."""
     W = np.asarray(W)
     if W.dtype.type not in STAGES:
         raise ValueError(f"W must be float32 or float64, not {W.dtype}")
     if W.ndim != 2 or W.size == 0:
         raise ValueError(f"W must be (D, C) with D and C at least 1, not {W.shape}")
     features, classes = W.shape
-    made = DeviceMatrix.empty(classes, features, W.dtype)
-    padded = np.zeros(made.grid.shape, W.dtype)
+    matrix = DeviceMatrix.empty(classes, features, W.dtype)
+    padded = np.zeros(matrix.grid.shape, W.dtype)
     padded[:, :features] = W.T
-    made.line.copy_to_device(padded.ravel())
-    return made
+    matrix.line.copy_to_device(padded.ravel())
+    return matrix
 
 
 def _rows(X: ArrayLike, dtype: np.dtype[Any], resident: bool | None) -> DeviceMatrix | Feed:
-    """X on the device, or on its way there in chunks, checked."""
+    """Check X and return it on the device, or as a `Feed`."""
     X = np.asarray(X)
     if X.ndim != 2 or X.size == 0:
         raise ValueError(f"X must be (N, D) with N and D at least 1, not {X.shape}")
@@ -177,7 +237,7 @@ def _rows(X: ArrayLike, dtype: np.dtype[Any], resident: bool | None) -> DeviceMa
 
 
 def _labels(y: ArrayLike, classes: int) -> Any:
-    """y on the device as int32, checked: a kernel must never index by a label that is no class."""
+    """Check y and return it on the device as int32: kernels index by labels without a check."""
     y = np.asarray(y)
     if y.dtype.kind not in "iu":
         raise ValueError(f"y must be integers, not {y.dtype}")

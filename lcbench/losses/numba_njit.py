@@ -1,4 +1,4 @@
-"""The naive loops compiled by Numba, with one decorator."""
+"""Naive loops compiled by Numba with one decorator."""
 
 from __future__ import annotations
 

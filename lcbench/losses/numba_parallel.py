@@ -1,6 +1,6 @@
-"""One pass over X on all cores: scores, row step and gradient of a block of rows while the block is in the cache.
+"""Single pass over X on all cores: scores, row step and gradient of a block of rows while the block is in the cache.
 
-Two matrix products would read X twice. Here every thread walks over its own rows in blocks::
+Two matrix products would read X twice. Here each thread processes its own rows block by block::
 
     X (N, D)           a block of rows (about 150 KB)                      held in
     +-----------+      1. scores   S = X_block Wt^T    4 rows x 5 classes   registers, Wt in L2
@@ -11,12 +11,13 @@ Two matrix products would read X twice. Here every thread walks over its own row
     |  ...      |      Wt (C', D') is W transposed, Gt (C', D') one gradient a thread, both padded to whole tiles.
     +-----------+
 
-All threads run the same function and meet twice in it: when Wt is whole, and when all have their gradients, which are
-then added in a fixed order. So the result depends on the number of threads, not on their timing.
+All threads run the same function. They wait for each other at two barriers: after Wt is complete, and after all
+gradients are complete. The gradients are then added in a fixed order, so that the result depends on the number of
+threads, but not on their timing.
 
-Rows of X can be chosen by index and are then read where they are. X of another dtype (uint8 pixels), less a mean image,
-with a bias, or with rows that are not contiguous is brought into a block buffer of each thread, block by block: no
-second copy of X ever exists.
+Rows of X can be selected by index and are then read in place. X of another dtype (uint8 pixels), with a mean image,
+with a bias, or with rows that are not contiguous is converted block by block into a buffer of each thread. X is never
+copied as a whole.
 """
 
 from __future__ import annotations
@@ -30,29 +31,30 @@ from numpy.typing import NDArray
 
 from lcbench.losses import jit, simd
 from lcbench.losses.implementation import require_fitting
-from lcbench.losses.row_steps import by_products, hinge_step, look_up_labels, regularise, softmax_step
+from lcbench.losses.row_steps import hinge_step, look_up_labels, regularise, softmax_step, two_products
 from lcbench.losses.simd import CLASSES, ROWS, VECTORS, WIDE_CLASSES, WIDE_VECTORS
 from lcbench.losses.threads import barrier, begin, leave, team
 
 BLOCK_BYTES = 150_000
-"""A block, the one being fetched, Wt and Gt share a core's L2 cache (1 MB and up on today's cores)."""
+"""Size of a block of rows. Two blocks, Wt and Gt must fit the L2 cache of a core (1 MB or more)."""
 
-LEAST_ROWS_A_BLOCK = 12
-MOST_ROWS_A_BLOCK = 256
-"""Each block reads all of Wt and adds to all of Gt: few rows would not be worth that, even where they are long."""
+MIN_BLOCK_ROWS = 12
+MAX_BLOCK_ROWS = 256
+"""Limits of the rows of a block. Each block reads all of Wt and Gt, which is too expensive for fewer rows."""
 
-# Where one pass beats two products, as measured: with many classes BLAS makes more of the caches; of a small X the pass
-# saves less than it costs, and less still where it goes over a block once for every ten classes.
-MOST_CLASSES_OF_ONE_PASS = 64
-LEAST_ROWS_OF_ONE_PASS = 64
-LEAST_NUMBERS_OF_ONE_PASS = 500_000
-LEAST_NUMBERS_OF_ONE_PASS_IN_TILES = 4_000_000
+# Sizes for which one pass was measured to be faster than two products. With many classes BLAS uses the caches better.
+# With a small X the overhead of one pass is larger than its gain; the more so if it reads a block once for every ten
+# classes.
+ONE_PASS_MAX_CLASSES = 64
+ONE_PASS_MIN_ROWS = 64
+ONE_PASS_MIN_NUMBERS = 500_000
+ONE_PASS_MIN_NUMBERS_IN_TILES = 4_000_000
 
-FEATURES_AT_ONCE = 64
-"""Rows of dW that are put together while they are in L1."""
+FINISH_FEATURES = 64
+"""Rows of dW that are completed at a time, while they are in L1."""
 
-LEAST_FLOPS_A_THREAD = 10_000_000
-"""About what a core computes while another thread is woken up; less than that is done faster by the calling one."""
+MIN_FLOPS_PER_THREAD = 10_000_000
+"""About what a core computes while another thread wakes up. For less work the calling thread alone is faster."""
 
 
 def svm_loss(
@@ -64,13 +66,14 @@ def svm_loss(
     rows: NDArray[Any] | None = None,
     mean: NDArray[Any] | None = None,
 ) -> tuple[float, NDArray[Any]]:
-    """Multiclass hinge loss, margin 1 (Weston & Watkins, 1999), and its gradient.
+    """Return the multiclass hinge loss with margin 1 (Weston & Watkins, 1999) and its gradient.
 
-    W (D, C) float32 or float64, X (N, D) float or uint8, y (N,) integers. Returns the loss and dW (D, C) of W's dtype.
-    rows (M,) integers: the loss is that of X[rows], y[rows], which are read in place. mean (D,): is subtracted from
-    every row of X. Where W has one row more than X has columns, that row is the bias, and `mean` has X's columns.
-    Raises ValueError where the arrays do not fit together or a label is not in [0, C), IndexError where a row is not in
-    [0, N).
+    W (D, C) float32 or float64, X (N, D) float or uint8, y (N,) integers. The loss is a float, dW (D, C) has W's dtype.
+    If X has one column less than W has rows, the last row of W is the bias.
+    rows (M,) integers: the loss is that of X[rows] and y[rows], which are read in place.
+    mean: one value per column of X, subtracted from every row of X.
+
+    Raise ValueError if the shapes do not match or a label is not in [0, C), IndexError if a row is not in [0, N).
     """
     return _loss(W, X, y, reg, True, rows, mean)
 
@@ -84,13 +87,14 @@ def softmax_loss(
     rows: NDArray[Any] | None = None,
     mean: NDArray[Any] | None = None,
 ) -> tuple[float, NDArray[Any]]:
-    """Softmax cross-entropy loss and its gradient.
+    """Return the softmax cross-entropy loss and its gradient.
 
-    W (D, C) float32 or float64, X (N, D) float or uint8, y (N,) integers. Returns the loss and dW (D, C) of W's dtype.
-    rows (M,) integers: the loss is that of X[rows], y[rows], which are read in place. mean (D,): is subtracted from
-    every row of X. Where W has one row more than X has columns, that row is the bias, and `mean` has X's columns.
-    Raises ValueError where the arrays do not fit together or a label is not in [0, C), IndexError where a row is not in
-    [0, N).
+    W (D, C) float32 or float64, X (N, D) float or uint8, y (N,) integers. The loss is a float, dW (D, C) has W's dtype.
+    If X has one column less than W has rows, the last row of W is the bias.
+    rows (M,) integers: the loss is that of X[rows] and y[rows], which are read in place.
+    mean: one value per column of X, subtracted from every row of X.
+
+    Raise ValueError if the shapes do not match or a label is not in [0, C), IndexError if a row is not in [0, N).
     """
     return _loss(W, X, y, reg, False, rows, mean)
 
@@ -100,35 +104,35 @@ def _loss(
     mean: NDArray[Any] | None,
 ) -> tuple[float, NDArray[Any]]:  # fmt: skip
     X, reg = np.asarray(X), float(reg)
-    require_fitting_all(W, X, y, order, mean)  # the compiled code below checks nothing
+    check_arrays(W, X, y, order, mean)  # the compiled code does not check them
     W, y = np.ascontiguousarray(W), np.ascontiguousarray(y, np.int64)
     order = None if order is None else np.ascontiguousarray(order, np.int64)
     mean = None if mean is None else np.ascontiguousarray(mean, W.dtype)
     rows = len(X) if order is None else len(order)
-    if better_by_products(rows, W):
-        loss, dW, bad = by_products(W, X, y, reg, hinge, order, mean)
+    if prefer_two_products(rows, W):
+        loss, dW, bad = two_products(W, X, y, reg, hinge, order, mean)
     else:
-        loss, dW, bad = _in_one_pass(W, X, y, reg, hinge, order, mean)
+        loss, dW, bad = _one_pass(W, X, y, reg, hinge, order, mean)
     if bad >= 0:
-        _refuse(bad, len(X), W.shape[1], y, order)
+        _raise_for_bad_row(bad, len(X), W.shape[1], y, order)
     return loss, dW
 
 
-def better_by_products(rows: int, W: NDArray[Any]) -> bool:
-    """Whether two matrix products take less time than one pass: for many classes, and for a small X."""
+def prefer_two_products(rows: int, W: NDArray[Any]) -> bool:
+    """Return True if two matrix products take less time than one pass: for many classes, or a small X."""
     features, classes = W.shape
-    least = LEAST_NUMBERS_OF_ONE_PASS if classes <= 2 * CLASSES else LEAST_NUMBERS_OF_ONE_PASS_IN_TILES
-    return classes > MOST_CLASSES_OF_ONE_PASS or rows < LEAST_ROWS_OF_ONE_PASS or rows * features < least
+    least = ONE_PASS_MIN_NUMBERS if classes <= 2 * CLASSES else ONE_PASS_MIN_NUMBERS_IN_TILES
+    return classes > ONE_PASS_MAX_CLASSES or rows < ONE_PASS_MIN_ROWS or rows * features < least
 
 
-def _refuse(position: int, all_rows: int, classes: int, y: NDArray[Any], order: NDArray[Any] | None) -> None:
+def _raise_for_bad_row(position: int, all_rows: int, classes: int, y: NDArray[Any], order: NDArray[Any] | None) -> None:
     row = position if order is None else int(order[position])
     if not 0 <= row < all_rows:
         raise IndexError(f"rows[{position}] is {row}, not in 0..{all_rows - 1}")
     raise ValueError(f"label {y[row]} in row {row} is not in 0..{classes - 1}")
 
 
-def _in_one_pass(
+def _one_pass(
     W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool, order: NDArray[Any] | None,
     mean: NDArray[Any] | None,
 ) -> tuple[float, NDArray[Any], int]:  # fmt: skip
@@ -153,29 +157,32 @@ def _in_one_pass(
 
 
 class Workspace:
-    """The arrays beside W, X and y that one pass needs, of a size that does not grow with N.
+    """Threads and work arrays of one pass. Their size does not grow with N.
 
-    Wt (C', D') and Gt (threads, C', D'): W transposed, the gradients, padded to whole tiles with zeros.
-    scores (threads, B, C') and labels (threads, B): of a block of B rows. packed (threads, B, D'') or None: rows of X
-    in W's dtype, where X cannot be read in place. sums (threads, 2): loss and squared weights. bad (threads,): where a
-    thread met a row or label that does not exist, or -1.
+    Wt (C', D'): W transposed, padded to whole tiles with zeros.
+    Gt (threads, C', D'): gradient of each thread, transposed and padded.
+    scores (threads, B, C') and labels (threads, B): those of a block of B rows.
+    packed (threads, B, D''): rows of X in W's dtype, or None if X can be read in place.
+    sums (threads, 2): loss and squared weights.
+    bad (threads,): first position of each thread with a row or label that does not exist, or -1.
     """
 
     def __init__(self, W: NDArray[Any], X: NDArray[Any], rows: int, mean: NDArray[Any] | None = None) -> None:
         features, classes = W.shape
         bias = X.shape[1] < features
-        worth_waking = 4 * rows * features * classes // LEAST_FLOPS_A_THREAD
-        self.threads = max(1, min(jit.thread_count(), rows // ROWS, worth_waking))
+        useful_threads = 4 * rows * features * classes // MIN_FLOPS_PER_THREAD
+        self.threads = max(1, min(jit.thread_count(), rows // ROWS, useful_threads))
         self.team = team(self.threads)
         fitting = BLOCK_BYTES // (features * W.itemsize) // ROWS * ROWS
-        block_rows = max(LEAST_ROWS_A_BLOCK, min(fitting, MOST_ROWS_A_BLOCK))
-        # An odd number of cache lines a packed row: even ones would crowd the rows into few sets of the cache.
+        block_rows = max(MIN_BLOCK_ROWS, min(fitting, MAX_BLOCK_ROWS))
+        # A packed row takes an odd number of cache lines: with an even number the rows would share few sets of the
+        # cache.
         width = (-(-features * W.itemsize // simd.CACHE_LINE) | 1) * simd.CACHE_LINE // W.itemsize
         lanes = simd.lanes(W.itemsize)
         tiles = _up_to(classes, CLASSES), _up_to(width, VECTORS * lanes)
         self.Wt = simd.aligned(tiles, W.dtype)
         self.Gt = simd.aligned((self.threads, *tiles), W.dtype)
-        # The last tile may write behind the last row.
+        # The last tile may write after the last row.
         self.scores = simd.aligned((self.threads, block_rows + ROWS, tiles[0]), W.dtype)
         self.labels = np.empty((self.threads, block_rows), np.int64)
         self.packed = None
@@ -188,12 +195,12 @@ class Workspace:
         self.bad = np.full(self.threads, -1)
 
 
-def require_fitting_all(
+def check_arrays(
     W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], order: NDArray[Any] | None, mean: NDArray[Any] | None
 ) -> None:
-    """Raises ValueError where W (D, C), X (N, D) or (N, D - 1), y (N,), rows (M,) and mean do not fit together.
+    """Raise ValueError unless W (D, C), X (N, D) or (N, D - 1), y (N,), rows (M,) and mean match in shape and dtype.
 
-    And where X is neither float32, float64 nor whole numbers, or y not whole numbers.
+    X must be float32, float64 or integers, and y integers.
     """
     bias = np.ndim(W) == 2 and np.ndim(X) == 2 and W.shape[0] == X.shape[1] + 1
     require_fitting(W[:-1] if bias else W, X, y)
@@ -220,13 +227,13 @@ def _pass(
     mean: Any, rows: int, reg: float, hinge: bool, Wt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any],
     packed: Any, Gt: NDArray[Any], sums: NDArray[Any], bad: NDArray[Any], dW: NDArray[Any],
 ) -> None:  # fmt: skip
-    """What each thread does: its share of Wt, of the rows, and of dW, with a meeting after each."""
+    """Compute a thread's share of Wt, then of the rows, then of dW, with a barrier after each."""
     begin(words, thread)
     first, end = share(thread, threads, Wt.shape[1])
     transpose(W, first, end, Wt)
     barrier(words, threads)
     start, stop = share(thread, threads, rows)
-    bad[thread] = walk(
+    bad[thread] = add_up_rows(
         X, y, order, mean, start, stop, rows - 1, Wt, W.shape[1], hinge, scores[thread], labels[thread], thread, packed,
         Gt[thread], sums[thread],
     )  # fmt: skip
@@ -237,12 +244,13 @@ def _pass(
 
 @jit.compiled
 def share(thread: int, threads: int, count: int) -> tuple[int, int]:
+    """Return the start and the end of a thread's share of `count` items."""
     return count * thread // threads, count * (thread + 1) // threads
 
 
 @jit.compiled
 def transpose(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
-    """Columns first..end of Wt (C', D') = W (D, C) transposed, zero in the padding."""
+    """Set columns first..end of Wt (C', D') to W (D, C) transposed, and to zero in the padding."""
     features, classes = W.shape
     last = min(end, features)
     for c in range(Wt.shape[0]):
@@ -257,14 +265,14 @@ def transpose(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
 
 
 @jit.inlined
-def walk(
+def add_up_rows(
     X: NDArray[Any], y: NDArray[Any], order: Any, mean: Any, start: int, stop: int, last: int, Wt: NDArray[Any],
     classes: int, hinge: bool, scores: NDArray[Any], labels: NDArray[Any], thread: int, packed: Any, Gt: NDArray[Any],
     loss: NDArray[Any],
 ) -> int:  # fmt: skip
-    """Gt (C', D') and loss[0] become the sums over positions start..stop. Returns a bad position, or -1.
+    """Set Gt (C', D') and loss[0] to the sums over positions start..stop. Return the first bad position, or -1.
 
-    What comes after, up to position `last`, may be fetched.
+    Later rows may be prefetched, up to position `last`.
     """
     Gt[:] = 0
     loss[0] = 0.0
@@ -281,9 +289,10 @@ def walk(
 def _readable(
     X: Any, order: Any, mean: Any, position: Any, rows: Any, last: Any, packed: Any, thread: Any
 ) -> tuple[Any, Any, Any, Any]:
-    """The rows at position..position+rows where the micro-kernels can read them: X itself, or what is packed of it.
+    """Return an array from which the micro-kernels can read the rows at position..position+rows.
 
-    Returns the array, the order, the position and the last position in that array.
+    It is X itself, or `packed` after the rows were packed into it. Also returned: the order, the position and the last
+    position in that array.
     """
     return (_readable_in_place if packed is None else _readable_packed)(
         X, order, mean, position, rows, last, packed, thread
@@ -308,13 +317,13 @@ def _readable_packed(
 def _readable_of_a_type(
     X: Any, order: Any, mean: Any, position: Any, rows: Any, last: Any, packed: Any, thread: Any
 ) -> tuple[Any, Any, Any, Any]:
-    # Only one of the two fits these types, and the compiler would look into both.
+    # Only one of the two compiles for these types.
     return _readable_in_place if packed is types.none else _readable_packed  # type: ignore[return-value]
 
 
 @jit.compiled
 def _pack(X: NDArray[Any], order: Any, mean: Any, position: int, rows: int, packed: NDArray[Any]) -> None:
-    """The first rows and columns of packed = X less the mean, from the rows at position..position+rows."""
+    """Write the rows at position..position+rows of X, minus the mean, to the first rows and columns of packed."""
     for r in range(rows):
         source = X[position + r] if order is None else X[order[position + r]]
         target = packed[r, : source.size]
@@ -330,7 +339,10 @@ def _block(
     X: NDArray[Any], order: Any, position: int, rows: int, last: int, labels: NDArray[Any], Wt: NDArray[Any],
     classes: int, hinge: bool, scores: NDArray[Any], Gt: NDArray[Any],
 ) -> float:  # fmt: skip
-    """The rows at position..position+rows: adds to Gt, returns their summed loss. `last` is what may be fetched."""
+    """Add the gradient of the rows at position..position+rows to Gt. Return their summed loss.
+
+    Later rows may be prefetched, up to position `last`.
+    """
     end = position + rows - 1
     for r in range(0, rows, ROWS):
         for c in range(0, Wt.shape[0], CLASSES):
@@ -356,13 +368,13 @@ def _block(
 
 @jit.compiled
 def _finish(Gt: NDArray[Any], W: NDArray[Any], rows: int, reg: float, first: int, end: int, dW: NDArray[Any]) -> float:
-    """Rows first..end of dW (D, C): the threads' gradients in their order, mean, regularisation. Returns sum(W * W)."""
+    """Compute rows first..end of dW (D, C) from the gradients of the threads, in their order. Return sum(W * W)."""
     mean = W.dtype.type(1.0 / rows)
     twice_reg = W.dtype.type(2 * reg)
     classes = W.shape[1]
     squares = 0.0
-    for f in range(first, end, FEATURES_AT_ONCE):
-        stop = min(f + FEATURES_AT_ONCE, end)
+    for f in range(first, end, FINISH_FEATURES):
+        stop = min(f + FINISH_FEATURES, end)
         for c in range(classes):
             total, column = Gt[0, c, f:stop], dW[f:stop, c]
             for thread in range(1, Gt.shape[0]):

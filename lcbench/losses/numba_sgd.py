@@ -1,11 +1,11 @@
 """Stochastic gradient descent as one compiled loop: the weights stay transposed and every batch is read in place.
 
-A step of 200 rows takes less time than Python takes to prepare one, so the whole loop runs without it. All threads run
-it together, each with its own share of every batch and of the weights, and meet twice a step::
+A step of 200 rows takes less time than Python needs to prepare one, so the whole loop is compiled. All threads run it,
+each with its own share of every batch and of the weights. They wait for each other at two barriers in each step::
 
-    share of the batch --> own Gt (C', D')      | meet |  own columns of Wt -= learning rate * sum of all Gt   | meet |
+    share of the batch --> own Gt (C', D')  | barrier |  own columns of Wt -= learning rate * sum of all Gt  | barrier |
 
-The batch is given by row indices; gathering X[rows] first would cost as much as the step itself.
+A batch is given by row indices, since gathering X[rows] first would take as long as the step itself.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from lcbench.losses import jit
 from lcbench.losses.implementation import LOSSES, LossName
-from lcbench.losses.numba_parallel import Workspace, require_fitting_all, share, transpose, walk
+from lcbench.losses.numba_parallel import Workspace, add_up_rows, check_arrays, share, transpose
 from lcbench.losses.threads import barrier, begin, leave
 
 
 @dataclass(frozen=True)
 class Descent:
-    """What came of it.
+    """Result of `descend`.
 
-    W (D, C): the weights after the last step. velocity (D, C): what momentum carries on. losses (steps,) float64: the
-    loss of each batch before its step, regularisation included.
+    W (D, C): weights after the last step. velocity (D, C): velocity after the last step. losses (steps,) float64: loss
+    of each batch before its step, with regularisation.
     """
 
     W: NDArray[Any]
@@ -48,13 +48,17 @@ def descend(
     velocity: NDArray[Any] | None = None,
     mean: NDArray[Any] | None = None,
 ) -> Descent:
-    """Takes one step for each batch: v <- momentum * v - learning_rate * dW; W <- W + v (Polyak, 1964).
+    """Return the weights after one step for each batch.
 
-    W (D, C), X (N, D), y (N,), `mean` and a bias as `numba_parallel.svm_loss` takes them; no input is changed. batches
-    (steps, B) integers: the rows of each step. learning_rate: a number, or one a step. velocity (D, C): to go on with,
-    zeros unless given.
-    Raises ValueError where the arrays do not fit together or a label is not in [0, C), IndexError where a row is not in
-    [0, N). Weights that grow beyond their type's range become inf or NaN, as the losses then show.
+    A step is v <- momentum * v - learning_rate * dW; W <- W + v (Polyak, 1964).
+
+    W (D, C), X (N, D), y (N,), `mean` and a bias are as in `numba_parallel.svm_loss`. No input is changed.
+    batches (steps, B) integers: rows of each step.
+    learning_rate: one number, or one for each step.
+    velocity (D, C): velocity at the start, by default zeros.
+
+    Raise ValueError if the shapes do not match or a label is not in [0, C), IndexError if a row is not in [0, N).
+    Weights beyond the range of their dtype become inf or NaN, which then appear in the losses.
     """
     if loss not in LOSSES:
         raise ValueError(f"no loss {loss!r}: there are {' and '.join(LOSSES)}")
@@ -71,7 +75,7 @@ def descend(
     if rates.shape not in ((), (steps,)):
         raise ValueError(f"learning_rate {rates.shape} must be one number, or one for each of {steps} steps")
     rates = np.broadcast_to(rates, steps)
-    require_fitting_all(W, X, y, None, mean)
+    check_arrays(W, X, y, None, mean)
     y = np.ascontiguousarray(y, np.int64)
     mean = None if mean is None else np.ascontiguousarray(mean, W.dtype)
     if batches.size and (batches.min() < 0 or batches.max() >= len(X)):
@@ -80,7 +84,7 @@ def descend(
         raise ValueError(f"labels go from {y.min()} to {y.max()}, classes from 0 to {W.shape[1] - 1}")
 
     work = Workspace(W, X, batch, mean)
-    # Each thread's rows one after the other, so that while it ends a step it can fetch the rows of the next.
+    # The rows of each thread are contiguous, so that at the end of a step it can prefetch the rows of the next one.
     shares = [share(thread, work.threads, batch) for thread in range(work.threads)]
     orders = [np.array(batches[:, start:stop], np.int64).reshape(steps * (stop - start)) for start, stop in shares]
     Vt = np.zeros_like(work.Wt)
@@ -104,7 +108,7 @@ def _descend(
     mean: Any, Wt: NDArray[Any], Vt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any], packed: Any,
     Gt: NDArray[Any], sums: NDArray[Any], result: NDArray[Any],
 ) -> None:  # fmt: skip
-    """What each thread does: its share of each batch, then of the weights."""
+    """Compute a thread's share of each batch, then of the weights."""
     begin(words, thread)
     classes = W.shape[1]
     first, end = share(thread, threads, Wt.shape[1])
@@ -116,7 +120,7 @@ def _descend(
     rows = order.size // max(1, steps)
     for step in range(steps):
         start, stop = step * rows, (step + 1) * rows
-        walk(
+        add_up_rows(
             X, y, order, mean, start, stop, order.size - 1, Wt, classes, hinge, scores[thread], labels[thread], thread,
             packed, Gt[thread], sums[step, thread],
         )  # fmt: skip
@@ -135,7 +139,7 @@ def _step(
     Gt: NDArray[Any], rows: int, rate: float, reg: float, momentum: float, classes: int, first: int, last: int,
     Wt: NDArray[Any], Vt: NDArray[Any],
 ) -> float:  # fmt: skip
-    """Columns first..last of Wt and Vt (C', D') take their step. Returns what sum(W * W) was there before."""
+    """Update columns first..last of Wt and Vt (C', D'). Return sum(W * W) of these columns before the update."""
     number = Wt.dtype.type
     mean, twice_reg, kept = number(1.0 / rows), number(2.0 * reg), number(momentum)
     squares = 0.0

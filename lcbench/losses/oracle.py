@@ -51,7 +51,7 @@ class Expected:
         if not isfinite(loss):
             wrong.append(f"loss is {loss}")
         elif abs(loss - self.loss) > self.loss_tolerance:
-            wrong.append(f"loss is {loss:.7g}, right is {self.loss:.7g}")
+            wrong.append(f"loss is {loss:.7g}, expected {self.loss:.7g}")
         if dW is None:
             pass
         elif np.shape(dW) != self.dW.shape:
@@ -114,7 +114,7 @@ def expected_of_first(
         for sums_of_loss in sums.values():
             for sums_of_set in sums_of_loss:
                 sums_of_set.add_gradient(next(gradients))
-        progress("right answers", end, counts[-1])
+        progress("expected results", end, counts[-1])
         if end in counts:
             results.append({name: [each.expected(end, reg) for each in of_loss] for name, of_loss in sums.items()})
     return results

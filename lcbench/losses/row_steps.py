@@ -1,4 +1,7 @@
-"""Between the two products: a row of scores becomes its loss and, in place, the gradient with respect to it."""
+"""Row steps: from scores to the loss and, in place, to the gradient with respect to the scores.
+
+Also here: the loss from two matrix products with a row step between them, and the regularisation.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from lcbench.losses import jit, simd
 def look_up_labels(
     y: NDArray[Any], order: Any, position: int, rows: int, all_rows: int, classes: int, labels: NDArray[Any]
 ) -> int:
-    """labels[:rows] = those of the rows at position..position+rows. Returns a position whose row or label is bad."""
+    """Write the labels of the rows at position..position+rows. Return the first bad position, or -1.
+
+    A position is bad if its row or label does not exist.
+    """
     for r in range(rows):
         row = position + r
         if order is not None:
@@ -30,7 +36,7 @@ def look_up_labels(
 
 @jit.compiled
 def hinge_step(scores: NDArray[Any], rows: int, labels: NDArray[Any], classes: int) -> float:
-    """Hinge loss: `rows` rows of scores (B, C') become their gradients. Returns the summed loss."""
+    """Return the summed hinge loss of `rows` rows of scores (B, C'), and replace the scores by their gradient."""
     one = scores.dtype.type(1)
     zero = scores.dtype.type(0)
     total = 0.0
@@ -41,7 +47,7 @@ def hinge_step(scores: NDArray[Any], rows: int, labels: NDArray[Any], classes: i
         violated = zero
         for c in range(classes):
             margin = row[c] - threshold
-            # So that a NaN stays one and -inf counts for nothing.
+            # Written so that NaN stays NaN and -inf adds nothing.
             loss += zero if margin <= zero or c == labels[r] else margin
             violation = one if margin > zero and c != labels[r] else zero
             violated += violation
@@ -53,7 +59,7 @@ def hinge_step(scores: NDArray[Any], rows: int, labels: NDArray[Any], classes: i
 
 @jit.compiled
 def softmax_step(scores: NDArray[Any], rows: int, labels: NDArray[Any], classes: int) -> float:
-    """Cross-entropy: `rows` rows of scores (B, C') become their gradients. Returns the summed loss."""
+    """Return the summed cross-entropy of `rows` rows of scores (B, C'), and replace the scores by their gradient."""
     total = 0.0
     for r in range(rows):
         row = scores[r]
@@ -77,35 +83,36 @@ def softmax_step(scores: NDArray[Any], rows: int, labels: NDArray[Any], classes:
     return total
 
 
-# Two matrix products by NumPy's BLAS around a compiled row step, on chunks of rows.
+# Two matrix products by NumPy's BLAS with a compiled row step between them, on chunks of rows.
 #
-# One pass over X saves a reading of X, and pays for it with W transposed and a gradient a thread. With many classes the
-# products are bound by arithmetic, which BLAS is good at; with few rows what the pass pays is more than the rest.
+# One pass reads X once instead of twice, but it must transpose W and add up one gradient per thread. With many classes
+# the products are limited by arithmetic, in which BLAS is as good. With few rows the overhead of one pass is larger
+# than its gain.
 
-MOST_ROWS_AT_ONCE = 10_000
-"""Enough for BLAS to be at its best, few enough for the scores to stay small."""
+MAX_CHUNK_ROWS = 10_000
+"""Enough for BLAS to reach full speed, few enough for the scores to stay small."""
 
-MOST_PACKED_BYTES = 8_000_000
-"""Rows that are brought into another form first: about what the last cache holds."""
+MAX_PACKED_BYTES = 8_000_000
+"""Size of a chunk of rows that are converted first: about the size of the last cache."""
 
 
-def by_products(
+def two_products(
     W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool, order: NDArray[Any] | None,
     mean: NDArray[Any] | None,
 ) -> tuple[float, NDArray[Any], int]:  # fmt: skip
-    """Loss, dW (D, C), and the position of a row or label that does not exist, or -1.
+    """Return the loss, dW (D, C), and the position of a row or label that does not exist, or -1.
 
-    W (D, C) contiguous float, X (N, D) or, with a bias, (N, D - 1), y (N,) int64, order (M,) int64 or None, mean as
-    wide as X and of W's dtype, or None.
+    W (D, C) contiguous float, X (N, D) or, with a bias, (N, D - 1), y (N,) int64, order (M,) int64 or None. mean: one
+    value per column of X, of W's dtype, or None.
     """
     (features, classes), rows = W.shape, len(X) if order is None else len(order)
-    as_it_is = order is None and mean is None and X.dtype == W.dtype and X.shape[1] == features
-    at_once = MOST_ROWS_AT_ONCE if as_it_is else max(64, MOST_PACKED_BYTES // (W.itemsize * features))
-    chunks = -(-rows // at_once)
+    unchanged = order is None and mean is None and X.dtype == W.dtype and X.shape[1] == features
+    chunk_rows = MAX_CHUNK_ROWS if unchanged else max(64, MAX_PACKED_BYTES // (W.itemsize * features))
+    chunks = -(-rows // chunk_rows)
     total, dW = 0.0, W
     for chunk_number in range(chunks):
         start, stop = rows * chunk_number // chunks, rows * (chunk_number + 1) // chunks
-        chunk = X[start:stop] if as_it_is else _packed(W, X, order, mean, start, stop)
+        chunk = X[start:stop] if unchanged else _packed(W, X, order, mean, start, stop)
         labels = np.empty(stop - start, np.int64)
         bad = look_up_labels(y, order, start, stop - start, len(X), classes, labels)
         if bad >= 0:
@@ -120,8 +127,8 @@ def by_products(
 def _packed(
     W: NDArray[Any], X: NDArray[Any], order: NDArray[Any] | None, mean: NDArray[Any] | None, start: int, stop: int
 ) -> NDArray[Any]:
-    """Rows as W wants them: those of the order, of W's dtype, less the mean, with a ones column for a bias."""
-    # A row that does not exist is found when the labels are looked up; until then another stands in for it.
+    """Return rows in W's dtype, selected by `order`, minus the mean, with a column of ones for a bias."""
+    # A row that does not exist is reported when the labels are looked up. Until then it is clipped to an existing one.
     pixels = X[start:stop] if order is None else np.take(X, order[start:stop], axis=0, mode="clip")
     chunk = np.ones((stop - start, W.shape[0]), W.dtype)
     if mean is None:
@@ -139,7 +146,7 @@ def _step_rows(scores: NDArray[Any], labels: NDArray[Any], hinge: bool) -> float
 
 @jit.inlined
 def regularise(gradient: NDArray[Any], weights: NDArray[Any], mean: Any, twice_reg: Any) -> Any:
-    """gradient (M,) becomes mean * gradient + twice_reg * weights. Returns sum(weights * weights), in their dtype."""
+    """Set gradient (M,) to mean * gradient + twice_reg * weights. Return sum(weights * weights), in their dtype."""
     squares = weights.dtype.type(0)
     for k in range(weights.size):
         squares += weights[k] * weights[k]
@@ -149,7 +156,7 @@ def regularise(gradient: NDArray[Any], weights: NDArray[Any], mean: Any, twice_r
 
 @jit.compiled
 def _add_regularisation(dW: NDArray[Any], W: NDArray[Any], rows: int, reg: float) -> float:
-    """dW (D * C,) becomes dW / rows + 2 reg W. Returns sum(W * W)."""
+    """Set dW (D * C,) to dW / rows + 2 reg W. Return sum(W * W)."""
     mean, twice_reg = W.dtype.type(1.0 / rows), W.dtype.type(2 * reg)
     squares = 0.0
     for start in range(0, W.size, 1024):

@@ -1,10 +1,10 @@
-"""Micro-kernels written as LLVM vectors: the two inner loops of a linear classifier, held in registers.
+"""Micro-kernels written as LLVM vector instructions: the two inner loops of a linear classifier, in registers.
 
-LLVM's vectoriser loses these loops easily and silently, so they are emitted as vector instructions instead, portable
-all the same: LLVM lowers a vector of any width to what the target has, and ``fmuladd`` to a fused or a separate
-multiply and add. `jit` tells how wide the registers are and how many there are; the tiles are sized to fill them.
+LLVM's vectoriser may fail on these loops without a message, so they are emitted as vector instructions. They are
+portable: LLVM lowers a vector of any width to what the target has, and ``fmuladd`` to a fused or a separate multiply
+and add. `jit` returns the width and the number of the registers. The tiles are sized to fill them.
 
-Where Numba's JIT is switched off, each micro-kernel is the NumPy function beside it, which is also its definition.
+Each micro-kernel is defined by a NumPy function, which also replaces it if Numba's JIT is off.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from lcbench.losses import jit
 
 VECTOR_BYTES = jit.vector_bytes()
 
-# Accumulators fill the registers but for those that hold operands:
+# The accumulators fill all registers except those that hold operands:
 #   32 registers   scores 4 rows x 5 classes = 20    gradient 10 classes x 2 vectors or 5 x 4 = 20
 #   16 registers   scores 2 rows x 5 classes = 10    gradient 5 classes x 2 vectors = 10
 ROWS, CLASSES, VECTORS = (4, 5, 4) if jit.vector_registers() == 32 else (2, 5, 2)
-"""A score tile is ROWS x CLASSES dot products; a gradient tile is CLASSES x (VECTORS * lanes) sums."""
+"""Tile sizes: ROWS x CLASSES dot products for the scores, CLASSES x (VECTORS * lanes) sums for the gradient."""
 
 WIDE_CLASSES, WIDE_VECTORS = (10, 2) if jit.vector_registers() == 32 else (CLASSES, VECTORS)
-"""A gradient tile of as many sums that reads X half as often. With one vector it would broadcast once for every FMA."""
+"""Gradient tile with as many sums that reads X half as often. With one vector every FMA would need a broadcast."""
 
 CACHE_LINE = 64
 
 LOWEST_EXPONENT = {4: -87.0, 8: -708.0}
-"""By size of the number: its exponential is the least that is kept, just above the least normal number."""
+"""By item size: lowest argument of the exponential. Its result is just above the smallest normal number."""
 
 _INT64 = ir.IntType(64)
 _INT32 = ir.IntType(32)
 
 
 def lanes(itemsize: int) -> int:
-    """Numbers of `itemsize` bytes in one vector register."""
+    """Return the count of `itemsize`-byte numbers in one vector register."""
     return VECTOR_BYTES // itemsize
 
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An uninitialised array that begins at a cache line: a vector across two lines takes two loads."""
+    """Return an uninitialised array that begins at a cache line, since a vector across two lines takes two loads."""
     size = int(np.prod(shape)) * dtype.itemsize
     memory = np.empty(size + CACHE_LINE, np.uint8)
     start = -memory.ctypes.data % CACHE_LINE
@@ -56,7 +56,7 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 class Vectors:
-    """Emits vector instructions of one element type into one LLVM function."""
+    """Emitter of vector instructions of one element type into one LLVM function."""
 
     def __init__(self, context: Any, builder: ir.IRBuilder, element: types.Float) -> None:
         self.builder = builder
@@ -73,20 +73,20 @@ class Vectors:
         return self.builder.call(function, arguments, **flags)
 
     def zero(self) -> ir.Constant:
-        """A vector of zeros."""
+        """Return a vector of zeros."""
         return ir.Constant(self.type, [0.0] * self.count)
 
     def load(self, pointer: ir.Value) -> ir.Value:
-        """One vector from `pointer`."""
-        # Rows of X are aligned to their elements and to nothing more.
+        """Load one vector from `pointer`."""
+        # Rows of X are aligned to their elements only.
         return self.builder.load(self.builder.bitcast(pointer, self.type.as_pointer()), align=self.itemsize)
 
     def store(self, vector: ir.Value, pointer: ir.Value) -> None:
-        """One vector to `pointer`."""
+        """Store one vector to `pointer`."""
         self.builder.store(vector, self.builder.bitcast(pointer, self.type.as_pointer()), align=self.itemsize)
 
     def load_first(self, pointer: ir.Value, count: ir.Value) -> ir.Value:
-        """The first `count` elements and zeros; nothing behind them is touched."""
+        """Load the first `count` elements, and zeros. Memory behind them is not read."""
         pointer = self.builder.bitcast(pointer, self.type.as_pointer())
         arguments = [pointer, _INT32(self.itemsize), self._first(count), self.zero()]
         return self._call(f"llvm.masked.load.{self.suffix}.p0", self.type, arguments)
@@ -97,41 +97,41 @@ class Vectors:
         return self.builder.icmp_signed("<", positions, self.splat(count, numbers))
 
     def store_first(self, vector: ir.Value, pointer: ir.Value, count: ir.Value) -> None:
-        """The first `count` elements to `pointer`; nothing behind them is touched."""
+        """Store the first `count` elements to `pointer`. Memory behind them is not written."""
         pointer = self.builder.bitcast(pointer, self.type.as_pointer())
         arguments = [vector, pointer, _INT32(self.itemsize), self._first(count)]
         self._call(f"llvm.masked.store.{self.suffix}.p0", ir.VoidType(), arguments)
 
     def broadcast(self, pointer: ir.Value) -> ir.Value:
-        """The number at `pointer` in every lane."""
+        """Load the number at `pointer` into every lane."""
         scalar = self.builder.load(self.builder.bitcast(pointer, self.element.as_pointer()))
         return self.splat(scalar)
 
     def splat(self, scalar: ir.Value, vector: ir.VectorType | None = None) -> ir.Value:
-        """The same scalar in every lane."""
+        """Return a vector with the scalar in every lane."""
         vector = vector or self.type
         first = self.builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, _INT32(0))
         everywhere = ir.Constant(ir.VectorType(_INT32, vector.count), [0] * vector.count)
         return self.builder.shuffle_vector(first, first, everywhere)
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-        """a * b + c, fused where the target has it."""
+        """Return a * b + c, fused if the target has the instruction."""
         return self._call(f"llvm.fmuladd.{self.suffix}", self.type, [a, b, c])
 
     def sum(self, vector: ir.Value) -> ir.Value:
-        """The sum of the lanes."""
+        """Return the sum of the lanes."""
         zero = ir.Constant(self.element, 0.0)
         return self._call(f"llvm.vector.reduce.fadd.{self.suffix}", self.element, [zero, vector], fastmath=("reassoc",))
 
     def prefetch_to_l2(self, pointer: ir.Value) -> None:
-        """Asks for the cache line at `pointer`; any address will do."""
+        """Prefetch the cache line at `pointer`, which may be any address."""
         pointer = self.builder.bitcast(pointer, ir.IntType(8).as_pointer())
         read, into_l2, data = _INT32(0), _INT32(2), _INT32(1)
         self._call("llvm.prefetch.p0", ir.VoidType(), [pointer, read, into_l2, data])
 
 
 class _Matrix:
-    """Addresses of a 2-D array whose rows are contiguous."""
+    """Addresses of the elements of a 2-D array with contiguous rows."""
 
     def __init__(self, context: Any, builder: ir.IRBuilder, array_type: types.Array, value: ir.Value) -> None:
         self.builder = builder
@@ -152,12 +152,12 @@ def _smaller(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
 
 
 def _accumulators(builder: ir.IRBuilder, vectors: Vectors, count: int) -> list[ir.Value]:
-    # Stack slots that LLVM turns into registers: simpler to read than phi nodes, and the same machine code.
+    # Stack slots, which LLVM converts to registers: easier to read than phi nodes, with the same machine code.
     return [cgutils.alloca_once(builder, vectors.type) for _ in range(count)]
 
 
 def _row(context: Any, builder: ir.IRBuilder, order: Any, value: ir.Value, position: ir.Value) -> ir.Value:
-    """Which row of X is meant by a position: itself, or order[position]."""
+    """Return the row of X at a position: the position itself, or order[position]."""
     if order is types.none:
         return position
     rows = context.make_array(order)(context, builder, value)
@@ -243,7 +243,8 @@ def _make_gradient_tile(tile_classes: int, tile_vectors: int, fetch: bool) -> An
                             accumulator = sums[k * tile_vectors + v]
                             builder.store(vectors.multiply_add(xs[v], weight, builder.load(accumulator)), accumulator)
 
-            # The rows' sum begins at zero and is added to Gt as a whole: Gt is rounded once a block, not once a row.
+            # The sum of the rows begins at zero and is then added to Gt, so that Gt is rounded once a block, not once a
+            # row.
             for accumulator in sums:
                 builder.store(vectors.zero(), accumulator)
             features = x.shape[1]
@@ -288,7 +289,7 @@ def _exponentials(typing: Any, numbers: Any, count: Any) -> Any:
 
 def _exponential(vectors: Vectors, x: ir.Value) -> ir.Value:
     # exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2) / 2: Cody & Waite, "Software Manual for the Elementary
-    # Functions" (1980), chapter 6. exp(r) by its Taylor series up to what the type resolves.
+    # Functions" (1980), chapter 6. exp(r) is its Taylor series, to the precision of the type.
     builder = vectors.builder
     single = vectors.itemsize == 4
     mantissa, degree, lowest = (23, 7, LOWEST_EXPONENT[4]) if single else (52, 13, LOWEST_EXPONENT[8])
@@ -298,12 +299,12 @@ def _exponential(vectors: Vectors, x: ir.Value) -> ir.Value:
     def constant(number: float) -> ir.Constant:
         return ir.Constant(vectors.type, [number] * vectors.count)
 
-    # Not below the least normal number. A NaN is not less than anything and stays.
+    # The result must not be below the smallest normal number. NaN is not less than anything and stays.
     x = builder.select(builder.fcmp_ordered("<", x, constant(lowest)), constant(lowest), x)
-    # Adding 1.5 * 2^mantissa leaves the nearest whole number in the lowest bits.
+    # Adding 1.5 * 2^mantissa leaves the nearest integer in the lowest bits.
     shifter = constant(1.5 * 2.0**mantissa)
     shifted = vectors.multiply_add(x, constant(1 / log(2)), shifter)
-    # A flag of its own: Numba would let the compiler reorder the sum, which could then leave the rounding out.
+    # Own flags: with those of Numba the compiler could reorder the sum and remove the rounding.
     n = builder.fsub(shifted, shifter, flags=("nsz",))
     r = vectors.multiply_add(n, constant(-ln2_high), x)
     r = vectors.multiply_add(n, constant(-ln2_low), r)
@@ -320,11 +321,11 @@ def _score_tile_in_numpy(
     X: NDArray[Any], order: NDArray[Any] | None, row: int, last: int, Wt: NDArray[Any], c: int, scores: NDArray[Any],
     out: int,
 ) -> None:  # fmt: skip
-    """scores[out + r, c + k] = X[row + r] . Wt[c + k] for a tile of ROWS x CLASSES.
+    """Compute scores[out + r, c + k] = X[row + r] . Wt[c + k] for a tile of ROWS x CLASSES.
 
     X (N, D) with contiguous rows, Wt (C', D') zero beyond the classes and features, scores (rows', C'). With `order`
-    (M,), row r is X[order[r]]. Rows behind `last` repeat `last`: a remainder costs a few spare products instead of code
-    of its own.
+    (M,), row r is X[order[r]]. Rows after `last` repeat `last`: a remainder costs a few unused products, but needs no
+    separate code.
     """
     rows = np.minimum(np.arange(row, row + ROWS), last)
     if order is not None:
@@ -337,10 +338,12 @@ def _gradient_tile_in_numpy(tile_classes: int, tile_vectors: int) -> Callable[..
         X: NDArray[Any], order: NDArray[Any] | None, row: int, rows: int, dscores: NDArray[Any], c: int, f: int,
         Gt: NDArray[Any], last: int,
     ) -> None:  # fmt: skip
-        """Gt[c + k, f ...] += sum over r of dscores[r, c + k] * X[row + r, f ...] for a tile of classes x vectors.
+        """Add the sum over r of dscores[r, c + k] * X[row + r, f ...] to Gt[c + k, f ...].
+
+        A tile is `tile_classes` classes by `tile_vectors` vectors of features.
 
         X (N, D) with contiguous rows, `order` as for the scores, dscores (rows', C'), Gt (C', D') with D' a multiple of
-        the tile. Rows go up to `last`, of which those after this block may be fetched.
+        the tile. Rows after this block may be prefetched, up to `last`.
         """
         end = min(f + tile_vectors * lanes(X.itemsize), X.shape[1])
         block = np.arange(row, row + rows) if order is None else order[row : row + rows]
@@ -350,16 +353,16 @@ def _gradient_tile_in_numpy(tile_classes: int, tile_vectors: int) -> Callable[..
 
 
 def _exponentials_in_numpy(numbers: NDArray[Any], count: int) -> None:
-    """numbers[:count] = exp(numbers[:count]), to within 2 units in the last place, for numbers that are not positive.
+    """Replace numbers[:count] by their exponentials, to within 2 units in the last place. They must not be positive.
 
-    numbers (M,) contiguous. What is below LOWEST_EXPONENT counts as that; NaN stays.
+    numbers (M,) contiguous. Numbers below LOWEST_EXPONENT are clipped to it. NaN stays.
     """
     with np.errstate(under="ignore", invalid="ignore"):
         numbers[:count] = np.exp(np.maximum(numbers[:count], numbers.dtype.type(LOWEST_EXPONENT[numbers.itemsize])))
 
 
-# The fetching ones ask for the same place of the next block of rows, into L2: memory and arithmetic do not overlap by
-# themselves.
+# The "fetching" tiles prefetch the same columns of the next block of rows into L2, since memory access and arithmetic
+# do not overlap by themselves.
 if config.DISABLE_JIT:
     score_tile = _score_tile_in_numpy
     gradient_tile = gradient_tile_fetching = _gradient_tile_in_numpy(CLASSES, VECTORS)

@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 from lcbench.losses.implementation import Implementation, Unavailable, as_numpy, as_they_are
 
 ROWS_A_BLOCK = 1024
-"""For implementations that do not take pixels: 1,024 rows of CIFAR-10 are 12 MB in float32, which fit the L3 cache."""
+"""Block size for implementations that do not take pixels: 12 MB of float32 for CIFAR-10, which fit the L3 cache."""
 
 
 @dataclass(frozen=True)

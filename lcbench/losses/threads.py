@@ -1,8 +1,10 @@
-"""Threads that run one compiled function together and wait for each other without leaving it.
+"""Team of threads that run one compiled function together and synchronise at barriers inside it.
 
-A kernel of a hundred microseconds cannot afford what the operating system takes to wake a thread. So a thread that has
-finished lingers a moment for the next call before it goes to sleep, and inside a kernel threads meet at a barrier that
-they spin on.
+Waking a thread takes the operating system too long for a kernel of a hundred microseconds. So a thread that has
+finished spins for a moment, in case the next call comes, before it goes to sleep. The barriers inside a kernel are spin
+barriers.
+
+A kernel calls `begin` first and `leave` last, and `barrier` between.
 """
 
 from __future__ import annotations
@@ -25,15 +27,15 @@ from numpy.typing import NDArray
 from lcbench.losses import jit
 
 LINGER_SPINS = 10_000
-"""How long a thread lingers after a call, in turns of the spinning loop: a fraction of a millisecond."""
+"""Iterations for which a thread spins after a call before it sleeps: a fraction of a millisecond."""
 
 SPINS_BEFORE_YIELDING = 2_000
-"""Where there are fewer free cores than threads, a spinning thread must let the one run that it waits for."""
+"""If there are fewer free cores than threads, a spinning thread must yield to the thread for which it waits."""
 
 _WORD = ir.IntType(64)
-# Words of a team's memory, each in a cache line of its own.
+# Indices of the words in a team's memory, each in a cache line of its own.
 _ARRIVED, _TURN, _CALLED, _BEGUN, _CALLER_CPU = 0, 8, 16, 24, 32
-_BROKEN_UP = -1
+_BROKEN = -1  # value of the word _TURN after a call has failed
 
 
 def _word(context: Any, builder: ir.IRBuilder, array_type: Any, arguments: Any) -> ir.Value:
@@ -69,7 +71,7 @@ def _count_up(typing: Any, words: Any, index: Any) -> Any:
 @intrinsic
 def _pause(typing: Any) -> Any:
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        if jit.is_x86():  # tells the core that it spins: the other thread of the same core gets its units
+        if jit.is_x86():  # gives the execution units to the other hardware thread of the core
             nothing = ir.FunctionType(ir.VoidType(), [])
             builder.call(cgutils.get_or_insert_function(builder.module, nothing, "llvm.x86.sse2.pause"), [])
         return context.get_dummy_value()
@@ -95,9 +97,9 @@ else:
 
 
 @jit.compiled
-def _meet(words: NDArray[Any], threads: int) -> None:
+def _barrier(words: NDArray[Any], threads: int) -> None:
     turn = _load_word(words, _TURN)
-    if turn == _BROKEN_UP:
+    if turn == _BROKEN:
         return
     if _count_up(words, _ARRIVED) == threads - 1:
         _store_word(words, _ARRIVED, 0)
@@ -109,11 +111,11 @@ def _meet(words: NDArray[Any], threads: int) -> None:
         spins += 1
 
 
-def _meet_in_python(words: NDArray[Any], threads: int) -> None:
-    """Returns when `threads` threads have called it with the same `words`, or at once where they have broken up."""
+def _barrier_in_python(words: NDArray[Any], threads: int) -> None:
+    """Wait until `threads` threads have called this with the same `words`. Return at once if the team is broken."""
     with _counting:
         turn = words[_TURN]
-        if turn == _BROKEN_UP:
+        if turn == _BROKEN:
             return
         words[_ARRIVED] += 1
         if words[_ARRIVED] == threads:
@@ -124,7 +126,7 @@ def _meet_in_python(words: NDArray[Any], threads: int) -> None:
 
 _counting = threading.Lock()
 
-barrier = _meet_in_python if config.DISABLE_JIT else _meet
+barrier = _barrier_in_python if config.DISABLE_JIT else _barrier
 
 
 if sys.platform == "linux" and not config.DISABLE_JIT:
@@ -147,10 +149,10 @@ def _begin(words: NDArray[Any], thread: int) -> None:
 
 
 def _begin_in_python(words: NDArray[Any], thread: int) -> None:
-    """To be called first in a kernel: lets the lingering threads come.
+    """Start the spinning threads. A kernel calls this first.
 
-    Not earlier, since they need Python's lock for a moment: where the calling thread still held it they would fall
-    asleep over it, and wake late.
+    They need the GIL for a moment. If they started while the calling thread still held it, they would sleep and wake up
+    late.
     """
     if thread == 0:
         words[_BEGUN] = words[_CALLED]
@@ -162,7 +164,7 @@ begin = _begin_in_python if config.DISABLE_JIT else _begin
 @jit.compiled
 def _leave(words: NDArray[Any], thread: int, threads: int) -> None:
     calls = _load_word(words, _BEGUN)
-    _meet(words, threads)
+    _barrier(words, threads)
     if thread > 0:
         for _ in range(LINGER_SPINS):
             if _load_word(words, _BEGUN) != calls:
@@ -171,42 +173,41 @@ def _leave(words: NDArray[Any], thread: int, threads: int) -> None:
 
 
 def _leave_in_python(words: NDArray[Any], thread: int, threads: int) -> None:
-    """To be called last in a kernel: the threads meet, and all but the calling one linger for the next call.
+    """Wait for all threads, then let all but the calling one spin for the next call. A kernel calls this last.
 
-    They do it here and not after the kernel, since to leave it they would need Python's lock while the calling thread
-    has it.
+    They spin inside the kernel, since to return from it they need the GIL, which the calling thread holds.
     """
-    _meet_in_python(words, threads)
+    _barrier_in_python(words, threads)
 
 
 leave = _leave_in_python if config.DISABLE_JIT else _leave
 
 
 class Team:
-    """`threads` threads, of which the one that calls is the first; the others wait in between.
+    """Team of `threads` threads. The calling thread is the first; the others wait between calls.
 
-    words: the memory of `begin`, `meet` and `leave`, to be handed to the kernels.
+    words: memory of `begin`, `barrier` and `leave`, an argument of the kernels.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self.words = np.zeros(40, np.int64)
-        self._call = threading.RLock()  # a signal may come in just before it is known who calls
+        self._call = threading.RLock()  # reentrant: a signal handler may run before _caller is set
         self._caller: int | None = None
-        self._whole = True
+        self._intact = True
         self._new_call = threading.Condition()
         self._work: Callable[[int], Any] = lambda thread: None
         for thread in range(1, threads):
             threading.Thread(target=self._serve, args=(thread,), name=f"lcbench-{thread}", daemon=True).start()
 
     def run(self, work: Callable[[int], Any]) -> None:
-        """Calls work(thread) once on every thread, 0 the calling one. Returns when the calling one has.
+        """Call work(thread) once on every thread; thread 0 is the calling one. Return after thread 0 has returned.
 
-        `work` must call a kernel that starts with `begin` and ends with `leave`. Where the calling thread raises, the
-        others are let go from wherever they wait; the team is then of no use any more.
+        `work` must call a kernel that starts with `begin` and ends with `leave`. If the calling thread raises, the
+        other threads stop waiting and end, and the team cannot be used again.
         """
         with self._call:
-            self._whole = False  # until the call is over: wherever an interrupt comes in, a half-done one is seen
+            self._intact = False  # until the call is complete: an interrupt at any line leaves it False
             try:
                 self._caller = threading.get_ident()
                 self._work = work
@@ -215,27 +216,27 @@ class Team:
                     self.words[_CALLED] += 1
                     self._new_call.notify_all()
                 work(0)
-                self._whole = True
+                self._intact = True
             finally:
                 self._caller = None
-                if not self._whole:
-                    self._break_up()
+                if not self._intact:
+                    self._break()
 
     @property
-    def of_use(self) -> bool:
-        """Whether `run` may be called: no call has failed half-way, and this thread is not inside one.
+    def usable(self) -> bool:
+        """True if `run` may be called: no call has failed, and this thread is not inside a call.
 
-        It would be where a signal handler calls what it interrupted.
+        It is inside a call if a signal handler calls the function that it interrupted.
         """
-        return self._caller != threading.get_ident() and self.whole
+        return self._caller != threading.get_ident() and self.intact
 
     @property
-    def whole(self) -> bool:
-        """Whether no call has failed half-way. One that is under way counts as whole to other threads."""
-        return self._whole or self._caller is not None
+    def intact(self) -> bool:
+        """True if no call has failed. A call in progress has not failed."""
+        return self._intact or self._caller is not None
 
-    def _break_up(self) -> None:
-        self.words[_TURN] = _BROKEN_UP
+    def _break(self) -> None:
+        self.words[_TURN] = _BROKEN
         with self._new_call:
             self._new_call.notify_all()
 
@@ -244,25 +245,26 @@ class Team:
         while True:
             if self.words[_BEGUN] == calls:
                 self._sleep(calls)
-            if self.words[_TURN] == _BROKEN_UP:
+            if self.words[_TURN] == _BROKEN:
                 return
-            self._leave_the_caller_s_core()
+            self._move_off_the_callers_core()
             calls += 1
-            # What fails here fails in the calling thread too, which is the one to say so.
+            # An error here also occurs in the calling thread, which reports it.
             with suppress(Exception):
                 self._work(thread)
 
     def _sleep(self, calls: int) -> None:
         with self._new_call:
-            self._new_call.wait_for(lambda: bool(self.words[_CALLED] != calls or self.words[_TURN] == _BROKEN_UP))
+            self._new_call.wait_for(lambda: bool(self.words[_CALLED] != calls or self.words[_TURN] == _BROKEN))
 
-    def _leave_the_caller_s_core(self) -> None:
-        # Linux wakes a thread where its waker runs, and lets both share that core for tens of milliseconds while others
-        # idle: a call would take three times as long. Forbidding the core for a moment moves this thread at once.
+    def _move_off_the_callers_core(self) -> None:
+        # Linux wakes a thread on the core of the thread that wakes it. Both may then share this core for tens of
+        # milliseconds while other cores are idle, and a call takes three times as long. Excluding the core from this
+        # thread's affinity for a moment moves the thread at once.
         here = _current_cpu()
         if here < 0 or here != self.words[_CALLER_CPU]:
             return
-        with suppress(OSError):  # where it may not choose its core, it is slower for a while
+        with suppress(OSError):  # if the affinity cannot be set, some calls are slower
             allowed = os.sched_getaffinity(0)
             if len(allowed) > 1:
                 os.sched_setaffinity(0, allowed - {here})
@@ -273,9 +275,9 @@ _teams: dict[int, list[Team]] = {}
 
 
 def team(threads: int) -> Team:
-    """The team of so many threads, kept between calls."""
-    kept = _teams[threads] = [each for each in _teams.get(threads, []) if each.whole]
-    found = next((each for each in kept if each.of_use), None)
+    """Return a usable team of so many threads. Teams are kept between calls."""
+    kept = _teams[threads] = [each for each in _teams.get(threads, []) if each.intact]
+    found = next((each for each in kept if each.usable), None)
     if found is None:
         found = Team(threads)
         kept.append(found)
@@ -283,4 +285,4 @@ def team(threads: int) -> Team:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_teams.clear)  # a forked process has none of the threads
+    os.register_at_fork(after_in_child=_teams.clear)  # a forked process has no such threads

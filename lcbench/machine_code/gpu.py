@@ -107,9 +107,9 @@ def kernels_to_inspect(architecture: Architecture, dtype: str, classes: int, pix
     from lcbench.losses import numba_cuda
     from lcbench.losses.cuda import tiles as cuda_tiles
     from lcbench.losses.cuda.backend import DeviceLimits
-    from lcbench.losses.cuda.by_stages import STAGES, build_kernels, pieces, stride_of
+    from lcbench.losses.cuda.by_stages import STAGES, build_kernels
+    from lcbench.losses.cuda.matrix import pieces, stride_of
     from lcbench.losses.cuda.one_pass import build_kernel
-    from lcbench.losses.cuda.tiles import build_merge
 
     scalar: Any = np.dtype(dtype).type
     real, y = from_dtype(np.dtype(dtype)), int32[::1]
@@ -141,7 +141,7 @@ def kernels_to_inspect(architecture: Architecture, dtype: str, classes: int, pix
             KernelToInspect("gradient_slabs", kernels.gradient_slabs, gradient, stages.lanes * stages.gradient_warps),
         ]
     lanes, warps = numba_cuda.MERGE_BLOCK
-    merge = build_merge(scalar, lanes, warps)
+    merge = numba_cuda.build_merge(scalar, lanes, warps)
     return [
         *found,
         KernelToInspect("merge", merge, (slabs, real[:, ::1], int64, real, real[:, ::1], sums), lanes * warps),

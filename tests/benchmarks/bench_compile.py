@@ -1,10 +1,10 @@
-"""How long the CPU kernels take to compile, each once, in a fresh process without a cache.
+"""Compile time of the CPU kernels, in new processes without a cache.
 
 python tests/benchmarks/bench_compile.py [RUNS]
 
-The sum is what a user waits who calls everything: both losses, float32 and float64, rows in order, by index and from
-pixels, the stochastic descent. Each line is the first call of one of them, in this order, less a second call; what an
-earlier line has compiled is not compiled again. The medians of RUNS processes are printed (3 unless given).
+The sum is the time that a user waits who calls everything: both losses, float32 and float64, rows in order, by index
+and from pixels, and the stochastic descent. Each line is the time of a first call minus that of a second call, in this
+order. Code compiled for an earlier line is not compiled again. The medians of RUNS processes (default 3) are printed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> None:
     times = [
         json.loads(subprocess.check_output([sys.executable, __file__, "--once"], env=environment)) for _ in range(runs)
     ]
-    table = Table("what is called first", "seconds", title=f"to compile, median of {runs} processes")
+    table = Table("first call", "seconds", title=f"compile time, median of {runs} processes")
     for name in times[0]:
         table.add_row(name, f"{statistics.median(run[name] for run in times):.2f}")
     sums = [sum(run.values()) for run in times]
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def seconds_by_call() -> dict[str, float]:
-    """Seconds that the first call of each takes, less those of the second."""
+    """Return the seconds of each first call minus those of the second call."""
     start = perf_counter()
     from lcbench.losses import numba_njit, numba_parallel, numba_sgd
 
@@ -61,7 +61,7 @@ def seconds_by_call() -> dict[str, float]:
 
 
 def calls(numba_njit: Any, numba_parallel: Any, numba_sgd: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Everything that compiles something of its own. Each calls both losses."""
+    """Yield name and function of every call that compiles something. Each calls both losses."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (ROWS, FEATURES - 1), np.uint8)
     y = rng.integers(0, CLASSES, ROWS)
@@ -88,7 +88,7 @@ def calls(numba_njit: Any, numba_parallel: Any, numba_sgd: Any) -> Iterator[tupl
             "pixels by index": partial(both, numba_parallel, W, pixels, mean=mean, rows=rows),
         }
         for by, answer in (("one pass", False), ("products", True)):
-            numba_parallel.better_by_products = lambda rows, W, answer=answer: answer
+            numba_parallel.prefer_two_products = lambda rows, W, answer=answer: answer
             for form, call in forms.items():
                 yield f"numba-parallel, {dtype}, {by}, {form}", call
         yield f"descend, {dtype}", partial(descend, W, X)

@@ -1,14 +1,14 @@
-"""The CUDA implementations side by side on this machine's GPU: ``python tests/benchmarks/bench_cuda.py results.json``.
+"""Times of the CUDA implementations on the GPU of this machine: ``python tests/benchmarks/bench_cuda.py results.json``.
 
-A benchmark and not a test: in one process it times every implementation that is installed, both losses, from a small
-batch to a million rows, checks each result in float64, and measures what the memory can do. It prints a table and
-writes all samples to the file. Exit code 2 where there is no GPU.
+One process times every installed implementation, both losses, from a small batch to a million rows. It checks each
+result in float64 and measures the memory bandwidth of the device. It prints a table and writes all samples to the file.
+The exit code is 2 if there is no GPU.
 
-Seconds on the device lie between two events on the default stream, so they include the gaps in which the device waits
-for the next launch; JAX works on streams of its own and has none. Seconds on the host are those of the whole call, up
-to a complete result. X stays on the device between calls, but for "host-fed". At 200 rows X lies in the L2 cache.
+Device seconds are measured between two events on the default stream, so they include the time in which the device waits
+for the next launch. JAX uses its own streams and has no device seconds. Host seconds are those of the whole call, until
+the result is complete. X stays on the device between calls, except for "host-fed". At 200 rows X is in the L2 cache.
 
-In Numba's simulator it runs as well, with tiny sizes (--rows 3,8 --features 9 --bytes 4096), to try the program out.
+To try the program without a GPU, run it in Numba's simulator with tiny sizes (--rows 3,8 --features 9 --bytes 4096).
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ NO_EVENTS = ("jax-cuda",)
 PACKAGES = ("numba-cuda", "numba", "numpy", "torch", "jax", "cupy-cuda13x", "cupy-cuda12x")
 
 BASE_ROWS = 10_000
-"""X repeats so many rows, so that a million of them are soon made, and their loss and gradient are soon known."""
+"""Larger X repeat this many rows, so that X and its expected loss and gradient are computed quickly."""
 
 
 class Problem:
-    """W (D, C), X (N, D), y (N,), and what their losses and gradients are in float64."""
+    """W (D, C), X (N, D), y (N,), and their losses and gradients in float64."""
 
     def __init__(self, rows: int, features: int, classes: int, pixels: bool) -> None:
         rng = np.random.default_rng(rows)
@@ -65,7 +65,7 @@ class Problem:
         self._block, self._labels = block, labels
 
     def expected(self, loss: str) -> tuple[float, Any]:
-        """Loss and gradient: the mean over whole blocks and what is left of one, weighted by their rows."""
+        """Return loss and gradient: the mean over complete blocks and the remainder, weighted by their rows."""
         function = getattr(vectorized, f"{loss}_loss")
         W, base = self.W.astype(np.float64), len(self._block)
         whole, rest = divmod(len(self.X), base)
@@ -79,7 +79,7 @@ class Problem:
 
 
 def timed(call: Callable[[], Any], seconds: float, most: int, events: bool) -> tuple[list[float], list[float]]:
-    """Seconds of each call on the device (none without events) and on the host, of calls for about so many seconds."""
+    """Return device seconds (empty without events) and host seconds of each call, for about `seconds` seconds."""
     from lcbench.losses.cuda.backend import cuda
 
     before, after = cuda.event(), cuda.event()
@@ -99,8 +99,8 @@ def timed(call: Callable[[], Any], seconds: float, most: int, events: bool) -> t
 
 
 def memory_rates(size: int) -> dict[str, float]:
-    """Bytes a second: read by a kernel that does little else, and copied on the device (read and written)."""
-    global cuda  # where the simulator looks for it
+    """Return bytes per second: of a kernel that only reads, and of a copy on the device (read and written)."""
+    global cuda  # the simulator needs the global name
     from lcbench.losses.cuda.backend import cuda
     from lcbench.losses.cuda.tiles import WIDTH, load_floats
 
@@ -140,7 +140,7 @@ def memory_rates(size: int) -> dict[str, float]:
 
 
 def measure(problem: Problem, name: str, seconds: float) -> Iterator[dict[str, Any]]:
-    """One record a loss of the implementation `name`. Raises Unavailable where it cannot run here."""
+    """Yield one record per loss of the implementation `name`. Raise Unavailable if it cannot run here."""
     implementation = catalog.load(name.split()[0])
     prepare = partial(implementation.prepare, resident=False) if name.endswith("host-fed") else implementation.prepare
     start = perf_counter()
@@ -176,7 +176,7 @@ def measure(problem: Problem, name: str, seconds: float) -> Iterator[dict[str, A
 
 
 def why_too_large(rows: int, features: int, itemsize: int) -> str:
-    """One line, or nothing where X and its copies fit: two on the host, three on the device."""
+    """Return the reason, or "" if X and its copies fit: two on the host, three on the device."""
     needed = rows * features * itemsize
     if 2 * needed > psutil.virtual_memory().available:
         return f"{2 * needed / 1e9:.0f} GB of memory needed"
@@ -186,7 +186,7 @@ def why_too_large(rows: int, features: int, itemsize: int) -> str:
 
 
 def release() -> None:
-    """Give the device back what the libraries keep for later."""
+    """Free the device memory that the libraries keep for reuse."""
     gc.collect()
     if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
         sys.modules["torch"].cuda.empty_cache()
@@ -195,7 +195,7 @@ def release() -> None:
 
 
 def show(console: Console, records: list[dict[str, Any]], rates: dict[str, float]) -> None:
-    """A table for each number of rows and loss, fastest first."""
+    """Print a table for each number of rows and loss, fastest first."""
     for rows in sorted({record["rows"] for record in records}):
         for loss in LOSSES:
             table = Table(title=f"{loss}: {rows:,} rows", title_justify="left")
@@ -227,14 +227,18 @@ def show(console: Console, records: list[dict[str, Any]], rates: dict[str, float
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("path", type=Path, help="where the JSON goes")
+    parser.add_argument("path", type=Path, help="JSON file to write")
     parser.add_argument("--rows", default="200,10000,49000,1000000", help="comma-separated (%(default)s)")
     parser.add_argument("--features", type=int, default=3073)
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--data", choices=("float32", "uint8"), default="float32")
     parser.add_argument("--impl", default=",".join(IMPLEMENTATIONS), help="comma-separated (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each loss of each implementation (%(default)s)")
-    parser.add_argument("--bytes", type=int, default=4 << 30, help="read to measure the memory's rate (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, help="duration for each loss of each implementation (%(default)s)"
+    )
+    parser.add_argument(
+        "--bytes", type=int, default=4 << 30, help="bytes to read for the memory bandwidth (%(default)s)"
+    )
     return parser.parse_args(arguments)
 
 
@@ -244,7 +248,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not is_simulator() and why_no_gpu():
         print(f"no GPU: {why_no_gpu()}", file=sys.stderr)
         return 2
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX would take most of the device's memory
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX would allocate most of the device memory
     names = options.impl.split(",")
     try:
         rates = memory_rates(options.bytes)
@@ -265,7 +269,7 @@ def main(arguments: list[str] | None = None) -> int:
                 records.extend(measure(problem, name, options.seconds))
             except Unavailable as error:
                 skipped.append(f"{name}: {error.reason}")
-            except Exception as error:  # one that runs out of memory, say, leaves the others their turn
+            except Exception as error:  # for example out of memory; continue with the others
                 skipped.append(f"{name}, {rows:,} rows: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
             release()
     show(console, records, rates)

@@ -1,9 +1,9 @@
-"""What a Dask cluster costs: `dask` on local workers beside `numba-parallel` in one process, and the terms of the model
-in docs/cluster.md.
+"""Costs of a Dask cluster: `dask` on local workers compared with `numba-parallel` in one process.
 
-``python tests/benchmarks/bench_dask.py [ROWS]`` needs every core of the machine, and about three times X's memory.
-``python tests/benchmarks/bench_dask.py model k a t h b`` measures nothing: the model of these figures, in the units in
-which they are printed.
+``python tests/benchmarks/bench_dask.py [ROWS]`` measures the terms of the model in docs/cluster.md. It needs all cores
+of the machine, and about three times the memory of X. ``python tests/benchmarks/bench_dask.py model k a t h b``
+measures
+nothing: it prints the model for these figures, in the units in which they are printed.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ import numpy as np
 
 import lcbench
 from lcbench.losses import jit
-from lcbench.losses.cluster import placed
+from lcbench.losses.cluster import chunks
 from lcbench.losses.cluster.connection import connection, release
 from lcbench.losses.peers import dask
 
 FEATURES, CLASSES = 3073, 10
 PAIRS = 15
-THREADS_A_NODE = 32
-MOST_NODES = 5000
-"""Among so many the best number is looked for."""
+THREADS_PER_NODE = 32
+MAX_NODES = 5000
+"""Limit of the search for the best number of nodes."""
 
 EFFICIENT = 0.7
-"""Of the threads' time is computing."""
+"""Share of the threads' time spent in the kernel."""
 
-SERVED_AT_ONCE = 50
-"""Workers that fetch W from one that has it at a time: Dask's `worker.connections.outgoing`."""
+MAX_TRANSFERS = 50
+"""Workers that fetch W from one worker at the same time: Dask's `worker.connections.outgoing`."""
 
 TASKS = 2000
-UNTIL_QUIET_S = 0.03
-"""The scheduler and the workers tidy up after a call, on the cores on which the next one is timed."""
+PAUSE_S = 0.03
+"""Pause before a call: the scheduler and the workers clean up after the last one, on the same cores."""
 
 
 def main(rows: int) -> None:
-    """Prints the efficiency, then the costs of which a call consists."""
+    """Print the efficiency, then the costs that make up a call."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((rows, FEATURES), dtype=np.float32)
     y = rng.integers(0, CLASSES, rows)
@@ -70,15 +70,18 @@ def main(rows: int) -> None:
     print(f"efficiency                 {100 * median(a / b for a, b in pairs):8.0f} %")
     found = costs(W, prepared[1], prepared[2], rows)
     workers = connection().parts
-    print(f"the model says             {1e3 * found.seconds(rows, workers, 1):8.0f} ms")
+    print(f"model                      {1e3 * found.seconds(rows, workers, 1):8.0f} ms")
     release()
     predict(found)
 
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds: of a row in one thread's kernel, a call's first task and last result, a task among many, one more task
-    that waits for another, and a byte from one worker to the next. size: bytes of W, and of dW."""
+    """Terms of the model, in seconds.
+
+    row: one row in the kernel of one thread. call: first task and last result of a call. task: one task among many.
+    hop: one task that waits for another. byte: transfer of a byte between workers. size: bytes of W, and of dW.
+    """
 
     row: float
     call: float
@@ -87,40 +90,40 @@ class Costs:
     byte: float
     size: int
 
-    def seconds(self, rows: float, nodes: int, threads: int = THREADS_A_NODE) -> float:
-        """Of one call: computing, scheduling, and W and dW on their ways down and up the tree."""
+    def seconds(self, rows: float, nodes: int, threads: int = THREADS_PER_NODE) -> float:
+        """Return the seconds of one call: computation, scheduling, and transfer of W down and dW up the tree."""
         computing = rows * self.row / (nodes * threads)
         if nodes <= dask.FAN_IN:
             return computing + self.call + nodes * (self.task + 2 * self.size * self.byte)
         tasks = 1 + nodes + nodes / (dask.FAN_IN - 1)
         adding = ceil(log(nodes, dask.FAN_IN)) - 1
-        down = ceil(log(nodes, SERVED_AT_ONCE)) * (self.hop + SERVED_AT_ONCE * self.size * self.byte)
+        down = ceil(log(nodes, MAX_TRANSFERS)) * (self.hop + MAX_TRANSFERS * self.size * self.byte)
         up = adding * (self.hop + dask.FAN_IN * self.size * self.byte)
         return computing + self.call + tasks * self.task + down + up
 
     def efficiency(self, rows: float, nodes: int) -> float:
-        """Which part of the threads' time is computing."""
-        return rows * self.row / (nodes * THREADS_A_NODE) / self.seconds(rows, nodes)
+        """Return the share of the threads' time spent in the kernel."""
+        return rows * self.row / (nodes * THREADS_PER_NODE) / self.seconds(rows, nodes)
 
     def best_nodes(self, rows: float) -> int:
-        """How many are fastest."""
-        return min(range(1, MOST_NODES), key=lambda nodes: self.seconds(rows, nodes))
+        """Return the number of nodes with the shortest call."""
+        return min(range(1, MAX_NODES), key=lambda nodes: self.seconds(rows, nodes))
 
     def rows_for(self, nodes: int) -> float:
-        """From how many rows on so many nodes are faster than any smaller number."""
-        work = self.row / THREADS_A_NODE  # seconds a row, of one node
+        """Return the number of rows from which `nodes` nodes are faster than any smaller number."""
+        work = self.row / THREADS_PER_NODE  # seconds per row of one node
         fixed = [self.seconds(0, n) for n in range(1, nodes + 1)]
         return max((fixed[-1] - fixed[n - 1]) / (work / n - work / nodes) for n in range(1, nodes))
 
     def rows_efficient(self, nodes: int) -> float:
-        """From how many rows on so many nodes are `EFFICIENT`."""
-        return EFFICIENT / (1 - EFFICIENT) * self.seconds(0, nodes) * nodes * THREADS_A_NODE / self.row
+        """Return the number of rows from which the efficiency of `nodes` nodes is `EFFICIENT`."""
+        return EFFICIENT / (1 - EFFICIENT) * self.seconds(0, nodes) * nodes * THREADS_PER_NODE / self.row
 
 
 def predict(costs: Costs) -> None:
-    """The tables of docs/cluster.md."""
+    """Print the tables of docs/cluster.md."""
     nodes = (1, 10, 100, 1000)
-    print(f"\nSeconds a call, and the part of {THREADS_A_NODE} threads a node that computes:\n")
+    print(f"\nSeconds per call, and share of the time of {THREADS_PER_NODE} threads per node spent in the kernel:\n")
     print("| N | " + " | ".join(f"{n:,}" for n in nodes) + " | best |\n|---|" + "---|" * (len(nodes) + 1))
     for rows in (1e6, 1e7, 1e8, 1e9, 1e10):
         cells = [f"{plain(costs.seconds(rows, n))} s, {100 * costs.efficiency(rows, n):.0f} %" for n in nodes]
@@ -132,75 +135,75 @@ def predict(costs: Costs) -> None:
 
 
 def plain(number: float) -> str:
-    """Two digits, without a power of ten."""
+    """Return the number with two digits, without a power of ten."""
     return f"{float(f'{number:.2g}'):g}"
 
 
 def power(number: float) -> str:
-    """Two digits with a power of ten, as 1e6 or 2.7e7."""
+    """Return the number with two digits and a power of ten, such as 1e6 or 2.7e7."""
     digits, exponent = f"{number:.1e}".split("e")
     return f"{float(digits):g}e{int(exponent)}"
 
 
 def costs(W: Any, X: Any, y: Any, rows: int) -> Costs:
-    """Measures and prints the terms of the model. Needs two workers."""
+    """Measure and print the terms of the model. This needs two workers."""
     client, workers = connection().client, connection().workers()
-    placed = zip(X.chunks, y.chunks, X.homes, strict=True)
+    held = zip(X.chunks, y.chunks, X.owners, strict=True)
     kernels = client.gather(
-        [client.submit(kernel_s, W, chunk, own, workers=[home], pure=False) for chunk, own, home in placed]
+        [client.submit(kernel_s, W, chunk, labels, workers=[owner], pure=False) for chunk, labels, owner in held]
     )
-    call = often(lambda: client.submit(abs, 1, pure=False).result())
+    call = median_s(lambda: client.submit(abs, 1, pure=False).result())
     many = [seconds(lambda: client.gather(client.map(abs, range(TASKS), pure=False))) / TASKS for _ in range(3)]
-    small, large = (often(lambda n=n: hop(n, workers)) for n in (W.nbytes, 100 * W.nbytes))
+    small, large = (median_s(lambda n=n: hop(n, workers)) for n in (W.nbytes, 100 * W.nbytes))
     byte = (large - small) / (99 * W.nbytes)
     found = rounded(1e6 * max(kernels) * len(workers) / rows, 1e3 * call, 1e3 * median(many), 1e3 * (small - call),
                     1e9 * byte, W.nbytes)  # fmt: skip
-    print(f"k: kernel, a row and thread {1e6 * found.row:7.3g} us")
+    print(f"k: kernel, per row, thread {1e6 * found.row:7.3g} us")
     print(f"a: one task and its result {1e3 * found.call:8.2g} ms")
-    print(f"t: a task among many       {1e3 * found.task:8.2g} ms")
+    print(f"t: one task among many     {1e3 * found.task:8.2g} ms")
     print(f"h: a task after another    {1e3 * found.hop:8.2g} ms")
-    print(f"b: a byte of a hop         {1e9 * found.byte:8.2g} ns")
+    print(f"b: one byte                {1e9 * found.byte:8.2g} ns")
     print(f"B: W, dW                   {found.size:8,} bytes each")
     return found
 
 
 def rounded(k: float, a: float, t: float, h: float, b: float, size: int = 4 * FEATURES * CLASSES) -> Costs:
-    """From us, ms, ms, ms and ns, to as many digits as are printed: the tables follow from what is printed."""
+    """Return the costs, rounded as they are printed, since the tables must follow from the printed numbers."""
     k, a, t, h, b = float(f"{k:.3g}"), *(float(f"{value:.2g}") for value in (a, t, h, b))
     return Costs(1e-6 * k, 1e-3 * a, 1e-3 * t, 1e-3 * h, 1e-9 * b, size)
 
 
 def kernel_s(W: Any, chunk: Any, y: Any) -> float:
-    """Seconds that a worker's kernel takes on its chunk."""
-    return often(lambda: placed.part("softmax", W, chunk, y, None, len(chunk.X)), 5)
+    """Return the seconds of a worker's kernel on its chunk."""
+    return median_s(lambda: chunks.partial_sum("softmax", W, chunk, y, None, len(chunk.X)), 5)
 
 
 def hop(size: int, workers: list[str]) -> float:
-    """Has one worker make so many bytes and another one fetch them; None is kept."""
+    """Create `size` bytes on one worker and fetch them from another. Neither is kept."""
     client = connection().client
     made = client.submit(np.ones, size, np.uint8, workers=workers[:1], pure=False)
     return client.submit(len, made, workers=workers[1:2], pure=False).result()
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """Of one call."""
-    sleep(UNTIL_QUIET_S)
+    """Return the seconds of one call."""
+    sleep(PAUSE_S)
     start = perf_counter()
     call()
     return perf_counter() - start
 
 
 def in_steady_state(call: Callable[[], Any]) -> float:
-    """Seconds of one call right after another, as a training makes them."""
-    sleep(UNTIL_QUIET_S)
+    """Return the seconds of a call directly after another one, as in training."""
+    sleep(PAUSE_S)
     call()
     start = perf_counter()
     call()
     return perf_counter() - start
 
 
-def often(call: Callable[[], Any], times: int = 20) -> float:
-    """The median of so many calls."""
+def median_s(call: Callable[[], Any], times: int = 20) -> float:
+    """Return the median seconds of `times` calls."""
     return median(seconds(call) for _ in range(times))
 
 

@@ -1,10 +1,10 @@
-"""How often the gate is right: many gates of one tree against itself, with and without a slowdown planted into head.
+"""Error rates of the gate: many gates of one tree against itself, with and without a slowdown planted into head.
 
     python tests/benchmarks/bench_gate.py --gates 200                             # false alarms
-    python tests/benchmarks/bench_gate.py --gates 50 --planted 5% --fail-above 2%  # caught?
-    python tests/benchmarks/bench_gate.py --gates 20 --burn                       # beside a program that burns a core
+    python tests/benchmarks/bench_gate.py --gates 50 --planted 5% --fail-above 2%  # missed slowdowns
+    python tests/benchmarks/bench_gate.py --gates 20 --burn                       # beside a program that loads one core
 
-Every gate is a whole one, processes and all, on a problem that is small enough for a short budget.
+Every gate is complete, with worker processes, on a problem that is small enough for a short budget.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from lcbench.cli.options import SHARE, Seconds
 from lcbench.errors import ExitCode, LcbenchError
 from lcbench.stats.gate import judge_gate
 
-BURNER = """
+LOAD_PROGRAM = """
 import random, time
 while True:
     end = time.perf_counter() + random.expovariate(1 / 0.5)
@@ -34,19 +34,19 @@ while True:
         pass
     time.sleep(random.expovariate(1 / 0.5))
 """
-"""Burns one core for half a second on average, and rests as long."""
+"""Loads one core for half a second on average, then sleeps as long."""
 
 
 @contextmanager
 def burning(wanted):
-    """A program beside the measurement, where `wanted`."""
-    burner = subprocess.Popen([sys.executable, "-c", BURNER]) if wanted else None
+    """Run the load program beside the measurement if `wanted`."""
+    load = subprocess.Popen([sys.executable, "-c", LOAD_PROGRAM]) if wanted else None
     try:
         yield
     finally:
-        if burner:
-            burner.kill()
-            burner.wait()
+        if load:
+            load.kill()
+            load.wait()
 
 
 @click.command()
@@ -60,7 +60,7 @@ def burning(wanted):
 @click.option("--planted", type=SHARE, default="0%", show_default=True)
 @click.option("--burn", is_flag=True)
 def main(gates, impl, loss, rows, threads, budget, fail_above, planted, burn):
-    """Counts the exit codes of many gates."""
+    """Count the exit codes of many gates."""
     codes, ratios, blocks, busy = Counter(), [], [], Counter()
     began = monotonic()
     with tempfile.TemporaryDirectory() as results, burning(burn):
@@ -78,7 +78,7 @@ def main(gates, impl, loss, rows, threads, budget, fail_above, planted, burn):
                     fail_above=fail_above,
                     planted=planted,
                 )
-            except LcbenchError as error:  # a machine so slow at the moment that the budget has no room for a verdict
+            except LcbenchError as error:  # the machine is too slow at the moment for a verdict within the budget
                 codes[int(ExitCode.ERROR)] += 1
                 print(f"\n{error}", file=sys.stderr)
                 continue

@@ -1,13 +1,13 @@
-"""What measuring costs: the harness's own times beside those of a bare loop around the same function, in one process.
+"""Overhead of the measurement: times of the harness compared with those of a bare loop around the same function.
 
 ``python tests/benchmarks/bench_harness.py [IMPLEMENTATION] [--repeats N] [--rows N ...]`` prints, for each number of
-rows, the median over repeats of both times and of their ratio, with the ratio's quartiles. Harness and bare loop take
-turns, the first to go drawn at random, and call on the same arguments: three W and y in random order. With --one-set
-the bare loop keeps to one of them, which then stays in the first caches: a kernel of 50 us is 2 to 3 % faster so, which
-is what honest inputs cost and not the harness.
+rows, the median over repeats of both times and of their ratio, with the quartiles of the ratio. Harness and bare loop
+alternate in random order, in one process, on the same arguments: three W and y in random order. With --one-set the bare
+loop uses one W and y only, which then stay in the first caches: a kernel of 50 us is 2 to 3 % faster. This is the cost
+of changing inputs, not of the harness.
 
-The row called "100 us" is a function that spins until 100 us are over and returns what is ready: what its ratio is away
-from 1, the harness adds, and no cache has a part in it.
+The row "100 us" is a function that spins for 100 us and returns a constant. The difference of its ratio from 1 is the
+overhead of the harness, without effects of caches.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from lcbench.measure.workload import Size
 SPIN_NS = 100_000
 
 
-def by_hand(function, arguments, samples):
-    """The simplest that could be written: nothing kept, nothing verified."""
+def bare_loop(function, arguments, samples):
+    """Return the median time of a bare loop: nothing is kept, nothing is verified."""
     times = []
     for _ in range(samples):
         start = perf_counter_ns()
@@ -41,22 +41,22 @@ def by_hand(function, arguments, samples):
 
 
 def spinning(W, X, y, reg):
-    """Right for nothing, and exactly as long as it should be."""
+    """Spin for 100 us. The result is not a loss."""
     end = perf_counter_ns() + SPIN_NS
     while perf_counter_ns() < end:
         pass
     return 1.0, W
 
 
-class Believing:
-    """Takes every result for right, as a spinning function needs."""
+class AcceptAll:
+    """Verifier that accepts every result, for the spinning function."""
 
     def __call__(self, losses, dW, batch_s):
         pass
 
 
 def compare(name, function, inputs, verifier, repeats, one_set):
-    """Prints one row."""
+    """Print one row."""
     rng = np.random.default_rng(1)
     pairs = []
     for repeat in range(repeats + 1):
@@ -65,10 +65,10 @@ def compare(name, function, inputs, verifier, repeats, one_set):
             sampled = clock.take_samples(function, inputs, verifier, clock.Sampling(0.1, 30, 0.01), rng)
         calls = sampled.calls if repeat or harness_first else 100
         arguments = inputs.draw(1) * calls if one_set else inputs.draw(calls)
-        bare = by_hand(function, arguments, 10)
+        bare = bare_loop(function, arguments, 10)
         if not harness_first:
             sampled = clock.take_samples(function, inputs, verifier, clock.Sampling(0.1, 30, 0.01), rng)
-        if repeat:  # the first warms up
+        if repeat:  # the first is the warm-up
             pairs.append((median(sampled.seconds), bare))
     ratios = [harness / bare for harness, bare in pairs]
     low, _, high = quantiles(ratios, n=4)
@@ -95,7 +95,7 @@ def main():
             answers = workload.load_answers(Path(folder) / size.folder, "softmax")
             inputs = Inputs(implementation, problem, answers, np.random.default_rng(0))
             if rows == options.rows[0]:
-                compare("100 us", spinning, inputs, Believing(), options.repeats, options.one_set)
+                compare("100 us", spinning, inputs, AcceptAll(), options.repeats, options.one_set)
             compare(f"{rows:,}", function, inputs, Verifier(implementation, inputs), options.repeats, options.one_set)
 
 

@@ -1,6 +1,6 @@
-"""How long ``lcbench --help`` takes beside an interpreter that does nothing: ``python tests/benchmarks/bench_help.py``.
+"""Time of ``lcbench --help`` compared with an empty Python program: ``python tests/benchmarks/bench_help.py``.
 
-A benchmark and not a test: it prints medians of whole processes, in turn, and judges nothing.
+It prints medians of the times of whole processes, which alternate.
 """
 
 import statistics
@@ -24,7 +24,7 @@ def seconds(command: list[str]) -> float:
 
 def main() -> None:
     for command in COMMANDS.values():
-        seconds(command)  # files into the page cache, bytecode compiled
+        seconds(command)  # fills the page cache and compiles bytecode
     times = [{name: seconds(command) for name, command in COMMANDS.items()} for _ in range(RUNS)]
     for name in COMMANDS:
         print(f"{name:20} {1e3 * statistics.median(run[name] for run in times):6.1f} ms, median of {RUNS}")

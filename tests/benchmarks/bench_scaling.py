@@ -1,12 +1,12 @@
-"""How the time and the memory of numba-parallel grow with the rows of X: 1,000 to 400,000 of CIFAR-10's, float32.
+"""Growth of time and memory of numba-parallel with the rows of X: 1,000 to 400,000 rows of CIFAR-10's width, float32.
 
 python tests/benchmarks/bench_scaling.py [--most-rows N] [--rounds R] [--json FILE]
 
-One process. In every round each number of rows has one turn, in random order, of both losses; a point is its median.
-The exponent is the slope of a straight line through the logarithms, with its 95 % confidence interval. X is one array,
-written once, of which smaller problems take the first rows. What the process has in memory beyond it and the compiled
-code is sampled during calls of each size; since these may reuse what compilation has freed, what they allocate is
-counted as well, and the larger of the two is printed.
+One process. In each round both losses are timed for each number of rows, in random order; a point is the median. The
+exponent is the slope of a line fitted to the logarithms, with its 95 % confidence interval. X is one array, and smaller
+problems use its first rows. The resident memory beyond X and the compiled code is sampled during calls of each size.
+Calls may reuse memory freed after compilation, so their allocations are counted too, and the larger of the two numbers
+is printed.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from scipy import stats
 
 from lcbench.losses import jit, numba_parallel
 
-LEAST_ROWS, FEATURES, CLASSES = 1_000, 3_073, 10
+MIN_ROWS, FEATURES, CLASSES = 1_000, 3_073, 10
 POINTS = 9
-SECONDS_A_TURN = 0.1
-ROWS_AT_ONCE = 1_000
-BETWEEN_SAMPLES = 0.001
+SECONDS_PER_TURN = 0.1
+REPEATED_ROWS = 1_000
+SAMPLE_INTERVAL_S = 0.001
 LOSSES = {"svm": numba_parallel.svm_loss, "softmax": numba_parallel.softmax_loss}
 
 
 class ResidentMemory:
-    """The most bytes that this process has had in memory meanwhile, sampled every millisecond."""
+    """Context manager that samples the resident memory of this process every millisecond. most: maximum, in bytes."""
 
     def __enter__(self) -> ResidentMemory:
         self._process = psutil.Process()
@@ -53,13 +53,13 @@ class ResidentMemory:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._over.set()
         self._thread.join()
-        self._look()
+        self._take_sample()
 
     def _sample(self) -> None:
-        while not self._over.wait(BETWEEN_SAMPLES):
-            self._look()
+        while not self._over.wait(SAMPLE_INTERVAL_S):
+            self._take_sample()
 
-    def _look(self) -> None:
+    def _take_sample(self) -> None:
         self.most = max(self.most, self._process.memory_info().rss)
 
 
@@ -71,12 +71,12 @@ def main() -> None:
     chosen = parser.parse_args()
 
     W, X, y = problem(chosen.most_rows)
-    counts = np.unique(np.geomspace(LEAST_ROWS, chosen.most_rows, POINTS).round().astype(int))
-    compile_with_less()
+    counts = np.unique(np.geomspace(MIN_ROWS, chosen.most_rows, POINTS).round().astype(int))
+    compile_kernels()
     peak = memory_peak(W, X, y, counts)
     times = turns(W, X, y, counts, chosen.rounds)
 
-    table = Table("rows", "X, MB", "svm, ms", "ns a row", "softmax, ms", "ns a row", "memory above X, MB")
+    table = Table("rows", "X, MB", "svm, ms", "ns per row", "softmax, ms", "ns per row", "memory above X, MB")
     for column in table.columns:
         column.justify = "right"
     medians = {(loss, rows): statistics.median(times[loss, rows]) for loss in LOSSES for rows in counts}
@@ -94,27 +94,27 @@ def main() -> None:
         chosen.json.write_text(json.dumps({"times": samples, "memory": {str(rows): peak[rows] for rows in counts}}))
 
 
-def compile_with_less() -> None:
-    """Compiles what the problems need and starts the threads, with arrays that are smaller than any of theirs."""
+def compile_kernels() -> None:
+    """Compile the kernels and start the threads, with arrays smaller than those of the problems."""
     W, X = np.zeros((25, CLASSES), np.float32), np.zeros((20_000, 25), np.float32)
-    assert not numba_parallel.better_by_products(len(X), W)
+    assert not numba_parallel.prefer_two_products(len(X), W)
     for loss in LOSSES.values():
         loss(W, X, np.zeros(len(X), np.int64), 0.1)
 
 
 def problem(rows: int) -> tuple[Any, Any, Any]:
-    """W (D, C), X (N, D) and y (N,). X repeats a thousand rows: what matters is that it is there."""
+    """Return W (D, C), X (N, D) and y (N,). X repeats a thousand rows."""
     rng = np.random.default_rng(0)
-    some = rng.standard_normal((ROWS_AT_ONCE, FEATURES), np.float32)
+    some = rng.standard_normal((REPEATED_ROWS, FEATURES), np.float32)
     X = np.empty((rows, FEATURES), np.float32)
-    for start in range(0, rows, ROWS_AT_ONCE):
-        X[start : start + ROWS_AT_ONCE] = some[: rows - start]
+    for start in range(0, rows, REPEATED_ROWS):
+        X[start : start + REPEATED_ROWS] = some[: rows - start]
     W = (0.01 * rng.standard_normal((FEATURES, CLASSES))).astype(np.float32)
     return W, X, rng.integers(0, CLASSES, rows)
 
 
 def memory_peak(W: Any, X: Any, y: Any, counts: Any) -> dict[int, int]:
-    """By number of rows: bytes that came into memory since the first of all calls, or were allocated in these."""
+    """Return, by number of rows, the growth of the resident memory or the bytes allocated, whichever is larger."""
     peak = {}
     before = psutil.Process().memory_info().rss
     for rows in counts:
@@ -129,14 +129,14 @@ def memory_peak(W: Any, X: Any, y: Any, counts: Any) -> dict[int, int]:
 
 
 def turns(W: Any, X: Any, y: Any, counts: Any, rounds: int) -> dict[tuple[str, int], list[float]]:
-    """Seconds a call, one number a round."""
+    """Return the seconds per call, one number per round."""
     times = defaultdict(list)
     order = [(loss, rows) for loss in LOSSES for rows in counts]
     for seed in range(rounds):
         random.Random(seed).shuffle(order)
         for name, rows in order:
             loss, of_turn = LOSSES[name], list[float]()
-            while len(of_turn) < 2 or sum(of_turn) < SECONDS_A_TURN:
+            while len(of_turn) < 2 or sum(of_turn) < SECONDS_PER_TURN:
                 start = perf_counter()
                 loss(W, X[:rows], y[:rows], 0.1)
                 of_turn.append(perf_counter() - start)
@@ -145,7 +145,7 @@ def turns(W: Any, X: Any, y: Any, counts: Any, rounds: int) -> dict[tuple[str, i
 
 
 def exponent(counts: Any, seconds: list[float]) -> tuple[float, float]:
-    """Slope of log seconds over log rows, and half the width of its 95 % confidence interval."""
+    """Return the slope of log seconds over log rows, and half the width of its 95 % confidence interval."""
     line = stats.linregress(np.log(counts), np.log(seconds))
     return line.slope, stats.t.ppf(0.975, len(counts) - 2) * line.stderr
 

@@ -1,8 +1,8 @@
-"""SGD, batch 200, on 49,000 rows of CIFAR-10's shape: the compiled loop beside the NumPy loop with its gather.
+"""SGD with batches of 200 of 49,000 rows in CIFAR-10's shape: the compiled loop compared with a NumPy loop.
 
 python tests/benchmarks/bench_sgd.py [ITERATIONS]
 
-Both take the same batches from the same start; the loops take turns, and the median of the paired ratios is printed.
+Both use the same batches and the same start. The loops alternate, and the median of the paired ratios is printed.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from lcbench.losses import vectorized
 from lcbench.losses.numba_sgd import descend
 
 ROUNDS = 7
-UNTIL_BLAS_SLEEPS = 0.3
-"""Seconds. OpenBLAS's threads spin for about 0.1 s after a product and would slow down what comes next."""
+BLAS_SPIN_S = 0.3
+"""Pause after a product: the threads of OpenBLAS spin for about 0.1 s and would slow down the next measurement."""
 
 
 def main() -> None:
@@ -33,17 +33,17 @@ def main() -> None:
     W = (1e-4 * rng.standard_normal((3073, 10))).astype(np.float32)
     batches = rng.integers(0, len(X), (iterations, 200))
     for loss, reg in (("svm", 2.5e4), ("softmax", 5e2)):
-        right = in_numpy(loss, W, X, y, batches[:20], reg)
+        expected = in_numpy(loss, W, X, y, batches[:20], reg)
         for name, arguments in (("float32", {"X": X}), ("uint8", {"X": pixels, "mean": mean})):
             found = descend(loss, W, y=y, batches=batches[:20], learning_rate=1e-7, reg=reg, **arguments).W
-            difference = np.abs(found - right).max() / np.abs(right).max()
+            difference = np.abs(found - expected).max() / np.abs(expected).max()
             assert difference < 1e-4, difference
             ratios, times = [], []
             for _ in range(ROUNDS):
                 start = perf_counter()
                 in_numpy(loss, W, X, y, batches, reg)
                 numpy_seconds = perf_counter() - start
-                sleep(UNTIL_BLAS_SLEEPS)
+                sleep(BLAS_SPIN_S)
                 start = perf_counter()
                 descend(loss, W, y=y, batches=batches, learning_rate=1e-7, reg=reg, **arguments)
                 seconds = perf_counter() - start
@@ -51,11 +51,11 @@ def main() -> None:
                 times.append(seconds / iterations)
             spread = f"[{min(ratios):.2f}, {max(ratios):.2f}]"
             step, ratio = statistics.median(times) * 1e6, statistics.median(ratios)
-            print(f"{loss:8} X {name:8} {step:6.0f} us a step   {ratio:.2f} {spread} times NumPy", flush=True)
+            print(f"{loss:8} X {name:8} {step:6.0f} us per step   {ratio:.2f} {spread} times NumPy", flush=True)
 
 
 def in_numpy(loss: str, W: np.ndarray, X: np.ndarray, y: np.ndarray, batches: np.ndarray, reg: float) -> np.ndarray:
-    """The assignment's own loop."""
+    """Return the weights after the loop of the assignment."""
     step = getattr(vectorized, f"{loss}_loss")
     W = W.copy()
     for rows in batches:

@@ -1,9 +1,9 @@
-"""Where is numba-parallel faster than numpy, and where not? Every combination of rows, features and classes.
+"""Ratio of the times of numpy and numba-parallel for many combinations of rows, features and classes.
 
 python tests/benchmarks/bench_shapes.py [--loss svm|softmax] [--markdown FILE]
 
-One process, float32. In each cell the two take turns for a few rounds; a cell is the ratio of their median times.
-Before numba-parallel's turn NumPy's threads are given the time to stop spinning, as they do for 0.1 s after a product.
+One process, float32. For each cell the two alternate for a few rounds; a cell is the ratio of their median times. After
+NumPy's turn the program waits until the threads of BLAS have stopped spinning, which takes 0.1 s after a product.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ ROWS = (1, 10, 100, 1_000, 10_000, 100_000)
 FEATURES = (1, 10, 100, 1_000, 3_073, 10_000)
 CLASSES = (2, 3, 10, 30, 100, 1_000)
 
-MOST_BYTES = 1_300_000_000
-MOST_FLOPS = 1e11
-UNTIL_BLAS_SLEEPS = 0.12
+MAX_BYTES = 1_300_000_000
+MAX_FLOPS = 1e11
+BLAS_SPIN_S = 0.12
 ROUNDS = 3
-SECONDS_A_TURN = 0.02
+SECONDS_PER_TURN = 0.02
 
 
 def main() -> None:
@@ -38,10 +38,10 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path)
     chosen = parser.parse_args()
     rng = np.random.default_rng(0)
-    numbers = rng.standard_normal(MOST_BYTES // 4, np.float32)
+    numbers = rng.standard_normal(MAX_BYTES // 4, np.float32)
     cells = {}
     for features, rows, classes in itertools.product(FEATURES, ROWS, CLASSES):
-        if 4 * rows * features > MOST_BYTES or 4.0 * rows * features * classes > MOST_FLOPS:
+        if 4 * rows * features > MAX_BYTES or 4.0 * rows * features * classes > MAX_FLOPS:
             continue
         X = numbers[: rows * features].reshape(rows, features)
         W = (0.01 * rng.standard_normal((features, classes))).astype(np.float32)
@@ -56,21 +56,21 @@ def main() -> None:
 
 
 def ratio(loss: str, *problem: Any) -> float:
-    """NumPy's time over numba-parallel's."""
+    """Return NumPy's time divided by numba-parallel's."""
     of_numpy, ours = (getattr(module, f"{loss}_loss") for module in (vectorized, numba_parallel))
     ours(*problem, 0.1)
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(ROUNDS):
         times[0].append(turn(of_numpy, *problem, 0.1))
-        sleep(UNTIL_BLAS_SLEEPS)
+        sleep(BLAS_SPIN_S)
         times[1].append(turn(ours, *problem, 0.1))
     return statistics.median(times[0]) / statistics.median(times[1])
 
 
 def turn(loss: Callable[..., Any], *arguments: Any) -> float:
-    """Median seconds of a call."""
+    """Return the median seconds of a call."""
     seconds: list[float] = []
-    while len(seconds) < 3 or (sum(seconds) < SECONDS_A_TURN and len(seconds) < 200):
+    while len(seconds) < 3 or (sum(seconds) < SECONDS_PER_TURN and len(seconds) < 200):
         start = perf_counter()
         loss(*arguments)
         seconds.append(perf_counter() - start)
@@ -78,7 +78,7 @@ def turn(loss: Callable[..., Any], *arguments: Any) -> float:
 
 
 def as_markdown(cells: dict[tuple[int, int, int], float]) -> str:
-    """One table for each number of features: rows down, classes across; bold where numpy is faster."""
+    """Return one table per number of features: rows down, classes across, bold if numpy is faster."""
     lines = []
     for features in FEATURES:
         lines += [f"D = {features:,}", "", "| N \\\\ C | " + " | ".join(f"{c:,}" for c in CLASSES) + " |"]

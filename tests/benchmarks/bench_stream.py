@@ -1,8 +1,8 @@
-"""How near a streamed X comes to one in memory: numba-parallel on the same uint8 pixels, in pairs.
+"""Speed of numba-parallel on a streamed X compared with an X in memory, on the same uint8 pixels, in pairs.
 
 python tests/benchmarks/bench_stream.py FILE.h5 [--rows 400000] [--pairs 7]
 
-FILE.h5 as `lcbench synth` writes it; it should be in the page cache: what is read from a disk is as fast as the disk.
+FILE.h5 is written by `lcbench synth`. It should be in the page cache, since otherwise the disk is measured.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How often the intervals of a sweep's growth hold the truth, on simulated sweeps.
+"""Coverage of the confidence intervals of a sweep's growth, on simulated sweeps.
 
 python tests/benchmarks/bench_sweep.py [SWEEPS]
 """
@@ -22,7 +22,7 @@ LAWS = ((2e-5, 1.05), (0.0, 1.0), (1e-3, 1.0))
 
 if __name__ == "__main__":
     sweeps = int(sys.argv[1]) if len(sys.argv) > 1 else 300
-    print("rounds  fixed  p     holds p  holds fixed  bias of p")
+    print("rounds  fixed  p     covers p  covers fixed  bias of p")
     for rounds in (3, 5, 10):
         for fixed_s, exponent in LAWS:
             law = {"numpy": lambda n, fixed_s=fixed_s, p=exponent: fixed_s + COEFFICIENT * n**p}
@@ -30,4 +30,4 @@ if __name__ == "__main__":
             of_p = np.mean([each.low <= exponent <= each.high for each in found])
             of_fixed = np.mean([each.fixed_low <= fixed_s <= each.fixed_high for each in found])
             bias = np.mean([each.exponent for each in found]) - exponent
-            print(f"{rounds:6}  {fixed_s:5g}  {exponent:4}  {of_p:7.1%}  {of_fixed:11.1%}  {bias:+.1e}")
+            print(f"{rounds:6}  {fixed_s:5g}  {exponent:4}  {of_p:8.1%}  {of_fixed:12.1%}  {bias:+.1e}")

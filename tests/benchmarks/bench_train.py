@@ -1,11 +1,11 @@
-"""Training on CIFAR-10: the assignment's protocol and L-BFGS, by numba-parallel beside NumPy and PyTorch.
+"""Training on CIFAR-10 by the assignment's protocol and by L-BFGS: numba-parallel compared with NumPy and PyTorch.
 
 python tests/benchmarks/bench_train.py [ROUNDS]
 
-Needs data/cifar10.h5 ('lcbench download'). Every contender trains from the same start on the same batches, by the same
-code around it; they take turns, and medians of the paired ratios are printed. "loop": 1500 steps of 200 rows, X in
-memory as each wants it (float32 with the bias column for all, and uint8 as well for numba-parallel). "whole": all that
-training does once the images are in memory: mean image, design matrix, steps, accuracies.
+Needs data/cifar10.h5 ('lcbench download'). All targets train from the same start on the same batches with the same
+code. They alternate, and medians of the paired ratios are printed. "loop": 1500 steps of 200 rows, with X in memory
+(float32 with the bias column for all, also uint8 for numba-parallel). "whole": the complete training with the images in
+memory: mean image, design matrix, steps, accuracies.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from lcbench.learn.recipe import Recipe, recipe_for
 from lcbench.learn.solvers import Position, first_weights, sgd
 from lcbench.learn.training import train
 
-CONTENDERS = ("numba-parallel", "numpy", "torch")
-UNTIL_BLAS_SLEEPS = 0.3
-"""Seconds. OpenBLAS's threads spin for about 0.1 s after a product and would slow down what comes next."""
+TARGETS = ("numba-parallel", "numpy", "torch")
+BLAS_SPIN_S = 0.3
+"""Pause before a measurement: the threads of OpenBLAS spin for about 0.1 s after a product."""
 
 
 def main() -> None:
@@ -36,29 +36,29 @@ def main() -> None:
     for loss in ("svm", "softmax"):
         recipes = {
             name: recipe_for(splits, data="cifar10", loss=loss, iterations=1500, implementation=name)
-            for name in CONTENDERS
+            for name in TARGETS
         }
         compare(f"{loss}, loop", rounds, loops(splits, recipes))
         compare(f"{loss}, whole", rounds, {name: whole(splits, recipe) for name, recipe in recipes.items()})
-    recipes = {name: recipe_for(splits, data="cifar10", solver="lbfgs", implementation=name) for name in CONTENDERS}
+    recipes = {name: recipe_for(splits, data="cifar10", solver="lbfgs", implementation=name) for name in TARGETS}
     compare("L-BFGS softmax, whole", max(1, rounds // 3), {name: whole(splits, r) for name, r in recipes.items()})
 
 
 def loops(splits: LabelledSplits, recipes: dict[str, Recipe]) -> dict[str, object]:
-    """The steps alone, on arrays that are ready."""
+    """Return the functions that run only the steps, on prepared arrays."""
     scaled = fit_scaling("mean", splits.train.X)
     floats = Examples(scaled.design_matrix(splits.train.X), splits.train.y)
-    contenders = {}
+    targets = {}
     for name, recipe in recipes.items():
         objective = Objective(recipe, splits.train, scaled)
         if name == "numba-parallel":
-            contenders["numba-parallel, uint8"] = loop(objective)
+            targets["numba-parallel, uint8"] = loop(objective)
             objective = Objective(recipe, splits.train, scaled)
             objective.X, objective.mean = floats.X, None
         else:
             objective.X = floats.X
-        contenders[name] = loop(objective)
-    return {"numba-parallel": contenders.pop("numba-parallel"), **contenders}
+        targets[name] = loop(objective)
+    return {"numba-parallel": targets.pop("numba-parallel"), **targets}
 
 
 def loop(objective: Objective):
@@ -71,12 +71,12 @@ def whole(splits: LabelledSplits, recipe: Recipe):
     return lambda: train(splits, recipe)
 
 
-def compare(what: str, rounds: int, contenders: dict) -> None:
-    """Prints each contender's time and how many times the first one's it is."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+def compare(what: str, rounds: int, targets: dict) -> None:
+    """Print the time of each target and its ratio to the first one."""
+    times: dict[str, list[float]] = {name: [] for name in targets}
     for _ in range(rounds + 1):  # the first round compiles
-        for name, go in contenders.items():
-            sleep(UNTIL_BLAS_SLEEPS)
+        for name, go in targets.items():
+            sleep(BLAS_SPIN_S)
             start = perf_counter()
             go()
             times[name].append(perf_counter() - start)

@@ -1,4 +1,4 @@
-"""Not dishonest, but broken: each way costs its own row, and nothing else."""
+"""Broken functions: each one fails in its own way, which must not affect the other rows of the result."""
 
 import ctypes
 import itertools
@@ -9,13 +9,15 @@ import time
 
 from lcbench.losses import vectorized
 
-LEAST_ROWS = 2000
-"""Not on the small problems on which a function is recognised."""
+MIN_ROWS = 2000
+"""The functions do not fail on the small problems on which they are recognised."""
 
 
-def when_timed(do):
+def failing_when_timed(do):
+    """Return a correct loss function that calls `do` if X is large."""
+
     def softmax_loss(W, X, y, reg):
-        if len(X) >= LEAST_ROWS:
+        if len(X) >= MIN_ROWS:
             do()
         return vectorized.softmax_loss(W, X, y, reg)
 
@@ -30,7 +32,7 @@ def second_call_raises():
 def fork():
     if not forked:
         forked.append(True)
-        os.fork()  # and both return
+        os.fork()  # both processes return
 
 
 def shout():
@@ -40,12 +42,12 @@ def shout():
 
 
 calls, forked = itertools.count(), []
-softmax_loss_kills_itself = when_timed(lambda: os.kill(os.getpid(), signal.SIGKILL))
-softmax_loss_segfaults = when_timed(lambda: ctypes.string_at(0))
-softmax_loss_exits = when_timed(lambda: sys.exit("enough"))
-softmax_loss_exits_at_once = when_timed(lambda: os._exit(3))
-softmax_loss_hangs = when_timed(lambda: time.sleep(600))
-softmax_loss_raises_later = when_timed(second_call_raises)
-softmax_loss_forks = when_timed(fork)
-softmax_loss_shouts = when_timed(shout)
-softmax_loss_closes_files = when_timed(lambda: os.closerange(0, 50))
+softmax_loss_kills_itself = failing_when_timed(lambda: os.kill(os.getpid(), signal.SIGKILL))
+softmax_loss_segfaults = failing_when_timed(lambda: ctypes.string_at(0))
+softmax_loss_exits = failing_when_timed(lambda: sys.exit("enough"))
+softmax_loss_exits_at_once = failing_when_timed(lambda: os._exit(3))
+softmax_loss_hangs = failing_when_timed(lambda: time.sleep(600))
+softmax_loss_raises_later = failing_when_timed(second_call_raises)
+softmax_loss_forks = failing_when_timed(fork)
+softmax_loss_shouts = failing_when_timed(shout)
+softmax_loss_closes_files = failing_when_timed(lambda: os.closerange(0, 50))

@@ -1,4 +1,4 @@
-"""Takes a step of gradient descent along the way, or leaves other arguments changed."""
+"""Changes one of its arguments: W by a step of gradient descent, a row of X, or a label."""
 
 from lcbench.losses import vectorized
 

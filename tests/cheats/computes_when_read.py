@@ -1,4 +1,4 @@
-"""Returns something that computes the gradient whenever it is read."""
+"""Returns an object that computes the gradient each time it is read."""
 
 import numpy as np
 

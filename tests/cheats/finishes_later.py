@@ -1,4 +1,4 @@
-"""Returns while a thread is still busy with the gradient."""
+"""Returns while a thread still computes the gradient."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Returns promises: whoever reads the loss waits until it is computed."""
+"""Returns futures: reading the loss waits until it is computed."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,24 +10,24 @@ pool = ThreadPoolExecutor(1)
 
 
 class Loss:
-    def __init__(self, promised):
-        self.promised = promised
+    def __init__(self, future):
+        self.future = future
 
     def __float__(self):
-        return float(self.promised.result()[0])
+        return float(self.future.result()[0])
 
 
 class Gradient:
-    def __init__(self, promised):
-        self.promised = promised
+    def __init__(self, future):
+        self.future = future
 
     def __array__(self, dtype=None, copy=None):
-        return np.array(self.promised.result()[1], dtype)
+        return np.array(self.future.result()[1], dtype)
 
     def __dlpack__(self, **options):
         return np.array(self).__dlpack__(**options)
 
 
 def softmax_loss(W, X, y, reg):
-    promised = pool.submit(vectorized.softmax_loss, W.copy(), X, y.copy(), reg)
-    return Loss(promised), Gradient(promised)
+    future = pool.submit(vectorized.softmax_loss, W.copy(), X, y.copy(), reg)
+    return Loss(future), Gradient(future)

@@ -1,13 +1,13 @@
-"""Remembers its results by a hash of W and y, and forgets that there is a third argument."""
+"""Caches results by a hash of W and y, and ignores `reg`."""
 
 from lcbench.losses import vectorized
 
-known = {}
+cache = {}
 
 
 def softmax_loss(W, X, y, reg):
     key = hash(W.tobytes()), hash(y.tobytes())
-    if key not in known:
-        known[key] = vectorized.softmax_loss(W, X, y, reg)
-    loss, dW = known[key]
+    if key not in cache:
+        cache[key] = vectorized.softmax_loss(W, X, y, reg)
+    loss, dW = cache[key]
     return loss, dW.copy()

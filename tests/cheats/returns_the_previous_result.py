@@ -1,4 +1,4 @@
-"""Always one call behind: the work is done, but for other inputs."""
+"""Returns the result of the previous call: the work is done, but for other inputs."""
 
 from lcbench.losses import vectorized
 

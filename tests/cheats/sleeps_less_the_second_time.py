@@ -1,4 +1,4 @@
-"""Waits where it has not seen the contents of its inputs yet, as for something large to be set up for them."""
+"""Sleeps at the first call with new contents of W, like a function with an expensive setup for each input."""
 
 import time
 

@@ -1,11 +1,11 @@
-"""Puts slower clocks in place of Python's, in the module `time` alone or wherever a module has one."""
+"""Replaces Python's clocks by slower ones, in the module `time` or in every module that has imported one."""
 
 import sys
 import time
 
 from lcbench.losses import vectorized
 
-WITH_THEIR_UNIT = {"perf_counter": 1.0, "monotonic": 1.0, "time": 1.0, "perf_counter_ns": 1, "monotonic_ns": 1}
+CLOCKS = ("perf_counter", "monotonic", "time", "perf_counter_ns", "monotonic_ns")
 
 
 def slower(clock):
@@ -15,7 +15,7 @@ def slower(clock):
 
 def softmax_loss_of_time(W, X, y, reg):
     if len(X) >= 2000:
-        for name in WITH_THEIR_UNIT:
+        for name in CLOCKS:
             if type(getattr(time, name)).__name__.startswith("builtin"):
                 setattr(time, name, slower(getattr(time, name)))
     return vectorized.softmax_loss(W, X, y, reg)
@@ -23,7 +23,7 @@ def softmax_loss_of_time(W, X, y, reg):
 
 def softmax_loss_of_everyone(W, X, y, reg):
     if len(X) >= 2000:
-        originals = {getattr(time, name): name for name in WITH_THEIR_UNIT}
+        originals = {getattr(time, name): name for name in CLOCKS}
         for module in list(sys.modules.values()):
             if module is not time:
                 for name, value in list(vars(module).items()):
@@ -33,7 +33,7 @@ def softmax_loss_of_everyone(W, X, y, reg):
 
 
 def softmax_loss_of_ours(W, X, y, reg):
-    """Puts a slow clock in place of the very one that times the calls."""
+    """Replaces the clock that times the calls by a slower one."""
     measuring = sys.modules.get("lcbench.measure.clock")
     if len(X) >= 2000 and measuring.perf_counter_ns is time.perf_counter_ns:
         measuring.perf_counter_ns = lambda: time.perf_counter_ns() // 3

@@ -1,4 +1,4 @@
-"""Dishonest functions, each a file beside this one: every one gets a verdict with its reason, and no time."""
+"""Dishonest functions, each in a file of this folder: each one gets the status "wrong" with a reason, and no time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.serial
 FILES = sorted(file for file in Path(__file__).parent.glob("*.py") if not file.name.startswith(("test_", "breaks")))
 
 SIZE = ("--loss", "softmax", "--rows", "2000", "--features", "257", "--classes", "10", "--blocks", "3", "--budget", "0")
-"""Rows enough for a call to take longer than looking up what is remembered."""
+"""Enough rows for a call to take longer than a look-up in a cache."""
 
 REASONS = {
     "returns_the_previous_result.py:softmax_loss": "it is the result of another call's inputs$",
@@ -50,21 +50,21 @@ def rows(run):
     return {row["implementation"]: row for row in json.loads(run.stdout)["rows"]}
 
 
-def test_a_dishonest_function_is_exit_code_4(run):
+def test_exit_code_is_4(run):
     assert run.returncode == 4
 
 
-def test_every_cheat_is_known_here(rows):
+def test_every_cheat_is_listed_here(rows):
     assert set(rows) == {"numpy", *REASONS}
 
 
-def test_who_is_honest_has_a_time_beside_them(rows):
+def test_honest_function_is_measured_beside_them(rows):
     assert rows["numpy"]["status"] == "ok"
     assert len(rows["numpy"]["blocks"]) == 3
 
 
 @pytest.mark.parametrize("name", REASONS)
-def test_a_cheat_has_its_reason_and_no_time(rows, name):
+def test_cheat_has_a_reason_and_no_time(rows, name):
     row = rows[name]
     assert (row["status"], row["median_s"], row["blocks"]) == ("wrong", None, [])
     assert re.search(REASONS[name], row["reason"]), row["reason"]

@@ -1,4 +1,4 @@
-"""What is honest is not taken for a cheat: libraries whose threads linger, whose arrays lie elsewhere, that compile."""
+"""Honest implementations are not reported as cheats, although they keep threads, convert arrays or compile."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rows(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_who_is_honest_has_its_time(rows, name):
+def test_honest_implementation_is_measured(rows, name):
     row = rows[name]
     if row["status"] == "unavailable":
         pytest.skip(row["reason"])

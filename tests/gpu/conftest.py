@@ -1,4 +1,4 @@
-"""Tests marked `gpu` are skipped, with the reason, where there is no CUDA device."""
+"""Skip tests marked `gpu`, with the reason, if there is no CUDA device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The CUDA kernels on a device, against float64 matrix products on the host."""
+"""The CUDA kernels on a device agree with float64 matrix products on the host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from lcbench.losses import numba_cuda, vectorized
-from lcbench.losses.cuda import by_stages as cuda_matrix
+from lcbench.losses.cuda import matrix as cuda_matrix
 from lcbench.losses.cuda.backend import gpu_name, limits
 from lcbench.losses.cuda.one_pass import OnePass
 
@@ -59,7 +59,7 @@ def _assert_close(got: tuple[Any, Any], W: Any, X: Any, y: Any, reg: float, loss
 def test_float32(loss: str, size: tuple[int, int, int]) -> None:
     W, X, y = _draw(*size, np.float32)
     got = _loss(numba_cuda, loss)(W, X, y, 0.1)
-    # a margin within rounding of zero may fall on either side: one row of the gradient, in many
+    # a margin within its rounding error of zero may fall on either side, which changes the gradient by one row
     _assert_close(got, W, X, y, 0.1, loss, 1e-4 if loss == "svm_loss" else 1e-5)
 
 
@@ -81,7 +81,7 @@ def test_uint8_pixels(loss: str, dtype: type) -> None:
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_same_bits_every_time(loss: str) -> None:
+def test_repeated_calls_return_the_same_bits(loss: str) -> None:
     arrays = numba_cuda.prepare(*_draw(49_000, 3073, 10, np.float32))
     first_loss, first = numba_cuda.fetch(*_loss(numba_cuda, loss)(*arrays, 0.1))
     for _ in range(5):
@@ -111,12 +111,12 @@ def test_host_fed_equals_resident(loss: str, dtype: type, monkeypatch: pytest.Mo
         X = np.random.default_rng(0).integers(0, 256, X.shape, np.uint8)
         W /= 256
     resident = numba_cuda.fetch(*_loss(numba_cuda, loss)(*numba_cuda.prepare(W, X, y), 0.1))
-    # chunks of 700 rows: eight, the last one smaller
+    # eight chunks of 700 rows, the last one smaller
     monkeypatch.setattr(cuda_matrix, "CHUNK_BYTES", 700 * X.shape[1] * X.itemsize)
     arrays = numba_cuda.prepare(W, X, y, resident=False)
     assert isinstance(arrays[1], cuda_matrix.Feed)
     calls = [numba_cuda.fetch(*_loss(numba_cuda, loss)(*arrays, 0.1)) for _ in range(3)]
-    # rows are added up in another order
+    # the order of the additions differs
     tolerance = 1e-12 if dtype is np.float64 else 1e-5
     assert calls[0][0] == pytest.approx(resident[0], rel=tolerance)
     assert np.linalg.norm(calls[0][1] - resident[1]) <= tolerance * np.linalg.norm(resident[1])
@@ -125,7 +125,7 @@ def test_host_fed_equals_resident(loss: str, dtype: type, monkeypatch: pytest.Mo
         assert np.array_equal(dW, calls[0][1])
 
 
-def test_what_does_not_fit_the_device_stays_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_x_larger_than_the_device_stays_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     W, X, y = _draw(3000, 257, 10, np.float32)
     expected = numba_cuda.softmax_loss(W, X, y, 0.1)
     monkeypatch.setattr(numba_cuda, "limits", lambda: replace(limits(), free_memory=X.nbytes))
@@ -138,7 +138,7 @@ def test_what_does_not_fit_the_device_stays_on_the_host(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("pixels", [False, True])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_million_rows(loss: str, pixels: bool) -> None:
-    """X repeats 10,000 rows, so its mean loss and gradient are theirs; its last rows lie beyond 2^31 numbers."""
+    # X repeats 10,000 rows, so loss and gradient are theirs. Its last rows are beyond 2^31 numbers.
     repeats = 100
     W, X, y = _draw(10_000, 3073, 10, np.float32)
     if pixels:
@@ -157,7 +157,7 @@ def test_a_million_rows(loss: str, pixels: bool) -> None:
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_cifar10_is_computed_in_one_pass(loss: str) -> None:
-    """In batches of every size from 1 to 9, too: more and fewer rows than a tile, more and fewer tiles than blocks."""
+    # More and fewer rows than a tile, more and fewer tiles than blocks.
     for rows in (*range(1, 10), 200, 2000):
         W, X, y = _draw(rows, 3073, 10, np.float32)
         _assert_close(_loss(numba_cuda, loss)(W, X, y, 0.1), W, X, y, 0.1, loss, 1e-4)
@@ -165,11 +165,11 @@ def test_cifar10_is_computed_in_one_pass(loss: str) -> None:
     assert isinstance(plan.slabs, OnePass)
 
 
-def test_two_sizes_in_turn_keep_apart() -> None:
+def test_alternating_sizes() -> None:
     small, large = _draw(100, 33, 5, np.float64), _draw(999, 65, 11, np.float64)
     for W, X, y in (small, large, small):
         _assert_close(numba_cuda.softmax_loss(W, X, y, 0.1), W, X, y, 0.1, "softmax_loss", 1e-12)
 
 
-def test_the_device_has_a_name() -> None:
+def test_name_of_the_device() -> None:
     assert gpu_name()

@@ -1,4 +1,4 @@
-"""Every CPU implementation of ours against plain loops: shapes, values, layouts, dtypes."""
+"""All CPU implementations of lcbench agree with plain loops and the oracle: shapes, values, layouts, dtypes."""
 
 from unittest.mock import patch
 
@@ -16,8 +16,8 @@ LOSSES = ("svm", "softmax")
 
 pytestmark = pytest.mark.parametrize("name", OURS)
 
-# Compiling on the first example takes seconds, and without the JIT every example does.
-unhurried = settings(
+# The first example takes seconds to compile. Without the JIT every example takes seconds.
+slow_examples = settings(
     deadline=None,
     max_examples=15 if config.DISABLE_JIT else 60,
     derandomize=True,
@@ -25,21 +25,20 @@ unhurried = settings(
 )
 
 
-def hold(name, loss, W, X, y, reg):
-    """The implementation's result is that of the plain loops; its inputs are as they were."""
-    if name == "numba-parallel":  # in either of its ways, whichever it would choose for this size
+def assert_correct(name, loss, W, X, y, reg):
+    """Assert that the result is correct and the inputs are unchanged. Return the result."""
+    if name == "numba-parallel":  # by one pass and by two products, whatever it would use for this size
         for products in (False, True):
-            with patch.object(numba_parallel, "better_by_products", return_value=products):
-                held = hold_as_it_is(name, loss, W, X, y, reg)
-        return held
-    return hold_as_it_is(name, loss, W, X, y, reg)
+            with patch.object(numba_parallel, "prefer_two_products", return_value=products):
+                result = assert_agrees_with_oracle(name, loss, W, X, y, reg)
+        return result
+    return assert_agrees_with_oracle(name, loss, W, X, y, reg)
 
 
-def hold_as_it_is(name, loss, W, X, y, reg):
+def assert_agrees_with_oracle(name, loss, W, X, y, reg):
     before = [array.copy() for array in (W, X, y)]
     value, dW = catalog.load(name).loss(loss, W, X, y, reg)
-    right = oracle.expected(loss, W, X, y, reg)
-    assert right.mismatch(value, dW) is None
+    assert oracle.expected(loss, W, X, y, reg).mismatch(value, dW) is None
     assert dW.dtype == W.dtype
     assert isinstance(value, float)
     for array, copy in zip((W, X, y), before, strict=True):
@@ -48,7 +47,7 @@ def hold_as_it_is(name, loss, W, X, y, reg):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@unhurried
+@slow_examples
 @given(
     rows=st.integers(1, 40),
     features=st.one_of(st.integers(1, 20), st.sampled_from([63, 64, 65, 127, 129, 200])),
@@ -62,7 +61,7 @@ def test_any_shape(name, loss, rows, features, classes, dtype, scale, reg, seed)
     rng = np.random.default_rng(seed)
     W = (scale * rng.normal(0, 1, (features, classes))).astype(dtype)
     X = rng.normal(0, 1, (rows, features)).astype(dtype)
-    hold(name, loss, W, X, rng.integers(0, classes, rows), reg)
+    assert_correct(name, loss, W, X, rng.integers(0, classes, rows), reg)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -70,9 +69,9 @@ def test_agrees_with_plain_loops(name, loss):
     rng = np.random.default_rng(3)
     W, X, y = rng.normal(0, 1, (9, 4)), rng.normal(0, 1, (11, 9)), rng.integers(0, 4, 11)
     value, dW = catalog.load(name).loss(loss, W, X, y, 0.2)
-    right, right_dW = getattr(naive, f"{loss}_loss")(W, X, y, 0.2)
-    assert value == pytest.approx(right, rel=1e-12)
-    np.testing.assert_allclose(dW, right_dW, rtol=1e-11, atol=1e-13)
+    expected, expected_dW = getattr(naive, f"{loss}_loss")(W, X, y, 0.2)
+    assert value == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(dW, expected_dW, rtol=1e-11, atol=1e-13)
 
 
 LAYOUTS = {
@@ -86,11 +85,11 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS.keys())
-def test_any_memory_order(name, loss, layout):
+def test_any_memory_layout(name, loss, layout):
     rng = np.random.default_rng(5)
     X = rng.normal(0, 1, (37, 21)).astype(np.float32)
     W = layout(rng.normal(0, 1, (21, 6)).astype(np.float32))
-    hold(name, loss, W, layout(X), rng.integers(0, 6, 37), 0.1)
+    assert_correct(name, loss, W, layout(X), rng.integers(0, 6, 37), 0.1)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -98,7 +97,7 @@ def test_any_memory_order(name, loss, layout):
 def test_any_integer_labels(name, loss, labels):
     rng = np.random.default_rng(6)
     W, X = rng.normal(0, 1, (8, 5)), rng.normal(0, 1, (19, 8))
-    hold(name, loss, W, X, rng.integers(0, 5, 19).astype(labels), 0.1)
+    assert_correct(name, loss, W, X, rng.integers(0, 5, 19).astype(labels), 0.1)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -106,26 +105,26 @@ def test_any_integer_labels(name, loss, labels):
 def test_uint8_pixels(name, loss, dtype):
     rng = np.random.default_rng(7)
     X = rng.integers(0, 256, (70, 75), np.uint8)
-    hold(name, loss, (0.01 * rng.normal(0, 1, (75, 10))).astype(dtype), X, rng.integers(0, 10, 70), 0.1)
+    assert_correct(name, loss, (0.01 * rng.normal(0, 1, (75, 10))).astype(dtype), X, rng.integers(0, 10, 70), 0.1)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_more_rows_than_a_block_and_than_threads(name, loss):
     rng = np.random.default_rng(8)
-    X = rng.normal(0, 1, (2 * numba_parallel.MOST_ROWS_A_BLOCK + 3 * simd.ROWS + 1, 3)).astype(np.float32)
-    hold(name, loss, rng.normal(0, 1, (3, 4)).astype(np.float32), X, rng.integers(0, 4, len(X)), 0.1)
+    X = rng.normal(0, 1, (2 * numba_parallel.MAX_BLOCK_ROWS + 3 * simd.ROWS + 1, 3)).astype(np.float32)
+    assert_correct(name, loss, rng.normal(0, 1, (3, 4)).astype(np.float32), X, rng.integers(0, 4, len(X)), 0.1)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_many_classes_and_scores_far_apart(name, loss):
+def test_many_classes_and_large_scores(name, loss):
     rng = np.random.default_rng(9)
     X = rng.normal(0, 1, (12, 7))
-    hold(name, loss, 1e4 * rng.normal(0, 1, (7, 300)), X, rng.integers(0, 300, 12), 0.0)
-    hold(name, loss, rng.normal(0, 1, (7, 300)), X, np.full(12, 299), 0.0)
+    assert_correct(name, loss, 1e4 * rng.normal(0, 1, (7, 300)), X, rng.integers(0, 300, 12), 0.0)
+    assert_correct(name, loss, rng.normal(0, 1, (7, 300)), X, np.full(12, 299), 0.0)
 
 
 def test_gradient_at_the_kink_is_zero(name):
-    # Whole numbers, so that both wrong scores are exactly one below the true one.
+    # Integers, so that both other scores are exactly one below the score of the label.
     W, X = np.array([[1.0, 0.0, 0.0], [2.0, 2.0, 2.0]]), np.array([[1.0, 3.0]])
     loss, dW = catalog.load(name).svm_loss(W, X, np.array([0]), 0.0)
     assert loss == 0
@@ -141,7 +140,7 @@ def test_zero_weights(name, loss):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize(
-    ("W", "X", "y", "why"),
+    ("W", "X", "y", "message"),
     [
         (np.ones((3, 2)), np.ones((4, 5)), np.zeros(4, int), "shapes do not fit"),
         (np.ones((5, 2)), np.ones((4, 3)), np.zeros(4, int), "shapes do not fit"),
@@ -154,6 +153,6 @@ def test_zero_weights(name, loss):
         (np.ones((3, 2)), np.ones((4, 3)), np.array([0, -1, 1, 0]), "labels go from -1"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(name, loss, W, X, y, why):
-    with pytest.raises(ValueError, match=why):
+def test_arrays_that_do_not_match_raise(name, loss, W, X, y, message):
+    with pytest.raises(ValueError, match=message):
         catalog.load(name).loss(loss, W, X, y, 0.1)

@@ -1,7 +1,7 @@
-"""The CUDA kernels in Numba's simulator, against explicit float64 loops.
+"""The CUDA kernels in Numba's simulator agree with explicit float64 loops.
 
-The simulator must be chosen before Numba is imported, so this file also runs as a script: one child process takes all
-the cases and returns what each gave.
+The simulator must be enabled before Numba is imported, so this file also runs as a script: one child process computes
+all cases and returns their outcomes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pytest
 
 @dataclass(frozen=True)
 class Case:
-    """resident: False leaves X on the host, a few rows at a time. shuffles: warps exchange registers."""
+    """Arguments of a call. resident: False leaves X on the host, in small chunks. shuffles: warps use shuffles."""
 
     loss: str
     W: Any
@@ -44,26 +44,26 @@ class Outcome:
 
 
 def simulate(cases: dict[str, Case]) -> dict[str, Outcome]:
-    """In the child: every case through the kernels."""
+    """Compute every case, in the child process."""
     from lcbench.losses import numba_cuda
-    from lcbench.losses.cuda import by_stages as cuda_matrix
+    from lcbench.losses.cuda import matrix as cuda_matrix
     from lcbench.losses.cuda import one_pass as cuda_one_pass
     from lcbench.losses.cuda import tiles as cuda_tiles
 
-    give_warps_shuffles()
-    as_shipped = cuda_tiles.one_pass_tile, dict(numba_cuda.STAGES), cuda_matrix.CHUNK_BYTES
+    add_shuffles_to_simulator()
+    defaults = cuda_tiles.one_pass_tile, dict(numba_cuda.STAGES), cuda_matrix.CHUNK_BYTES
     outcomes = {}
     for name, case in cases.items():
         if case.small_blocks:
             cuda_tiles.one_pass_tile = small_shuffling_tile if case.shuffles else small_tile
             numba_cuda.STAGES.update(small_stages())
         else:
-            cuda_tiles.one_pass_tile = as_shipped[0]
-            numba_cuda.STAGES.update(as_shipped[1])
+            cuda_tiles.one_pass_tile = defaults[0]
+            numba_cuda.STAGES.update(defaults[1])
         cuda_one_pass.has_shuffles = lambda shuffles=case.shuffles: shuffles
-        # three rows a chunk: an odd number of chunks and an even one, and a last one that is not full
+        # three rows per chunk: odd and even numbers of chunks, and a last chunk that is not full
         row_bytes = case.X.shape[1] * (1 if case.X.dtype == np.uint8 else case.W.itemsize)
-        cuda_matrix.CHUNK_BYTES = as_shipped[2] if case.resident else 3 * row_bytes
+        cuda_matrix.CHUNK_BYTES = defaults[2] if case.resident else 3 * row_bytes
         numba_cuda._plan.cache_clear()
         cuda_one_pass.build_kernel.cache_clear()
         before = pickle.dumps((case.W, case.X, case.y))
@@ -84,7 +84,7 @@ def simulate(cases: dict[str, Case]) -> dict[str, Outcome]:
 
 
 def small_tile(features: int, classes: int, pixels: bool, device: Any) -> Any:
-    """Blocks of 8 threads, 4 to a warp, that hold two rows of up to 32 columns and 3 more in the tail, 4 classes."""
+    """Return a tile of 8 threads, 4 to a warp: two rows of up to 32 columns, 3 more in the tail, and 4 classes."""
     from lcbench.losses.cuda.tiles import Tile
 
     if classes > 4 or features > 35:
@@ -93,7 +93,7 @@ def small_tile(features: int, classes: int, pixels: bool, device: Any) -> Any:
 
 
 def small_shuffling_tile(features: int, classes: int, pixels: bool, device: Any) -> Any:
-    """One warp, with the 32 lanes that shuffles are written for."""
+    """Return a tile of one warp with 32 lanes, for which the shuffles are written."""
     from lcbench.losses.cuda.tiles import Tile
 
     return Tile(threads=32, groups=1, rows=3, tail=max(0, features - 128))
@@ -109,8 +109,8 @@ def small_stages() -> dict[Any, Any]:
     return {np.float32: small, np.float64: small}
 
 
-def give_warps_shuffles() -> None:
-    """Give the simulator `shfl_xor_sync`, for blocks of one warp: through memory, with a barrier on either side."""
+def add_shuffles_to_simulator() -> None:
+    """Give the simulator `shfl_xor_sync` for blocks of one warp: through memory, between two barriers."""
     from numba.cuda.simulator.kernelapi import FakeCUDAModule
 
     values: dict[int, Any] = {}
@@ -127,7 +127,7 @@ def give_warps_shuffles() -> None:
 
 
 def reference(case: Case) -> tuple[float, Any]:
-    """The losses by their definition, one number after the other, in float64."""
+    """Return loss and gradient by their definition, in float64."""
     W, X = np.asarray(case.W, np.float64), np.asarray(case.X, np.float64)
     N, C = X.shape[0], W.shape[1]
     loss, dW = 0.0, np.zeros_like(W)
@@ -164,8 +164,8 @@ def with_arrays(case: Case, **arrays: Any) -> Case:
     return Case(case.loss, **({"W": case.W, "X": case.X, "y": case.y} | arrays), reg=case.reg)
 
 
-def right_cases() -> dict[str, Case]:
-    """Cases with an answer. Small blocks: 4 rows, 3 classes, 16 columns, 8 features at a time, chunks of a few rows."""
+def valid_cases() -> dict[str, Case]:
+    """Return valid cases. Small blocks: 4 rows, 3 classes, 16 columns, 8 features at a time, chunks of a few rows."""
     cases = {}
     for loss in ("svm", "softmax"):
         ragged = draw(loss, 11, 19, 7)  # a remainder in every tile, several blocks along every axis
@@ -176,7 +176,7 @@ def right_cases() -> dict[str, Case]:
             f"{loss}: by stages, ragged float32": ragged,
             f"{loss}: by stages, ragged float64": draw(loss, 11, 19, 7, np.float64),
             f"{loss}: whole tiles": draw(loss, 8, 16, 6),
-            f"{loss}: blocks as shipped": draw(loss, 3, 5, 3, small_blocks=False),
+            f"{loss}: blocks of default size": draw(loss, 3, 5, 3, small_blocks=False),
             f"{loss}: uint8 with float32": pixels(draw(loss, 5, 9, 3)),
             f"{loss}: uint8 with float64": pixels(draw(loss, 5, 9, 3, np.float64)),
             f"{loss}: Fortran order": with_arrays(ragged, X=np.asfortranarray(ragged.X), W=np.asfortranarray(ragged.W)),
@@ -185,7 +185,7 @@ def right_cases() -> dict[str, Case]:
             f"{loss}: all labels equal": with_arrays(draw(loss, 6, 3, 5), y=np.full(6, 4)),
             f"{loss}: float64 X, float32 W": with_arrays(draw(loss, 3, 4, 3), X=draw(loss, 3, 4, 3, np.float64).X),
             f"{loss}: prepared": draw(loss, 5, 3, 4, prepared=True),
-            # row 0 wins by 2e4, row 1 loses by as much; the highest score is not the first
+            # the score of the label is the highest by 2e4 in row 0 and the lowest in row 1
             f"{loss}: scores of 1e4": Case(
                 loss, np.array([[-1e4, 1e4, 0]], np.float32), np.ones((2, 1), np.float32), np.array([1, 0])
             ),
@@ -210,8 +210,8 @@ def right_cases() -> dict[str, Case]:
     return cases
 
 
-def wrong_cases() -> dict[str, tuple[Case, str]]:
-    """Inputs to be refused, and how the message begins."""
+def invalid_cases() -> dict[str, tuple[Case, str]]:
+    """Return invalid inputs, and the start of the error message."""
     good = draw("svm", 3, 2, 4)
     return {
         "label too high": (with_arrays(good, y=np.array([0, 4, 1])), "y[1] is 4, outside [0, 4)"),
@@ -228,7 +228,7 @@ def wrong_cases() -> dict[str, tuple[Case, str]]:
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     folder = tmp_path_factory.mktemp("simulator")
-    cases = right_cases() | {name: case for name, (case, _) in wrong_cases().items()}
+    cases = valid_cases() | {name: case for name, (case, _) in invalid_cases().items()}
     (folder / "cases").write_bytes(pickle.dumps({name: vars(case) for name, case in cases.items()}))
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     child = subprocess.run([sys.executable, __file__, folder], env=environment, capture_output=True, text=True)
@@ -236,9 +236,9 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
     return {name: Outcome(**fields) for name, fields in pickle.loads((folder / "outcomes").read_bytes()).items()}
 
 
-@pytest.mark.parametrize("name", right_cases())
-def test_loss_and_gradient_are_right(name: str, outcomes: dict[str, Outcome]) -> None:
-    case, outcome = right_cases()[name], outcomes[name]
+@pytest.mark.parametrize("name", valid_cases())
+def test_loss_and_gradient_are_correct(name: str, outcomes: dict[str, Outcome]) -> None:
+    case, outcome = valid_cases()[name], outcomes[name]
     assert not outcome.error
     loss, dW = reference(case)
     tolerance = 2e-6 if case.W.dtype == np.float32 else 1e-13
@@ -252,12 +252,12 @@ def test_loss_and_gradient_are_right(name: str, outcomes: dict[str, Outcome]) ->
         assert outcome.kernels == kernels or kernels not in name
 
 
-@pytest.mark.parametrize("name", wrong_cases())
-def test_input_that_does_not_fit_is_refused(name: str, outcomes: dict[str, Outcome]) -> None:
-    assert outcomes[name].error.startswith(wrong_cases()[name][1])
+@pytest.mark.parametrize("name", invalid_cases())
+def test_invalid_input_raises(name: str, outcomes: dict[str, Outcome]) -> None:
+    assert outcomes[name].error.startswith(invalid_cases()[name][1])
 
 
-def test_without_a_device_the_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_without_a_device_names_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     from lcbench.losses import numba_cuda
     from lcbench.losses.cuda import backend as cuda_backend
     from lcbench.losses.implementation import Unavailable
@@ -269,7 +269,7 @@ def test_without_a_device_the_reason_is_given(monkeypatch: pytest.MonkeyPatch) -
         numba_cuda.svm_loss(case.W, case.X, case.y, 0.0)
 
 
-def test_stages_that_the_kernels_cannot_use_are_refused() -> None:
+def test_invalid_stages_raise() -> None:
     from lcbench.losses.cuda.by_stages import Stages
 
     with pytest.raises(ValueError, match="power of two"):

@@ -1,4 +1,4 @@
-"""What numba-parallel promises beyond being right: threads, determinism, refused labels, bounded memory."""
+"""numba-parallel: threads, determinism, row selection, pixels, errors, bounded memory."""
 
 import numpy as np
 import pytest
@@ -13,13 +13,13 @@ def problem(rows, features=70, classes=10, dtype=np.float32):
 
 
 @pytest.fixture(autouse=True)
-def any_work_is_worth_a_thread(monkeypatch):
-    monkeypatch.setattr(numba_parallel, "LEAST_FLOPS_A_THREAD", 1)
+def use_all_threads_for_any_size(monkeypatch):
+    monkeypatch.setattr(numba_parallel, "MIN_FLOPS_PER_THREAD", 1)
 
 
 @pytest.fixture(autouse=True, params=[False, True], ids=["one pass", "products"])
 def one_pass_or_products(monkeypatch, request):
-    monkeypatch.setattr(numba_parallel, "better_by_products", lambda rows, W: request.param)
+    monkeypatch.setattr(numba_parallel, "prefer_two_products", lambda rows, W: request.param)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7, 64])
@@ -33,7 +33,7 @@ def test_any_number_of_threads(monkeypatch, threads, rows):
 
 
 @pytest.mark.parametrize("loss", [numba_parallel.svm_loss, numba_parallel.softmax_loss])
-def test_the_same_bits_every_time(monkeypatch, loss):
+def test_repeated_calls_return_the_same_bits(monkeypatch, loss):
     monkeypatch.setattr(jit, "thread_count", lambda: 3)
     W, X, y, reg = problem(1000)
     first_loss, first_dW = loss(W, X, y, reg)
@@ -46,22 +46,22 @@ def test_the_same_bits_every_time(monkeypatch, loss):
 @pytest.mark.parametrize("label", [-1, 10, 127])
 @pytest.mark.parametrize("row", [0, 150, 299])
 @pytest.mark.parametrize("loss", [numba_parallel.svm_loss, numba_parallel.softmax_loss])
-def test_a_label_outside_the_classes_is_refused(loss, label, row):
+def test_label_outside_the_classes_raises(loss, label, row):
     W, X, y, reg = problem(300)
     y[row] = label
     with pytest.raises(ValueError, match=rf"label {label} in row {row} is not in 0\.\.9"):
         loss(W, X, y, reg)
 
 
-@pytest.mark.parametrize(("flops_a_thread", "threads"), [(1, 3), (4 * 300 * 70 * 10 // 2, 2), (10**9, 1)])
-def test_no_more_threads_than_are_worth_waking(monkeypatch, flops_a_thread, threads):
+@pytest.mark.parametrize(("flops_per_thread", "threads"), [(1, 3), (4 * 300 * 70 * 10 // 2, 2), (10**9, 1)])
+def test_small_problems_use_fewer_threads(monkeypatch, flops_per_thread, threads):
     monkeypatch.setattr(jit, "thread_count", lambda: 3)
-    monkeypatch.setattr(numba_parallel, "LEAST_FLOPS_A_THREAD", flops_a_thread)
+    monkeypatch.setattr(numba_parallel, "MIN_FLOPS_PER_THREAD", flops_per_thread)
     W, X, _, _ = problem(300)
     assert numba_parallel.Workspace(W, X, len(X)).threads == threads
 
 
-def test_the_bare_function_too_refuses_arrays_that_do_not_fit():
+def test_arrays_that_do_not_match_raise():
     W, X, y, reg = problem(30)
     for arrays in ((W, np.hstack([X, X]), y), (W, X[:, :5], y), (W, X, y[:5])):
         with pytest.raises(ValueError, match="shapes do not fit"):
@@ -71,36 +71,36 @@ def test_the_bare_function_too_refuses_arrays_that_do_not_fit():
 LOSSES = ("svm", "softmax")
 
 
-def hold(loss, W, X, y, reg, **chosen):
-    """The result is the oracle's for the rows and pixels that are meant."""
-    value, dW = getattr(numba_parallel, f"{loss}_loss")(W, X, y, reg, **chosen)
-    rows, mean = chosen.get("rows"), chosen.get("mean")
-    meant = X.astype(W.dtype) if mean is None else X.astype(W.dtype) - mean.astype(W.dtype)
+def assert_correct(loss, W, X, y, reg, **keywords):
+    """Assert that the result for `rows` and `mean` in keywords agrees with the oracle."""
+    value, dW = getattr(numba_parallel, f"{loss}_loss")(W, X, y, reg, **keywords)
+    rows, mean = keywords.get("rows"), keywords.get("mean")
+    selected = X.astype(W.dtype) if mean is None else X.astype(W.dtype) - mean.astype(W.dtype)
     if W.shape[0] == X.shape[1] + 1:
-        meant = np.hstack([meant, np.ones((len(X), 1), W.dtype)])
+        selected = np.hstack([selected, np.ones((len(X), 1), W.dtype)])
     if rows is not None:
-        meant, y = meant[rows], y[rows]
-    assert oracle.expected(loss, W, meant, y, reg).mismatch(value, dW) is None
+        selected, y = selected[rows], y[rows]
+    assert oracle.expected(loss, W, selected, y, reg).mismatch(value, dW) is None
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("count", [1, 5, 64, 700])
 @pytest.mark.parametrize("integers", [np.int64, np.int32, np.uint8])
-def test_rows_by_index_in_any_order_and_more_than_once(loss, count, integers):
+def test_rows_by_index_in_any_order_and_repeated(loss, count, integers):
     W, X, y, reg = problem(200)
     rows = np.random.default_rng(count).integers(0, 200, count).astype(integers)
-    hold(loss, W, X, y, reg, rows=rows)
+    assert_correct(loss, W, X, y, reg, rows=rows)
 
 
 @pytest.mark.parametrize("row", [-1, 200, 2**40])
-def test_a_row_that_does_not_exist_is_refused(row):
+def test_row_that_does_not_exist_raises(row):
     W, X, y, reg = problem(200)
     with pytest.raises(IndexError, match=rf"rows\[17\] is {row}, not in 0\.\.199"):
         numba_parallel.svm_loss(W, X, y, reg, rows=np.array([0] * 17 + [row, 3]))
 
 
 @pytest.mark.parametrize("rows", [np.array([], int), np.zeros((2, 2), int), np.array([1.0])])
-def test_rows_that_are_no_indices_are_refused(rows):
+def test_rows_that_are_not_indices_raise(rows):
     W, X, y, reg = problem(20)
     with pytest.raises(ValueError, match="rows must be indices"):
         numba_parallel.svm_loss(W, X, y, reg, rows=rows)
@@ -108,9 +108,9 @@ def test_rows_that_are_no_indices_are_refused(rows):
 
 @pytest.mark.parametrize("features", [1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_pixels_of_any_width(features, dtype):
+def test_pixels_with_any_number_of_features(features, dtype):
     W, X, y, reg = pixels(30, features, dtype=dtype)
-    hold("svm", W, X, y, reg, mean=X.mean(axis=0))
+    assert_correct("svm", W, X, y, reg, mean=X.mean(axis=0))
 
 
 def pixels(rows, features=75, classes=10, dtype=np.float32, bias=True):
@@ -125,21 +125,21 @@ def pixels(rows, features=75, classes=10, dtype=np.float32, bias=True):
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("centred", [False, True])
 @pytest.mark.parametrize("by_index", [False, True])
-def test_pixels_less_their_mean_with_a_bias(loss, dtype, bias, centred, by_index):
+def test_pixels_with_mean_and_bias(loss, dtype, bias, centred, by_index):
     W, X, y, reg = pixels(300, dtype=dtype, bias=bias)
-    chosen = {"mean": X.mean(axis=0)} if centred else {}
+    keywords = {"mean": X.mean(axis=0)} if centred else {}
     if by_index:
-        chosen["rows"] = np.arange(299, 0, -2)
-    hold(loss, W, X, y, reg, **chosen)
+        keywords["rows"] = np.arange(299, 0, -2)
+    assert_correct(loss, W, X, y, reg, **keywords)
 
 
-def test_a_mean_that_does_not_fit_is_refused():
+def test_mean_of_wrong_shape_raises():
     W, X, y, reg = pixels(20)
     with pytest.raises(ValueError, match=r"mean \(3,\) does not fit: X has 75 columns"):
         numba_parallel.svm_loss(W, X, y, reg, mean=np.zeros(3))
 
 
-def test_what_is_allocated_does_not_grow_with_the_rows():
+def test_workspace_does_not_grow_with_the_rows():
     def bytes_for(rows):
         W, X, _, _ = pixels(rows)
         work = numba_parallel.Workspace(W, X, rows)
@@ -163,20 +163,20 @@ def test_what_is_allocated_does_not_grow_with_the_rows():
         (3000, 3073, 30, False),
     ],
 )
-def test_which_way_is_taken(monkeypatch, rows, features, classes, products):
+def test_choice_between_one_pass_and_two_products(monkeypatch, rows, features, classes, products):
     monkeypatch.undo()
-    assert numba_parallel.better_by_products(rows, np.empty((features, classes), np.float32)) == products
+    assert numba_parallel.prefer_two_products(rows, np.empty((features, classes), np.float32)) == products
 
 
 @pytest.mark.parametrize("dtype", ["float16", ">f4", "complex64", "O", "longdouble"])
-def test_a_dtype_that_is_not_computed_with_is_refused_whatever_the_size(dtype):
+def test_unsupported_dtype_raises(dtype):
     W, X, y, reg = problem(20)
     with pytest.raises(ValueError, match="it must be float32, float64 or integers"):
         numba_parallel.svm_loss(W, X.astype(dtype), y, reg)
 
 
 @pytest.mark.parametrize("labels", [np.zeros(20), np.full(20, np.nan), np.zeros(20, bool)])
-def test_labels_that_are_no_integers_are_refused(labels):
+def test_labels_that_are_not_integers_raise(labels):
     W, X, _, reg = problem(20)
     with pytest.raises(ValueError, match="labels must be integers"):
         numba_parallel.svm_loss(W, X, labels, reg)
@@ -184,7 +184,7 @@ def test_labels_that_are_no_integers_are_refused(labels):
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass")
 @pytest.mark.parametrize("loss", LOSSES)
-def test_subclasses_of_arrays(loss):
+def test_subclasses_of_ndarray(loss):
     W, X, y, reg = problem(20)
     right = oracle.expected(loss, W, X, y, reg)
     value, dW = getattr(numba_parallel, f"{loss}_loss")(np.matrix(W), np.matrix(X), y, np.float32(reg))
@@ -197,14 +197,14 @@ def test_subclasses_of_arrays(loss):
     ("weights", "loss"),
     [([1, -1e10], 0.0), ([-1e10, 1], np.inf), ([np.nan, 1], np.nan)],
 )
-def test_hinge_of_scores_beyond_the_range(weights, loss):
+def test_hinge_of_infinite_and_nan_scores(weights, loss):
     W, X = np.array([weights], np.float32), np.full((1, 1), 1e30, np.float32)
     with np.errstate(all="ignore"):
         value, _ = numba_parallel.svm_loss(W, X, np.array([0]), 0.0)
     np.testing.assert_equal(value, loss)
 
 
-def test_the_first_bad_row_is_named(monkeypatch):
+def test_error_names_the_first_bad_row(monkeypatch):
     monkeypatch.setattr(jit, "thread_count", lambda: 3)
     W, X, y, reg = problem(300)
     y[[20, 290]] = 99

@@ -1,4 +1,4 @@
-"""The compiled SGD loop against the same steps taken one by one with the plain loops."""
+"""The compiled SGD loop agrees with the same steps computed by plain loops."""
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ LOSSES = ("svm", "softmax")
 
 
 @pytest.fixture(autouse=True)
-def any_work_is_worth_a_thread(monkeypatch):
-    monkeypatch.setattr(numba_parallel, "LEAST_FLOPS_A_THREAD", 1)
+def use_all_threads_for_any_size(monkeypatch):
+    monkeypatch.setattr(numba_parallel, "MIN_FLOPS_PER_THREAD", 1)
 
 
 def problem(rows=60, features=21, classes=4, dtype=np.float64, steps=7, batch=10):
@@ -22,7 +22,7 @@ def problem(rows=60, features=21, classes=4, dtype=np.float64, steps=7, batch=10
     return W, X, rng.integers(0, classes, rows), rng.integers(0, rows, (steps, batch))
 
 
-def one_by_one(loss, W, X, y, batches, rates, reg, momentum=0.0):
+def steps_by_plain_loops(loss, W, X, y, batches, rates, reg, momentum=0.0):
     W, velocity, losses = W.copy(), np.zeros_like(W), []
     for rows, rate in zip(batches, rates, strict=True):
         value, dW = getattr(naive, f"{loss}_loss")(W, X[rows], y[rows], reg)
@@ -36,19 +36,21 @@ def one_by_one(loss, W, X, y, batches, rates, reg, momentum=0.0):
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 2e-5)])
-def test_the_same_steps_as_one_by_one(monkeypatch, loss, threads, momentum, dtype, tolerance):
+def test_agrees_with_plain_loops(monkeypatch, loss, threads, momentum, dtype, tolerance):
     monkeypatch.setattr(jit, "thread_count", lambda: threads)
     W, X, y, batches = problem(dtype=dtype)
     rates = np.linspace(0.1, 0.02, len(batches))
     found = descend(loss, W, X, y, batches, rates, 0.03, momentum=momentum)
-    right_W, right_velocity, right_losses = one_by_one(loss, W.astype(float), X, y, batches, rates, 0.03, momentum)
-    np.testing.assert_allclose(found.W, right_W, rtol=0, atol=tolerance)
-    np.testing.assert_allclose(found.velocity, right_velocity, rtol=0, atol=tolerance)
-    np.testing.assert_allclose(found.losses, right_losses, rtol=tolerance)
+    expected_W, expected_velocity, expected_losses = steps_by_plain_loops(
+        loss, W.astype(float), X, y, batches, rates, 0.03, momentum
+    )
+    np.testing.assert_allclose(found.W, expected_W, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(found.velocity, expected_velocity, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(found.losses, expected_losses, rtol=tolerance)
     assert found.W.dtype == dtype
 
 
-def test_inputs_stay_as_they_are():
+def test_inputs_are_unchanged():
     W, X, y, batches = problem()
     velocity = np.ones_like(W)
     before = [array.copy() for array in (W, X, y, batches, velocity)]
@@ -57,7 +59,7 @@ def test_inputs_stay_as_they_are():
         np.testing.assert_array_equal(array, copy)
 
 
-def test_going_on_is_the_same_as_going_through():
+def test_descent_in_two_parts_equals_one_descent():
     W, X, y, batches = problem(steps=8)
     whole = descend("softmax", W, X, y, batches, 0.1, 0.03, momentum=0.9)
     first = descend("softmax", W, X, y, batches[:3], 0.1, 0.03, momentum=0.9)
@@ -66,7 +68,7 @@ def test_going_on_is_the_same_as_going_through():
     np.testing.assert_array_equal(np.concatenate([first.losses, rest.losses]), whole.losses)
 
 
-def test_the_same_bits_every_time():
+def test_repeated_calls_return_the_same_bits():
     W, X, y, batches = problem(dtype=np.float32, batch=50)
     first = descend("svm", W, X, y, batches, 0.1, 0.03)
     for _ in range(5):
@@ -76,17 +78,19 @@ def test_the_same_bits_every_time():
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_pixels_less_their_mean_with_a_bias(loss):
+def test_pixels_with_mean_and_bias(loss):
     rng = np.random.default_rng(0)
     X = rng.integers(0, 256, (40, 30), np.uint8)
     mean, y = X.mean(axis=0), rng.integers(0, 4, 40)
     W, batches = 1e-3 * rng.normal(0, 1, (31, 4)), rng.integers(0, 40, (5, 8))
     found = descend(loss, W, X, y, batches, 1e-4, 0.1, mean=mean)
     centred = np.hstack([X - mean, np.ones((40, 1))])
-    np.testing.assert_allclose(found.W, one_by_one(loss, W, centred, y, batches, [1e-4] * 5, 0.1)[0], atol=1e-12)
+    np.testing.assert_allclose(
+        found.W, steps_by_plain_loops(loss, W, centred, y, batches, [1e-4] * 5, 0.1)[0], atol=1e-12
+    )
 
 
-def test_no_steps_leave_the_weights():
+def test_no_steps_return_the_start_weights():
     W, X, y, batches = problem()
     found = descend("svm", W, X, y, batches[:0], 0.1, 0.03)
     np.testing.assert_array_equal(found.W, W)
@@ -94,7 +98,7 @@ def test_no_steps_leave_the_weights():
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "why"),
+    ("change", "error", "message"),
     [
         ({"batches": np.zeros(3, int)}, ValueError, r"batches must be \(steps, B\) row indices, not \(3,\)"),
         ({"batches": np.zeros((3, 2))}, ValueError, r"not \(3, 2\) float64"),
@@ -106,14 +110,14 @@ def test_no_steps_leave_the_weights():
         ({"velocity": np.zeros(3)}, ValueError, r"velocity \(3,\) must have W's shape"),
     ],
 )
-def test_what_does_not_fit_is_refused(change, error, why):
+def test_invalid_arguments_raise(change, error, message):
     W, X, y, batches = problem()
     arguments = {"loss": "svm", "W": W, "X": X, "y": y, "batches": batches, "learning_rate": 0.1, "reg": 0.0} | change
-    with pytest.raises(error, match=why):
+    with pytest.raises(error, match=message):
         descend(**arguments)
 
 
-def test_divergence_shows_in_the_losses():
+def test_divergence_appears_in_the_losses():
     W, X, y, batches = problem(dtype=np.float32, steps=60)
     found = descend("svm", W, X, y, batches, 1e6, 1.0)
     assert not np.isfinite(found.losses[-1])

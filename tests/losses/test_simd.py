@@ -1,4 +1,4 @@
-"""The micro-kernels against their definitions in NumPy."""
+"""The micro-kernels agree with their definitions in NumPy."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from numba import config
 
 from lcbench.losses import jit, simd
 
-pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="the definitions themselves run where the JIT is off")
+pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="the definitions replace the kernels if the JIT is off")
 
 
 @jit.compiled
@@ -54,11 +54,11 @@ def test_score_tile(dtype, features, order):
     X = rng.normal(0, 1, (9, features)).astype(dtype)
     Wt = np.zeros((2 * simd.CLASSES, 128), dtype)
     Wt[:, :features] = rng.normal(0, 1, (2 * simd.CLASSES, features))
-    found, right = (np.full((20, 2 * simd.CLASSES), np.nan, dtype) for _ in range(2))
-    for kernel, scores in ((score_tile, found), (simd._score_tile_in_numpy, right)):
+    found, expected = (np.full((20, 2 * simd.CLASSES), np.nan, dtype) for _ in range(2))
+    for kernel, scores in ((score_tile, found), (simd._score_tile_in_numpy, expected)):
         kernel(X, order, 1, 8, Wt, simd.CLASSES, scores, 3)
-        kernel(X, order, 7, 8, Wt, 0, scores, 12)  # rows behind the last repeat it
-    np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-5)
+        kernel(X, order, 7, 8, Wt, 0, scores, 12)  # rows after the last repeat it
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert np.isnan(found).sum() == found.size - 2 * simd.ROWS * simd.CLASSES
 
 
@@ -67,7 +67,7 @@ def test_score_tile(dtype, features, order):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("features", [1, 31, 64, 100, 150])
 def test_gradient_tile(dtype, features, kernel, order):
-    hold_gradient_tile(kernel, simd.CLASSES, simd.VECTORS, dtype, features, order)
+    assert_gradient_tile_correct(kernel, simd.CLASSES, simd.VECTORS, dtype, features, order)
 
 
 @orders
@@ -75,20 +75,20 @@ def test_gradient_tile(dtype, features, kernel, order):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("features", [1, 31, 64, 100, 150])
 def test_wide_gradient_tile(dtype, features, kernel, order):
-    hold_gradient_tile(kernel, simd.WIDE_CLASSES, simd.WIDE_VECTORS, dtype, features, order)
+    assert_gradient_tile_correct(kernel, simd.WIDE_CLASSES, simd.WIDE_VECTORS, dtype, features, order)
 
 
-def hold_gradient_tile(kernel, classes, vectors, dtype, features, order):
+def assert_gradient_tile_correct(kernel, classes, vectors, dtype, features, order):
     rng = np.random.default_rng(features)
     X = rng.normal(0, 1, (9, features)).astype(dtype)
     dscores = rng.normal(0, 1, (6, 2 * classes)).astype(dtype)
     start = rng.normal(0, 1, (2 * classes, 256)).astype(dtype)
     start[:, features:] = 0
-    found, right = start.copy(), start.copy()
-    for tile, Gt in ((kernel, found), (simd._gradient_tile_in_numpy(classes, vectors), right)):
+    found, expected = start.copy(), start.copy()
+    for tile, Gt in ((kernel, found), (simd._gradient_tile_in_numpy(classes, vectors), expected)):
         for f in range(0, features, vectors * simd.lanes(X.itemsize)):
             tile(X, order, 2, 5, dscores, classes, f, Gt, 8)
-    np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(found[:classes], start[:classes])
 
 
@@ -98,13 +98,13 @@ def test_exponentials(dtype):
     numbers = np.concatenate([[0.0, -0.0], -np.logspace(-8, np.log10(span), 4094)]).astype(dtype)
     found = numbers.copy()
     exponentials(found, found.size)
-    right = np.exp(numbers.astype(np.longdouble))
-    assert np.max(np.abs(found - right) / right) < 1.5 * np.finfo(dtype).eps
+    expected = np.exp(numbers.astype(np.longdouble))
+    assert np.max(np.abs(found - expected) / expected) < 1.5 * np.finfo(dtype).eps
     assert found[0] == found[1] == 1
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_exponentials_of_what_is_no_ordinary_number(dtype):
+def test_exponentials_of_nan_and_infinity(dtype):
     numbers = np.full(64, -1.0, dtype)
     numbers[:3] = np.nan, -np.inf, -1e30
     exponentials(numbers, 3)
@@ -114,8 +114,8 @@ def test_exponentials_of_what_is_no_ordinary_number(dtype):
     assert (numbers[3:] == -1).all()
 
 
-def test_nothing_is_read_behind_the_last_row():
-    """X ends where a page does and the next page may not be touched: reading on would end the process."""
+def test_memory_after_the_last_row_is_not_read():
+    # X ends at the end of a page, and the next page is protected: an access to it would end the process.
     code = """
 import ctypes, mmap, numpy as np
 from lcbench.losses import numba_parallel
@@ -127,7 +127,7 @@ assert libc.mprotect(ctypes.c_void_p(address + 2 * page), page, 0) == 0
 rows, features = 3, 37
 X = np.frombuffer(memory, np.float32, rows * features, 2 * page - 4 * rows * features).reshape(rows, features)
 W = np.ones((features, 3), np.float32)
-numba_parallel.better_by_products = lambda rows, W: False
+numba_parallel.prefer_two_products = lambda rows, W: False
 loss, dW = numba_parallel.softmax_loss(W, X, np.array([0, 1, 2]), 0.0)
 print(round(loss, 5))
 """

@@ -1,7 +1,7 @@
-"""SIMD that does not depend on this machine: the losses on other processors than the one that runs the tests.
+"""The losses compiled for other processors than that of this machine.
 
-x86-64 with AVX-512, with AVX2 and with neither computes here, in a process of its own for each. For aarch64 the code is
-compiled and read.
+For x86-64 with AVX-512, with AVX2 and with neither, the losses are computed in one process each. For aarch64 the code
+is only compiled and inspected.
 """
 
 import json
@@ -23,22 +23,22 @@ pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled 
 HERE = Path(__file__).parent
 DTYPES = ("float32", "float64")
 
-X86 = {  # NUMBA_CPU_NAME, what it needs to run, bytes and names of its vector registers
+X86 = {  # NUMBA_CPU_NAME, required features of the host, bytes and names of the vector registers
     "neither": ("generic", (), 16, "x"),
     "AVX2": ("haswell", ("avx2", "fma", "bmi2"), 32, "xy"),
     "AVX-512": ("skylake-avx512", ("avx512f", "avx512bw", "avx512dq", "avx512vl"), 64, "xyz"),
 }
 
-# Score tile, gradient tile of ten classes and of five; the gradient tiles with and without fetching the next block.
+# One score tile; gradient tiles of ten and of five classes, each with and without prefetching the next block.
 TILES = 5
 
 
-def from_program(name, cpu, *arguments):
-    """What a program beside this file prints; it compiles for `cpu` and none of the host's other features."""
+def output_of(program, cpu, *arguments):
+    """Return the JSON printed by a program in this folder, which compiles for `cpu` only."""
     target = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": "", "PYTHONPATH": os.pathsep.join(sys.path)}
     environment = os.environ | target
     environment.pop("NUMBA_CACHE_DIR", None)  # code from the cache cannot be inspected
-    command = [sys.executable, HERE / name, *arguments]
+    command = [sys.executable, HERE / program, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -51,9 +51,9 @@ def x86(request):
     missing = [feature for feature in needs if not host.get(feature)]
     if not jit.is_x86() or missing:
         pytest.skip(f"this processor has no {', '.join(missing) or 'x86-64 instructions'}")
-    # What the processor has itself is what all other tests run on: it need not take the time once more.
-    ways = ["in-order"] if cpu == "skylake-avx512" else ["in-order", "by-index", "pixels", "descent"]
-    return from_program("on_this_target.py", cpu, *ways) | {"vector_bytes": vector_bytes, "registers": set(registers)}
+    # AVX-512 machines run all other tests with AVX-512, so one form is enough for it here.
+    forms = ["in-order"] if cpu == "skylake-avx512" else ["in-order", "by-index", "pixels", "descent"]
+    return output_of("on_this_target.py", cpu, *forms) | {"vector_bytes": vector_bytes, "registers": set(registers)}
 
 
 @pytest.fixture(scope="module")
@@ -63,48 +63,48 @@ def neon():
         llvm.Target.from_triple("aarch64-unknown-linux-gnu")
     except RuntimeError as error:
         pytest.skip(f"llvmlite cannot compile for aarch64: {error}")
-    return from_program("for_aarch64.py", "generic")
+    return output_of("for_aarch64.py", "generic")
 
 
-def test_every_loss_is_right(x86):
+def test_every_loss_is_correct(x86):
     assert x86["compared"] > 0
     assert x86["wrong"] == {}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_registers_are_as_wide_as_the_processor_has_them(x86, dtype):
+def test_code_uses_the_widest_registers(x86, dtype):
     assert set(re.findall(r"%([xyz])mm\d", x86["assembly"][dtype])) == x86["registers"]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_inner_loops_are_vectors_of_full_width(x86, dtype):
+def test_inner_loops_use_full_vectors(x86, dtype):
     accumulators = 20 if x86["vector_bytes"] == 64 else 10
-    hold_inner_loops(x86["assembly"][dtype], "x86_64", dtype, x86["vector_bytes"], accumulators)
+    assert_inner_loops(x86["assembly"][dtype], "x86_64", dtype, x86["vector_bytes"], accumulators)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_inner_loops_on_aarch64(neon, dtype):
+def test_inner_loops_for_aarch64(neon, dtype):
     assembly = neon["assembly"][dtype]
-    found = hold_inner_loops(assembly, "aarch64", dtype, 16, accumulators=20)
+    found = assert_inner_loops(assembly, "aarch64", dtype, 16, accumulators=20)
     assert all(2 * loop.fma * 16 // itemsize(dtype) == loop.flops for loop in found)
     assert re.search(rf"\bfmla\s+v\d+\.{'4s' if dtype == 'float32' else '2d'}\b", assembly)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_threads_meet_in_order_on_aarch64(neon, dtype):
-    """Where memory is weakly ordered, a barrier needs loads that acquire and stores that release."""
+def test_barrier_orders_memory_on_aarch64(neon, dtype):
+    # Memory is weakly ordered there: a barrier needs acquire loads and release stores.
     mnemonics = set(re.findall(r"^\t(\w+)\t", neon["assembly"][dtype], re.MULTILINE))
     assert {"ldar", "stlr"} <= mnemonics
     assert {"ldaxr", "stlxr"} <= mnemonics or "ldaddal" in mnemonics
 
 
-def hold_inner_loops(assembly, machine, dtype, vector_bytes, accumulators):
-    """Returns the loops of the tiles."""
+def assert_inner_loops(assembly, machine, dtype, vector_bytes, accumulators):
+    """Assert that tiles and exponentials use full vectors. Return the loops of the tiles."""
     found = loops(assembly, machine)
     lanes = vector_bytes // itemsize(dtype)
     tiles = [loop for loop in found if loop.flops >= 2 * accumulators * lanes and not loop.stores]
     assert {(loop.vector_bits, loop.calls) for loop in tiles} == {(8 * vector_bytes, 0)}
-    # What is left at the end of a row may run out of registers; it is a small part of the work.
+    # Remainder loops may spill registers; they are a small part of the work.
     assert sum(loop.stack == 0 for loop in tiles) >= TILES
     assert sum(loop.prefetches > 0 for loop in tiles) >= 2
 

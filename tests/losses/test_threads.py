@@ -1,4 +1,4 @@
-"""Threads that meet: nobody goes on before all have come, errors let the others go, calls do not mix."""
+"""Teams of threads: barriers, errors, interrupts, concurrent and nested calls, fork."""
 
 import inspect
 import os
@@ -17,83 +17,83 @@ from lcbench.losses.threads import Team, barrier, begin, leave, team
 
 
 @jit.compiled
-def count_in_steps(thread, threads, words, counts, steps, seen):
+def count_steps(thread, threads, words, counts, steps, seen):
     begin(words, thread)
     for step in range(steps):
         counts[thread] += 1
         barrier(words, threads)
         for other in range(threads):
             if counts[other] != step + 1:
-                seen[thread] += 1  # somebody went on before all had come
+                seen[thread] += 1  # this thread has passed the barrier too early
         barrier(words, threads)
     leave(words, thread, threads)
 
 
 @jit.compiled
-def in_between(thread, threads, words):
+def begin_and_leave(thread, threads, words):
     begin(words, thread)
     leave(words, thread, threads)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
-def test_nobody_goes_on_before_all_have_come(threads):
-    together, steps = Team(threads), 50
+def test_barrier_waits_for_all_threads(threads):
+    group, steps = Team(threads), 50
     for _ in range(5):
         counts, seen = np.zeros(threads, np.int64), np.zeros(threads, np.int64)
-        together.run(lambda thread, c=counts, s=seen: count_in_steps(thread, threads, together.words, c, steps, s))
+        group.run(lambda thread, c=counts, s=seen: count_steps(thread, threads, group.words, c, steps, s))
         np.testing.assert_array_equal(counts, steps)
         assert not seen.any()
 
 
-def test_work_is_called_once_on_every_thread():
-    together, called = Team(3), []
+def test_work_runs_once_on_every_thread():
+    group, called = Team(3), []
 
     def work(thread):
         called.append((thread, threading.get_ident()))
-        in_between(thread, 3, together.words)
+        begin_and_leave(thread, 3, group.words)
 
-    together.run(work)
+    group.run(work)
     assert sorted(thread for thread, _ in called) == [0, 1, 2]
     assert len({ident for _, ident in called}) == 3
     assert (0, threading.get_ident()) in called
 
 
-def test_an_error_in_the_calling_thread_lets_the_others_go():
-    together, entered, left = Team(2), threading.Event(), threading.Event()
+def test_error_in_the_calling_thread_releases_the_others():
+    group, entered, left = Team(2), threading.Event(), threading.Event()
 
     def work(thread):
         if thread == 0:
             assert entered.wait(TIMEOUT_S)
             raise KeyboardInterrupt
         entered.set()
-        barrier(together.words, 2)
+        barrier(group.words, 2)
         left.set()
 
     with pytest.raises(KeyboardInterrupt):
-        together.run(work)
+        group.run(work)
     assert left.wait(TIMEOUT_S)
-    assert not together.of_use
+    assert not group.usable
 
 
-def test_a_team_that_broke_up_is_replaced():
+def test_broken_team_is_replaced():
     first = team(2)
     assert team(2) is first
     with pytest.raises(ZeroDivisionError):
         first.run(lambda thread: 1 / 0)
     second = team(2)
     assert second is not first
-    second.run(lambda thread: in_between(thread, 2, second.words))
+    second.run(lambda thread: begin_and_leave(thread, 2, second.words))
 
 
-def test_callers_on_different_threads_take_turns():
-    together = Team(2)
+def test_concurrent_calls_run_one_after_another():
+    group = Team(2)
     counts = [np.zeros(2, np.int64) for _ in range(4)]
 
     def call(k):
         for _ in range(20):
             seen = np.zeros(2, np.int64)
             counts[k][:] = 0
-            together.run(lambda thread, s=seen: count_in_steps(thread, 2, together.words, counts[k], 3, s))
+            group.run(lambda thread, s=seen: count_steps(thread, 2, group.words, counts[k], 3, s))
             assert not seen.any()
 
     callers = [threading.Thread(target=call, args=(k,)) for k in range(4)]
@@ -109,8 +109,8 @@ import os
 import numpy as np
 from lcbench.losses import jit, numba_parallel
 jit.thread_count = lambda: 2
-numba_parallel.LEAST_FLOPS_A_THREAD = 1
-numba_parallel.better_by_products = lambda rows, W: False
+numba_parallel.MIN_FLOPS_PER_THREAD = 1
+numba_parallel.prefer_two_products = lambda rows, W: False
 problem = np.ones((5, 3)), np.ones((40, 5)), np.zeros(40, int), 0.1
 before = numba_parallel.svm_loss(*problem)[0]
 child = os.fork()
@@ -120,36 +120,36 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="without the JIT the threads run Python and may hold its locks")
-def test_a_forked_process_gets_threads_of_its_own():
+def test_forked_process_has_its_own_threads():
     done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=TIMEOUT_S)
     assert done.stdout.strip() == "0", done.stderr
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.05])
-def test_threads_come_whether_they_linger_or_sleep(pause):
-    together, called = Team(2), np.zeros(2, np.int64)
+def test_spinning_and_sleeping_threads_join_the_next_call(pause):
+    group, called = Team(2), np.zeros(2, np.int64)
 
     def work(thread):
         called[thread] += 1
-        in_between(thread, 2, together.words)
+        begin_and_leave(thread, 2, group.words)
 
     for calls in range(1, 30 if pause == 0 else 5):
         sleep(pause)
-        together.run(work)
+        group.run(work)
         np.testing.assert_array_equal(called, calls)
 
 
-def test_a_call_within_a_call_gets_another_team():
+def test_nested_call_gets_another_team():
     outer = team(2)
     inner = []
 
     def work(thread):
         if thread == 0:
             inner.append(team(2))
-            inner[0].run(lambda thread: in_between(thread, 2, inner[0].words))
-        in_between(thread, 2, outer.words)
+            inner[0].run(lambda thread: begin_and_leave(thread, 2, inner[0].words))
+        begin_and_leave(thread, 2, outer.words)
 
     outer.run(work)
     assert inner[0] is not outer
@@ -158,12 +158,12 @@ def test_a_call_within_a_call_gets_another_team():
 
 INTERRUPTED = [
     "self._caller = threading.get_ident()", "self._work = work", "self.words[_CALLED] += 1",
-    "self._new_call.notify_all()", "work(0)", "self._whole = True",
+    "self._new_call.notify_all()", "work(0)", "self._intact = True",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("line", INTERRUPTED)
-def test_wherever_a_call_is_interrupted_the_next_is_right(line):
+def test_call_after_an_interrupt_at_any_line_is_correct(line):
     source, first = inspect.getsourcelines(Team.run)
     number = first + next(k for k, text in enumerate(source) if text.strip().startswith(line))
 
@@ -174,9 +174,9 @@ def test_wherever_a_call_is_interrupted_the_next_is_right(line):
         return interrupt
 
     def call():
-        together, counts, seen = team(2), np.zeros(2, np.int64), np.zeros(2, np.int64)
-        together.run(lambda thread: count_in_steps(thread, 2, together.words, counts, 3, seen))
-        return list(counts), list(seen), together
+        group, counts, seen = team(2), np.zeros(2, np.int64), np.zeros(2, np.int64)
+        group.run(lambda thread: count_steps(thread, 2, group.words, counts, 3, seen))
+        return list(counts), list(seen), group
 
     before = threading.active_count()
     interrupted = call()[2]
@@ -187,9 +187,9 @@ def test_wherever_a_call_is_interrupted_the_next_is_right(line):
             call()
     finally:
         sys.settrace(traced)
-    assert not interrupted.whole
+    assert not interrupted.intact
     for _ in range(5):
-        counts, seen, together = call()
+        counts, seen, group = call()
         assert (counts, seen) == ([3, 3], [0, 0])
-        assert together is not interrupted
+        assert group is not interrupted
     wait_until(lambda: threading.active_count() <= before + 1)  # the interrupted team's thread has ended

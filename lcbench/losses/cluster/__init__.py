@@ -1,1 +1,1 @@
-"""One loss on many machines: a Dask cluster, its workers' chunks of rows, and the tree in which their sums meet."""
+"""Loss on many machines: the Dask cluster, the chunks of rows of its workers, and files that all workers read."""

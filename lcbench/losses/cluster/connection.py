@@ -1,13 +1,13 @@
-"""The Dask cluster of this process: the one that `LCBENCH_SCHEDULER` names, or worker processes on this machine.
+"""Dask cluster of this process: the one named by `LCBENCH_SCHEDULER`, or worker processes on this machine.
 
-It is found or started when something first asks for it, and is there until the process ends or `release` is called.
+`connection` connects to it, or starts it, on the first call. It stays until the process ends or `release` is called.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import sys
+import platform
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib import metadata
@@ -24,39 +24,39 @@ from lcbench.losses.implementation import Unavailable
 SCHEDULER_VARIABLE = "LCBENCH_SCHEDULER"
 """Address or scheduler file of the cluster; empty or missing: this machine."""
 
-PATIENCE_S = 8.0
-"""For a scheduler to answer, and then for it to have a first worker."""
+TIMEOUT_S = 8.0
+"""Timeout for the scheduler to answer, and then for its first worker."""
 
-STARTS = 5
-"""Of the workers on this machine: Dask replaces one that ends, but not one that ends before it has begun."""
+MAX_STARTS = 5
+"""Attempts to start the workers on this machine: Dask does not restart a worker that ends during its start."""
 
-STUCK_S = 5.0
-"""Without news, until somebody looks whether a worker is missing."""
+CHECK_INTERVAL_S = 5.0
+"""Interval at which a wait checks for lost workers."""
 
-ALIKE = ("lcbench", "dask", "distributed", "numba", "numpy")
-"""What must have one version everywhere: a record tells one, and pickles go both ways."""
+SAME_VERSIONS = ("lcbench", "dask", "distributed", "numba", "numpy")
+"""Packages that must have the same version everywhere: a record has one version of each, and pickles are exchanged."""
 
-QUIET = "critical"
-"""Level of Dask's own log: a worker that is lost costs time, and is no news."""
+LOG_LEVEL = "critical"
+"""Level of Dask's own log, so that it does not report lost workers: they cost time only."""
 
 _LOCAL: dict[str, Any] = {
-    "distributed.worker.profile.enabled": False,  # looks at what runs a hundred times a second
+    "distributed.worker.profile.enabled": False,  # would sample the stack a hundred times per second
     "distributed.worker.daemon": True,
-    "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": QUIET,
-    "distributed.scheduler.work-stealing": False,  # a chunk takes longer to move than its worker to be free
+    "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": LOG_LEVEL,
+    "distributed.scheduler.work-stealing": False,  # moving a chunk takes longer than waiting for its worker
     "distributed.scheduler.active-memory-manager.start": False,
-    "distributed.scheduler.allowed-failures": 10,  # of the workers that a task was on: none says that it is to blame
+    "distributed.scheduler.allowed-failures": 10,  # a task is not at fault if its workers were lost
 }
 
 
 class Connection:
-    """A client, and the workers that it was meant to have: those that were there when it connected, or were started.
+    """Dask client, with the number of workers at the time of the connection or of their start.
 
-    parts: how many workers. threads: of all of them together.
+    parts: number of workers. threads: number of threads of all workers.
     """
 
     def __init__(self, scheduler: str = "") -> None:
-        with dask.config.set({"logging.distributed": QUIET}):
+        with dask.config.set({"logging.distributed": LOG_LEVEL}):
             import distributed
         for name in ("distributed", "distributed.client", "distributed.scheduler", "distributed.nanny"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -64,46 +64,49 @@ class Connection:
         self._cluster: Any = None
         self._compiled: TemporaryDirectory[str] | None = None
         if scheduler:
-            self.client = _connected(distributed, scheduler)
+            self.client = _connect(distributed, scheduler)
         else:
-            if not jit.CACHE:  # one that takes a lost worker's place reads its kernels
+            if not jit.CACHE:  # a worker that replaces a lost one loads compiled kernels
                 self._compiled = own_folder("compiled")
-            self._cluster = _started(distributed, jit.thread_count(), self._compiled.name if self._compiled else "")
+            self._cluster = _start_workers(
+                distributed, jit.thread_count(), self._compiled.name if self._compiled else ""
+            )
             self.client = distributed.Client(self._cluster, set_as_default=False)
         try:
             if scheduler:
-                there = _workers(self.client, scheduler)
-                _require_alike(self.client, scheduler)
-                self.parts, self.threads = len(there), sum(there.values())
-            else:  # as many as were started, though one may be lost and not yet replaced: what is added to what stays
+                workers = _workers(self.client, scheduler)
+                _require_same_versions(self.client, scheduler)
+                self.parts, self.threads = len(workers), sum(workers.values())
+            else:  # the number started, even if one is lost and not yet replaced: results depend on it
                 self.parts = self.threads = jit.thread_count()
                 with suppress(TimeoutError):
-                    self.client.wait_for_workers(self.parts, timeout=PATIENCE_S)
+                    self.client.wait_for_workers(self.parts, timeout=TIMEOUT_S)
         except BaseException:
             self.close()
             raise
-        # What is sent within ten milliseconds of what was sent before would wait for them to pass.
+        # The default delays messages that follow within 10 ms of another.
         self.client.scheduler_comm.interval = 1e-3
 
     def workers(self) -> list[str]:
-        """The addresses of the workers that are there now, in an order that stays."""
+        """Return the sorted addresses of the current workers."""
         return sorted(self.client.nthreads())
 
-    def done(self, futures: list[Any], workers: list[str]) -> bool:
-        """Waits until all are done, and raises what a task has raised.
+    def wait(self, futures: list[Any], workers: list[str]) -> bool:
+        """Wait for the futures and return True. Raise what a task has raised.
 
-        False where they may never be: some of `workers`, for which they were meant, are gone. Dask gives what is lost
-        to another worker; but where there was none for a moment, tasks that were meant for one wait for its return.
+        Return False if some of `workers`, to which the tasks were assigned, are gone, since the futures may then never
+        complete. Dask assigns lost tasks to other workers. But if there was no other worker at that time, the tasks
+        wait for the lost one.
         """
         import distributed
 
         while True:
             try:
                 with self.client.as_current():
-                    distributed.wait(futures, timeout=STUCK_S)
+                    distributed.wait(futures, timeout=CHECK_INTERVAL_S)
             except TimeoutError:
-                there = self.workers()
-                if there and not set(workers) <= set(there):
+                current = self.workers()
+                if current and not set(workers) <= set(current):
                     return False
             else:
                 for future in futures:
@@ -112,7 +115,7 @@ class Connection:
                 return True
 
     def close(self) -> None:
-        """Leaves the cluster, and ends it where it was started for this process."""
+        """Disconnect from the cluster. Stop it if this process has started it."""
         self.client.close(timeout=2)
         if self._cluster is not None:
             self._cluster.close(timeout=5)
@@ -124,7 +127,7 @@ _connection: Connection | Unavailable | None = None
 
 
 def connection() -> Connection:
-    """The cluster of this process. Raises Unavailable, the second time at once."""
+    """Return the connection of this process. Raise Unavailable; after the first failure, at once."""
     global _connection
     if _connection is None:
         try:
@@ -137,65 +140,65 @@ def connection() -> Connection:
 
 
 def release() -> None:
-    """Leaves the cluster. Whoever asks for it afterwards gets another connection."""
+    """Disconnect from the cluster. The next call of `connection` connects again."""
     global _connection
     found, _connection = _connection, None
     if isinstance(found, Connection):
         found.close()
 
 
-def _started(distributed: Any, workers: int, compiled: str) -> Any:
-    """So many worker processes of one thread each. They end with this process, however it ends.
+def _start_workers(distributed: Any, workers: int, compiled: str) -> Any:
+    """Start `workers` worker processes of one thread each and return their cluster. They end with this process.
 
-    compiled: a folder for their kernels, or empty where the environment names one. Raises Unavailable where they do not
-    start, time after time.
+    compiled: folder for compiled kernels, or empty if the environment names one. Raise Unavailable if the workers do
+    not start after `MAX_STARTS` attempts.
     """
-    # A worker finds the same losses as this process, wherever they lie, and is told so before it imports any.
+    # Workers must import the same losses as this process, also if they are not installed.
     here = str(Path(__file__).parents[3])
-    for _ in range(STARTS):
+    for _ in range(MAX_STARTS):
         try:
             with dask.config.set(_LOCAL):
                 return distributed.LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
-                    memory_limit=None,  # what does not fit would be written to disk and read again in every call
+                    memory_limit=None,  # otherwise data beyond it is written to disk and read again in every call
                     dashboard_address=":0",
                     scheduler_kwargs={"dashboard": False},
                     silence_logs=logging.CRITICAL,
                     env={"NUMBA_NUM_THREADS": "1"} | ({"NUMBA_CACHE_DIR": compiled} if compiled else {}),
                     preload=[f"import sys; sys.path.insert(0, {here!r})"],
                 )
-        except (RuntimeError, TimeoutError) as error:  # a worker that ended meanwhile: all are ended, and nothing lost
+        except (RuntimeError, TimeoutError) as error:  # a worker ended at its start; Dask has stopped the others
             failed = error
-    why = _one_line(failed.__cause__ if isinstance(failed.__cause__, Exception) else failed)
-    raise Unavailable(f"Dask's workers do not start on this machine, {STARTS} times in a row: {why}")
+    reason = _one_line(failed.__cause__ if isinstance(failed.__cause__, Exception) else failed)
+    raise Unavailable(f"Dask's workers do not start on this machine, {MAX_STARTS} times in a row: {reason}")
 
 
-def _connected(distributed: Any, scheduler: str) -> Any:
-    """A client of the scheduler at an address, or of the one that a scheduler file tells of."""
+def _connect(distributed: Any, scheduler: str) -> Any:
+    """Return a client of the scheduler at an address, or of the one named in a scheduler file."""
     is_file = scheduler.endswith(".json")
     if is_file and not Path(scheduler).is_file():
         raise Unavailable(f"no Dask scheduler file {scheduler}: start 'dask scheduler --scheduler-file {scheduler}'")
     if not is_file:
         _require_address(distributed, scheduler)
     try:
-        found = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
-        return distributed.Client(**found, timeout=PATIENCE_S, set_as_default=False)
+        where = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
+        return distributed.Client(**where, timeout=TIMEOUT_S, set_as_default=False)
     except (OSError, ValueError) as error:  # a TimeoutError is an OSError
-        why = "no answer" if isinstance(error, OSError) else _one_line(error)
+        reason = "no answer" if isinstance(error, OSError) else _one_line(error)
         raise Unavailable(
-            f"no Dask scheduler at {scheduler}: {why}; start one with 'dask scheduler', or leave --scheduler out"
+            f"no Dask scheduler at {scheduler}: {reason}; start one with 'dask scheduler', or leave --scheduler out"
         ) from None
 
 
 def _require_address(distributed: Any, scheduler: str) -> None:
-    """Raises Unavailable for what is none: a client of it would not be made, and yet have to be closed."""
+    """Raise Unavailable unless this is an address: a client would fail, but would still have to be closed."""
     try:
         _, port = distributed.comm.get_address_host_port(scheduler)
-        fits = 0 < int(port) < 2**16
+        valid = 0 < int(port) < 2**16
     except (ValueError, TypeError):
-        fits = False
-    if not fits:
+        valid = False
+    if not valid:
         raise Unavailable(
             f"{scheduler} is no address of a Dask scheduler: it is written tcp://HOST:8786, or the name of a scheduler "
             "file, which ends in .json"
@@ -203,9 +206,9 @@ def _require_address(distributed: Any, scheduler: str) -> None:
 
 
 def _workers(client: Any, where: str) -> dict[str, int]:
-    """Threads of each worker, by address."""
+    """Return the number of threads of each worker, by address."""
     try:
-        client.wait_for_workers(1, timeout=PATIENCE_S)
+        client.wait_for_workers(1, timeout=TIMEOUT_S)
     except OSError:
         raise Unavailable(
             f"the Dask scheduler at {where} has no workers: start one with 'dask worker {where}'"
@@ -213,12 +216,12 @@ def _workers(client: Any, where: str) -> dict[str, int]:
     return dict(client.nthreads())
 
 
-def _require_alike(client: Any, scheduler: str) -> None:
-    """Raises Unavailable where a worker lacks lcbench, or has other versions than this process."""
-    here = _python() | {name: metadata.version(name) for name in ALIKE}
+def _require_same_versions(client: Any, scheduler: str) -> None:
+    """Raise Unavailable if a worker lacks lcbench, or has other versions than this process."""
+    here = {"Python": platform.python_version()} | {name: metadata.version(name) for name in SAME_VERSIONS}
     for name, version in here.items():
-        # Only what every Python has can be asked of a worker that may lack lcbench.
-        ask = (metadata.version, name) if name in ALIKE else (eval, "__import__('platform').python_version()")
+        # The worker may lack lcbench, so only functions of the standard library can be run on it.
+        ask = (metadata.version, name) if name in SAME_VERSIONS else (eval, "__import__('platform').python_version()")
         for worker, found in client.run(*ask, on_error="return").items():
             if isinstance(found, Exception):
                 raise Unavailable(f"the Dask worker at {worker} has no {name}: install there what is installed here")
@@ -228,15 +231,11 @@ def _require_alike(client: Any, scheduler: str) -> None:
                 )
 
 
-def _python() -> dict[str, str]:
-    return {"Python": ".".join(map(str, sys.version_info[:3]))}
-
-
 def _one_line(error: Exception) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def spread(workers: Iterable[str], parts: int) -> list[str]:
-    """Which worker each of so many parts belongs to: neighbours together, none with two more than another."""
+def distribute(workers: Iterable[str], parts: int) -> list[str]:
+    """Return the worker of each part. Adjacent parts share a worker, and the numbers of parts differ by at most one."""
     known = list(workers)
     return [known[part * len(known) // parts] if parts >= len(known) else known[part] for part in range(parts)]

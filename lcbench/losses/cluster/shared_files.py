@@ -1,4 +1,4 @@
-"""Files and folders that all workers can read, and that are gone when nobody needs them any more."""
+"""Temporary files and folders that all workers can read. They are removed when they are no longer needed."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ import psutil
 from numpy.typing import NDArray
 
 FOLDER_VARIABLE = "LCBENCH_SHARED"
-"""A folder that every worker sees under the same name; without it, the system's temporary one, which is this machine's.
-"""
+"""Variable with a folder that all workers see under the same name. Default: the temporary folder of this machine."""
 
 
 def _prefix(kind: str, process: int | None = None) -> str:
-    """How a name begins of what a process of this machine, or any of them, has put into a folder."""
+    """Return the start of the names of what a process, or any process, of this machine has created."""
     return f"lcbench-{kind}-{socket.gethostname()}-" + (f"{process}-" if process else "")
 
 
 class SharedArray:
-    """An array in a file of its own, which is removed with it. Slices of it are fresh arrays.
+    """Array in a temporary file, which is removed with the object. Slices are new arrays.
 
-    Pickled, it is the file's name.
+    A pickle holds only the name of the file.
     """
 
     def __init__(self, array: NDArray[Any]) -> None:
@@ -50,30 +49,30 @@ class SharedArray:
 
 
 class _SharedFile(SharedArray):
-    """The same on another process's side, which does not remove it."""
+    """Array in a file of another process. The file is not removed with this object."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
 
 def shared_folder() -> Path:
-    """Where files that all workers read are put."""
+    """Return the folder for files that all workers read."""
     return Path(os.environ.get(FOLDER_VARIABLE) or tempfile.gettempdir())
 
 
 def own_folder(kind: str) -> tempfile.TemporaryDirectory[str]:
-    """A folder of this process on this machine, which ends with it."""
+    """Return a temporary folder on this machine, which is removed with the process."""
     remove_abandoned(Path(tempfile.gettempdir()), kind)
     return tempfile.TemporaryDirectory(prefix=_prefix(kind, os.getpid()))
 
 
 def remove_abandoned(folder: Path, kind: str) -> None:
-    """Removes what processes of this machine that were killed have left in `folder`."""
+    """Remove what killed processes of this machine have left in `folder`."""
     prefix = _prefix(kind)
     for path in folder.glob(f"{prefix}*"):
         process, _, rest = path.name.removeprefix(prefix).partition("-")
-        its_own = process.isdigit() and "-" not in rest  # and not that of a machine whose name begins like this one's
-        if its_own and not psutil.pid_exists(int(process)):
+        of_this_machine = process.isdigit() and "-" not in rest  # another host name may begin with that of this machine
+        if of_this_machine and not psutil.pid_exists(int(process)):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:

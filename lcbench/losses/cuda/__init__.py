@@ -1,1 +1,1 @@
-"""What `numba_cuda` is made of: the choice of backend and tile, matrices on the device, and the kernels."""
+"""Parts of `numba_cuda`: backend, matrices on the device, tiles and kernels."""

@@ -1,12 +1,11 @@
-"""Which CUDA for Python the kernels are compiled with, and whether there is a device to run them on.
+"""CUDA backend: the package that compiles the kernels, and the device that runs them.
 
-`cuda`, the module that the kernels are written for, is ``numba.cuda``: the numba-cuda package's where that is installed
-(it puts itself in that place), else the one that Numba carries. With NUMBA_ENABLE_CUDASIM=1 in the environment before
-Numba is first imported, either is a simulator that runs kernels in Python, thread by thread. Where ``numba.cuda`` does
-not import and there is a device, `cuda` is numba-cuda's successor, numba-cuda-mlir. LCBENCH_CUDA_BACKEND names one of
-the two and leaves no choice.
+`cuda` is the module with which the kernels are written. It is ``numba.cuda``: that of the numba-cuda package if it is
+installed (it replaces Numba's own), else that of Numba. With NUMBA_ENABLE_CUDASIM=1 in the environment before the first
+import of Numba, it is a simulator that runs kernels in Python. If ``numba.cuda`` does not import and there is a device,
+`cuda` is numba-cuda-mlir, the successor of numba-cuda. LCBENCH_CUDA_BACKEND selects one of the two.
 
-Asking for `cuda` imports Numba; the questions about the device are put to the driver itself and import nothing.
+Access to `cuda` imports Numba. The functions about the device call the driver directly and import nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ INSTALL = "pip install 'numba-cuda[cu13]' 'numpy<2.5'"
 
 BACKEND_VARIABLE = "LCBENCH_CUDA_BACKEND"
 BACKENDS = {"numba-cuda": "numba.cuda", "numba-cuda-mlir": "numba_cuda_mlir.cuda"}
-"""The module behind each name, in the order in which they are tried."""
+"""Module of each backend, in the order in which they are tried."""
 
 _NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE
 
@@ -38,66 +37,66 @@ def __getattr__(name: str) -> Any:
 
 
 def _backend() -> tuple[str, Any]:
-    """The backend's name and its module. Raises Unavailable where none imports, or the one asked for does not."""
-    wanted = os.environ.get(BACKEND_VARIABLE, "").strip()
-    if wanted and wanted not in BACKENDS:
-        raise Unavailable(f"{BACKEND_VARIABLE} is {wanted!r}: it must be one of {', '.join(BACKENDS)}, or not set")
+    """Return the name and the module of the backend. Raise Unavailable if none, or not the selected one, imports."""
+    selected = os.environ.get(BACKEND_VARIABLE, "").strip()
+    if selected and selected not in BACKENDS:
+        raise Unavailable(f"{BACKEND_VARIABLE} is {selected!r}: it must be one of {', '.join(BACKENDS)}, or not set")
     first_error: Unavailable | None = None
-    for name in [wanted] if wanted else BACKENDS:
+    for name in [selected] if selected else BACKENDS:
         try:
             module = importlib.import_module(BACKENDS[name])
         except ImportError as error:
-            # numba-cuda does so with NumPy 2.5, and without NVIDIA's cuda-bindings
+            # numba-cuda does not import with NumPy 2.5, or without NVIDIA's cuda-bindings
             reason = f"{BACKENDS[name]} does not import: {' '.join(str(error).split())}"
             first_error = first_error or Unavailable(reason, INSTALL if name == "numba-cuda" else f"pip install {name}")
             if is_simulator() or why_no_gpu() is not None:
-                break  # the successor neither has a simulator nor compiles without a driver
+                break  # numba-cuda-mlir has no simulator and does not compile without a driver
         else:
             if is_simulator():
-                _mend_simulator()
+                _patch_simulator()
             return name, module
     assert first_error is not None
     raise first_error
 
 
 @cache
-def _mend_simulator() -> None:
-    """Make the simulator as fast as it can be, and reliable."""
-    # it polls its threads; with Python's usual turn of 5 ms it takes 5 to 10 times as long
+def _patch_simulator() -> None:
+    """Make the simulator faster, and fix a race in its shared arrays."""
+    # It polls its threads. With Python's default switch interval of 5 ms it takes 5 to 10 times as long.
     sys.setswitchinterval(1e-4)
     from numba.cuda.simulator import kernelapi
 
     class Allocations(dict[Any, Any]):
-        """A block's shared arrays. Two threads that ask for one at the same time would get two: the second waits."""
+        """Shared arrays of a block. A thread that asks for an array waits while another thread creates it."""
 
         def __init__(self) -> None:
             super().__init__()
-            self._making = threading.Lock()
+            self._lock = threading.Lock()
 
         def get(self, key: Any, default: Any = None) -> Any:
-            self._making.acquire()
+            self._lock.acquire()
             found = super().get(key, default)
             if found is not None:
-                self._making.release()
-            return found  # where it is None, the simulator goes on to make the array and to set it
+                self._lock.release()
+            return found  # if it is None, the simulator next creates the array and sets it
 
         def __setitem__(self, key: Any, array: Any) -> None:
             super().__setitem__(key, array)
-            self._making.release()
+            self._lock.release()
 
-    made_as_shipped = kernelapi.FakeCUDAShared.__init__
+    original_init = kernelapi.FakeCUDAShared.__init__
 
-    def made(self: Any, *arguments: Any) -> None:
-        made_as_shipped(self, *arguments)
+    def init(self: Any, *arguments: Any) -> None:
+        original_init(self, *arguments)
         self._allocations = Allocations()
 
-    kernelapi.FakeCUDAShared.__init__ = made
+    kernelapi.FakeCUDAShared.__init__ = init
 
 
 def is_simulator() -> bool:
-    """Whether the kernels run in Numba's simulator.
+    """Return True if the kernels run in Numba's simulator.
 
-    Numba reads NUMBA_ENABLE_CUDASIM once, when it is imported; before that, this says what it is going to read.
+    Numba reads NUMBA_ENABLE_CUDASIM once, when it is imported. Before that, this function reads it.
     """
     numba_cuda = sys.modules.get("numba.cuda")
     if numba_cuda is not None:
@@ -106,20 +105,20 @@ def is_simulator() -> bool:
 
 
 def has_shuffles() -> bool:
-    """Whether the lanes of a warp can exchange values. The simulator has none."""
+    """Return True if the lanes of a warp can exchange values by shuffles. The simulator has none."""
     return not is_simulator()
 
 
 def has_llvm() -> bool:
-    """Whether device functions can be written in LLVM's language and PTX, as `wide` does."""
+    """Return True if device functions can be written in LLVM IR and PTX, as in `tiles`."""
     return not is_simulator() and _backend()[0] == "numba-cuda"
 
 
 @cache
 def why_no_gpu() -> str | None:
-    """None where a CUDA device can be used, else one line that says what is missing.
+    """Return None if a CUDA device can be used, else what is missing, in one line.
 
-    It starts the CUDA driver in this process (once), which a process forked from it cannot use any more.
+    The first call initialises the CUDA driver in this process. Processes forked afterwards cannot use the driver.
     """
     driver = _driver()
     if driver is None:
@@ -127,8 +126,8 @@ def why_no_gpu() -> str | None:
     error = driver.cuInit(0)
     if error == _NO_DEVICE:
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-        because = "" if hidden is None else f" (CUDA_VISIBLE_DEVICES is {hidden!r})"
-        return f"the CUDA driver finds no device{because}"
+        cause = "" if hidden is None else f" (CUDA_VISIBLE_DEVICES is {hidden!r})"
+        return f"the CUDA driver finds no device{cause}"
     if error:
         return f"the CUDA driver does not start: cuInit returned {_error_name(driver, error)}"
     count = ctypes.c_int()
@@ -139,7 +138,7 @@ def why_no_gpu() -> str | None:
 
 
 def gpu_name() -> str | None:
-    """The name of the first CUDA device, as "NVIDIA H200"; None where there is none."""
+    """Return the name of the first CUDA device, for example "NVIDIA H200", or None if there is none."""
     driver = _driver()
     if driver is None or why_no_gpu() is not None:
         return None
@@ -152,7 +151,7 @@ def gpu_name() -> str | None:
 
 @dataclass(frozen=True)
 class DeviceLimits:
-    """What a device has. The figures here are those of the simulator, which has room for four small blocks."""
+    """Resources of a device. The defaults are those of the simulator, which runs four small blocks."""
 
     compute_capability: tuple[int, int] = (0, 0)
     multiprocessors: int = 4
@@ -162,7 +161,7 @@ class DeviceLimits:
 
 
 def limits() -> DeviceLimits:
-    """Of the current device; free_memory in bytes, at this moment."""
+    """Return the limits of the current device. free_memory is the current value, in bytes."""
     if is_simulator():
         return DeviceLimits()
     cuda = _backend()[1]
@@ -177,7 +176,7 @@ def limits() -> DeviceLimits:
 
 
 def require_device() -> None:
-    """Raise Unavailable, with the reason, unless kernels can run here: on a device or in the simulator."""
+    """Raise Unavailable, with the reason, unless kernels can run on a device or in the simulator."""
     if is_simulator():
         return
     reason = why_no_gpu()
@@ -190,7 +189,7 @@ def _library_name() -> str:
 
 
 def _driver() -> Any:
-    """The driver's library, or None."""
+    """Return the library of the driver, or None if it is not found."""
     try:
         return ctypes.CDLL(_library_name())
     except OSError:
@@ -198,7 +197,7 @@ def _driver() -> Any:
 
 
 def _error_name(driver: Any, error: int) -> str:
-    """The driver's own name for an error, with its number."""
+    """Return the number of an error and the driver's name for it."""
     name = ctypes.c_char_p()
     if driver.cuGetErrorName(error, ctypes.byref(name)) or name.value is None:
         return str(error)

@@ -1,9 +1,9 @@
-"""The one-pass kernel: scores, row step and gradient of a tile of rows while the tile is in registers.
+"""One-pass kernel: scores, row step and gradient of a tile of rows while the tile is in registers.
 
-X is read from memory once. A grid of blocks stays on the device for the whole of X; block b takes the tiles b,
-b + grid, ... and adds up one slab of dW, which `merge` sums over the blocks in a fixed order.
+X is read from memory once. All blocks of the grid run at the same time until all of X is processed. Block b computes
+the tiles b, b + grid, ... and adds up one slab of dW. `merge` adds the slabs of the blocks in a fixed order.
 
-What is held where, for CIFAR-10 in float32 (256 threads, 4 rows, 3 groups of 4 columns, 10 classes)::
+Data in registers and memory, for CIFAR-10 in float32 (256 threads, 4 rows, 3 groups of 4 columns, 10 classes)::
 
                       thread 0     thread 1           thread 255
                     +-----------+-----------+-------+-----------+
@@ -11,23 +11,24 @@ What is held where, for CIFAR-10 in float32 (256 threads, 4 rows, 3 groups of 4 
     group 1         | 1024 ..   | 1028 ..   |  ...  |     .. 2047|
     group 2         | 2048 ..   | 2052 ..   |  ...  |     .. 3071|
                     +-----------+-----------+-------+-----------+
-    column 3072: the tail, in the row step
+    column 3072: the tail, computed in the row step
 
-    registers of a thread     dW    12 columns x 10 classes   120     sums, for as long as the block lives
+    registers of a thread     dW    12 columns x 10 classes   120     sums, for the lifetime of the block
                               X     12 columns x  4 rows       48     this tile
-                              X'    12 columns x  4 rows       48     the next tile, on its way meanwhile
-                              S      4 rows    x 10 classes    40     partial scores: gone when X' is asked for
+                              X'    12 columns x  4 rows       48     the next tile, being loaded
+                              S      4 rows    x 10 classes    40     partial scores, dead before X' is loaded
     L1 cache                  W     10 classes x 3,073          123 KB, read once a tile
     shared memory             the warps' partial scores, scores, dscores, labels, the tail: 7 KB
 
-Shared memory beyond 48 KB, which CUDA grants on request only, and copies that bypass registers would be another way;
-numba-cuda offers neither. X' in registers does the same: its loads are issued before the row step and used one tile
+Alternatives to X' in registers are shared memory beyond 48 KB, which CUDA provides on request only, and asynchronous
+copies to shared memory. numba-cuda supports neither. The loads of X' are issued before the row step and used one tile
 later.
 
-The partial scores of a warp are added up by halves that exchange what the other half keeps: 40 sums over 32 lanes
-take 20 + 10 + 5 + 3 + 2 = 40 shuffles, not 200. Numba's simulator has no warps, and takes shared memory for it.
+The partial scores of a warp are added up by halves, which exchange their values: 40 sums over 32 lanes take 20 + 10 + 5
++ 3 + 2 = 40 shuffles, not 200. Numba's simulator has no warps and uses shared memory.
 
-Every sum has a fixed order and no number has two writers: the same input on the same device gives the same bits.
+Every sum has a fixed order and every number is written by one thread: the same input on the same device gives the same
+bits.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from typing import Any
 import numpy as np
 
 from lcbench.losses.cuda.backend import cuda, has_shuffles
-from lcbench.losses.cuda.by_stages import DeviceMatrix, pieces
+from lcbench.losses.cuda.matrix import DeviceMatrix, pieces
 from lcbench.losses.cuda.tiles import WIDTH, Tile, load_floats, load_pixels, load_weights
 from lcbench.losses.implementation import LossName
 
@@ -55,17 +56,17 @@ NO_ROW = int32(-1)
 
 @lru_cache(maxsize=16)
 def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: bool) -> Any:
-    """The kernel ``one_pass(X, W, y, one_over_rows, anew, slabs, losses)``; see its docstring.
+    """Return the kernel ``one_pass(X, W, y, one_over_rows, anew, slabs, losses)``. See its docstring.
 
-    stride: columns of X and W as they lie in memory, zeros beyond the last. Sizes are constants to the compiler, so
-    that a thread's own arrays (`cuda.local.array`) are unrolled into registers.
+    stride: columns of a padded row of X and W. Sizes are constants for the compiler, so that the local arrays of a
+    thread (`cuda.local.array`) are unrolled into registers.
     """
     THREADS, GROUPS, ROWS, TAIL, LANES = tile.threads, tile.groups, tile.rows, tile.tail, tile.lanes
     CLASSES, COLUMNS, WARPS = classes, tile.columns, tile.threads // tile.lanes
     VALUES = ROWS * CLASSES
     SLOTS = VALUES + 1
     ALL_SLOTS = WARPS * SLOTS
-    TAILS = max(TAIL, 1)  # an array has at least one element
+    TAILS = max(TAIL, 1)  # an array must have at least one element
     GROUP_COLUMNS = WIDTH * THREADS
     STRIDE, LAST_COLUMN = stride, stride - WIDTH
     WHOLE = stride >= COLUMNS
@@ -79,7 +80,7 @@ def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: 
 
     @cuda.jit(device=True, inline="always")
     def load_tile(X: Any, first_row: Any, last_row: Any, thread: Any, to: Any) -> None:
-        # beyond the last row the last is read again: its dscores will be zero
+        # after the last row, the last row is read again, with dscores of zero
         for r in range(ROWS):
             start = min(first_row + r, last_row) * STRIDE + WIDTH * thread
             for g in range(GROUPS):
@@ -91,19 +92,18 @@ def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: 
 
     @cuda.jit
     def one_pass(X: Any, W: Any, y: Any, one_over_rows: Any, anew: Any, slabs: Any, losses: Any) -> None:
-        """slabs[block] (C, stride) = dscores^T X and losses[block] = the loss, over the rows of a block.
+        """Compute slabs[block] (C, stride) = dscores^T X and losses[block] over the rows of a block.
 
-        X (N, stride) float32 or uint8 and W (C, stride) float32, each as one line; y (N,) int32; one_over_rows:
-        1 / (rows in all), by which the dscores are scaled. `anew` is 0 where this adds to what slabs and losses hold,
-        else 1.
+        X (N, stride) float32 or uint8 and W (C, stride) float32, both flat; y (N,) int32. one_over_rows: 1 / (total
+        number of rows), by which the dscores are scaled. anew: 1 to overwrite slabs and losses, 0 to add to them.
         """
-        warp_sums = cuda.shared.array(ALL_SLOTS, float32)  # the last slot is for what is nobody's
-        # What a thread needs once a tile and could keep is read again instead: registers are full.
+        warp_sums = cuda.shared.array(ALL_SLOTS, float32)  # the last slot of a warp is unused
+        # Values that a thread needs once a tile are in shared memory, since the registers are full.
         slots = cuda.shared.array((LEFT, THREADS), int32)
         lanes = cuda.shared.array(THREADS, int32)
         scores = cuda.shared.array(VALUES, float32)
         dscores = cuda.shared.array(VALUES, float32)
-        # a number for each thread of the row step, thread r * CLASSES + c having class c of row r; nobody else's
+        # one element per thread of the row step; thread r * CLASSES + c computes class c of row r
         places = cuda.shared.array(VALUES, int32)  # its row in the tile
         labels = cuda.shared.array(VALUES, int32)
         row_losses = cuda.shared.array(VALUES, float32)
@@ -160,7 +160,7 @@ def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: 
                             partial[r * CLASSES + c] += group[r, j] * w[j]
             sum_over_warp(partial, lanes[thread], thread, slots, warp_sums)
 
-            # the partial scores' registers are free: the next tile can be on its way during all that follows
+            # the registers of the partial scores are free: load the next tile into them during the row step
             next_row = int32(first_row + step)
             load_tile(X, next_row, last_row, thread, next_x)
             next_label = NO_ROW
@@ -241,7 +241,7 @@ def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: 
         if thread == 0:
             total = float32(0)
             for r in range(ROWS):
-                total += row_losses[r * CLASSES]  # each class of a row counted the whole of its loss
+                total += row_losses[r * CLASSES]  # the threads of all classes of a row have added the same loss
             if not anew:
                 total += losses[block]
             losses[block] = total
@@ -250,9 +250,9 @@ def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: 
 
 
 class OnePass:
-    """The kernel with its grid and what it fills, for at most `rows` rows at a time.
+    """Kernel with its grid and its slabs, for at most `rows` rows at a time.
 
-    slabs (blocks, C, stride) and losses: what `add` has gathered, for `merge`.
+    slabs (blocks, C, stride): partial gradients, which `merge` adds up.
     """
 
     def __init__(self, tile: Tile, blocks: int, rows: int, stride: int, classes: int, pixels: bool) -> None:
@@ -272,16 +272,16 @@ class OnePass:
         losses: Any,
         stream: Any,
     ) -> None:
-        """Add the rows that y (n,) counts, the first of X, to the slabs and to losses; `anew` starts both from nothing.
+        """Add the first len(y) rows of X to the slabs and to losses, or overwrite both if `anew`.
 
-        scale: 1 / (rows in all). Returns at once: the work is on `stream`.
+        scale: 1 / (total number of rows). Return at once: the work is queued on `stream`.
         """
         kernel = build_kernel(loss, self.tile, self.classes, self.stride, self.pixels)
         kernel[self.blocks, self.tile.threads, stream](X.line, W.line, y, float32(scale), int(anew), self.slabs, losses)
 
 
 def _float() -> Any:
-    """``number(held, r, g, j)``: column j of group g of row r, as a float32."""
+    """Return ``number(held, r, g, j)``: column j of group g of row r as float32, from float32."""
 
     @cuda.jit(device=True, inline="always")
     def number(held: Any, r: Any, g: Any, j: Any) -> Any:
@@ -291,7 +291,7 @@ def _float() -> Any:
 
 
 def _pixel() -> Any:
-    """The same from four uint8 in a uint32."""
+    """Return ``number(held, r, g, j)``: column j of group g of row r as float32, from four uint8 in a uint32."""
 
     @cuda.jit(device=True, inline="always")
     def number(held: Any, r: Any, g: Any, j: Any) -> Any:
@@ -301,10 +301,11 @@ def _pixel() -> Any:
 
 
 def _svm_step() -> Any:
-    """``row_step(scores, start, classes, class_, label)``: gradient by one score of a row, and the row's hinge loss.
+    """Return ``row_step(scores, start, classes, class_, label)`` for the hinge loss.
 
-    scores[start : start + classes] are the row's. Every thread of a row walks over all its classes: what it would save
-    to share them out, it would spend waiting.
+    It returns the gradient with respect to one score, and the loss of the row. scores[start : start + classes] are the
+    scores of the row. Every thread of a row loops over all its classes: if the threads divided them, they would lose
+    the saved time at a barrier.
     """
 
     @cuda.jit(device=True, inline="always")
@@ -328,7 +329,7 @@ def _svm_step() -> Any:
 
 
 def _softmax_step() -> Any:
-    """The same for softmax: dscore = p - [class = label], loss = -log p of the label."""
+    """Return ``row_step`` for softmax: dscore = p - [class = label], loss = -log p of the label."""
 
     @cuda.jit(device=True, inline="always")
     def row_step(scores: Any, start: Any, classes: Any, class_: Any, label: Any) -> Any:
@@ -348,11 +349,14 @@ def _softmax_step() -> Any:
 
 @dataclass(frozen=True)
 class Reduction:
-    """How the partial scores of a warp's threads are added up.
+    """Device functions that add up the partial scores of the threads of a warp.
 
-    find_slots: ``(thread, slots)``: slots[0:left, thread] = where in warp_sums its sums go; before the first tile.
-    sum_over_warp: ``(partial, lane, thread, slots, warp_sums)``: the sum of partial[v] over the lanes of a warp is to
-        lie at v of the warp's stretch of warp_sums (values + 1 each).
+    find_slots: ``(thread, slots)`` writes the indices of a thread's sums in warp_sums to slots[0:left, thread]. It is
+        called before the first tile.
+    sum_over_warp: ``(partial, lane, thread, slots, warp_sums)`` writes the sum of partial[v] over the lanes of a warp
+    to
+        element v of the warp's part of warp_sums, which has values + 1 elements.
+    left: sums that a thread writes.
     """
 
     find_slots: Any
@@ -361,11 +365,11 @@ class Reduction:
 
 
 def _by_shuffles(tile: Tile, values: int) -> Reduction:
-    """By exchanging registers. In each of five steps, lanes 16 (8, 4, 2, 1) apart share out the values that both hold.
+    """Return the reduction by shuffles, in five steps between lanes that are 16, 8, 4, 2 and 1 apart.
 
-    The lower lane keeps the first half and the upper one the rest, and each adds what the other had of its share. So
-    the values that a lane holds go 40, 20, 10, 5, 3, 2. An odd count leaves an upper lane one value short: what it
-    holds there is a sum of nothing, and its slot is the spare one.
+    In each step the lower lane keeps the first half of the values and the upper lane the second half, and each adds the
+    values of the other lane. For 40 values, a lane holds 40, 20, 10, 5, 3, 2 values. With an odd count the upper lane
+    has one value less: it writes an unused sum to the spare slot.
     """
     COUNT_16, COUNT_8, COUNT_4, COUNT_2, COUNT_1, LEFT = (_halved(values, times) for times in range(6))
     exchange_16, exchange_8, exchange_4 = _exchange(16, COUNT_16), _exchange(8, COUNT_8), _exchange(4, COUNT_4)
@@ -378,7 +382,7 @@ def _by_shuffles(tile: Tile, values: int) -> Reduction:
         for i in range(LEFT):
             value = i
             spare = False
-            # back through the steps: where a value of this lane's lay before each
+            # backwards through the steps: the index of the value before each step
             if lane & 1:
                 value += LEFT
                 spare = spare or value >= COUNT_1
@@ -410,14 +414,14 @@ def _by_shuffles(tile: Tile, values: int) -> Reduction:
 
 
 def _halved(count: int, times: int) -> int:
-    """`count` halved so often, rounded up each time."""
+    """Return `count` halved `times` times, rounded up each time."""
     for _ in range(times):
         count = (count + 1) // 2
     return count
 
 
 def _exchange(apart: int, count: int) -> Any:
-    """``exchange(partial, lane)``: one step of `_sum_by_shuffles`, on the first `count` values."""
+    """Return ``exchange(partial, lane)``: one step of `_by_shuffles`, on the first `count` values."""
     HALF = (count + 1) // 2
 
     @cuda.jit(device=True, inline="always")
@@ -434,7 +438,7 @@ def _exchange(apart: int, count: int) -> Any:
 
 
 def _in_shared_memory(tile: Tile, values: int) -> Reduction:
-    """Without any warp operation: slower, and right wherever threads can meet, as in the simulator."""
+    """Return the reduction in shared memory: slower, but without warp operations, which the simulator lacks."""
     THREADS, LANES = tile.threads, tile.lanes
 
     @cuda.jit(device=True, inline="always")

@@ -1,9 +1,8 @@
-"""Whether the one-pass kernel fits a problem on a device, and with which tile. The one place that decides it."""
+"""Tile of the one-pass kernel for a problem and a device, and its accesses to four columns at a time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,25 +10,25 @@ import numpy as np
 from lcbench.losses.cuda.backend import DeviceLimits, cuda, has_llvm
 
 REGISTERS_A_THREAD = 255
-"""The most that any CUDA architecture so far can address."""
+"""Maximum of all CUDA architectures so far."""
 
-_MOST_MULTIPLY_ADDS = 720
-"""A thread's in the scores of a tile. The compiler was seen to unroll so many, and with 800 to leave loops: then the
-numbers are in local memory."""
+_MAX_MULTIPLY_ADDS = 720
+"""Multiply-adds of a thread for the scores of a tile. The compiler was observed to unroll 720, but not 800: then the
+arrays are in local memory."""
 
-_MOST_TAIL = 4
-"""Columns beyond the tile that the row step can take along without being felt: CIFAR's ones column is one."""
+_MAX_TAIL = 4
+"""Columns beyond the tile that the row step can compute without a loss of speed, as the ones column of CIFAR-10."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """What one block of the one-pass kernel holds. Tests shrink it, so that tiny inputs span several blocks.
+    """Work of one block of the one-pass kernel. Tests use small tiles, so that tiny inputs span several blocks.
 
-    threads: of a block, a multiple of `lanes` and at least rows * classes.
-    groups: thread t owns columns 4 t to 4 t + 3 of each of so many stretches of 4 * threads columns.
-    rows: of X that are held at a time.
-    tail: columns of X beyond `columns`; the row step computes them.
-    lanes: threads that add up without meeting in shared memory: a warp, on the device.
+    threads: threads of a block, a multiple of `lanes` and at least rows * classes.
+    groups: groups of 4 * threads columns. Thread t owns columns 4 t to 4 t + 3 of each group.
+    rows: rows of X held at a time.
+    tail: columns of X beyond `columns`, which the row step computes.
+    lanes: threads that add up their values without shared memory: a warp on the device.
     """
 
     threads: int
@@ -40,18 +39,18 @@ class Tile:
 
     @property
     def columns(self) -> int:
-        """Columns of X that the threads own."""
+        """Columns of X owned by the threads."""
         return WIDTH * self.threads * self.groups
 
 
 def one_pass_tile(features: int, classes: int, pixels: bool, device: DeviceLimits) -> Tile | None:
-    """The tile for X (N, features), uint8 where `pixels` else float32, or None where no tile holds it.
+    """Return the tile for X (N, features), uint8 if `pixels` else float32, or None if no tile fits.
 
-    Every score of a row needs all its columns, so a block owns them all: dW (features, classes) lies in the registers
-    of its threads, beside a few rows of X. CIFAR-10's 3,073 x 10 fit; 100 classes do not.
+    Every score of a row needs all columns of the row, so a block owns all columns: dW (features, classes) is in the
+    registers of its threads, beside a few rows of X. The 3,073 x 10 numbers of CIFAR-10 fit; 100 classes do not.
 
-    Of the tiles that fit, the one that computes the fewest columns in vain, then holds the most rows (each row more
-    spreads the reading of W wider), then has the smallest blocks (several a multiprocessor hide each other's waits).
+    Of the tiles that fit, the function selects the one with the fewest unused columns, then with the most rows (W is
+    read once for all of them), then with the smallest blocks (several per multiprocessor hide latencies).
     """
     best: tuple[tuple[int, int, int], Tile] | None = None
     for threads in (32, 64, 128, 256):
@@ -61,9 +60,9 @@ def one_pass_tile(features: int, classes: int, pixels: bool, device: DeviceLimit
             for rows in (2, 3, 4, 6, 8):
                 tile = Tile(threads, groups, rows, tail)
                 too_large = (
-                    tail > _MOST_TAIL
+                    tail > _MAX_TAIL
                     or rows * classes > threads
-                    or rows * WIDTH * groups * classes > _MOST_MULTIPLY_ADDS
+                    or rows * WIDTH * groups * classes > _MAX_MULTIPLY_ADDS
                     or _registers(tile, classes, pixels) > registers
                 )
                 if too_large:
@@ -75,7 +74,7 @@ def one_pass_tile(features: int, classes: int, pixels: bool, device: DeviceLimit
 
 
 def _registers(tile: Tile, classes: int, pixels: bool) -> int:
-    """Registers of a thread for numbers: the more of what the scores and what the gradient hold at a time."""
+    """Return the registers of a thread for numbers: the maximum of those for the scores and for the gradient."""
     sums = WIDTH * tile.groups * classes
     held = tile.rows * tile.groups * (1 if pixels else WIDTH)
     unpacked = tile.rows * WIDTH if pixels else 0
@@ -83,34 +82,35 @@ def _registers(tile: Tile, classes: int, pixels: bool) -> int:
 
 
 def _other_registers(device: DeviceLimits) -> int:
-    """Registers of a thread for addresses, counters and operands, as each architecture's compiler was seen to use.
+    """Return the registers of a thread for addresses, counters and operands, as observed for each architecture.
 
-    A guess that is too low costs a little time, for values that are stored and read again once a tile.
+    If the number is too low, some values are spilled once a tile, which costs little time.
     """
     return 50 if device.compute_capability in ((7, 5), (8, 0)) else 34
 
 
 def resident_blocks(tile: Tile, device: DeviceLimits) -> int:
-    """Blocks that a device runs at a time: a grid of so many stays for the whole of X, each with one slab of dW."""
+    """Return how many blocks a device runs at a time. A grid of this size processes all of X, one slab of dW each."""
     return device.multiprocessors * max(
         1, device.registers_a_multiprocessor // (tile.threads * (REGISTERS_A_THREAD + 1))
     )
 
 
-# Four neighbouring columns of a matrix in one access: 16 bytes of float32, 4 bytes of uint8.
+# Loads of four adjacent columns of a matrix in one access: 16 bytes of float32, 4 bytes of uint8.
 #
-# The compiler joins neighbouring accesses only where it can prove that they are aligned, which a pointer that arrives
-# at run time never is. So these are written as PTX. Rows must begin at a multiple of 16 bytes: `matrix` pads them.
+# The compiler combines adjacent accesses only if it can prove their alignment, which it cannot for a pointer known only
+# at run time. So these loads are written in PTX. Rows must begin at a multiple of 16 bytes, which `DeviceMatrix`
+# ensures.
 #
-# In Numba's simulator, and with a CUDA for Python other than numba-cuda's, the same functions take one column at a
-# time. Each function is made by a call, since Numba reads what a device function refers to when it compiles the kernel.
+# In Numba's simulator, and with a backend other than numba-cuda, the same functions load one column at a time. Each
+# device function is created by a call, since Numba reads its global names when it compiles the kernel.
 
 WIDTH = 4
 """Columns in one access."""
 
 
 def load_floats() -> Any:
-    """``load(X, at, to, r, g)``: to[r, g, 0:4] = X[at : at + 4], float32, read once: not for L1."""
+    """Return ``load(X, at, to, r, g)``: to[r, g, 0:4] = X[at : at + 4], float32, not cached in L1."""
     if has_llvm():
         read = _reader("ld.global.L1::no_allocate.v4.f32", "f", WIDTH)
 
@@ -128,7 +128,10 @@ def load_floats() -> Any:
 
 
 def load_pixels() -> Any:
-    """``load(X, at, to, r, g)``: to[r, g, 0] = X[at : at + 4], uint8, the first in the lowest byte of a uint32."""
+    """Return ``load(X, at, to, r, g)``: to[r, g, 0] = X[at : at + 4], four uint8 in one uint32.
+
+    The first is in the lowest byte.
+    """
     if has_llvm():
         read = _reader("ld.global.L1::no_allocate.u32", "r", 1)
 
@@ -149,7 +152,7 @@ def load_pixels() -> Any:
 
 
 def load_weights() -> Any:
-    """``load(W, at, to)``: to[0:4] = W[at : at + 4], float32, which every tile reads again: for L1."""
+    """Return ``load(W, at, to)``: to[0:4] = W[at : at + 4], float32, cached in L1 since every tile reads it."""
     if has_llvm():
         read = _reader("ld.global.nc.v4.f32", "f", WIDTH)
 
@@ -167,10 +170,10 @@ def load_weights() -> Any:
 
 
 def _reader(instruction: str, register: str, count: int) -> Any:
-    """``read(array, at)``: the `count` registers that `instruction` fills from the address of array[at], in one line.
+    """Return ``read(array, at)``, which returns the `count` registers loaded by `instruction` from array[at].
 
-    Marked as having side effects: W does not change from tile to tile, and the compiler would otherwise read all of it
-    before the first one, into registers that do not exist.
+    It is marked as having side effects. Otherwise the compiler would load all of W before the first tile, since W does
+    not change, into more registers than exist.
     """
     from llvmlite import ir
     from numba import types
@@ -201,79 +204,3 @@ def _reader(instruction: str, register: str, count: int) -> Any:
         return result(array, at), emit
 
     return read
-
-
-# The last kernel of a call: the slabs' sum and the regularisation.
-
-
-def build_sum_over_block() -> Any:
-    """``sum_over_block(values, thread, threads)``: values[0] = sum(values), in shared memory, one a thread, by halves.
-
-    `threads` is a power of two, and all threads of the block must call it.
-    """
-
-    @cuda.jit(device=True, inline="always")  # called as a function, it could be compiled with a device at hand only
-    def sum_over_block(values: Any, thread: int, threads: int) -> None:
-        half = threads // 2
-        cuda.syncthreads()
-        while half > 0:
-            if thread < half:
-                values[thread] += values[thread + half]
-            cuda.syncthreads()
-            half //= 2
-
-    return sum_over_block
-
-
-@lru_cache(maxsize=8)
-def build_merge(dtype: Any, lanes: int, warps: int) -> Any:
-    """The kernel ``merge(slabs, W, columns, two_reg, dW, sums)`` in `dtype`, for blocks of (lanes, warps) threads.
-
-    lanes * warps is a power of two.
-    """
-    LANES, WARPS, THREADS = lanes, warps, lanes * warps
-    sum_over_block = build_sum_over_block()
-
-    @cuda.jit
-    def merge(slabs: Any, W: Any, columns: int, two_reg: Any, dW: Any, sums: Any) -> None:
-        """dW (C, stride) = the sum of slabs (B, C, stride) + two_reg W; sums[block] = sum(W * W) over its elements.
-
-        Zero from column `columns` on. A block takes LANES numbers of a slab, read as one line, and its warps share out
-        the slabs::
-
-            warp 0   slab 0, WARPS, ...     \\
-            warp 1   slab 1, WARPS + 1, ...  > each its own sum; then warp 0 adds them, one after the other
-            ...                             /
-        """
-        partial = cuda.shared.array((WARPS, LANES), dtype)
-        squares = cuda.shared.array(THREADS, dtype)
-        lane = cuda.threadIdx.x
-        warp = cuda.threadIdx.y
-        at = cuda.blockIdx.x * LANES + lane
-        class_ = at // dW.shape[1]
-        column = at % dW.shape[1]
-        inside = class_ < dW.shape[0] and column < columns
-
-        total = dtype(0)
-        if inside:
-            for slab in range(warp, slabs.shape[0], WARPS):
-                total += slabs[slab, class_, column]
-        partial[warp, lane] = total
-        cuda.syncthreads()
-
-        square = dtype(0)
-        if warp == 0 and class_ < dW.shape[0]:
-            if inside:
-                for other in range(1, WARPS):
-                    total += partial[other, lane]
-                w = W[class_, column]
-                total += two_reg * w
-                square = w * w
-            dW[class_, column] = total
-        thread = warp * LANES + lane
-        squares[thread] = square
-        sum_over_block(squares, thread, THREADS)
-        if thread == 0:
-            sums[cuda.blockIdx.x] = squares[0]
-
-    return merge

@@ -1,4 +1,4 @@
-"""A cluster of two worker processes of one thread, started once for the tests of this folder."""
+"""Cluster of two worker processes with one thread each, started once for the tests of this folder."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No cluster yet, and the one of the other tests untouched."""
+def no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the connection during a test, and restore the cluster of the other tests afterwards."""
     monkeypatch.setattr(connecting, "_connection", None)

@@ -1,4 +1,4 @@
-"""Loss and gradient of two workers: right, the same every time, whatever becomes of the workers."""
+"""Loss and gradient computed by two workers: correct and reproducible, even if workers are lost."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def problem(rows: int = 301, features: int = 33, classes: int = 4, dtype: str = 
     return W, X, rng.integers(0, classes, rows)
 
 
-def require_right(
+def assert_correct(
     loss: LossName, found: tuple[float, NDArray[Any]], W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float
 ) -> None:
     assert oracle.expected(loss, W, X, y, reg).mismatch(*found) is None
@@ -40,7 +40,7 @@ def require_right(
 
 
 def kill_one(cluster: Connection) -> None:
-    """SIGKILL for a worker; returns when it is gone, and perhaps replaced."""
+    """Kill a worker. Return after it is gone; it may already be replaced."""
     before = cluster.workers()
     process = cluster.client.run(os.getpid, workers=before[:1])[before[0]]
     os.kill(process, signal.SIGKILL)
@@ -53,16 +53,16 @@ def kill_one(cluster: Connection) -> None:
 def test_agrees_with_the_oracle(loss: LossName, dtype: str, rows: int) -> None:
     W, X, y = problem(rows, dtype=dtype)
     prepared = dask.prepare(W, X, y)
-    require_right(loss, FUNCTIONS[loss](*prepared, 0.1), W, X, y, 0.1)
+    assert_correct(loss, FUNCTIONS[loss](*prepared, 0.1), W, X, y, 0.1)
     assert len(prepared[1].chunks) == min(rows, 2)
 
 
-def test_w_and_y_can_be_brought_by_themselves() -> None:
+def test_w_and_y_can_be_prepared_alone() -> None:
     W, X, y = problem()
     _, rows, _ = dask.prepare(W, X, y)
     new_W, _, _ = dask.prepare(2 * W, X[:1], y[:1])
     _, _, new_y = dask.prepare(W[:1], np.ascontiguousarray(X[:, :1]), y[::-1])
-    require_right("softmax", dask.softmax_loss(new_W, rows, new_y, 0.1), 2 * W, X, y[::-1], 0.1)
+    assert_correct("softmax", dask.softmax_loss(new_W, rows, new_y, 0.1), 2 * W, X, y[::-1], 0.1)
 
 
 def test_many_chunks_are_added_in_a_tree(cluster: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,34 +72,34 @@ def test_many_chunks_are_added_in_a_tree(cluster: Connection, monkeypatch: pytes
     prepared = dask.prepare(W, X, y)
     assert len(prepared[1].chunks) == 11
     loss, dW = dask.svm_loss(*prepared, 0.1)
-    require_right("svm", (loss, dW), W, X, y, 0.1)
+    assert_correct("svm", (loss, dW), W, X, y, 0.1)
     again = dask.svm_loss(*prepared, 0.1)
     assert again[0] == loss
     np.testing.assert_array_equal(again[1], dW)
 
 
-@pytest.mark.parametrize("chosen", [[0], [300], [299, 3, 3, 200, 0, 150, 151], list(range(301))])
-def test_rows_are_found_in_the_chunks_that_hold_them(chosen: list[int]) -> None:
+@pytest.mark.parametrize("selected", [[0], [300], [299, 3, 3, 200, 0, 150, 151], list(range(301))])
+def test_rows_by_index(selected: list[int]) -> None:
     W, X, y = problem()
-    found = dask.softmax_loss(*dask.prepare(W, X, y), 0.1, rows=np.array(chosen))
-    require_right("softmax", found, W, X[chosen], y[chosen], 0.1)
+    found = dask.softmax_loss(*dask.prepare(W, X, y), 0.1, rows=np.array(selected))
+    assert_correct("softmax", found, W, X[selected], y[selected], 0.1)
 
 
 @pytest.mark.parametrize("outside", [-1, 301])
-def test_a_row_that_does_not_exist_is_named(outside: int) -> None:
+def test_error_names_a_row_that_does_not_exist(outside: int) -> None:
     prepared = dask.prepare(*problem())
     with pytest.raises(IndexError, match=rf"rows\[1\] is {outside}, not in 0..300"):
         dask.svm_loss(*prepared, 0.1, rows=np.array([0, outside]))
 
 
-def test_a_label_that_does_not_exist_is_refused_as_elsewhere() -> None:
+def test_label_outside_the_classes_raises() -> None:
     W, X, y = problem()
     y[5] = 4
     with pytest.raises(ValueError, match=r"label 4 in row 5 is not in 0\.\.3"):
         dask.svm_loss(*dask.prepare(W, X, y), 0.1)
 
 
-def test_a_killed_worker_changes_nothing_and_the_chunks_are_spread_again(cluster: Connection) -> None:
+def test_killed_worker_does_not_change_the_result_and_its_chunks_are_reassigned(cluster: Connection) -> None:
     W, X, y = problem(2001, 129)
     prepared = dask.prepare(W, X, y)
     loss, dW = dask.softmax_loss(*prepared, 0.1)
@@ -112,22 +112,22 @@ def test_a_killed_worker_changes_nothing_and_the_chunks_are_spread_again(cluster
     for _ in range(3):
         last = dask.softmax_loss(*prepared, 0.1)
     assert last[0] == loss
-    assert len(set(prepared[1].homes)) == 2
-    assert set(prepared[1].homes) == set(cluster.workers())
+    assert len(set(prepared[1].owners)) == 2
+    assert set(prepared[1].owners) == set(cluster.workers())
 
 
-def test_a_worker_that_has_no_chunk_is_given_one_by_the_next_call(cluster: Connection) -> None:
+def test_worker_without_a_chunk_gets_one_after_the_next_call(cluster: Connection) -> None:
     cluster.client.wait_for_workers(2, timeout=TIMEOUT_S)
     W, X, y = problem()
     prepared = dask.prepare(W, X, y)
     rows = prepared[1]
-    rows.homes = [cluster.workers()[0]] * 2  # since nobody else was there
-    rows.found_at(tuple(rows.homes))
-    assert set(rows.homes) == set(cluster.workers())
-    require_right("svm", dask.svm_loss(*prepared, 0.1), W, X, y, 0.1)
+    rows.owners = [cluster.workers()[0]] * 2  # as if it had been the only worker
+    rows.update_owners(tuple(rows.owners))
+    assert set(rows.owners) == set(cluster.workers())
+    assert_correct("svm", dask.svm_loss(*prepared, 0.1), W, X, y, 0.1)
 
 
-def test_pixels_are_read_from_their_own_file_by_the_workers(tmp_path: Path) -> None:
+def test_workers_read_pixels_from_the_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (301, 32), np.uint8)
     W, _, y = problem()
@@ -136,4 +136,4 @@ def test_pixels_are_read_from_their_own_file_by_the_workers(tmp_path: Path) -> N
     mean = pixels.mean(axis=0)
     X = Streamed(open_rows(tmp_path / "rows.h5", "X"), mean, np.dtype(np.float32))
     found = dask.softmax_loss(*dask.prepare(1e-3 * W, X, y), 0.1)
-    require_right("softmax", found, 1e-3 * W, X[:], y, 0.1)
+    assert_correct("softmax", found, 1e-3 * W, X[:], y, 0.1)

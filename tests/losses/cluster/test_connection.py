@@ -1,4 +1,4 @@
-"""Getting to a cluster: each way in which that can fail is one line."""
+"""Connecting to a cluster: every failure is reported in one line."""
 
 from __future__ import annotations
 
@@ -13,47 +13,52 @@ import pytest
 
 from lcbench.losses import jit
 from lcbench.losses.cluster import connection as connecting
-from lcbench.losses.cluster.connection import SCHEDULER_VARIABLE, connection, spread
+from lcbench.losses.cluster.connection import SCHEDULER_VARIABLE, connection, distribute
 from lcbench.losses.implementation import Unavailable
 from lcbench.losses.peers import dask
 
 
-def refused(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def connection_error(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the message of the error for this scheduler."""
     monkeypatch.setenv(SCHEDULER_VARIABLE, scheduler)
-    monkeypatch.setattr(connecting, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(connecting, "TIMEOUT_S", 0.5)
     with pytest.raises(Unavailable) as error:
         connection()
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
-@pytest.mark.usefixtures("nobody")
-def test_an_address_where_nobody_answers_is_told_and_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("no_connection")
+def test_unreachable_scheduler_is_reported_and_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    line = refused(address, monkeypatch)
+    line = connection_error(address, monkeypatch)
     assert line.startswith(f"no Dask scheduler at {address}: ")
-    monkeypatch.setattr(connecting, "Connection", None)  # whoever tried again would fall over this
-    assert refused(address, monkeypatch) == line
+    monkeypatch.setattr(connecting, "Connection", None)  # another attempt would fail here
+    assert connection_error(address, monkeypatch) == line
 
 
-@pytest.mark.usefixtures("nobody")
-def test_a_scheduler_file_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert f"no Dask scheduler file {tmp_path / 'none.json'}" in refused(str(tmp_path / "none.json"), monkeypatch)
+@pytest.mark.usefixtures("no_connection")
+def test_missing_scheduler_file_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert f"no Dask scheduler file {tmp_path / 'none.json'}" in connection_error(
+        str(tmp_path / "none.json"), monkeypatch
+    )
 
 
 @pytest.mark.parametrize(
     "scheduler", ["foo:bar", "foo", "http://x", "tcp://127.0.0.1:0", "tcp://127.0.0.1:99999", "::1:5"]
 )
-@pytest.mark.usefixtures("nobody")
-def test_what_is_no_address_is_told_before_a_client_is_made(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("no_connection")
+def test_invalid_address_is_reported_before_a_client_is_created(
+    scheduler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(distributed, "Client", None)
-    assert refused(scheduler, monkeypatch).startswith(f"{scheduler} is no address of a Dask scheduler: ")
+    assert connection_error(scheduler, monkeypatch).startswith(f"{scheduler} is no address of a Dask scheduler: ")
 
 
-class Falling:
-    """Stands for LocalCluster, and fails so many times as it does where a worker ends before it has begun."""
+class FailingCluster:
+    """Substitute for LocalCluster that fails `times` times, as if a worker ended during its start."""
 
     def __init__(self, times: int) -> None:
         self.starts, self.times = 0, times
@@ -65,29 +70,29 @@ class Falling:
         return options
 
 
-def test_workers_that_do_not_start_are_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    falling = Falling(connecting.STARTS - 1)
-    monkeypatch.setattr(distributed, "LocalCluster", falling)
-    assert connecting._started(distributed, 3, "")["n_workers"] == 3
-    assert falling.starts == connecting.STARTS
+def test_failed_start_of_workers_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = FailingCluster(connecting.MAX_STARTS - 1)
+    monkeypatch.setattr(distributed, "LocalCluster", cluster)
+    assert connecting._start_workers(distributed, 3, "")["n_workers"] == 3
+    assert cluster.starts == connecting.MAX_STARTS
 
 
-def test_workers_that_never_start_are_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "LocalCluster", Falling(connecting.STARTS))
+def test_workers_that_never_start_are_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "LocalCluster", FailingCluster(connecting.MAX_STARTS))
     with pytest.raises(Unavailable, match=r"do not start .* RuntimeError: Nanny failed to start worker process$"):
-        connecting._started(distributed, 3, "")
+        connecting._start_workers(distributed, 3, "")
 
 
-@pytest.mark.usefixtures("nobody")
-def test_a_worker_that_is_lost_before_the_first_call_leaves_as_many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("no_connection")
+def test_worker_lost_before_the_first_call_does_not_change_the_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(SCHEDULER_VARIABLE, raising=False)
     monkeypatch.setattr(jit, "thread_count", lambda: 2)
-    monkeypatch.setattr(connecting, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(connecting, "TIMEOUT_S", 0.1)
 
     def one_lost(*_: Any) -> Any:
         return distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0")
 
-    monkeypatch.setattr(connecting, "_started", one_lost)
+    monkeypatch.setattr(connecting, "_start_workers", one_lost)
     try:
         assert (connection().parts, connection().threads) == (2, 2)
         assert len(connection().workers()) == 1
@@ -99,16 +104,16 @@ def test_a_worker_that_is_lost_before_the_first_call_leaves_as_many_parts(monkey
         connecting.release()
 
 
-@pytest.mark.usefixtures("nobody")
-def test_a_scheduler_without_workers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("no_connection")
+def test_scheduler_without_workers_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
-        assert "has no workers" in refused(empty.scheduler_address, monkeypatch)
+        assert "has no workers" in connection_error(empty.scheduler_address, monkeypatch)
 
 
 class Workers:
-    """A client of one worker, on which asking for a version gives `answers`."""
+    """Client of one worker that returns `answers` for the versions."""
 
     def __init__(self, **answers: Any) -> None:
         self.answers = answers
@@ -119,8 +124,8 @@ class Workers:
         return {"tcp://10.0.0.1:1": self.answers[name] if name in self.answers else function(argument)}
 
 
-def test_workers_with_the_same_versions_will_do() -> None:
-    connecting._require_alike(Workers(), "tcp://10.0.0.9:8786")
+def test_workers_with_the_same_versions_are_accepted() -> None:
+    connecting._require_same_versions(Workers(), "tcp://10.0.0.9:8786")
 
 
 @pytest.mark.parametrize(
@@ -132,12 +137,12 @@ def test_workers_with_the_same_versions_will_do() -> None:
         ({"Python": "3.1.0"}, "has Python 3.1.0, and here it is"),
     ],
 )
-def test_workers_without_lcbench_or_with_other_versions_are_told(answers: dict[str, Any], line: str) -> None:
+def test_workers_without_lcbench_or_with_other_versions_are_reported(answers: dict[str, Any], line: str) -> None:
     with pytest.raises(Unavailable, match=line):
-        connecting._require_alike(Workers(**answers), "tcp://10.0.0.9:8786")
+        connecting._require_same_versions(Workers(**answers), "tcp://10.0.0.9:8786")
 
 
-def test_neighbouring_chunks_lie_together_and_no_worker_has_two_more_than_another() -> None:
-    assert spread("ab", 5) == ["a", "a", "a", "b", "b"]
-    assert spread("abc", 2) == ["a", "b"]
-    assert spread("abc", 3) == ["a", "b", "c"]
+def test_adjacent_chunks_share_a_worker_and_numbers_of_chunks_differ_by_at_most_one() -> None:
+    assert distribute("ab", 5) == ["a", "a", "a", "b", "b"]
+    assert distribute("abc", 2) == ["a", "b"]
+    assert distribute("abc", 3) == ["a", "b", "c"]

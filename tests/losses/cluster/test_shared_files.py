@@ -1,4 +1,4 @@
-"""Arrays in files of all workers: read by rows, gone when nobody needs them."""
+"""Shared files: read by slices, removed when they are no longer needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "shared"
 
 
-def test_slices_are_arrays_of_their_own() -> None:
+def test_slices_are_new_arrays() -> None:
     array = np.arange(12).reshape(6, 2)[:, ::-1]
     part = SharedArray(array)[1:4]
     np.testing.assert_array_equal(part, array[1:4])
@@ -29,7 +29,7 @@ def test_slices_are_arrays_of_their_own() -> None:
     assert part.flags.c_contiguous
 
 
-def test_the_file_goes_with_its_array_and_not_with_a_copy_sent_elsewhere(folder: Path) -> None:
+def test_file_is_removed_with_its_array_but_not_with_a_pickled_copy(folder: Path) -> None:
     shared = SharedArray(np.ones((3, 2)))
     sent = pickle.loads(pickle.dumps(shared))
     np.testing.assert_array_equal(sent[0:1], np.ones((1, 2)))
@@ -41,19 +41,22 @@ def test_the_file_goes_with_its_array_and_not_with_a_copy_sent_elsewhere(folder:
     assert not list(folder.iterdir())
 
 
-def test_what_a_killed_process_left_is_removed_by_the_next(folder: Path) -> None:
+def test_file_of_a_killed_process_is_removed_by_the_next_array(folder: Path) -> None:
     kept = SharedArray(np.ones(3))
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    mine = f"-{shared_files.os.getpid()}-"
-    elsewhere = ["lcbench-rows-elsewhere-1-a.npy", kept.path.name.replace(mine, f"-{dead.pid}-{dead.pid}-")]
-    for name in (kept.path.name.replace(mine, f"-{dead.pid}-"), *elsewhere):
+    own_process = f"-{shared_files.os.getpid()}-"
+    of_other_machines = [
+        "lcbench-rows-elsewhere-1-a.npy",
+        kept.path.name.replace(own_process, f"-{dead.pid}-{dead.pid}-"),
+    ]
+    for name in (kept.path.name.replace(own_process, f"-{dead.pid}-"), *of_other_machines):
         (folder / name).touch()
     another = SharedArray(np.ones(3))
-    assert {path.name for path in folder.iterdir()} == {kept.path.name, another.path.name, *elsewhere}
+    assert {path.name for path in folder.iterdir()} == {kept.path.name, another.path.name, *of_other_machines}
 
 
-def test_a_folder_that_a_killed_process_left_is_removed_by_the_next(
+def test_folder_of_a_killed_process_is_removed_by_the_next_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shared_files.tempfile, "tempdir", str(tmp_path))
@@ -71,8 +74,8 @@ def test_a_folder_that_a_killed_process_left_is_removed_by_the_next(
         ]
     )
     assert killed.returncode == -9
-    [left] = tmp_path.iterdir()
-    with shared_files.own_folder("compiled") as mine, shared_files.own_folder("compiled") as another:
-        assert not left.exists()
-        assert {str(path) for path in tmp_path.iterdir()} == {mine, another}
+    [abandoned] = tmp_path.iterdir()
+    with shared_files.own_folder("compiled") as one, shared_files.own_folder("compiled") as another:
+        assert not abandoned.exists()
+        assert {str(path) for path in tmp_path.iterdir()} == {one, another}
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""What the backend says about the device, with a driver that is made up."""
+"""Functions of the backend about the device, with a fake driver."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from lcbench.losses.cuda import backend as cuda_backend
 from lcbench.losses.implementation import Unavailable
 
 
-class Driver:
-    """As much of the CUDA driver's interface as is asked."""
+class FakeDriver:
+    """The functions of the CUDA driver that the backend calls."""
 
     def __init__(self, init_error: int = 0, devices: int = 1) -> None:
         self.init_error, self.devices = init_error, devices
@@ -26,7 +26,7 @@ class Driver:
         return self.init_error
 
     def cuGetErrorName(self, error: int, name: Any) -> int:
-        name._obj.value = b"CUDA_ERROR_MADE_UP"
+        name._obj.value = b"CUDA_ERROR_FAKE"
         return 0
 
     def cuDeviceGetCount(self, count: Any) -> int:
@@ -38,14 +38,14 @@ class Driver:
         return 0
 
     def cuDeviceGetName(self, name: Any, size: int, device: Any) -> int:
-        name.value = b"NVIDIA Made Up"
+        name.value = b"NVIDIA Fake"
         return 0
 
 
 @pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Driver | None], None]]:
-    def load(driver: Driver | None) -> None:
-        def open_library(name: str) -> Driver:
+def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[FakeDriver | None], None]]:
+    def load(driver: FakeDriver | None) -> None:
+        def open_library(name: str) -> FakeDriver:
             if driver is None:
                 raise OSError(f"{name}: cannot open shared object file")
             return driver
@@ -58,61 +58,64 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Driver | None
     cuda_backend.why_no_gpu.cache_clear()
 
 
-def test_a_device_is_named(install: Callable[[Driver | None], None]) -> None:
-    install(Driver())
+def test_name_of_the_device(install: Callable[[FakeDriver | None], None]) -> None:
+    install(FakeDriver())
     assert cuda_backend.why_no_gpu() is None
-    assert cuda_backend.gpu_name() == "NVIDIA Made Up"
+    assert cuda_backend.gpu_name() == "NVIDIA Fake"
 
 
 @pytest.mark.parametrize(
     ("driver", "reason"),
     [
         (None, "no CUDA driver: lib"),
-        (Driver(init_error=100), "the CUDA driver finds no device"),
-        (Driver(devices=0), "the CUDA driver finds no device"),
-        (Driver(init_error=803), "the CUDA driver does not start: cuInit returned 803 (CUDA_ERROR_MADE_UP)"),
+        (FakeDriver(init_error=100), "the CUDA driver finds no device"),
+        (FakeDriver(devices=0), "the CUDA driver finds no device"),
+        (FakeDriver(init_error=803), "the CUDA driver does not start: cuInit returned 803 (CUDA_ERROR_FAKE)"),
     ],
 )
-@pytest.mark.skipif(sys.platform == "win32", reason="the library's name is Linux's")
-def test_each_reason_is_one_line(
-    driver: Driver | None, reason: str, install: Callable[[Driver | None], None], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.skipif(sys.platform == "win32", reason="the name of the library is that of Linux")
+def test_reasons_are_one_line(
+    driver: FakeDriver | None,
+    reason: str,
+    install: Callable[[FakeDriver | None], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     install(driver)
-    said = cuda_backend.why_no_gpu()
-    assert said is not None
-    assert said.startswith(reason)
-    assert "\n" not in said
+    found = cuda_backend.why_no_gpu()
+    assert found is not None
+    assert found.startswith(reason)
+    assert "\n" not in found
     assert cuda_backend.gpu_name() is None
     monkeypatch.setattr(cuda_backend, "is_simulator", lambda: False)
     with pytest.raises(Unavailable, match="simulator"):
         cuda_backend.require_device()
 
 
-def test_hidden_devices_are_named_as_the_cause(
-    install: Callable[[Driver | None], None], monkeypatch: pytest.MonkeyPatch
+def test_reason_names_hidden_devices(
+    install: Callable[[FakeDriver | None], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(Driver(init_error=100))
+    install(FakeDriver(init_error=100))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert cuda_backend.why_no_gpu() == "the CUDA driver finds no device (CUDA_VISIBLE_DEVICES is '')"
 
 
 def test_the_simulator_needs_no_device(
-    install: Callable[[Driver | None], None], monkeypatch: pytest.MonkeyPatch
+    install: Callable[[FakeDriver | None], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(None)
     monkeypatch.setattr(cuda_backend, "is_simulator", lambda: True)
     cuda_backend.require_device()
 
 
-def test_numba_that_does_not_import_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backend_that_does_not_import_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba.cuda", None)
     with pytest.raises(Unavailable, match=r"numba\.cuda does not import") as caught:
         _ = cuda_backend.cuda
     assert "numba-cuda" in caught.value.install
 
 
-def test_the_successor_is_taken_where_it_is_the_only_one(
-    install: Callable[[Driver | None], None], monkeypatch: pytest.MonkeyPatch
+def test_successor_is_used_if_it_is_the_only_backend(
+    install: Callable[[FakeDriver | None], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     successor = types.ModuleType("numba_cuda_mlir.cuda")
     package = types.ModuleType("numba_cuda_mlir")
@@ -121,7 +124,7 @@ def test_the_successor_is_taken_where_it_is_the_only_one(
     monkeypatch.setitem(sys.modules, "numba_cuda_mlir.cuda", successor)
     monkeypatch.setitem(sys.modules, "numba.cuda", None)
     monkeypatch.setattr(cuda_backend, "is_simulator", lambda: False)
-    install(Driver())
+    install(FakeDriver())
     assert cuda_backend.cuda is successor
     assert not cuda_backend.has_llvm()
     install(None)
@@ -130,7 +133,7 @@ def test_the_successor_is_taken_where_it_is_the_only_one(
         _ = cuda_backend.cuda
 
 
-def test_the_backend_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_selects_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     successor = types.ModuleType("numba_cuda_mlir.cuda")
     monkeypatch.setitem(sys.modules, "numba_cuda_mlir", types.ModuleType("numba_cuda_mlir"))
     monkeypatch.setitem(sys.modules, "numba_cuda_mlir.cuda", successor)
@@ -143,7 +146,7 @@ def test_the_backend_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("value", "simulated"), [("1", True), ("0", False)])
-def test_asking_about_the_device_imports_no_numba(value: str, simulated: bool) -> None:
+def test_functions_about_the_device_do_not_import_numba(value: str, simulated: bool) -> None:
     program = (
         "import sys\n"
         "from lcbench.losses.cuda.backend import gpu_name, is_simulator, why_no_gpu\n"

@@ -1,8 +1,7 @@
-"""What can be read off the compiled kernels, for several architectures. No device is needed.
+"""Properties of the compiled kernels for several architectures. No device is needed.
 
-From PTX: no float64 arithmetic in float32 kernels, no arrays that fell out of registers into local memory, fused
-multiply-adds where the work is, wide accesses to X and W, pixels read as bytes. From the linked machine code: no
-spills, and a block that fits on a multiprocessor.
+PTX: no float64 arithmetic in float32 kernels, no arrays in local memory, unrolled fused multiply-adds, wide accesses to
+X and W, pixels read as bytes. Linked machine code: no spills, and a block fits on a multiprocessor.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from lcbench.losses.cuda import by_stages as cuda_by_stages
 from lcbench.losses.cuda import one_pass as cuda_one_pass
 from lcbench.losses.cuda import tiles as cuda_tiles
 from lcbench.losses.cuda.backend import DeviceLimits, cuda, is_simulator
-from lcbench.losses.cuda.by_stages import STAGES, build_kernels, build_pad, stride_of
-from lcbench.losses.cuda.tiles import build_merge
-from lcbench.losses.numba_cuda import MERGE_BLOCK
+from lcbench.losses.cuda.by_stages import STAGES, build_kernels
+from lcbench.losses.cuda.matrix import build_pad, stride_of
+from lcbench.losses.numba_cuda import MERGE_BLOCK, build_merge
 
 ARCHITECTURES = [
     (9, 0),
@@ -30,34 +29,34 @@ ARCHITECTURES = [
 CIFAR_FEATURES, CIFAR_CLASSES = 3073, 10
 MIXES = [(np.float32, np.float32), (np.float32, np.uint8), (np.float64, np.float64)]
 
-STATIC_SHARED_MEMORY = 48 * 1024  # bytes a block
-REGISTERS = 64 * 1024  # a multiprocessor, on every architecture here
-MOST_SPILLED = 64
-"""Bytes a thread of what does not change from tile to tile, which the one-pass kernel may read again for each."""
+STATIC_SHARED_MEMORY = 48 * 1024  # bytes per block
+REGISTERS = 64 * 1024  # per multiprocessor, for every architecture here
+MAX_SPILLED = 64
+"""Bytes per thread that the one-pass kernel may spill: values that do not change from tile to tile."""
 
 
 def _compiler() -> tuple[frozenset[tuple[int, int]], str]:
-    """The architectures that the installed compiler knows, and why there are none."""
+    """Return the architectures that the installed compiler supports, or why there are none."""
     if is_simulator():
         return frozenset(), "Numba's simulator compiles nothing"
     try:
         nvrtc = importlib.import_module("numba.cuda.cudadrv.nvrtc")
         known = frozenset((int(major), int(minor)) for major, minor in nvrtc.get_supported_ccs())
-        # the first use of NVVM tells whether it is there
+        # the first use of NVVM raises if it is missing
         cuda.compile(lambda: None, "void()", cc=max(known), device=False, abi="numba", output="ptx")
-    except Exception as error:  # each release has its own error for each missing library
+    except Exception as error:  # the error depends on the release and on the missing library
         return frozenset(), f"no CUDA compiler, pip install 'numba-cuda[cu13]': {error!r}"
     return known, ""
 
 
-KNOWN, WHY_NONE = _compiler()
+SUPPORTED, REASON = _compiler()
 
 
-def _skip_unless_known(architecture: tuple[int, int]) -> None:
-    if WHY_NONE:
-        pytest.skip(WHY_NONE)
-    if architecture not in KNOWN:
-        pytest.skip(f"this compiler does not know sm_{architecture[0]}{architecture[1]}")
+def _skip_unless_supported(architecture: tuple[int, int]) -> None:
+    if REASON:
+        pytest.skip(REASON)
+    if architecture not in SUPPORTED:
+        pytest.skip(f"this compiler does not support sm_{architecture[0]}{architecture[1]}")
 
 
 def _compile(function: Any, arguments: tuple[Any, ...], architecture: tuple[int, int]) -> str:
@@ -95,7 +94,7 @@ def _one_pass_tile(pixels: Any, architecture: tuple[int, int]) -> cuda_tiles.Til
 
 
 def _one_pass(loss: Any, pixels: Any, architecture: tuple[int, int]) -> tuple[Any, tuple[Any, ...]]:
-    """The kernel and the types of its arguments."""
+    """Return the kernel and the types of its arguments."""
     from numba import float32, from_dtype, int32, int64
 
     tile, x = _one_pass_tile(pixels, architecture), from_dtype(np.dtype(pixels))
@@ -116,7 +115,7 @@ ALL = (*READING_X, "svm_step", "softmax_step", "merge")
 
 
 def _kernels(pixels: Any) -> tuple[str, ...]:
-    """The kernels whose code depends on the type of X, once the others were seen with a float X."""
+    """Return the kernels to check: for uint8, only those whose code depends on the type of X."""
     return READING_X if pixels is np.uint8 else ALL
 
 
@@ -129,16 +128,16 @@ def _name(architecture: tuple[int, int]) -> str:
 @pytest.mark.parametrize("pixels", [np.float32, np.uint8], ids=lambda t: t.__name__)
 def test_one_pass(architecture: tuple[int, int], loss: Any, pixels: Any) -> None:
     nvjitlink = pytest.importorskip("cuda.bindings.nvjitlink")
-    _skip_unless_known(architecture)
+    _skip_unless_supported(architecture)
     tile = _one_pass_tile(pixels, architecture)
     ptx = _one_pass_ptx(loss, pixels, architecture)
     assert _name(architecture) in ptx
     assert not LOCAL_MEMORY.search(ptx)
     assert ".f64" not in ptx
-    # each column of a row meets each class twice: in the scores, in the gradient
+    # one multiply-add per column, row and class in the scores, and one in the gradient
     multiply_adds = 2 * 4 * tile.groups * tile.rows * CIFAR_CLASSES
     assert len(re.findall(r"fma\.rn\.f32", ptx)) >= multiply_adds, "the tile is not unrolled"
-    # the first tile's X and the next one's; W once, for each group and class
+    # X of the first tile and of the next one; W once for each group and class
     wide_x = r"ld\.global\.L1::no_allocate\.u32" if pixels is np.uint8 else r"ld\.global\.L1::no_allocate\.v4\.f32"
     assert len(re.findall(wide_x, ptx)) == 2 * tile.groups * tile.rows
     assert len(re.findall(r"ld\.global\.nc\.v4\.f32", ptx)) == tile.groups * CIFAR_CLASSES
@@ -147,13 +146,13 @@ def test_one_pass(architecture: tuple[int, int], loss: Any, pixels: Any) -> None
     usage = _linked_usage(nvjitlink, ptx, architecture)
     assert usage["registers"] * tile.threads <= REGISTERS
     assert usage["smem"] <= STATIC_SHARED_MEMORY
-    assert usage["spilled"] <= (0 if pixels is np.float32 and architecture < (10, 0) else MOST_SPILLED), usage
+    assert usage["spilled"] <= (0 if pixels is np.float32 and architecture < (10, 0) else MAX_SPILLED), usage
 
 
 @pytest.mark.parametrize(("dtype", "pixels"), MIXES, ids=lambda t: t.__name__)
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=_name)
 def test_stages(architecture: tuple[int, int], dtype: Any, pixels: Any) -> None:
-    _skip_unless_known(architecture)
+    _skip_unless_supported(architecture)
     for kernel in _kernels(pixels):
         ptx = _ptx(kernel, dtype, pixels, CIFAR_CLASSES, architecture)
         assert _name(architecture) in ptx
@@ -172,9 +171,9 @@ def test_stages(architecture: tuple[int, int], dtype: Any, pixels: Any) -> None:
 
 @pytest.mark.parametrize(("dtype", "pixels"), MIXES, ids=lambda t: t.__name__)
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=_name)
-def test_a_block_fits_and_nothing_spills(architecture: tuple[int, int], dtype: Any, pixels: Any) -> None:
+def test_blocks_fit_and_nothing_spills(architecture: tuple[int, int], dtype: Any, pixels: Any) -> None:
     nvjitlink = pytest.importorskip("cuda.bindings.nvjitlink")
-    _skip_unless_known(architecture)
+    _skip_unless_supported(architecture)
     stages = STAGES[dtype]
     threads = {
         "scores": stages.lanes * stages.score_warps,
@@ -193,9 +192,9 @@ def test_a_block_fits_and_nothing_spills(architecture: tuple[int, int], dtype: A
 
 @pytest.mark.parametrize("loss", ["svm", "softmax"])
 def test_one_pass_as_a_launch_links_it(loss: Any) -> None:
-    """A launch optimises once more while it links, which PTX does not show."""
+    # A launch optimises again during linking, which PTX does not show.
     nvjitlink = pytest.importorskip("cuda.bindings.nvjitlink")
-    _skip_unless_known((9, 0))
+    _skip_unless_supported((9, 0))
     kernel, arguments = _one_pass(loss, np.float32, (9, 0))
     code, _ = cuda.compile(kernel.py_func, arguments, cc=(9, 0), device=False, abi="numba", output="ltoir")
     usage = _linked_usage(nvjitlink, code, (9, 0))
@@ -204,9 +203,9 @@ def test_one_pass_as_a_launch_links_it(loss: Any) -> None:
 
 
 def _linked_usage(nvjitlink: Any, code: str | bytes, architecture: tuple[int, int]) -> dict[str, int]:
-    """Registers a thread; bytes of shared ("smem"), local ("lmem") memory and spills, as the linker reports them.
+    """Return registers per thread and bytes of shared ("smem"), local ("lmem") and spilled memory, from the linker.
 
-    code: PTX, or the form that is optimised while linking.
+    code: PTX, or LTO-IR, which is optimised during linking.
     """
     if isinstance(code, str):
         kind, code, more = nvjitlink.InputType.PTX, code.encode(), []
@@ -228,17 +227,17 @@ def _linked_usage(nvjitlink: Any, code: str | bytes, architecture: tuple[int, in
     return {"smem": 0, "lmem": 0, "spilled": int(spilled[1])} | {what: int(amount) for amount, what in found}
 
 
-def test_every_kernel_is_compiled_here() -> None:
+def test_every_kernel_is_checked() -> None:
     assert set(ALL) - {"merge", "pad"} == set(cuda_by_stages.Kernels.__dataclass_fields__)
 
 
-def test_pointers_reach_beyond_two_to_the_31() -> None:
-    """1,000,000 rows of 3,073 features are more numbers than a 32-bit index reaches."""
+def test_addresses_are_64_bit() -> None:
+    # 1,000,000 rows of 3,073 features are more than 2^31 numbers.
     architecture = (9, 0)
-    _skip_unless_known(architecture)
+    _skip_unless_supported(architecture)
     for loss in ("svm", "softmax"):
         ptx = _one_pass_ptx(loss, np.float32, architecture)
         stride = stride_of(CIFAR_FEATURES)
-        # a row's number times the stride, in 64 bits, in elements or in bytes
+        # row number times stride in 64 bits, in elements or in bytes
         wide = re.findall(r"(?:mul\.wide\.[su]32|mul\.lo\.s64|mad\.lo\.s64|mad\.wide\.[su]32).*\b(\d+)", ptx)
-        assert {str(stride), str(4 * stride)} & set(wide), "rows are not found by 64-bit arithmetic"
+        assert {str(stride), str(4 * stride)} & set(wide), "addresses of rows are not computed in 64 bits"
