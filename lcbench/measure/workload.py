@@ -235,7 +235,7 @@ def _answers_of_batches(
         (right,) = oracle.expected_of_first(losses, [(W, y[rows])], problem.X[rows], problem.reg, [len(rows)])
         for loss in losses:
             found[loss] += right[loss]
-        progress("right answers", number + 1, len(problem.batches))
+        progress("expected results", number + 1, len(problem.batches))
     return found
 
 

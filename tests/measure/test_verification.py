@@ -167,7 +167,7 @@ def returning(change):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (wrong_loss, r"loss is \S+, right is \S+$"),
+        (wrong_loss, r"loss is \S+, expected \S+$"),
         (wrong_gradient, r"gradient is off by 1.0e-02 of its norm$"),
         (one_wrong_element, r"gradient is off by \S+ of its norm$"),
         (half_written(), r"gradient holds NaN or infinity|gradient is off by"),
@@ -175,7 +175,7 @@ def returning(change):
         (cached_by_identity_of_X(copied=False), r"gradient holds NaN or infinity: it is the result of another call's"),
         (
             cached_by_identity_of_X(copied=True),
-            r"^loss is \S+, right is \S+; gradient is off by \S+ of its norm: it is the result of another call's ",
+            r"^loss is \S+, expected \S+; gradient is off by \S+ of its norm: it is the result of another call's ",
         ),
         (result_of_the_call_before(), r"it is the result of another call's inputs$"),
         (wrong_now_and_then(), r"loss is"),
@@ -212,7 +212,7 @@ def test_every_loss_of_a_batch_is_verified():
 
     verify(lambda losses: losses)
     verify(lambda losses: [np.array([loss]) for loss in losses[:-1]] + losses[-1:])
-    with pytest.raises(WrongResult, match=r"loss is \S+, right is \S+$"):
+    with pytest.raises(WrongResult, match=r"loss is \S+, expected \S+$"):
         verify(lambda losses: [losses[0] + 0.01, *losses[1:]])
     with pytest.raises(WrongResult, match="another call's inputs"):
         verify(lambda losses: [losses[1], *losses[1:]])
