@@ -29,8 +29,8 @@ class ExitCode(IntEnum):
     """Wrong usage, an error of the tool, or no measurement."""
     INCONCLUSIVE = 3
     WRONG = 4
-    """An implementation returned a wrong result."""
+    """Wrong result of an implementation."""
     STOPPED = 130
     """Stopped by Ctrl-C. Measurements made before are kept."""
     READER_GONE = 141
-    """The reader of standard output, such as head or less, closed it."""
+    """Standard output was closed by its reader, such as head or less."""

@@ -268,7 +268,7 @@ class Sweep(msgspec.Struct, kw_only=True):
     axes: dict[str, list[int | str]]
     """Values of each axis in ascending order, by the name of the row's field; one axis or two."""
     settings: dict[str, Any] = {}
-    """All other arguments of `lcbench.sweep`."""
+    """Other arguments of `lcbench.sweep`."""
     rounds: int = 0
     """Number of complete rounds. Each round has one or more processes for each implementation and thread count."""
     spent_s: float = 0.0

@@ -1,1 +1,1 @@
-"""From samples to statements: pure functions on records."""
+"""Statistics on records: pure functions."""

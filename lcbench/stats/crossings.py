@@ -1,4 +1,4 @@
-"""Where, along an axis of a sweep, one implementation passes another."""
+"""Features of the curves of a sweep: crossings of two implementations, ends of caches, and speed-ups by threads."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from lcbench.record import Record, Row
 from lcbench.stats import growth
 from lcbench.stats.growth import NUMERIC, Curve, OtherAxis, curves
 
+# Crossings: places on an axis where one implementation becomes faster than another
+
 DEGREE = 3
-"""Of the curve that is drawn through the points on either side of a crossing and their next neighbours."""
+"""Maximum degree of the polynomial through the points on both sides of a crossing and their next neighbours."""
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """Above `at`, `faster` is faster than `slower`, and below it slower. low, high: of `at`, at 95 %.
+    """Crossing of two implementations: above `at`, `faster` is faster than `slower`, and below `at` it is slower.
 
-    It lies between two points of the sweep at each of which the difference is beyond the noise, so never outside them.
-    The interval holds both the noise and what is not known of the curves between their points. other: the place on the
-    other axis.
+    low, high: 95 % interval of `at`. It includes the noise and the error of the interpolation between the points, and
+    ends at the two nearest points at which the difference is significant. other: value of the other axis.
     """
 
     faster: str
@@ -39,7 +40,7 @@ class Crossing:
 
 
 def crossings(record: Record) -> list[Crossing]:
-    """Every crossing of two implementations along every axis with distances, in ascending order of each pair's."""
+    """Return the crossings of all pairs of implementations along all numeric axes, in ascending order for each pair."""
     found = []
     for axis in NUMERIC:
         for one, two in combinations(curves(record, axis), 2):
@@ -55,20 +56,21 @@ def _between(one: Curve, two: Curve) -> list[Crossing]:
         return []
     lead = one.lead_of(two)
     signs = [_sign(of_point) for of_point in lead]
-    sure = [point for point, sign in enumerate(signs) if sign]
+    significant = [point for point, sign in enumerate(signs) if sign]
     return [
         _crossing(two, one, lead, slice(left, right + 1))
         if signs[right] > 0
         else _crossing(one, two, -lead, slice(left, right + 1))
-        for left, right in pairwise(sure)
+        for left, right in pairwise(significant)
         if signs[left] != signs[right]
     ]
 
 
 def _crossing(faster: Curve, slower: Curve, lead: NDArray[np.float64], between: slice) -> Crossing:
-    """Where `lead`, `slower`'s logarithm less `faster`'s (points, blocks), is zero: within the points `between`.
+    """Return the crossing within the points `between`, where `lead` is zero.
 
-    At both ends of them, it is beyond the noise.
+    lead: log-ratios of the times of `slower` and `faster`, of shape (points, blocks). They are significant at the first
+    and the last point of `between`, with opposite signs.
     """
     places = np.log(faster.values)
 
@@ -76,8 +78,8 @@ def _crossing(faster: Curve, slower: Curve, lead: NDArray[np.float64], between: 
         return _zero(places, np.nanmean(lead[:, kept], axis=1), between)
 
     found = growth.jackknife(zero, range(lead.shape[1]))
-    unsure = max(abs(other - found.value) for other in _other_zeros(faster, lead, between))
-    bounds = (found.value, found.low - unsure, found.high + unsure)
+    interpolation_error = max(abs(other - found.value) for other in _other_zeros(faster, lead, between))
+    bounds = (found.value, found.low - interpolation_error, found.high + interpolation_error)
     value, low, high = (exp(place) for place in np.clip(bounds, places[between][0], places[between][-1]))
     return Crossing(
         faster=faster.implementation,
@@ -92,16 +94,16 @@ def _crossing(faster: Curve, slower: Curve, lead: NDArray[np.float64], between: 
 
 
 def _sign(lead: NDArray[np.float64]) -> int:
-    """1 or -1 where the difference at one point (blocks,) is beyond the noise; else 0."""
+    """Return the sign of the mean of `lead`, of shape (blocks,), or 0 if its 95 % interval includes 0."""
     difference = growth.jackknife_mean(lead)
     return int(difference.low > 0) - int(difference.high < 0)
 
 
 def _zero(places: NDArray[np.float64], lead: NDArray[np.float64], between: slice) -> float:
-    """Where the curve through the differences (points,) at `between` and the next neighbours is zero.
+    """Return the zero of the polynomial through `lead`, of shape (points,), at `between` and the next neighbours.
 
-    A fixed cost bends times in the logarithm: a straight line between two points would err to the side of its bend,
-    always by as much, and noise says nothing of that.
+    With a fixed cost, log times are not linear in the logarithm of the axis. Linear interpolation would have a bias
+    that the spread between blocks does not show.
     """
     around = slice(max(0, between.start - 1), between.stop + 1)
     curve = Polynomial.fit(places[around], lead[around], min(DEGREE, len(places[around]) - 1))
@@ -112,54 +114,51 @@ def _zero(places: NDArray[np.float64], lead: NDArray[np.float64], between: slice
 
 
 def _straight_zero(places: NDArray[np.float64], lead: NDArray[np.float64]) -> float:
-    """Where the straight line through the differences (points,) is zero."""
+    """Return the zero of the straight line fitted to `lead`, of shape (points,)."""
     slope, offset = np.polyfit(places, lead, 1)
     return float(-offset / slope)
 
 
 def _other_zeros(faster: Curve, lead: NDArray[np.float64], between: slice) -> list[float]:
-    """Where the curves might meet as well: how far these lie from the crossing bounds the error of interpolation.
+    """Return the crossings by other interpolations, whose distances estimate the error of the interpolation.
 
-    The one is for times that are powers from point to point, the other for times that are straight lines there, as a
-    fixed cost beside a cost a row has them.
+    The first one assumes that times are powers of the axis between the points. The second one assumes that they are
+    linear, as with a fixed cost and a cost per row.
     """
     values = faster.values[between]
     zeros = [_straight_zero(np.log(values), np.nanmean(lead[between], axis=1))]
     if len(values) == 2:
         faster_s = np.exp(np.nanmean(faster.log_times[between], axis=1))
-        behind = faster_s * np.expm1(np.nanmean(lead[between], axis=1))  # `slower`, in seconds
+        behind = faster_s * np.expm1(np.nanmean(lead[between], axis=1))  # difference of the times in seconds
         share = behind[0] / (behind[0] - behind[1])
         zeros.append(float(np.log(values[0] + share * (values[1] - values[0]))))
     return zeros
 
 
-# Where, along an axis of a sweep on which X grows, each of its elements begins to cost more: the end of a cache.
+# Ends of caches: places on an axis where the time per element of X increases
 #
-# A call whose time grows faster than X takes longer an element at every step, and needs no cache for it: a rise counts
-# as far as the growth of the whole curve does not explain it.
+# If the time grows faster than X, the time per element increases everywhere without any cache. Therefore, the growth of
+# the whole curve is subtracted from the increase.
 
 CACHE_AXES = ("rows", "features")
 
-LEAST_STEP = 1.1
-"""A smaller rise is not worth a line: the clock and the pages of memory move it as much from point to point."""
+MIN_STEP = 1.1
+"""Smallest reported increase. Clock frequency and memory pages cause smaller ones."""
 
 GOOD_FIT = 0.05
-"""A curve that is off its fit by less, beside the noise, grows as that says; at the end of a cache it is off more."""
+"""Largest deviation from the fitted growth, in addition to the noise, of a curve without the end of a cache."""
 
-FEWEST_FOR_GROWTH = growth.FEWEST_FOR_FIXED
-"""Points: any two or three lie near some power."""
-
-SLOWEST_MEMORY = 10.0
-"""No cache makes the time of an element more than so many times as long when it ends: more is the call's own growth."""
+MAX_CACHE_STEP = 10.0
+"""Largest increase that the end of a cache can cause. Larger ones are the growth of the computation."""
 
 
 @dataclass(frozen=True)
 class CacheEnd:
-    """From `start` to `end` on the axis, the time an element of X rises by the factor `slower` [low, high], at 95 %.
+    """Increase of the time per element of X by the factor `slower`, from `start` to `end` on the axis.
 
-    growth: the factor by which it would rise there as the whole curve grows, where that is no cache's doing; `slower`
-    comes on top of it. start_bytes, end_bytes: of X there. caches: those of the machine that X outgrows in between,
-    with the place on the axis where it does. other: the place on the other axis.
+    low, high: 95 % interval of `slower`. growth: additional factor due to the growth of the whole curve. start_bytes,
+    end_bytes: size of X. caches: caches that X exceeds between `start` and `end`, with the value of the axis at which
+    it does. other: value of the other axis.
     """
 
     implementation: str
@@ -178,7 +177,7 @@ class CacheEnd:
 
 
 def cache_ends(record: Record) -> list[CacheEnd]:
-    """Every rise of the time an element, beyond the noise and the growth of the whole, along rows and features."""
+    """Return all significant increases of the time per element, minus the growth of the whole curve."""
     sizes = record.machine.get("cpu", {})
     sizes = sizes.get("caches", {}) if isinstance(sizes, dict) else {}
     return [
@@ -195,8 +194,9 @@ def _rises(curve: Curve, sizes: dict[str, int]) -> Iterator[CacheEnd]:
     for first, last in _climbs(curve, explained):
         own = max(0.0, float(explained[last] - explained[first]))
         rise = growth.jackknife_mean(_rise(curve, first, last) - own)
-        everywhere = (first, last) == (0, len(curve.rows) - 1)  # with nothing to stand out from, it is how it grows
-        if everywhere or rise.low <= 0 or rise.value < log(LEAST_STEP):
+        # An increase over the whole curve is its growth.
+        everywhere = (first, last) == (0, len(curve.rows) - 1)
+        if everywhere or rise.low <= 0 or rise.value < log(MIN_STEP):
             continue
         start, end = curve.rows[first], curve.rows[last]
         yield CacheEnd(
@@ -217,7 +217,7 @@ def _rises(curve: Curve, sizes: dict[str, int]) -> Iterator[CacheEnd]:
 
 
 def _climbs(curve: Curve, explained: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
-    """First and last point of every stretch along which each step goes up, beyond the noise and what is explained."""
+    """Yield the first and last point of each run of significant increases that exceed the explained growth."""
     own = np.maximum(0.0, np.diff(explained))
     up = [growth.jackknife_mean(_rise(curve, point, point + 1) - step).low > 0 for point, step in enumerate(own)]
     first = None
@@ -230,57 +230,71 @@ def _climbs(curve: Curve, explained: NDArray[np.float64]) -> Iterator[tuple[int,
 
 
 def _rise(curve: Curve, first: int, last: int) -> NDArray[np.float64]:
-    """Logarithm of the time an element of X at point `last` over that at `first` (blocks,)."""
+    """Return the log-ratio of the times per element of X at the points `last` and `first`, of shape (blocks,)."""
     return curve.rise(first, last) - np.log(curve.values[last] / curve.values[first])
 
 
 def _explained(curve: Curve) -> NDArray[np.float64]:
-    """Logarithm of the time an element by the growth of the whole curve (points,); zero where that tells nothing."""
+    """Return the logarithm of the time per element by the growth of the whole curve, of shape (points,).
+
+    Zero if there are too few points or if the fit is poor, as it is with the end of a cache.
+    """
     nothing = np.zeros(len(curve.values))
-    if len(curve.values) < FEWEST_FOR_GROWTH:
+    if len(curve.values) < growth.MIN_POINTS_FOR_FIXED_COST:
         return nothing
     log_times = np.nanmean(curve.log_times, axis=1)
     fit = growth.fit_growth(curve.values, log_times)
-    if min(fit.fixed_s, fit.coefficient) < 0:  # as a step behind the first points makes it; no power bends so
+    if (
+        min(fit.fixed_s, fit.coefficient) < 0
+    ):  # the effect of a step after the first points; no power law has this shape
         exponent, log_coefficient = np.polyfit(np.log(curve.values), log_times, 1)
         fit = growth.Fit(0.0, exp(log_coefficient), float(exponent))
     fitted = np.log(fit(curve.values))
     measured = curve.log_times[:, ~np.isnan(curve.log_times).all(axis=0)]
-    of_process = np.nanmean(measured, axis=0)  # slower or faster as a whole
+    of_process = np.nanmean(measured, axis=0)  # common to all points of a process
     noise = np.nanstd(measured - of_process, axis=1, ddof=1) / sqrt(measured.shape[1])
     follows = bool(np.all(np.abs(fitted - log_times) <= GOOD_FIT + 2 * noise))
     steepens = (curve.values[-1] / curve.values[0]) ** (fit.exponent - 1)
-    return fitted - np.log(curve.values) if follows or steepens > SLOWEST_MEMORY else nothing
+    return fitted - np.log(curve.values) if follows or steepens > MAX_CACHE_STEP else nothing
 
 
 def _outgrown(curve: Curve, start: Row, end: Row, sizes: dict[str, int]) -> dict[str, float]:
-    """The caches whose size lies between X's at `start` and at `end`, by name, and where X has that size."""
+    """Return the caches that X exceeds between `start` and `end`, with the value of the axis where it does."""
     first, last = (float(getattr(row, curve.axis)) for row in (start, end))
     return {name: place for name, place in cache_end_places(start, curve.axis, sizes).items() if first < place <= last}
 
 
 def cache_end_places(row: Row, axis: str, sizes: dict[str, int]) -> dict[str, float]:
-    """Where, along rows or features, X is as large as each cache, of `sizes` bytes by name, in all else like `row`'s.
+    """Return the value of the axis at which X has the size of each cache, with all other dimensions as in `row`.
 
-    Each thread reads a part of X of its own, and each core has the lower levels to itself.
+    Each thread reads its own part of X. All cores share the L3 cache; each core has its own L1 and L2 caches.
+
+    Parameters
+    ----------
+    row
+        Row of the sweep.
+    axis
+        "rows" or "features".
+    sizes
+        Size of each cache in bytes.
     """
-    an_element = _bytes(row) / float(getattr(row, axis))
-    return {name: (size if name == "l3" else size * row.threads) / an_element for name, size in sizes.items()}
+    bytes_per_step = _bytes(row) / float(getattr(row, axis))
+    return {name: (size if name == "l3" else size * row.threads) / bytes_per_step for name, size in sizes.items()}
 
 
 def _bytes(row: Row) -> int:
-    """Of X."""
+    """Return the size of X."""
     return row.rows * row.features * int(np.dtype(row.dtype).itemsize)
 
 
-# What more threads gain, from a sweep over their number.
+# Speed-up by threads
 
 
 @dataclass(frozen=True)
 class Efficiency:
-    """With `threads`, an implementation is `speedup` [low, high] times as fast as with `base` of them, at 95 %.
+    """Speed-up of an implementation with `threads` threads over `base` threads.
 
-    base: the fewest that were measured, 1 where there is a choice. other: the place on the other axis.
+    low, high: 95 % interval of `speedup`. base: smallest measured number of threads. other: value of the other axis.
     """
 
     implementation: str
@@ -294,17 +308,17 @@ class Efficiency:
 
     @property
     def efficiency(self) -> float:
-        """Speed-up over the one that as many times the threads could give: 1 is ideal."""
+        """Return the speed-up divided by the ideal speed-up."""
         return self.speedup / self.ideal
 
     @property
     def ideal(self) -> float:
-        """The speed-up where the threads do not disturb each other."""
+        """Return the ideal speed-up: the ratio of the numbers of threads."""
         return self.threads / self.base
 
 
 def efficiencies(record: Record) -> list[Efficiency]:
-    """Of every implementation, loss and place on the other axis, for each number of threads but the fewest."""
+    """Return the speed-up of each curve along the threads, for all but the smallest number of threads."""
     found = []
     for curve in curves(record, "threads"):
         for point in range(1, len(curve.rows)):

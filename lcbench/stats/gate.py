@@ -1,8 +1,11 @@
-"""Wilcoxon's signed-rank test and what follows from it: exact for any noise that is symmetric about its centre.
+"""Verdicts of a gate, by Wilcoxon's signed-rank test on the differences between head and base.
 
-The differences within blocks of a randomised order are symmetric by design, whatever the noise of the machine: had the
-coin fallen the other way, each would have come out with the other sign. (Wilcoxon 1945, "Individual comparisons by
-ranking methods"; Hollander, Wolfe & Chicken 2014, "Nonparametric statistical methods", sections 3.1 to 3.3.)
+The test is exact for any distribution that is symmetric about its center. The differences within blocks are symmetric
+by design, whatever the noise of the machine, since the order of the processes in a block is random: the opposite order
+has the same probability and changes the sign of the difference.
+
+Sources: Wilcoxon 1945, "Individual comparisons by ranking methods"; Hollander, Wolfe & Chicken 2014, "Nonparametric
+statistical methods", sections 3.1 to 3.3.
 """
 
 from __future__ import annotations
@@ -22,14 +25,22 @@ from lcbench.record import Gate, ProcessResult, Row
 from lcbench.stats.estimates import MOST_DISTURBED, Ratio, disturbance, t_quantile, tenth_percentile
 from lcbench.stats.verdicts import POWER, Comparison, Verdict, exit_code, holm
 
+# Signed-rank test
+
 
 def p_greater(values: list[float], centre: float) -> float:
-    """Probability of values so far above `centre` or farther if they are symmetric about it, or about less."""
+    """Return the p-value of the hypothesis that `values` are symmetric about `centre` or a smaller number.
+
+    Source: Hollander, Wolfe & Chicken 2014, section 3.1.
+    """
     return _p(values, centre, "greater")
 
 
 def p_less(values: list[float], centre: float) -> float:
-    """Probability of values so far below `centre` or farther if they are symmetric about it, or about more."""
+    """Return the p-value of the hypothesis that `values` are symmetric about `centre` or a larger number.
+
+    Source: Hollander, Wolfe & Chicken 2014, section 3.1.
+    """
     return _p(values, centre, "less")
 
 
@@ -45,28 +56,37 @@ def _p(values: list[float], centre: float, alternative: str) -> float:
 
 
 def pseudomedian(values: list[float]) -> float:
-    """Where the values are centred: the median of their pairwise means (Hodges & Lehmann 1963)."""
+    """Return the median of the pairwise means, an estimate of the center.
+
+    Source: Hodges & Lehmann 1963; Hollander, Wolfe & Chicken 2014, section 3.2.
+    """
     return float(np.median(_pairwise_means(values)))
 
 
 def lower_bound(values: list[float], alpha: float) -> float:
-    """The largest centre up to which `p_greater` rejects every one at `alpha`; minus infinity for too few values."""
+    """Return the lower confidence bound of the center: the supremum of all centers that `p_greater` rejects at `alpha`.
+
+    With too few values, the bound is -inf. Source: Hollander, Wolfe & Chicken 2014, section 3.3.
+    """
     rejected = _rank_sums_rejected(len(values), alpha)
     return float(_pairwise_means(values)[rejected - 1]) if rejected else -inf
 
 
 def upper_bound(values: list[float], alpha: float) -> float:
-    """The largest centre that `p_less` does not reject at `alpha`; infinity where there are too few values."""
+    """Return the upper confidence bound of the center: the largest one that `p_less` does not reject at `alpha`.
+
+    With too few values, the bound is inf. Source: Hollander, Wolfe & Chicken 2014, section 3.3.
+    """
     return -lower_bound([-value for value in values], alpha)
 
 
 def values_needed(alpha: float) -> int:
-    """How many values there must be before any could be significant at `alpha`: the smallest p of n values is 2^-n."""
+    """Return the smallest number of values that can be significant at `alpha`. The smallest p of n values is 2^-n."""
     return ceil(-log2(alpha))
 
 
 def _pairwise_means(values: list[float]) -> NDArray[np.float64]:
-    """The means of all pairs, each value with itself among them, in order (Walsh averages)."""
+    """Return the Walsh averages: the sorted means of all pairs, including the pairs of a value with itself."""
     array = np.asarray(values, dtype=np.float64)
     first, second = np.triu_indices(len(array))
     return np.sort((array[first] + array[second]) / 2)
@@ -74,42 +94,44 @@ def _pairwise_means(values: list[float]) -> NDArray[np.float64]:
 
 @cache
 def _rank_sums_rejected(count: int, alpha: float) -> int:
-    """How many of the largest rank sums of `count` values have, all together, a probability of no more than `alpha`."""
+    """Return how many of the largest rank sums of `count` values have a total probability of at most `alpha`."""
     ways = np.ones(1)
-    for rank in range(1, count + 1):  # each rank counts or does not
+    for rank in range(1, count + 1):  # the sign of each rank is positive or negative
         without = np.append(ways, np.zeros(rank))
         ways = without + np.append(np.zeros(rank), ways)
     return int(np.searchsorted(np.cumsum(ways[::-1]) / 2.0**count, alpha, side="right"))
 
 
-# The gate's verdicts: whether head is slower than base, by a record in which they were measured in turn.
+# Verdicts of a gate
 #
-# Every block gives one difference: the mean logarithm of head's two times less that of base's two. Its order was drawn
-# by lot, so that the differences are symmetric about the true one, and the signed-rank test is exact. A row is slower
-# where a change of only the threshold is rejected from above, not slower where it is rejected from below, else
-# inconclusive. Two times stand for a process: what its quickest samples stay within, which the machine's noise hardly
-# reaches, and its median, which a slowdown of some calls only does reach. Either can show that a row is slower; for not
-# slower, the first must show it and the second must not speak against it.
+# Each block gives one difference: the mean log time of the two processes of head minus that of the two processes of
+# base. A row is "slower" if the test rejects that the slowdown is at most the threshold, "not slower" if it rejects
+# that the slowdown is at least the threshold, and "inconclusive" otherwise.
 #
-# Errors are bounded for all rows, both times and all looks together (Holm 1979 within a look; the looks share the
-# error).
+# Two statistics represent a process: the 10th percentile of its samples, on which other programs have little effect,
+# and the median, which also changes if only some calls become slower. Either can show that a row is slower. "Not
+# slower" requires that the test of the 10th percentile rejects, and that the estimate by the median is below the
+# threshold.
+#
+# The error probabilities hold for all rows, both statistics and all interim analyses together: tests within an analysis
+# are corrected by Holm's method, and the analyses share the permitted error.
 
 ALPHA_SLOWER = 0.01
-"""How often, at most, a gate says "slower" of any row where none is: that stops somebody's work."""
+"""Maximum probability of the verdict "slower" for any row of a gate in which no row is slower."""
 
 ALPHA_NOT_SLOWER = 0.05
-"""How often, at most, it says "not slower" of a row that is."""
+"""Maximum probability of the verdict "not slower" for a row that is slower."""
 
 SMALLEST_SHARE = 0.5
-"""Of the permitted error, what the last look may always spend."""
+"""Share of the permitted error that is reserved for the last interim analysis."""
 
 
 @dataclass(frozen=True)
 class GateVerdicts:
-    """What a gate found.
+    """Verdicts of a gate.
 
-    comparisons: head against base. control: base against itself, by the same rules. blocks: that were used. disturbed:
-    those that were not, by what disturbed them. doubt: why no verdict holds; empty where they do.
+    comparisons: head compared with base. control: base compared with itself, by the same rules. blocks: number of used
+    blocks. disturbed: number of excluded blocks by reason. doubt: reason why no verdict is reliable, or empty.
     """
 
     comparisons: list[Comparison]
@@ -121,13 +143,13 @@ class GateVerdicts:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What a CI job is to be told."""
+        """Return the exit code of `lcbench gate`."""
         return exit_code(self.comparisons)
 
 
 @dataclass(frozen=True)
 class _Trio:
-    """The three rows of one comparison."""
+    """Rows of one comparison."""
 
     base: Row
     control: Row
@@ -138,28 +160,28 @@ class _Trio:
         return all(row.status == "ok" and row.processes for row in (self.base, self.control, self.head))
 
     def processes(self, block: int) -> list[tuple[Row, ProcessResult]]:
-        """Return those of a block, each with its row: one of base, one of control, two of head."""
-        places = ((self.base, block), (self.control, block), (self.head, 2 * block), (self.head, 2 * block + 1))
-        return [(row, row.processes[place]) for row, place in places]
+        """Return the processes of a block with their rows: one of base, one of control, two of head."""
+        indices = ((self.base, block), (self.control, block), (self.head, 2 * block), (self.head, 2 * block + 1))
+        return [(row, row.processes[index]) for row, index in indices]
 
 
 def blocks_needed(rows: int) -> int:
-    """With fewer blocks no verdict on so many rows is possible, however slow head is."""
+    """Return the smallest number of blocks with which a verdict on `rows` rows is possible."""
     slower = ALPHA_SLOWER * SMALLEST_SHARE / (2 * rows)
     not_slower = ALPHA_NOT_SLOWER * SMALLEST_SHARE / rows
     return values_needed(min(slower, not_slower))
 
 
 def judge_gate(rows: list[Row], gate: Gate) -> GateVerdicts:
-    """The verdicts that the looks taken so far permit, by the rows of a gate's record."""
+    """Return the verdicts of the interim analyses so far, from the rows of a gate's record."""
     trios = _trios(rows)
     measured = [trio for trio in trios if trio.measured]
     reasons = _disturbances(measured, len(gate.orders))
     quiet = [block for block, reason in enumerate(reasons) if reason is None]
     disturbed = Counter(reason for reason in reasons if reason is not None)
 
-    comparisons = _over_looks(measured, quiet, gate, head_times)
-    control = _over_looks(measured, quiet, gate, control_times)
+    comparisons = _all_analyses(measured, quiet, gate, head_difference)
+    control = _all_analyses(measured, quiet, gate, control_difference)
     doubt = _doubt(control, quiet, len(gate.orders))
     if doubt:
         comparisons = [replace(comparison, verdict="inconclusive") for comparison in comparisons]
@@ -169,19 +191,23 @@ def judge_gate(rows: list[Row], gate: Gate) -> GateVerdicts:
     return GateVerdicts(comparisons, control, len(quiet), dict(disturbed), gate.fail_above, doubt)
 
 
-Times = Callable[[_Trio, int, Callable[[list[float]], float]], float]
-"""A comparison's difference of log times in one block, by what stands for a process's samples."""
+Statistic = Callable[[list[float]], float]
+"""Function of the samples of a process."""
+
+Difference = Callable[[_Trio, int, Statistic], float]
+"""Difference of log times in one block."""
 
 
-def head_times(trio: _Trio, block: int, of: Callable[[list[float]], float]) -> float:
-    """Head against base: two processes each."""
-    base, control, *head = (log(of(process.samples)) for _, process in trio.processes(block))
+def head_difference(trio: _Trio, block: int, statistic: Statistic) -> float:
+    """Return the difference between head and base, with two processes each."""
+    base, control, *head = (log(statistic(process.samples)) for _, process in trio.processes(block))
     return (sum(head) - base - control) / 2
 
 
-def control_times(trio: _Trio, block: int, of: Callable[[list[float]], float]) -> float:
-    """Base against itself: one process each."""
-    return log(of(trio.control.processes[block].samples)) - log(of(trio.base.processes[block].samples))
+def control_difference(trio: _Trio, block: int, statistic: Statistic) -> float:
+    """Return the difference between the two processes of base."""
+    control, base = (log(statistic(row.processes[block].samples)) for row in (trio.control, trio.base))
+    return control - base
 
 
 def _trios(all_rows: list[Row]) -> list[_Trio]:
@@ -192,7 +218,7 @@ def _trios(all_rows: list[Row]) -> list[_Trio]:
 
 
 def _disturbances(trios: list[_Trio], blocks: int) -> list[str | None]:
-    """Of each block, what disturbed one of its processes, in whichever row; or None."""
+    """Return for each block what disturbed one of its processes in any row, or None."""
     reasons: list[str | None] = []
     for block in range(blocks):
         found = (disturbance(process, row.threads) for trio in trios for row, process in trio.processes(block))
@@ -200,14 +226,14 @@ def _disturbances(trios: list[_Trio], blocks: int) -> list[str | None]:
     return reasons
 
 
-def _over_looks(trios: list[_Trio], quiet: list[int], gate: Gate, times: Times) -> list[Comparison]:
-    """One comparison a trio: the verdict of the first look that had one."""
+def _all_analyses(trios: list[_Trio], quiet: list[int], gate: Gate, difference: Difference) -> list[Comparison]:
+    """Return a comparison for each trio, with the first conclusive verdict of all interim analyses."""
     found: list[Comparison] = []
     for analysis in gate.interim_analyses:
         blocks = [block for block in quiet if block < analysis.blocks]
-        latest = _at_look(trios, blocks, analysis.share, gate.fail_above, times)
+        latest = _analysis(trios, blocks, analysis.share, gate.fail_above, difference)
         found = [_keep(before, now) for before, now in zip(found or latest, latest, strict=True)]
-    return found or _at_look(trios, quiet, 0.0, gate.fail_above, times)
+    return found or _analysis(trios, quiet, 0.0, gate.fail_above, difference)
 
 
 def _keep(before: Comparison, now: Comparison) -> Comparison:
@@ -216,10 +242,13 @@ def _keep(before: Comparison, now: Comparison) -> Comparison:
     return replace(now, verdict=before.verdict)
 
 
-def _at_look(trios: list[_Trio], blocks: list[int], share: float, fail_above: float, times: Times) -> list[Comparison]:
+def _analysis(
+    trios: list[_Trio], blocks: list[int], share: float, fail_above: float, difference: Difference
+) -> list[Comparison]:
+    """Return the comparisons of one interim analysis with its share of the permitted error."""
     limit = log1p(fail_above)
-    quickest = [[times(trio, block, tenth_percentile) for block in blocks] for trio in trios]
-    typical = [[times(trio, block, median) for block in blocks] for trio in trios]
+    quickest = [[difference(trio, block, tenth_percentile) for block in blocks] for trio in trios]
+    typical = [[difference(trio, block, median) for block in blocks] for trio in trios]
     slower = holm([p_greater(values, limit) for values in quickest + typical])
     not_slower = holm([p_less(values, limit) for values in quickest])
     comparisons = []
@@ -237,23 +266,23 @@ def _at_look(trios: list[_Trio], blocks: list[int], share: float, fail_above: fl
 
 
 def _ratio(differences: list[float]) -> tuple[Ratio, float | None]:
-    """Head over base with its 95 % interval, and the smallest slowdown beyond the threshold that is likely seen."""
+    """Return the ratio of head and base, and the smallest slowdown above the threshold detected with `POWER`."""
     if not differences:
         return Ratio(1.0, 0.0, inf), None
     centre = pseudomedian(differences)
     low, high = lower_bound(differences, 0.025), upper_bound(differences, 0.025)
-    certain = centre - lower_bound(differences, ALPHA_SLOWER)
-    if certain == inf:
+    half_width = centre - lower_bound(differences, ALPHA_SLOWER)
+    if half_width == inf:
         return Ratio(exp(centre), exp(low), exp(high)), None
     from scipy.special import ndtri
 
-    # The way from the estimate to its bound is z standard errors; to be seen in `POWER` of all cases takes some more.
-    of_bound, of_power = (float(ndtri(p)) for p in (1 - ALPHA_SLOWER, POWER))
-    return Ratio(exp(centre), exp(low), exp(high)), expm1(certain * (1 + of_power / of_bound))
+    # The distance between the estimate and its bound is z(1 - alpha) standard errors; the power adds z(power) of them.
+    z_alpha, z_power = (float(ndtri(p)) for p in (1 - ALPHA_SLOWER, POWER))
+    return Ratio(exp(centre), exp(low), exp(high)), expm1(half_width * (1 + z_power / z_alpha))
 
 
 def _doubt(control: list[Comparison], quiet: list[int], blocks: int) -> str:
-    """Why nothing that was measured can be believed, or nothing."""
+    """Return the reason why no verdict is reliable, or an empty string."""
     if blocks and len(quiet) < (1 - MOST_DISTURBED) * blocks:
         return f"the machine was too busy: {blocks - len(quiet)} of {blocks} blocks were disturbed"
     tripped = next((comparison for comparison in control if comparison.verdict == "slower"), None)
@@ -263,20 +292,30 @@ def _doubt(control: list[Comparison], quiet: list[int], blocks: int) -> str:
 
 
 def _not_measured(trio: _Trio) -> Comparison:
-    """Wrong where head is, whatever base was."""
+    """Return the comparison of rows that were not all measured. A wrong head takes precedence over other failures."""
     broken_base = trio.base if trio.base.status != "ok" else trio.control
     return Comparison(broken_base, trio.head, "wrong" if trio.head.status == "wrong" else "not measured")
 
 
-# What the noise of identical work leaves visible.
-
-
 def detectable_slowdown(log_ratios: list[float], block_s: float, budget_s: float = 60.0) -> float | None:
-    """Smallest slowdown (0.05 is 5 %) that a gate of `budget_s` seconds sees with probability `POWER`.
+    """Return the smallest slowdown (0.05 is 5 %) that a gate would detect with probability `POWER`.
 
-    log_ratios: of identical work, one a block, at least two. block_s: seconds that a block takes. None where fewer
-    than two blocks fit. By Student's test (1908) of the paired log-ratios at the gate's own error, one-sided. It is the
-    best to hope for: the budget also pays for the first calls, and the gate's implementations may take longer to start.
+    This is an optimistic estimate by the one-sided Student's t test (Student 1908) of the log-ratios at `ALPHA_SLOWER`:
+    the budget of a gate also includes first calls, and its implementations may take longer to start.
+
+    Parameters
+    ----------
+    log_ratios
+        Log-ratios of identical work, one per block; at least two.
+    block_s
+        Duration of a block in seconds.
+    budget_s
+        Time budget of the gate in seconds.
+
+    Returns
+    -------
+    float or None
+        None if fewer than two blocks fit into the budget.
     """
     blocks = int(budget_s / block_s)
     if blocks < 2:

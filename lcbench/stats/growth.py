@@ -1,4 +1,4 @@
-"""Intervals for whatever is computed from several blocks: leave one out, see how much it moves."""
+"""Curves of a sweep, the growth of their times, and jackknife intervals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lcbench.stats.estimates import CONFIDENCE, kept_blocks, t_quantile
 
 
 class Estimate(NamedTuple):
-    """A number and its 95 % interval."""
+    """Value and its 95 % confidence interval."""
 
     value: float
     low: float
@@ -25,9 +25,10 @@ class Estimate(NamedTuple):
 
 
 def jackknife(statistic: Callable[[list[int]], float], blocks: Sequence[int]) -> Estimate:
-    """`statistic` of all blocks, with the jackknife's interval (Tukey 1958; Miller 1974, "The jackknife: a review").
+    """Return `statistic` of all blocks with its jackknife interval.
 
-    For a mean over blocks it is Student's interval. One block says nothing: the interval is then all numbers.
+    For a mean over blocks, this is Student's interval. With fewer than two blocks, the interval is (-inf, inf).
+    Sources: Tukey 1958, "Bias and confidence in not-quite large samples"; Miller 1974, "The jackknife: a review".
     """
     value = statistic(list(blocks))
     count = len(blocks)
@@ -40,25 +41,26 @@ def jackknife(statistic: Callable[[list[int]], float], blocks: Sequence[int]) ->
 
 
 def jackknife_mean(numbers: NDArray[np.float64]) -> Estimate:
-    """The mean of one number a block (blocks,); NaN is left out."""
+    """Return the mean of an array of shape (blocks,) with its jackknife interval. NaN is ignored."""
     present = numbers[~np.isnan(numbers)]
     return jackknife(lambda kept: float(np.mean(present[kept])), range(len(present)))
 
 
-# The rows of a sweep as curves: one an implementation, loss and value of the other axis, along one axis.
+# Curves of a sweep
 
 GROWING = ("rows", "features", "classes", "batch")
-"""Axes along which there is more and more to compute."""
+"""Axes along which the amount of computation grows."""
 
 NUMERIC = (*GROWING, "threads")
-"""Axes whose values have distances."""
+"""Axes with numeric values."""
 
 OtherAxis = dict[str, int | str]
+"""Name and value of the second axis of a sweep; empty if there is only one axis."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """An implementation and loss along `axis`, in ascending order; `other` is the place on the other axis, if any."""
+    """Rows of one implementation and loss along `axis` in ascending order, at one value of the other axis."""
 
     implementation: str
     loss: str
@@ -68,49 +70,53 @@ class Curve:
 
     @cached_property
     def values(self) -> NDArray[np.float64]:
-        """Places on the axis (points,)."""
+        """Return the values of the axis, of shape (points,)."""
         return np.array([getattr(row, self.axis) for row in self.rows], float)
 
     @cached_property
     def blocks(self) -> range:
-        """The blocks that every point has."""
+        """Return the blocks that all points have."""
         return range(min(len(row.processes) for row in self.rows))
 
     @cached_property
     def log_times(self) -> NDArray[np.float64]:
-        """Logarithm of the median of every point and block, seconds a call (points, blocks); NaN where disturbed."""
+        """Return the logarithms of the medians in seconds per call, of shape (points, blocks); NaN if disturbed."""
         return np.stack([self._log_times(row, row) for row in self.rows])
 
     def rise(self, first: int, last: int) -> NDArray[np.float64]:
-        """Logarithm of the time at point `last` over that at `first` (blocks,); NaN where one was disturbed."""
+        """Return the log-ratio of the times at the points `last` and `first`, of shape (blocks,); NaN if disturbed."""
         return self._log_times(self.rows[last], self.rows[first]) - self._log_times(self.rows[first], self.rows[last])
 
     def lead_of(self, other: Curve) -> NDArray[np.float64]:
-        """Logarithm of this one's time over the other's (points, blocks), positive where the other is faster.
+        """Return the log-ratio of the times of this curve and `other`, of shape (points, blocks).
 
-        They have the same points. NaN where one was disturbed.
+        Positive values mean that `other` is faster; NaN means that one of them was disturbed. Both curves have the
+        same points.
         """
         count = min(len(self.blocks), len(other.blocks))
         pairs = zip(self.rows, other.rows, strict=True)
         leads = [self._log_times(own, its)[:count] - other._log_times(its, own)[:count] for own, its in pairs]
         return np.stack(leads)
 
-    def _log_times(self, row: Row, beside: Row) -> NDArray[np.float64]:
-        """Of `row`, NaN in the blocks in which it or `beside` was disturbed, if at least two are left."""
+    def _log_times(self, row: Row, paired: Row) -> NDArray[np.float64]:
+        """Return the log medians of `row`, with NaN for blocks in which `row` or `paired` was disturbed.
+
+        If fewer than two undisturbed blocks remain, none is replaced by NaN.
+        """
         logs = np.log([median(row.processes[block].samples) for block in self.blocks])
-        kept = [block for block in kept_blocks(row, beside) if block < len(logs)]
+        kept = [block for block in kept_blocks(row, paired) if block < len(logs)]
         if len(kept) >= 2:
             logs[np.setdiff1d(self.blocks, kept)] = np.nan
         return logs
 
     def at(self, values: list[float]) -> Curve:
-        """The same with the points at `values` only."""
+        """Return the curve with only the points at `values`."""
         rows = [row for row in self.rows if getattr(row, self.axis) in values]
         return Curve(self.implementation, self.loss, self.axis, self.other, rows)
 
 
 def curves(record: Record, axis: str) -> Iterator[Curve]:
-    """Every curve along `axis` of what has times, in the order of the rows."""
+    """Yield the curves of all ranked rows along `axis`, in the order of the rows."""
     if record.sweep is None or axis not in record.sweep.axes:
         return
     others = [name for name in record.sweep.axes if name != axis]
@@ -124,34 +130,34 @@ def curves(record: Record, axis: str) -> Iterator[Curve]:
         yield Curve(implementation, loss, axis, dict(zip(others, place, strict=True)), along)
 
 
-# How the time of an implementation grows along an axis of a sweep: the exponent, beside a fixed cost of every call.
+# Growth of the time along an axis: fixed cost and exponent
 
-STEEPEST = 4.0
-"""Exponents are looked for between the negative of this and this."""
+MAX_EXPONENT = 4.0
+"""Limit of the absolute value of fitted exponents."""
 
-FEWEST_FOR_FIXED = 5
-"""Points: with fewer, the fixed cost could not be told from the growth, and counts as none."""
+MIN_POINTS_FOR_FIXED_COST = 5
+"""Points needed to separate a fixed cost from the growth. With fewer, the fixed cost is assumed to be zero."""
 
 
 class Fit(NamedTuple):
-    """t = fixed_s + coefficient * n ** exponent, in seconds."""
+    """Parameters of the curve t = fixed_s + coefficient * n ** exponent, in seconds per call."""
 
     fixed_s: float
     coefficient: float
     exponent: float
 
     def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Seconds a call at `values`."""
+        """Return the fitted time at `values`, in seconds per call."""
         return self.fixed_s + self.coefficient * values**self.exponent
 
 
 @dataclass(frozen=True)
 class Growth:
-    """How one implementation and loss grow along `axis`: seconds a call are ``fixed_s + coefficient * n ** exponent``.
+    """Growth of one implementation and loss along `axis`: ``fixed_s + coefficient * n ** exponent`` seconds per call.
 
-    low, high: of the exponent, at 95 %, from the differences between blocks; that the curve has that shape is assumed.
-    fixed_low, fixed_high: of the fixed cost, which may come out below zero where there is none. misfit: how far the
-    point farthest from the fit lies from it, relative; large where caches end. other: the place on the other axis.
+    low, high: 95 % interval of the exponent, from the spread between blocks, assuming this form of the curve.
+    fixed_low, fixed_high: 95 % interval of the fixed cost, which may be negative. misfit: largest relative deviation of
+    a point from the fit; large if X exceeds a cache along the axis. other: value of the other axis.
     """
 
     implementation: str
@@ -169,15 +175,12 @@ class Growth:
     other: OtherAxis
 
     def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Seconds a call at `values`, by the fit."""
+        """Return the fitted time at `values`, in seconds per call."""
         return Fit(self.fixed_s, self.coefficient, self.exponent)(values)
 
 
 def growths(record: Record) -> list[Growth]:
-    """The growth of every implementation and loss along every axis of the sweep along which there is more to compute.
-
-    None for a curve of fewer than two points.
-    """
+    """Return the growth of each curve with at least two points, along all axes of `GROWING` in the sweep."""
     along = [curve for axis in GROWING for curve in curves(record, axis)]
     return [_growth(curve) for curve in along if len(curve.values) >= 2]
 
@@ -209,20 +212,27 @@ def _growth(curve: Curve) -> Growth:
 
 
 def fit_growth(values: NDArray[np.float64], log_times: NDArray[np.float64]) -> Fit:
-    """The curve with the least sum of squared relative distances from the points (points,), which are logarithms.
+    """Return the least-squares fit of the relative deviations.
 
-    The fixed cost may come out negative: were it held at zero, noise could only push exponents one way.
+    The fixed cost may be negative: a bound at zero would bias the exponent.
+
+    Parameters
+    ----------
+    values
+        Values of the axis, shape (points,), float64, ascending.
+    log_times
+        Logarithms of the times in seconds per call, shape (points,), float64.
     """
-    if len(values) < FEWEST_FOR_FIXED:
+    if len(values) < MIN_POINTS_FOR_FIXED_COST:
         exponent, log_coefficient = (float(number) for number in np.polyfit(np.log(values), log_times, 1))
         return Fit(0.0, exp(log_coefficient), exponent)
 
     from scipy.optimize import curve_fit
 
-    scaled = values / values[-1]  # so that the coefficient is of the order of the times, whatever the exponent
+    scaled = values / values[-1]  # keeps the coefficient in the order of the times for all exponents
     largest_s = float(np.exp(log_times[-1]))
     times = np.exp(log_times - log_times[-1])
-    start = float(np.clip(np.polyfit(np.log(scaled[-3:]), log_times[-3:], 1)[0], 1 - STEEPEST, STEEPEST - 1))
+    start = float(np.clip(np.polyfit(np.log(scaled[-3:]), log_times[-3:], 1)[0], 1 - MAX_EXPONENT, MAX_EXPONENT - 1))
     (fixed, coefficient, exponent), _ = curve_fit(
         lambda n, fixed, coefficient, exponent: fixed + coefficient * n**exponent,
         scaled,

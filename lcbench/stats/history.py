@@ -1,12 +1,14 @@
-"""How the times of one machine went over records, and where they changed.
+"""History of the times of one machine over records, with change points.
 
-A series is what one implementation took on one workload with one number of threads, a point a record. A record, and not
-a block within it, is the replicate here: its blocks share whatever was so on that day. Change points are where PELT
-(Killick, Fearnhead & Eckley 2012, "Optimal detection of changepoints with a linear computational cost") cuts the means
-of the logarithms of the block medians, and where the two sides then differ by Welch's test (1947).
+A series has the times of one implementation on one workload with one number of threads, with one point per record.
+Records are the replicates, not the blocks within them, since the blocks of a record share the conditions of that day.
 
-Wrong, simulated and failed rows have no time and so no point. Rows of a gate are left out, which measures code that may
-never be in use, and rows of a sweep, whose processes time many sizes each.
+Change points are detected by PELT (Killick, Fearnhead & Eckley 2012, "Optimal detection of changepoints with a linear
+computational cost") on the mean log block medians, and confirmed by Welch's t test (Welch 1947, "The generalization of
+'Student's' problem when several different population variances are involved").
+
+Wrong, simulated and failed rows have no time and therefore no point. Gates are excluded, since they may measure code
+that is never used. Sweeps are excluded, since each of their processes measures many sizes.
 """
 
 from __future__ import annotations
@@ -24,28 +26,35 @@ from numpy.typing import NDArray
 from lcbench.record import Record, Row, Workload
 from lcbench.stats.estimates import CONFIDENCE, Ratio, block_medians
 
-SHORTEST = 3
-"""Records on either side of a change: fewer cannot be told from a record that a busy machine disturbed."""
+MIN_SEGMENT = 3
+"""Minimum number of records on either side of a change. Fewer could be outliers from a busy machine."""
 
 MIN_RECORDS = 8
-"""Records that a series needs before anything is said about changes: of 6, not even a step without any noise gains what
-a cut must, since the noise is estimated from as few."""
+"""Minimum number of records for the detection of changes.
+
+With 6 records, even a step without noise does not exceed `PENALTY`, since the noise is estimated from so few records.
+"""
 
 PENALTY = 18.0
-"""What a cut must gain, in variances of the noise: of series without a change, be they of 8 records or of 300, at most
-1 in 100 are cut (by simulation, as in tests/judge/test_history.py)."""
+"""Penalty of PELT for each change point, in variances of the noise.
 
-STRAY = 3.0
-"""How many standard deviations from its neighbours a record may lie before it is drawn in (Hampel 1974)."""
+With this value, at most 1 in 100 series without a change has a change point, for 8 to 300 records. It was determined by
+simulation; see tests/stats/test_history.py.
+"""
 
-NEAR_ENOUGH = -2 * log(1 - sqrt(CONFIDENCE))
-"""What the best place of a cut may gain over another one within its confidence set, in variances of the noise: the 95 %
-point of the limiting law (Hansen 2000, "Sample splitting and threshold estimation", theorem 2), 7.35."""
+OUTLIER_LIMIT = 3.0
+"""Distance from the neighbors, in standard deviations, above which a record is clipped (Hampel 1974)."""
+
+CONFIDENCE_SET_LIMIT = -2 * log(1 - sqrt(CONFIDENCE))
+"""Largest loss of likelihood, in variances of the noise, within the confidence set of a change point.
+
+7.35, the 95 % point of the limiting distribution (Hansen 2000, "Sample splitting and threshold estimation", theorem 2).
+"""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One record, as far as its times depend on it. software: versions and settings by name."""
+    """Record without its rows. software: versions and settings by name."""
 
     id: str
     created: str
@@ -56,9 +65,10 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Point:
-    """What one record says of one series. ci95_s is None where the record has but one block.
+    """Point of a series: one row of one record.
 
-    log: mean of the logarithms of its block medians. error: standard error of that, None of one block.
+    log: mean of the logarithms of the block medians. error: standard error of `log`. ci95_s and error are None if the
+    row has only one block.
     """
 
     record: str
@@ -74,11 +84,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Change:
-    """A lasting change of a time.
+    """Change point of a series.
 
-    before, after: the last point before it and the first one after it. ratio: time after over time before, records as
-    the replicates. earliest, latest: of the point after it, 95 % confidence. differences: what else is known to have
-    changed between the point before the earliest and the latest, "numba 0.61.0 -> 0.62.1".
+    before, after: indices of the last point before the change and the first one after it. earliest, latest: 95 %
+    confidence interval of `after`. ratio: time after the change over the time before. differences: other differences
+    between the records before `earliest` and at `latest`, such as "numba 0.61.0 -> 0.62.1".
     """
 
     before: int
@@ -90,13 +100,16 @@ class Change:
 
     @property
     def slower(self) -> bool:
-        """Whether it takes longer since."""
+        """Return whether the time increased."""
         return self.ratio.value > 1
 
 
 @dataclass(frozen=True)
 class Series:
-    """One implementation on one workload, oldest point first. noise: from record to record, of the logarithm."""
+    """Times of one implementation on one workload, oldest point first.
+
+    noise: standard deviation of the logarithm from record to record.
+    """
 
     implementation: str
     device: str
@@ -106,15 +119,15 @@ class Series:
     noise: float | None
     changes: list[Change]
     missing: int
-    """Records that are wanting before anything can be said about changes; 0 where there are enough."""
+    """Number of additional records needed for the detection of changes."""
 
 
 @dataclass(frozen=True)
 class History:
-    """Every series of one machine; workloads in the order in which they were last measured.
+    """Series of one machine; workloads are in the order of their last measurement.
 
-    records: how many of this machine were taken into account, from `oldest` to `newest` (UTC, ISO 8601). elsewhere: how
-    many of those that were read are of other machines. implementations, revisions: all that were met, wanted or not.
+    records: number of records of this machine, from `oldest` to `newest` (UTC, ISO 8601). elsewhere: number of records
+    of other machines. implementations, revisions: all that occur in the records, including those that were filtered.
     """
 
     fingerprint: str
@@ -129,7 +142,7 @@ class History:
 
 @dataclass
 class _Collected:
-    """A series as it is read: newest first, each point with the record that it is of."""
+    """Points of a series with their records, newest first."""
 
     points: list[Point] = field(default_factory=list)
     measured: list[Measurement] = field(default_factory=list)
@@ -141,10 +154,19 @@ def history(
     wanted: Callable[[Row], bool] = lambda row: True,
     since: datetime | str | None = None,
 ) -> History:
-    """Every series in the records of the machine `fingerprint`, and its change points.
+    """Return the series in the records of one machine, with their change points.
 
-    newest_first: each is read once and not kept. wanted: which rows. since: a time, or a git revision in full or its
-    first digits, which stands for the oldest record of it; where there is none, there are no series.
+    Parameters
+    ----------
+    newest_first
+        Records, newest first. They are not kept in memory.
+    fingerprint
+        Fingerprint of the machine.
+    wanted
+        Predicate that selects rows.
+    since
+        Start: a time, or the first digits of a git revision, which means the oldest record with that revision. Without
+        such a record, the result has no series.
     """
     found: dict[tuple[object, ...], _Collected] = {}
     records: list[Measurement] = []
@@ -170,7 +192,7 @@ def history(
                 collected.measured.append(measured)
     revisions = list(dict.fromkeys(one.revision for one in records if one.revision))
     if isinstance(since, str):
-        oldest = min((one.created for one in records if _is(one, since)), default=None)
+        oldest = min((one.created for one in records if _has_revision(one, since)), default=None)
         records = [one for one in records if oldest and one.created >= oldest]
         for collected in found.values():
             collected.measured = [one for one in collected.measured if oldest and one.created >= oldest]
@@ -187,14 +209,14 @@ def history(
     )
 
 
-def _is(measured: Measurement, revision: str) -> bool:
+def _has_revision(measured: Measurement, revision: str) -> bool:
     return measured.revision is not None and measured.revision.startswith(revision)
 
 
 def _sorted(series: list[Series]) -> list[Series]:
-    """Workloads stay in the order in which they were met; within each, the fastest first."""
-    places = {workload: place for place, workload in enumerate(dict.fromkeys(one.workload for one in series))}
-    return sorted(series, key=lambda one: (places[one.workload], one.points[-1].median_s))
+    """Return the series sorted by the first occurrence of their workload, then by their newest time."""
+    order = {workload: index for index, workload in enumerate(dict.fromkeys(one.workload for one in series))}
+    return sorted(series, key=lambda one: (order[one.workload], one.points[-1].median_s))
 
 
 def _measured(record: Record) -> Measurement:
@@ -247,10 +269,18 @@ def _series(key: tuple[object, ...], collected: _Collected) -> Series:
 
 
 def series_noise(logs: NDArray[np.float64], errors: list[float]) -> float:
-    """Standard deviation from record to record, of (n,) logarithms in the order of time, changes or not.
+    """Return the standard deviation of the logarithms from record to record.
 
-    The mean square of successive differences (von Neumann 1941), of which changes make up few. It cannot be smaller
-    than what the blocks within the records say, their standard `errors`.
+    The estimate is the mean square of successive differences, on which changes have little effect (von Neumann 1941,
+    "Distribution of the ratio of the mean square successive difference to the variance"). It is at least the standard
+    error within the records.
+
+    Parameters
+    ----------
+    logs
+        Logarithms of times in chronological order, shape (n,), float64.
+    errors
+        Standard errors of the logarithms.
     """
     between = float(np.mean(np.diff(logs) ** 2)) / 2
     within = float(np.mean(np.square(errors))) if errors else 0.0
@@ -258,45 +288,51 @@ def series_noise(logs: NDArray[np.float64], errors: list[float]) -> float:
 
 
 def clip_outliers(logs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The (n,) logarithms with stray ones moved to the rim of what their neighbours make likely (Hampel's identifier).
+    """Return the logarithms, of shape (n,), with outliers clipped (Hampel filter).
 
-    Of seven neighbours, so that a change with three records on either side stays what it is.
+    The window has seven records, so that a change with three records on either side is preserved.
+    Source: Hampel 1974, "The influence curve and its role in robust estimation".
     """
-    around = sliding_window_view(np.pad(logs, SHORTEST, mode="reflect"), 2 * SHORTEST + 1)
+    around = sliding_window_view(np.pad(logs, MIN_SEGMENT, mode="reflect"), 2 * MIN_SEGMENT + 1)
     centre = np.median(around, axis=1)
-    reach = STRAY * 1.4826 * np.median(np.abs(around - centre[:, None]), axis=1)
+    reach = OUTLIER_LIMIT * 1.4826 * np.median(np.abs(around - centre[:, None]), axis=1)
     return np.clip(logs, centre - reach, centre + reach)
 
 
 def change_points(logs: NDArray[np.float64], scale: float) -> list[int]:
-    """Where (n,) logarithms of times change lastingly: indices of the first value after each change.
+    """Return the indices of the first value after each change.
 
-    scale: standard deviation of their noise.
+    Parameters
+    ----------
+    logs
+        Logarithms of times in chronological order, shape (n,), float64.
+    scale
+        Standard deviation of the noise.
     """
     import ruptures
 
-    if scale <= 0:  # equal to the last bit: nothing changed
+    if scale <= 0:  # all values are equal
         return []
-    search = ruptures.KernelCPD(kernel="linear", min_size=SHORTEST).fit(logs[:, None] / scale)
+    search = ruptures.KernelCPD(kernel="linear", min_size=MIN_SEGMENT).fit(logs[:, None] / scale)
     cuts = [int(at) for at in search.predict(pen=PENALTY)[:-1]]
     while cuts:
-        # A cut that one stray record brought about does not pass a test that knows how the records scatter.
+        # Welch's test removes cuts that are caused by a single outlier.
         ratios = [_ratio(logs, ends) for ends in _neighbours(cuts, logs)]
-        doubtful = [at for at, ratio in zip(cuts, ratios, strict=True) if ratio.low <= 1 <= ratio.high]
-        if not doubtful:
+        insignificant = [at for at, ratio in zip(cuts, ratios, strict=True) if ratio.low <= 1 <= ratio.high]
+        if not insignificant:
             break
-        cuts.remove(doubtful[0])
+        cuts.remove(insignificant[0])
     return cuts
 
 
 def _neighbours(cuts: list[int], logs: NDArray[np.float64]) -> list[tuple[int, int, int]]:
-    """Each cut between the one before it and the one after it, or the ends."""
+    """Return each cut with the cuts before and after it, or with the ends of the series."""
     ends = [0, *cuts, len(logs)]
     return list(zip(ends, ends[1:], ends[2:], strict=False))
 
 
 def _ratio(logs: NDArray[np.float64], cuts: tuple[int, int, int]) -> Ratio:
-    """Time after over time before, with Welch's interval; records are the replicates."""
+    """Return the ratio of the times after and before a cut, with Welch's confidence interval."""
     start, at, end = cuts
     before, after = logs[start:at], logs[at:end]
     difference = float(np.mean(after) - np.mean(before))
@@ -317,17 +353,17 @@ def _change(logs: NDArray[np.float64], cuts: tuple[int, int, int], scale: float,
 
 
 def _places(values: NDArray[np.float64], cuts: tuple[int, int, int]) -> tuple[int, int]:
-    """First and last place of the cut that the values, in units of their noise, do not speak against."""
+    """Return the confidence interval of a cut (Hansen 2000). values: logarithms divided by the noise, shape (n,)."""
     start, at, end = cuts
     centred = np.cumsum(values[start:end] - np.mean(values[start:end]))[:-1]
     left = np.arange(1, end - start)
     gains = centred**2 * (1 / left + 1 / (end - start - left))
-    likely = start + left[gains >= gains[at - start - 1] - NEAR_ENOUGH]
+    likely = start + left[gains >= gains[at - start - 1] - CONFIDENCE_SET_LIMIT]
     return int(likely[0]), int(likely[-1])
 
 
 def environment_changes(before: Measurement, after: Measurement) -> list[str]:
-    """What is known to differ between two records beside their times: revision, versions, settings."""
+    """Return the differences between two records in revision, versions and settings."""
     changed = []
     if (before.revision, before.dirty) != (after.revision, after.dirty):
         changed.append(
@@ -341,5 +377,5 @@ def environment_changes(before: Measurement, after: Measurement) -> list[str]:
 
 
 def short_revision(revision: str | None, dirty: bool | None) -> str:
-    """A git revision in ten digits, with a plus where files had changed since; "none" outside git."""
+    """Return the first ten digits of a git revision, with "+" if files had changed; "none" outside git."""
     return f"{revision[:10]}{'+' if dirty else ''}" if revision else "none"

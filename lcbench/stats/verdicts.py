@@ -1,9 +1,8 @@
-"""Whether something got slower: two records compared row by row.
+"""Comparison of two records row by row, and the newest result of each implementation.
 
-Three verdicts, each a statement with a bounded error: slower (by more than the threshold), not slower (by as much),
-inconclusive. Two runs differ by more than their blocks show, and how much is not measured in either: an allowance for
-it is part of every error. Across rows the tests are corrected after Holm (1979), so that many rows raise no more false
-alarms than one.
+A row is "slower" (by more than the threshold), "not slower", or "inconclusive"; the first two have a bounded error
+probability. Two runs differ by more than the spread of their blocks, by an amount that neither of them measures. The
+standard error therefore includes an allowance for it. P-values are corrected for the number of rows (Holm 1979).
 """
 
 from __future__ import annotations
@@ -23,18 +22,20 @@ ALPHA = 0.05
 POWER = 0.8
 
 RUN_TO_RUN = 0.05
-"""How far apart, as a standard deviation of its logarithm, the time of the same code lies from one run to another for
-reasons that no number of blocks within a run averages away: temperature, neighbours, where its memory came to lie. Runs
-of an ordinary cloud machine, minutes apart, were seen to differ by as much."""
+"""Standard deviation of the log time of the same code from run to run, apart from the noise between blocks.
+
+Causes are temperature, other virtual machines and memory layout; more blocks per run do not reduce it. The value was
+measured on an ordinary cloud machine, in runs that were minutes apart.
+"""
 
 Verdict = Literal["slower", "not slower", "inconclusive", "wrong", "not measured"]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One row then and now.
+    """Comparison of two rows.
 
-    ratio: time now over time then. detectable: smallest slowdown beyond the threshold that is seen 4 times in 5.
+    ratio: new time over base time. detectable: smallest slowdown above the threshold that is detected with `POWER`.
     """
 
     base: Row
@@ -45,7 +46,7 @@ class Comparison:
 
 
 def exit_code(comparisons: list[Comparison]) -> ExitCode:
-    """What a CI job is to be told: the worst of all verdicts."""
+    """Return the exit code of the worst verdict."""
     verdicts = {comparison.verdict for comparison in comparisons}
     if "wrong" in verdicts:
         return ExitCode.WRONG
@@ -58,7 +59,7 @@ def exit_code(comparisons: list[Comparison]) -> ExitCode:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Every row that both records have, and the rows that only one has, or has measured."""
+    """Comparison of two records: the rows that both have, and the rows that only one has or has measured."""
 
     comparisons: list[Comparison]
     only_base: list[Row]
@@ -68,7 +69,7 @@ class Judgement:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What a CI job is to be told. Times from two machines decide nothing."""
+        """Return the exit code of `lcbench compare`. Times of different machines are inconclusive."""
         verdicts = {comparison.verdict for comparison in self.comparisons}
         if not self.same_machine and not verdicts & {"wrong", "not measured"}:
             return ExitCode.INCONCLUSIVE
@@ -76,27 +77,39 @@ class Judgement:
 
 
 def compare_records(base: Record, new: Record, fail_above: float = 0.20) -> Judgement:
-    """Holds `new` against `base`: a row is slower where its time grew by more than `fail_above` (0.2 is 20 %).
+    """Compare `new` with `base`.
 
-    A row that is wrong in `new` is told whatever it was in `base`. Raises LcbenchError where the records have no row in
-    common, since measuring nothing is no pass, where they are one and the same, and where one is a gate's.
+    A row is slower if its time increased by more than `fail_above`. A row that is wrong in `new` is reported even if it
+    has no time in `base`.
+
+    Parameters
+    ----------
+    base, new
+        Records of runs.
+    fail_above
+        Tolerated slowdown: 0.2 is 20 %.
+
+    Raises
+    ------
+    LcbenchError
+        If the records have no measured row in common, if they are the same record, or if one is the record of a gate.
     """
     if base.id == new.id:
-        raise LcbenchError(f"both are the same result, {base.id}: a second run is needed to compare with")
+        raise LcbenchError(f"cannot compare result {base.id} with itself: a second run is needed")
     for record in (base, new):
         if record.gate:
-            raise LcbenchError(f"{record.path or record.id} is a gate's result, which has its verdicts already")
+            raise LcbenchError(f"{record.path or record.id} is the result of a gate, which already has verdicts")
     before = {_key(row): row for row in base.rows if row.device != "simulator"}
     after = {_key(row): row for row in new.rows if row.device != "simulator"}
     both = [(row, after[key]) for key, row in before.items() if key in after]
     pairs = [(base_row, new_row) for base_row, new_row in both if base_row.ranked or new_row.status == "wrong"]
     if not pairs:
         raise LcbenchError(
-            "the two results have no measured row in common: same implementations, losses, sizes and threads are needed"
+            "the two results have no measured row in common: use the same implementations, losses, sizes and threads"
         )
     measured = [(base, new) for base, new in pairs if new.ranked]
-    slower = holm([_p_slower(base, new, fail_above) for base, new in measured])
-    not_slower = holm([_p_not_slower(base, new, fail_above) for base, new in measured])
+    slower = holm([_p_value(base, new, fail_above, "greater") for base, new in measured])
+    not_slower = holm([_p_value(base, new, fail_above, "less") for base, new in measured])
 
     comparisons = []
     for (base_row, new_row), p_slower, p_not_slower in zip(measured, slower, not_slower, strict=True):
@@ -120,9 +133,9 @@ def compare_records(base: Record, new: Record, fail_above: float = 0.20) -> Judg
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """P-values corrected for their number (Holm 1979, "A simple sequentially rejective multiple test procedure").
+    """Return p-values corrected for their number. NaN and infinite values count as 1.
 
-    A value that is not a number counts as 1: no statement.
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
     """
     values = [p if isfinite(p) else 1.0 for p in p_values]
     corrected = [1.0] * len(values)
@@ -141,16 +154,12 @@ def _logs(row: Row) -> list[float]:
     return [log(seconds) for seconds in block_medians(row)]
 
 
-def _p_slower(base: Row, new: Row, fail_above: float) -> float:
-    return _p(base, new, fail_above, "greater")
+def _p_value(base: Row, new: Row, fail_above: float, alternative: Literal["greater", "less"]) -> float:
+    """Return the p-value of Welch's t test of the log block medians, for a change of exactly `fail_above`.
 
-
-def _p_not_slower(base: Row, new: Row, fail_above: float) -> float:
-    return _p(base, new, fail_above, "less")
-
-
-def _p(base: Row, new: Row, fail_above: float, alternative: str) -> float:
-    """Welch's test (1947) on the logarithms of the block medians, against a change of exactly `fail_above`."""
+    Source: Welch 1947, "The generalization of 'Student's' problem when several different population variances are
+    involved".
+    """
     a, b = _logs(base), _logs(new)
     if min(len(a), len(b)) < 2:
         return 1.0
@@ -162,9 +171,10 @@ def _p(base: Row, new: Row, fail_above: float, alternative: str) -> float:
 
 
 def _standard_error(a: list[float], b: list[float]) -> tuple[float, float]:
-    """Of the difference of two means from two runs, and its degrees of freedom (Satterthwaite 1946).
+    """Return the standard error of the difference of two means, and its degrees of freedom.
 
-    The allowance from run to run counts as known.
+    The variance from run to run is treated as known. Source: Satterthwaite 1946, "An approximate distribution of
+    estimates of variance components".
     """
     variances = [float(np.var(logs, ddof=1)) / len(logs) for logs in (a, b)]
     total = sum(variances) + 2 * RUN_TO_RUN**2
@@ -183,12 +193,12 @@ def _ratio(base: Row, new: Row) -> tuple[Ratio, float | None]:
     return Ratio(exp(difference), exp(difference - half), exp(difference + half)), detectable
 
 
-# The newest result of every implementation on one machine, workload by workload.
+# Newest results
 
 
 @dataclass(frozen=True)
 class LatestRow:
-    """A row and when it was measured (UTC, ISO 8601)."""
+    """Row with the time of its measurement (UTC, ISO 8601)."""
 
     row: Row
     created: str
@@ -196,7 +206,7 @@ class LatestRow:
 
 @dataclass(frozen=True)
 class Latest:
-    """Rows of one workload with one number of threads, fastest first."""
+    """Newest rows of one workload with one number of threads, fastest first."""
 
     workload: Workload
     threads: int
@@ -204,16 +214,16 @@ class Latest:
 
 
 def latest(newest_first: Iterable[Record], fingerprint: str) -> list[Latest]:
-    """The newest ranked row of every implementation measured on the machine `fingerprint`, by workload and threads.
+    """Return the newest ranked row of each implementation on one machine, grouped by workload and threads.
 
-    Workloads come in the order in which they were last measured.
+    Groups are in the order of their last measurement.
     """
     groups: dict[tuple[Workload, int], dict[str, LatestRow]] = {}
     for record in newest_first:
-        if record.fingerprint != fingerprint or record.sweep:  # a sweep's processes time many sizes each
+        if record.fingerprint != fingerprint or record.sweep:  # each process of a sweep measures many sizes
             continue
         for row in record.rows:
-            if row.ranked and not row.side:  # a gate measures what may never be in use
+            if row.ranked and not row.side:  # a gate may measure code that is never used
                 entries = groups.setdefault((row.workload, row.threads), {})
                 entries.setdefault(row.implementation, LatestRow(row, record.created))
     return [
