@@ -25,8 +25,8 @@ def compare(base: Record | str | Path, new: Record | str | Path | None = None, f
     base, new: records, files or names of baselines. new: None means the newest record that is not of a gate.
     """
     require(fail_above >= 0, f"fail_above is {fail_above}: it cannot be negative")
-    new = new or _found(None, "compare with", lambda one: one.gate is None)
-    older, newer = _found(base, "compare with"), _found(new, "compare with")
+    new = new or _record_of(None, "compare with", lambda each: each.gate is None)
+    older, newer = _record_of(base, "compare with"), _record_of(new, "compare with")
     from lcbench.stats import verdicts
 
     return verdicts.compare_records(older, newer, fail_above)
@@ -46,7 +46,7 @@ def history(
     """
     from lcbench import record
     from lcbench.host import machine
-    from lcbench.stats import history as judged
+    from lcbench.stats import history as histories
 
     implementations = [implementations] if isinstance(implementations, str) else implementations
     names = {name.strip() for text in implementations for name in text.split(",")}
@@ -61,7 +61,7 @@ def history(
         )
 
     begin = _begin(since)
-    found = judged.history(record.newest_first(), machine.fingerprint(machine.facts()), wanted, begin)
+    found = histories.history(record.newest_first(), machine.fingerprint(machine.facts()), wanted, begin)
     _require_series(found, names, begin)
     return found
 
@@ -115,15 +115,15 @@ def latest() -> list[Latest]:
     """
     from lcbench import record
     from lcbench.host import machine
-    from lcbench.stats import verdicts as judged
+    from lcbench.stats import verdicts
 
-    groups = judged.latest(record.newest_first(), machine.fingerprint(machine.facts()))
+    groups = verdicts.latest(record.newest_first(), machine.fingerprint(machine.facts()))
     require(bool(groups), "no result of this machine yet; 'lcbench run' makes one")
     return groups
 
 
-def _found(
-    result: Record | str | Path | None, purpose: str, fit: Callable[[Record], bool] = lambda one: True
+def _record_of(
+    result: Record | str | Path | None, purpose: str, fit: Callable[[Record], bool] = lambda record: True
 ) -> Record:
     """Return the record that is given or named, or the newest one for which `fit` is true.
 
@@ -153,7 +153,7 @@ def export(
     from lcbench.report import exports
 
     require(form in exports.FORMATS, f"form is {form!r}: there is {', '.join(exports.FORMATS)}")
-    chosen = _found(result, "export")
+    chosen = _record_of(result, "export")
     text = exports.export(chosen, form)
     if output:
         exports.write(output, text)
@@ -174,9 +174,9 @@ def write_report(*results: Record | str | Path, output: Path | None = None, base
     if output:
         require(output.suffix.lower() in PAGE_ENDINGS, f"cannot write {output}: a page is .html")
         files.require_parent_folder(output)
-    found = [_found(result, "report") for result in results or (None,)]
-    records = list({one.id: one for one in found}.values())
-    names = list(dict.fromkeys(row.implementation for one in records for row in one.rows))
+    found = [_record_of(result, "report") for result in results or (None,)]
+    records = list({each.id: each for each in found}.values())
+    names = list(dict.fromkeys(row.implementation for each in records for row in each.rows))
     if baseline not in (*names, "numpy"):
         hint = did_you_mean(baseline, names, f"there is {', '.join(names) or 'none'}")
         raise LcbenchError(f"--baseline {baseline}: no such row; {hint}")
@@ -200,13 +200,13 @@ def plot(
     kind: one of `lcbench.report.plots.KINDS`. output: a .png or .svg file; by default beside the first file. note:
     called with warnings. Raise LcbenchError if a file does not fit the kind or matplotlib is missing.
     """
-    from lcbench.files import write_file
+    from lcbench.files import require_parent_folder, write_file
     from lcbench.report import plots
 
     chosen = plots.find_kind(kind)
     if output:
         plots.output_format(chosen, output)
-        _require_parent(output)
+        require_parent_folder(output)
     from lcbench.report.plots.files import resolve_files
 
     named = resolve_files(chosen, [str(file) for file in files])
@@ -230,11 +230,11 @@ def plot_all(
     output: folder, by default `files.plots_folder()`. note: called with the file of each plot, with the reason for each
     plot that is left out, and with warnings. Raise LcbenchError if there is no plot.
     """
-    from lcbench.files import plots_folder, write_file
+    from lcbench.files import plots_folder, require_parent_folder, write_file
     from lcbench.report import plots
 
     if output:
-        _require_parent(output)
+        require_parent_folder(output)
     from lcbench.report.plots.files import find_plots
 
     planned, unread = find_plots([str(file) for file in files])
@@ -242,13 +242,13 @@ def plot_all(
         note(f"left out: {reason}")
     warnings: list[str] = []
     drawn = []
-    for number, one in enumerate(planned):
+    for number, each in enumerate(planned):
         progress("plots", number, len(planned))
-        path = (output or plots_folder()) / one.file_name
+        path = (output or plots_folder()) / each.file_name
         try:
-            content = plots.render_plot(one.kind, one.files, one.form, dpi, warn=warnings.append)
+            content = plots.render_plot(each.kind, each.files, each.form, dpi, warn=warnings.append)
         except LcbenchError as error:
-            note(f"left out: {one.file_name}: {error}")
+            note(f"left out: {each.file_name}: {error}")
             continue
         write_file(path, content, "; --output names another folder")
         note(f"plot: {path}")
@@ -257,8 +257,3 @@ def plot_all(
         note(f"warning: {line}")
     require(bool(drawn), "no plot was drawn")
     return drawn
-
-
-def _require_parent(output: Path) -> None:
-    """Raise LcbenchError if the folder of a file that the user named does not exist: it may be misspelled."""
-    require(output.parent.is_dir(), f"no folder {output.parent}: create it first")

@@ -15,7 +15,7 @@ from lcbench.losses.catalog import CATALOG
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.losses.oracle import Expected
 from lcbench.measure.verification import OneAnswer, Unchanged, Verifier, WrongResult
-from lcbench.measure.worker import load
+from lcbench.measure.worker import load_implementation
 from lcbench.record import CheckResult
 from lcbench.workers.messages import Began, Emit, Job, one_line
 
@@ -37,7 +37,7 @@ class CheckJob(Job, kw_only=True):
 
 def check_cells(job: CheckJob, emit: Emit) -> None:
     """Check each cell of the job and emit its result."""
-    implementation, _ = load(job.implementation, emit)
+    implementation, _ = load_implementation(job.implementation, emit)
     if implementation is None:
         return
     for index, (loss, dtype) in enumerate(job.cells):

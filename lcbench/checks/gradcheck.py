@@ -18,7 +18,7 @@ from lcbench.checks import gradient
 from lcbench.checks.gradient import GradientCheck, GradientProblem
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import Implementation, LossName, Unavailable
-from lcbench.measure.worker import load
+from lcbench.measure.worker import load_implementation
 from lcbench.usercode.discovery import is_user_code
 from lcbench.usercode.loading import describe_error
 from lcbench.usercode.source import underlying
@@ -121,7 +121,7 @@ def check_gradients(job: GradientJob, emit: Emit) -> None:
 def _load(job: GradientJob, emit: Emit) -> tuple[Implementation | None, str]:
     """Return the implementation and, for a user's function, the filename of its code objects."""
     if not is_user_code(job.implementation):
-        return load(job.implementation, emit)[0], ""
+        return load_implementation(job.implementation, emit)[0], ""
     function = next(iter(usercode.load_functions(job.implementation)))
     code = getattr(underlying(function.function), "__code__", None)
     recognised = (usercode.recognise_by_loss if job.mistake else usercode.recognise)(function)

@@ -6,8 +6,8 @@ effect on loss and gradient is known:
 
 - The classes are permuted: the columns of W and dW, and the labels y.
 - A small multiple of one column of W is added to all columns. All scores of a row change by the same amount, which
-  neither loss depends on, so only the regularization term changes.
-- The regularization strength differs from call to call.
+  neither loss depends on, so only the regularisation term changes.
+- The regularisation strength differs from call to call.
 
 The first two change the contents of W and y; they are applied once per batch of calls, outside the timed region. The
 third is a number, so it differs in every call. X, the largest array, never changes and is never moved.
@@ -30,7 +30,7 @@ LARGEST_SHIFT = 0.125
 """Largest multiple of a column of W that is added to all columns."""
 
 LEAST_REG = 0.5
-"""Smallest regularization strength, relative to that of the problem, which is the largest."""
+"""Smallest regularisation strength, relative to that of the problem, which is the largest."""
 
 LABELS_AT_ONCE = 1 << 20
 

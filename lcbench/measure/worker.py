@@ -33,7 +33,7 @@ from lcbench.record import ProcessResult, Turn
 from lcbench.workers.messages import Began, Emit, Failed, one_line
 
 
-def load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
+def load_implementation(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
     """Return the implementation and the seconds that its import took; None if it failed, after emitting the reason."""
     from lcbench.usercode.recognition import resolve
 
@@ -51,7 +51,7 @@ def load(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
 
 def time_cells(job: TimeJob, emit: Emit) -> None:
     """Time every cell of the job: problems in random order, and the cells of each problem in random order."""
-    implementation, import_s = load(job.implementation, emit)
+    implementation, import_s = load_implementation(job.implementation, emit)
     if implementation is None:
         return
     rng = np.random.default_rng(job.seed)
@@ -186,7 +186,7 @@ def describe_interpreter(job: InterpreterJob, emit: Emit) -> None:
 
 def check_reachable(job: ReachJob, emit: Emit) -> None:
     """Emit Failed if the implementation cannot be loaded or has no machines to compute on."""
-    implementation, _ = load(job.implementation, emit)
+    implementation, _ = load_implementation(job.implementation, emit)
     if implementation is None or implementation.threads is None:
         return
     try:

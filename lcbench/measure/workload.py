@@ -93,7 +93,7 @@ class Size:
 class Problem:
     """Arrays of a problem: X (N, D), an array or a `Streamed`, and several sets of W (D, C) and y (N,).
 
-    reg: regularization strength. batches: row indices (B,) of each batch, or empty if calls compute on all rows. Batch
+    reg: regularisation strength. batches: row indices (B,) of each batch, or empty if calls compute on all rows. Batch
     i belongs to set i modulo the number of sets.
     """
 
@@ -111,7 +111,7 @@ SIMULATOR_SIZE = Size(40, 33, 3, "float32", "synthetic")
 
 
 def build_problem(size: Size, seed: int = 0, progress: ProgressCallback = no_progress) -> Problem:
-    """Return the problem of `size`: centered images with a column of ones appended, and small random weights.
+    """Return the problem of `size`: centred images with a column of ones appended, and small random weights.
 
     Raise LcbenchError if the data is missing or has no such size, or if the problem does not fit in memory.
     """
@@ -140,7 +140,7 @@ def build_problem(size: Size, seed: int = 0, progress: ProgressCallback = no_pro
             else rng.integers(0, size.classes, size.rows, label_type)
         )
         sets.append((W.astype(size.dtype), y))
-    # Large enough for a wrong regularization to be visible in both loss and gradient.
+    # Large enough for a wrong regularisation to be visible in both loss and gradient.
     reg = 0.3 / float(np.sum(sets[0][0].astype(np.float64) ** 2))
     return Problem(X, sets, reg, _batches(size, rng))
 

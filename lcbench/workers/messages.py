@@ -23,8 +23,8 @@ class Job(msgspec.Struct):
     answers: ClassVar[Any] = None
 
 
-class Order(msgspec.Struct):
-    """Job as it is sent."""
+class JobMessage(msgspec.Struct):
+    """Job as it is sent, with the name of the function that does it."""
 
     does: str
     job: msgspec.Raw
@@ -48,7 +48,7 @@ class Done(msgspec.Struct, tag="done"):
 
 
 def encode(message: Any) -> bytes:
-    """Return an event, or an `Order`, as one line."""
+    """Return an event, or an `JobMessage`, as one line."""
     return msgspec.json.encode(message) + b"\n"
 
 

@@ -22,7 +22,7 @@ import psutil
 
 from lcbench import files
 from lcbench.workers import messages
-from lcbench.workers.messages import Began, Done, Failed, Job, Order
+from lcbench.workers.messages import Began, Done, Failed, Job, JobMessage
 
 THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
                     "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "PJRT_NPROC", "NPROC")  # fmt: skip
@@ -124,7 +124,7 @@ class WorkerProcess:
         self._answers = job.answers
         assert self._process.stdin
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(messages.encode(Order(job.does, msgspec.Raw(msgspec.json.encode(job)))))
+            self._process.stdin.write(messages.encode(JobMessage(job.does, msgspec.Raw(msgspec.json.encode(job)))))
             self._process.stdin.flush()
             if self._single:
                 self._process.stdin.close()
@@ -139,9 +139,9 @@ class WorkerProcess:
         if self._received and isinstance(self._received[-1], Done):
             events, self._received = self._received[:-1], []
             return events
-        return self.failed("crashed", self._exit_reason()) if ended else None
+        return self.kill_as_failed("crashed", self._exit_reason()) if ended else None
 
-    def failed(self, status: str, reason: str) -> list[Any]:
+    def kill_as_failed(self, status: str, reason: str) -> list[Any]:
         """Kill the process; return the events of its unfinished job, followed by a Failed with the reason."""
         self.kill()
         return [*self._received, *self._new_events(), Failed(status, reason)]
@@ -165,9 +165,11 @@ class WorkerProcess:
             if self._read != read:
                 read, last_event = self._read, monotonic()
             elif monotonic() - last_event > timeout_s:
-                return self.failed("timeout", f"no answer for {timeout_s:.0f} s")
+                return self.kill_as_failed("timeout", f"no answer for {timeout_s:.0f} s")
             if self._memory() > allowed:
-                return self.failed("crashed", f"used more than {allowed / 1e9:,.1f} GB of memory, all that was free")
+                return self.kill_as_failed(
+                    "crashed", f"used more than {allowed / 1e9:,.1f} GB of memory, all that was free"
+                )
             _wait_for_end(self._process, min(1.0, timeout_s))
         return events
 

@@ -24,7 +24,7 @@ from typing import get_type_hints
 
 import msgspec
 
-from lcbench.workers.messages import Done, Emit, Order, encode
+from lcbench.workers.messages import Done, Emit, JobMessage, encode
 
 
 def main() -> None:
@@ -33,14 +33,14 @@ def main() -> None:
     if not shared:
         _end_with_parent(int(parent))
     _prefer_for_oom_killer()
-    orders = _lines(Path(shared)) if shared else iter([sys.stdin.buffer.read()])
+    lines = _lines(Path(shared)) if shared else iter([sys.stdin.buffer.read()])
     os.dup2(2, 1)
     emit = event_writer(Path(file))
-    for line in orders:
-        order = msgspec.json.decode(line, type=Order)
-        module, _, name = order.does.rpartition(".")
+    for line in lines:
+        message = msgspec.json.decode(line, type=JobMessage)
+        module, _, name = message.does.rpartition(".")
         do = getattr(import_module(module), name)
-        do(msgspec.json.decode(order.job, type=get_type_hints(do)["job"]), emit)
+        do(msgspec.json.decode(message.job, type=get_type_hints(do)["job"]), emit)
         emit(Done())
     # Exit at once: the exit handlers of some libraries take up to a second, and nothing depends on them.
     os._exit(0)

@@ -72,8 +72,11 @@ def test_suffix_selects_the_format_and_output_is_reproducible(folder):
             ["table", "before", "--output", "t.png"],
             "error: cannot draw t.png: a table is text, and can only be an .svg\n",
         ),
-        (["curves", "m.h5", "--output", "no/where/c.png"], "error: no folder no/where: create it first\n"),
-        (["--all", "m.h5", "--output", "no/where"], "error: no folder no: create it first\n"),
+        (
+            ["curves", "m.h5", "--output", "no/where/c.png"],
+            "error: cannot write no/where/c.png: no folder no/where; create it first\n",
+        ),
+        (["--all", "m.h5", "--output", "no/where"], "error: cannot write no/where: no folder no; create it first\n"),
         (["--all", "nothing.h5"], "error: no model nothing.h5: it does not exist"),
     ],
 )

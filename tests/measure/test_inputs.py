@@ -84,7 +84,7 @@ def test_sets_are_drawn_at_random():
     assert len({tuple(order[k : k + 3]) for k in range(57)}) > 20
 
 
-def test_again_returns_the_same_contents_with_another_regularization():
+def test_again_returns_the_same_contents_with_another_regularisation():
     inputs = drawing()
     first = [(W.copy(), y.copy(), reg) for W, _, y, reg in inputs.draw(5)]
     for (W, y, reg), (again_W, _, again_y, again_reg) in zip(first, inputs.again(), strict=True):

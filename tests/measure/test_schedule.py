@@ -28,7 +28,7 @@ MINE = """
 import time
 from lcbench.losses import vectorized
 
-# only on the problem that is timed, which has 20 rows, not on the one on which functions are recognized
+# only on the problem that is timed, which has 20 rows, not on the one on which functions are recognised
 
 def right_softmax_loss(W, X, y, reg):
     print("garbage")

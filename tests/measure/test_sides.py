@@ -1,4 +1,4 @@
-"""Sides of a gate: each kind of side is recognized, made ready to be measured, and removed afterwards."""
+"""Sides of a gate: each kind of side is recognised, made ready to be measured, and removed afterwards."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_failed_build_is_an_error_with_its_last_line(repository):
         pass
 
 
-def test_an_environment_is_recognized_by_its_python(tmp_path):
+def test_an_environment_is_recognised_by_its_python(tmp_path):
     (tmp_path / "bin").mkdir()
     as_another_environment(tmp_path / "bin" / "python")
     with sides.open_sides(str(tmp_path), sys.executable) as (base, head):

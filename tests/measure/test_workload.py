@@ -30,7 +30,7 @@ def test_shapes_and_types(dtype):
         assert set(y) <= {0, 1, 2}
 
 
-def test_images_are_centered_and_have_a_column_of_ones():
+def test_images_are_centred_and_have_a_column_of_ones():
     X = workload.build_problem(TINY).X
     assert (X[:, -1] == 1).all()
     assert np.abs(X[:, :-1].mean(axis=0)).max() < 1e-4
@@ -58,7 +58,7 @@ def test_all_sets_have_different_answers():
 
 
 @pytest.mark.parametrize("loss", ["svm", "softmax"])
-def test_a_wrong_regularization_is_detected(loss):
+def test_a_wrong_regularisation_is_detected(loss):
     problem = workload.build_problem(TINY)
     W, y = problem.sets[0]
     right = oracle.expected(loss, W, problem.X, y, problem.reg)

@@ -29,7 +29,7 @@ from lcbench.losses.vectorized import softmax_loss as right
 problem = {}
 
 def when_timed(do):
-    # only on the problem that is timed, not on the one on which functions are recognized
+    # only on the problem that is timed, not on the one on which functions are recognised
     def softmax_loss(W, X, y, reg):
         if len(X) == 20:
             problem["X"] = X
