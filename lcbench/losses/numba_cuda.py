@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from lcbench.losses.cuda import tiles as cuda_tiles
 from lcbench.losses.cuda.backend import cuda, limits, require_device
 from lcbench.losses.cuda.by_stages import STAGES, ByStages, Real, build_sum_over_block
-from lcbench.losses.cuda.matrix import DeviceMatrix, Feed, pieces, stride_of
+from lcbench.losses.cuda.matrix import DeviceMatrix, HostMatrix, pieces, stride_of
 from lcbench.losses.cuda.one_pass import OnePass
 from lcbench.losses.implementation import LossName
 
@@ -100,38 +100,40 @@ class LaunchPlan:
         self.dtype, self.features, self.classes = dtype, features, classes
         stride, device = stride_of(features), limits()
         tile = cuda_tiles.one_pass_tile(features, classes, pixels, device) if dtype is np.float32 else None
-        self.slabs: OnePass | ByStages
+        self.kernels: OnePass | ByStages
         if tile:
-            self.slabs = OnePass(tile, cuda_tiles.resident_blocks(tile, device), rows, stride, classes, pixels)
+            self.kernels = OnePass(tile, cuda_tiles.resident_blocks(tile, device), rows, stride, classes, pixels)
         else:
-            self.slabs = ByStages(dtype, rows, stride, classes, STAGES[dtype])
+            self.kernels = ByStages(dtype, rows, stride, classes, STAGES[dtype])
         lanes, warps = MERGE_BLOCK
         merge_blocks = pieces(classes * stride, lanes)
         self.merge = build_merge(dtype, lanes, warps)[merge_blocks, MERGE_BLOCK]
-        self.sums = cuda.device_array(self.slabs.loss_count + merge_blocks, dtype)
-        self.loss_sums = self.sums[: self.slabs.loss_count]
-        self.square_sums = self.sums[self.slabs.loss_count :]
+        self.sums = cuda.device_array(self.kernels.loss_count + merge_blocks, dtype)
+        self.loss_sums = self.sums[: self.kernels.loss_count]
+        self.square_sums = self.sums[self.kernels.loss_count :]
         self.sums_on_host = cuda.pinned_array(self.sums.shape, dtype)
 
-    def run(self, loss: LossName, W: DeviceMatrix, X: DeviceMatrix | Feed, y: Any, reg: float) -> tuple[float, Any]:
+    def run(
+        self, loss: LossName, W: DeviceMatrix, X: DeviceMatrix | HostMatrix, y: Any, reg: float
+    ) -> tuple[float, Any]:
         """Return the loss and dW (C, D), a new matrix on the device, for W (C, D), X (N, D) and y (N,).
 
         The device has finished when this returns.
         """
         rows = y.shape[0]
-        if isinstance(X, Feed):
+        if isinstance(X, HostMatrix):
 
             def use(chunk: DeviceMatrix, start: int, stop: int, stream: Any) -> None:
-                self.slabs.add(loss, W, chunk, y[start:stop], 1 / rows, start == 0, self.loss_sums, stream)
+                self.kernels.add(loss, W, chunk, y[start:stop], 1 / rows, start == 0, self.loss_sums, stream)
 
-            X.each(use)
+            X.for_each_chunk(use)
         else:
-            self.slabs.add(loss, W, X, y, 1 / rows, True, self.loss_sums, 0)
+            self.kernels.add(loss, W, X, y, 1 / rows, True, self.loss_sums, 0)
         dW = DeviceMatrix.empty(self.classes, self.features, self.dtype)
-        self.merge(self.slabs.slabs, W.grid, self.features, self.dtype(2 * reg), dW.grid, self.square_sums)
+        self.merge(self.kernels.slabs, W.grid, self.features, self.dtype(2 * reg), dW.grid, self.square_sums)
         self.sums.copy_to_host(self.sums_on_host)  # this waits for all the kernels
         sums = self.sums_on_host.astype(np.float64)
-        return float(sums[: self.slabs.loss_count].sum() / rows + reg * sums[self.slabs.loss_count :].sum()), dW
+        return float(sums[: self.kernels.loss_count].sum() / rows + reg * sums[self.kernels.loss_count :].sum()), dW
 
 
 @lru_cache(maxsize=2)
@@ -166,14 +168,14 @@ def prepare(W: Any, X: Any, y: Any, resident: bool | None = None) -> tuple[Any, 
 
     W becomes a transposed `DeviceMatrix` (C, D), and y int32 on the device. X becomes a `DeviceMatrix` (N, D) of W's
     dtype, or of uint8 (a quarter of the bytes of float32) if it is uint8. With resident=False, or if X does not fit the
-    device, it becomes a `Feed`, which leaves it in host memory and locks it there: do not change it.
+    device, it becomes a `HostMatrix`, which leaves it in host memory and locks it there: do not change it.
 
     Raise ValueError if the shapes do not match or a label is outside [0, C), Unavailable if there is no device.
     """
     require_device()
     if not isinstance(W, DeviceMatrix):
         W = _weights(W)
-    if not isinstance(X, DeviceMatrix | Feed):
+    if not isinstance(X, DeviceMatrix | HostMatrix):
         X = _rows(X, W.dtype, resident)
     if X.dtype not in (W.dtype, np.uint8):
         raise ValueError(
@@ -200,7 +202,7 @@ def _loss(loss: LossName, W: Any, X: Any, y: Any, reg: float) -> tuple[float, An
     from_host = not isinstance(W, DeviceMatrix)
     W, X, y = prepare(W, X, y)
     dtype: Real = W.dtype.type
-    rows = X.chunk_rows if isinstance(X, Feed) else X.shape[0]
+    rows = X.chunk_rows if isinstance(X, HostMatrix) else X.shape[0]
     plan = _plan(dtype, X.dtype == np.uint8, rows, *W.shape[::-1], threading.get_ident())
     value, dW = plan.run(loss, W, X, y, reg)
     return fetch(value, dW) if from_host else (value, dW)
@@ -225,15 +227,15 @@ def _weights(W: ArrayLike) -> DeviceMatrix:
     return matrix
 
 
-def _rows(X: ArrayLike, dtype: np.dtype[Any], resident: bool | None) -> DeviceMatrix | Feed:
-    """Check X and return it on the device, or as a `Feed`."""
+def _rows(X: ArrayLike, dtype: np.dtype[Any], resident: bool | None) -> DeviceMatrix | HostMatrix:
+    """Check X and return it on the device, or as a `HostMatrix`."""
     X = np.asarray(X)
     if X.ndim != 2 or X.size == 0:
         raise ValueError(f"X must be (N, D) with N and D at least 1, not {X.shape}")
     X = np.ascontiguousarray(X, X.dtype if X.dtype == np.uint8 else dtype)
     if resident is None:
         resident = X.shape[0] * stride_of(X.shape[1]) * X.itemsize <= SHARE_OF_MEMORY * limits().free_memory
-    return DeviceMatrix.copy_of(X) if resident else Feed(X).pin()
+    return DeviceMatrix.copy_of(X) if resident else HostMatrix(X).pin()
 
 
 def _labels(y: ArrayLike, classes: int) -> Any:

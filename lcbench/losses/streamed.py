@@ -151,5 +151,5 @@ def _require_row_selection(implementation: Implementation, X: Any, y: Any) -> No
         _ = X[:, first] if implementation.convention.columns else X[first], y[first]
     except Exception:
         raise Unavailable(
-            f"rows cannot be chosen from the {type(X).__name__} that {implementation.name} makes of X"
+            f"rows cannot be selected from the {type(X).__name__} that {implementation.name} makes of X"
         ) from None

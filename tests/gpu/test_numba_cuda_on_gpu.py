@@ -114,7 +114,7 @@ def test_host_fed_equals_resident(loss: str, dtype: type, monkeypatch: pytest.Mo
     # eight chunks of 700 rows, the last one smaller
     monkeypatch.setattr(cuda_matrix, "CHUNK_BYTES", 700 * X.shape[1] * X.itemsize)
     arrays = numba_cuda.prepare(W, X, y, resident=False)
-    assert isinstance(arrays[1], cuda_matrix.Feed)
+    assert isinstance(arrays[1], cuda_matrix.HostMatrix)
     calls = [numba_cuda.fetch(*_loss(numba_cuda, loss)(*arrays, 0.1)) for _ in range(3)]
     # the order of the additions differs
     tolerance = 1e-12 if dtype is np.float64 else 1e-5
@@ -129,7 +129,7 @@ def test_x_larger_than_the_device_stays_on_the_host(monkeypatch: pytest.MonkeyPa
     W, X, y = _draw(3000, 257, 10, np.float32)
     expected = numba_cuda.softmax_loss(W, X, y, 0.1)
     monkeypatch.setattr(numba_cuda, "limits", lambda: replace(limits(), free_memory=X.nbytes))
-    assert isinstance(numba_cuda.prepare(W, X, y)[1], cuda_matrix.Feed)
+    assert isinstance(numba_cuda.prepare(W, X, y)[1], cuda_matrix.HostMatrix)
     value, dW = numba_cuda.softmax_loss(W, X, y, 0.1)
     assert value == pytest.approx(expected[0], rel=1e-6)
     assert np.linalg.norm(dW - expected[1]) <= 1e-5 * np.linalg.norm(expected[1])
@@ -162,7 +162,7 @@ def test_cifar10_is_computed_in_one_pass(loss: str) -> None:
         W, X, y = _draw(rows, 3073, 10, np.float32)
         _assert_close(_loss(numba_cuda, loss)(W, X, y, 0.1), W, X, y, 0.1, loss, 1e-4)
     plan = numba_cuda.LaunchPlan(np.float32, False, 2000, 3073, 10)
-    assert isinstance(plan.slabs, OnePass)
+    assert isinstance(plan.kernels, OnePass)
 
 
 def test_alternating_sizes() -> None:

@@ -168,5 +168,5 @@ def test_batched_selects_columns_if_rows_are_stored_as_columns(batch_problem):
 def test_prepare_raises_if_rows_cannot_be_selected(batch_problem):
     W, X, y, _ = batch_problem
     packed = batched(Implementation("packed", "cpu", {}, lambda W, X, y: (W, object(), y)))
-    with pytest.raises(Unavailable, match="rows cannot be chosen from the object that packed makes of X"):
+    with pytest.raises(Unavailable, match="rows cannot be selected from the object that packed makes of X"):
         packed.prepare(W, X, y)

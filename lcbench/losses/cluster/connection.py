@@ -75,7 +75,7 @@ class Connection:
         try:
             if scheduler:
                 workers = _workers(self.client, scheduler)
-                _require_same_versions(self.client, scheduler)
+                _require_same_versions(self.client)
                 self.parts, self.threads = len(workers), sum(workers.values())
             else:  # the number started, even if one is lost and not yet replaced: results depend on it
                 self.parts = self.threads = jit.thread_count()
@@ -216,7 +216,7 @@ def _workers(client: Any, where: str) -> dict[str, int]:
     return dict(client.nthreads())
 
 
-def _require_same_versions(client: Any, scheduler: str) -> None:
+def _require_same_versions(client: Any) -> None:
     """Raise Unavailable if a worker lacks lcbench, or has other versions than this process."""
     here = {"Python": platform.python_version()} | {name: metadata.version(name) for name in SAME_VERSIONS}
     for name, version in here.items():

@@ -196,10 +196,10 @@ def build_kernels(dtype: Real, stages: Stages, classes: int) -> Kernels:
     sum_over_block = build_sum_over_block()
 
     @cuda.jit
-    def svm_step(S: Any, y: Any, one_over_rows: Any, anew: Any, sums: Any) -> None:
+    def svm_step(S: Any, y: Any, one_over_rows: Any, overwrite: Any, sums: Any) -> None:
         """Replace the scores S (C, N) by their gradients. Write the hinge loss of the rows to sums[block].
 
-        If `anew` is 0, the loss is added to sums[block]. A thread loops over the classes of its own row::
+        If `overwrite` is 0, the loss is added to sums[block]. A thread loops over the classes of its own row::
 
                      threads ->
             class 0  s s s s s s        margin = s - s_y + 1, counted where it is > 0
@@ -225,17 +225,18 @@ def build_kernels(dtype: Real, stages: Stages, classes: int) -> Kernels:
         block_losses[thread] = loss
         sum_over_block(block_losses, thread, STEP_THREADS)
         if thread == 0:
-            if anew:
+            if overwrite:
                 sums[cuda.blockIdx.x] = block_losses[0]
             else:
                 sums[cuda.blockIdx.x] += block_losses[0]
 
     @cuda.jit
-    def softmax_step(S: Any, y: Any, one_over_rows: Any, anew: Any, sums: Any) -> None:
+    def softmax_step(S: Any, y: Any, one_over_rows: Any, overwrite: Any, sums: Any) -> None:
         """Replace the scores S (C, N) by their gradients. Write the cross-entropy of the rows to sums[block].
 
-        If `anew` is 0, the loss is added to sums[block]. A thread loops over the classes of its own row three times:
-        for the maximum score; for the exponentials, stored in place, and their sum; for the gradient (p - [c = y]) / N.
+        If `overwrite` is 0, the loss is added to sums[block]. A thread loops over the classes of its own row three
+        times: for the maximum score; for the exponentials, stored in place, and their sum; for the gradient (p - [c =
+        y]) / N.
         """
         block_losses = cuda.shared.array(STEP_THREADS, dtype)
         thread = cuda.threadIdx.x
@@ -261,14 +262,14 @@ def build_kernels(dtype: Real, stages: Stages, classes: int) -> Kernels:
         block_losses[thread] = loss
         sum_over_block(block_losses, thread, STEP_THREADS)
         if thread == 0:
-            if anew:
+            if overwrite:
                 sums[cuda.blockIdx.x] = block_losses[0]
             else:
                 sums[cuda.blockIdx.x] += block_losses[0]
 
     @cuda.jit
-    def gradient_slabs(X: Any, dS: Any, rows: int, rows_per_chunk: int, anew: Any, slabs: Any) -> None:
-        """Compute slabs[chunk] (C, D) = dS X over one chunk of rows. If `anew` is 0, add to slabs[chunk].
+    def gradient_slabs(X: Any, dS: Any, rows: int, rows_per_chunk: int, overwrite: Any, slabs: Any) -> None:
+        """Compute slabs[chunk] (C, D) = dS X over one chunk of rows. If `overwrite` is 0, add to slabs[chunk].
 
         A block computes COLUMNS columns of X, CLASSES classes and one chunk. It stages dscores, LANES rows at a time::
 
@@ -321,7 +322,7 @@ def build_kernels(dtype: Real, stages: Stages, classes: int) -> Kernels:
             for j in range(COLUMNS_PER_THREAD):
                 column = first_column + j * GRADIENT_THREADS
                 if first_class + c < slabs.shape[1] and column < slabs.shape[2]:
-                    if anew:
+                    if overwrite:
                         slabs[cuda.blockIdx.z, first_class + c, column] = held[j, c]
                     else:
                         slabs[cuda.blockIdx.z, first_class + c, column] += held[j, c]
@@ -354,11 +355,11 @@ class ByStages:
         X: DeviceMatrix,
         y: Any,
         scale: float,
-        anew: bool,
+        overwrite: bool,
         losses: Any,
         stream: Any,
     ) -> None:
-        """Add the first len(y) rows of X to the slabs and to losses, or overwrite both if `anew`.
+        """Add the first len(y) rows of X to the slabs and to losses, or overwrite both if `overwrite`.
 
         scale: 1 / (total number of rows). Return at once: the work is queued on `stream`.
         """
@@ -366,8 +367,8 @@ class ByStages:
         step = kernels.svm_step if loss == "svm" else kernels.softmax_step
         score_blocks = pieces(rows, stages.rows) * self.class_blocks
         kernels.scores[score_blocks, (stages.lanes, stages.score_warps), stream](X.grid, W.grid, rows, self.scores)
-        step[self.step_blocks, stages.step_threads, stream](self.scores, y, dtype(scale), int(anew), losses)
+        step[self.step_blocks, stages.step_threads, stream](self.scores, y, dtype(scale), int(overwrite), losses)
         grid = (self.column_blocks, self.class_blocks, self.slabs.shape[0])
         kernels.gradient_slabs[grid, (stages.lanes, stages.gradient_warps), stream](
-            X.grid, self.scores, rows, self.rows_per_chunk, int(anew), self.slabs
+            X.grid, self.scores, rows, self.rows_per_chunk, int(overwrite), self.slabs
         )

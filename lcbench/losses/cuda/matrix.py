@@ -54,7 +54,7 @@ class DeviceMatrix:
         """Return a copy of `matrix` (rows, columns), made in chunks. The device needs memory for two more chunks."""
         rows, columns = matrix.shape
         made = cls.empty(rows, columns, matrix.dtype)
-        Feed(matrix).each(lambda *_: None, into=made)
+        HostMatrix(matrix).for_each_chunk(lambda *_: None, into=made)
         return made
 
     @property
@@ -73,11 +73,11 @@ class DeviceMatrix:
         return np.ascontiguousarray(host.reshape(self.grid.shape)[:, : self.columns])
 
 
-Use = Callable[[DeviceMatrix, int, int, Any], None]
+ChunkCallback = Callable[[DeviceMatrix, int, int, Any], None]
 """``(chunk, start, stop, stream)``: the first rows of the chunk are rows start to stop. Work on it goes to `stream`."""
 
 
-class Feed:
+class HostMatrix:
     """X (N, D), contiguous in host memory, that is copied to the device in chunks of rows for each computation.
 
     While the device computes on one chunk, the next is copied. Copies reach the full rate of the bus if X is pinned
@@ -105,13 +105,13 @@ class Feed:
         """Data type of X."""
         return self.matrix.dtype
 
-    def pin(self) -> Feed:
+    def pin(self) -> HostMatrix:
         """Lock X in memory for the lifetime of this object, if the system allows it. Return self."""
         with contextlib.suppress(Exception):  # the backends raise different errors if memory cannot be locked
             self._pinned.enter_context(cuda.pinned(self.matrix))
         return self
 
-    def each(self, use: Use, into: DeviceMatrix | None = None) -> None:
+    def for_each_chunk(self, use: ChunkCallback, into: DeviceMatrix | None = None) -> None:
         """Call `use` for every chunk in order, and wait until the device has finished the last one.
 
         into: matrix that keeps all rows. Without it, a buffer of one chunk is reused.

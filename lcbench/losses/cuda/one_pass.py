@@ -56,7 +56,7 @@ NO_ROW = int32(-1)
 
 @lru_cache(maxsize=16)
 def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: bool) -> Any:
-    """Return the kernel ``one_pass(X, W, y, one_over_rows, anew, slabs, losses)``. See its docstring.
+    """Return the kernel ``one_pass(X, W, y, one_over_rows, overwrite, slabs, losses)``. See its docstring.
 
     stride: columns of a padded row of X and W. Sizes are constants for the compiler, so that the local arrays of a
     thread (`cuda.local.array`) are unrolled into registers.
@@ -91,11 +91,11 @@ def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: 
                         to[r, g, j] = HELD_TYPE(0)
 
     @cuda.jit
-    def one_pass(X: Any, W: Any, y: Any, one_over_rows: Any, anew: Any, slabs: Any, losses: Any) -> None:
+    def one_pass(X: Any, W: Any, y: Any, one_over_rows: Any, overwrite: Any, slabs: Any, losses: Any) -> None:
         """Compute slabs[block] (C, stride) = dscores^T X and losses[block] over the rows of a block.
 
         X (N, stride) float32 or uint8 and W (C, stride) float32, both flat; y (N,) int32. one_over_rows: 1 / (total
-        number of rows), by which the dscores are scaled. anew: 1 to overwrite slabs and losses, 0 to add to them.
+        number of rows), by which the dscores are scaled. overwrite: 1 to overwrite slabs and losses, 0 to add to them.
         """
         warp_sums = cuda.shared.array(ALL_SLOTS, float32)  # the last slot of a warp is unused
         # Values that a thread needs once a tile are in shared memory, since the registers are full.
@@ -214,7 +214,7 @@ def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: 
             first_row = next_row
 
         block = cuda.blockIdx.x
-        if anew:
+        if overwrite:
             for c in range(CLASSES):
                 for g in range(GROUPS):
                     column = g * GROUP_COLUMNS + WIDTH * thread
@@ -235,14 +235,14 @@ def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: 
                 total = float32(0)
                 for r in range(ROWS):
                     total += tail_sums[j, r * CLASSES + thread]
-                if not anew:
+                if not overwrite:
                     total += slabs[block, thread, COLUMNS + j]
                 slabs[block, thread, COLUMNS + j] = total
         if thread == 0:
             total = float32(0)
             for r in range(ROWS):
                 total += row_losses[r * CLASSES]  # the threads of all classes of a row have added the same loss
-            if not anew:
+            if not overwrite:
                 total += losses[block]
             losses[block] = total
 
@@ -268,16 +268,18 @@ class OnePass:
         X: DeviceMatrix,
         y: Any,
         scale: float,
-        anew: bool,
+        overwrite: bool,
         losses: Any,
         stream: Any,
     ) -> None:
-        """Add the first len(y) rows of X to the slabs and to losses, or overwrite both if `anew`.
+        """Add the first len(y) rows of X to the slabs and to losses, or overwrite both if `overwrite`.
 
         scale: 1 / (total number of rows). Return at once: the work is queued on `stream`.
         """
         kernel = build_kernel(loss, self.tile, self.classes, self.stride, self.pixels)
-        kernel[self.blocks, self.tile.threads, stream](X.line, W.line, y, float32(scale), int(anew), self.slabs, losses)
+        kernel[self.blocks, self.tile.threads, stream](
+            X.line, W.line, y, float32(scale), int(overwrite), self.slabs, losses
+        )
 
 
 def _float() -> Any:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from commands import TIMEOUT_S, wait_until
 from lcbench.datasets.rows import open_rows
 from lcbench.losses import oracle
+from lcbench.losses.cluster.chunks import PartialSum, add_sums
 from lcbench.losses.cluster.connection import Connection
 from lcbench.losses.implementation import LOSSES, LossName
 from lcbench.losses.peers import dask
@@ -137,3 +138,17 @@ def test_workers_read_pixels_from_the_file(tmp_path: Path) -> None:
     X = Streamed(open_rows(tmp_path / "rows.h5", "X"), mean, np.dtype(np.float32))
     found = dask.softmax_loss(*dask.prepare(1e-3 * W, X, y), 0.1)
     assert_correct("softmax", found, 1e-3 * W, X[:], y, 0.1)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
+def test_sums_keep_the_order_of_the_workers(count: int) -> None:
+    sums = [PartialSum(float(2**k), np.full((2, 3), 2.0**k), (f"worker {k}",)) for k in range(count)]
+    total = add_sums(*sums)
+    assert total.loss == 2**count - 1
+    np.testing.assert_array_equal(total.dW, np.full((2, 3), 2.0**count - 1))
+    assert total.workers == tuple(f"worker {k}" for k in range(count))
+
+
+def test_sums_are_added_in_pairs_for_accuracy() -> None:
+    parts = [PartialSum(0.0, np.full((1, 1), 0.1, np.float32), ()) for _ in range(4096)]
+    assert abs(float(add_sums(*parts).dW[0, 0]) / 4096 / np.float32(0.1) - 1) < 2e-7

@@ -125,7 +125,7 @@ class Workers:
 
 
 def test_workers_with_the_same_versions_are_accepted() -> None:
-    connecting._require_same_versions(Workers(), "tcp://10.0.0.9:8786")
+    connecting._require_same_versions(Workers())
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_workers_with_the_same_versions_are_accepted() -> None:
 )
 def test_workers_without_lcbench_or_with_other_versions_are_reported(answers: dict[str, Any], line: str) -> None:
     with pytest.raises(Unavailable, match=line):
-        connecting._require_same_versions(Workers(**answers), "tcp://10.0.0.9:8786")
+        connecting._require_same_versions(Workers(**answers))
 
 
 def test_adjacent_chunks_share_a_worker_and_numbers_of_chunks_differ_by_at_most_one() -> None:
