@@ -16,7 +16,7 @@ _HELP = "\n".join(
         "Plot results, models and searches.",
         "",
         "\b",
-        "KIND is one of",
+        "Kinds of plots:",
         *(
             line
             for source, kinds in groupby(KINDS.values(), key=lambda kind: kind.source)
@@ -41,7 +41,7 @@ _HELP = "\n".join(
     type=click.Path(path_type=Path),
     metavar="PATH",
     help=f"Output file, {' or '.join(f'.{form}' for form in FORMATS)}. Default: next to the first file. "
-    "With --all, the output folder. Default: results/pictures.",
+    "With --all, the output folder, by default results/pictures.",
 )
 @click.option(
     "--dpi", type=click.IntRange(20, 600), default=160, show_default=True, help="Pixels per inch of a PNG file."
