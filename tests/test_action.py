@@ -1,4 +1,4 @@
-"""The GitHub action: its scripts, run by bash as a runner would, with a stand-in for lcbench."""
+"""GitHub action: its scripts are run by bash as on a runner, with a substitute for lcbench."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ACTION = yaml.safe_load((Path(__file__).parent.parent / "action.yml").read_text(
 STEPS = ACTION["runs"]["steps"]
 SCRIPTS = {step["name"]: step["run"] for step in STEPS if "run" in step}
 
-STAND_IN = """\
+SUBSTITUTE = """\
 #!/usr/bin/env bash
 printf '%s\\n' "$@" > "$ARGUMENTS_FILE"
 exit "$CODE"
@@ -25,7 +25,7 @@ exit "$CODE"
 
 
 def script(name, folder, **variables):
-    """Runs a step's script in `folder`; what it left in its output file comes as a dictionary."""
+    """Run the script of a step in `folder`; return the finished process and its outputs as a dictionary."""
     output = folder / "output"
     output.write_text("")
     done = subprocess.run(
@@ -38,7 +38,7 @@ def script(name, folder, **variables):
     return done, dict(line.split("=", 1) for line in output.read_text().splitlines())
 
 
-def test_inputs_reach_scripts_as_variables_only():
+def test_scripts_get_inputs_only_as_environment_variables():
     for step in STEPS:
         assert "${{" not in step.get("run", "")
         if "run" in step:
@@ -48,13 +48,13 @@ def test_inputs_reach_scripts_as_variables_only():
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_every_variable_is_given(name):
+def test_all_environment_variables_are_set(name):
     [step] = [step for step in STEPS if step.get("name") == name]
     read = set(re.findall(r"\$\{?([A-Z][A-Z_]+)", step["run"]))
     assert read <= set(step.get("env", {})) | {"GITHUB_OUTPUT", "GITHUB_SHA", "GITHUB_ACTION_PATH"}
 
 
-def test_every_step_after_another_is_one_that_exists():
+def test_referenced_steps_exist():
     steps = {step["id"] for step in STEPS if "id" in step}
     assert set(re.findall(r"steps\.([a-z]+)\.outputs", yaml.safe_dump(ACTION))) <= steps
 
@@ -72,11 +72,11 @@ DEFAULTS = {
 
 @pytest.fixture
 def measure(tmp_path):
-    """Runs the step that measures; returns exit status, outputs, and what lcbench was asked for."""
-    stand_in = tmp_path / "bin" / "lcbench"
-    stand_in.parent.mkdir()
-    stand_in.write_text(STAND_IN)
-    stand_in.chmod(0o755)
+    """Function that runs the step Measure; it returns the process, its outputs, and the arguments of lcbench."""
+    substitute = tmp_path / "bin" / "lcbench"
+    substitute.parent.mkdir()
+    substitute.write_text(SUBSTITUTE)
+    substitute.chmod(0o755)
 
     def run(code=0, **variables):
         asked = tmp_path / "asked"
@@ -86,7 +86,7 @@ def measure(tmp_path):
             tmp_path,
             **DEFAULTS
             | {"LCBENCH_RESULTS": str(tmp_path / "results"), "ARGUMENTS_FILE": str(asked), "CODE": str(code)}
-            | {"PATH": f"{stand_in.parent}:{os.environ['PATH']}"}
+            | {"PATH": f"{substitute.parent}:{os.environ['PATH']}"}
             | variables,
         )
         return done, outputs, asked.read_text().splitlines() if asked.exists() else None
@@ -107,20 +107,20 @@ def measure(tmp_path):
         (130, "warn", 130),
     ],
 )
-def test_what_fails_the_job(measure, code, inconclusive, status):
+def test_exit_status_of_the_job(measure, code, inconclusive, status):
     done, outputs, _ = measure(code, INCONCLUSIVE=inconclusive)
     assert done.returncode == status
     assert outputs["exit-code"] == str(code)
 
 
 def gate_options(arguments):
-    """What ``lcbench gate`` makes of them."""
+    """Return the options that ``lcbench gate`` parses from the arguments."""
     command, *rest = arguments
     gate = main.lcbench.get_command(click.Context(main.lcbench), command)
     return gate.make_context(command, rest).params
 
 
-def test_the_gate_gets_what_was_given(measure):
+def test_the_gate_gets_the_inputs(measure):
     _, outputs, arguments = measure(
         BASE="a b",
         HEAD="new.py",
@@ -137,7 +137,7 @@ def test_the_gate_gets_what_was_given(measure):
     assert options["markdown"] == Path(outputs["folder"]) / "gate.md"
 
 
-def test_without_inputs_the_gate_has_its_own_defaults(measure):
+def test_without_inputs_the_gate_has_its_defaults(measure):
     options = gate_options(measure()[2])
     own = gate_options(["gate", "--base", "HEAD^1"])
     given = {"form", "junit", "markdown", "quiet"}
@@ -146,14 +146,14 @@ def test_without_inputs_the_gate_has_its_own_defaults(measure):
     }
 
 
-def test_a_misspelt_choice_measures_nothing(measure):
+def test_an_invalid_choice_is_an_error(measure):
     done, _, arguments = measure(INCONCLUSIVE="ignore")
     assert (done.returncode, arguments) == (2, None)
     assert done.stdout == "::error title=lcbench::the input inconclusive is 'ignore': warn or fail\n"
 
 
 def git(folder, *arguments):
-    """Runs git as nobody in particular; returns what it prints."""
+    """Run git with a test identity; return its output."""
     identity = {f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     done = subprocess.run(
         ["git", "-c", "init.defaultBranch=main", "-c", "protocol.file.allow=always", *arguments],
@@ -168,7 +168,7 @@ def git(folder, *arguments):
 
 @pytest.fixture
 def commits(tmp_path):
-    """A repository in which main went on after feature left it; `merge` is what GitHub makes of the pull request."""
+    """Hashes of commits by name: main has a newer commit than the base of feature; `merge` is the pull request."""
     origin = tmp_path / "origin"
     origin.mkdir()
     git(origin, "init", "--quiet")
@@ -197,9 +197,9 @@ def commits(tmp_path):
 @pytest.mark.parametrize(
     ("branch", "given", "base"),
     [
-        # the event was made when main was still old
+        # at the time of the event, main was at the old commit
         ("pull", {"PULL_REQUEST_BASE": "old", "GITHUB_SHA": "merge"}, "newer"),
-        # somebody checked out head itself, which happens to be a merge, but not GitHub's
+        # head itself was checked out; it is a merge commit, but not that of the pull request
         ("feature", {"PULL_REQUEST_BASE": "newer", "GITHUB_SHA": "merge"}, "newer"),
         ("main", {"PUSHED_ONTO": "old", "GITHUB_SHA": "newer"}, "old"),
         ("pull", {"BASE": "change", "PULL_REQUEST_BASE": "old", "GITHUB_SHA": "merge"}, "change"),
@@ -215,14 +215,14 @@ def test_the_base_is_found_and_fetched(tmp_path, commits, branch, given, base):
     assert git(clone, "rev-parse", f"{outputs['base']}^{{commit}}") == commits[base]
 
 
-def test_a_base_that_is_no_revision_is_left_alone(tmp_path, commits):
+def test_a_base_that_is_not_a_revision_is_unchanged(tmp_path, commits):
     variables = {"BASE": "old.py:softmax_loss", "PULL_REQUEST_BASE": "", "PUSHED_ONTO": "", "GITHUB_SHA": ""}
     done, outputs = script("Find the base", tmp_path / "origin", **variables)
     assert (done.returncode, outputs) == (0, {"base": "old.py:softmax_loss"})
 
 
 @pytest.mark.parametrize("pushed_onto", ["", "0" * 40])
-def test_no_base_is_an_error(tmp_path, commits, pushed_onto):
+def test_a_missing_base_is_an_error(tmp_path, commits, pushed_onto):
     variables = {"BASE": "", "PULL_REQUEST_BASE": "", "PUSHED_ONTO": pushed_onto, "GITHUB_SHA": commits["merge"]}
     done, outputs = script("Find the base", tmp_path / "origin", **variables)
     assert (done.returncode, outputs) == (2, {})

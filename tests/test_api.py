@@ -33,7 +33,7 @@ def results(tmp_path, monkeypatch):
 
 @pytest.fixture
 def workers(monkeypatch):
-    """Substitute for worker processes: every cell takes a millisecond; the jobs."""
+    """Jobs of a substitute for worker processes, in which every cell takes a millisecond."""
     jobs = []
     [a_process] = processes([[1e-3, 1e-3]])
 

@@ -179,7 +179,7 @@ def test_a_function_that_caches_results_by_contents_is_refused(monkeypatch):
 
 
 def test_a_few_slow_calls_on_new_contents_are_not_mistaken_for_caching(monkeypatch):
-    """The machine happens to be busy during every second of the first calls."""
+    """The machine happens to be busy during every other call at first."""
     machine = Machine(monkeypatch, lambda call, new: SAMPLE_S / (8 if new and call < 12 else 64), pause=0.0)
     assert machine.sample().steady
 
