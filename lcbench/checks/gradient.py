@@ -376,7 +376,7 @@ class Kinks:
 
 
 class Hinges:
-    """All hinges of W (D, C), X (N, D), y (N,) in [0, C), in float64."""
+    """Hinges of W (D, C), X (N, D), y (N,) in [0, C), in float64."""
 
     def __init__(self, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], margin: float) -> None:
         self._X, self._y = X, np.asarray(y, np.intp)

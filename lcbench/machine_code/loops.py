@@ -22,7 +22,7 @@ LineRange = tuple[int, int]
 """Lines first..last - 1 of an assembly."""
 
 _LABEL = re.compile(r'^(?:"([^"]+)"|([^\s":#]+)):')
-"""A line that begins with a label, which is in the group that matched."""
+"""Line that begins with a label. The label is the group that matched."""
 
 _LOCAL_LABEL = re.compile(r"\.?L(BB|tmp|func|CPI)")
 _BLOCK_LABEL = re.compile(r"\.?L(BB|CPI)\d+_\d+")

@@ -232,12 +232,20 @@ def _regularisations(inputs: TrialInputs) -> Iterator[_Regularisation]:
 
 @dataclass(frozen=True)
 class _Data:
-    """Loss without the regularisation, and its gradient; None if the mistake does not occur in this part."""
+    """Loss without the regularisation, and its gradient; None if the mistake does not occur in this part.
 
-    kinds: tuple[str, ...]
+    kind: the mistake without numbers that depend on the inputs, if it contains such numbers.
+    """
+
     mistakes: tuple[str, ...]
     loss: float | None
     gradient: FloatArray | None
+    kind: str = ""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Mistakes in words that are the same for all inputs."""
+        return (self.kind,) if self.kind else self.mistakes
 
 
 @dataclass(frozen=True)
@@ -258,26 +266,20 @@ def _data(loss_name: LossName, inputs: TrialInputs) -> Iterator[_Data]:
         gradient = None if step.dscores is None else X.T @ step.dscores / rows
         for scale, factor in (("", 1.0), *_scales(inputs)):
             words = tuple(word for word in (step.words, scale) if word)
-            yield _Data(
-                words,
-                words,
-                None if loss is None else factor * loss,
-                None if gradient is None else factor * gradient,
-            )
+            scaled_gradient = None if gradient is None else factor * gradient
+            yield _Data(words, None if loss is None else factor * loss, scaled_gradient)
     right_losses = next(row_step(X @ W, y)).losses
     assert right_losses is not None
-    divided_in_loop = ("divided by the number of rows inside the loop",)
-    yield _Data(
-        divided_in_loop, divided_in_loop, float(np.sum(right_losses / float(rows) ** np.arange(rows, 0, -1))), None
-    )
-    log_of_mean = ("the logarithm of the mean, not the mean of the logarithms",)
+    divided_in_loop = float(np.sum(right_losses / float(rows) ** np.arange(rows, 0, -1)))
+    yield _Data(("divided by the number of rows inside the loop",), divided_in_loop, None)
     if loss_name == "softmax":
-        yield _Data(log_of_mean, log_of_mean, float(-np.log(np.exp(-right_losses).mean())), None)
+        log_of_mean = float(-np.log(np.exp(-right_losses).mean()))
+        yield _Data(("the logarithm of the mean, not the mean of the logarithms",), log_of_mean, None)
     for mistake, changed in _other_inputs(inputs):
         right = next(row_step(changed.X @ changed.W, changed.y))
         assert right.losses is not None
         assert right.dscores is not None
-        yield _Data((mistake,), (mistake,), float(right.losses.mean()), changed.X.T @ right.dscores / rows)
+        yield _Data((mistake,), float(right.losses.mean()), changed.X.T @ right.dscores / rows)
     yield from _some_rows(next(row_step(X @ W, y)), X)
 
 
@@ -312,9 +314,9 @@ def _some_rows(right: _Rows, X: FloatArray) -> Iterator[_Data]:
     assert right.dscores is not None
     rows = len(X)
     second = right.losses[::2], right.dscores[::2]
-    words = ("only every second row is used",)
     for divisor in (rows, len(second[0])):
-        yield _Data(words, words, second[0].sum() / divisor, X[::2].T @ second[1] / divisor)
+        loss, gradient = second[0].sum() / divisor, X[::2].T @ second[1] / divisor
+        yield _Data(("only every second row is used",), loss, gradient)
     for end, order in (("first", slice(None)), ("last", slice(None, None, -1))):
         losses = np.cumsum(right.losses[order])
         gradients = np.cumsum(X[order, :, None] * right.dscores[order, None, :], axis=0)
@@ -325,9 +327,8 @@ def _some_rows(right: _Rows, X: FloatArray) -> Iterator[_Data]:
             else:
                 used_rows = f"only the {end} {'row is' if used == 1 else f'{used} rows of {rows} are'} used"
             for divisor in (rows, used):
-                yield _Data(
-                    (f"only the {end} rows",), (used_rows,), losses[used - 1] / divisor, gradients[used - 1] / divisor
-                )
+                loss, gradient = losses[used - 1] / divisor, gradients[used - 1] / divisor
+                yield _Data((used_rows,), loss, gradient, kind=f"only the {end} rows")
 
 
 def _hinge(scores: FloatArray, y: NDArray[np.int64]) -> Iterator[_Rows]:
@@ -375,7 +376,7 @@ def _hinge(scores: FloatArray, y: NDArray[np.int64]) -> Iterator[_Rows]:
     ):
         yield _Rows(words, (positive * counts).sum(axis=1), minus_correct(violated * counts))
     reversed_losses, reversed_dscores = hinge(1 - differences)
-    yield _Rows("margins use correct minus wrong score; swap the two", reversed_losses, -reversed_dscores)
+    yield _Rows("margins use correct minus wrong score, not the reverse", reversed_losses, -reversed_dscores)
     yield _Rows("the term of the correct class is missing", None, violated)
     yield _Rows("X is subtracted once per row, not once per margin", None, violated - correct)
     yield _Rows("X is subtracted once per row, not once per margin", None, violated - correct * (counted > 0))

@@ -1,4 +1,4 @@
-"""The table of cases: right code passes all cases, and each kind of mistake fails its case."""
+"""Table of cases: right code passes all cases, and each kind of mistake fails its case."""
 
 from __future__ import annotations
 

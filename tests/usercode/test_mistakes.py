@@ -40,10 +40,11 @@ def test_first_explanation_is_the_right_one(loss_name, inputs):
 
 @pytest.mark.parametrize("loss_name", LOSSES)
 def test_right_outputs_have_no_mistake(loss_name):
+    def with_half_regularisation(loss, dW, inputs):
+        return right(loss_name, replace(inputs, reg=inputs.reg / 2))
+
     assert mistake_after(loss_name) is None
-    assert (
-        mistake_after(loss_name, lambda loss, dW, inputs: right(loss_name, replace(inputs, reg=inputs.reg / 2))) is None
-    )
+    assert mistake_after(loss_name, with_half_regularisation) is None
 
 
 @pytest.mark.parametrize("loss_name", LOSSES)
@@ -57,7 +58,7 @@ def test_no_mistake_gives_right_values(loss_name):
 
 @pytest.mark.parametrize("loss_name", LOSSES)
 def test_every_single_mistake_is_distinguished(loss_name):
-    """Each mistake is found in outputs that contain it, alone or with one that computes the same."""
+    """Find each mistake in outputs that contain it, alone or with one that computes the same."""
     tried = 0
     for candidates, place in ((mistakes._losses, 0), (mistakes._gradients, 1)):
         with np.errstate(all="ignore"):
