@@ -1,8 +1,9 @@
-"""Formatting of numbers."""
+"""Formatting of numbers, and characters that are not allowed in XML."""
 
 from __future__ import annotations
 
 import math
+import re
 
 MISSING = "-"
 """Text in place of a missing number."""
@@ -15,6 +16,9 @@ WIDEST = 100.0
 
 IMPOSSIBLE = "!"
 """Suffix of a share above 100 %."""
+
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 cannot hold, not even as character references."""
 
 
 def seconds(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What a terminal of 80 columns shows."""
+"""Lines that a terminal of 80 columns shows."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from io import StringIO
 from rich.console import Console
 
 NARROW = (60, 40)
-"""Columns of terminals in which nothing may be cut off either."""
+"""Widths of narrow terminals, in which nothing may be cut off either."""
 
 
 def printed(tables, width=80):
-    """The lines, without the spaces that fill them up; none is longer than the terminal is wide.
+    """Return the printed lines without trailing spaces.
 
-    Nothing is cut off, nor would it be in a narrower terminal.
+    Checks that no line is longer than the terminal is wide, and that nothing is cut off in this or a narrower terminal.
     """
     tables = list(tables)
     cut_by_ourselves = _cut_off(_lines(tables, 1000))

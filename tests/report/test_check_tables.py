@@ -1,4 +1,4 @@
-"""What ``lcbench check`` says, as an 80-column terminal shows it."""
+"""Tables of ``lcbench check`` in a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def checked(implementation="numpy", **fields):
     return CheckResult(implementation=implementation, **(defaults | fields))
 
 
-def test_the_catalogues_own_as_a_table():
+def test_implementations_of_the_catalog_are_a_table():
     reports = [
         checked(loss="svm"),
         checked(dtype="float64", cases=19, error_loss=0.0, error_grad=2e-16),
@@ -31,7 +31,7 @@ def test_the_catalogues_own_as_a_table():
     ]
 
 
-def test_a_wrong_one_shows_its_reason_whole_and_no_errors():
+def test_a_wrong_implementation_has_its_whole_reason_and_no_errors():
     reason = "remainders of every tile: gradient is off by 1.0e-02 of its norm"
     lines = printed(check_tables.tables([checked("torch-compile-cuda", status="wrong", reason=reason, cases=5)]))
     assert lines[3].split() == ["torch-compile-cuda", "softmax", "float32", "5", "-", "-", "wrong"]
@@ -39,14 +39,14 @@ def test_a_wrong_one_shows_its_reason_whole_and_no_errors():
     assert lines[-1] == "0 right, 1 wrong"
 
 
-def test_one_reason_is_told_once_for_all_losses_and_dtypes():
+def test_one_reason_has_one_line_for_all_losses_and_dtypes():
     reports = [checked("jax", loss=loss, dtype="", status="unavailable", reason="jax is not installed")
                for loss in ("svm", "softmax")]  # fmt: skip
     lines = printed(check_tables.tables(reports))
     assert lines[-2] == "jax unavailable (svm, softmax): jax is not installed"
 
 
-def test_what_could_not_be_checked_is_counted_apart():
+def test_unchecked_implementations_are_counted():
     lines = printed(check_tables.tables([checked(), checked("jax", dtype="", status="unavailable", reason="no jax")]))
     assert lines[-1] == "1 right, 0 wrong, 1 not checked"
 
@@ -58,7 +58,7 @@ def users(**fields):
     return checked(**({"implementation": MINE, "users": True, "dtype": "float64", "cases": 17} | fields))
 
 
-def test_a_users_function_in_words():
+def test_a_users_function():
     told = users(notes=["X of uint8 pixels: loss is nan"], file_notes=["line 3: IPython magic: %load, skipped"])
     assert printed(check_tables.tables([told])) == [
         "homework/softmax.py",
@@ -74,13 +74,13 @@ def test_a_convention_is_part_of_the_verdict():
     assert "right, under the 2015 layout: W (C, D), X (D, N)" in text
 
 
-def test_one_wrong_dtype_is_the_verdict():
+def test_one_wrong_dtype_gives_the_verdict():
     reports = [users(), users(dtype="float32", status="wrong", reason="one row: loss is 1, right is 2")]
     text = " ".join(" ".join(printed(check_tables.tables(reports))).split())
     assert "softmax_loss_vectorized: wrong (float32): one row: loss is 1, right is 2" in text
 
 
-def test_every_function_of_a_file_stands_under_it():
+def test_functions_follow_their_file():
     reports = [users(implementation=f"mine.py:{name}", status=status, reason=reason, loss=loss)
                for name, status, reason, loss in
                [("svm_a", "ok", "", "svm"), ("svm_b", "crashed", "killed by SIGSEGV", "svm")]]  # fmt: skip
@@ -93,7 +93,7 @@ def test_every_function_of_a_file_stands_under_it():
     ]
 
 
-def test_long_reasons_are_folded_and_not_cut():
+def test_long_reasons_are_wrapped_and_not_cut():
     reason = "no file " + "/a/long/path" * 20
     lines = printed(check_tables.tables([users(status="crashed", reason=reason)]))
     assert "".join(reason.split()) in "".join("".join(lines).split())

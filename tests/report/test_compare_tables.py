@@ -46,12 +46,12 @@ smallest slowdown beyond the threshold that is detected with a power of 80 %
 """
 
 
-def test_verdicts_as_they_are_read(monkeypatch):
-    monkeypatch.setattr(verdicts, "RUN_TO_RUN", 0.0)  # as if runs differed by nothing but their blocks
+def test_all_tables_of_a_comparison(monkeypatch):
+    monkeypatch.setattr(verdicts, "RUN_TO_RUN", 0.0)  # without the allowance for differences between runs
     assert "\n".join(printed(compare_tables.verdicts(compare_records(BASE, NEW, 0.05)))) + "\n" == PRINTED
 
 
-def test_nothing_is_cut_off_of_large_numbers():
+def test_large_numbers_are_not_cut_off():
     base = record(row("torch-compile-cuda", [1e-4, 9e-4, 1e-3]), row("numpy", [1234.0, 1.0, 99.0]))
     new = record(row("torch-compile-cuda", [122.0, 123.0, 124.0]), row("numpy", [1234.0, 1e-6, 99.0]))
     lines = printed(compare_tables.verdicts(compare_records(base, new)))
@@ -61,12 +61,12 @@ def test_nothing_is_cut_off_of_large_numbers():
     assert sum("> +1000 %" in line for line in lines) == 2
 
 
-def test_one_block_has_no_interval_to_show():
+def test_one_block_has_no_interval():
     lines = printed(compare_tables.verdicts(compare_records(record(row(medians=[1.0])), record(row(medians=[2.0])))))
     assert lines[3].split() == ["numpy", "1.00", "s", "2.00", "s", "2.000", "[?]", "-", "inconclusive"]
 
 
-def test_different_machines_are_told():
+def test_different_machines_are_noted():
     elsewhere = record(row(medians=[1e-3, 1e-3, 1.1e-3]), fingerprint="bbbb")
     lines = printed(compare_tables.verdicts(compare_records(elsewhere, record(row(medians=[1e-3, 1e-3, 1.1e-3])))))
     assert "the two results are from different machines: no verdict is valid" in lines
@@ -84,7 +84,7 @@ limit is wrong
 """
 
 
-def test_the_newest_side_by_side():
+def test_the_newest_results_side_by_side():
     result = record(
         row("softmax.py:softmax_loss_vectorized", [3e-3, 3e-3], threads=2),
         row("numba-parallel", [2e-4, 2e-4], threads=2),

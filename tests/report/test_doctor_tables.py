@@ -1,4 +1,4 @@
-"""What ``lcbench doctor`` found out, as an 80-column terminal shows it."""
+"""Tables of ``lcbench doctor`` in a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_noise():
     assert "3 periods by the container, - times by heat" in rows["throttled"]
 
 
-def test_noise_of_which_the_system_tells_nothing():
+def test_noise_without_counters_of_the_system():
     slow = Noise(NOISE.blocks, 400.0, BackgroundLoad(seconds=400.0))
     lines = printed([doctor_tables.noise(slow)])
     assert any(line.startswith("visible") and "nothing in a gate of 60 s" in line for line in lines)
@@ -58,7 +58,7 @@ def test_the_state_of_a_gpu():
     ]
 
 
-def test_findings_stand_beside_their_remedies():
+def test_findings_have_remedies():
     found = [Finding("it is loud", "go elsewhere", "high"), Finding("it is warm", "open a window", "low")]
     lines = printed([doctor_tables.findings(found)])
     assert [line.split() for line in lines[-2:]] == [
@@ -67,6 +67,6 @@ def test_findings_stand_beside_their_remedies():
     ]
 
 
-def test_the_score_says_what_it_is_made_of():
+def test_the_score_names_its_basis():
     assert doctor_tables.score(72, NOISE) == "Score: 72 of 100, from the findings and the noise."
     assert "the noise was not measured" in doctor_tables.score(72, None)

@@ -4,7 +4,7 @@ from lcbench.report.tables import features as features_tables
 from printed import printed
 
 
-def test_what_is_missing_is_told_with_its_install_line(monkeypatch):
+def test_missing_packages_have_their_install_command(monkeypatch):
     monkeypatch.setattr(catalog, "find_spec", lambda package: None)
     lines = printed(features_tables.catalog_table(1600))
     assert lines[-2:] == [

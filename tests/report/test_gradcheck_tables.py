@@ -1,4 +1,4 @@
-"""What ``lcbench gradcheck`` says, as an 80-column terminal shows it."""
+"""Tables of ``lcbench gradcheck`` in a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -49,21 +49,21 @@ def test_a_right_gradient():
     ]
 
 
-def test_a_wrong_gradient_says_which_mistake_where_it_is_known():
+def test_a_wrong_gradient_has_its_known_mistake():
     found = " ".join(lines(report("mine.py:svm_loss", RIGHT, WRONG, status="wrong", reason="the sign is wrong")))
     assert found.startswith("mine.py svm_loss: h 1e-05, margin 1 ")
     assert "svm_loss: wrong: the sign is wrong (of 2 weights 1 right, 1 wrong; worst relative error 1e+00)" in found
     assert found.endswith(" 0 right, 1 wrong")
 
 
-def test_softmax_has_no_margin_and_a_convention_is_told():
+def test_softmax_has_no_margin_and_a_convention_is_shown():
     convention = "2016 convention: 0.5 reg sum(W W)"
     found = lines(report("a.py:f", RIGHT, loss="softmax", margin=None, convention=convention), step=1e-3)
     assert found[1] == "f: h 0.001"
     assert f"f: right, under the {convention} (of 1 " in " ".join(found)
 
 
-def test_what_was_not_checked_says_why_and_is_counted_apart():
+def test_unchecked_gradients_have_a_reason_and_are_counted():
     assert lines(report("jax", status="unchecked", reason="jax is not installed"), report("numpy", RIGHT))[-1] == (
         "1 right, 0 wrong, 1 not checked"
     )
@@ -75,7 +75,7 @@ def test_a_file_is_named_once_above_its_functions():
     assert [line for line in found if line in ("a.py", "b.py")] == ["a.py", "b.py"]
 
 
-def test_where_every_weight_is_at_a_kink_nothing_is_said_of_those_away():
+def test_all_weights_at_kinks():
     assert "0 right, 0 wrong, 1 at kinks; worst relative error 8e-03 at them)" in " ".join(
         lines(report("a", AT_A_KINK))
     )

@@ -1,4 +1,4 @@
-"""The tables of a history, as an 80-column terminal shows them."""
+"""Tables of ``lcbench history`` in a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ with uncommitted changes
 """
 
 
-def test_a_change_as_it_is_read():
+def test_a_change_point():
     assert "\n".join(shown(records())) + "\n" == PRINTED
 
 
-def test_how_many_are_wanting_is_counted():
+def test_missing_results_are_counted():
     lines = " ".join(shown([of(row(medians=[1.0, 1.0]), day=day) for day in range(MIN_RECORDS - 1)]))
     assert f"fewer than {MIN_RECORDS} results; one more 'lcbench run' with the same options would be enough" in lines
 
 
-def test_where_the_noise_leaves_the_place_open_it_says_so():
+def test_an_uncertain_place_of_a_change_is_noted():
     between_both = [1.0, 1.02, 0.98] * 3 + [1.09] + [1.2, 1.18, 1.22] * 3
     text = " ".join(shown(records(between_both)))
     assert "or at any result from 2026-01-10 03:04 to 2026-01-11 03:04" in text
@@ -80,7 +80,7 @@ def test_a_long_name_and_many_results_fit():
 
 
 @pytest.mark.parametrize("count", [1, 5, LONGEST_LINE, LONGEST_LINE + 1, 300])
-def test_the_curve_has_a_mark_a_result_until_it_is_long(count):
+def test_a_sparkline_has_a_character_for_each_result_up_to_its_length(count):
     rising = [float(time) for time in range(1, count + 1)]
     marks = sparkline(rising)
     assert len(marks) == min(count, LONGEST_LINE)
@@ -88,5 +88,5 @@ def test_the_curve_has_a_mark_a_result_until_it_is_long(count):
     assert marks[0] == "▁"
 
 
-def test_noise_alone_does_not_fill_the_curve():
+def test_noise_alone_does_not_fill_the_sparkline():
     assert set(sparkline([1.0, 1.001, 0.999])) == {"▁"}

@@ -1,4 +1,4 @@
-"""What ``lcbench inspect`` says, as an 80-column terminal shows it."""
+"""Tables of ``lcbench inspect`` in a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_loops():
     ]
 
 
-def test_nothing_to_show():
+def test_no_loops():
     assert printed(inspect_tables.tables("mine: float32", [])) == [
         "mine: float32: no loop computes with floating-point numbers"
     ]
@@ -63,7 +63,7 @@ def test_kernels():
     ]
 
 
-def test_code_stands_under_its_verdict_but_for_remainders():
+def test_code_follows_its_verdict_and_remainders_are_left_out():
     assert list(inspect_tables.code([TILE, REMAINDER])) == [
         "\n# _block: 512-bit, 20 FMAs, 9 loads, no spills\n.LBB0_1:\n\tjne\t.LBB0_1"
     ]

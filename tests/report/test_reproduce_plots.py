@@ -1,4 +1,4 @@
-"""What rows trained is stored, and drawn from there."""
+"""Models and plots of ``lcbench reproduce``."""
 
 from xml.etree import ElementTree
 
@@ -27,21 +27,21 @@ def outcomes():
     }
 
 
-def test_every_model_that_was_trained_is_stored_and_drawn(outcomes, tmp_path):
+def test_every_trained_model_is_stored_and_plotted(outcomes, tmp_path):
     drawn = list(draw_reproduced(list(outcomes.values()), tmp_path))
     assert [path.name for path in drawn] == ["learning-rates.png", "decision-boundary.png"]
     assert {path.stem for path in tmp_path.glob("*.h5")} == {*RATES, "decision-boundary"}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
 
 
-def test_stored_losses_are_those_that_were_held_against_the_document(outcomes, tmp_path):
+def test_stored_losses_are_the_measured_ones(outcomes, tmp_path):
     list(draw_reproduced(list(outcomes.values()), tmp_path))
     for name in RATES:
         losses = models.read(tmp_path / f"{name}.h5").curves.losses
         np.testing.assert_array_equal(losses, [number.measured for number in outcomes[name].numbers])
 
 
-def test_the_boundary_can_be_drawn_again_from_its_files(outcomes, tmp_path):
+def test_the_boundary_can_be_plotted_from_its_files(outcomes, tmp_path):
     list(draw_reproduced([outcomes["decision-boundary"]], tmp_path))
     stored = tmp_path / "decision-boundary.h5"
     svg = plots.render_plot(plots.find_kind("boundaries"), [stored], "svg")
@@ -51,11 +51,11 @@ def test_the_boundary_can_be_drawn_again_from_its_files(outcomes, tmp_path):
     assert np.mean(predict(model.W, model.scaling, points.train.X) == points.train.y) > 0.9
 
 
-def test_rows_that_were_skipped_have_no_picture(tmp_path):
+def test_skipped_rows_have_no_plot(tmp_path):
     skipped = Outcome(figures.published_rows()["templates"], skipped="no images")
     assert list(draw_reproduced([skipped], tmp_path)) == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_rows_with_a_picture_are_known():
+def test_rows_with_a_plot():
     assert set(reproduced_rows()) == {*RATES, "decision-boundary", "templates", "random-search"}

@@ -1,4 +1,4 @@
-"""What ``lcbench reproduce`` prints, as an 80-column terminal shows it."""
+"""Tables of ``lcbench reproduce`` in a terminal of 80 columns."""
 
 from lcbench.report.tables import reproduce as reproduce_tables
 from lcbench.reproduction import figures
@@ -20,7 +20,7 @@ def outcomes():
         judge(LAYER, ReproducedValues({"probability": [0.8418, 0.0021]}), 0.5),
         judge(PROTOCOL, ReproducedValues({"validation": 0.25}), 1.5),
         Outcome(
-            PublishedRow("templates", "003", "pictures", {}),
+            PublishedRow("templates", "003", "templates", {}),
             skipped="no data/cifar10.h5: 'lcbench download' fetches it",
         ),
     ]
@@ -57,7 +57,7 @@ def test_every_figure_of_a_row():
     assert printed(reproduce_tables.details(outcomes()[2]))[-1].startswith("skipped templates: no data/cifar10.h5")
 
 
-def test_the_longest_of_everything_fits():
+def test_the_longest_texts_fit():
     rows = [
         PublishedRow(
             row.id, row.document, row.what, {name: Figure("shown", -4.9999886) for name in row.figures}, note=row.note

@@ -46,7 +46,7 @@ few processes, or too noisy)
 """
 
 
-def test_a_run_as_it_is_read():
+def test_all_tables_of_a_run():
     assert "\n".join(printed(run_tables.tables(A_RUN))) + "\n" == PRINTED
 
 
@@ -67,7 +67,7 @@ def test_nothing_is_cut_off(baseline):
     assert not any("…" in line for line in lines)
     head = next(line.split() for line in lines if "GFLOP/s" in line)
     assert head[-4:] == ["GFLOP/s", "GB/s", "limit", "error"]
-    # every row ends with its error, and names are whole when their pieces are put together
+    # every row ends with its error, and the pieces of a broken name give the whole name
     assert sum(line.endswith("2e-07") for line in lines) == 3
     first_table = lines[: lines.index("")]
     names = "".join(line.split(" ")[0] for line in first_table)
@@ -76,7 +76,7 @@ def test_nothing_is_cut_off(baseline):
     assert "d" * 100 in "".join(lines)
 
 
-def test_a_speedup_is_whole_on_two_lines_where_one_is_too_narrow():
+def test_a_long_speedup_is_broken_into_two_lines():
     lines = printed(run_tables.tables(EXTREMES))
     first = next(k for k, line in enumerate(lines) if line.startswith("torch-compile"))
     assert lines[first].split()[-5] == "1.1e+07"
@@ -103,14 +103,14 @@ def test_a_wrong_row_shows_no_time():
     assert line == "mine.py:f wrong (softmax 500): gradient is off"
 
 
-def test_one_reason_is_told_once_for_all_losses_and_sizes():
+def test_one_reason_has_one_line_for_all_losses_and_sizes():
     rows = [row("jax", loss=loss, rows=rows, status="crashed", reason="killed") for loss in ("svm", "softmax")
             for rows in (500, 10_000)]  # fmt: skip
     lines = [line for line in printed(run_tables.tables(record(*rows))) if line]
     assert lines == ["jax crashed (svm 500, svm 10,000, softmax 500, softmax 10,000): killed"]
 
 
-def test_simulated_rows_are_in_no_ranking():
+def test_simulated_rows_have_a_table_without_times():
     simulated = row("numba-cuda", [5.0, 5.0, 5.0], device="simulator", rows=40, features=33)
     broken = row("numba-cuda", device="simulator", loss="svm", status="wrong", reason="loss is 1", rows=40, features=33)
     lines = printed(run_tables.tables(record(row(medians=[1e-3, 1e-3]), simulated, broken)))
@@ -121,17 +121,17 @@ def test_simulated_rows_are_in_no_ranking():
     assert "5.00 s" not in "\n".join(lines)
 
 
-def test_without_its_baseline_a_table_has_no_speedups():
+def test_without_the_baseline_there_are_no_speedups():
     lines = printed(run_tables.tables(record(row("naive", [1.0, 1.0]), row("numpy", status="crashed", reason="x"))))
     assert not any("x numpy" in line for line in lines)
 
 
-def test_one_process_and_unequal_numbers_of_processes_are_told():
+def test_the_range_of_the_numbers_of_processes_is_noted():
     lines = printed(run_tables.tables(record(row("a", [1.0, 2.0, 3.0]), row("b", [1.0]))))
     assert any(line.startswith("median of 1 to 3 processes each") for line in lines)
 
 
-def test_a_busy_machine_is_told():
+def test_a_busy_machine_is_noted():
     busy = row(medians=[1e-3, 1e-3], counters=[Counters(seconds=1.0, pressure_s=0.4)] * 2)
     quiet = row(medians=[1e-3, 1e-3], counters=[Counters(seconds=1.0, pressure_s=0.01)] * 2)
     told = " ".join(" ".join(printed(run_tables.tables(record(busy)))).split())
@@ -139,7 +139,7 @@ def test_a_busy_machine_is_told():
     assert "busy" not in " ".join(printed(run_tables.tables(record(quiet))))
 
 
-def test_a_low_score_is_told_with_its_reasons():
+def test_a_low_score_is_noted_with_its_reasons():
     told = "the machine's score is 62 of 100: high: others; low: a container"
 
     def footnotes(score):
@@ -150,13 +150,13 @@ def test_a_low_score_is_told_with_its_reasons():
     assert "score" not in footnotes(run_tables.LOW_SCORE)
 
 
-def test_blocks_that_were_left_out_are_told():
+def test_blocks_that_were_left_out_are_counted():
     calm, busy = Counters(seconds=1.0, pressure_s=0.0), Counters(seconds=1.0, pressure_s=0.9)
     disturbed = record(row(medians=[1.0, 1.1, 5.0], counters=[calm, calm, busy]))
     assert "on the machine disturbed them: 1" in " ".join(printed(run_tables.tables(disturbed)))
 
 
-def test_limits_are_told_for_every_device_and_dtype_with_what_was_measured():
+def test_limits_are_listed_by_device_and_dtype():
     gpu = {"device": "cuda", "flops_s": 6e13, "copy_bytes_s": 3.9e12}
     limits = [
         CEILING,
@@ -174,7 +174,7 @@ def test_limits_are_told_for_every_device_and_dtype_with_what_was_measured():
     )
 
 
-def test_a_cluster_is_held_against_one_process_with_as_many_threads():
+def test_a_cluster_is_compared_with_one_process_of_as_many_threads():
     def lines(threads):
         alone = row("numba-parallel", [8e-3, 8e-3, 8e-3], threads=2)
         return printed(run_tables.tables(record(row("dask", [1e-2, 1e-2, 1e-2], threads=threads), alone)))

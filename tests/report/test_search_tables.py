@@ -1,4 +1,4 @@
-"""What is said of a search, at eighty columns."""
+"""Tables of ``lcbench search`` in a terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from printed import printed
 
 
 def searched(rates, regs, way="grid", accuracy=lambda rate, reg: 0.1 + rate, **fields):
-    """A search whose trials all ended well, with a validation accuracy of your own."""
+    """Return a search whose trials all finished, with the validation accuracy of a function."""
     trials = [
         Trial(
             recipe=Recipe(data="cifar10", loss="svm", learning_rate=rate, reg=reg),
@@ -34,7 +34,7 @@ def the_grid(text):
     return [line.split() for line in text[start + 1 :] if line and not line.startswith("─")]
 
 
-def test_the_documents_grid_with_what_diverged():
+def test_a_grid_with_diverged_trials():
     search = searched([1e-7, 5e-5], [2.5e4, 5e4], accuracy=lambda rate, reg: 0.384 if reg < 3e4 else 0.37)
     bad = [Trial(recipe=trial.recipe, status="diverged") for trial in search.trials[2:]]
     refit = Refit(trial=0, model="s.h5", accuracy={"train": 0.39, "validation": 0.384, "test": 0.371})
@@ -56,7 +56,7 @@ def test_the_documents_grid_with_what_diverged():
     assert any(line.split()[1:] == ["learning", "rate", "1e-07,", "reg", "25000"] for line in text)
 
 
-def test_the_best_rows_of_many_and_no_grid_that_does_not_fit():
+def test_many_trials_show_the_best_and_no_grid_that_is_too_wide():
     regs = [1000.0 + number for number in range(20)]
     text = lines(searched([0.1, 0.2], regs))
     rows = [line.split() for line in text if line.endswith("finished")]
@@ -66,7 +66,7 @@ def test_the_best_rows_of_many_and_no_grid_that_does_not_fit():
     assert not any("columns are reg" in line for line in text)
 
 
-def test_a_plane_of_random_points_is_no_grid():
+def test_random_trials_have_no_grid():
     assert not any("columns are reg" in line for line in lines(searched([0.1, 0.2], [1.0, 2.0], way="random")))
 
 
@@ -79,13 +79,13 @@ def test_a_plane_of_random_points_is_no_grid():
         ({}, []),
     ],
 )
-def test_only_what_differs_has_a_column(axes, columns):
+def test_only_axes_that_vary_have_a_column(axes, columns):
     search = searched(axes.get("learning_rate", [1e-7]), axes.get("reg", [1.0]), axes=axes)
     assert search_tables.axes(search) == columns
     assert lines(search)
 
 
-def test_why_a_trial_crashed_is_said_once():
+def test_the_reason_of_crashed_trials_is_shown_once():
     search = searched([0.1, 0.2], [1.0])
     crashed = [Trial(recipe=t.recipe, status="crashed", reason="killed by SIGKILL [oom]") for t in search.trials]
     text = lines(Search(**{f: getattr(search, f) for f in search.__struct_fields__} | {"trials": crashed}))

@@ -1,4 +1,4 @@
-"""What a sweep prints: every point, what the points say together, and who has none and why."""
+"""Tables of a sweep: times at every point, growth, crossings, caches and rows without times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROWS = [10, 30, 100, 300, 1000, 3000]
 LAWS = {"numpy": lambda n: 1e-6 * n, "clever": lambda n: 1e-4 + 1e-7 * n}
 
 
-def test_points_are_down_implementations_across_and_speed_ups_beside_them():
+def test_lines_are_points_and_columns_are_implementations():
     lines = printed(tables(sweep("rows", ROWS, LAWS)))
     assert lines[0] == "softmax: 3,073 features, 10 classes, float32, 1 thread, synthetic"
     assert lines[1].split() == ["rows", "numpy", "clever", "x"]
@@ -30,7 +30,7 @@ def test_points_are_down_implementations_across_and_speed_ups_beside_them():
     ]
 
 
-def test_a_line_says_of_what_the_factors_are():
+def test_the_baseline_of_speed_ups_is_noted():
     lines = printed(tables(sweep("rows", ROWS, LAWS), "clever"))
     assert "x: speed-up over clever" in lines
     assert "x: speed-up over numpy" in printed(tables(sweep("rows", ROWS, LAWS)))
@@ -38,7 +38,7 @@ def test_a_line_says_of_what_the_factors_are():
         assert not any(line.startswith("x:") for line in printed(tables(sweep("rows", ROWS, laws), baseline)))
 
 
-def test_a_rise_on_top_of_growth_is_told_as_such():
+def test_a_rise_beyond_the_growth_is_noted():
     steep = {"numpy": lambda n: 1e-8 * n**2 * (1.5 if n > 500 else 1)}
     text = " ".join(printed(tables(sweep("rows", [30, 100, 300, 1000, 3000, 10_000], steep))))
     assert "beyond the fitted growth; " in text
@@ -48,7 +48,7 @@ def test_a_rise_on_top_of_growth_is_told_as_such():
     assert "beyond the fitted growth" not in text
 
 
-def test_growth_and_crossings_follow():
+def test_growth_and_crossings():
     lines = printed(tables(sweep("rows", ROWS, LAWS, noise=0.005)))
     start = lines.index("Growth: a call takes fixed + c x rows ^ p seconds")
     numpy, clever = (line.split() for line in lines[start + 3 : start + 5])
@@ -60,14 +60,14 @@ def test_growth_and_crossings_follow():
     assert re.fullmatch(r"clever passes numpy at rows = 1\d\d \[1\d\d, 1\d\d\], softmax", crossing)
 
 
-def test_a_fit_that_misses_is_marked_and_the_mark_explained():
+def test_a_poor_fit_is_marked_and_the_mark_is_explained():
     lines = printed(tables(sweep("rows", ROWS, {"numpy": lambda n: 1e-6 * n * (3 if n == 100 else 1)})))
     assert any(line.startswith("numpy") and line.endswith("%~") for line in lines)
     assert any(line.startswith("~ the fit misses a point") for line in lines)
     assert not any(line.startswith("~") for line in printed(tables(sweep("rows", ROWS, LAWS))))
 
 
-def test_the_end_of_a_cache_is_told_beside_its_size():
+def test_the_end_of_a_cache_is_noted_with_its_size():
     measured = sweep("rows", [300, 1000, 3000, 10_000], {"numpy": lambda n: 1e-6 * n * (1.5 if n > 2000 else 1)})
     measured.machine = {"cpu": {"caches": {"l3": 32 << 20}}}
     text = " ".join(printed(tables(measured)))
@@ -77,10 +77,10 @@ def test_the_end_of_a_cache_is_told_beside_its_size():
     ) in text
 
 
-def test_threads_show_what_they_gain():
+def test_threads_have_speed_up_and_efficiency():
     lines = printed(tables(sweep("threads", [1, 2], {"numpy": lambda n: 1e-3 / n**0.8})))
     assert lines[0] == "softmax: 500 rows, 3,073 features, 10 classes, float32, synthetic"
-    start = lines.index("Threads: speed-up over 1, and efficiency")
+    start = lines.index("Threads: speed-up over 1 thread, and efficiency")
     assert lines[start + 3].split() == ["numpy", "softmax", "2", "1.74", "[1.74,1.74]", "87%"]
     assert not any("Growth" in line for line in lines)
 
@@ -97,7 +97,7 @@ def test_a_second_axis_has_a_table_for_each_of_its_values():
     assert any(line.endswith("softmax at threads 2") for line in lines)
 
 
-def test_many_implementations_with_long_names_take_several_tables_of_eighty_columns():
+def test_many_implementations_with_long_names_need_several_tables():
     laws = {name: lambda n: 1e-6 * n for name in ("numpy", *(f"assignment.py:softmax_loss_{k}" for k in range(7)))}
     lines = printed(tables(sweep("rows", ROWS, laws)))
     headings = [line for line in lines if line.split()[:1] == ["rows"]]
@@ -106,7 +106,7 @@ def test_many_implementations_with_long_names_take_several_tables_of_eighty_colu
     assert len([line for line in lines[:growth] if line.split()[:1] == ["3,000"]]) == len(headings)
 
 
-def test_who_has_no_time_has_a_line_that_says_why():
+def test_rows_without_a_time_have_a_line_with_the_reason():
     reason = "would take about 9 s a call; --most-seconds-a-call is 1"
     slow = [row("naive", [1e-3] * 3, rows=10)]
     slow += [row("naive", rows=count, status="unavailable", reason=reason) for count in ROWS[1:]]

@@ -1,4 +1,4 @@
-"""What ``lcbench train`` and ``evaluate`` print."""
+"""Tables of ``lcbench train`` and ``lcbench evaluate``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def lines(table, width=80):
     return capture.get().splitlines()
 
 
-def test_a_training_in_words():
+def test_the_settings_of_a_training():
     recipe = Recipe(data="clouds", loss="svm", margin=2.0, momentum=0.9, schedule="cosine", iterations=20, reg=0.5)
     text = "\n".join(lines(train_tables.trained(train(splits(), recipe))))
     for words in ("svm, margin 2, reg 0.5, by numba-parallel in float32", "SGD, batch 200", "cosine", "momentum 0.9",

@@ -11,7 +11,6 @@ shows at most ten errors and ten warnings of a step; the job summary has all of 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +18,11 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from lcbench.record import Record, Row
+from lcbench.report import formatting
 from lcbench.report.exports import trackers
 from lcbench.report.tables import compare as compare_tables
 from lcbench.report.tables.run import SIMULATED
 from lcbench.stats.verdicts import Comparison
-
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot hold, not even as character references."""
 
 
 class _Case(NamedTuple):
@@ -111,7 +108,7 @@ def _test_case(case: _Case) -> ElementTree.Element:
 
 
 def _text(value: str) -> str:
-    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", value)
+    return formatting.NOT_XML.sub("\N{REPLACEMENT CHARACTER}", value)
 
 
 SUMMARY = "GITHUB_STEP_SUMMARY"

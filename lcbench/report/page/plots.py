@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Any
 
-from lcbench.record import Record, Row
+from lcbench.record import Record, Row, describe_field
 from lcbench.report import formatting
 from lcbench.report.page.times import Group, speedup
 from lcbench.report.plots import selection
@@ -40,12 +40,12 @@ _SYMBOLS: dict[Any, str] = {
 """Symbols of Observable Plot for the markers of matplotlib."""
 
 
-def appearance(of: LineStyle) -> dict[str, Any]:
+def appearance(style: LineStyle) -> dict[str, Any]:
     """Return colour and symbol of a line style; the page's CSS defines a light and a dark shade of each colour."""
     return {
-        "colour": f"var(--{of.colour[1:].lower()}, {of.colour})",
-        "symbol": _SYMBOLS.get(of.marker, "circle"),
-        "filled": of.filled,
+        "colour": f"var(--{style.colour[1:].lower()}, {style.colour})",
+        "symbol": _SYMBOLS.get(style.marker, "circle"),
+        "filled": style.filled,
     }
 
 
@@ -71,12 +71,10 @@ def fastest(group: Group, baseline: str) -> tuple[str, list[str]]:
     """Return the fastest row of a group with its time, and its speed-up and share of the limit."""
     row = next(iter(group.ranked.values()))
     ratio = speedup(row, group, baseline)
-    over = (
-        [f"{' '.join(formatting.ratio_with_interval(*ratio).split())} x {baseline}"]
-        if ratio and row.implementation != baseline
-        else []
-    )
-    return f"{group.label(row)}: {formatting.seconds(row.median_s)}", [*over, *_limit(row)]
+    lines = _limit(row)
+    if ratio and row.implementation != baseline:
+        lines.insert(0, f"{' '.join(formatting.ratio_with_interval(*ratio).split())} x {baseline}")
+    return f"{group.label(row)}: {formatting.seconds(row.median_s)}", lines
 
 
 def processes(row: Row) -> list[dict[str, Any]]:
@@ -120,9 +118,7 @@ def bars(group: Group, baseline: str) -> Plot:
             {
                 "row": name,
                 **_estimate(bar.row),
-                "text": ", ".join(
-                    [formatting.seconds(bar.median), *([formatting.ratio(bar.speedup)] if bar.speedup else [])]
-                ),
+                "text": bar.text,
             }
             for name, bar in zip(group.ranked, chosen.bars, strict=True)
         ],
@@ -226,7 +222,7 @@ def scaling(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
 def _legend(curves: Iterable[str], group: Group, texts: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return each curve once, with its appearance and a text."""
     return [
-        {"curve": one, **appearance(group.styles[one]), "text": texts.get(one, "")} for one in dict.fromkeys(curves)
+        {"curve": name, **appearance(group.styles[name]), "text": texts.get(name, "")} for name in dict.fromkeys(curves)
     ]
 
 
@@ -263,13 +259,21 @@ def threads(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
             legend = _legend((one.implementation for one in here.found), group, {})
             yield (
                 _titled(f"{loss}: speed-up by threads", here.other),
-                {"kind": "threads", "base": here.base, "marks": marks, "legend": legend},
+                {
+                    "kind": "threads",
+                    "base": here.base,
+                    "baseText": describe_field("threads", here.base),
+                    "marks": marks,
+                    "legend": legend,
+                },
             )
 
 
 def _gain_text(one: Efficiency) -> str:
     speedup = " ".join(formatting.ratio_with_interval(one.speedup, one.low, one.high).split())
-    return f"speed-up {speedup} over {one.base}, efficiency {formatting.share(one.efficiency)}"
+    return (
+        f"speed-up {speedup} over {describe_field('threads', one.base)}, efficiency {formatting.share(one.efficiency)}"
+    )
 
 
 def _titled(what: str, other: OtherAxis) -> str:

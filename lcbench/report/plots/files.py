@@ -84,7 +84,7 @@ def newest_files(chosen: Kind) -> list[Path]:
 def _newest_record(chosen: Kind) -> Path:
     from lcbench import files, record
 
-    found = next((one for one in record.newest_first() if not chosen.why_not(one)), None)
+    found = next((result for result in record.newest_first() if not chosen.why_not(result)), None)
     if found is None:
         makes = "sweep" if chosen.source == "a sweep" else "run"
         raise LcbenchError(
@@ -98,9 +98,9 @@ def _records_of_newest_machine(chosen: Kind) -> list[Path]:
     """Return all results of the machine of the newest result, the newest first."""
     from lcbench import record
 
-    newest_files = record.read(_newest_record(chosen))
-    fit = (one for one in record.newest_first() if one.fingerprint == newest_files.fingerprint)
-    return [Path(one.path) for one in fit if not chosen.why_not(one)]
+    newest = record.read(_newest_record(chosen))
+    same_machine = (other for other in record.newest_first() if other.fingerprint == newest.fingerprint)
+    return [Path(result.path) for result in same_machine if not chosen.why_not(result)]
 
 
 def read_content(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[Any, ...]:
@@ -110,18 +110,18 @@ def read_content(chosen: Kind, files: Sequence[Path], progress: ProgressCallback
     file does not fit the kind.
     """
     if chosen.source not in ("results over time", "several models"):
-        _require_few(chosen, files)
+        _require_file_count(chosen, files)
     found = [_read_one(chosen, path) for path in files]
     if chosen.source == "several models":
         return (dict(zip(map(str, files), found, strict=True)),)
     if chosen.source == "results over time":
         return (_history(found),)
     if chosen.source == "a model and its data":
-        return *found, _its_data(str(files[0]), found[0], progress)
+        return *found, _data_of(str(files[0]), found[0], progress)
     return tuple(found)
 
 
-def _require_few(chosen: Kind, files: Sequence[Path]) -> None:
+def _require_file_count(chosen: Kind, files: Sequence[Path]) -> None:
     """Raise LcbenchError if there are more files than the kind takes: one, or two to compare."""
     if len(files) > (2 if chosen.source == "one result, or two compared" else 1):
         several = [kind.name for kind in KINDS.values() if kind.source == "several models"]
@@ -137,7 +137,7 @@ def _read_one(chosen: Kind, path: Path) -> Any:
     if chosen.source == "a search":
         search = search_file.read(path)
         if reason := chosen.why_not(search):
-            raise LcbenchError(f"{path} cannot be drawn: {reason}")
+            raise LcbenchError(f"{path} has no {chosen.name}: {reason}")
         return search
     found, same = (record.read(path), _OF_RECORDS) if chosen.source in _OF_RECORDS else (model.read(path), _OF_MODELS)
     if reason := chosen.why_not(found):
@@ -149,15 +149,15 @@ def _read_one(chosen: Kind, path: Path) -> Any:
 def _history(records: list[Record]) -> History:
     from lcbench.stats.history import history
 
-    records.sort(key=lambda one: one.created, reverse=True)
-    if elsewhere := [one for one in records if one.fingerprint != records[0].fingerprint]:
+    records.sort(key=lambda record: record.created, reverse=True)
+    if others := [record for record in records if record.fingerprint != records[0].fingerprint]:
         raise LcbenchError(
-            f"{records[0].path} and {elsewhere[0].path} are from different machines: a history is of one machine"
+            f"{records[0].path} and {others[0].path} are from different machines: a history is of one machine"
         )
     return history(records, records[0].fingerprint)
 
 
-def _its_data(name: str, model: Model, progress: ProgressCallback) -> LabelledSplits:
+def _data_of(name: str, model: Model, progress: ProgressCallback) -> LabelledSplits:
     from lcbench.learn.training import splits_of
 
     splits = splits_of(model.recipe, progress)
@@ -196,35 +196,35 @@ def find_plots(names: Sequence[str]) -> tuple[list[Plot], list[str]]:
     if not found:
         where = "these files" if names else "the files in the folder of results"
         raise LcbenchError(f"{where} have no plot; 'lcbench run' makes a result")
-    _require_names_of_their_own(found)
+    _require_unique_names(found)
     return found, unread
 
 
 def _of_newest(unread: list[str]) -> Iterator[Plot]:
     """Yield the plots of the newest file of each kind; append to `unread` why a file cannot be read."""
-    read_content: dict[Path, File | None] = {}
+    files: dict[Path, File | None] = {}
     for kind in KINDS.values():
         try:
             paths = newest_files(kind)
         except LcbenchError:
             continue  # there is no such file, or only a user can choose the files
         for path in paths:
-            if path not in read_content:
+            if path not in files:
                 try:
-                    read_content[path] = identify(str(path))
+                    files[path] = identify(str(path))
                 except LcbenchError as error:
-                    read_content[path] = None
+                    files[path] = None
                     unread.append(str(error))
-        yield from _fit(kind, [file for path in paths if (file := read_content[path])])
+        yield from _suitable_plots(kind, [file for path in paths if (file := files[path])])
 
 
 def _of_named(names: Sequence[str]) -> Iterator[Plot]:
     files = [identify(name) for name in dict.fromkeys(names)]
     for kind in KINDS.values():
-        yield from _fit(kind, files)
+        yield from _suitable_plots(kind, files)
 
 
-def _fit(kind: Kind, files: Sequence[File]) -> Iterator[Plot]:
+def _suitable_plots(kind: Kind, files: Sequence[File]) -> Iterator[Plot]:
     """Yield the plots of a kind: one for each file, or if the kind shows several files, one for each group of files."""
     fit = [file for file in files if kind.source in file.sources and not kind.why_not(file.content)]
     if kind.source == "several models":
@@ -241,7 +241,7 @@ def _grouped(files: Sequence[File], by: Callable[[File], str]) -> list[list[File
     return [list(group) for _, group in groupby(sorted(files, key=by), key=by)]
 
 
-def _require_names_of_their_own(plots: Iterable[Plot]) -> None:
+def _require_unique_names(plots: Iterable[Plot]) -> None:
     taken: dict[str, Plot] = {}
     for plot in plots:
         other = taken.setdefault(plot.file_name, plot)

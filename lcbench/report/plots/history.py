@@ -73,8 +73,8 @@ def _interval(point: Point) -> selection.Interval:
 
 
 def _draw_series(axes: Axes, series: Series, key: Key, ends: selection.Interval) -> Any:
-    of = key.styles[series.implementation]
-    marks = style.marker_style(of)
+    line_style = key.styles[series.implementation]
+    marks = style.marker_style(line_style)
     dates: list[Any] = [_date(point) for point in series.points]
     times = [point.median_s for point in series.points]
     spans = [_interval(point) for point in series.points]
@@ -84,8 +84,10 @@ def _draw_series(axes: Axes, series: Series, key: Key, ends: selection.Interval)
     above = [max(0.0, high - time) for time, (_, high) in zip(times, shown, strict=True)]
     if len(times) > _FEW:
         marks |= {"marker": ""}
-    drawn = axes.errorbar(dates, times, yerr=(below, above), elinewidth=0.7, linewidth=1.0, linestyle=of.line, **marks)
-    style.draw_arrows(axes, dates, spans, ends, "y", of.colour)
+    drawn = axes.errorbar(
+        dates, times, yerr=(below, above), elinewidth=0.7, linewidth=1.0, linestyle=line_style.line, **marks
+    )
+    style.draw_arrows(axes, dates, spans, ends, "y", line_style.colour)
     for change in series.changes:
         at = dates[change.after]
         axes.axvline(at, color=style.FAINT, linewidth=0.8, linestyle=":")

@@ -88,8 +88,8 @@ def line_style(implementation: str) -> LineStyle:
     return line_styles([implementation])[implementation]
 
 
-def shorten_names(implementations: Iterable[str], most: int) -> dict[str, str]:
-    """Return a name of at most `most` letters for each implementation; no two are the same.
+def shorten_names(implementations: Iterable[str], max_letters: int) -> dict[str, str]:
+    """Return a name of at most `max_letters` letters for each implementation; no two are the same.
 
     What the names of users' functions, FILE:FUNCTION, have in common is left out.
     """
@@ -98,18 +98,18 @@ def shorten_names(implementations: Iterable[str], most: int) -> dict[str, str]:
     distinct = dict(zip(users, _differing(users), strict=True))
     if set(distinct.values()) & set(whole):
         distinct = {}
-    cut = {name: shorten(distinct.get(name, name), most) for name in whole}
+    cut = {name: shorten(distinct.get(name, name), max_letters) for name in whole}
     alike, numbers = Counter(cut.values()), Counter[str]()
     for name, text in cut.items():
         if alike[text] > 1:
             numbers[text] += 1
             number = f" {numbers[text]}"
-            cut[name] = shorten(distinct.get(name, name), most - len(number)) + number
+            cut[name] = shorten(distinct.get(name, name), max_letters - len(number)) + number
     return cut
 
 
 def short_name_pattern(implementations: Iterable[str]) -> str:
-    """Return the pattern that `shorten_names` leaves out, as in sim.py:NAME_loss, or an empty string."""
+    """Return the pattern of the names that `shorten_names` shortens, as in sim.py:NAME_loss, or an empty string."""
     whole = list(dict.fromkeys(implementations))
     users = [name for name in whole if ":" in name]
     distinct = _differing(users)
@@ -135,15 +135,15 @@ def _shared(names: Sequence[str]) -> tuple[str, str]:
     return "".join(head), "".join(tail)
 
 
-def _same(words: Sequence[Sequence[str]], most: int) -> list[str]:
-    """Return the first words, at most `most`, that all sequences share."""
-    together = zip(*(one[: max(0, most)] for one in words), strict=True)
+def _same(words: Sequence[Sequence[str]], limit: int) -> list[str]:
+    """Return the first words, at most `limit`, that all sequences share."""
+    together = zip(*(one[: max(0, limit)] for one in words), strict=True)
     return [one[0] for one in takewhile(lambda place: len(set(place)) == 1, together)]
 
 
-def shorten(text: str, most: int) -> str:
-    """Return at most `most` characters of a text; the middle is left out, because names differ at their ends."""
-    if len(text) <= most:
+def shorten(text: str, max_letters: int) -> str:
+    """Return a text of at most `max_letters` letters. The middle is left out, because names differ at their ends."""
+    if len(text) <= max_letters:
         return text
-    head = most // 2
-    return f"{text[:head]}…{text[len(text) - (most - head - 1) :]}" if most > 1 else "…"
+    head = max_letters // 2
+    return f"{text[:head]}…{text[len(text) - (max_letters - head - 1) :]}" if max_letters > 1 else "…"

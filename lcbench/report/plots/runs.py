@@ -71,16 +71,18 @@ def _draw_bars_of(axes: Axes, chosen: Bars, key: Key) -> None:
     for place, bar in enumerate(chosen.bars):
         low, high = selection.clip_interval(bar.interval, ends)
         error = [[bar.median - low], [high - bar.median]]
-        of = key.styles[bar.row.implementation]
-        ink = of.colour if chosen.logarithmic else style.INK
+        line_style = key.styles[bar.row.implementation]
+        ink = line_style.colour if chosen.logarithmic else style.INK
         if chosen.logarithmic:
             axes.errorbar(
-                bar.median, place, xerr=error, capsize=2.5, markersize=6, linestyle="", **style.marker_style(of)
-            )
+                bar.median, place, xerr=error, capsize=2.5, markersize=6, linestyle="",
+                **style.marker_style(line_style),
+            )  # fmt: skip
         else:
             axes.barh(
-                place, bar.median, height=0.68, facecolor=of.colour if of.filled else "white", edgecolor=of.colour,
-                xerr=error, error_kw={"ecolor": ink, "capsize": 2.5, "elinewidth": 1.1},
+                place, bar.median, height=0.68, facecolor=line_style.colour if line_style.filled else "white",
+                edgecolor=line_style.colour, xerr=error,
+                error_kw={"ecolor": ink, "capsize": 2.5, "elinewidth": 1.1},
             )  # fmt: skip
         style.draw_arrows(axes, [place], [bar.interval], ends, "x", ink)
         axes.annotate(bar.text, (high, place), xytext=(5, 0), textcoords="offset points", va="center", size=style.SMALL)
@@ -190,48 +192,48 @@ def draw_roofline(record: Record) -> Figure:
     key = selection.key_of(record, _LONGEST_ROOF_NAME)
     (left, right), (low, high) = selection.roofline_limits(panels)
     close = np.log(high / low) * _LABEL_INCHES / (_PANEL_INCHES - _AROUND_INCHES)
-    labels = {ceiling: selection.roofline_labels(some, close) for ceiling, some in panels.items()}
+    labels = {peak: selection.roofline_labels(points, close) for peak, points in panels.items()}
     height = max(_PANEL_INCHES, _AROUND_INCHES + _LABEL_INCHES * (2 + max(map(len, labels.values()))))
     figure = style.figure(0.9 + rows * height, "Roofline: rates and the limits of this machine")
     intensities = np.geomspace(left, right, 200)
-    for number, (axes, (ceiling, some)) in enumerate(
+    for number, (axes, (peak, points)) in enumerate(
         zip(style.grid(figure, len(panels), columns, sharey=True), panels.items(), strict=True)
     ):
         axes.set(xscale="log", yscale="log", xlim=(left, right), ylim=(low, high), xlabel="operations per byte")
-        _draw_roof(axes, ceiling, intensities)
-        _draw_points(axes, some, key)
-        _draw_labels(axes, labels[ceiling], key, ceiling.flops_s, height=height - _AROUND_INCHES)
-        axes.set_title(_roof_title(ceiling, record), loc="left")
+        _draw_roof(axes, peak, intensities)
+        _draw_points(axes, points, key)
+        _draw_labels(axes, labels[peak], key, peak.flops_s, height=height - _AROUND_INCHES)
+        axes.set_title(_roof_title(peak, record), loc="left")
         if number % columns == 0:
             axes.set_ylabel("GFLOP/s")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value / 1e9:g}")
         axes.yaxis.set_minor_formatter(lambda value, _: f"{value / 1e9:g}" if f"{value:e}"[0] in "25" else "")
         style.plain_ticks(axes.xaxis)
-    losses = {point.row.loss for some in panels.values() for point in some}
+    losses = {point.row.loss for points in panels.values() for point in points}
     marks = "left, hollow: svm; right, filled: softmax" if len(losses) > 1 else ""
-    style.caption(figure, selection.caption(record, marks, "dashed: NumPy's matrix product, for reference"))
+    style.caption(figure, selection.caption(record, marks, "dashed: NumPy's GEMM, for reference"))
     return figure
 
 
-def _roof_title(ceiling: MachinePeak, record: Record) -> str:
-    dtype = f", {ceiling.dtype}" if len({row.dtype for row in record.rows if row.ranked}) > 1 else ""
-    where = ", GPU" if ceiling.device == "cuda" else ""
-    return f"X of {formatting.size(ceiling.footprint)}{dtype}{where}\n{selection.read_label(ceiling)}"
+def _roof_title(peak: MachinePeak, record: Record) -> str:
+    dtype = f", {peak.dtype}" if len({row.dtype for row in record.rows if row.ranked}) > 1 else ""
+    where = ", GPU" if peak.device == "cuda" else ""
+    return f"X of {formatting.size(peak.footprint)}{dtype}{where}\n{selection.read_label(peak)}"
 
 
-def _draw_roof(axes: Axes, ceiling: MachinePeak, intensities: NDArray[np.float64]) -> None:
-    axes.plot(intensities, selection.roofline_rate(ceiling, intensities), color=style.INK, linewidth=1.6)
+def _draw_roof(axes: Axes, peak: MachinePeak, intensities: NDArray[np.float64]) -> None:
+    axes.plot(intensities, selection.roofline_rate(peak, intensities), color=style.INK, linewidth=1.6)
     axes.text(
-        0.98, ceiling.flops_s * 1.06, selection.flops_label(ceiling), ha="right", va="bottom",
+        0.98, peak.flops_s * 1.06, selection.flops_label(peak), ha="right", va="bottom",
         size=style.SMALL, transform=axes.get_yaxis_transform(),
     )  # fmt: skip
-    if ceiling.gemm_flops_s:
-        axes.axhline(ceiling.gemm_flops_s, color=style.FAINT, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1)
+    if peak.gemm_flops_s:
+        axes.axhline(peak.gemm_flops_s, color=style.FAINT, linewidth=0.9, linestyle=(0, (5, 3)), zorder=1)
 
 
-def _draw_points(axes: Axes, some: Sequence[Point], key: Key) -> None:
-    both = _both(some)
-    for point in some:
+def _draw_points(axes: Axes, points: Sequence[Point], key: Key) -> None:
+    both = _has_both_losses(points)
+    for point in points:
         filled = point.row.loss != _HOLLOW or not both
         marker = style.marker_style(key.styles[point.row.implementation])
         axes.plot(
@@ -240,20 +242,22 @@ def _draw_points(axes: Axes, some: Sequence[Point], key: Key) -> None:
         )  # fmt: skip
 
 
-def _both(some: Sequence[Point]) -> bool:
-    return len({point.row.loss for point in some}) > 1
+def _has_both_losses(points: Sequence[Point]) -> bool:
+    return len({point.row.loss for point in points}) > 1
 
 
 def _draw_labels(axes: Axes, labels: Sequence[Label], key: Key, roof_above: float, height: float) -> None:
     """Draw the names at the right of all marks, with a line from each name to its mark."""
     low, high = np.log(axes.get_ylim())
     least = (high - low) * _LABEL_INCHES / height
-    places = apart([label.centre for label in labels], least, np.log(roof_above) - 0.7 * least, low + 0.5 * least)
-    some = [point for label in labels for point in label.of]
-    both, edge, beside = _both(some), max(point.intensity for point in some), _aside(axes, 24)
+    places = spread_labels(
+        [label.centre for label in labels], least, np.log(roof_above) - 0.7 * least, low + 0.5 * least
+    )
+    points = [point for label in labels for point in label.points]
+    both, edge, beside = _has_both_losses(points), max(point.intensity for point in points), _aside(axes, 24)
     for label, place in zip(labels, places, strict=True):
-        first = label.of[0]
-        alone = len(label.of) == 1
+        first = label.points[0]
+        alone = len(label.points) == 1
         axes.annotate(
             key.name(first.row), (first.intensity, np.exp(label.centre)),
             xycoords=_mark_place(axes, first, both) if alone else axes.transData,
@@ -271,7 +275,7 @@ def _aside(axes: Axes, points: float) -> Transform:
     return axes.transData + ScaledTranslation(points / 72, 0, axes.figure.dpi_scale_trans)
 
 
-def apart(wanted: Sequence[float], least: float, highest: float, lowest: float = -np.inf) -> list[float]:
+def spread_labels(wanted: Sequence[float], least: float, highest: float, lowest: float = -np.inf) -> list[float]:
     """Return places for labels, in the descending order of `wanted`: at most `highest`, and at least `least` apart.
 
     Labels that would overlap become a stack around their mean (pool adjacent violators). If there is room for all, none

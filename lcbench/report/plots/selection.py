@@ -64,18 +64,18 @@ class Key:
         return self.names[row.implementation] + _side(row)
 
 
-def key(implementations: Iterable[str], most: int = LONGEST_NAME) -> Key:
-    """Return line styles and names, of at most `most` letters, of these implementations."""
-    all_of = list(implementations)
-    return Key(line_styles(all_of), shorten_names(all_of, most))
+def key(implementations: Iterable[str], max_letters: int = LONGEST_NAME) -> Key:
+    """Return line styles and names, of at most `max_letters` letters, of these implementations."""
+    names = list(implementations)
+    return Key(line_styles(names), shorten_names(names, max_letters))
 
 
-def key_of(record: Record, most: int = LONGEST_NAME) -> Key:
+def key_of(record: Record, max_letters: int = LONGEST_NAME) -> Key:
     """Return line styles and names of a record's implementations; all its plots use the same ones.
 
-    A name with its side has at most `most` letters.
+    A name with its side has at most `max_letters` letters.
     """
-    return key(_implementations(record), most - max(len(_side(row)) for row in record.rows))
+    return key(_implementations(record), max_letters - max(len(_side(row)) for row in record.rows))
 
 
 def _side(row: Row) -> str:
@@ -88,16 +88,16 @@ def _implementations(record: Record) -> list[str]:
 
 def titles(workloads: Iterable[Workload]) -> dict[Workload, str]:
     """Return a title for each workload: its loss, its rows, and the other fields in which the workloads differ."""
-    all_of = list(workloads)
-    fields = [field for field in Workload._fields if field in ("loss", "rows") or _differ(all_of, field)]
-    return {workload: describe_fields(workload, *fields) for workload in all_of}
+    workloads = list(workloads)
+    fields = [field for field in Workload._fields if field in ("loss", "rows") or _differ(workloads, field)]
+    return {workload: describe_fields(workload, *fields) for workload in workloads}
 
 
 def shared_fields(workloads: Iterable[Workload]) -> str:
     """Return the fields that are the same for all workloads, except loss and rows."""
-    all_of = list(workloads)
-    fields = [field for field in Workload._fields if field not in ("loss", "rows") and not _differ(all_of, field)]
-    return describe_fields(all_of[0], *fields)
+    workloads = list(workloads)
+    fields = [field for field in Workload._fields if field not in ("loss", "rows") and not _differ(workloads, field)]
+    return describe_fields(workloads[0], *fields)
 
 
 def short_names_note(implementations: Iterable[str]) -> str:
@@ -140,20 +140,21 @@ def clip_interval(interval: Interval, ends: Interval) -> Interval:
     return max(ends[0], min(interval[0], ends[1])), min(ends[1], max(interval[1], ends[0]))
 
 
-def caption(record: Record, *more: str) -> str:
+def caption(record: Record, *notes: str) -> str:
     """Return the caption of a plot: notes, what was computed, the machine and the date."""
     ranked = [row for row in record.rows if row.ranked]
     threads = sorted({row.threads for row in ranked})
-    on = str(record.machine.get("cpu", {}).get("model") or "") if isinstance(record.machine.get("cpu"), dict) else ""
-    many = f"{threads[0]} to {threads[-1]} threads" if len(threads) > 1 else describe_field("threads", threads[0])
-    words = [
-        *more,
+    cpu = record.machine.get("cpu")
+    model = cpu.get("model") if isinstance(cpu, dict) else None
+    count = f"{threads[0]} to {threads[-1]} threads" if len(threads) > 1 else describe_field("threads", threads[0])
+    parts = [
+        *notes,
         short_names_note(_implementations(record)),
         shared_fields(row.workload for row in ranked),
-        f"{on}, {many}" if on else many,
+        f"{model}, {count}" if model else count,
         record.created[:10],
     ]
-    return "\n".join(wrap("; ".join(filter(None, words)), _CAPTION_LETTERS))
+    return "\n".join(wrap("; ".join(filter(None, parts)), _CAPTION_LETTERS))
 
 
 BASELINE = "numpy"
@@ -246,8 +247,8 @@ def any_left_out(rows: Iterable[Row]) -> bool:
 
 def deviation_limit(rows: Iterable[Row]) -> float:
     """Return the limit of an axis of deviations from the median that shows most samples."""
-    away = [np.abs(process.ratios - 1) for row in rows for process in processes(row)]
-    widest = 1.4 * np.quantile(np.concatenate(away), 0.95)
+    deviations = [np.abs(process.ratios - 1) for row in rows for process in processes(row)]
+    widest = 1.4 * np.quantile(np.concatenate(deviations), 0.95)
     return float(np.clip(widest, NARROWEST_DEVIATION, WIDEST_DEVIATION))
 
 
@@ -261,13 +262,13 @@ def ratio_limits(rows: Iterable[Row]) -> Interval:
 
 def rows_by_name(key: Key, groups: dict[Workload, list[Row]]) -> dict[str, list[Row]]:
     """Return the rows by name, ordered by the median of their ratios to the fastest row of each workload."""
-    names: dict[str, list[Row]] = {}
-    behind: dict[str, list[float]] = {}
+    by_name: dict[str, list[Row]] = {}
+    ratios: dict[str, list[float]] = {}
     for rows in groups.values():
         for row in rows:
-            names.setdefault(key.name(row), []).append(row)
-            behind.setdefault(key.name(row), []).append((row.median_s or 0.0) / (rows[0].median_s or 1.0))
-    return dict(sorted(names.items(), key=lambda item: median(behind[item[0]])))
+            by_name.setdefault(key.name(row), []).append(row)
+            ratios.setdefault(key.name(row), []).append((row.median_s or 0.0) / (rows[0].median_s or 1.0))
+    return dict(sorted(by_name.items(), key=lambda item: median(ratios[item[0]])))
 
 
 class Point(NamedTuple):
@@ -315,9 +316,9 @@ def roofline_rate(peak: MachinePeak, intensity: NDArray[np.float64]) -> NDArray[
 
 def roofline_limits(panels: dict[MachinePeak, list[Point]]) -> tuple[Interval, Interval]:
     """Return the limits of both axes, the same for all panels, with room for names at the right."""
-    intensities = [point.intensity for some in panels.values() for point in some]
+    intensities = [point.intensity for points in panels.values() for point in points]
     ridges = [peak.flops_s / peak.read_bytes_s for peak in panels]
-    rates = [point.rate for some in panels.values() for point in some]
+    rates = [point.rate for points in panels.values() for point in points]
     left = min(*intensities, *ridges) / 3
     right = max(*intensities, *ridges)
     highest = max(*rates, *(peak.flops_s for peak in panels))
@@ -325,32 +326,29 @@ def roofline_limits(panels: dict[MachinePeak, list[Point]]) -> tuple[Interval, I
 
 
 class Label(NamedTuple):
-    """Name of an implementation and the points that it labels: one, or several whose rates are close."""
+    """Label of an implementation's points: one, or several whose rates are close."""
 
-    of: list[Point]
+    points: list[Point]
 
     @property
     def centre(self) -> float:
         """Mean logarithm of the rate."""
-        return float(np.mean([np.log(point.rate) for point in self.of]))
+        return float(np.mean([np.log(point.rate) for point in self.points]))
 
 
-def roofline_labels(some: Sequence[Point], close: float) -> list[Label]:
+def roofline_labels(points: Sequence[Point], close: float) -> list[Label]:
     """Return the labels of points, from the highest rate down.
 
     The points of an implementation share a label if their logarithms differ by at most `close`.
     """
     own: dict[tuple[str, str | None], list[Point]] = {}
-    for point in some:
+    for point in points:
         own.setdefault((point.row.implementation, point.row.side), []).append(point)
     found = []
     for marks in own.values():
         rates = np.log([point.rate for point in marks])
         found += [Label(marks)] if np.ptp(rates) <= close else [Label([point]) for point in marks]
     return sorted(found, key=lambda label: -label.centre)
-
-
-POINTS_OF_A_FIT = 40
 
 
 @dataclass(frozen=True)
@@ -375,7 +373,7 @@ class Scaling:
         times = np.log([row.median_s or 0.0 for row in curve.rows])
         return float(np.exp(np.interp(np.log(crossing.at), np.log(curve.values), times)))
 
-    def fitted(self, curve: Curve, points: int = POINTS_OF_A_FIT) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def fitted(self, curve: Curve, points: int = 40) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return places and seconds along the fit of a curve, between its ends."""
         places = np.geomspace(curve.values[0], curve.values[-1], points)
         return places, self.fits[curve.implementation](places)

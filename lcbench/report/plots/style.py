@@ -24,7 +24,18 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from lcbench.report.plots import line_styles
+from lcbench.report.plots.line_styles import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    YELLOW,
+    LineStyle,
+)
 from lcbench.report.plots.selection import ARROWS, Interval
 from lcbench.report.plots.table import remove_non_xml
 
@@ -36,22 +47,14 @@ PlotFormat = Literal["png", "svg"]
 WIDTH = 8.0
 """Width of a figure in inches."""
 
-COLOURS = (
-    line_styles.BLUE,
-    line_styles.VERMILION,
-    line_styles.GREEN,
-    line_styles.PURPLE,
-    line_styles.ORANGE,
-    line_styles.SKY,
-    line_styles.YELLOW,
-)
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, YELLOW)
 """Colours of lines and classes, in the order in which they are used."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 """Markers of classes; the next one is used after all colours have been used."""
 
-INK = line_styles.BLACK
-FAINT = line_styles.GREY
+INK = BLACK
+FAINT = GREY
 NOTE = "#595959"
 """Colour of captions: lighter than other text, with enough contrast to be legible."""
 _BEYOND = "beyond"
@@ -286,13 +289,13 @@ def draw_heat_map(
     return image
 
 
-def marker_style(of: line_styles.LineStyle) -> dict[str, Any]:
+def marker_style(line_style: LineStyle) -> dict[str, Any]:
     """Return colour and marker as keyword arguments of matplotlib."""
     return {
-        "color": of.colour,
-        "marker": of.marker,
-        "markerfacecolor": of.colour if of.filled else "white",
-        "markeredgecolor": of.colour,
+        "color": line_style.colour,
+        "marker": line_style.marker,
+        "markerfacecolor": line_style.colour if line_style.filled else "white",
+        "markeredgecolor": line_style.colour,
     }
 
 

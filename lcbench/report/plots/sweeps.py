@@ -84,17 +84,17 @@ def _draw_curves(axes: Axes, one: Scaling, key: Key, over_axis: bool = False) ->
     """
     for curve in one.curves:
         fit = None if over_axis else one.fits.get(curve.implementation)
-        of, name = key.styles[curve.implementation], key.names[curve.implementation]
+        line_style, name = key.styles[curve.implementation], key.names[curve.implementation]
         per = curve.values if over_axis else np.ones(len(curve.values))
         medians = np.array([row.median_s for row in curve.rows]) / per
         bands = np.array([row.ci95_s or (row.median_s,) * 2 for row in curve.rows]) / per[:, None]
-        axes.fill_between(curve.values, bands[:, 0], bands[:, 1], color=of.colour, alpha=0.15, linewidth=0)
+        axes.fill_between(curve.values, bands[:, 0], bands[:, 1], color=line_style.colour, alpha=0.15, linewidth=0)
         axes.plot(
-            curve.values, medians, gid=_MEASURED, label=_legend(name, fit), linestyle=of.line, linewidth=1.4,
-            markersize=5, **style.marker_style(of),
+            curve.values, medians, gid=_MEASURED, label=_legend(name, fit), linestyle=line_style.line, linewidth=1.4,
+            markersize=5, **style.marker_style(line_style),
         )  # fmt: skip
         if fit:
-            axes.plot(*one.fitted(curve, 100), color=of.colour, linestyle=":", linewidth=1.6)
+            axes.plot(*one.fitted(curve, 100), color=line_style.colour, linestyle=":", linewidth=1.6)
     axes.set(xscale="log", yscale="log")
 
 
@@ -197,8 +197,8 @@ def draw_threads(record: Record) -> Figure:
 
 def _draw_gains(left: Axes, right: Axes, points: Sequence[Efficiency], key: Key, aside: float, hollow: bool) -> Line2D:
     """Draw the curve from the fewest threads, which is 1 by definition, and return the line for the legend."""
-    of = key.styles[points[0].implementation]
-    mark = style.marker_style(of) | ({"markerfacecolor": "white"} if hollow else {})
+    line_style = key.styles[points[0].implementation]
+    mark = style.marker_style(line_style) | ({"markerfacecolor": "white"} if hollow else {})
     threads = [points[0].base, *(point.threads for point in points)]
     for axes, scale in ((left, [1.0] * len(points)), (right, [point.ideal for point in points])):
         middle, low, high = (
@@ -206,12 +206,12 @@ def _draw_gains(left: Axes, right: Axes, points: Sequence[Efficiency], key: Key,
             for field in ("speedup", "low", "high")
         )
         beside = axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans)
-        axes.vlines(threads, low, high, color=of.colour, linewidth=1.1, transform=beside)
+        axes.vlines(threads, low, high, color=line_style.colour, linewidth=1.1, transform=beside)
         spans = list(zip(low, high, strict=True))
-        style.draw_arrows(axes, threads, spans, axes.get_ylim(), "y", of.colour, transform=beside)
+        style.draw_arrows(axes, threads, spans, axes.get_ylim(), "y", line_style.colour, transform=beside)
         (line,) = axes.plot(
-            threads, middle, linewidth=1.2, markersize=5.5, linestyle="--" if hollow else of.line, transform=beside,
-            **mark,
+            threads, middle, linewidth=1.2, markersize=5.5, linestyle="--" if hollow else line_style.line,
+            transform=beside, **mark,
         )  # fmt: skip
     return line
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 from lcbench.record import Record
-from lcbench.report import style
+from lcbench.report import formatting, style
 
 COLUMNS = 80
 
@@ -53,8 +52,6 @@ _SVG = """\
 </svg>
 """
 """Template of rich, without its font, which a browser would load from the network."""
-
-_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def why_no_table(record: Record) -> str:
@@ -110,4 +107,4 @@ def remove_non_xml(text: str) -> str:
 
     A browser shows nothing of an SVG that has such a character.
     """
-    return _NOT_IN_XML.sub("", text)
+    return formatting.NOT_XML.sub("", text)

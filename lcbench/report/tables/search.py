@@ -83,8 +83,8 @@ def _count_of(trials: list[Trial]) -> str:
     """Return the number of trials, and how many of them gave no model: "30 trials (4 diverged)"."""
     text = f"{len(trials)} trial" + ("s" if len(trials) > 1 else "")
     failed = [(status, sum(trial.status == status for trial in trials)) for status in _WITHOUT_MODEL]
-    said = ", ".join(f"{count} {status}" for status, count in failed if count)
-    return f"{text} ({said})" if said else text
+    counts = ", ".join(f"{count} {status}" for status, count in failed if count)
+    return f"{text} ({counts})" if counts else text
 
 
 def _reasons(search: Search) -> Iterator[Text]:

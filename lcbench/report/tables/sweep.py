@@ -8,7 +8,7 @@ from math import isfinite
 
 from rich.text import Text
 
-from lcbench.record import Record, Row, describe_fields
+from lcbench.record import Record, Row, describe_field, describe_fields
 from lcbench.report import formatting
 from lcbench.report.table import INTERVAL, NUMBER, PLAIN, RATIO, SECONDS, SHARE, Cell, Column, Kind, Table
 from lcbench.report.tables import run as run_tables
@@ -205,7 +205,7 @@ def threads_table(found: list[Efficiency]) -> Table:
     """Return the table of speed-up and efficiency by number of threads."""
     base = found[0].base if found else 1
     return Table(
-        f"Threads: speed-up over {base}, and efficiency",
+        f"Threads: speed-up over {describe_field('threads', base)}, and efficiency",
         found,
         Column("implementation", "implementation", _NAME),
         Column("loss", "loss"),

@@ -1,4 +1,4 @@
-"""Records that a page is made of: a run of eight implementations and of all that can go wrong, a gate, sweeps."""
+"""Records for pages: runs with eight implementations and with all statuses, a gate, and sweeps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lcbench.record import Counters, Gate, InterimAnalysis, MachinePeak, Record,
 from results import record, row
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&quot;.py:f"
-"""The name of a user's file that would be markup and script if it were not text."""
+"""Name of a user's file that would be markup and a script if it were not escaped."""
 
 LONG = "homework/of/somebody/with/a/long/path/softmax_vectorized.py:softmax_loss_vectorized_twice"
 
@@ -25,17 +25,17 @@ MEDIANS = {
 
 
 def samples(median: float, blocks: int = 3) -> list[list[float]]:
-    """Blocks of five samples around a median, no two alike."""
+    """Return blocks of five different samples around a median."""
     return [[median * (1 + 0.01 * (block % 3) + 0.003 * place) for place in range(-2, 3)] for block in range(blocks)]
 
 
 def measured(name: str, median: float, **fields: object) -> Row:
-    """A row with such samples, the second of whose blocks was disturbed."""
+    """Return a row with such samples, of which the second block was disturbed."""
     return row(name, blocks=samples(median), calls=[7, 7, 7], counters=[QUIET, BUSY, QUIET], **fields)
 
 
 def ceiling(rows: int, dtype: str = "float32") -> MachinePeak:
-    """What a machine can do with X of so many rows."""
+    """Return the peak of a machine with X of this number of rows."""
     return MachinePeak(dtype=dtype, footprint=rows * 3073 * 4, read_bytes_s=5e10, flops_s=3e11, gemm_flops_s=2e11)
 
 
@@ -68,7 +68,7 @@ LATER = record(
     created="2026-01-03T03:04:05+00:00",
     id="22222222",
 )  # fmt: skip
-"""Another run, in which one implementation got slower."""
+"""Later run, in which one implementation is slower."""
 
 NOISY = record(
     row("numpy", blocks=[[1e-3] * 5, [5e-2] * 5, [1.01e-3] * 5], counters=[QUIET, BUSY, QUIET]),
@@ -76,13 +76,13 @@ NOISY = record(
     row("torch", blocks=[[2e-3] * 5, [2.01e-3] * 5, [9e-1] * 5], counters=[QUIET, QUIET, QUIET]),
     id="55555555",
 )
-"""A run of processes that were left out and far away, and of one that was kept and so says nothing of its row."""
+"""Run with distant processes that were left out, and with one that was kept, so that its row has no interval."""
 
 _SIDE = Side(given=".", kind="folder", python="CPython", versions={})
 
 
 def gate(slowdown: float = 0.25, blocks: int = 16) -> Record:
-    """A gate whose head is slower."""
+    """Return a gate whose head is slower."""
     orders = ["bhhc", "chhb", "hbch", "hcbh"] * (blocks // 4)
     rows = []
     for name, median in (("numpy", 1e-3), (HOSTILE, 2e-3)):
@@ -94,7 +94,7 @@ def gate(slowdown: float = 0.25, blocks: int = 16) -> Record:
 
 
 def sweep(axes: dict[str, list[int | str]]) -> Record:
-    """A sweep of two implementations, one of which passes the other along rows and gains from threads."""
+    """Return a sweep in which one implementation passes the other along rows and is faster with more threads."""
     points = [{}]
     for axis, values in axes.items():
         points = [{**point, axis: value} for point in points for value in values]

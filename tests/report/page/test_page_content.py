@@ -1,4 +1,4 @@
-"""What an HTML page of records says, read without a browser."""
+"""Content of the HTML page, read without a browser."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ VENDOR = resources.files("lcbench.report.page").joinpath("vendor")
 
 
 class Read(HTMLParser):
-    """A page's elements, the text of its cells by table, and its data."""
+    """Parser of a page: its elements, the text of its cells by table, and its data."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class Read(HTMLParser):
 
     @property
     def data(self):
-        """What the scripts read; a number that JSON does not have is refused."""
+        """Data of the scripts; numbers that JSON does not have are an error."""
         return json.loads(self.scripts[0], parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
     def plots(self, kind):
@@ -90,11 +90,11 @@ def run():
 
 
 def lines(read, table):
-    """The lines of a table by their first cell."""
+    """Return the lines of a table by their first cell."""
     return {cells[0]: cells for cells in read.tables[table][1:]}
 
 
-def test_every_time_stands_in_the_table_of_its_workload(run):
+def test_times_are_in_the_table_of_their_workload(run):
     found = lines(run, "times-0-0-table")  # svm, 500 rows
     assert list(found) == [*sorted(MEDIANS, key=MEDIANS.get), "dead.py:f"]
     head = run.tables["times-0-0-table"][0]
@@ -105,7 +105,7 @@ def test_every_time_stands_in_the_table_of_its_workload(run):
             assert cells["limit"] == formatting.share(measured.roofline_fraction)
 
 
-def test_speedups_are_the_judges(run):
+def test_speedups_are_those_of_the_statistics(run):
     base = next(one for one in RUN.rows if (one.implementation, one.loss) == ("numpy", "svm"))
     jax = next(one for one in RUN.rows if (one.implementation, one.loss) == ("jax", "svm"))
     column = run.tables["times-0-0-table"][0].index("x numpy")
@@ -114,14 +114,14 @@ def test_speedups_are_the_judges(run):
     assert found["numpy"][column] == "1"
 
 
-def test_another_baseline_has_the_speedups_over_it():
+def test_another_baseline():
     found = Read(page.html([RUN], "jax"))
     column = found.tables["times-0-0-table"][0].index("x jax")
     assert lines(found, "times-0-0-table")["jax"][column] == "1"
     assert not any("x numpy" in cell for cell in found.tables["times-0-0-table"][0])
 
 
-def test_what_has_no_time_says_why_and_comes_last(run):
+def test_rows_without_a_time_are_last_with_the_reason(run):
     softmax = run.tables["times-0-1-table"]
     assert softmax[-2] == ["wrong.py:f", "wrong: loss is <b>1</b>, right is 2"]
     assert softmax[-1] == ["torch-cuda", "unavailable: no GPU"]
@@ -135,7 +135,7 @@ def test_a_simulated_row_has_no_time(run):
     assert line == ["numba-cuda", "right; simulated: no GPU, so there are no times"]
 
 
-def test_names_are_text_and_never_markup(run):
+def test_names_are_escaped(run):
     assert not any(tag in ("img", "b") for tag, _ in run.tags)
     assert HOSTILE in run.text
     assert HOSTILE in lines(run, "times-0-1-table")
@@ -143,7 +143,7 @@ def test_names_are_text_and_never_markup(run):
     assert len(run.scripts) == 1 + 2 + 1  # data, two libraries, the page's own
 
 
-def test_nothing_is_asked_of_a_network(run):
+def test_nothing_is_loaded_from_a_network(run):
     for tag, attributes in run.tags:
         assert "src" not in attributes
         if tag == "link":
@@ -157,7 +157,7 @@ def test_nothing_is_asked_of_a_network(run):
     assert "@import" not in styles
 
 
-def test_links_lead_somewhere_and_ids_are_unique(run):
+def test_links_are_valid_and_ids_are_unique(run):
     ids = [attributes["id"] for _, attributes in run.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     named = [
@@ -167,12 +167,12 @@ def test_links_lead_somewhere_and_ids_are_unique(run):
     assert set(named) <= set(ids)
 
 
-def test_machine_score_and_findings_are_told(run):
+def test_machine_score_and_findings_are_shown(run):
     for told in ("A processor", "2 usable cores", "L2 1 MiB", "numpy 2.4.6", "62 of 100", "high: <others> use"):
         assert told in run.text
 
 
-def test_every_sample_is_there_with_what_disturbed_its_process(run):
+def test_samples_have_notes_on_disturbed_processes(run):
     jax = next(one for one in run.data["rows"].values() if (one["name"], one["what"][:3]) == ("jax", "svm"))
     row_of_jax = next(one for one in RUN.rows if (one.implementation, one.loss) == ("jax", "svm"))
     assert [one["times"] for one in jax["processes"]] == [
@@ -182,7 +182,7 @@ def test_every_sample_is_there_with_what_disturbed_its_process(run):
     assert all(formatting.seconds(sample) in run.text for block in row_of_jax.blocks for sample in block)
 
 
-def test_processes_that_were_left_out_are_known_to_the_plot_and_do_not_stretch_it():
+def test_processes_that_were_left_out_are_marked_and_do_not_stretch_the_axis():
     read = Read(page.html([NOISY]))
     numpy = next(one for one in read.data["rows"].values() if one["name"] == "numpy")
     assert [one["kept"] for one in numpy["processes"]] == [True, False, True]
@@ -193,7 +193,7 @@ def test_processes_that_were_left_out_are_known_to_the_plot_and_do_not_stretch_i
     assert "triangles: samples beyond the axis" in read.text
 
 
-def test_a_plot_of_quiet_samples_says_nothing_of_others():
+def test_a_plot_without_outliers_has_no_notes():
     read = Read(page.html([record(row(blocks=[[1e-3, 1.02e-3], [1.01e-3, 1e-3]]))]))
     [plot] = read.plots("samples")
     assert plot["domain"] == [pytest.approx(1 / selection.NEAREST, abs=1e-4), selection.NEAREST]
@@ -201,7 +201,7 @@ def test_a_plot_of_quiet_samples_says_nothing_of_others():
     assert "triangles" not in read.text
 
 
-def test_an_interval_that_says_nothing_is_said_to_be_none():
+def test_an_interval_that_is_not_informative_is_explained():
     read = Read(page.html([NOISY]))
     head, torch = read.tables["times-0-0-table"][0], lines(read, "times-0-0-table")["torch"]
     assert torch[head.index("95 % interval")] == formatting.NO_INTERVAL
@@ -210,20 +210,20 @@ def test_an_interval_that_says_nothing_is_said_to_be_none():
     assert formatting.NO_INTERVAL not in Read(page.html([record(row(medians=[1e-3, 1.01e-3]))])).text
 
 
-def test_a_mark_a_row_in_the_plots(run):
+def test_every_row_has_a_mark_in_the_plots(run):
     ranked = [one for one in RUN.rows if one.ranked]
     for kind in ("bars", "samples", "roofline"):
         assert sum(len(plot["marks"]) for plot in run.plots(kind)) == len(ranked)
 
 
-def test_the_roofline_is_of_the_workloads_own_footprint(run):
+def test_the_roofline_has_the_footprint_of_its_workload(run):
     assert {(plot["read"], plot["flops"]) for plot in run.plots("roofline")} == {(5e10, 3e11)}
     without = Read(page.html([record(row(medians=[1e-3, 1e-3]))]))
     assert without.plots("roofline") == []
     assert len(without.plots("bars")) == 1
 
 
-def test_errors_and_conventions_are_verified(run):
+def test_verification_has_errors_and_conventions(run):
     found = lines(run, "verified-0-table")
     assert found["numpy"][-4:-1] == ["1e-07", "2e-07", "right"]
     assert found["wrong.py:f"][-4:-1] == ["-", "-", "wrong: loss is <b>1</b>, right is 2"]
@@ -231,7 +231,7 @@ def test_errors_and_conventions_are_verified(run):
 
 
 @pytest.mark.parametrize("differing", [{"batch": [10, 20]}, {"threads": [1, 2]}, {"streamed": [False, True]}])
-def test_no_two_lines_of_the_verification_look_alike(differing):
+def test_lines_of_the_verification_differ(differing):
     [(field, values)] = differing.items()
     read = Read(page.html([record(*(row(medians=[1e-3, 1e-3], **{field: value}) for value in values))]))
     head, *found = read.tables["verified-0-table"]
@@ -241,7 +241,7 @@ def test_no_two_lines_of_the_verification_look_alike(differing):
     assert field not in same.tables["verified-0-table"][0]
 
 
-def test_limits_of_several_dtypes_are_told_apart():
+def test_limits_of_several_dtypes_have_different_names():
     measured = record(row(medians=[1e-3, 1e-3]), ceilings=[ceiling(500), ceiling(500, "float64")])
     read = Read(page.html([measured]))
     names = [name for name, _ in machine.essentials(measured)]
@@ -267,7 +267,7 @@ def test_a_gate_has_its_verdicts():
     assert [mark["name"] for mark in plot["marks"]] == ["numpy", HOSTILE]
 
 
-def test_two_runs_are_held_against_each_other_the_later_against_the_earlier():
+def test_two_runs_are_compared_the_later_with_the_earlier():
     for records in ([RUN, LATER], [LATER, RUN]):
         read = Read(page.html(records))
         found = read.tables["compared-verdicts-table"][1:]
@@ -275,20 +275,20 @@ def test_two_runs_are_held_against_each_other_the_later_against_the_earlier():
         assert f"{LATER.id} against {RUN.id}" in read.text
 
 
-def test_between_two_machines_no_verdict_holds():
+def test_between_two_machines_no_verdict_is_valid():
     rows = [row(name, blocks=[[9 * median] * 3] * 3) for name, median in MEDIANS.items()]
     read = Read(page.html([RUN, record(*rows, fingerprint="another", created="2026-02-02T03:04:05+00:00")]))
     assert {cells[-1] for cells in read.tables["compared-verdicts-table"][1:]} == {"inconclusive"}
     assert "no verdict is valid: the two results are from different machines" in read.text
 
 
-def test_records_without_anything_in_common_have_no_verdict():
+def test_records_without_common_rows_have_no_verdict():
     read = Read(page.html([RUN, record(row("alone", [1e-3, 1e-3]))]))
     assert "compared-verdicts-table" not in read.tables
     assert len([a for tag, a in read.tags if a.get("class") == "result"]) == 2
 
 
-def test_a_sweep_has_its_growth_crossing_and_curves():
+def test_a_sweep_has_growth_crossing_and_curves():
     read = Read(page.html([BY_ROWS]))
     found = lines(read, "growth-0-0-table")
     assert set(found) == {"numpy", "numba-parallel"}
@@ -304,7 +304,7 @@ def test_a_sweep_has_its_growth_crossing_and_curves():
 
 
 @pytest.mark.parametrize("measured", [BY_ROWS, BY_BATCH], ids=["rows", "batch"])
-def test_a_sweep_has_the_fitted_growth_beside_what_was_measured(measured):
+def test_a_sweep_has_the_fitted_growth_and_the_measured_points(measured):
     [plot] = Read(page.html([measured])).plots("scaling")
     assert {fit["curve"] for fit in plot["fits"]} == {"numpy", "numba-parallel"}
     by_name = {one.implementation: one for one in growth.growths(measured)}
@@ -320,7 +320,7 @@ def test_an_exponent_near_zero_keeps_its_interval():
     assert re.fullmatch(r"-?0\.00 \[-?0\.00,-?0\.00\]", found["numpy"][3])
 
 
-def test_a_sweep_over_threads_shows_what_they_gain():
+def test_a_sweep_over_threads_has_speed_ups():
     read = Read(page.html([BY_ROWS_AND_THREADS]))
     assert len(read.plots("scaling")) == 3  # a number of threads each
     threads = read.plots("threads")
@@ -332,7 +332,7 @@ def test_a_sweep_over_threads_shows_what_they_gain():
     assert {one["at"] for one in threads[0]["legend"] if "at" in one} == set()
 
 
-def test_an_axis_without_distances_has_curves_too():
+def test_an_axis_of_names_has_curves():
     [plot] = Read(page.html([BY_DTYPE])).plots("scaling")
     assert plot["numeric"] is False
     assert {mark["at"] for mark in plot["marks"]} == {"float32", "float64"}
@@ -357,7 +357,7 @@ def test_every_record_makes_a_page(unusual):
     assert unusual.id in read.text
 
 
-def test_users_functions_are_told_apart_by_colour_and_symbol():
+def test_users_functions_differ_in_colour_and_symbol():
     names = [f"sim.py:{name}_softmax_loss" for name in ("quad", "nlogn", "a", "b", "slept")]
     given = record(*(row(name, [1e-3, 1.1e-3]) for name in names))
     data = Read(page.html([given])).data
@@ -365,7 +365,7 @@ def test_users_functions_are_told_apart_by_colour_and_symbol():
     assert len({one["symbol"] for one in data["rows"].values()}) == len(names)
 
 
-def test_every_colour_of_the_pictures_has_its_shades():
+def test_every_colour_has_a_light_and_a_dark_shade():
     styles = resources.files("lcbench.report.page").joinpath("page.css").read_text()
     for name in [*catalog.CATALOG, *(f"file-{number}.py:f" for number in range(200))]:
         variable = plots.appearance(line_style(name))["colour"].removeprefix("var(").partition(",")[0]
@@ -380,7 +380,7 @@ def test_eight_implementations_stay_under_a_megabyte():
     assert len(page.html([RUN]).encode()) < 1_000_000
 
 
-def test_the_libraries_are_those_that_their_readme_names():
+def test_the_libraries_have_the_checksums_and_versions_of_their_readme():
     readme = VENDOR.joinpath("README.md").read_text()
     for name in page.LIBRARIES:
         content = VENDOR.joinpath(name).read_bytes()

@@ -1,4 +1,4 @@
-"""The page as a browser shows it: headless Chromium, driven by Playwright."""
+"""The page in headless Chromium, controlled by Playwright."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ CONTRASTS = """
   return found;
 }
 """
-"""Of every text and mark shown: what it is, the contrast that WCAG 2.2 (1.4.3, 1.4.11) asks of it, and its own."""
+"""For every visible text and mark: its element, the contrast required by WCAG 2.2 (1.4.3, 1.4.11), and its contrast."""
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def browser():
 
 @pytest.fixture
 def opened(browser, tmp_path):
-    """Opens the page of some records; what the browser complains of and asks of a network must stay empty."""
+    """Return a function that opens the page of some records; errors and network requests fail the test."""
     trouble: list[str] = []
     contexts = []
 
@@ -98,12 +98,12 @@ def opened(browser, tmp_path):
 
 
 def settle(shown):
-    """Waits until the observer of widths has drawn: two frames."""
+    """Wait two frames, after which the observer of widths has drawn."""
     shown.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def names(shown, table):
-    """First cells of a table's visible lines, from the top."""
+    """Return the first cells of a table's visible lines, from the top."""
     return [line.inner_text() for line in shown.locator(f"#{table}-table tbody tr:visible th").all()]
 
 
@@ -128,7 +128,7 @@ def test_every_figure_is_drawn_and_nothing_overflows(opened, records, width):
     assert shown.evaluate(outside, width) == 0
 
 
-def test_labels_of_a_plot_stay_within_it(opened):
+def test_labels_stay_within_their_plot(opened):
     shown = opened(RUN, width=PHONE)
     outside = """() => [...document.querySelectorAll(".plot svg text")].filter((text) => {
         const [inner, outer] = [text.getBoundingClientRect(), text.closest("figure").getBoundingClientRect()];
@@ -143,7 +143,7 @@ OVERLAPPING = """() => [...document.querySelectorAll(".plot svg [aria-label$='ti
         .filter(([, b]) => a.right > b.left && b.right > a.left && a.bottom > b.top + 3 && b.bottom > a.top + 3)
         .map(([other]) => [axis.getAttribute("aria-label"), one, other]));
 })"""
-"""Labels of one axis that lie upon each other."""
+"""Overlapping labels of one axis."""
 
 
 @pytest.mark.parametrize("width", [PHONE, 800, DESK])
@@ -162,7 +162,7 @@ def test_samples_have_the_median_on_their_axis(opened, measured, width):
         assert "1 x" in figure.locator("[aria-label='x-axis tick label'] text").all_text_contents()
 
 
-def test_what_lies_beyond_an_axis_has_an_arrow_at_its_edge(opened):
+def test_values_beyond_an_axis_have_an_arrow_at_its_edge(opened):
     shown = opened(NOISY)
     assert shown.locator("figure.samples .farther > *").count() == 3 * 5  # two processes were left out, one is far away
     assert shown.locator("figure.bars .arrow > *").count() == 1  # an interval that goes on beyond the axis
@@ -193,7 +193,7 @@ def test_a_fitted_growth_is_dashed_in_the_colour_of_its_curve(opened):
     assert all(fit.locator("xpath=..").get_attribute("stroke-dasharray") for fit in fits)
 
 
-def test_a_click_on_a_heading_sorts_and_a_second_turns_it_round(opened):
+def test_a_click_on_a_heading_sorts_and_a_second_reverses_the_order(opened):
     shown = opened(RUN)
     table = "times-0-0"
     fastest_first = sorted(MEDIANS, key=MEDIANS.get)
@@ -202,7 +202,10 @@ def test_a_click_on_a_heading_sorts_and_a_second_turns_it_round(opened):
     assert heading.get_attribute("aria-sort") == "ascending"
     heading.locator("button").click()
     assert heading.get_attribute("aria-sort") == "descending"
-    assert names(shown, table) == [*reversed(fastest_first), "dead.py:f"]  # without a time: last whichever way
+    assert names(shown, table) == [
+        *reversed(fastest_first),
+        "dead.py:f",
+    ]  # no time: last in both directions
 
     by_name = shown.locator(f"#{table}-table thead th", has_text="implementation")
     by_name.locator("button").click()
@@ -211,13 +214,13 @@ def test_a_click_on_a_heading_sorts_and_a_second_turns_it_round(opened):
     assert by_name.get_attribute("aria-sort") == "ascending"
 
 
-def test_a_rate_sorts_highest_first_and_by_its_value_not_its_letters(opened):
+def test_rates_are_sorted_by_value_the_highest_first(opened):
     shown = opened(RUN)
     shown.locator("#times-0-0-table thead th", has_text="GFLOP/s").locator("button").click()
     assert names(shown, "times-0-0")[:-1] == sorted(MEDIANS, key=MEDIANS.get)  # 1000 us and 9 ms among them
 
 
-def test_headings_answer_to_the_keyboard(opened):
+def test_headings_can_be_used_with_the_keyboard(opened):
     shown = opened(RUN)
     shown.locator("#times-0-0-table thead th", has_text="implementation").locator("button").focus()
     shown.keyboard.press("Enter")
@@ -226,7 +229,7 @@ def test_headings_answer_to_the_keyboard(opened):
     assert names(shown, "times-0-0")[0] == "torch-compile"
 
 
-def test_the_filter_leaves_lines_cards_and_marks_that_have_all_words(opened):
+def test_the_filter_keeps_lines_cards_and_marks_with_all_words(opened):
     shown = opened(RUN)
     shown.fill("#filter", "Torch softmax")
     settle(shown)
@@ -246,7 +249,7 @@ def test_the_filter_leaves_lines_cards_and_marks_that_have_all_words(opened):
     assert shown.locator("#times-0-0 figure.bars .mark").count() == len(MEDIANS)
 
 
-def test_a_filter_that_matches_nothing_says_so_once_and_leaves_no_empty_heading(opened):
+def test_a_filter_without_match_has_one_message_and_hides_empty_sections(opened):
     shown = opened(RUN)
     headings = [one.inner_text() for one in shown.locator("h2:visible").all()]
     assert {"Fastest", "Times", "Verification", "Samples"} < set(headings)
@@ -268,15 +271,15 @@ def test_the_fastest_are_filtered_too(opened):
     settle(shown)
     assert cards.count() == 1
     assert cards.inner_text().startswith("svm")
-    shown.fill("#filter", "naive")  # nowhere the fastest
+    shown.fill("#filter", "naive")  # is never the fastest
     settle(shown)
     assert cards.count() == 0
     assert not shown.locator("h2", has_text="Fastest").is_visible()
 
 
-def test_a_row_is_shown_in_all_its_tables_or_in_none(opened):
+def test_a_row_is_shown_in_all_tables_or_in_none(opened):
     shown = opened(RUN)
-    shown.fill("#filter", "convention")  # which stands in the table of verification alone
+    shown.fill("#filter", "convention")  # a word of the table of verification only
     settle(shown)
     assert [line.inner_text() for line in shown.locator("tbody tr:visible th").all()] == [LONG, LONG]
     assert shown.locator("figure.bars .mark:visible").count() == 1
@@ -309,7 +312,7 @@ def test_hover_focus_and_touch_show_the_samples_of_a_mark(opened):
     assert box.inner_text().startswith("naive\n")
 
 
-def test_tab_comes_to_a_plot_once_and_arrows_lead_through_it(opened):
+def test_tab_reaches_a_plot_and_arrow_keys_its_marks(opened):
     shown = opened(RUN)
     bars = shown.locator("#times-0-0 figure.bars")
     assert bars.locator("[tabindex='0']").count() == 1
@@ -334,7 +337,7 @@ def test_the_box_of_samples_stays_in_the_window(opened):
         assert box["y"] + box["height"] <= 900
 
 
-def test_a_name_like_markup_is_shown_as_it_is(opened):
+def test_a_name_with_markup_is_escaped(opened):
     shown = opened(RUN)
     assert HOSTILE in names(shown, "times-0-1")
     mark = shown.locator("#times-0-1 figure.bars .mark").nth(6)
@@ -344,13 +347,13 @@ def test_a_name_like_markup_is_shown_as_it_is(opened):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("records", [[RUN], [gate()], [BY_ROWS]], ids=["run", "gate", "sweep"])
-def test_texts_and_marks_stand_out_in_the_light_and_in_the_dark(opened, records, scheme):
+def test_texts_and_marks_have_contrast_in_light_and_dark_mode(opened, records, scheme):
     found = opened(*records, scheme=scheme).evaluate(CONTRASTS)
     assert len(found) > 50
     assert [one for one in found if one[2] < one[1] - 0.01] == []
 
 
-def test_dark_is_dark(opened):
+def test_dark_mode_is_dark(opened):
     brightness = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).reduce((a, b) => a + +b, 0)"
     assert opened(RUN, scheme="light").evaluate(brightness) > 600
     assert opened(RUN, scheme="dark").evaluate(brightness) < 150
@@ -363,10 +366,10 @@ def test_plots_follow_the_width_of_the_window(opened):
     settle(shown)
     narrow = shown.locator("figure.samples svg").first
     assert narrow.bounding_box()["width"] < PHONE < wide
-    assert float(narrow.get_attribute("width")) < PHONE  # drawn anew, and not the wide one made small
+    assert float(narrow.get_attribute("width")) < PHONE  # drawn again, not scaled
 
 
-def test_on_paper_nothing_is_cut_and_the_machine_is_unfolded(opened):
+def test_in_print_nothing_is_cut_and_details_are_open(opened):
     shown = opened(RUN)
     shown.evaluate("dispatchEvent(new Event('beforeprint'))")
     shown.emulate_media(media="print")

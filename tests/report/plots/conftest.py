@@ -1,4 +1,4 @@
-"""Pictures are drawn in their own look here too."""
+"""Style of the plots in all tests of this folder."""
 
 import pytest
 
@@ -6,6 +6,6 @@ from lcbench.report.plots import style
 
 
 @pytest.fixture(autouse=True)
-def look():
+def plot_style():
     with style.use_style():
         yield

@@ -1,4 +1,4 @@
-"""Models and searches as their files hold them, small, and without having been trained."""
+"""Small models and searches that were not trained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def model(
     classes=3, columns=60, image_shape=IMAGE, losses=(2.0, 1.5, 1.2), steps=(0, 3), status="finished", names=None,
     fingerprint="", scaling=None, **recipe,
 ):  # fmt: skip
-    """A model of random weights."""
+    """Return a model with random weights."""
     rng = np.random.default_rng(7)
     W = rng.normal(size=(columns + 1, classes))
     scaling = scaling or Scaling(rng.normal(size=columns), rng.uniform(1, 3, columns))
@@ -31,23 +31,23 @@ def model(
 
 
 def trial(accuracy, status=None, **fields):
-    """A trial that reached an accuracy, or with None one that diverged."""
+    """Return a trial with an accuracy, or for None a trial that diverged."""
     status = status or ("diverged" if accuracy is None else "finished")
     return Trial(recipe=Recipe(data="cifar10", **fields), status=status, validation_accuracy=accuracy)
 
 
 def search(trials, way="grid", **axes):
-    """A search with these trials over these axes."""
+    """Return a search with these trials and axes."""
     return Search(created="2026-01-01T00:00:00Z", way=way, axes=axes, fingerprint="", threads=1, trials=trials)
 
 
 def grid(accuracy, learning_rate, reg):
-    """A search of a grid, `accuracy` a function of the learning rate and the regularisation."""
+    """Return a grid search, with `accuracy` as a function of the learning rate and the regularisation."""
     trials = [trial(accuracy(rate, r), learning_rate=rate, reg=r) for rate in learning_rate for r in reg]
     return search(trials, learning_rate=list(learning_rate), reg=list(reg))
 
 
 def waiting(search):
-    """The same before its first trial."""
+    """Return the search before its first trial."""
     trials = [Trial(recipe=trial.recipe) for trial in search.trials]
     return msgspec.structs.replace(search, trials=trials)

@@ -1,4 +1,4 @@
-"""Records of which pictures are drawn: a run with a row of every status, and sweeps of known growth."""
+"""Records for plots: a run with a row of every status, and sweeps with known growth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lcbench.stats import estimates
 from results import processes, record, row
 
 USERS = "an/assignment/of/somebody/with_a_long_name.py:softmax_loss_vectorized_and_tuned"
-"""A user's name, longer than any picture is wide."""
+"""Name of a user's function that is longer than a plot is wide."""
 
 FACTORS = {"naive": 30.0, "numpy": 1.0, "numba-parallel": 0.3, "torch": 0.45, "torch-compile": 0.44, USERS: 0.8}
 BLOCKS = 4
@@ -25,7 +25,7 @@ def _row(rng, name, seconds, **fields):
 
 
 def ceiling(rows, features=3073):
-    """Of a machine that reads faster what is small."""
+    """Return the peak of a machine that reads small arrays faster."""
     size = 4 * rows * features
     return MachinePeak(
         dtype="float32", footprint=size, read_bytes_s=2e11 if size < 32 << 20 else 5e10, flops_s=5e11,
@@ -34,7 +34,7 @@ def ceiling(rows, features=3073):
 
 
 def run(names=tuple(FACTORS), losses=("svm", "softmax"), sizes=(500, 10_000), **fields):
-    """A run of these implementations, and of some that have no time."""
+    """Return a run of these implementations, and of some without times."""
     rng = np.random.default_rng(1)
     rows = [
         _row(rng, name, 2e-6 * size * FACTORS.get(name, 0.9), loss=loss, rows=size)
@@ -56,7 +56,7 @@ def run(names=tuple(FACTORS), losses=("svm", "softmax"), sizes=(500, 10_000), **
 
 
 def disturb(run, implementation, block):
-    """Marks one block of an implementation, in every workload, as disturbed."""
+    """Mark one block of an implementation as disturbed, in every workload."""
     for each in run.rows:
         if each.implementation == implementation:
             counters = [Counters(seconds=1.0, steal_s=0.5 * (place == block)) for place in range(BLOCKS)]
@@ -65,7 +65,7 @@ def disturb(run, implementation, block):
 
 
 def sweep(seconds, axes, losses=("svm", "softmax"), blocks=6, **fields):
-    """A sweep in which an implementation takes `seconds[name](**place)` at a place on the axes."""
+    """Return a sweep in which an implementation takes `seconds[name](**place)` at a place on the axes."""
     rng = np.random.default_rng(2)
     places = [{}]
     for axis, values in axes.items():
@@ -87,14 +87,14 @@ ROWS = [100, 215, 464, 1000, 2154, 4642, 10_000]
 
 
 def rows_sweep(**fields):
-    """Along rows: numpy starts quicker, and numba-parallel passes it at 1,000."""
+    """Return a sweep along rows in which numba-parallel passes numpy at 1,000 rows."""
     return sweep(
         {"numpy": lambda rows: 1e-6 * rows, "numba-parallel": lambda rows: 5e-4 + 5e-7 * rows}, {"rows": ROWS}, **fields
     )
 
 
 def threads_sweep(threads=(1, 2, 4), rows=(1000, 10_000)):
-    """Over threads: numba-parallel gains as many times, numpy nothing."""
+    """Return a sweep over threads with ideal speed-up for numba-parallel and none for numpy."""
     took = {
         "numpy": lambda threads, rows: 2e-6 * rows,
         "numba-parallel": lambda threads, rows: 1e-6 * rows / threads,

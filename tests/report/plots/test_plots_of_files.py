@@ -1,4 +1,4 @@
-"""From files to the bytes of a plot, and every plot that files allow."""
+"""Plots of files as bytes, and all plots that a set of files allows."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -23,8 +23,8 @@ POINTS = "x,y,label\n" + "".join(f"{np.sin(7 * k):.3f},{np.cos(5 * k):.3f},{k % 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """An image model, one of points in the plane with its table, a search, and records."""
-    folder = tmp_path_factory.mktemp("pictures")
+    """Return a folder with a model of images, a model of points with its table, a search, and records."""
+    folder = tmp_path_factory.mktemp("plots")
     (folder / "points.csv").write_text(POINTS)
     data = str(folder / "points.csv")
     models.write(folder / "images.h5", model())
@@ -65,7 +65,7 @@ def drawn(folder, kind, form, **options):
     return plots.render_plot(plots.find_kind(kind), [folder / name for name in FILES[kind]], form, **options)
 
 
-def test_no_kind_is_left_out_here():
+def test_every_kind_is_tested():
     assert plots.KINDS.keys() == FILES.keys()
 
 
@@ -73,7 +73,7 @@ DRAWN = [kind for kind in FILES if not plots.KINDS[kind].as_text]
 
 
 @pytest.mark.parametrize("kind", DRAWN)
-def test_the_same_files_give_the_same_picture_whatever_the_user_likes(folder, kind):
+def test_the_same_files_give_the_same_plot_despite_the_users_settings(folder, kind):
     svg, png = (drawn(folder, kind, form) for form in ("svg", "png"))
     with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "black", "savefig.transparent": True}):
         assert drawn(folder, kind, "svg") == svg
@@ -84,7 +84,7 @@ def test_the_same_files_give_the_same_picture_whatever_the_user_likes(folder, ki
 
 
 @pytest.mark.parametrize("dpi", [50, 100])
-def test_pixels_an_inch(folder, dpi):
+def test_dpi(folder, dpi):
     assert int.from_bytes(drawn(folder, "curves", "png", dpi=dpi)[16:20]) == 8 * dpi
 
 
@@ -117,14 +117,14 @@ def test_pixels_an_inch(folder, dpi):
         ("table", ["run.json"] * 3, "table is a plot of one result, or two compared, but 3 files are given"),
     ],
 )
-def test_what_does_not_fit_is_told(folder, kind, files, message):
+def test_files_that_do_not_fit_are_an_error(folder, kind, files, message):
     with pytest.raises(LcbenchError) as error:
         plots.render_plot(plots.find_kind(kind), [folder / name for name in files])
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_data_that_has_changed_is_not_drawn_with_the_old_boundaries(folder, tmp_path):
+def test_changed_data_is_not_plotted_with_the_boundaries_of_an_old_model(folder, tmp_path):
     table = tmp_path / "points.csv"
     table.write_text(POINTS)
     given = model(columns=2, image_shape=None, data=str(table), fingerprint=load_splits(str(table)).fingerprint())
@@ -135,7 +135,7 @@ def test_data_that_has_changed_is_not_drawn_with_the_old_boundaries(folder, tmp_
         plots.render_plot(plots.find_kind("boundaries"), [tmp_path / "m.h5"])
 
 
-def test_the_format_is_that_of_the_ending():
+def test_the_suffix_selects_the_format():
     curves, table = plots.find_kind("curves"), plots.find_kind("table")
     assert plots.output_format(curves, Path("a.b.PNG")) == "png"
     assert plots.output_format(curves, Path("a.svg")) == plots.output_format(table, Path("a.svg")) == "svg"
@@ -145,12 +145,12 @@ def test_the_format_is_that_of_the_ending():
         plots.output_format(table, Path("a.png"))
 
 
-def test_a_name_that_no_xml_may_hold_leaves_the_svg_readable(tmp_path):
+def test_names_with_characters_that_xml_cannot_hold(tmp_path):
     (tmp_path / "run.json").write_text(record.to_json(run(("numpy", "a\x1b[31m\x00--b.py:f"))))
     ElementTree.fromstring(drawn(tmp_path, "bars", "svg"))
 
 
-def test_a_table_is_the_same_svg_every_time(folder):
+def test_a_table_gives_the_same_svg_every_time(folder):
     svg = drawn(folder, "table", "svg")
     assert svg == drawn(folder, "table", "svg")
     assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
@@ -165,7 +165,7 @@ def test_an_unknown_kind():
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    """Results of every sort, in the folder of results and beside it."""
+    """Return a folder with results of every kind, next to the folder of results."""
     monkeypatch.setenv("LCBENCH_RESULTS", str(tmp_path / "results"))
     for name, content in (("run", run()), ("rows", rows_sweep()), ("threads", threads_sweep())):
         (tmp_path / f"{name}.json").write_text(record.to_json(content))
@@ -183,7 +183,7 @@ def names(results, *files):
 
 
 @pytest.mark.parametrize(
-    ("file", "pictures"),
+    ("file", "plotted"),
     [
         ("run.json", {"run-bars.png", "run-samples.png", "run-roofline.png", "run-table.svg"}),
         ("rows.json", {"rows-scaling.png", "rows-table.svg"}),
@@ -193,11 +193,11 @@ def names(results, *files):
         ("softmax.h5", {"softmax-curves.png", "softmax-boundaries.png", "softmax-confusion.png"}),
     ],
 )
-def test_what_a_file_allows(results, file, pictures):
-    assert names(results, file) == pictures
+def test_plots_of_a_file(results, file, plotted):
+    assert names(results, file) == plotted
 
 
-def test_several_share_a_picture_only_where_they_can(results):
+def test_models_share_a_plot_only_if_their_losses_are_the_same(results):
     shared = {"images-learning-rates.png", "images-descents.png"}
     together = names(results, "images.h5", "other.h5", "softmax.h5")
     alone = names(results, "images.h5") | names(results, "other.h5") | names(results, "softmax.h5")
@@ -215,7 +215,7 @@ def test_results_of_one_machine_make_a_history(results):
     assert [path.name for path in history.files] == ["day0.json", "day1.json"]
 
 
-def test_without_files_the_newest_of_each_sort(results):
+def test_without_files_the_newest_files_are_plotted(results):
     with pytest.raises(LcbenchError, match="the files in the folder of results have no plot"):
         find_plots([])
     record.write(run(created="2026-01-01T00:00:00+00:00"))
@@ -228,7 +228,7 @@ def test_without_files_the_newest_of_each_sort(results):
     assert found == {"bars": newest, "samples": newest, "roofline": newest, "scaling": swept, "table": newest}
 
 
-def test_a_damaged_newest_file_is_told_and_hinders_nothing(results):
+def test_a_damaged_newest_file_is_reported_and_the_others_are_plotted(results):
     record.write(run())
     damaged = results / "results" / "models" / "m.h5"
     damaged.parent.mkdir(parents=True)
@@ -239,13 +239,13 @@ def test_a_damaged_newest_file_is_told_and_hinders_nothing(results):
     assert str(damaged) in reason
 
 
-def test_a_file_that_is_nothing_is_refused(results):
+def test_a_file_of_another_kind_is_an_error(results):
     (results / "no.json").write_text("{}")
     with pytest.raises(LcbenchError, match=r"no\.json is not an lcbench result"):
         find_plots([str(results / "run.json"), str(results / "no.json")])
 
 
-def test_two_files_of_one_name_do_not_take_each_others_pictures(results):
+def test_two_files_of_one_name_are_an_error(results):
     (results / "again").mkdir()
     (results / "again" / "run.json").write_text((results / "run.json").read_text())
     with pytest.raises(LcbenchError, match=r"would both be plotted as run-bars\.png: plot them separately"):

@@ -1,4 +1,4 @@
-"""Times over dates: every result in its place, changes ringed and named."""
+"""Plot of times over dates and their change points."""
 
 from datetime import UTC, datetime, timedelta
 from math import isclose
@@ -43,7 +43,7 @@ def drawn(given):
     return draw_history(history(reversed(given), MACHINE))
 
 
-def test_every_result_has_its_place_and_its_interval():
+def test_every_result_has_a_point_and_an_interval():
     with style.use_style():
         figure = drawn(records())
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["softmax, 500 rows", "softmax, 20 rows"]
@@ -53,7 +53,7 @@ def test_every_result_has_its_place_and_its_interval():
     assert [date.day for date in curves.get_xdata()] == list(range(1, 9))
 
 
-def test_a_change_is_ringed_and_named():
+def test_a_change_point_has_a_ring_and_a_label():
     figure = drawn(records())
     rings = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "none"]
     assert sorted(float(ring.get_ydata()[0]) for ring in rings) == pytest.approx([1.2e-3, 2.4e-3])
@@ -61,14 +61,14 @@ def test_a_change_is_ringed_and_named():
     assert [text.get_text() for text in figure.axes[0].texts] == ["1.20 x at 4444444444"] * 2
 
 
-def test_threads_are_named_where_they_tell_series_apart():
+def test_threads_are_in_the_name_if_they_distinguish_series():
     [legend] = drawn(records()).legends
     names = [text.get_text() for text in legend.get_texts()]
     assert {"numba-parallel", "numpy, 1 thread", "numpy, 2 threads"} < set(names)
     assert max(map(len, names)) < len(USERS)
 
 
-def test_nothing_lies_on_the_title_or_beyond_the_picture():
+def test_nothing_overlaps_the_title_or_exceeds_the_figure():
     with style.use_style():
         figure = drawn(records())
         figure.canvas.draw()
@@ -80,14 +80,14 @@ def test_nothing_lies_on_the_title_or_beyond_the_picture():
 
 
 def numbers(axis):
-    """What is written at the ticks that can be seen."""
+    """Return the labels of the visible ticks."""
     low, high = axis.get_view_interval()
     ticks = [(tick.get_loc(), tick.label1.get_text()) for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]]
     return {text for place, text in ticks if text and low <= place <= high}
 
 
 @pytest.mark.parametrize(("low", "high"), [(1.02e-3, 1.03e-3), (2.1e-3, 4.9e-3), (5.1e-3, 9.8e-3), (1.5e-6, 2e-5)])
-def test_an_axis_of_times_has_numbers_however_short(low, high):
+def test_a_short_axis_of_times_has_labels(low, high):
     with style.use_style():
         figure = drawn([of(row(medians=[time, time]), day=day) for day, time in enumerate((low, high))])
         figure.canvas.draw()
@@ -95,7 +95,7 @@ def test_an_axis_of_times_has_numbers_however_short(low, high):
 
 
 @pytest.mark.parametrize("seconds", [0, 3, 600, 86_400])
-def test_dates_fill_the_axis_and_have_numbers(seconds):
+def test_dates_fill_the_axis_and_have_labels(seconds):
     with style.use_style():
         figure = drawn([of(row(medians=[1e-3, 1e-3]), day=day) for day in (0, seconds / 86_400)])
         figure.canvas.draw()
@@ -129,11 +129,11 @@ def test_one_wide_interval_does_not_stretch_the_axis():
         ),
     ],
 )
-def test_what_has_no_place_in_a_history(given, reason):
+def test_records_that_cannot_be_in_a_history(given, reason):
     assert why_no_history(given) == reason
 
 
-def test_the_newest_is_all_of_its_machine(tmp_path, monkeypatch):
+def test_the_newest_history_has_all_results_of_its_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("LCBENCH_RESULTS", str(tmp_path))
     files = [record_file.write(one) for one in records()]
     elsewhere = record_file.write(of(row(medians=[1.0]), day=-1, fingerprint="bbbb"))

@@ -1,4 +1,4 @@
-"""Plots of models: curves, templates, boundaries, confusion, and several models beside each other."""
+"""Plots of models: curves, templates, boundaries, confusion, and comparisons of models."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -21,7 +21,7 @@ from lcbench.report.plots.models import labels
 LOSSES = 3 - np.sqrt(np.arange(300)) / 10 + 0.1 * np.random.default_rng(0).normal(size=300)
 
 
-def test_every_loss_and_their_running_mean():
+def test_losses_and_their_running_mean():
     left, _ = models.draw_curves(model(losses=LOSSES)).axes
     each, mean = left.lines
     np.testing.assert_array_equal(each.get_xdata(), np.arange(1, 301))
@@ -32,7 +32,7 @@ def test_every_loss_and_their_running_mean():
     np.testing.assert_allclose(mean.get_ydata(), [LOSSES[step - 5 : step + 4].mean() for step in range(5, 297)])
 
 
-def test_both_accuracies_where_they_were_looked_at():
+def test_accuracies_at_the_steps_of_their_evaluation():
     given = model(steps=(0, 100, 200, 250))
     _, right = models.draw_curves(given).axes
     drawn = {line.get_label(): line for line in right.lines}
@@ -42,7 +42,7 @@ def test_both_accuracies_where_they_were_looked_at():
     np.testing.assert_array_equal(drawn["validation"].get_ydata(), given.curves.validation_accuracy)
 
 
-def test_one_step_is_a_point_that_can_be_seen():
+def test_one_step_is_a_visible_point():
     left, right = models.draw_curves(model(losses=[2.3], steps=[0])).axes
     assert [line.get_marker() for line in (*left.lines, *right.lines)] == ["o", "o", "o"]
     left.figure.draw_without_rendering()
@@ -50,14 +50,14 @@ def test_one_step_is_a_point_that_can_be_seen():
     assert len(ticks) == len(set(ticks))
 
 
-def test_without_accuracies_the_losses_are_alone():
+def test_without_accuracies_there_is_one_panel():
     given = model()
     alone = replace(given, curves=Curves(given.curves.losses))
     (axes,) = models.draw_curves(alone).axes
     assert axes.get_ylabel() == "loss"
 
 
-def test_a_run_that_diverged_is_drawn_until_it_did():
+def test_a_diverged_run_is_drawn_up_to_its_last_finite_loss():
     losses = [3.0, 50.0, 1e9, np.inf, np.nan, np.nan]
     left, _ = models.draw_curves(model(losses=losses, status="diverged")).axes
     (line,) = left.lines
@@ -66,13 +66,13 @@ def test_a_run_that_diverged_is_drawn_until_it_did():
     assert (line.get_marker(), line.get_markevery()) == ("X", [-1])
 
 
-def test_nothing_finite_is_an_empty_picture():
+def test_without_finite_losses_the_plot_is_empty():
     left, _ = models.draw_curves(model(losses=[np.nan, np.nan], status="diverged")).axes
     assert not len(left.lines[0].get_ydata())
 
 
 @pytest.mark.parametrize(("losses", "scale"), [([800, 5], "log"), ([3, 2], "linear"), ([9, 0], "linear")])
-def test_the_axis_is_logarithmic_where_losses_range_wide(losses, scale):
+def test_the_axis_is_logarithmic_for_a_wide_range_of_losses(losses, scale):
     assert models.draw_curves(model(losses=losses)).axes[0].get_yscale() == scale
 
 
@@ -88,7 +88,7 @@ def shown(figure):
     return [axes for axes in figure.axes if axes.images]
 
 
-def test_each_pixel_is_its_weight_in_the_space_of_raw_pixels():
+def test_pixels_are_weights_in_the_space_of_raw_pixels():
     given = model()
     planes, rows, columns = IMAGE
     raw = given.W[:-1] / given.scaling.deviation[:, None]
@@ -111,7 +111,7 @@ def test_the_largest_weight_of_a_class_is_black_or_white():
     assert images.max() <= 1
 
 
-def test_colours_may_lie_pixel_by_pixel():
+def test_contiguous_pixels():
     given = model(image_shape=(4, 5, 3))
     raw = given.W[:-1, 1] / given.scaling.deviation
     expected = 0.5 + 0.5 * raw.reshape(4, 5, 3) / np.abs(raw).max()
@@ -119,7 +119,7 @@ def test_colours_may_lie_pixel_by_pixel():
 
 
 @pytest.mark.parametrize("shape", [(1, 6, 10), (6, 10, 1)])
-def test_a_grey_image_has_three_equal_colours(shape):
+def test_a_grey_image_has_three_equal_channels(shape):
     image = models.templates(model(image_shape=shape))[0]
     assert image.shape == (6, 10, 3)
     assert (image == image[..., :1]).all()
@@ -133,7 +133,7 @@ def test_weights_of_zero_are_grey():
 
 
 @pytest.mark.parametrize("classes", [1, 2, 3, 10, 11, 200])
-def test_every_class_has_an_image_and_no_two_names_touch(classes):
+def test_every_class_has_an_image_and_names_do_not_overlap(classes):
     given = model(classes=classes, names=[f"a class with a long name, number {c}" for c in range(classes)])
     figure = models.draw_templates(given)
     axes = shown(figure)
@@ -143,7 +143,7 @@ def test_every_class_has_an_image_and_no_two_names_touch(classes):
     titles = [ax.title.get_window_extent(canvas.get_renderer()) for ax in axes]
     assert all(title.ymax <= figure.bbox.ymax for title in titles)
     for left, right in pairwise(titles):
-        assert right.ymax < left.ymax or left.xmax < right.xmin  # in the next row, or beside each other
+        assert right.ymax < left.ymax or left.xmax < right.xmin  # in the next row, or side by side
     endings = [ax.get_title()[-len(str(c)) :] for c, ax in enumerate(axes)]
     assert endings == [str(c) for c in range(classes)]
 
@@ -158,11 +158,11 @@ def test_every_class_has_an_image_and_no_two_names_touch(classes):
         (model(scaling=Scaling(np.zeros(D), np.full(D, 2.0))), ""),
     ],
 )
-def test_what_is_no_image_has_no_template(given, reason):
+def test_models_without_templates(given, reason):
     assert models.why_no_templates(given) == reason
 
 
-def test_lost_weights_have_no_template():
+def test_weights_that_are_not_finite_have_no_templates():
     given = model()
     given.W[3, 1] = np.inf
     assert models.why_no_templates(given) == "its weights are not finite"
@@ -187,7 +187,7 @@ def on_the_edge(points):
 
 @pytest.mark.parametrize("classes", [2, 3, 5, 12])
 @pytest.mark.parametrize("seed", range(4))
-def test_sides_lie_where_the_two_highest_scores_are_equal(classes, seed):
+def test_on_boundaries_the_two_highest_scores_are_equal(classes, seed):
     weights, offset = classifier(classes, seed)
     inner = 0
     for c in range(classes):
@@ -207,13 +207,13 @@ def test_sides_lie_where_the_two_highest_scores_are_equal(classes, seed):
 
 
 @pytest.mark.parametrize("classes", [1, 2, 3, 12])
-def test_regions_share_out_the_rectangle(classes):
+def test_regions_fill_the_rectangle(classes):
     weights, offset = classifier(classes, 1)
     regions = [models.region(weights, offset, c, LOW, HIGH) for c in range(classes)]
     assert sum(area(corners) for corners in regions if len(corners)) == pytest.approx(np.prod(HIGH - LOW))
 
 
-def test_a_point_lies_in_the_region_of_its_predicted_class():
+def test_points_are_in_the_region_of_their_predicted_class():
     weights, offset = classifier(6, 3)
     points = np.random.default_rng(0).uniform(LOW, HIGH, (500, 2))
     predicted = (points @ weights + offset).argmax(axis=1)
@@ -224,7 +224,7 @@ def test_a_point_lies_in_the_region_of_its_predicted_class():
     assert len(set(predicted)) > 2
 
 
-def test_of_equal_classes_the_first_has_the_region():
+def test_the_first_of_equal_classes_has_the_region():
     weights, offset = np.zeros((2, 3)), np.array([0.0, 1.0, 1.0])
     found = [len(models.region(weights, offset, c, LOW, HIGH)) for c in range(3)]
     assert found == [0, 4, 0]
@@ -240,7 +240,7 @@ def splits(part, names):
     return LabelledSplits(part, part, part, tuple(names), "points.csv")
 
 
-def test_the_picture_has_every_point_in_the_colour_of_its_class_and_the_regions_of_the_model():
+def test_points_have_the_colour_of_their_class_and_regions_are_those_of_the_model():
     part = plane()
     given = model(columns=2, image_shape=None, scaling=Scaling(np.array([1.0, -1.0]), np.array([2.0, 0.5])))
     (axes,) = models.draw_boundaries(given, splits(part, given.class_names)).axes
@@ -254,7 +254,7 @@ def test_the_picture_has_every_point_in_the_colour_of_its_class_and_the_regions_
         np.testing.assert_array_equal(patch.get_path().contains_points(grid), predicted == c)
 
 
-def test_a_class_without_points_is_told():
+def test_a_class_without_points_is_noted():
     part = plane(classes=2)
     figure = models.draw_boundaries(model(columns=2, image_shape=None), splits(part, ["a", "b", "c"]))
     told = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -269,11 +269,11 @@ def test_a_class_without_points_is_told():
         (3072, "it classifies rows of 3,072 columns, and a plane has 2"),
     ],
 )
-def test_only_two_features_are_a_plane(columns, reason):
+def test_boundaries_need_two_features(columns, reason):
     assert models.why_no_boundaries(model(columns=columns, image_shape=None)) == reason
 
 
-def test_each_cell_is_the_share_of_its_class():
+def test_cells_are_shares_of_their_class():
     rng = np.random.default_rng(0)
     test = Examples(rng.normal(size=(200, 4)), rng.integers(0, 2, 200))
     given = model(columns=4, image_shape=None)
@@ -304,7 +304,7 @@ def rates(**more):
     }
 
 
-def test_learning_rates_from_small_to_large_on_one_logarithmic_axis():
+def test_learning_rates_are_in_order_on_a_logarithmic_axis():
     (axes,) = models.draw_learning_rates(rates()).axes
     assert axes.get_yscale() == "log"
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
@@ -316,7 +316,7 @@ def test_learning_rates_from_small_to_large_on_one_logarithmic_axis():
     assert any(np.array_equal(values, RIGHT) for values in each)
 
 
-def test_a_run_that_diverges_leaves_the_others_legible():
+def test_a_diverged_run_does_not_stretch_the_axis():
     (axes,) = models.draw_learning_rates(rates()).axes
     lost = axes.lines[-1]
     np.testing.assert_array_equal(lost.get_ydata(), [100.0, 900.0])
@@ -324,19 +324,19 @@ def test_a_run_that_diverges_leaves_the_others_legible():
     assert axes.get_ylim()[1] < 1e5
 
 
-def test_all_diverged_at_once():
+def test_all_models_diverged_at_once():
     lost = {name: model(losses=[np.nan], status="diverged") for name in ("a.h5", "b.h5")}
     (axes,) = models.draw_learning_rates(lost).axes
     assert [len(line.get_ydata()) for line in axes.lines] == [0, 0]
 
 
 @pytest.mark.parametrize("draw", [models.draw_learning_rates, models.draw_descents])
-def test_different_losses_share_no_axis(draw):
+def test_different_losses_are_an_error(draw):
     with pytest.raises(LcbenchError, match=r"a\.h5 has svm and b\.h5 has softmax; name models of one loss"):
         draw({"a.h5": model(loss="svm"), "b.h5": model(loss="softmax")})
 
 
-def test_random_search_has_no_learning_rate():
+def test_random_search_has_no_plot_of_learning_rates():
     assert (
         models.why_no_learning_rates(model(solver="random")) == "it was trained by random, which has no learning rate"
     )
@@ -357,7 +357,7 @@ def test_descents_show_the_lowest_loss_so_far_and_the_accuracy():
     assert [text.get_text() for text in legend.get_texts()] == ["random search", "gradient descent"]
 
 
-def test_labels_say_what_differs():
+def test_labels_have_the_differing_fields():
     given = {"a.h5": model(reg=1.0, batch=100), "b.h5": model(reg=0.5, batch=100)}
     assert list(labels(given, "learning_rate").values()) == [
         "learning rate 1e-07, reg 1",
@@ -365,7 +365,7 @@ def test_labels_say_what_differs():
     ]
 
 
-def test_equal_recipes_are_told_apart_by_their_files():
+def test_labels_of_equal_recipes_have_the_name_of_the_file():
     assert labels({"x/a.h5": model(), "x/b.h5": model()}, "solver") == {
         "x/a.h5": "gradient descent (a)",
         "x/b.h5": "gradient descent (b)",

@@ -1,4 +1,4 @@
-"""Plots of a run show its medians, its samples and its rates where the record says."""
+"""Plots of a run: bars, samples and roofline."""
 
 from itertools import combinations, pairwise
 
@@ -20,7 +20,7 @@ from results import record, row
 NARROW = ("numpy", "numba-parallel", "torch")
 
 
-def test_a_panel_a_workload_and_a_bar_a_median_fastest_first():
+def test_bars_are_medians_the_fastest_first():
     given = run(NARROW)
     panels = runs.draw_bars(given).axes
     titles = [axes.get_title(loc="left") for axes in panels]
@@ -43,7 +43,7 @@ def test_intervals_are_those_of_the_record():
     np.testing.assert_allclose(sorted(map(tuple, drawn)), wanted)
 
 
-def test_speed_up_over_numpy_stands_at_the_bar():
+def test_bars_have_the_speed_up_over_numpy():
     given = run(NARROW, losses=["svm"], sizes=[500])
     (axes,) = runs.draw_bars(given).axes
     by_name = {r.implementation: r for r in given.rows if r.ranked}
@@ -60,7 +60,7 @@ def test_without_numpy_there_is_no_speed_up():
     assert "speed-up" not in figure.get_supxlabel()
 
 
-def test_where_times_differ_much_the_axis_is_logarithmic_and_has_points_in_place_of_bars():
+def test_a_logarithmic_axis_has_points_instead_of_bars():
     (axes,) = runs.draw_bars(run(losses=["svm"], sizes=[500])).axes
     assert axes.get_xscale() == "log"
     assert not axes.patches
@@ -68,10 +68,8 @@ def test_where_times_differ_much_the_axis_is_logarithmic_and_has_points_in_place
     assert [line.get_color() for line in points] == [line_style("naive").colour]
 
 
-def test_each_implementation_has_its_colour():
+def test_bars_have_the_colour_of_their_implementation():
     (axes,) = runs.draw_bars(run(NARROW, losses=["svm"], sizes=[500])).axes
-    from matplotlib.colors import to_hex
-
     colours = [to_hex(bar.get_facecolor()).upper() for bar in axes.patches]
     assert colours == [line_style(name).colour for name in ("numba-parallel", "torch", "numpy")]
 
@@ -93,11 +91,11 @@ def test_sides_of_a_gate_are_told_apart():
         (run(), ""),
     ],
 )
-def test_what_has_no_bars(given, reason):
+def test_records_without_bars(given, reason):
     assert selection.why_no_run(given) == reason
 
 
-def test_only_what_has_a_time_is_drawn():
+def test_only_rows_with_times_are_drawn():
     figure = runs.draw_bars(run())
     names = {label.get_text() for axes in figure.axes for label in axes.get_yticklabels()}
     assert len(names) == len(FACTORS)
@@ -113,12 +111,12 @@ def clouds(axes):
 
 
 def samples_drawn(axes):
-    """All marks of an axis: (places, deviations)."""
+    """Return places and deviations of all marks of an axis."""
     points = np.concatenate([cloud.get_offsets() for cloud in clouds(axes)])
     return points[:, 0], points[:, 1]
 
 
-def test_every_sample_has_a_mark_at_its_share_of_the_median():
+def test_every_sample_has_a_mark_at_its_deviation():
     given = run(("numpy",), losses=["svm"], sizes=[500])
     (axes,) = panels_of_samples(runs.draw_samples(given)).values()
     (only,) = [r for r in given.rows if r.ranked]
@@ -129,7 +127,7 @@ def test_every_sample_has_a_mark_at_its_share_of_the_median():
     assert np.sum((expected > found.min()) & (expected < found.max())) > 0.8 * expected.size
 
 
-def test_processes_stand_in_their_order_and_workloads_side_by_side():
+def test_processes_are_in_order_and_workloads_side_by_side():
     figure = runs.draw_samples(run(("numpy",)))
     (axes,) = panels_of_samples(figure).values()
     places, _ = samples_drawn(axes)
@@ -139,7 +137,7 @@ def test_processes_stand_in_their_order_and_workloads_side_by_side():
     assert headings == ["svm\n500 rows", "softmax\n500 rows", "svm\n10,000 rows", "softmax\n10,000 rows"]
 
 
-def test_an_axis_an_implementation_the_fastest_first():
+def test_implementations_are_ordered_by_speed():
     names = list(panels_of_samples(runs.draw_samples(run(("naive", "numpy", "numba-parallel")))))
     assert names == ["numba-parallel", "numpy", "naive"]
 
@@ -154,7 +152,7 @@ def test_an_outlier_is_drawn_at_the_edge():
     assert len(found) == 120
 
 
-def test_what_was_left_out_is_grey_and_told():
+def test_processes_that_were_left_out_are_grey_and_noted():
     given = run(("numpy", "torch"), losses=["svm"], sizes=[500])
     assert "grey" not in runs.draw_samples(given).get_supxlabel()
     disturb(given, "torch", block=1)
@@ -174,7 +172,7 @@ def marks(axes, implementation):
     return [line for line in axes.lines if line.get_marker() == line_style(implementation).marker]
 
 
-def test_a_panel_a_footprint_each_with_its_slope():
+def test_footprints_have_panels_with_their_slope():
     figure = runs.draw_roofline(run())
     small, large = figure.axes
     assert small.get_title(loc="left") == "X of 5.86 MiB\nreads 200 GB/s"
@@ -185,12 +183,12 @@ def test_a_panel_a_footprint_each_with_its_slope():
         assert y.min() < y.max() == 5e11
 
 
-def test_the_roof_has_its_ridge_where_both_limits_meet():
+def test_the_roof_is_the_smaller_limit():
     of = ceiling(500)
     assert selection.roofline_rate(of, np.array([1.0, 2.5, 100.0])).tolist() == [2e11, 5e11, 5e11]
 
 
-def test_both_losses_lie_at_the_counted_intensity_and_the_measured_rate():
+def test_points_have_the_counted_intensity_and_the_measured_rate():
     given = run()
     panel = runs.draw_roofline(given).axes[1]
     for name in ("numpy", "numba-parallel"):
@@ -207,18 +205,18 @@ def test_simulated_and_wrong_rows_have_no_point():
     assert not {"numba-cuda", "jax", "cupy"} & named
 
 
-def test_names_do_not_lie_on_each_other():
+def test_names_do_not_overlap():
     crowd = run(("numpy", "torch", "torch-compile", "numba-parallel", "sklearn", "a.py:f", "b.py:f", "c.py:f"))
     figure = runs.draw_roofline(crowd)
     figure.draw_without_rendering()
     for axes in figure.axes:
-        boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the lines that lead to them
+        boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the leader lines
         assert len(boxes) == 9
         assert not any(one.overlaps(two) for one, two in combinations(boxes, 2))
 
 
 def leaders(axes):
-    """By name, where its lines lead to, in pixels."""
+    """Return the ends of the leader lines in pixels, by name."""
     found = {}
     for text in axes.texts:
         if hasattr(text, "xy"):
@@ -227,7 +225,7 @@ def leaders(axes):
 
 
 def apart_by(factor, names):
-    """A run in which softmax takes so many times as long as svm."""
+    """Return a run in which softmax takes `factor` times as long as svm."""
     given = run(names, sizes=[500])
     for one in given.rows:
         if one.ranked and one.loss == "softmax":
@@ -242,7 +240,7 @@ MANY = (
 
 
 @pytest.mark.parametrize("names", [("torch", "numpy"), MANY])
-def test_where_losses_differ_much_each_mark_has_its_name(names):
+def test_distant_marks_have_separate_names(names):
     figure = runs.draw_roofline(apart_by(8, names))
     figure.draw_without_rendering()
     (axes,) = figure.axes
@@ -257,7 +255,7 @@ def test_where_losses_differ_much_each_mark_has_its_name(names):
     assert min(box.y0 for box in boxes) > axes.get_window_extent().y0
 
 
-def test_marks_that_are_close_share_a_name():
+def test_close_marks_share_a_name():
     (axes,) = runs.draw_roofline(apart_by(1.05, ("torch", "naive"))).axes
     assert all(len(places) == 1 for places in leaders(axes).values())
 
@@ -270,23 +268,23 @@ def test_marks_that_are_close_share_a_name():
         (rows_sweep(), "it is a sweep"),
     ],
 )
-def test_what_has_no_roofline(given, reason):
+def test_records_without_roofline(given, reason):
     assert selection.why_no_roofline(given) == reason
 
 
 @drawn_from(st.lists(st.floats(-10, 10), min_size=1, max_size=12), st.floats(0.01, 2), st.floats(-10, 10))
-def test_labels_are_apart_in_their_order_and_below_the_roof(wanted, least, highest):
+def test_labels_are_spread_in_order_below_the_roof(wanted, least, highest):
     wanted = sorted(wanted, reverse=True)
-    places = runs.apart(wanted, least, highest)
+    places = runs.spread_labels(wanted, least, highest)
     assert len(places) == len(wanted)
     assert all(place <= highest + 1e-9 for place in places)
     assert all(above - below >= least - 1e-9 for above, below in pairwise(places))
 
 
 def test_labels_stay_above_the_lowest_place():
-    assert runs.apart([0.2, 0.1, 0.0], 1.0, 4.0, 0.0) == [2.0, 1.0, 0.0]
+    assert runs.spread_labels([0.2, 0.1, 0.0], 1.0, 4.0, 0.0) == [2.0, 1.0, 0.0]
 
 
-def test_labels_that_are_apart_already_stay_where_they_are():
-    assert runs.apart([3.0, 2.0, 0.5], 0.5, 4.0) == [3.0, 2.0, 0.5]
-    assert runs.apart([2.0, 2.0], 1.0, 4.0) == [2.5, 1.5]
+def test_labels_that_are_apart_do_not_move():
+    assert runs.spread_labels([3.0, 2.0, 0.5], 0.5, 4.0) == [3.0, 2.0, 0.5]
+    assert runs.spread_labels([2.0, 2.0], 1.0, 4.0) == [2.5, 1.5]

@@ -1,4 +1,4 @@
-"""The picture of a search: its cells are its trials."""
+"""Plot of a search for hyperparameters."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_one_trial():
     assert cells(axes).tolist() == [[0.31]]
 
 
-def test_of_a_third_axis_the_best_is_shown():
+def test_cells_have_the_best_trial_of_a_third_axis():
     trials = [
         trial(value, learning_rate=1e-7, reg=reg, batch=batch)
         for (reg, batch), value in {(1.0, 100): 0.3, (1.0, 200): 0.35, (2.0, 100): None, (2.0, 200): 0.2}.items()
@@ -72,7 +72,7 @@ def test_of_a_third_axis_the_best_is_shown():
     np.testing.assert_array_equal(cells(other.axes[0]), [[0.35, 0.2]])
 
 
-def test_waiting_trials_are_counted_and_their_cells_empty():
+def test_waiting_trials_are_counted_and_have_empty_cells():
     begun = grid(accuracy, RATES, REGS)
     begun.trials[0] = waiting(begun).trials[0]
     figure = draw_search(begun)
@@ -80,7 +80,7 @@ def test_waiting_trials_are_counted_and_their_cells_empty():
     assert figure.get_suptitle().endswith("1 of 12 trials waiting")
 
 
-def test_random_trials_are_points_where_they_were_tried():
+def test_random_trials_are_points():
     points = {(2e-8, 30.0): 0.3, (3e-7, 500.0): 0.4, (5e-6, 9e3): None}
     trials = [trial(value, learning_rate=rate, reg=reg) for (rate, reg), value in points.items()]
     axes = draw_search(search(trials, "random", learning_rate=[1e-8, 1e-5], reg=[10.0, 1e4])).axes[0]
@@ -92,14 +92,14 @@ def test_random_trials_are_points_where_they_were_tried():
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
 
 
-def test_one_axis_at_random_is_drawn_against_the_accuracy():
+def test_one_random_axis_is_drawn_against_the_accuracy():
     trials = [trial(value, reg=reg) for reg, value in ((30.0, 0.3), (500.0, 0.4))]
     (axes,) = draw_search(search(trials, "random", reg=[10.0, 1e4])).axes
     np.testing.assert_array_equal(axes.collections[0].get_offsets(), [(30.0, 0.3), (500.0, 0.4)])
     assert axes.get_yscale() == "linear"
 
 
-def test_zero_is_on_no_logarithmic_axis():
+def test_an_axis_with_zero_is_linear():
     trials = [trial(0.3, learning_rate=1e-7, reg=reg) for reg in (0.0, 0.5)]
     axes = draw_search(search(trials, "random", learning_rate=[1e-8, 1e-5], reg=[0.0, 0.5])).axes[0]
     assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "log")
@@ -113,5 +113,5 @@ def test_zero_is_on_no_logarithmic_axis():
         (grid(accuracy, RATES, REGS), ""),
     ],
 )
-def test_a_search_without_a_trial_is_no_picture(given, reason):
+def test_searches_without_plot(given, reason):
     assert why_no_search(given) == reason

@@ -1,4 +1,4 @@
-"""Plots of a sweep: points, fits, crossings, caches and gains of threads lie where the record says."""
+"""Plots of a sweep: scaling with fits, crossings and caches, and threads."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def curve_of(axes, implementation):
     return found
 
 
-def test_points_are_medians_and_under_them_the_same_over_the_axis(along_rows):
+def test_upper_panels_are_times_and_lower_panels_times_over_the_axis(along_rows):
     figure = sweeps.draw_scaling(along_rows)
     times, _, over_rows, _ = figure.axes
     for name in ("numpy", "numba-parallel"):
@@ -33,7 +33,7 @@ def test_points_are_medians_and_under_them_the_same_over_the_axis(along_rows):
         np.testing.assert_allclose(curve_of(over_rows, name).get_ydata(), np.divide(medians, ROWS))
 
 
-def test_the_legend_has_the_growth_and_the_dotted_line_follows_it(along_rows):
+def test_the_legend_has_the_growth_and_dotted_lines_are_the_fits(along_rows):
     panel = sweeps.draw_scaling(along_rows).axes[0]
     legend = panel.get_legend()
     assert legend.get_title().get_text() == "svm"
@@ -45,7 +45,7 @@ def test_the_legend_has_the_growth_and_the_dotted_line_follows_it(along_rows):
         np.testing.assert_allclose(line.get_ydata(), fit(line.get_xdata()))
 
 
-def test_a_ring_where_one_passes_the_other(along_rows):
+def test_crossings_have_rings(along_rows):
     (crossing,) = [one for one in crossings(along_rows) if one.loss == "svm"]
     panel = sweeps.draw_scaling(along_rows).axes[0]
     (ring,) = [line for line in panel.lines if line.get_markerfacecolor() == "none" and line.get_marker() == "o"]
@@ -55,7 +55,7 @@ def test_a_ring_where_one_passes_the_other(along_rows):
     assert [text.get_text() for text in panel.texts] == [f"{float(f'{crossing.at:.2g}'):,g}"]
 
 
-def test_a_line_where_x_is_as_large_as_a_cache(along_rows):
+def test_caches_have_lines(along_rows):
     panel = sweeps.draw_scaling(along_rows).axes[2]
     named = {text.get_text(): text.xy[0] for text in panel.texts}
     an_row = 4 * 3073
@@ -64,7 +64,7 @@ def test_a_line_where_x_is_as_large_as_a_cache(along_rows):
     assert not uncached.axes[2].texts
 
 
-def test_of_two_axes_a_panel_for_each_value_of_the_other():
+def test_two_axes_give_a_panel_for_each_value_of_the_other():
     figure = sweeps.draw_scaling(threads_sweep())
     titles = [axes.get_legend().get_title().get_text() for axes in figure.axes]
     assert titles == [
@@ -77,7 +77,7 @@ def test_of_two_axes_a_panel_for_each_value_of_the_other():
                for axes in figure.axes for line in measured(axes))  # fmt: skip
 
 
-def test_an_axis_of_names_makes_panels_too():
+def test_another_axis_of_names():
     took = {"numpy": lambda rows, dtype: 1e-6 * rows * (2 if dtype == "float64" else 1)}
     figure = sweeps.draw_scaling(
         sweep(took, {"rows": [10, 100, 1000], "dtype": ["float32", "float64"]}, losses=["svm"])
@@ -95,11 +95,11 @@ def test_an_axis_of_names_makes_panels_too():
         (sweep({}, {"rows": [1, 2]}), "none of its rows has a time"),
     ],
 )
-def test_what_has_no_scaling(given, reason):
+def test_records_without_scaling(given, reason):
     assert selection.why_no_scaling(given) == reason
 
 
-def test_points_that_were_left_out_are_missing_and_nothing_else():
+def test_rows_without_times_have_no_point():
     given = rows_sweep()
     for row in given.rows:
         if row.implementation == "numpy" and row.rows > 5000:
@@ -110,7 +110,7 @@ def test_points_that_were_left_out_are_missing_and_nothing_else():
 
 
 def gains(axes, implementation):
-    """Filled first: softmax before svm."""
+    """Return the lines of an implementation, filled before hollow: softmax before svm."""
     found = [line for line in axes.lines if line.get_marker() == line_style(implementation).marker]
     return sorted(found, key=lambda line: line.get_markerfacecolor() == "white")
 
@@ -131,7 +131,7 @@ def test_speed_up_on_the_left_and_efficiency_on_the_right():
     assert gains(right, "numpy")[0].get_ydata()[-1] == pytest.approx(0.25, rel=0.1)
 
 
-def test_the_ideal_is_there_to_compare_with():
+def test_the_ideal_speed_up_is_drawn():
     figure = sweeps.draw_threads(threads_sweep())
     left = figure.axes[0]
     (ideal,) = [line for line in left.lines if line.get_marker() in ("", "None")]
@@ -139,12 +139,12 @@ def test_the_ideal_is_there_to_compare_with():
     assert "ideal" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-def test_a_row_for_each_value_of_the_other_axis():
+def test_each_value_of_the_other_axis_has_a_row():
     figure = sweeps.draw_threads(threads_sweep())
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["1,000 rows", "", "10,000 rows", ""]
 
 
-def test_without_another_axis_and_without_a_single_thread():
+def test_one_axis_without_single_thread():
     took = {"numpy": lambda threads: 1.0 / threads}
     figure = sweeps.draw_threads(sweep(took, {"threads": [2, 8, 64]}, losses=["svm"]))
     left, _ = figure.axes
@@ -154,7 +154,7 @@ def test_without_another_axis_and_without_a_single_thread():
     assert curve.get_ydata()[-1] == pytest.approx(32, rel=0.1)
 
 
-def test_an_interval_beyond_the_axis_has_an_arrow():
+def test_intervals_beyond_the_axis_have_arrows():
     assert "arrows" not in sweeps.draw_threads(threads_sweep()).get_supxlabel()
     given = sweep({"numpy": lambda threads: 1.0 / threads}, {"threads": [1, 2]}, losses=["svm"], blocks=2)
     given.rows[1].processes[:1] = processes([[10.0]])
@@ -179,5 +179,5 @@ def test_an_interval_beyond_the_axis_has_an_arrow():
         ),
     ],
 )
-def test_what_has_no_picture_of_threads(given, reason):
+def test_records_without_plot_of_threads(given, reason):
     assert selection.why_no_threads(given) == reason

@@ -1,4 +1,4 @@
-"""Tables as SVG: the lines that the terminal prints, and nothing loaded from elsewhere."""
+"""Tables as SVG have the lines of the terminal and load nothing from a network."""
 
 import io
 import re
@@ -20,7 +20,7 @@ from results_to_export import RESULT
 
 
 def lines_of(svg):
-    """The text of each line, as it stands in the SVG."""
+    """Return the text of each line of the SVG, without spaces."""
     found: dict[str, str] = {}
     for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text"):
         found[element.get("y")] = found.get(element.get("y"), "") + unescape(element.text)
@@ -28,7 +28,7 @@ def lines_of(svg):
 
 
 def printed(tables):
-    """The lines on a terminal of 80 columns, without their spaces; none is empty."""
+    """Return the lines on a terminal of 80 columns, without spaces and empty lines."""
     console = Console(width=80, file=io.StringIO(), markup=False, highlight=False, emoji=False)
     for each in tables:
         console.print(each)
@@ -42,7 +42,7 @@ def test_the_svg_has_the_command_and_the_lines_that_the_terminal_prints():
     assert lines == printed(run_tables.tables(given))
 
 
-def test_of_two_results_the_verdicts():
+def test_two_results_give_verdicts():
     base, new = record(row("numpy", [1e-3, 1.01e-3, 0.99e-3])), record(row("numpy", [2e-3, 2.01e-3, 1.99e-3]))
     base.path, new.path = "results/base.json", "results/new.json"
     first, *lines = lines_of(draw_table(base, new))
@@ -55,27 +55,27 @@ def test_a_sweep_has_its_own_tables():
     assert any(line.startswith("Growth:") for line in lines)
 
 
-def test_the_arguments_of_a_users_own_program_are_no_command_of_ours():
+def test_arguments_of_a_users_program_are_not_shown():
     assert "$" not in "".join(lines_of(draw_table(run(command=["my_program.py", "3"]))))
 
 
-def test_colours_are_in_it_whatever_the_terminal_and_nothing_is_loaded(monkeypatch):
+def test_colours_do_not_depend_on_the_terminal_and_nothing_is_loaded(monkeypatch):
     given = run()
     svg = draw_table(given)
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setenv("COLUMNS", "30")
     assert draw_table(given) == svg
-    assert "#ff7b72" in svg  # a wrong row is told in red
+    assert "#ff7b72" in svg  # red of a wrong row
     assert re.findall(r"https?://[^\"' ]*", svg) == ["http://www.w3.org/2000/svg"]
 
 
-def test_names_are_text_whatever_they_hold():
+def test_names_are_escaped():
     svg = draw_table(record(row("a<b>&c.py:f", [1e-3, 1.1e-3])))
     assert "a<b>&c.py:f" in "".join(lines_of(svg))
 
 
-def test_what_a_users_code_says_leaves_the_svg_readable():
+def test_messages_of_users_code_are_valid_xml():
     assert any("right|is<2>" in line for line in lines_of(draw_table(RESULT)))
 
 

@@ -1,4 +1,4 @@
-"""What plots select: looks, names, and how far an axis goes; whatever is written in a plot can be read."""
+"""Line styles, names and axis limits of plots; text in plots is not cut off."""
 
 from itertools import pairwise
 
@@ -18,13 +18,13 @@ from lcbench.report.plots.style import arrow_note, draw_arrows
 from results import record, row
 
 
-def test_every_implementation_of_the_catalogue_has_a_look_of_its_own():
+def test_every_implementation_of_the_catalog_has_its_own_style():
     styles = [line_style(name) for name in CATALOG]
     assert len(set(styles)) == len(CATALOG)
     assert all(one.line != "-." for one in styles)
 
 
-def test_what_computes_on_a_gpu_is_hollow_and_dashed():
+def test_gpu_implementations_are_hollow_and_dashed():
     for name, entry in CATALOG.items():
         on_gpu = entry.device == "cuda"
         assert (line_style(name).filled, line_style(name).line) == (not on_gpu, "--" if on_gpu else "-")
@@ -33,25 +33,25 @@ def test_what_computes_on_a_gpu_is_hollow_and_dashed():
 OWN = [f"sim.py:{name}_softmax_loss" for name in ("quad", "nlogn", "a", "b", "slept")]
 
 
-def test_what_users_functions_of_one_picture_share_is_nothing_as_far_as_that_goes():
+def test_users_functions_of_one_plot_share_no_colour_marker_or_line():
     found = line_styles(["numpy", *OWN])
     assert found["numpy"] == line_style("numpy")
     for part in (0, 1, 2):
         assert len({found[name][part] for name in OWN}) == len(OWN)
 
 
-def test_many_have_each_a_look_of_its_own_whatever_their_order():
+def test_styles_are_unique_and_independent_of_the_order():
     names = [f"{number}.py:loss" for number in range(100)]
     found = line_styles(names)
     assert len(set(found.values())) == len(names)
     assert found == line_styles(reversed(names))
 
 
-def test_more_than_there_are_looks_have_one_too():
+def test_more_implementations_than_styles():
     assert len(line_styles(f"{number}.py:loss" for number in range(400))) == 400
 
 
-def test_a_users_look_follows_from_its_name_and_is_none_of_the_catalogues():
+def test_a_users_style_depends_on_its_name_and_is_not_in_the_catalog():
     names = [f"softmax_{number}.py:loss" for number in range(60)]
     assert [line_style(name) for name in names] == [line_style(name) for name in names]
     assert not {line_style(name).colour for name in names} & {line_style(name).colour for name in CATALOG}
@@ -59,20 +59,20 @@ def test_a_users_look_follows_from_its_name_and_is_none_of_the_catalogues():
 
 
 def brightness(colour):
-    """Relative luminance (WCAG 2)."""
+    """Return the relative luminance (WCAG 2)."""
     parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_the_colours_of_what_is_compared_most_can_be_told_apart_without_hue():
+def test_common_colours_differ_in_brightness():
     usual = sorted(
         brightness(line_style(name).colour) for name in ("numpy", "numba-parallel", "torch-compile", "sklearn")
     )
     assert min(high - low for low, high in pairwise(usual)) > 0.04
 
 
-def test_every_colour_can_be_seen_on_white():
+def test_every_colour_is_visible_on_white():
     for name in [*CATALOG, "a.py:f", "b.py:f", "c.py:f", "d.py:f", "e.py:f"]:
         assert (1.05) / (brightness(line_style(name).colour) + 0.05) > 2, name
 
@@ -85,15 +85,15 @@ def test_every_colour_can_be_seen_on_white():
         (["x.py:loss_fast", "x.py:loss_slow", "x.py:loss_fast_slow"], ["fast", "slow", "fast_slow"]),
         (["x.py:loss", "x.py:loss_fast"], ["loss", "loss_fast"]),
         (["x.py:loss"], ["x.py:loss"]),
-        (["numba-njit", "numba-cuda"], ["numba-njit", "numba-cuda"]),  # of the catalogue, as they are called everywhere
+        (["numba-njit", "numba-cuda"], ["numba-njit", "numba-cuda"]),  # names of the catalog are not shortened
         (["numpy.py:loss", "mine.py:loss", "numpy"], ["numpy.py:loss", "mine.py:loss", "numpy"]),
     ],
 )
-def test_what_users_names_have_in_common_is_left_out(names, expected):
+def test_the_common_part_of_users_names_is_left_out(names, expected):
     assert list(shorten_names(names, 24).values()) == expected
 
 
-def test_a_caption_can_say_what_was_left_out():
+def test_the_pattern_of_shortened_names():
     assert (
         short_name_pattern(["sim.py:quad_softmax_loss", "numpy", "sim.py:a_softmax_loss"]) == "sim.py:NAME_softmax_loss"
     )
@@ -101,7 +101,7 @@ def test_a_caption_can_say_what_was_left_out():
     assert short_name_pattern(["numpy.py:loss", "mine.py:loss", "numpy"]) == ""
 
 
-def test_names_that_differ_in_the_middle_do_not_become_the_same():
+def test_names_that_differ_in_the_middle_stay_different():
     names = [f"first_half_of_a_name_{middle}_second_half_of_a_name.py:f" for middle in "ab"] + ["other.py:g"]
     found = shorten_names(names, 18)
     assert len(set(found.values())) == 3
@@ -109,7 +109,7 @@ def test_names_that_differ_in_the_middle_do_not_become_the_same():
 
 
 @given(st.lists(st.text("ab_.:", min_size=1, max_size=30), max_size=8, unique=True), st.integers(8, 30))
-def test_no_two_are_the_same_and_none_is_empty_or_too_long(names, most):
+def test_short_names_are_unique_not_empty_and_short_enough(names, most):
     found = shorten_names(names, most)
     assert list(found) == names
     assert len(set(found.values())) == len(names)
@@ -119,26 +119,26 @@ def test_no_two_are_the_same_and_none_is_empty_or_too_long(names, most):
 TIMES = st.floats(1e-9, 1e3)
 
 
-def test_sane_intervals_are_shown_whole():
+def test_narrow_intervals_are_within_the_limits():
     assert axis_limits([2.0, 3.0], [(1.8, 2.2), (2.9, 3.3)]) == (1.8, 3.3)
 
 
 @given(st.lists(st.tuples(TIMES, st.floats(1, 1e12), st.floats(1, 1e12)), min_size=1, max_size=9))
-def test_an_axis_has_all_medians_and_not_much_more(found):
+def test_an_axis_shows_all_medians_and_little_more(found):
     medians = [median for median, _, _ in found]
     low, high = axis_limits(medians, [(median / below, median * above) for median, below, above in found])
     assert min(medians) / FARTHEST <= low <= min(medians) * (1 + 1e-9)
     assert max(medians) * (1 - 1e-9) <= high <= max(medians) * FARTHEST
 
 
-def test_what_lies_within_the_ends_stays():
+def test_intervals_are_clipped():
     assert clip_interval((1.0, 2.0), (0.5, 3.0)) == (1.0, 2.0)
     assert clip_interval((1e-9, 1e9), (0.5, 3.0)) == (0.5, 3.0)
     assert clip_interval((1e-9, 0.1), (0.5, 3.0)) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(("along", "down", "up"), [("x", "<", ">"), ("y", "v", "^")])
-def test_arrows_stand_at_the_ends_that_an_interval_passes(along, down, up):
+def test_arrows_are_at_the_limits_that_an_interval_exceeds(along, down, up):
     figure = Figure()
     axes = figure.subplots()
     draw_arrows(axes, [0, 1, 2], [(1, 9), (4, 6), (4, 9)], (3, 7), along, "black")
@@ -149,14 +149,14 @@ def test_arrows_stand_at_the_ends_that_an_interval_passes(along, down, up):
     assert "arrows" in arrow_note(figure)
 
 
-def test_without_arrows_nothing_is_said_of_them():
+def test_without_arrows_there_is_no_note():
     figure = Figure()
     draw_arrows(figure.subplots(), [0], [(4, 6)], (3, 7), "y", "black")
     assert arrow_note(figure) == ""
 
 
 @pytest.mark.parametrize("slowest", [3e-3, 1.0])
-def test_bars_are_as_long_as_their_times_beside_a_wide_interval(slowest):
+def test_a_wide_interval_does_not_shorten_the_bars(slowest):
     given = record(row("torch", [1e-5, 1e-3, 1e-1]), row(medians=[slowest, 1.01 * slowest]))
     low, high = given.rows[0].ci95_s
     assert high / low > 1e9

@@ -181,7 +181,7 @@ function swatch(colour, symbol, filled) {
 }
 
 // Options for the appearance of the marks of rows.
-const looks = {
+const appearance = {
   symbol: (mark) => ofRow(mark).symbol,
   stroke: (mark) => ofRow(mark).colour,
   fill: (mark) => (ofRow(mark).filled ? ofRow(mark).colour : "var(--card)"),

@@ -29,7 +29,7 @@ plots.bars = ({ marks, logarithmic }, width) => {
       logarithmic ? logAxes({ x: { ticks: logTicks(domain, inner), format: seconds, label: "time of a call" } }) : null,
       logarithmic
         ? Plot.dot(marks, {
-            x: "value", y: "row", r: 6, ...looks,
+            x: "value", y: "row", r: 6, ...appearance,
             ...interactive(marks, (mark) => [ofRow(mark)]),
           })
         : Plot.barX(marks, {
@@ -163,7 +163,7 @@ plots.roofline = ({ marks, read, readText, flops, flopsText, gemm, gemmText }, w
         stroke: ({ mark }) => ofRow(mark).colour, strokeOpacity: 0.7, strokeWidth: 1,
       }),
       Plot.dot(marks, {
-        x: "intensity", y: "rate", r: 5.5, strokeWidth: 2, ...looks, ...interactive(marks, (mark) => [ofRow(mark)]),
+        x: "intensity", y: "rate", r: 5.5, strokeWidth: 2, ...appearance, ...interactive(marks, (mark) => [ofRow(mark)]),
       }),
       Plot.text(labels, {
         x: right, y: "y", textAnchor: "start", dx: 3, stroke: "var(--card)", strokeWidth: 4, fill: "currentColor",
@@ -254,7 +254,7 @@ plots.scaling = ({ marks, legend, axis, numeric, fits, crossings, caches }, widt
       })),
       Plot.line(marks, { x: "at", y: "value", z: "curve", stroke: colour, strokeWidth: 2, strokeOpacity: 0.5 }),
       Plot.dot(marks, {
-        x: "at", y: "value", r: 5, strokeWidth: 1.5, ...looks,
+        x: "at", y: "value", r: 5, strokeWidth: 1.5, ...appearance,
         ...interactive(marks, (mark) => [ofRow(mark)]),
       }),
     ],
@@ -270,7 +270,7 @@ function tickPlaces(marks, domain, width) {
 
 // Speed-up by threads, and the ideal speed-up: a curve for each implementation.
 
-plots.threads = ({ marks, legend, base }, width) => {
+plots.threads = ({ marks, legend, base, baseText }, width) => {
   const most = d3.max(marks, (mark) => mark.at);
   const height = Math.max(260, Math.min(380, width * 0.6));
   const curves = legend.filter(({ curve }) => marks.some((mark) => mark.curve === curve));
@@ -287,12 +287,12 @@ plots.threads = ({ marks, legend, base }, width) => {
     marginLeft: 44,
     marginRight: 22,
     marginBottom: 38,
-    ariaLabel: `Curves: speed-up of each implementation over ${base} by threads, and the ideal`,
+    ariaLabel: `Curves: speed-up of each implementation over ${baseText}, and the ideal`,
     x: {
       label: "threads", ticks: [...new Set([base, ...marks.map((mark) => mark.at)])], tickFormat: String,
       domain: [base, most], insetLeft: 8, insetRight: 8,
     },
-    y: { label: `speed-up over ${base}`, grid: true, domain, ticks: 5 },
+    y: { label: `speed-up over ${baseText}`, grid: true, domain, ticks: 5 },
     color: { type: "identity" },
     symbol: { type: "identity" },
     marks: [
@@ -305,7 +305,7 @@ plots.threads = ({ marks, legend, base }, width) => {
       }),
       arrows(marks, domain, "y", { x: "at", fill: colour }),
       Plot.dot(marks, {
-        x: "at", y: "value", r: 5, strokeWidth: 1.5, ...looks,
+        x: "at", y: "value", r: 5, strokeWidth: 1.5, ...appearance,
         ...interactive(marks, (mark) => [{ ...ofRow(mark), lines: [mark.text, ...ofRow(mark).lines] }]),
       }),
     ],

@@ -1,16 +1,18 @@
-"""A table where it fits, a list where it does not; nothing is ever cut off."""
+"""Tables in wide and narrow terminals, as CSV, and their consoles."""
 
 from __future__ import annotations
 
 from operator import itemgetter
 
 import pytest
+from rich.console import Console
 
-from lcbench.report.table import NAME, NUMBER, WORD, Cell, Column, Table, pairs
+from lcbench.report import style
+from lcbench.report.table import NAME, NUMBER, SECONDS, WORD, Cell, Column, Table, pairs
 from printed import printed
 
 
-def made():
+def example():
     rows = [
         ("numba-parallel", "4.37 ms", "one pass over X", Cell("not slower", mood="bad")),
         ("mine.py:softmax_loss", "1.00 [0.98,\n1.02]", "-", "wrong"),
@@ -25,8 +27,8 @@ def made():
     )
 
 
-def test_it_is_a_table_where_it_fits():
-    assert printed([made()], 52) == [
+def test_a_table_in_a_wide_terminal():
+    assert printed([example()], 52) == [
         "a title that is longer than a narrow line",
         "                               what it",
         "implementation         median  is        verdict",
@@ -38,8 +40,8 @@ def test_it_is_a_table_where_it_fits():
     ]
 
 
-def test_it_is_a_list_where_it_does_not():
-    assert printed([made()], 24) == [
+def test_a_list_in_a_narrow_terminal():
+    assert printed([example()], 24) == [
         "a title that is longer",
         "than a narrow line",
         "numba-parallel",
@@ -57,18 +59,43 @@ def test_it_is_a_list_where_it_does_not():
 
 @pytest.mark.parametrize("width", range(18, 70))
 def test_nothing_is_cut_off_at_any_width(width):
-    lines = printed([made()], width)
+    lines = printed([example()], width)
     for whole in ("4.37 ms", "wrong"):  # numbers and verdicts are never broken in a table
         assert any(whole in line for line in lines)
     assert "".join("".join(lines).split()).count("slower") == 1 or width < 21
 
 
-def test_a_list_has_all_of_the_longest_words():
-    lines = printed([made()], 18)
+def test_a_list_wraps_long_words():
+    lines = printed([example()], 18)
     assert "mine.py:softmax_lo" in lines
     assert lines[lines.index("mine.py:softmax_lo") + 1] == "ss"
 
 
-def test_pairs_fold_where_a_value_is_one_long_word():
+def test_pairs_wrap_long_words():
     lines = printed([pairs("machine", [("folder", "/a/very/long/path/of/somebody/to/results")])], 30)
     assert "".join("".join(lines).split()) == "machinefolder/a/very/long/path/of/somebody/to/results"
+
+
+def test_numbers_are_right_aligned():
+    rows = [{"name": "numpy", "median": "20.0 ms"}, {"name": "numba-parallel", "median": "402 us"}]
+    lines = printed([Table("Times", rows, Column("implementation", "name"), Column("median", "median", NUMBER))])
+    assert lines[0] == "Times"
+    assert lines[-2] == "numpy           20.0 ms"
+    assert lines[-1] == "numba-parallel   402 us"
+
+
+def test_csv_has_exact_values():
+    rows = [{"name": 'a,"b"', "median": 0.02}, {"name": "c", "median": None}]
+    table = Table("", rows, Column("name", "name"), Column("median", "median", SECONDS))
+    assert table.csv() == 'name,median\n"a,""b""",0.02\nc,\n'
+
+
+def test_square_brackets_are_not_markup():
+    table = pairs("Install", [("dask", "pip install 'lcbench[dask]'")])
+    assert printed([table])[-1] == "dask  pip install 'lcbench[dask]'"
+
+
+def test_consoles_write_to_stdout_or_stderr():
+    assert isinstance(style.console(), Console)
+    assert style.console(stderr=True).stderr
+    assert not style.console().stderr
