@@ -99,7 +99,7 @@ class Column:
     """
 
     heading: str
-    of: str | Callable[[Any], Any]
+    source: str | Callable[[Any], Any]
     kind: Kind = WORDS
     meaning: str = ""
     first: Literal["ascending", "descending"] = "ascending"
@@ -107,9 +107,9 @@ class Column:
 
     def value(self, row: Any) -> Any:
         """Return the value of the column for a row, before it is formatted."""
-        if callable(self.of):
-            return self.of(row)
-        return row.get(self.of) if isinstance(row, dict) else attrgetter(self.of)(row)
+        if callable(self.source):
+            return self.source(row)
+        return row.get(self.source) if isinstance(row, dict) else attrgetter(self.source)(row)
 
     def cell(self, row: Any) -> Cell:
         """Return the cell of the column for a row."""

@@ -8,9 +8,10 @@ from typing import Any
 
 from lcbench.record import Record, Row, describe_field
 from lcbench.report import formatting
-from lcbench.report.page.times import Group, speedup
+from lcbench.report.page.times import Group
 from lcbench.report.plots import selection
 from lcbench.report.plots.line_styles import LineStyle
+from lcbench.report.tables import run as run_tables
 from lcbench.report.tables import sweep as sweep_tables
 from lcbench.stats.crossings import Efficiency
 from lcbench.stats.estimates import disturbance
@@ -70,7 +71,7 @@ def _limit(row: Row) -> list[str]:
 def fastest(group: Group, baseline: str) -> tuple[str, list[str]]:
     """Return the fastest row of a group with its time, and its speed-up and share of the limit."""
     row = next(iter(group.ranked.values()))
-    ratio = speedup(row, group, baseline)
+    ratio = run_tables.speedup(row, group.rows.values(), baseline)
     lines = _limit(row)
     if ratio and row.implementation != baseline:
         lines.insert(0, f"{' '.join(formatting.ratio_with_interval(*ratio).split())} x {baseline}")
@@ -210,7 +211,7 @@ def scaling(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
                     "legend": _legend((curve.implementation for curve in curves), group, texts),
                     "fits": fits,
                     "crossings": [
-                        {"at": rounded(each.at), "text": sweep_tables.crossing(each)} for each in one.crossings
+                        {"at": rounded(each.at), "text": sweep_tables.describe_crossing(each)} for each in one.crossings
                     ],
                     "caches": [
                         {"at": rounded(place), "text": f"X as large as {name}"} for name, place in one.caches.items()
@@ -277,4 +278,4 @@ def _gain_text(one: Efficiency) -> str:
 
 
 def _titled(what: str, other: OtherAxis) -> str:
-    return f"{what}, {sweep_tables.at(other)}" if other else what
+    return f"{what}, {sweep_tables.describe_place(other)}" if other else what

@@ -10,7 +10,6 @@ from lcbench.report.plots.line_styles import LineStyle, line_styles
 from lcbench.report.table import Table
 from lcbench.report.tables import run as run_tables
 from lcbench.report.tables.sweep import common_fields
-from lcbench.stats.estimates import Ratio
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Group:
     def ranked(self) -> dict[str, Row]:
         """Rows with valid times, the fastest first."""
         ranked = [(name, row) for name, row in self.rows.items() if row.ranked]
-        return dict(sorted(ranked, key=lambda one: one[1].median_s or 0.0))
+        return dict(sorted(ranked, key=lambda item: item[1].median_s or 0.0))
 
     @property
     def workload(self) -> Workload:
@@ -51,29 +50,18 @@ def groups(record: Record, rows: dict[str, Row]) -> list[Group]:
     return [Group(_title(next(iter(group.values())), axes), group, axes, styles) for group in found.values()]
 
 
-def speedup(row: Row, group: Group, baseline: str) -> Ratio | None:
-    """Return the speed-up over the baseline, or None if the baseline was not measured with this row."""
-    return run_tables.speedup(row, group.rows.values(), baseline)
-
-
 def table_of_times(group: Group, baseline: str) -> Table:
     """Return the table of a group, by time or along the axes of a sweep.
 
     Rows without a time are last, and give the reason.
     """
-    along = sorted(group.ranked, key=lambda name: [coordinate(group.rows[name], axis) for axis in group.axes])
-    names = [*along, *(name for name, row in group.rows.items() if not row.ranked)]
+    along_axes = sorted(group.ranked, key=lambda name: [getattr(group.rows[name], axis) for axis in group.axes])
+    names = [*along_axes, *(name for name, row in group.rows.items() if not row.ranked)]
     table = run_tables.times(group.title, [group.rows[name] for name in names], baseline, group.axes, group.label)
     for name, row, line in zip(names, table.rows, table.lines, strict=True):
         line.row = name
         line.words = f"{row.loss} {row.rows} {row.dtype} {row.data} {row.device} {row.status} {row.convention}"
     return table
-
-
-def coordinate(row: Row, axis: str) -> int | str:
-    """Return the position of a row on an axis of its sweep."""
-    value: int | str = getattr(row, axis)
-    return value
 
 
 def _title(row: Row, axes: list[str]) -> str:

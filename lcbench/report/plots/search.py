@@ -52,13 +52,15 @@ def _heat_map(search: Search) -> Figure:
     if len(names) == 1:
         names, values = ["", *names], [[0.0], *values]
     cells = _best_in_cells(search, names, values)
-    accuracies, texts = _accuracies(cells), _texts(cells)
+    accuracies = _accuracies(cells)
     rows, columns = accuracies.shape
 
     figure = style.figure(max(2.6, 1.6 + 0.55 * rows), _title(search, names))
     axes = figure.subplots()
     size = next(points for inches, points in _CELLS if 0.8 * style.WIDTH / columns > inches)
-    image = style.draw_heat_map(axes, accuracies, lambda row, column: texts[row][column], _norm(accuracies), size)
+    image = style.draw_heat_map(
+        axes, accuracies, lambda row, column: _cell_text(cells[row][column]), _norm(accuracies), size
+    )
     axes.set_xticks(range(columns), [style.plain(value) for value in values[1]], rotation=90 if columns > 10 else 0)
     axes.set_yticks(range(rows), [style.plain(value) for value in values[0]] if names[0] else [""])
     axes.set(xlabel=_name(names[1]), ylabel=_name(names[0]))
@@ -94,10 +96,6 @@ def _best_in_cells(search: Search, names: Sequence[str], values: Sequence[Sequen
 
 def _accuracies(cells: Sequence[Sequence[Trial]]) -> NDArray[np.float64]:
     return np.array([[np.nan if (a := trial.validation_accuracy) is None else a for trial in row] for row in cells])
-
-
-def _texts(cells: Sequence[Sequence[Trial]]) -> list[list[str]]:
-    return [[_cell_text(trial) for trial in row] for row in cells]
 
 
 def _cell_text(trial: Trial) -> str:

@@ -44,9 +44,9 @@ def draw_scaling(record: Record) -> Figure:
     """
     axis = selection.growing_axis(record)
     shown = selection.scalings(record, axis)
-    losses = list(dict.fromkeys(one.loss for one in shown))
+    losses = list(dict.fromkeys(scaling.loss for scaling in shown))
     several = len(shown) > len(losses)
-    legend = _LEGEND_LINE_INCHES * (1 + max(len(one.curves) for one in shown))
+    legend = _LEGEND_LINE_INCHES * (1 + max(len(scaling.curves) for scaling in shown))
     rows = len(shown) // len(losses)
     heights = [_SCALING_INCHES + legend] * rows if several else [_SCALING_INCHES + legend, _SCALING_INCHES]
     figure = style.figure(0.9 + sum(heights), f"Scaling along {axis}: time of a call and fitted growth")
@@ -55,21 +55,21 @@ def draw_scaling(record: Record) -> Figure:
         height_ratios=heights,
     )  # fmt: skip
     key = selection.key_of(record, _LONGEST_NAME)
-    for number, one in enumerate(shown):
+    for number, scaling in enumerate(shown):
         panel = panels[number % rows, number // rows]
-        _draw_curves(panel, one, key)
-        _draw_crossings(panel, one)
-        _draw_caches(panel, one, named=several)
-        others = [describe_field(name, value) for name, value in one.other.items()]
-        _legend_above(panel, ", ".join([one.loss, *(others if several else [])]))
+        _draw_curves(panel, scaling, key)
+        _draw_crossings(panel, scaling)
+        _draw_caches(panel, scaling, named=several)
+        others = [describe_field(name, value) for name, value in scaling.other.items()]
+        _legend_above(panel, ", ".join([scaling.loss, *(others if several else [])]))
         if not several:
             below = panels[1, number]
-            _draw_curves(below, one, key, over_axis=True)
-            _draw_caches(below, one, named=True)
-    _label(panels, axis, several)
+            _draw_curves(below, scaling, key, over_axis=True)
+            _draw_caches(below, scaling, named=True)
+    _set_up_axes(panels, axis, several)
     notes = [
         f"dotted: fitted growth with {axis}, n, and 95 % interval",
-        "rings: crossings" if any(one.crossings for one in shown) else "",
+        "rings: crossings" if any(scaling.crossings for scaling in shown) else "",
         "dashed vertical lines: X as large as a cache" if axis in CACHE_AXES else "",
         "" if several else ", ".join(others),
     ]
@@ -77,35 +77,35 @@ def draw_scaling(record: Record) -> Figure:
     return figure
 
 
-def _draw_curves(axes: Axes, one: Scaling, key: Key, over_axis: bool = False) -> None:
+def _draw_curves(axes: Axes, scaling: Scaling, key: Key, over_axis: bool = False) -> None:
     """Draw each curve with the band of its intervals, and its fit.
 
     over_axis: divide times by the place on the axis.
     """
-    for curve in one.curves:
-        fit = None if over_axis else one.fits.get(curve.implementation)
+    for curve in scaling.curves:
+        fit = None if over_axis else scaling.fits.get(curve.implementation)
         line_style, name = key.styles[curve.implementation], key.names[curve.implementation]
-        per = curve.values if over_axis else np.ones(len(curve.values))
-        medians = np.array([row.median_s for row in curve.rows]) / per
-        bands = np.array([row.ci95_s or (row.median_s,) * 2 for row in curve.rows]) / per[:, None]
+        divisor = curve.values if over_axis else np.ones(len(curve.values))
+        medians = np.array([row.median_s for row in curve.rows]) / divisor
+        bands = np.array([row.ci95_s or (row.median_s,) * 2 for row in curve.rows]) / divisor[:, None]
         axes.fill_between(curve.values, bands[:, 0], bands[:, 1], color=line_style.colour, alpha=0.15, linewidth=0)
         axes.plot(
-            curve.values, medians, gid=_MEASURED, label=_legend(name, fit), linestyle=line_style.line, linewidth=1.4,
-            markersize=5, **style.marker_style(line_style),
+            curve.values, medians, gid=_MEASURED, label=_legend_text(name, fit), linestyle=line_style.line,
+            linewidth=1.4, markersize=5, **style.marker_style(line_style),
         )  # fmt: skip
         if fit:
-            axes.plot(*one.fitted(curve, 100), color=line_style.colour, linestyle=":", linewidth=1.6)
+            axes.plot(*scaling.fitted(curve, 100), color=line_style.colour, linestyle=":", linewidth=1.6)
     axes.set(xscale="log", yscale="log")
 
 
-def _legend(name: str, fit: Growth | None) -> str:
+def _legend_text(name: str, fit: Growth | None) -> str:
     return f"{name}: n^{fit.exponent:.2f} [{fit.low:.2f}, {fit.high:.2f}]" if fit else name
 
 
-def _draw_crossings(axes: Axes, one: Scaling) -> None:
+def _draw_crossings(axes: Axes, scaling: Scaling) -> None:
     """Draw a ring where two curves meet, with its interval and its place."""
-    for number, crossing in enumerate(sorted(one.crossings, key=lambda each: each.at)):
-        height = one.height(crossing)
+    for number, crossing in enumerate(sorted(scaling.crossings, key=lambda crossing: crossing.at)):
+        height = scaling.height(crossing)
         axes.errorbar(
             crossing.at, height, xerr=[[crossing.at - crossing.low], [crossing.high - crossing.at]], color=style.INK,
             marker="o", markersize=9, markerfacecolor="none", markeredgewidth=1.1, elinewidth=1.1, capsize=4,
@@ -119,10 +119,11 @@ def _draw_crossings(axes: Axes, one: Scaling) -> None:
         )  # fmt: skip
 
 
-def _draw_caches(axes: Axes, one: Scaling, named: bool) -> None:
+def _draw_caches(axes: Axes, scaling: Scaling, named: bool) -> None:
     """Draw a faint line where X is as large as a cache, if that is between the ends of the axis."""
-    for name, place in one.caches.items():
-        if one.curves[0].values[0] < place < one.curves[0].values[-1]:
+    first, *_, last = scaling.curves[0].values
+    for name, place in scaling.caches.items():
+        if first < place < last:
             axes.axvline(place, color=style.LEFT_OUT, linewidth=1.0, linestyle=(0, (6, 3)), zorder=0)
             if named:
                 axes.annotate(
@@ -139,7 +140,7 @@ def _legend_above(axes: Axes, title: str) -> None:
     legend.get_title().set_fontsize(style.NORMAL)
 
 
-def _label(panels: Any, axis: str, several: bool) -> None:
+def _set_up_axes(panels: Any, axis: str, several: bool) -> None:
     """Set labels and limits of the axes; medians fill them, and wide bands are cut."""
     for row, line in enumerate(panels):
         together = panels.flat if several else line

@@ -39,13 +39,13 @@ def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
     rows = [row for row in record.rows if row.device != "simulator"]
     first, *others = record.sweep.axes
     for loss, *place in product(dict.fromkeys(row.loss for row in rows), *(record.sweep.axes[name] for name in others)):
-        here = [
+        selected = [
             row
             for row in rows
             if row.loss == loss and all(getattr(row, name) == value for name, value in zip(others, place, strict=True))
         ]
-        if any(row.ranked for row in here):
-            yield from _times(f"{loss}: {common_fields(here[0], [first])}", record, here, first, baseline)
+        if any(row.ranked for row in selected):
+            yield from _times(f"{loss}: {common_fields(selected[0], [first])}", record, selected, first, baseline)
             yield Text()
     yield from _missing(record)
     growth = growths(record)
@@ -67,49 +67,49 @@ def common_fields(row: Row, axes: Sequence[str]) -> str:
 def _times(title: str, record: Record, rows: list[Row], axis: str, baseline: str) -> Iterator[Table | Text]:
     """Yield tables with a line for each point and columns for each implementation, as many as their width requires."""
     assert record.sweep
-    names = [name for name in dict.fromkeys(row.implementation for row in rows) if _of(rows, name)]
-    base = {getattr(row, axis): row for row in _of(rows, baseline)}
+    names = [name for name in dict.fromkeys(row.implementation for row in rows) if _ranked_rows(rows, name)]
+    base = {getattr(row, axis): row for row in _ranked_rows(rows, baseline)}
     names.sort(key=lambda name: name != baseline)  # the baseline first
 
     def columns(name: str) -> Iterator[Column]:
-        here = {getattr(row, axis): row for row in reversed(_of(rows, name))}
-        yield Column(name, lambda value: here[value].median_s if value in here else None, _TIME)
+        points = {getattr(row, axis): row for row in reversed(_ranked_rows(rows, name))}
+        yield Column(name, lambda value: points[value].median_s if value in points else None, _TIME)
         if base and name != baseline:
-            yield Column("x", lambda value: _times_faster(here.get(value), base.get(value)), PLAIN)
+            yield Column("x", lambda value: _speedup(points.get(value), base.get(value)), PLAIN)
 
-    for number, part in enumerate(_parts(names, baseline if base else None)):
+    for number, group in enumerate(_name_groups(names, baseline if base else None)):
         if number:
             yield Text()
-        across = [column for name in part for column in columns(name)]
-        yield Table("" if number else title, record.sweep.axes[axis], Column(axis, _value, PLAIN), *across)
+        of_group = [column for name in group for column in columns(name)]
+        yield Table("" if number else title, record.sweep.axes[axis], Column(axis, _value, PLAIN), *of_group)
     if base and len(names) > 1:
         yield Text(f"x: speed-up over {baseline}")
 
 
-def _of(rows: list[Row], implementation: str) -> list[Row]:
+def _ranked_rows(rows: list[Row], implementation: str) -> list[Row]:
     return [row for row in rows if row.implementation == implementation and row.ranked]
 
 
-def _parts(names: list[str], baseline: str | None) -> Iterator[list[str]]:
+def _name_groups(names: list[str], baseline: str | None) -> Iterator[list[str]]:
     """Yield the names in groups that fit into one table."""
-    part: list[str] = []
+    group: list[str] = []
     left = WIDTH - AXIS_WIDTH
     for name in names:
         width = 1 + max(SHORTEST_NAME, min(len(name), LONGEST_NAME)) + (X_WIDTH if name != baseline else 0)
-        if part and width > left:
-            yield part
-            part, left = [], WIDTH - AXIS_WIDTH
-        part.append(name)
+        if group and width > left:
+            yield group
+            group, left = [], WIDTH - AXIS_WIDTH
+        group.append(name)
         left -= width
-    if part:
-        yield part
+    if group:
+        yield group
 
 
 def _value(value: int | str | None) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _times_faster(row: Row | None, base: Row | None) -> str:
+def _speedup(row: Row | None, base: Row | None) -> str:
     if row is None or base is None or not row.median_s or not base.median_s:
         return formatting.MISSING
     return formatting.ratio(base.median_s / row.median_s).removesuffix(" x")
@@ -121,7 +121,8 @@ def _missing(record: Record) -> Iterator[Text]:
     where: dict[tuple[str, str, str], list[Row]] = {}
     for row in record.rows:
         if not row.ranked and row.device != "simulator":
-            kind = "takes too long" if row.status == "unavailable" and "a call" in row.reason else row.reason
+            too_long = row.status == "unavailable" and "--most-seconds-a-call" in row.reason
+            kind = "takes too long" if too_long else row.reason  # such reasons differ in the expected time
             where.setdefault((row.implementation, row.status, kind), []).append(row)
     for (implementation, status, _), rows in where.items():
         losses = " and ".join(dict.fromkeys(row.loss for row in rows))
@@ -147,7 +148,7 @@ def growth_table(growth: list[Growth]) -> Table:
         Column("implementation", "implementation", _NAME),
         Column("loss", "loss"),
         Column("along", "axis", detail=len(axes) == 1),
-        Column("at", lambda each: at(each.other), meaning="place on the other axis")
+        Column("at", lambda each: describe_place(each.other), meaning="place on the other axis")
         if any(each.other for each in growth)
         else None,
         Column(
@@ -196,7 +197,7 @@ def _off_by(misfit: float) -> str:
     return f"{misfit:.0%}" + (NO_FIT if misfit > POOR_FIT else "")
 
 
-def at(other: dict[str, int | str]) -> str:
+def describe_place(other: dict[str, int | str]) -> str:
     """Return the place on the other axis in words: "threads 2"."""
     return ", ".join(f"{name} {_value(value)}" for name, value in other.items())
 
@@ -209,7 +210,7 @@ def threads_table(found: list[Efficiency]) -> Table:
         found,
         Column("implementation", "implementation", _NAME),
         Column("loss", "loss"),
-        Column("at", lambda each: at(each.other), meaning="place on the other axis")
+        Column("at", lambda each: describe_place(each.other), meaning="place on the other axis")
         if any(each.other for each in found)
         else None,
         Column("threads", "threads", NUMBER),
@@ -224,33 +225,33 @@ def threads_table(found: list[Efficiency]) -> Table:
     )
 
 
-def crossing(each: Crossing) -> str:
-    """Return a sentence on one crossing."""
-    where = f" at {at(each.other)}" if each.other else ""
-    between = f"[{formatting.significant(each.low)}, {formatting.significant(each.high)}]"
-    place = f"{each.axis} = {formatting.significant(each.at)} {between}"
-    return f"{each.faster} passes {each.slower} at {place}, {each.loss}{where}"
+def describe_crossing(crossing: Crossing) -> str:
+    """Return a sentence on a crossing."""
+    where = f" at {describe_place(crossing.other)}" if crossing.other else ""
+    interval = f"[{formatting.significant(crossing.low)}, {formatting.significant(crossing.high)}]"
+    place = f"{crossing.axis} = {formatting.significant(crossing.at)} {interval}"
+    return f"{crossing.faster} passes {crossing.slower} at {place}, {crossing.loss}{where}"
 
 
-def cache_end(each: CacheEnd) -> str:
-    """Return a sentence on one rise of the time per element."""
-    where = f" at {at(each.other)}" if each.other else ""
-    beyond = " beyond the fitted growth" if each.growth > LEAST_GROWTH else ""
+def describe_cache_end(rise: CacheEnd) -> str:
+    """Return a sentence on a rise of the time per element."""
+    where = f" at {describe_place(rise.other)}" if rise.other else ""
+    beyond = " beyond the fitted growth" if rise.growth > LEAST_GROWTH else ""
     caches = [
-        f"{name.upper()} ends at {each.axis} = {formatting.significant(place)}" for name, place in each.caches.items()
+        f"{name.upper()} ends at {rise.axis} = {formatting.significant(place)}" for name, place in rise.caches.items()
     ]
-    slower = formatting.ratio_with_interval(each.slower, each.low, each.high).replace("\n", " ")
+    slower = formatting.ratio_with_interval(rise.slower, rise.low, rise.high).replace("\n", " ")
     return (
-        f"{each.implementation}, {each.loss}{where}: from {each.axis} = {each.start:,.0f} "
-        f"({formatting.size(each.start_bytes)}) to {each.end:,.0f} ({formatting.size(each.end_bytes)}) "
+        f"{rise.implementation}, {rise.loss}{where}: from {rise.axis} = {rise.start:,.0f} "
+        f"({formatting.size(rise.start_bytes)}) to {rise.end:,.0f} ({formatting.size(rise.end_bytes)}) "
         f"the time per element grows by a factor of {slower}{beyond}; {', '.join(caches) or 'no cache ends there'}"
     )
 
 
 def sentences(record: Record) -> Iterator[str]:
     """Yield sentences on crossings and on the ends of caches."""
-    yield from map(crossing, crossings(record))
-    yield from map(cache_end, cache_ends(record))
+    yield from map(describe_crossing, crossings(record))
+    yield from map(describe_cache_end, cache_ends(record))
 
 
 def note_on_misfit(growth: list[Growth]) -> Iterator[str]:
