@@ -33,11 +33,11 @@ mine.py:softmax_loss wrong (softmax 500): loss is 2.5, right is 2.3
 mine.py:svm_loss timeout (svm 500): no answer for 60 s
 
 Before the steady state: slowest over losses and sizes
-implementation   import  first call  of it compiling  prepare + fetch
-─────────────────────────────────────────────────────────────────────
-naive            400 us      500 ms                -          2.00 us
-numpy           1.20 ms      500 ms                -          2.00 us
-numba-parallel   310 ms      3.20 s           3.20 s          2.00 us
+implementation   import  first call  compilation  prepare + fetch
+─────────────────────────────────────────────────────────────────
+naive            400 us      500 ms            -          2.00 us
+numpy           1.20 ms      500 ms            -          2.00 us
+numba-parallel   310 ms      3.20 s       3.20 s          2.00 us
 limits, measured in this run: reads 50 GB/s (largest X), FMA 200 GFLOP/s
 float32; reference: NumPy's GEMM 150 GFLOP/s
 median of 3 processes each; spread: half the range of their medians; x:

@@ -67,7 +67,7 @@ def _limits(peaks: list[MachinePeak]) -> Iterator[tuple[str, str]]:
         name = "GPU's limits" if device == "cuda" else "limits"
         yield (
             f"{name}, {dtype}" if len(kinds) > 1 else name,
-            f"FMA {same[0].flops_s / 1e9:.0f} GFLOP/s in {dtype}; reads {', '.join(rates)}",
+            f"FMA {same[0].flops_s / 1e9:.0f} GFLOP/s {dtype}; reads {', '.join(rates)}",
         )
 
 

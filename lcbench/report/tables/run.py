@@ -47,7 +47,7 @@ DISTINGUISHING = ("classes", "data", "batch", "streamed", "threads")
 
 BEFORE_STEADY = (
     Column("first call", "first_call_s", SECONDS, "first call in a process that has compiled nothing yet"),
-    Column("of it compiling", "compile_s", SECONDS),
+    Column("compilation", "compile_s", SECONDS, "part of the first call"),
     Column("prepare + fetch", "prepare_s", SECONDS, "transfer of the data to the device, and of the result back"),
 )
 

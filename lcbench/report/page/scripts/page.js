@@ -36,7 +36,7 @@ function processList(processes, chosen) {
     list.append(item);
   }
   const left = processes.length - list.children.length;
-  return [line("p", "samples, a process a line:"), list, ...(left > 0 ? [line("p", `and ${left} more processes`)] : [])];
+  return [line("p", "samples, one line for each process:"), list, ...(left > 0 ? [line("p", `and ${left} more processes`)] : [])];
 }
 
 // The text without a line break between a number and its unit.
