@@ -1,4 +1,4 @@
-"""The tables of a comparison, as an 80-column terminal shows them."""
+"""Tables of ``lcbench compare`` in a terminal of 80 columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formats of Bencher, github-action-benchmark and pytest-benchmark."""
+"""Names of rows, and formats of Bencher, github-action-benchmark and pytest-benchmark."""
 
 from __future__ import annotations
 
@@ -8,9 +8,52 @@ import statistics
 import pytest
 
 from lcbench.errors import LcbenchError
-from lcbench.report.exports import export
+from lcbench.report.exports import export, trackers
 from results import record, row
-from results_to_export import NOTHING_TIMED, RESULT, sides
+from results_to_export import NOTHING_TIMED, RESULT, TIMED, sides
+
+
+def test_a_name_has_the_workload():
+    one = row("numpy", loss="svm", dtype="float64", rows=7, features=5, classes=3, data="cifar10", threads=2)
+    assert trackers.full_name(one) == "svm/numpy[7x5x3-float64-cifar10-2]"
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"implementation": "naive"},
+        {"loss": "svm"},
+        {"dtype": "float64"},
+        {"rows": 501},
+        {"features": 3072},
+        {"classes": 11},
+        {"data": "cifar10"},
+        {"threads": 2},
+        {"device": "simulator"},
+        {"side": "head"},
+    ],
+)
+def test_rows_that_differ_have_names_that_differ(difference):
+    assert trackers.full_name(row(**difference)) != trackers.full_name(row())
+
+
+def test_the_sides_of_a_gate_are_told_apart():
+    assert [trackers.group(one) for one in sides("base", "control", "head")] == [
+        "softmax.base",
+        "softmax.control",
+        "softmax.head",
+    ]
+
+
+def test_only_correct_rows_on_the_device_have_a_time():
+    assert [one.implementation for one in trackers.timed(RESULT)] == TIMED
+
+
+@pytest.mark.parametrize("empty", [NOTHING_TIMED, record()])
+def test_a_result_without_times_is_an_error(empty):
+    with pytest.raises(LcbenchError, match=f"no row of result {empty.id} has a time to export"):
+        trackers.timed(empty)
+
 
 NUMPY, MINE = "softmax/numpy[500x3073x10-float32-synthetic-2]", (
     "softmax/mine.py:softmax_loss[500x3073x10-float32-synthetic-1]"
@@ -88,6 +131,6 @@ def test_rows_without_a_time_are_left_out(form):
 
 
 @pytest.mark.parametrize("form", TRACKERS)
-def test_a_result_without_times_is_an_error(form):
+def test_no_format_exports_a_result_without_times(form):
     with pytest.raises(LcbenchError, match="has a time to export"):
         export(NOTHING_TIMED, form)
