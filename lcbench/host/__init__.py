@@ -1,1 +1,1 @@
-"""What happens on the machine beside a measurement, and what of it would spoil one."""
+"""State of the host, its limits, and disturbances of a measurement."""

@@ -1,4 +1,4 @@
-"""What the rest of the machine did while something was measured: who else used the processors, and what slowed them."""
+"""Load by other programs during a measurement, and the current state of the machine."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from lcbench.host.gpu_state import Gpu, GpuState
 from lcbench.host.machine import Facts
 from lcbench.losses.implementation import Unavailable
 
-MOST_PROGRAMS = 3
+# Background load
 
-LEAST_CORES = 0.02
-"""A program that kept less than this of one core busy is not named."""
+MAX_PROGRAMS = 3
+"""Maximum number of programs that are named."""
+
+MIN_CORES = 0.02
+"""Minimum load, in cores, of a program that is named."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """Another program by its name. cores: how many it kept busy, on average."""
+    """Load by another program. cores: average number of busy cores."""
 
     name: str
     cores: float
@@ -33,12 +36,13 @@ class Program:
 
 @dataclass(frozen=True)
 class BackgroundLoad:
-    """What happened in `seconds`. Shares are of the time of all usable cores; None where the system does not tell.
+    """Load by other programs in an interval of `seconds`. Values are None if the system does not provide them.
 
-    others: used by other programs than this one and its worker processes. steal: given to others by the hypervisor.
-    waited: share of the time in which some process, ours among them, waited for a core. switches_s: context switches of
-    the whole machine a second. throttled_periods: in which the time that the container grants was used up.
-    thermal_throttles: times that the processor slowed down, being too hot. programs: those that used most.
+    others: share of the time of all usable cores that other programs used. steal: share of that time that the
+    hypervisor gave to other virtual machines. waited: share of the interval in which some process, including ours,
+    waited for a core. switches_s: context switches per second of the whole machine. throttled_periods: periods in which
+    the CPU quota of the container was used up. thermal_throttles: number of times that the processor reduced its clock
+    because of its temperature. programs: busiest programs.
     """
 
     seconds: float
@@ -51,12 +55,12 @@ class BackgroundLoad:
     programs: tuple[Program, ...] = ()
 
 
-Used = dict[tuple[int, float], tuple[str, float]]
-"""Name and seconds of processor time of every process, by its number and start."""
+CpuTimes = dict[tuple[int, float], tuple[str, float]]
+"""Name and CPU time in seconds of each process, by process id and start time."""
 
 
 class BackgroundObserver:
-    """Counters when it was made; `read` says what happened since."""
+    """Observer of the load since its creation."""
 
     def __init__(self) -> None:
         self._granted = counters.control_group_statistics()
@@ -64,7 +68,7 @@ class BackgroundObserver:
         self._start = self._counters()
 
     def read(self) -> BackgroundLoad:
-        """What happened since the observer was made."""
+        """Return the load since the creation of the observer."""
         now, start = self._counters(), self._start
         since: dict[str, Any] = {name: None if value is None else value - start[name] for name, value in now.items()}
         seconds = since["seconds"]
@@ -85,10 +89,10 @@ class BackgroundObserver:
         own = psutil.Process().cpu_times()
         return {
             "seconds": perf_counter(),
-            "busy_s": sum(one.user + one.system + _more(one, "nice", "irq", "softirq") for one in times),
+            "busy_s": sum(one.user + one.system + _sum_fields(one, "nice", "irq", "softirq") for one in times),
             "steal_s": sum(one.steal for one in times) if all(hasattr(one, "steal") for one in times) else None,
-            # Worker processes count from when they have ended.
-            "own_s": own.user + own.system + _more(own, "children_user", "children_system"),
+            # Children are worker processes; they are counted once they have ended.
+            "own_s": own.user + own.system + _sum_fields(own, "children_user", "children_system"),
             "pressure_s": pressure_s(),
             "switches": psutil.cpu_stats().ctx_switches,
             "throttled_periods": counters.throttled_periods(self._granted),
@@ -96,29 +100,29 @@ class BackgroundObserver:
         }
 
 
-def busiest(before: Used, after: Used, seconds: float) -> tuple[Program, ...]:
-    """The programs that used most of the processors in between, at most `MOST_PROGRAMS`, the busiest first.
+def busiest(before: CpuTimes, after: CpuTimes, seconds: float) -> tuple[Program, ...]:
+    """Return at most `MAX_PROGRAMS` programs with the highest load in an interval, busiest first.
 
-    Processes of one name are one program, and those that ended in between are not known.
+    Processes with the same name are one program. Processes that ended in the interval are not counted.
     """
     cores: dict[str, float] = {}
     for process, (name, used_s) in after.items():
         _, earlier_s = before.get(process, (name, 0.0))
         cores[name] = cores.get(name, 0.0) + (used_s - earlier_s) / seconds
     ranking = sorted(cores.items(), key=lambda item: -item[1])
-    return tuple(Program(name, share) for name, share in ranking[:MOST_PROGRAMS] if share >= LEAST_CORES)
+    return tuple(Program(name, share) for name, share in ranking[:MAX_PROGRAMS] if share >= MIN_CORES)
 
 
 def thermal_throttles(root: Path = SYSTEM_ROOT) -> int | None:
-    """Times since boot that a core of the processor slowed down, being too hot; None where that is not counted."""
+    """Return how often the processor was throttled because of its temperature since boot, or None if unknown."""
     files = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
     counts = [read_system_file(file).strip() for file in files]
     return sum(int(count) for count in counts if count.isdigit()) if counts else None
 
 
-def _programs() -> Used:
-    """Every other process that may be looked at."""
-    used: Used = {}
+def _programs() -> CpuTimes:
+    """Return the CPU times of all other processes that are accessible."""
+    used: CpuTimes = {}
     for process in psutil.process_iter(["name", "create_time", "cpu_times"]):
         times = process.info["cpu_times"]
         if times is not None and process.pid != os.getpid():
@@ -127,30 +131,30 @@ def _programs() -> Used:
 
 
 def _times_of_usable_cores() -> list[Any]:
-    every: list[Any] = psutil.cpu_times(percpu=True)
-    if not hasattr(os, "sched_getaffinity") or max(os.sched_getaffinity(0)) >= len(every):  # some are switched off
-        return every
-    return [every[core] for core in os.sched_getaffinity(0)]
+    all_cores: list[Any] = psutil.cpu_times(percpu=True)
+    if not hasattr(os, "sched_getaffinity") or max(os.sched_getaffinity(0)) >= len(all_cores):  # some are offline
+        return all_cores
+    return [all_cores[core] for core in os.sched_getaffinity(0)]
 
 
-def _more(times: Any, *names: str) -> float:
-    """Sum of those of the fields `names` that this system has."""
+def _sum_fields(times: Any, *names: str) -> float:
+    """Return the sum of the fields `names`. Fields that this system does not have count as 0."""
     return sum(getattr(times, name, 0.0) for name in names)
 
 
-# The state of the machine now: clocks, memory, cores, GPU. What the system does not tell is None, or empty.
+# Current state of the machine
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """The machine's state. None, or empty, where unknown.
+    """State of the machine. Values are None or empty if unknown.
 
-    load: processes running or waiting, on average over the last minute. governors: the clock policies of all cores.
-    boost: whether the clock may rise above its nominal rate. swap_bytes: swap in use. on_battery: whether the power
-    cord is out. huge_pages: the kernel's policy on them, as "madvise". usable_physical_cores: those behind the logical
-    cores that this process may run on. numa_nodes: memory nodes of these. virtual: whether this is a virtual machine.
-    thermal_throttles: since boot. pools: each library with threads of its own in this process, and how many.
-    gpu: where there is one; gpu_unknown: why nothing is known of it, and gpu_remedy: what would mend that.
+    load: load average over the last minute. governors: frequency governors of all cores. boost: whether turbo boost is
+    on. swap_bytes: swap in use. on_battery: whether the power supply is disconnected. huge_pages: policy of the kernel,
+    such as "madvise". usable_physical_cores, numa_nodes: physical cores and NUMA nodes of the logical cores that this
+    process may use. virtual: whether this is a virtual machine. thermal_throttles: number since boot. pools: library
+    and number of threads of each thread pool in this process. gpu: state of the GPU. gpu_unknown: reason why the state
+    of the GPU is unknown. gpu_remedy: how to fix that.
     """
 
     load: float | None = None
@@ -170,7 +174,7 @@ class Conditions:
 
 
 def conditions(facts: Facts) -> Conditions:
-    """The state now of the machine that `facts` are about."""
+    """Return the current state of the machine that `facts` describe."""
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     gpu = gpu_state.find_gpu() if facts["gpu"]["name"] is not None else None
     unknown = gpu if isinstance(gpu, Unavailable) else None
@@ -193,7 +197,7 @@ def conditions(facts: Facts) -> Conditions:
 
 
 def boost(root: Path = SYSTEM_ROOT) -> bool | None:
-    """Whether the clock may rise above its nominal rate. root: where /sys is, here and below."""
+    """Return whether turbo boost is on, or None if unknown."""
     folder = root / "sys/devices/system/cpu"
     off = read_system_file(folder / "intel_pstate/no_turbo").strip()
     on = read_system_file(folder / "cpufreq/boost").strip()
@@ -201,13 +205,13 @@ def boost(root: Path = SYSTEM_ROOT) -> bool | None:
 
 
 def huge_pages(root: Path = SYSTEM_ROOT) -> str | None:
-    """The kernel's policy on them: "always", "madvise" or "never"."""
+    """Return the kernel's policy on transparent huge pages: "always", "madvise" or "never"."""
     choices = read_system_file(root / "sys/kernel/mm/transparent_hugepage/enabled").split()
     return next((choice.strip("[]") for choice in choices if choice.startswith("[")), None)
 
 
 def usable_physical_cores(usable: Iterable[int], root: Path = SYSTEM_ROOT) -> int | None:
-    """How many physical cores the logical cores `usable` are."""
+    """Return the number of physical cores of the logical cores `usable`, or None if unknown."""
     folder = root / "sys/devices/system/cpu"
     siblings = {
         parse_core_list(read_system_file(folder / f"cpu{core}/topology/thread_siblings_list")) for core in usable
@@ -216,13 +220,13 @@ def usable_physical_cores(usable: Iterable[int], root: Path = SYSTEM_ROOT) -> in
 
 
 def numa_nodes(usable: Iterable[int], root: Path = SYSTEM_ROOT) -> int | None:
-    """How many memory nodes the logical cores `usable` belong to."""
+    """Return the number of NUMA nodes of the logical cores `usable`, or None if unknown."""
     lists = (root / "sys/devices/system/node").glob("node[0-9]*/cpulist")
     return sum(not parse_core_list(read_system_file(file)).isdisjoint(usable) for file in lists) or None
 
 
 def virtual(root: Path = SYSTEM_ROOT) -> bool | None:
-    """Whether this is a virtual machine: on x86 the processor says so; elsewhere it is not known."""
+    """Return whether this is a virtual machine, from the CPU flags on x86; None on other processors."""
     flags = [line for line in read_system_file(root / "proc/cpuinfo").splitlines() if line.startswith("flags")]
     return "hypervisor" in flags[0].split() if flags else None
 
@@ -238,7 +242,7 @@ def _usable() -> frozenset[int]:
 
 
 def _load() -> float | None:
-    # psutil imitates a load average on Windows, which starts at 0 and says nothing in a short process.
+    # psutil emulates the load average on Windows. It starts at 0, which is useless in a short process.
     if not hasattr(os, "getloadavg"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Reading what Linux tells in files under /proc and /sys."""
+"""System counters: CPU quotas and throttling, context switches, CPU pressure and clock rates."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from typing import Any
 
 import psutil
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 from lcbench.host import gpu_state
 from lcbench.record import Counters
 
 SYSTEM_ROOT = Path("/")
-"""Where /proc and /sys are."""
+"""Parent folder of /proc and /sys. Tests use another one."""
 
 
 def read_system_file(path: Path) -> str:
-    """What the file holds, or nothing where it cannot be read."""
+    """Return the content of a file under /proc or /sys, or an empty string if it cannot be read."""
     try:
         return path.read_text(errors="replace")
     except OSError:
@@ -26,7 +31,7 @@ def read_system_file(path: Path) -> str:
 
 
 def parse_core_list(text: str) -> frozenset[int]:
-    """The numbers in a list of cores as the kernel writes it: "0-2,8" holds 0, 1, 2 and 8."""
+    """Return the core numbers in a list of the kernel: "0-2,8" contains 0, 1, 2 and 8."""
     numbers: set[int] = set()
     for part in text.strip().split(","):
         first, _, last = part.partition("-")
@@ -35,17 +40,14 @@ def parse_core_list(text: str) -> frozenset[int]:
     return frozenset(numbers)
 
 
-# What a container (a Linux control group) grants of the processor, and when it ran out of that.
+# CPU quota of the control group (container)
 #
-# Both versions of the interface: https://docs.kernel.org/admin-guide/cgroup-v2.html and
-# https://docs.kernel.org/scheduler/sched-bwc.html.
+# Version 2: https://docs.kernel.org/admin-guide/cgroup-v2.html
+# Version 1: https://docs.kernel.org/scheduler/sched-bwc.html
 
 
 def granted_cores(root: Path = SYSTEM_ROOT) -> float | None:
-    """Processor time that the control group and those above it grant, in cores; None without a limit.
-
-    root: where /proc and /sys are.
-    """
+    """Return the CPU quota of the control group and its ancestors, in cores, or None if there is no limit."""
     quotas = []
     for folder, version in _folders(root):
         if version == 2:  # "<quota or max> <period>"
@@ -57,16 +59,16 @@ def granted_cores(root: Path = SYSTEM_ROOT) -> float | None:
 
 
 def control_group_statistics(root: Path = SYSTEM_ROOT) -> tuple[Path, ...]:
-    """The files in which this control group and those above it count what they withheld."""
+    """Return the files in which this control group and its ancestors count throttled periods."""
     return tuple(
         folder / "cpu.stat" for folder, _ in _folders(root) if "nr_throttled" in read_system_file(folder / "cpu.stat")
     )
 
 
 def throttled_periods(files: Iterable[Path]) -> int | None:
-    """Periods, usually of 100 ms, in which the time granted was used up, so that threads halted. None where unknown.
+    """Return the number of periods, usually of 100 ms, in which the quota was used up, or None if unknown.
 
-    files: those that `statistics` names.
+    files: result of `control_group_statistics`.
     """
     counts = [
         int(line.split()[1])
@@ -78,7 +80,7 @@ def throttled_periods(files: Iterable[Path]) -> int | None:
 
 
 def _folders(root: Path) -> Iterator[tuple[Path, int]]:
-    """The folder of each control group that this process is in and that limits processors, with its version."""
+    """Yield the folder and the version of each control group that limits the CPU time of this process."""
     for line in read_system_file(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":  # version 2 has one hierarchy
@@ -92,25 +94,20 @@ def _and_above(hierarchy: Path, group: str) -> list[Path]:
     return [hierarchy / group_path, *(hierarchy / parent for parent in group_path.parents)]
 
 
-# What else happened on the machine while a block ran: what can explain a slow block without looking at its times.
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
+# Counters of a turn
 
 
 class CounterDelta:
-    """Counters at the start of a block; `read` gives what was added since."""
+    """Counters since the creation of the object."""
 
     def __init__(self) -> None:
         self._granted = control_group_statistics()
-        gpu_state.gpu_in_use()  # the first time takes long, in which the GPU would cool down again
+        gpu_state.gpu_in_use()  # the first call is slow, and the GPU would cool down in the meantime
         self._start = self._counters()
 
     def read(self) -> Counters:
-        """What happened since the watch was made."""
-        gpu = _of_the_gpu()  # first, since its clock falls soon after the last call
+        """Return the counters since the creation of this object."""
+        gpu = _gpu_counters()  # first, since the clock falls soon after the last call
         now = self._counters()
         since: dict[str, Any] = {
             name: None if value is None else value - self._start[name] for name, value in now.items()
@@ -129,8 +126,8 @@ class CounterDelta:
         }
 
 
-def _of_the_gpu() -> dict[str, Any]:
-    """The counters of the GPU, where this process computes on one."""
+def _gpu_counters() -> dict[str, Any]:
+    """Return the counters of the GPU if this process computes on one."""
     gpu = gpu_state.gpu_in_use()
     if gpu is None:
         return {}
@@ -143,15 +140,15 @@ def _of_the_gpu() -> dict[str, Any]:
 
 
 def _switches() -> tuple[int | None, int | None]:
-    """Context switches so far of all threads of this process: those that waited for something, and those made to."""
+    """Return the voluntary and involuntary context switches of all threads of this process."""
     if resource is None:
         return None, None
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_nvcsw, used.ru_nivcsw
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_nvcsw, usage.ru_nivcsw
 
 
 def pressure_s() -> float | None:
-    """Seconds since boot in which some process waited for a CPU (Linux pressure stall information)."""
+    """Return the time since boot in which some process waited for a CPU (Linux pressure stall information)."""
     try:
         some = Path("/proc/pressure/cpu").read_text().split("\n", 1)[0]
     except OSError:
@@ -160,7 +157,7 @@ def pressure_s() -> float | None:
 
 
 def _frequency_mhz() -> float | None:
-    # cpu_freq reads every core's file: tens of microseconds, off the clock.
+    # cpu_freq reads a file of each core, which takes tens of microseconds. No time is measured meanwhile.
     try:
         frequency = psutil.cpu_freq()
     except (OSError, NotImplementedError):
@@ -169,5 +166,5 @@ def _frequency_mhz() -> float | None:
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
+    """Return the number of logical cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

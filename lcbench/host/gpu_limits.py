@@ -1,8 +1,7 @@
-"""A GPU's own limits: bytes a second that it reads and copies, floating-point operations a second of its FMA units.
+"""Limits of a GPU: bytes read and copied per second, and floating-point operations per second of its FMA units.
 
-The counterpart of `roofline`, by the same rules: a footprint is read over and over inside one kernel, so that its
-caches count as they do for a workload of that size, and the FMA loop never leaves the registers. Times are those of
-device events around one launch.
+The method is that of `lcbench.host.limits`. One kernel reads a footprint repeatedly, so that caches have the same
+effect as for a workload of that size. The FMA loop uses registers only. Device events measure the time of one launch.
 """
 
 from __future__ import annotations
@@ -19,38 +18,38 @@ from lcbench.losses.cuda.backend import cuda
 from lcbench.record import MachinePeak
 
 THREADS = 256
-BLOCKS_A_PROCESSOR = 8
-"""Together the 2048 threads that a multiprocessor holds."""
+BLOCKS_PER_SM = 8
+"""With `THREADS`, these are the 2048 threads that a multiprocessor can hold."""
 
 LOADS = 4
-"""Words of 8 bytes that a thread asks for before it needs the first of them."""
+"""Independent loads of 8 bytes in each step of a thread."""
 
 CHAINS = 8
-"""Independent sums of a thread. With the other threads of its multiprocessor they cover any latency."""
+"""Independent chains of FMAs per thread, which hide the latency together with the other threads of the SM."""
 
 UNROLLED = 16
-"""Steps of every chain in one turn of the loop, so that its own instructions weigh nothing."""
+"""Steps of each chain per iteration, which make the cost of the loop itself negligible."""
 
 FMA_ROUNDS = 2_000
 REPEATS = 5
-LEAST_READ = 20_000_000_000
-"""Bytes in one timed reading: milliseconds, long beside the microseconds of a launch."""
+MIN_READ_BYTES = 20_000_000_000
+"""Bytes of one timed read. It takes milliseconds, which is long compared with the launch of a kernel."""
 
 
 def gpu_peaks(wanted: list[tuple[str, int]]) -> list[MachinePeak]:
-    """Best of `REPEATS` measurements of the first GPU for every (dtype, footprint in bytes).
+    """Return the limits of the first GPU for each (dtype, footprint in bytes): the best of `REPEATS` measurements.
 
-    Raises Unavailable where there is no GPU; the simulator is none.
+    The result is empty in the simulator. Raise Unavailable if there is no GPU.
     """
     if cuda_backend.is_simulator():
         return []
     cuda_backend.require_device()
-    blocks = BLOCKS_A_PROCESSOR * cuda.get_current_device().MULTIPROCESSOR_COUNT
+    blocks = BLOCKS_PER_SM * cuda.get_current_device().MULTIPROCESSOR_COUNT
     flops = {dtype: _flops_s(np.dtype(dtype), blocks) for dtype in {dtype for dtype, _ in wanted}}
-    found = []
+    peaks = []
     for dtype, footprint in wanted:
         read_bytes_s, copy_bytes_s = _bytes_s(footprint, blocks)
-        ceiling = MachinePeak(
+        peak = MachinePeak(
             device="cuda",
             dtype=dtype,
             footprint=footprint,
@@ -58,14 +57,14 @@ def gpu_peaks(wanted: list[tuple[str, int]]) -> list[MachinePeak]:
             flops_s=flops[dtype],
             copy_bytes_s=copy_bytes_s,
         )
-        found.append(ceiling)
-    return found
+        peaks.append(peak)
+    return peaks
 
 
 def _bytes_s(footprint: int, most_blocks: int) -> tuple[float, float]:
-    """Rates of reading about `footprint` bytes (whole steps of all threads), and of reading and writing as many."""
+    """Return the bytes per second of reading, and of copying, approximately `footprint` bytes."""
     blocks, words = launch_shape(footprint, most_blocks)
-    times = -(-LEAST_READ // (8 * words))
+    times = -(-MIN_READ_BYTES // (8 * words))
     source = cuda.to_device(np.arange(words, dtype=np.uint64))
     sums = cuda.device_array(THREADS * blocks, np.uint64)
     reading = _best(lambda: peak_kernels().read[blocks, THREADS](source, times, sums))
@@ -75,7 +74,10 @@ def _bytes_s(footprint: int, most_blocks: int) -> tuple[float, float]:
 
 
 def launch_shape(footprint: int, most_blocks: int) -> tuple[int, int]:
-    """Blocks, and words of 8 bytes: as many as fit into `footprint` so that every thread has equally many steps."""
+    """Return the number of blocks, and the number of words of 8 bytes within `footprint`.
+
+    All threads have the same number of steps.
+    """
     step = THREADS * LOADS
     words = max(step, footprint // 8)
     steps = -(-words // (step * most_blocks))
@@ -104,13 +106,13 @@ def _best(launch: Callable[[], None]) -> float:
 
 @cache
 def peak_kernels() -> SimpleNamespace:
-    """The three kernels, on 1-D arrays whose size is a multiple of `LOADS` times the threads of the grid.
+    """Return the three kernels. The size of their 1-D arrays is a multiple of `LOADS` times the threads of the grid.
 
-    read(words, times, sums): exclusive or of all words, `times` over, a share a thread.
-    copy(words, times, out): the words into `out`, `times` over.
-    multiply_add(rounds, factor, sums): `CHAINS` chains of x <- x * factor + factor, their sum in place of the thread's.
+    read(words, times, sums): exclusive or of all words, repeated `times` times, with one partial result per thread.
+    copy(words, times, out): copy `words` to `out`, repeated `times` times.
+    multiply_add(rounds, factor, sums): `CHAINS` chains of x <- x * factor + factor, added to one sum per thread.
     """
-    # Places are unsigned, since a signed index may be negative and costs a test; unsigned with signed would be a float.
+    # Indices are unsigned: a signed index needs a test for negative values. Mixing both types would give a float.
 
     @cuda.jit
     def read(words: Any, times: int, sums: Any) -> None:
@@ -127,7 +129,7 @@ def peak_kernels() -> SimpleNamespace:
                 c ^= words[k + two]
                 d ^= words[k + three]
                 k += two + two
-            # Another thread's share the next time, or the compiler would read once.
+            # Read the part of another thread in the next repetition, or the compiler would hoist the loads.
             first += one
             if first == threads:
                 first -= threads
@@ -153,7 +155,7 @@ def peak_kernels() -> SimpleNamespace:
 
     @cuda.jit
     def multiply_add(rounds: int, factor: Any, sums: Any) -> None:
-        # Each chain begins elsewhere, or one would do for all.
+        # The chains have different start values, or the compiler would merge them.
         a = sums[cuda.grid(1)]
         b = a + factor
         c = b + factor

@@ -1,7 +1,7 @@
-"""The state of the GPU that CUDA calls its first: clocks, what holds them back, temperature, power, who else uses it.
+"""State of the first CUDA device: clocks, throttle reasons, temperature, power, and other processes.
 
-Asked of NVIDIA's management library (NVML, https://docs.nvidia.com/deploy/nvml-api/) through its own package
-nvidia-ml-py, which need not be installed. What a GPU does not answer is None.
+The state is read from NVML (https://docs.nvidia.com/deploy/nvml-api/) with the optional package nvidia-ml-py. Values
+that the GPU does not provide are None.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 from lcbench.losses.cuda.backend import why_no_gpu
 from lcbench.losses.implementation import Unavailable
 
-INSTALL = "pip install nvidia-ml-py"
-MEND = "install the whole NVIDIA driver, so that nvidia-smi works"
+PACKAGE_REMEDY = "pip install nvidia-ml-py"
+DRIVER_REMEDY = "install the complete NVIDIA driver, so that nvidia-smi works"
 
 THROTTLE_REASONS = {
     0x001: "gpu_idle",
@@ -30,17 +30,17 @@ THROTTLE_REASONS = {
     0x080: "hw_power_brake_slowdown",
     0x100: "display_clocks_setting",
 }
-"""What each bit of NVML's clock event reasons means, by the names that nvidia-smi has for them."""
+"""Bits of NVML's clock event reasons, with the names of nvidia-smi."""
 
 _COMPUTE_MODES = {0: "default", 1: "exclusive thread", 2: "prohibited", 3: "exclusive process"}
 
 
 @dataclass(frozen=True)
 class GpuState:
-    """Of one GPU, now. Clocks in MHz, temperatures in degrees Celsius, power in watts, utilisation a share of time.
+    """State of a GPU. Clocks are in MHz, temperatures in degrees Celsius, power in watts, utilisation in [0, 1].
 
-    slowdown_c: where it slows itself down. other_processes: those besides this one that hold it for computing.
-    persistent: whether the driver keeps it ready while nobody uses it. ecc, mig: whether these are on.
+    slowdown_c: temperature at which the GPU reduces its clock. other_processes: number of other compute processes.
+    persistent: whether the driver stays loaded without users. ecc, mig: whether these modes are on.
     """
 
     sm_clock_mhz: float | None = None
@@ -61,44 +61,44 @@ class GpuState:
 
 
 class Gpu:
-    """A GPU that NVML can be asked about. Raises Unavailable where there is none, or no NVML."""
+    """First CUDA device, queried by NVML. Raise Unavailable if there is no device or no NVML."""
 
     def __init__(self) -> None:
         bus = _bus_id()
         if bus is None:
-            raise Unavailable(why_no_gpu() or "the CUDA driver does not say where its first device is")
+            raise Unavailable(why_no_gpu() or "the CUDA driver does not provide the bus id of its first device")
         try:
             import pynvml
         except ImportError:
-            raise Unavailable("nvidia-ml-py is not installed", INSTALL) from None
+            raise Unavailable("nvidia-ml-py is not installed", PACKAGE_REMEDY) from None
         self._nvml: Any = pynvml
         try:
             pynvml.nvmlInit()
-            # CUDA's order of devices is not NVML's, and CUDA_VISIBLE_DEVICES is nothing to it.
+            # NVML orders devices differently and ignores CUDA_VISIBLE_DEVICES.
             self._handle = pynvml.nvmlDeviceGetHandleByPciBusId(bus)
         except pynvml.NVMLError as error:
-            raise Unavailable(f"NVML does not answer: {error}", MEND) from None
+            raise Unavailable(f"NVML failed: {error}", DRIVER_REMEDY) from None
 
     def state(self) -> GpuState:
-        """All that is known of it."""
+        """Return the state of the GPU."""
         nvml = self._nvml
         sm, memory = nvml.NVML_CLOCK_SM, nvml.NVML_CLOCK_MEM
-        utilisation = self._ask(["nvmlDeviceGetUtilizationRates"])
-        processes = self._ask(["nvmlDeviceGetComputeRunningProcesses"])
+        utilisation = self._query(["nvmlDeviceGetUtilizationRates"])
+        processes = self._query(["nvmlDeviceGetComputeRunningProcesses"])
         limit, default = (
-            self._ask([f"nvmlDeviceGet{name}"]) for name in ("EnforcedPowerLimit", "PowerManagementDefaultLimit")
+            self._query([f"nvmlDeviceGet{name}"]) for name in ("EnforcedPowerLimit", "PowerManagementDefaultLimit")
         )
-        persistent = self._ask(["nvmlDeviceGetPersistenceMode"])
-        ecc, mig = (self._ask([f"nvmlDeviceGet{name}Mode"]) for name in ("Ecc", "Mig"))
-        mode = self._ask(["nvmlDeviceGetComputeMode"])
+        persistent = self._query(["nvmlDeviceGetPersistenceMode"])
+        ecc, mig = (self._query([f"nvmlDeviceGet{name}Mode"]) for name in ("Ecc", "Mig"))
+        mode = self._query(["nvmlDeviceGetComputeMode"])
         return GpuState(
             sm_clock_mhz=self.sm_clock_mhz(),
-            sm_clock_max_mhz=self._ask(["nvmlDeviceGetMaxClockInfo"], sm),
-            memory_clock_mhz=self._ask(["nvmlDeviceGetClockInfo"], memory),
-            memory_clock_max_mhz=self._ask(["nvmlDeviceGetMaxClockInfo"], memory),
+            sm_clock_max_mhz=self._query(["nvmlDeviceGetMaxClockInfo"], sm),
+            memory_clock_mhz=self._query(["nvmlDeviceGetClockInfo"], memory),
+            memory_clock_max_mhz=self._query(["nvmlDeviceGetMaxClockInfo"], memory),
             throttle_reasons=self.throttle_reasons(),
             temperature_c=self.temperature_c(),
-            slowdown_c=self._ask(["nvmlDeviceGetTemperatureThreshold"], nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN),
+            slowdown_c=self._query(["nvmlDeviceGetTemperatureThreshold"], nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN),
             power_limit_w=None if limit is None else limit / 1000,
             power_limit_default_w=None if default is None else default / 1000,
             utilisation=None if utilisation is None else utilisation.gpu / 100,
@@ -110,21 +110,21 @@ class Gpu:
         )
 
     def sm_clock_mhz(self) -> float | None:
-        """Clock of its multiprocessors."""
-        return self._ask(["nvmlDeviceGetClockInfo"], self._nvml.NVML_CLOCK_SM)
+        """Return the SM clock."""
+        return self._query(["nvmlDeviceGetClockInfo"], self._nvml.NVML_CLOCK_SM)
 
     def temperature_c(self) -> float | None:
-        """Of the chip."""
-        names = ["nvmlDeviceGetTemperatureV", "nvmlDeviceGetTemperature"]  # since driver 575, and before
-        return self._ask(names, self._nvml.NVML_TEMPERATURE_GPU)
+        """Return the temperature of the chip."""
+        names = ["nvmlDeviceGetTemperatureV", "nvmlDeviceGetTemperature"]  # since driver 575; before
+        return self._query(names, self._nvml.NVML_TEMPERATURE_GPU)
 
     def throttle_reasons(self) -> tuple[str, ...] | None:
-        """What holds its clocks below the highest, from `THROTTLE_REASONS`."""
-        bits = self._ask(["nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"])
+        """Return the reasons for a reduced clock, with the names of `THROTTLE_REASONS`."""
+        bits = self._query(["nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"])
         return None if bits is None else tuple(name for bit, name in THROTTLE_REASONS.items() if bits & bit)
 
-    def _ask(self, names: list[str], *arguments: Any) -> Any:
-        """The answer of the first of NVML's functions `names` that package, driver and GPU all have; None of none."""
+    def _query(self, names: list[str], *arguments: Any) -> Any:
+        """Return the result of the first supported NVML function of `names`, or None."""
         for name in names:
             function = getattr(self._nvml, name, None)
             if function is None:
@@ -138,7 +138,7 @@ class Gpu:
 
 @cache
 def find_gpu() -> Gpu | Unavailable:
-    """The GPU that CUDA calls its first, or why it cannot be asked; found out once a process."""
+    """Return the first CUDA device, or the reason why it cannot be queried. The result is cached."""
     try:
         return Gpu()
     except Unavailable as reason:
@@ -146,13 +146,13 @@ def find_gpu() -> Gpu | Unavailable:
 
 
 def gpu_in_use() -> Gpu | None:
-    """The GPU if this process computes on it, else None. It does not start the driver where nobody has."""
+    """Return the GPU if this process computes on it, otherwise None. This does not load the CUDA driver."""
     found = find_gpu() if _computes_on_gpu() else None
     return found if isinstance(found, Gpu) else None
 
 
 def _computes_on_gpu() -> bool:
-    """Whether this process holds the first device's primary context, in which every CUDA library computes."""
+    """Return whether this process has the primary context of the first device, which all CUDA libraries use."""
     if not hasattr(os, "RTLD_NOLOAD"):
         return False
     try:
@@ -165,7 +165,7 @@ def _computes_on_gpu() -> bool:
 
 
 def _bus_id() -> bytes | None:
-    """Where CUDA's first device sits on the PCI bus, as b"0000:1B:00.0"; None where there is none."""
+    """Return the PCI bus id of the first CUDA device, such as b"0000:1B:00.0", or None."""
     if why_no_gpu() is not None:
         return None
     driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")

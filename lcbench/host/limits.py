@@ -1,7 +1,8 @@
-"""The machine's own limits: bytes a second that all cores read, floating-point operations a second of their FMA units.
+"""Limits of the CPU: bytes read per second by all cores, and floating-point operations per second of their FMA units.
 
-Williams, Waterman & Patterson 2009, "Roofline". Both are measured in the same run as the implementations. The FMA rate
-comes from a loop that never leaves the registers, since a matrix product reaches only part of it.
+Source: Williams, Waterman & Patterson 2009, "Roofline: an insightful visual performance model for multicore
+architectures". Both limits are measured in the same run as the implementations. The FMA loop uses registers only, since
+a matrix product does not reach the full rate.
 """
 
 from __future__ import annotations
@@ -23,25 +24,24 @@ from lcbench.losses.simd import Vectors
 from lcbench.record import MachinePeak
 
 CHAINS = 20
-"""Independent sums: enough to cover the latency of an FMA (4 cycles) on two units, few enough for the registers."""
+"""Independent chains: enough to hide the latency of an FMA (4 cycles) on two units, few enough for the registers."""
 
 STREAMS = 8
-"""Vectors read at a time, each into a sum of its own."""
+"""Vectors read per iteration, each with its own sum."""
 
-AHEAD = (0, 1024, 4096)
-"""How far before the reading, in bytes, cache lines are asked for: the fastest counts, which differs between caches,
-memory and processors. 0 asks for what is read anyway."""
+PREFETCH_DISTANCES = (0, 1024, 4096)
+"""Prefetch distances in bytes. The fastest one counts; it depends on the cache level and the processor."""
 
-# Starting the threads takes some 50 us: what is timed must be long beside that.
+# The threads start in about 50 us. The timed work must take much longer.
 FMA_ROUNDS = 2_000_000
-LEAST_READ = 500_000_000
-"""Bytes in one timed reading: a small footprint is read again and again."""
+MIN_READ_BYTES = 500_000_000
+"""Bytes of one timed read. A small footprint is read repeatedly."""
 
 REPEATS = 4
 
 
 def cpu_peaks(wanted: list[tuple[str, int]], threads: int) -> list[MachinePeak]:
-    """Best of `REPEATS` measurements for every (dtype, footprint in bytes), `threads` threads together."""
+    """Return the limits for each (dtype, footprint in bytes), with `threads` threads: the best of `REPEATS` runs."""
     with ThreadPoolExecutor(threads) as pool:
         flops = {dtype: _flops_s(np.dtype(dtype), threads, pool) for dtype in {dtype for dtype, _ in wanted}}
         return [
@@ -57,8 +57,8 @@ def cpu_peaks(wanted: list[tuple[str, int]], threads: int) -> list[MachinePeak]:
 
 def _read_bytes_s(dtype: np.dtype[Any], footprint: int, threads: int, pool: ThreadPoolExecutor) -> float:
     parts = np.array_split(np.ones(max(threads, footprint // dtype.itemsize), dtype), threads)
-    times = -(-LEAST_READ // footprint)
-    ways = [lambda thread, ahead=ahead: _read(parts[thread], times, ahead) for ahead in AHEAD]
+    times = -(-MIN_READ_BYTES // footprint)
+    ways = [lambda thread, ahead=ahead: _read(parts[thread], times, ahead) for ahead in PREFETCH_DISTANCES]
     seconds = min(_best(way, threads, pool) for way in ways)
     return times * sum(part.nbytes for part in parts) / seconds
 
@@ -106,7 +106,7 @@ def _stream(typing: Any, numbers: Any, ahead: Any) -> Any:
 
 
 def _prefetch(builder: ir.IRBuilder, address: ir.Value) -> None:
-    """Asks for the cache line at `address` into the first level; any address will do."""
+    """Emit a prefetch of the cache line at `address` into the L1 cache. Invalid addresses are allowed."""
     pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
     prefetch = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(ir.VoidType(), [pointer, number, number, number]), "llvm.prefetch.p0"
@@ -120,7 +120,9 @@ def _read(numbers: NDArray[Any], times: int, ahead: int) -> float:
     total = numbers.dtype.type(0)
     for _ in range(times):
         total += _stream(numbers, ahead)
-        numbers = numbers[: numbers.size - 1]  # another array each time, or the compiler would read once
+        numbers = numbers[
+            : numbers.size - 1
+        ]  # a different array in each repetition, or the compiler would hoist the loop
     return total
 
 
@@ -148,16 +150,19 @@ def _multiply_add(rounds: int, number: float) -> float:
     return _chains(rounds, number)
 
 
-# The rate of NumPy's own matrix product: a line of reference beside the machine's limits, and none of them.
+# Rate of NumPy's matrix product, a reference and not a limit
 
 GEMM_SIZE = 1536
-"""Rows and columns: the operands outgrow the caches of one core, and a product takes some hundredths of a second."""
+"""Rows and columns. The matrices exceed the caches of a core, and a product takes some hundredths of a second."""
 
 GEMM_REPEATS = 5
 
 
 def gemm_flops_s(dtype: str) -> float:
-    """Floating-point operations a second of ``A @ B``, both (SIZE, SIZE) of `dtype`, at its best."""
+    """Return the floating-point operations per second of ``A @ B``, with shapes (GEMM_SIZE, GEMM_SIZE).
+
+    This is the best of `GEMM_REPEATS` measurements.
+    """
     rng = np.random.default_rng(0)
     A, B = (rng.random((GEMM_SIZE, GEMM_SIZE)).astype(dtype) for _ in range(2))
     out = A @ B

@@ -1,6 +1,6 @@
-"""The machine and the software on it, as far as they decide how fast something runs.
+"""Facts about the machine and its software that influence times, and the fingerprint of the machine.
 
-Written for Linux; elsewhere, what the system does not tell is None. Nothing here names the machine or its user.
+On systems other than Linux, some facts are None. The facts identify neither the machine nor its user.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ DISTRIBUTIONS = (
     "lcbench", "numpy", "numba", "llvmlite", "scipy", "h5py", "torch", "jax", "jaxlib", "scikit-learn", "numba-cuda",
     "numba-cuda-mlir", "cupy", "cupy-cuda12x", "cupy-cuda13x", "dask", "distributed", "tbb",
 )  # fmt: skip
-"""Packages whose version can change a time."""
+"""Packages whose version can influence times."""
 
 KERNEL_VARIABLES = ("OPENBLAS_CORETYPE", "NUMBA_CPU_NAME", "NUMBA_DISABLE_JIT")
-"""What makes a library run code that was not chosen for this processor."""
+"""Environment variables that select code for another processor, or none."""
 
 OTHER_VARIABLES = ("NUMBA_THREADING_LAYER", "NUMBA_ENABLE_CUDASIM", "CUDA_VISIBLE_DEVICES")
 
 SIMD = (
     "sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512bf16", "amx-tile", "neon", "sve", "sve2",
 )  # fmt: skip
-"""Vector instruction sets, by LLVM's names, that matter to a compiled kernel."""
+"""Vector instruction sets that influence compiled kernels, by LLVM's names."""
 
 
 class Caches(TypedDict):
-    """Bytes of each cache that one core sees."""
+    """Size in bytes of each cache of a core."""
 
     l1d: int | None
     l2: int | None
@@ -49,10 +49,10 @@ class Caches(TypedDict):
 
 
 class CpuFacts(TypedDict):
-    """model: as the processor calls itself; revision: its family, model and stepping, as one line.
+    """Facts about the processor.
 
-    usable_cores: logical cores that this process may run on. cgroup_cores: processor time that its container grants,
-    in cores.
+    model: name of the model. revision: family, model and stepping in one line. usable_cores: number of logical cores
+    that this process may use. cgroup_cores: CPU quota of its container, in cores.
     """
 
     model: str | None
@@ -68,14 +68,14 @@ class CpuFacts(TypedDict):
 
 
 class GpuFacts(TypedDict):
-    """name of the first CUDA device, or why_none."""
+    """Name of the first CUDA device, or the reason why there is none."""
 
     name: str | None
     why_none: str | None
 
 
 class Blas(TypedDict):
-    """One linear-algebra library that NumPy has loaded. kernels: the processor type it chose its code for."""
+    """Linear-algebra library loaded by NumPy. kernels: processor type for which it selected its code."""
 
     name: str
     version: str | None
@@ -84,7 +84,10 @@ class Blas(TypedDict):
 
 
 class Facts(TypedDict):
-    """Everything, ready to be written as JSON. environment: what is set that chooses threads, kernels or a device."""
+    """Facts about the machine and its software, in types of JSON.
+
+    environment: environment variables that are set and select threads, kernels or a device.
+    """
 
     system: str
     kernel: str
@@ -98,7 +101,7 @@ class Facts(TypedDict):
 
 
 def facts() -> Facts:
-    """What is known of this machine and its software. Imports NumPy and llvmlite; versions are read without imports."""
+    """Return the facts about this machine. This imports NumPy and llvmlite, but no other measured library."""
     return {
         "system": platform.system(),
         "kernel": platform.release(),
@@ -117,33 +120,33 @@ def facts() -> Facts:
 
 
 def fingerprint(facts: Facts) -> str:
-    """Twelve hex digits that two machines share where their times can be compared.
+    """Return twelve hexadecimal digits that are equal for machines with comparable times.
 
-    Hashes the processor, the cores that can be used, caches, memory and GPU and the system's name; no versions, so that
-    an upgrade can be measured.
+    This is a hash of the processor, usable cores, caches, memory, GPU and operating system. It does not include
+    versions, so that the effect of an upgrade can be measured.
     """
     processor = {name: value for name, value in facts["cpu"].items() if name != "logical_cores"}
-    # A kernel keeps some memory for itself, and how much changes with its version.
+    # The kernel reserves some memory, by an amount that depends on its version.
     memory = round(log2(facts["memory_bytes"]))
     identity = [facts["system"], processor, memory, facts["gpu"]["name"]]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def machine_differences(here: Facts, there: Mapping[str, Any]) -> list[str]:
-    """In what a record's machine is another one than `here`, by what makes it: "usable_cores 4, here 2"."""
+    """Return the differences between the machine of a record and this one, such as "usable_cores 4, here 2"."""
     mine, other = _identity(here), _identity(there)
     return [f"{name} {other.get(name)}, here {value}" for name, value in mine.items() if other.get(name) != value]
 
 
 def _identity(facts: Mapping[str, Any]) -> dict[str, Any]:
     processor = {name: value for name, value in facts.get("cpu", {}).items() if name != "logical_cores"}
-    # A kernel keeps some memory for itself, and how much changes with its version.
+    # The kernel reserves some memory, by an amount that depends on its version.
     memory = {"memory_gib": round(2 ** round(log2(facts.get("memory_bytes", 1))) / 2**30)}
     return {"system": facts.get("system")} | processor | memory | {"gpu": facts.get("gpu", {}).get("name")}
 
 
 def cpu_facts() -> CpuFacts:
-    """The processor, and how much of it this process may use."""
+    """Return the facts about the processor."""
     identity = _processor_identity()
     return {
         "model": identity.get("model"),
@@ -160,7 +163,7 @@ def cpu_facts() -> CpuFacts:
 
 
 def cache_facts(root: Path = SYSTEM_ROOT) -> Caches:
-    """Cache sizes in bytes, as the first usable core sees them. root: where /sys is."""
+    """Return the cache sizes of the first usable core, in bytes."""
     core = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     sizes: dict[str, int] = {}
     for index in (root / f"sys/devices/system/cpu/cpu{core}/cache").glob("index*"):
@@ -171,30 +174,30 @@ def cache_facts(root: Path = SYSTEM_ROOT) -> Caches:
 
 
 def simd_features() -> list[str]:
-    """Which of `SIMD` this processor has, by LLVM's account, which decides what Numba compiles for."""
+    """Return the instruction sets of `SIMD` that this processor has according to LLVM, which Numba compiles for."""
     import llvmlite.binding as llvm
 
     try:
         features = llvm.get_host_cpu_features()
-    except RuntimeError:  # LLVM does not know on every platform
+    except RuntimeError:  # not supported by LLVM on all platforms
         return []
     return [name for name in SIMD if features.get(name)]
 
 
 def gpu_facts() -> GpuFacts:
-    """The first CUDA device, or why there is none."""
+    """Return the first CUDA device, or the reason why there is none."""
     from lcbench.losses.cuda.backend import gpu_name, why_no_gpu
 
     return {"name": gpu_name(), "why_none": why_no_gpu()}
 
 
 def python_build() -> str:
-    """This interpreter: its kind and version."""
+    """Return the implementation and version of this Python interpreter."""
     return f"{platform.python_implementation()} {platform.python_version()}"
 
 
 def versions() -> dict[str, str]:
-    """Versions of those of `DISTRIBUTIONS` that are installed."""
+    """Return the versions of the installed packages of `DISTRIBUTIONS`."""
     installed = {}
     for name in DISTRIBUTIONS:
         try:
@@ -205,7 +208,7 @@ def versions() -> dict[str, str]:
 
 
 def blas_libraries() -> list[Blas]:
-    """The linear-algebra libraries loaded in this process, NumPy's among them."""
+    """Return the linear-algebra libraries loaded in this process, including NumPy's."""
     import numpy as np
     from threadpoolctl import threadpool_info
 
@@ -219,14 +222,14 @@ def blas_libraries() -> list[Blas]:
         }
         if library["user_api"] == "blas" and one not in loaded:
             loaded.append(one)
-    if not loaded:  # Apple's Accelerate has no interface to ask
+    if not loaded:  # threadpoolctl does not support Apple's Accelerate
         name = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
         loaded.append({"name": name, "version": None, "threads": None, "kernels": None})
     return loaded
 
 
 def numba_threading_layers() -> dict[str, str | None]:
-    """Numba's threading layers in its order of preference: None where one loads, else why it does not."""
+    """Return Numba's threading layers in order of preference, each with None or the reason why it does not load."""
     from importlib import import_module
 
     layers: dict[str, str | None] = {}
@@ -241,7 +244,7 @@ def numba_threading_layers() -> dict[str, str | None]:
 
 
 def _processor_identity() -> dict[str, str]:
-    """model, revision and vendor, as far as the system tells."""
+    """Return model, revision and vendor of the processor, as far as the system provides them."""
     if sys.platform == "linux":
         return _linux_processor(read_system_file(SYSTEM_ROOT / "proc/cpuinfo"))
     if sys.platform == "darwin":

@@ -119,14 +119,14 @@ def test_without_the_package_the_reason_is_told(nvml, monkeypatch):
     reason = gpu_state.find_gpu()
     assert isinstance(reason, Unavailable)
     assert "nvidia-ml-py is not installed" in str(reason)
-    assert reason.install == gpu_state.INSTALL
+    assert reason.install == gpu_state.PACKAGE_REMEDY
 
 
 def test_without_a_driver_that_answers_the_reason_is_told(nvml):
     nvml.nvmlInit = missing
     reason = gpu_state.find_gpu()
-    assert "NVML does not answer: Not Supported" in str(reason)
-    assert reason.install == gpu_state.MEND
+    assert "NVML failed: Not Supported" in str(reason)
+    assert reason.install == gpu_state.DRIVER_REMEDY
 
 
 def test_the_names_are_those_of_the_real_library():

@@ -12,7 +12,7 @@ from lcbench.host import limits
 from lcbench.losses import jit
 
 
-@pytest.mark.parametrize("ahead", limits.AHEAD)
+@pytest.mark.parametrize("ahead", limits.PREFETCH_DISTANCES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_reading_reads_everything_once_a_time(dtype, ahead):
     whole = limits.STREAMS * jit.vector_bytes() // np.dtype(dtype).itemsize
@@ -57,7 +57,7 @@ def test_reading_asks_for_lines_ahead_of_itself(monkeypatch):
 
 
 def test_one_ceiling_for_everything_wanted_in_its_order(monkeypatch):
-    monkeypatch.setattr(limits, "LEAST_READ", 1000)
+    monkeypatch.setattr(limits, "MIN_READ_BYTES", 1000)
     monkeypatch.setattr(limits, "FMA_ROUNDS", 1000)
     wanted = [("float64", 4096), ("float32", 100_000), ("float32", 40)]
     ceilings = limits.cpu_peaks(wanted, 2)
