@@ -110,14 +110,14 @@ def test_each_disturbance_is_found_and_has_a_remedy(here, now, says, severity):
         ({"thermal_throttles": 3}, "slowed down 3 times", "high"),
     ],
 )
-def test_what_happened_meanwhile_is_found(happened, says, severity):
+def test_background_load_is_found(happened, says, severity):
     (finding,) = findings(facts(), QUIET, replace(NOTHING, **happened))
     assert says in finding.what
     assert finding.severity == severity
     assert finding.remedy
 
 
-def test_what_was_seen_is_told_instead_of_what_may_be():
+def test_observations_replace_possible_disturbances():
     busy_before, virtual = replace(QUIET, load=9.0), replace(QUIET, virtual=True)
     assert findings(facts(), busy_before, NOTHING) == []
     (stolen,) = findings(facts(), virtual, replace(NOTHING, steal=0.1))
@@ -127,17 +127,17 @@ def test_what_was_seen_is_told_instead_of_what_may_be():
     assert throttled.severity == "high"
 
 
-def test_the_worst_comes_first():
+def test_the_most_severe_comes_first():
     found = findings(facts(usable=2), Conditions(on_battery=True, swap_bytes=2**30))
     assert [finding.severity for finding in found] == ["high", "medium", "low"]
 
 
-def test_a_pool_that_a_variable_sizes_is_the_variables_fault():
+def test_a_pool_sized_by_a_variable_is_reported_once():
     (finding,) = findings(facts(OMP_NUM_THREADS="8"), Conditions(pools=(("libgomp", 8),)))
     assert "OMP_NUM_THREADS=8" in finding.what
 
 
-def test_the_score_is_that_of_its_formula():
+def test_score():
     high, medium, low = (Finding("found", "mend it", severity) for severity in ("high", "medium", "low"))
     assert score([]) == score([], 0.0) == 100
     assert (score([high]), score([medium]), score([low])) == (70, 90, 98)

@@ -44,7 +44,7 @@ for dtype in (np.float32, np.float64):
     # x <- x / 2 + 1 / 2: the distance from 1 halves in each of 5 * 2 steps
     starts = 0.5 * np.arange(8)
     assert np.allclose(sums, np.sum(1 + (starts - 1) * 0.5**10), rtol=1e-6)
-assert gpu_limits.ceilings([("float32", 1000)]) == []
+assert gpu_limits.gpu_peaks([("float32", 1000)]) == []
 print("fine")
 """
 

@@ -58,7 +58,7 @@ def nvml(monkeypatch):
     gpu_state.find_gpu.cache_clear()
 
 
-def test_every_answer_has_its_place(nvml):
+def test_state(nvml):
     assert gpu_state.find_gpu().state() == GpuState(
         sm_clock_mhz=1755,
         sm_clock_max_mhz=1980,
@@ -78,26 +78,26 @@ def test_every_answer_has_its_place(nvml):
     )
 
 
-def test_what_is_not_supported_is_unknown(nvml):
+def test_unsupported_values_are_none(nvml):
     for name in ANSWERS:
         setattr(nvml, name, missing)
     assert gpu_state.find_gpu().state() == GpuState()
 
 
-def test_an_older_library_is_asked_by_the_older_name(nvml):
+def test_older_names_of_nvml(nvml):
     del nvml.nvmlDeviceGetCurrentClocksEventReasons
     nvml.nvmlDeviceGetCurrentClocksThrottleReasons = lambda handle: 0x1
     assert gpu_state.find_gpu().throttle_reasons() == ("gpu_idle",)
 
 
-def test_a_block_on_the_gpu_has_its_covariates(nvml):
+def test_counters_of_a_turn_on_the_gpu(nvml):
     covariates = CounterDelta().read()
     assert covariates.gpu_clock_mhz == 1755
     assert covariates.gpu_temperature_c == 61
     assert covariates.gpu_throttle_reasons == ["sw_power_cap", "hw_thermal_slowdown"]
 
 
-def test_a_block_that_uses_no_gpu_does_not_ask_for_one(nvml, monkeypatch):
+def test_a_turn_on_the_cpu_does_not_query_the_gpu(nvml, monkeypatch):
     monkeypatch.setattr(gpu_state, "_computes_on_gpu", lambda: False)
     covariates = CounterDelta().read()
     assert covariates.gpu_clock_mhz is None
@@ -105,7 +105,7 @@ def test_a_block_that_uses_no_gpu_does_not_ask_for_one(nvml, monkeypatch):
     assert gpu_state.find_gpu.cache_info().misses == 0
 
 
-def test_a_driver_that_nobody_loaded_is_not_loaded():
+def test_the_driver_is_not_loaded():
     code = (
         "import os; from lcbench.host import gpu_state; used = gpu_state.gpu_in_use();"
         "maps = open('/proc/self/maps').read() if os.path.exists('/proc/self/maps') else '';"
@@ -114,7 +114,7 @@ def test_a_driver_that_nobody_loaded_is_not_loaded():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_without_the_package_the_reason_is_told(nvml, monkeypatch):
+def test_reason_without_the_package(nvml, monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
     reason = gpu_state.find_gpu()
     assert isinstance(reason, Unavailable)
@@ -122,14 +122,14 @@ def test_without_the_package_the_reason_is_told(nvml, monkeypatch):
     assert reason.install == gpu_state.PACKAGE_REMEDY
 
 
-def test_without_a_driver_that_answers_the_reason_is_told(nvml):
+def test_reason_without_a_working_driver(nvml):
     nvml.nvmlInit = missing
     reason = gpu_state.find_gpu()
     assert "NVML failed: Not Supported" in str(reason)
     assert reason.install == gpu_state.DRIVER_REMEDY
 
 
-def test_the_names_are_those_of_the_real_library():
+def test_names_exist_in_the_real_library():
     for name in [*ANSWERS, "nvmlInit", "nvmlDeviceGetHandleByPciBusId", "NVMLError"]:
         assert hasattr(pynvml, name), name
     for bit, name in gpu_state.THROTTLE_REASONS.items():

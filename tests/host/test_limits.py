@@ -1,4 +1,4 @@
-"""The machine's limits: the loops do the work that is counted, and the counting is right."""
+"""Tests of lcbench.host.limits: the loops do the counted work, and rates are computed correctly."""
 
 from __future__ import annotations
 
@@ -64,3 +64,19 @@ def test_one_ceiling_for_everything_wanted_in_its_order(monkeypatch):
     assert [(ceiling.dtype, ceiling.footprint) for ceiling in ceilings] == wanted
     assert all(ceiling.read_bytes_s > 0 and ceiling.flops_s > 0 for ceiling in ceilings)
     assert ceilings[1].flops_s == ceilings[2].flops_s
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_rate_is_that_of_the_fastest_product_in_its_dtype(monkeypatch, dtype):
+    monkeypatch.setattr(limits, "GEMM_SIZE", 20)
+    clock = iter(np.cumsum([0, 5, 1, 2, 1, 4, 1, 6, 1, 8]).tolist())  # products of 5, 2, 4, 6 and 8 s
+    monkeypatch.setattr(limits, "perf_counter", lambda: next(clock))
+    seen, matmul = set(), np.matmul
+
+    def product(A, B, out):
+        seen.add((A.dtype.name, A.shape, B.shape))
+        return matmul(A, B, out=out)
+
+    monkeypatch.setattr(limits.np, "matmul", product)
+    assert limits.gemm_flops_s(dtype) == 2 * 20**3 / 2
+    assert seen == {(dtype, (20, 20), (20, 20))}

@@ -143,7 +143,7 @@ def test_one_threading_layer_always_loads():
     assert layers["workqueue"] is None
 
 
-def test_what_makes_another_machine_is_told():
+def test_machine_differences():
     here = machine.facts()
     assert machine.machine_differences(here, json.loads(json.dumps(here))) == []
     there = here | {"cpu": here["cpu"] | {"usable_cores": 777}}

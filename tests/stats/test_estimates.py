@@ -1,4 +1,4 @@
-"""Medians, intervals and roofline shares, against values worked out by hand or by SciPy."""
+"""Tests of lcbench.stats.estimates, with values computed by hand or by SciPy."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lcbench.record import Counters, MachinePeak
+from lcbench.record import Counters, MachinePeak, ProcessResult
 from lcbench.stats import estimates
-from results import record, row
+from lcbench.stats.estimates import STOLEN, WAITED, disturbance, kept_blocks, speedup
+from results import processes, record, row
 
 
 def test_a_block_counts_once_however_many_samples_it_has():
@@ -30,7 +31,7 @@ def test_the_interval_is_scipys():
     assert estimates.interval(list(logs)) == pytest.approx((np.exp(expected.low), np.exp(expected.high)))
 
 
-def test_one_value_says_nothing():
+def test_the_interval_of_one_value_is_infinite():
     assert estimates.interval([log(2)]) == (0.0, inf)
 
 
@@ -94,7 +95,7 @@ def test_a_row_a_little_above_the_limit_keeps_its_time():
     assert quick.roofline_fraction == pytest.approx(2.049, rel=1e-3)
 
 
-def test_how_long_something_waited_for_a_processor():
+def test_cpu_pressure():
     blocks = [Counters(seconds=2.0, pressure_s=waited) for waited in (0.1, 0.4, 1.0)]
     unknown, simulated = Counters(seconds=1.0), Counters(seconds=1.0, pressure_s=1.0)
     rows = [
@@ -103,3 +104,78 @@ def test_how_long_something_waited_for_a_processor():
     ]
     assert estimates.cpu_pressure(record(*rows)) == 0.2
     assert estimates.cpu_pressure(record(row(medians=[1.0], counters=[unknown]))) == 0.0
+
+
+CALM = Counters(seconds=2.0, steal_s=0.0, pressure_s=0.1, throttled_periods=0)
+BUSY = Counters(seconds=2.0, pressure_s=1.5)
+
+
+@pytest.mark.parametrize(
+    ("counters", "disturbed"),
+    [
+        (CALM, False),
+        (BUSY, True),
+        (Counters(seconds=2.0), False),  # nothing is known
+        (Counters(seconds=0.0, pressure_s=1.0), False),  # nor here
+        (Counters(seconds=2.0, pressure_s=2.0 * WAITED), False),
+        (Counters(seconds=2.0, steal_s=2.0 * 4 * STOLEN), False),  # of four threads' time
+        (Counters(seconds=2.0, steal_s=2.0 * 4 * STOLEN + 0.01), True),
+        (Counters(seconds=2.0, throttled_periods=1), True),
+    ],
+)
+def test_disturbance(counters, disturbed):
+    [alone] = processes([[1.0]], counters=[counters])
+    assert bool(disturbance(alone, threads=4)) == disturbed
+    [calm] = processes([[1.0]], counters=[CALM])
+    in_its_second_turn = ProcessResult(turns=calm.turns + alone.turns)
+    assert disturbance(in_its_second_turn, threads=4) == disturbance(alone, threads=4)
+
+
+def test_disturbed_blocks_are_excluded_from_the_median():
+    quick_but_disturbed = row(medians=[1.0, 1.1, 0.1, 1.2], counters=[CALM, CALM, BUSY, CALM])
+    assert kept_blocks(quick_but_disturbed) == [0, 1, 3]
+    [found] = record(quick_but_disturbed).rows
+    assert found.median_s == 1.1
+    assert len(found.blocks) == 4  # every sample is kept
+
+
+def test_all_blocks_are_kept_if_most_are_disturbed():
+    assert kept_blocks(row(medians=[1.0, 1.1, 1.2], counters=[BUSY, BUSY, CALM])) == [0, 1, 2]
+
+
+def test_all_blocks_are_kept_without_counters():
+    assert kept_blocks(row(medians=[1.0, 1.1])) == [0, 1]
+
+
+def test_pairs_with_a_disturbed_block_are_excluded():
+    one = row("a", [1.0, 9.0, 1.0, 1.0, 1.0], counters=[CALM, BUSY, CALM, CALM, CALM])
+    other = row("b", [2.0, 2.0, 0.1, 2.0], counters=[CALM, CALM, BUSY, CALM])
+    assert kept_blocks(one, other) == [0, 3]
+    assert estimates.speedup(one, other).value == pytest.approx(2.0)
+
+
+def test_common_drift_cancels():
+    drift = [1.0, 1.7, 0.8, 2.5]
+    ratio = speedup(row(medians=[0.2 * d for d in drift]), row(medians=[0.6 * d for d in drift]))
+    assert ratio == pytest.approx((3.0, 3.0, 3.0))
+
+
+def test_the_value_is_the_geometric_mean():
+    ratio = speedup(row(medians=[1.0, 1.0]), row(medians=[2.0, 8.0]))
+    assert ratio.value == pytest.approx(4.0)
+    assert ratio.low < 4.0 < ratio.high
+
+
+def test_a_speedup_and_its_reverse_are_reciprocal():
+    rng = np.random.default_rng(3)
+    one, other = row(medians=list(rng.uniform(1, 2, 8))), row(medians=list(rng.uniform(3, 4, 8)))
+    there, back = speedup(one, other), speedup(other, one)
+    assert (there.value * back.value, there.low * back.high) == pytest.approx((1.0, 1.0))
+
+
+def test_the_speedup_of_one_block_has_no_interval():
+    assert speedup(row(medians=[1.0]), row(medians=[2.0])) == (pytest.approx(2.0), 0.0, inf)
+
+
+def test_unpaired_blocks_are_excluded():
+    assert speedup(row(medians=[1.0, 1.0, 50.0]), row(medians=[2.0, 2.0])).value == pytest.approx(2.0)

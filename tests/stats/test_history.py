@@ -55,7 +55,7 @@ def test_a_step_of_ten_percent_is_found(records, between):
     assert len(near) >= 0.9 * draws
 
 
-def test_the_true_place_lies_in_the_interval_and_the_true_ratio_too():
+def test_coverage_of_the_intervals_of_place_and_ratio():
     draws, placed, sized = 200, 0, 0
     for draw in range(draws):
         logs, _ = simulated(2 * draw, 40, 0.03, step=1.1)
@@ -69,19 +69,19 @@ def test_the_true_place_lies_in_the_interval_and_the_true_ratio_too():
     assert sized >= 0.87 * draws  # the interval knows nothing of the place's having been chosen
 
 
-def test_a_stray_record_hides_no_change():
+def test_an_outlier_hides_no_change():
     draws = 100
     found = [cuts_of(*simulated(2 * draw, 40, 0.02, step=1.1, stray=0.5)) for draw in range(draws)]
     assert sum(any(abs(at - 20) <= 2 for at in cuts) for cuts in found) >= 0.85 * draws
 
 
-def test_what_hardly_varies_is_not_cut_where_its_blocks_vary_more():
+def test_noise_is_at_least_that_of_the_blocks():
     logs = np.array([0.0, 0.0001, 0.0, 0.0, 0.01, 0.0101, 0.01, 0.01])
     assert change_points(logs, series_noise(logs, [])) == [4]
     assert change_points(logs, series_noise(logs, [0.02] * 8)) == []
 
 
-def test_as_few_records_as_are_asked_for_can_show_a_change():
+def test_the_minimum_number_of_records_can_show_a_change():
     logs = np.array([0.0] * (MIN_RECORDS // 2) + [0.1] * (MIN_RECORDS - MIN_RECORDS // 2))
     assert change_points(logs, series_noise(logs, [])) == [MIN_RECORDS // 2]
 
@@ -132,12 +132,12 @@ def test_a_change_is_named_by_its_neighbours_its_size_and_what_else_changed():
     assert change.differences == ["git aaaaaaaaaa -> bbbbbbbbbb+", "numba 0.61 -> 0.62"]
 
 
-def test_faster_is_no_slower():
+def test_a_faster_change_is_not_slower():
     [series] = of_logs(-np.log(TIMES)).series
     assert [change.slower for change in series.changes] == [False]
 
 
-def test_too_few_records_are_counted_and_nothing_is_said():
+def test_too_few_records():
     [series] = of_logs(np.log(TIMES[2:7])).series
     assert (len(series.points), series.missing, series.changes, series.noise) == (5, MIN_RECORDS - 5, [], None)
 
@@ -150,7 +150,7 @@ def test_threads_and_workloads_are_series_of_their_own_fastest_first():
     assert [(one.workload.loss, one.threads) for one in found.series] == [("softmax", 2), ("softmax", 1), ("svm", 1)]
 
 
-def test_what_says_nothing_of_the_code_in_use_has_no_point():
+def test_gates_sweeps_failures_and_other_machines_have_no_points():
     side = Side(given=".", kind="folder", python="3.12", versions={})
     gate = Gate(base=side, head=side, fail_above=0.03, budget_s=1.0)
     found = history.history(
@@ -180,7 +180,7 @@ def test_since_a_time_or_a_revision():
     assert days("c") == []
 
 
-def test_rows_that_are_not_wanted_have_no_series():
+def test_filtered_rows_have_no_series():
     both = [on_day(0, row(medians=[1.0, 1.0]), row("naive", [2.0, 2.0]))]
     found = history.history(both, MACHINE, lambda row: row.implementation == "naive")
     assert [one.implementation for one in found.series] == ["naive"]

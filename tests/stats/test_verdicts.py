@@ -1,4 +1,4 @@
-"""Verdicts: the published correction, error rates on simulated noise, and what a CI job is told."""
+"""Tests of lcbench.stats.verdicts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lcbench.errors import ExitCode, LcbenchError
-from lcbench.record import Gate, Side
+from lcbench.record import Gate, Side, Sweep
 from lcbench.stats import verdicts
-from lcbench.stats.verdicts import ALPHA, compare_records, holm
-from results import record, row
+from lcbench.stats.verdicts import ALPHA, compare_records, holm, latest
+from results import MACHINE, record, row
 
 NOISE = 0.04
 """Standard deviation of a block's log time."""
@@ -52,7 +52,7 @@ def test_holm_is_the_largest_step_so_far(values):
     assert list(np.array(holm(values))[order]) == sorted(holm(values))
 
 
-def test_what_is_not_a_number_is_no_statement():
+def test_nan_counts_as_one():
     assert holm([float("nan"), 0.01]) == [1.0, 0.02]
 
 
@@ -69,7 +69,7 @@ def test_a_single_p_value_is_welchs(like_runs):
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.05])
-def test_a_change_of_just_the_threshold_is_rarely_called(like_runs, threshold):
+def test_a_change_of_the_threshold_is_rarely_conclusive(like_runs, threshold):
     """The worst case of both errors: neither statement is true, and each may be made with probability ALPHA."""
     rng, trials = np.random.default_rng(7), 500
     found = [
@@ -115,7 +115,7 @@ def test_the_same_code_twice_is_not_slower(like_runs):
     assert found.count("not slower") >= stats.binom.ppf(RARE, trials, 0.995)
 
 
-def test_what_is_said_to_be_visible_is_seen_four_times_in_five(like_runs):
+def test_power_of_the_detectable_slowdown(like_runs):
     rng, trials, threshold = np.random.default_rng(11), 400, 0.05
     [comparison] = compare_records(simulated(rng, 1000), simulated(rng, 1000), threshold).comparisons
     visible = np.expm1(np.log1p(comparison.detectable) * np.sqrt(1000 / 20))  # of 20 blocks instead of 1000
@@ -127,7 +127,7 @@ def test_what_is_said_to_be_visible_is_seen_four_times_in_five(like_runs):
     assert stats.binom.ppf(RARE, trials, 0.76) <= seen <= stats.binom.isf(RARE, trials, 0.84)
 
 
-def test_one_block_decides_nothing():
+def test_one_block_is_inconclusive():
     judgement = compare_records(record(row(medians=[1e-3])), record(row(medians=[9e-3])))
     assert verdicts_of(judgement) == ["inconclusive"]
     assert judgement.comparisons[0].detectable is None
@@ -145,7 +145,7 @@ def test_exit_codes():
     assert compare_records(record(row(medians=FAST)), record(row(status="wrong"))).exit_code == ExitCode.WRONG
 
 
-def test_times_of_two_machines_decide_nothing():
+def test_times_of_different_machines_are_inconclusive():
     elsewhere = {"fingerprint": "bbbb"}
     judgement = compare_records(record(row(medians=FAST)), record(row(medians=SLOW), **elsewhere))
     assert not judgement.same_machine
@@ -167,7 +167,7 @@ def test_the_worst_row_decides():
     assert compare_records(base, record(row("a", FAST), row("b", [1e-3]))).exit_code == ExitCode.INCONCLUSIVE
 
 
-def test_a_row_that_is_wrong_now_is_told_whatever_it_was():
+def test_a_row_that_is_wrong_now_is_reported():
     base = record(row("a", FAST), row("b", status="wrong"))
     judgement = compare_records(base, record(row("a", FAST), row("b", status="wrong")))
     assert verdicts_of(judgement) == ["not slower", "wrong"]
@@ -194,7 +194,7 @@ def test_rows_of_one_result_only_are_named():
         {"device": "cuda"},
     ],
 )
-def test_nothing_in_common_is_an_error_and_no_pass(other):
+def test_nothing_in_common_is_an_error(other):
     with pytest.raises(LcbenchError, match="no measured row in common"):
         compare_records(record(row(medians=FAST)), record(row(medians=FAST, **other)))
 
@@ -217,3 +217,51 @@ def test_a_gates_result_is_not_compared():
     for pair in ((of_a_gate, record(row(medians=FAST))), (record(row(medians=FAST)), of_a_gate)):
         with pytest.raises(LcbenchError, match="is the result of a gate"):
             compare_records(*pair)
+
+
+def names(group):
+    return [entry.row.implementation for entry in group.entries]
+
+
+def test_the_newest_row_counts_fastest_first():
+    newest = record(row("numpy", [3.0, 3.0]), created="2026-02-02T00:00:00+00:00")
+    older = record(row("numpy", [1.0, 1.0]), row("naive", [2.0, 2.0]), created="2026-01-01T00:00:00+00:00")
+    [group] = latest([newest, older], MACHINE)
+    assert names(group) == ["naive", "numpy"]
+    assert [entry.row.median_s for entry in group.entries] == [2.0, 3.0]
+    assert [entry.created[:10] for entry in group.entries] == ["2026-01-01", "2026-02-02"]
+
+
+def test_times_with_other_threads_are_not_ranked_together():
+    one = record(row(medians=[2.0, 2.0]))
+    two = record(row("naive", [1.0, 1.0], threads=2), row(medians=[1.5], threads=2))
+    assert [(group.threads, names(group)) for group in latest([one, two], MACHINE)] == [
+        (1, ["numpy"]),
+        (2, ["naive", "numpy"]),
+    ]
+
+
+def test_a_failed_run_does_not_hide_the_last_good_one():
+    [group] = latest([record(row(status="crashed")), record(row(medians=[1.0, 1.0]))], MACHINE)
+    assert group.entries[0].row.median_s == 1.0
+
+
+def test_other_machines_wrong_rows_and_simulated_rows_are_excluded():
+    assert latest([record(row(medians=[1.0]), fingerprint="bbbb")], MACHINE) == []
+    assert latest([record(row(status="wrong"), row("numba-cuda", [1.0], device="simulator"))], MACHINE) == []
+
+
+def test_rows_of_a_gate_are_not_the_latest():
+    assert latest([record(row(medians=[1.0], side="head"))], MACHINE) == []
+
+
+def test_rows_of_a_sweep_are_not_the_latest():
+    swept = record(row(medians=[1.0]), sweep=Sweep(axes={"rows": [500]}))
+    [group] = latest([swept, record(row(medians=[2.0]))], MACHINE)
+    assert group.entries[0].row.median_s == 2.0
+
+
+def test_every_workload_has_its_group_in_the_order_last_measured():
+    newest = record(row(medians=[1.0], rows=20))
+    older = record(row(medians=[1.0], loss="svm"), row(medians=[1.0], rows=20))
+    assert [group.workload[0:3:2] for group in latest([newest, older], MACHINE)] == [("softmax", 20), ("svm", 500)]
