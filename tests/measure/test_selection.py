@@ -94,7 +94,7 @@ def test_a_function_that_ends_the_process_does_not_affect_the_others(found):
         ("svm_gone", ["svm"], "crashed", "exited with status 3"),
         ("my_loss", [], "crashed", "exited with status 4"),
         ("softmax_right", ["softmax"], "", ""),
-        ("softmax_wrong", ["softmax"], "wrong", "in the loss, doubled, the regularisa"),
+        ("softmax_wrong", ["softmax"], "wrong", "in the loss, doubled, including the "),
     ]
 
 
