@@ -1,4 +1,4 @@
-"""A result with a row of every status, and comparisons with every verdict."""
+"""Record with a row of each status, and comparisons with each verdict."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ NOTHING_TIMED = record(row("numba-cuda", [1.0, 2.0], device="simulator"), row("t
 
 
 def sides(*names: str) -> list[Row]:
-    """Rows of a gate, which share everything but the side."""
+    """Return rows of a gate that differ only in their side."""
     return [row(medians=[1e-3, 1e-3], side=name) for name in names]
 
 
-with patch.object(verdicts, "RUN_TO_RUN", 0.0):  # as if runs differed by nothing but their blocks
+with patch.object(verdicts, "RUN_TO_RUN", 0.0):  # no allowance for differences between runs
     COMPARISONS = compare_records(
         record(
             row("same", [2e-3, 2.02e-3, 1.98e-3]),

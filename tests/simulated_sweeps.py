@@ -1,4 +1,4 @@
-"""Sweeps as they would be measured if times followed a known law."""
+"""Simulated sweeps whose times are known functions of the axis."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from lcbench.record import Record, Row, Sweep
 from results import record, row
 
 Law = Callable[[int], float]
-"""Seconds a call at a place on the axis."""
+"""Seconds per call as a function of the axis."""
 
 
 def sweep(axis: str, values: Iterable[int], laws: dict[str, Law], **fields: Any) -> Record:
-    """A sweep of softmax along one axis; see `rows`."""
+    """Return a sweep of softmax along one axis; see `rows`."""
     values = list(values)
     return record(*rows(axis, values, laws, **fields), sweep=Sweep(axes={axis: values}))
 
@@ -29,9 +29,10 @@ def rows(
     seed: int = 0,
     **fields: Any,
 ) -> list[Row]:
-    """The rows of every implementation's law, one sample a block.
+    """Return the rows of each implementation, with one sample per block.
 
-    Each sample is off by a factor of spread `noise`, and each process by one of twice that, alike at all its points.
+    The log times have normal noise: of standard deviation `noise` for each sample, and of twice that for each process,
+    equal at all its points.
     """
     rng = np.random.default_rng(seed)
     found = []

@@ -67,13 +67,13 @@ def test_throttled_periods(tmp_path, files, periods):
 
 
 def test_counters_since_creation():
-    watch = CounterDelta()
+    delta = CounterDelta()
     threads = [threading.Thread(target=time.sleep, args=(0.02,)) for _ in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    seen = watch.read()
+    seen = delta.read()
     assert seen.seconds >= 0.02
     if counters.resource is not None:
         assert seen.voluntary_switches >= len(threads)  # each thread's wait is one of the process's
@@ -84,9 +84,9 @@ def test_throttled_periods_of_a_turn(monkeypatch, tmp_path):
     file = tmp_path / "cpu.stat"
     file.write_text("nr_periods 50\nnr_throttled 20\n")
     monkeypatch.setattr(counters, "control_group_statistics", lambda: (file,))
-    watch = CounterDelta()
+    delta = CounterDelta()
     file.write_text("nr_periods 60\nnr_throttled 23\n")
-    assert watch.read().throttled_periods == 3
+    assert delta.read().throttled_periods == 3
 
 
 def test_unavailable_counters_are_none(monkeypatch):

@@ -1,4 +1,4 @@
-"""Each disturbance is found where it is, and a quiet machine has none."""
+"""Tests of lcbench.host.disturbances."""
 
 from __future__ import annotations
 

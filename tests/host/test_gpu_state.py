@@ -1,4 +1,4 @@
-"""The GPU's state, as NVML tells it; what it does not tell is unknown, and nobody starts a driver to ask."""
+"""Tests of lcbench.host.gpu_state with a simulated NVML."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ANSWERS = {
 
 @pytest.fixture
 def nvml(monkeypatch):
-    """A GPU at 0000:1B:00.0, and the NVML that knows it; the answers can be replaced."""
+    """A simulated NVML with a GPU at 0000:1B:00.0; tests can replace its functions."""
     handles = {b"0000:1B:00.0": "the handle"}
     library = SimpleNamespace(
         NVMLError=Error, NVML_CLOCK_SM=1, NVML_CLOCK_MEM=2, NVML_TEMPERATURE_GPU=0,
@@ -91,17 +91,17 @@ def test_older_names_of_nvml(nvml):
 
 
 def test_counters_of_a_turn_on_the_gpu(nvml):
-    covariates = CounterDelta().read()
-    assert covariates.gpu_clock_mhz == 1755
-    assert covariates.gpu_temperature_c == 61
-    assert covariates.gpu_throttle_reasons == ["sw_power_cap", "hw_thermal_slowdown"]
+    counters = CounterDelta().read()
+    assert counters.gpu_clock_mhz == 1755
+    assert counters.gpu_temperature_c == 61
+    assert counters.gpu_throttle_reasons == ["sw_power_cap", "hw_thermal_slowdown"]
 
 
 def test_a_turn_on_the_cpu_does_not_query_the_gpu(nvml, monkeypatch):
     monkeypatch.setattr(gpu_state, "_computes_on_gpu", lambda: False)
-    covariates = CounterDelta().read()
-    assert covariates.gpu_clock_mhz is None
-    assert covariates.gpu_throttle_reasons is None
+    counters = CounterDelta().read()
+    assert counters.gpu_clock_mhz is None
+    assert counters.gpu_throttle_reasons is None
     assert gpu_state.find_gpu.cache_info().misses == 0
 
 

@@ -1,4 +1,4 @@
-"""Facts are read from the places that the system keeps them in; a fingerprint changes with the machine alone."""
+"""Tests of lcbench.host.machine."""
 
 from __future__ import annotations
 

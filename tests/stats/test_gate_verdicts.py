@@ -80,7 +80,7 @@ def test_rate_of_false_alarms(noise):
     rng, trials, alpha = np.random.default_rng(1), 2000, 0.05
     alarms = sum(gate.p_greater(list(getattr(rng, noise)(size=10)), 0.0) <= alpha for _ in range(trials))
     assert alarms <= stats.binom.isf(RARE, trials, alpha)
-    assert alarms >= stats.binom.isf(1 - RARE, trials, 0.8 * alpha)  # nor does it sleep
+    assert alarms >= stats.binom.isf(1 - RARE, trials, 0.8 * alpha)  # the test is not too conservative
 
 
 ORDERS = ("bhhc", "chhb", "hbch", "hcbh")
@@ -122,13 +122,13 @@ def drifting(rng, count):
 
 
 def in_bursts(rng, count):
-    """Now and then everything takes up to twice as long for some processes."""
+    """Random bursts in which some processes take much longer."""
     busy = np.convolve(rng.random(count) < 0.08, np.ones(5))[:count] > 0
     return rng.normal(0, 0.02, count) + busy * rng.exponential(0.5, count)
 
 
 def alternating(rng, count):
-    """Every second process is a fifth slower, as by two cores of different speed."""
+    """Every second process is slower by a fifth, as with two cores of different speed."""
     return 0.2 * (np.arange(count) % 2) + rng.normal(0, 0.01, count)
 
 
@@ -139,7 +139,7 @@ def codes(trials, *arguments, **options):
 
 @pytest.mark.parametrize("machine", [quiet, drifting, in_bursts, alternating])
 def test_identical_sides_raise_no_alarm(machine):
-    """With threshold 0 the null hypothesis is just true: the worst case."""
+    """Threshold 0 is the worst case: the null hypothesis is true at its boundary."""
     trials = 150
     alarms = codes(trials, machine, analyses=ANALYSES, rows=2, fail_above=0.0).count(ExitCode.REGRESSION)
     assert alarms <= stats.binom.isf(RARE, trials, ALPHA_SLOWER)

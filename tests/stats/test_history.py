@@ -1,4 +1,4 @@
-"""Series of times over records, and their change points: on simulated records whose changes are known."""
+"""Tests of lcbench.stats.history on simulated records with known changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BETWEEN_BLOCKS = 0.038
 BLOCKS = 5
 
 
-def simulated(draw, records, between, step=1.0, stray=0.0):
+def simulated(draw, records, between, step=1.0, outlier=0.0):
     """Logarithms of times, a record each, and the standard errors that their blocks tell: `step` after half of them.
 
     between: standard deviation from record to record, of draws like the normal's (`draw` decides how they are spread).
@@ -29,8 +29,8 @@ def simulated(draw, records, between, step=1.0, stray=0.0):
     blocks = generator.normal(0, BETWEEN_BLOCKS, (records, BLOCKS))
     logs = between * drift + blocks.mean(axis=1)
     logs[records // 2 :] += log(step)
-    if stray:
-        logs[generator.integers(records)] += stray
+    if outlier:
+        logs[generator.integers(records)] += outlier
     return logs, list(blocks.std(axis=1, ddof=1) / np.sqrt(BLOCKS))
 
 
@@ -40,10 +40,10 @@ def cuts_of(logs, errors):
 
 
 @pytest.mark.parametrize("records", [MIN_RECORDS, 12, 40, 200])
-@pytest.mark.parametrize("stray", [0.0, 0.5])
-def test_a_series_without_change_is_rarely_cut(records, stray):
+@pytest.mark.parametrize("outlier", [0.0, 0.5])
+def test_a_series_without_change_is_rarely_cut(records, outlier):
     draws = 400
-    alarms = sum(bool(cuts_of(*simulated(draw, records, 0.03, stray=stray))) for draw in range(draws))
+    alarms = sum(bool(cuts_of(*simulated(draw, records, 0.03, outlier=outlier))) for draw in range(draws))
     assert alarms <= 0.025 * draws  # 1 in 100 is promised; of 400 draws, chance makes up to 10 of that
 
 
@@ -71,7 +71,7 @@ def test_coverage_of_the_intervals_of_place_and_ratio():
 
 def test_an_outlier_hides_no_change():
     draws = 100
-    found = [cuts_of(*simulated(2 * draw, 40, 0.02, step=1.1, stray=0.5)) for draw in range(draws)]
+    found = [cuts_of(*simulated(2 * draw, 40, 0.02, step=1.1, outlier=0.5)) for draw in range(draws)]
     assert sum(any(abs(at - 20) <= 2 for at in cuts) for cuts in found) >= 0.85 * draws
 
 
