@@ -24,7 +24,8 @@ class ProgressCallback(Protocol):
     If `total` is 0, `stage` is a line to be shown once.
     """
 
-    def __call__(self, stage: str, done: int = 0, total: int = 0, detail: str = "") -> None: ...
+    def __call__(self, stage: str, done: int = 0, total: int = 0, detail: str = "") -> None:
+        """Receive the latest state."""
 
 
 NoteCallback = Callable[[str], None]

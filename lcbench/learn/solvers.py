@@ -254,7 +254,7 @@ READ_BYTES = 6_000_000
 """Bytes of rows to read at a time, if a step does not need more: small enough to stay in the cache until used."""
 
 CHUNKED_READ_BYTES = 32_000_000
-"""The same for chunked files, where HDF5 reads whole chunks: a larger read uses more rows of each chunk."""
+"""Bytes read at once from chunked files, where HDF5 reads whole chunks: a larger read uses more rows of each chunk."""
 
 
 class BatchReader:

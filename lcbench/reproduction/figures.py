@@ -174,7 +174,7 @@ class Outcome:
     models: Mapping[str, Model] = field(default_factory=dict)
     points: Points | None = None
     skipped: str = ""
-    """Why the row was skipped."""
+    """Reason for skipping the row."""
     seconds: float = 0.0
     """Duration of the computation."""
 

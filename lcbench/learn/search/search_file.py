@@ -44,7 +44,7 @@ class Trial(msgspec.Struct, kw_only=True, frozen=True):
     seconds: float | None = None
     """Duration of the whole trial."""
     reason: str = ""
-    """Why the trial crashed."""
+    """Reason for a crash."""
 
     @property
     def succeeded(self) -> bool:
