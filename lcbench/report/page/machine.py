@@ -63,7 +63,7 @@ def _limits(peaks: list[MachinePeak]) -> Iterator[tuple[str, str]]:
     kinds = dict.fromkeys((peak.device, peak.dtype) for peak in peaks)
     for device, dtype in kinds:
         same = [peak for peak in peaks if (peak.device, peak.dtype) == (device, dtype)]
-        rates = [f"{formatting.size(one.footprint)} at {one.read_bytes_s / 1e9:.0f} GB/s" for one in _ends(same)]
+        rates = [f"{formatting.size(peak.footprint)} at {peak.read_bytes_s / 1e9:.0f} GB/s" for peak in _ends(same)]
         name = "GPU's limits" if device == "cuda" else "limits"
         yield (
             f"{name}, {dtype}" if len(kinds) > 1 else name,
@@ -81,7 +81,7 @@ def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _leaves(inner, (*path, str(name)))
-    elif isinstance(value, list) and any(isinstance(one, dict | list) for one in value):
+    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
         for place, inner in enumerate(value, 1):
             yield from _leaves(inner, (*path, str(place)))
     elif value is not None:

@@ -87,14 +87,14 @@ def processes(row: Row) -> list[dict[str, Any]]:
     """
     return [
         {
-            "number": one.number,
-            "kept": one.kept,
-            "times": [formatting.seconds(sample) for sample in one.samples],
-            "ratios": [rounded(ratio) for ratio in one.ratios],
-            "middle": rounded(one.middle),
-            "note": _note(disturbance(row.processes[one.number - 1], row.threads), one.kept),
+            "number": process.number,
+            "kept": process.kept,
+            "times": [formatting.seconds(sample) for sample in process.samples],
+            "ratios": [rounded(ratio) for ratio in process.ratios],
+            "middle": rounded(process.middle),
+            "note": _note(disturbance(row.processes[process.number - 1], row.threads), process.kept),
         }
-        for one in selection.processes(row)
+        for process in selection.processes(row)
     ]
 
 
@@ -189,8 +189,8 @@ def scaling(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
     """Yield title and plot of the curves of a table along each axis but threads, for each place on the other axis."""
     names = {id(row): name for name, row in group.ranked.items()}
     for axis in group.axes:
-        for one in selection.scalings(record, axis) if axis != "threads" else ():
-            curves = sorted(one.curves, key=lambda curve: curve.implementation)
+        for panel in selection.scalings(record, axis) if axis != "threads" else ():
+            curves = sorted(panel.curves, key=lambda curve: curve.implementation)
             marks = [
                 {"row": names[id(row)], "curve": curve.implementation, "at": getattr(row, axis), **_estimate(row)}
                 for curve in curves
@@ -199,10 +199,10 @@ def scaling(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
             ]
             if len({mark["at"] for mark in marks}) < 2:
                 continue
-            texts = {name: f"exponent {sweep_tables.exponent(fit)}" for name, fit in one.fits.items()}
-            fits = [{"curve": name, "points": _fitted(one, name)} for name in one.fits]
+            texts = {name: f"exponent {sweep_tables.exponent(fit)}" for name, fit in panel.fits.items()}
+            fits = [{"curve": name, "points": _fitted(panel, name)} for name in panel.fits]
             yield (
-                _titled(f"{one.loss}: time by {axis}", one.other) + ("; dashed: fitted growth" if fits else ""),
+                _titled(f"{panel.loss}: time by {axis}", panel.other) + ("; dashed: fitted growth" if fits else ""),
                 {
                     "kind": "scaling",
                     "axis": axis,
@@ -211,10 +211,11 @@ def scaling(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
                     "legend": _legend((curve.implementation for curve in curves), group, texts),
                     "fits": fits,
                     "crossings": [
-                        {"at": rounded(each.at), "text": sweep_tables.describe_crossing(each)} for each in one.crossings
+                        {"at": rounded(crossing.at), "text": sweep_tables.describe_crossing(crossing)}
+                        for crossing in panel.crossings
                     ],
                     "caches": [
-                        {"at": rounded(place), "text": f"X as large as {name}"} for name, place in one.caches.items()
+                        {"at": rounded(place), "text": f"X as large as {name}"} for name, place in panel.caches.items()
                     ],
                 },
             )
@@ -227,54 +228,53 @@ def _legend(curves: Iterable[str], group: Group, texts: Mapping[str, str]) -> li
     ]
 
 
-def _fitted(one: selection.Scaling, implementation: str) -> list[list[float]]:
+def _fitted(scaling: selection.Scaling, implementation: str) -> list[list[float]]:
     """Return places and seconds along the fit where it is positive."""
-    (curve,) = [curve for curve in one.curves if curve.implementation == implementation]
-    along = zip(*one.fitted(curve), strict=True)
+    (curve,) = [curve for curve in scaling.curves if curve.implementation == implementation]
+    along = zip(*scaling.fitted(curve), strict=True)
     return [[rounded(place), rounded(seconds)] for place, seconds in along if seconds > 0]
 
 
 def threads(record: Record, group: Group) -> Iterator[tuple[str, Plot]]:
     """Yield title and plot of the speed-ups by threads of one table, for each place on the other axis."""
     loss = group.workload.loss
-    for here in selection.gains(record):
+    for gains in selection.gains(record):
         names = {
             (row.implementation, row.threads): name
             for name, row in group.ranked.items()
-            if all(getattr(row, axis) == value for axis, value in here.other.items())
+            if all(getattr(row, axis) == value for axis, value in gains.other.items())
         }
         marks = [
             {
-                "row": names[one.implementation, one.threads],
-                "curve": one.implementation,
-                "at": one.threads,
-                "value": rounded(one.speedup),
-                "low": rounded(one.low) if one.low > 0 else None,
-                "high": rounded(one.high) if isfinite(one.high) else None,
-                "text": _gain_text(one),
+                "row": names[gain.implementation, gain.threads],
+                "curve": gain.implementation,
+                "at": gain.threads,
+                "value": rounded(gain.speedup),
+                "low": rounded(gain.low) if gain.low > 0 else None,
+                "high": rounded(gain.high) if isfinite(gain.high) else None,
+                "text": _gain_text(gain),
             }
-            for one in here.found
-            if one.loss == loss
+            for gain in gains.found
+            if gain.loss == loss
         ]
         if marks:
-            legend = _legend((one.implementation for one in here.found), group, {})
+            legend = _legend((gain.implementation for gain in gains.found), group, {})
             yield (
-                _titled(f"{loss}: speed-up by threads", here.other),
+                _titled(f"{loss}: speed-up by threads", gains.other),
                 {
                     "kind": "threads",
-                    "base": here.base,
-                    "baseText": describe_field("threads", here.base),
+                    "base": gains.base,
+                    "baseText": describe_field("threads", gains.base),
                     "marks": marks,
                     "legend": legend,
                 },
             )
 
 
-def _gain_text(one: Efficiency) -> str:
-    speedup = " ".join(formatting.ratio_with_interval(one.speedup, one.low, one.high).split())
-    return (
-        f"speed-up {speedup} over {describe_field('threads', one.base)}, efficiency {formatting.share(one.efficiency)}"
-    )
+def _gain_text(gain: Efficiency) -> str:
+    speedup = " ".join(formatting.ratio_with_interval(gain.speedup, gain.low, gain.high).split())
+    base, efficiency = describe_field("threads", gain.base), formatting.share(gain.efficiency)
+    return f"speed-up {speedup} over {base}, efficiency {efficiency}"
 
 
 def _titled(what: str, other: OtherAxis) -> str:

@@ -35,7 +35,7 @@ class Group:
     def label(self, row: Row) -> str:
         """Return the name of a row among the others of the group."""
         side = f" ({row.side})" if row.side else ""
-        several = "threads" not in self.axes and len({one.threads for one in self.rows.values()}) > 1
+        several = "threads" not in self.axes and len({other.threads for other in self.rows.values()}) > 1
         return row.implementation + side + (f" ({describe_fields(row, 'threads')})" if several else "")
 
 

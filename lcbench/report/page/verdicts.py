@@ -65,7 +65,7 @@ def _verdicts(
     notes: list[str],
     doubt: str,
 ) -> Verdicts:
-    worst_first = sorted(comparisons, key=lambda one: compare_tables.ORDER.index(one.verdict))
+    worst_first = sorted(comparisons, key=lambda comparison: compare_tables.ORDER.index(comparison.verdict))
     return Verdicts(
         title,
         compare_tables.summary(comparisons, fail_above) + (f"; no verdict is valid: {doubt}" if doubt else ""),
@@ -79,15 +79,15 @@ def _plot(comparisons: list[Comparison], fail_above: float, label: str) -> dict[
     """Return the ratios with their intervals, 1 and the threshold; an interval without an end extends to the edge."""
     marks = [
         {
-            "name": one.new.implementation,
-            "what": str(one.new.workload),
-            "value": rounded(one.ratio.value),
-            "low": rounded(one.ratio.low) if one.ratio.low > 0 else None,
-            "high": rounded(one.ratio.high) if isfinite(one.ratio.high) else None,
-            "mood": compare_tables.MOODS[one.verdict],
-            "lines": [one.verdict, compare_tables.statement(one, fail_above)],
+            "name": comparison.new.implementation,
+            "what": str(comparison.new.workload),
+            "value": rounded(comparison.ratio.value),
+            "low": rounded(comparison.ratio.low) if comparison.ratio.low > 0 else None,
+            "high": rounded(comparison.ratio.high) if isfinite(comparison.ratio.high) else None,
+            "mood": compare_tables.MOODS[comparison.verdict],
+            "lines": [comparison.verdict, compare_tables.statement(comparison, fail_above)],
         }
-        for one in comparisons
-        if one.ratio
+        for comparison in comparisons
+        if comparison.ratio
     ]
     return {"kind": "ratios", "label": label, "threshold": 1 + fail_above, "marks": marks}

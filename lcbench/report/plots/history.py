@@ -107,7 +107,7 @@ def _change_label(after: Point, ratio: float) -> str:
 def _name(series: Series, beside: Sequence[Series], key: Key) -> str:
     """Return the name of the implementation, with its threads if they distinguish series."""
     name = key.names[series.implementation]
-    same = {one.threads for one in beside if one.implementation == series.implementation}
+    same = {other.threads for other in beside if other.implementation == series.implementation}
     return f"{name}, {series.threads} thread{'s' * (series.threads > 1)}" if len(same) > 1 else name
 
 

@@ -146,16 +146,18 @@ def _places(groups: dict[Workload, list[Row]]) -> tuple[dict[Workload, float], d
 def _draw_samples_of(axes: Axes, row: Row, colour: str, start: float, reach: float) -> None:
     """Draw a strip for each process: its samples from left to right in their order, and its median."""
     shown = selection.processes(row)
-    across = np.concatenate([start + one.number - 1 + 0.3 * _spread_out(len(one.samples)) for one in shown])
-    deviations = np.concatenate([one.ratios - 1 for one in shown])
-    colours = np.repeat([colour if one.kept else style.LEFT_OUT for one in shown], [len(one.samples) for one in shown])
+    across = np.concatenate([start + process.number - 1 + 0.3 * _spread_out(len(process.samples)) for process in shown])
+    deviations = np.concatenate([process.ratios - 1 for process in shown])
+    colours = np.repeat(
+        [colour if process.kept else style.LEFT_OUT for process in shown], [len(process.samples) for process in shown]
+    )
     at, beyond = np.clip(deviations, -reach, reach), np.abs(deviations) > reach
     for some, mark in ((~beyond, "o"), (beyond & (deviations > 0), "^"), (beyond & (deviations < 0), "v")):
         axes.scatter(
             across[some], at[some], c=colours[some], s=9 if mark == "o" else 22, marker=mark, linewidth=0,
             alpha=0.8, clip_on=False, zorder=2,
         )  # fmt: skip
-    medians = np.clip([one.middle - 1 for one in shown], -reach, reach)
+    medians = np.clip([process.middle - 1 for process in shown], -reach, reach)
     places = start + np.arange(len(shown))
     axes.hlines(medians, places - 0.42, places + 0.42, color=style.INK, linewidth=1.2, zorder=4)
 

@@ -201,7 +201,12 @@ def bars(rows: Iterable[Row], baseline: str = BASELINE) -> Bars:
 
 def _baseline_of(row: Row, rows: Sequence[Row], baseline: str) -> Row | None:
     return next(
-        (one for one in rows if one.implementation == baseline and not one.side and one.threads == row.threads), None
+        (
+            other
+            for other in rows
+            if other.implementation == baseline and not other.side and other.threads == row.threads
+        ),
+        None,
     )
 
 
@@ -369,7 +374,7 @@ class Scaling:
 
     def height(self, crossing: Crossing) -> float:
         """Return the time of a call at a crossing."""
-        (curve,) = [one for one in self.curves if one.implementation == crossing.faster]
+        (curve,) = [curve for curve in self.curves if curve.implementation == crossing.faster]
         times = np.log([row.median_s or 0.0 for row in curve.rows])
         return float(np.exp(np.interp(np.log(crossing.at), np.log(curve.values), times)))
 
@@ -402,9 +407,9 @@ def scalings(record: Record, axis: str) -> list[Scaling]:
     for here in product(losses, others):
         own = [curve for curve in along if (curve.loss, curve.other) == here]
         fits = {fit.implementation: fit for fit in grown if (fit.axis, fit.loss, fit.other) == (axis, *here)}
-        passed = [one for one in crossed if (one.axis, one.loss, one.other) == (axis, *here)]
+        passings = [crossing for crossing in crossed if (crossing.axis, crossing.loss, crossing.other) == (axis, *here)]
         caches = _caches(record, own[0].rows[0], axis) if own else {}
-        found.append(Scaling(axis, *here, own, fits, passed, caches))
+        found.append(Scaling(axis, *here, own, fits, passings, caches))
     return found
 
 
@@ -442,5 +447,5 @@ class Gains:
 def gains(record: Record) -> list[Gains]:
     """Return the speed-ups by threads for each place on the other axis."""
     found = efficiencies(record)
-    others = list({tuple(one.other.items()): one.other for one in found}.values())
-    return [Gains(other, [one for one in found if one.other == other]) for other in others]
+    others = list({tuple(gain.other.items()): gain.other for gain in found}.values())
+    return [Gains(other, [gain for gain in found if gain.other == other]) for other in others]

@@ -164,7 +164,7 @@ def _measured(axes: Axes) -> list[Line2D]:
 def draw_threads(record: Record) -> Figure:
     """Draw speed-up on the left and efficiency on the right, in a row for each value of the other axis."""
     shown = selection.gains(record)
-    found = [one for here in shown for one in here.found]
+    found = [gain for gains in shown for gain in gains.found]
     names = {(curve.implementation, curve.loss): None for curve in curves(record, "threads")}
     both = len({loss for _, loss in names}) > 1
     key = selection.key_of(record)
@@ -173,19 +173,18 @@ def draw_threads(record: Record) -> Figure:
     figure = style.figure(1.0 + 0.2 * lines + _THREADS_INCHES * len(shown), "")  # the legend has the title
     panels = figure.subplots(len(shown), 2, squeeze=False, sharex=True, sharey="col")
     drawn: dict[str, Line2D] = {}
-    for (left, right), here in zip(panels, shown, strict=True):
-        own = here.found
+    for (left, right), gains in zip(panels, shown, strict=True):
         _frame_threads(left, right, found)
         for number, (implementation, loss) in enumerate(names):
             aside = min(_ASIDE, _WIDEST / len(names)) * (number - (len(names) - 1) / 2)
-            points = [one for one in own if (one.implementation, one.loss) == (implementation, loss)]
+            points = [gain for gain in gains.found if (gain.implementation, gain.loss) == (implementation, loss)]
             if points:
                 name = key.names[implementation] + (f", {loss}" if both else "")
                 hollow = both and loss == _HOLLOW
                 drawn.setdefault(name, _draw_gains(left, right, points, key, aside, hollow))
-        ideal = _draw_ideal(left, right, own)
-        left.set_title(", ".join(describe_field(name, value) for name, value in here.other.items()), loc="left")
-        left.set_ylabel(f"speed-up over {describe_field('threads', here.base)}")
+        ideal = _draw_ideal(left, right, gains.found)
+        left.set_title(", ".join(describe_field(name, value) for name, value in gains.other.items()), loc="left")
+        left.set_ylabel(f"speed-up over {describe_field('threads', gains.base)}")
         right.set_ylabel("efficiency")
     drawn["ideal"] = ideal
     for axes in panels[-1]:
@@ -217,8 +216,8 @@ def _draw_gains(left: Axes, right: Axes, points: Sequence[Efficiency], key: Key,
     return line
 
 
-def _draw_ideal(left: Axes, right: Axes, own: Sequence[Efficiency]) -> Line2D:
-    base, most = own[0].base, max(one.threads for one in own)
+def _draw_ideal(left: Axes, right: Axes, gains: Sequence[Efficiency]) -> Line2D:
+    base, most = gains[0].base, max(gain.threads for gain in gains)
     # many points, because the ideal is curved on a logarithmic axis
     places = [base + (most - base) * step / 50 for step in range(51)]
     right.axhline(1.0, color=style.FAINT, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
@@ -230,10 +229,10 @@ def _draw_ideal(left: Axes, right: Axes, own: Sequence[Efficiency]) -> Line2D:
 
 def _frame_threads(left: Axes, right: Axes, found: Sequence[Efficiency]) -> None:
     """Set up the axes, the same in every row: logarithmic for many threads, so that the ideal is a line there too."""
-    threads = sorted({number for one in found for number in (one.base, one.threads)})
-    most = max(max(one.ideal, one.speedup) for one in found)
+    threads = sorted({number for gain in found for number in (gain.base, gain.threads)})
+    most = max(max(gain.ideal, gain.speedup) for gain in found)
     left.set_ylim(0, 1.08 * most)
-    right.set_ylim(0, max(1.1, *(1.05 * one.efficiency for one in found)))
+    right.set_ylim(0, max(1.1, *(1.05 * gain.efficiency for gain in found)))
     style.percent_axis(right.yaxis)
     for axes in (left, right):
         if threads[-1] > _MOST_LINEAR:
@@ -244,5 +243,5 @@ def _frame_threads(left: Axes, right: Axes, found: Sequence[Efficiency]) -> None
         axes.grid(True)
     if threads[-1] > _MOST_LINEAR:
         left.set_yscale("log", base=2)
-        left.set_ylim(0.8 * min(1.0, *(one.speedup for one in found)), 1.2 * most)
+        left.set_ylim(0.8 * min(1.0, *(gain.speedup for gain in found)), 1.2 * most)
         left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

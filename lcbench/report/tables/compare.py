@@ -60,13 +60,18 @@ def valid_comparisons(judgement: Judgement) -> list[Comparison]:
     """Return the comparisons. If the machines differ, no verdict is valid: all but wrong results are inconclusive."""
     if judgement.same_machine:
         return judgement.comparisons
-    return [replace(one, verdict="inconclusive") if one.ratio else one for one in judgement.comparisons]
+    return [
+        replace(comparison, verdict="inconclusive") if comparison.ratio else comparison
+        for comparison in judgement.comparisons
+    ]
 
 
 def side_by_side(comparisons: list[Comparison], base: str, new: str) -> Iterator[Table | Text]:
     """Yield, for each workload, a table with the times of `base` and `new`, their ratio and its verdict."""
     for workload in dict.fromkeys(comparison.base.workload for comparison in comparisons):
-        yield verdict_table(str(workload), [one for one in comparisons if one.base.workload == workload], base, new)
+        yield verdict_table(
+            str(workload), [comparison for comparison in comparisons if comparison.base.workload == workload], base, new
+        )
         yield Text()
 
 
@@ -88,12 +93,14 @@ def verdict_table(
         title,
         comparisons,
         _IMPLEMENTATION,
-        Column("workload", lambda one: str(one.new.workload), detail=True),
+        Column("workload", lambda comparison: str(comparison.new.workload), detail=True),
         Column(base, "base.median_s", SECONDS, "median, seconds per call"),
         Column(new, "new.median_s", SECONDS, "median, seconds per call"),
         Column(f"{new} / {base}", "ratio", FINE_RATIO, "ratio of the times, with its 95 % interval", "descending"),
         Column("visible", "detectable", Kind(_visible, number=True), VISIBLE),
-        Column("verdict", lambda one: Cell(one.verdict, one.verdict, MOODS[one.verdict]), WORD),
+        Column(
+            "verdict", lambda comparison: Cell(comparison.verdict, comparison.verdict, MOODS[comparison.verdict]), WORD
+        ),
         leading=2,
         instead=statement_instead,
     )
@@ -103,12 +110,15 @@ def change_table(comparisons: Sequence[Comparison], fail_above: float) -> Table:
     """Return the table of one workload's times with the ratio as change in percent, the worst verdict first."""
     return Table(
         "",
-        sorted(comparisons, key=lambda one: ORDER.index(one.verdict)),
+        sorted(comparisons, key=lambda comparison: ORDER.index(comparison.verdict)),
         _IMPLEMENTATION,
-        Column("verdict", lambda one: Cell(one.verdict, mood=MOODS[one.verdict])),
+        Column("verdict", lambda comparison: Cell(comparison.verdict, mood=MOODS[comparison.verdict])),
         Column("base", "base.median_s", SECONDS),
         Column("new", "new.median_s", SECONDS),
-        Column("change", lambda one: change(one.ratio) if one.ratio else statement(one, fail_above)),
+        Column(
+            "change",
+            lambda comparison: change(comparison.ratio) if comparison.ratio else statement(comparison, fail_above),
+        ),
     )
 
 

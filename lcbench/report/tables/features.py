@@ -54,9 +54,9 @@ def computed(done: Sequence[PrecomputedFeature]) -> Iterator[Table | Text]:
         done,
         Column("name", "name", WORD),
         Column("dimensions", "dimensions", NUMBER),
-        Column("size", lambda one: one.rows * one.dimensions * 4, SIZE),
+        Column("size", lambda feature: feature.rows * feature.dimensions * 4, SIZE),
         Column("time", "seconds", SECONDS),
-        Column("", lambda one: "read" if one.kept else "computed"),
+        Column("", lambda feature: "read" if feature.kept else "computed"),
     )
-    folders = {str(Path(file).parent) for one in done for file in one.files.values()}
+    folders = {str(Path(file).parent) for feature in done for file in feature.files.values()}
     yield Text(f"stored in {', '.join(sorted(folders))}, for {', '.join(done[0].files)}")

@@ -51,20 +51,20 @@ def _coordinates(report: GradientReport, found: GradientCheck, step: float) -> T
     return Table(
         f"{_label(report)}: h {step:g}{margin}",
         found.coordinates,
-        Column("at", lambda each: "{},{}".format(*each.at), PLAIN),
-        Column("numerical", lambda each: f"{each.numerical:.8g}", PLAIN),
-        Column("analytic", lambda each: f"{each.analytic:.8g}", PLAIN),
+        Column("at", lambda coordinate: "{},{}".format(*coordinate.at), PLAIN),
+        Column("numerical", lambda coordinate: f"{coordinate.numerical:.8g}", PLAIN),
+        Column("analytic", lambda coordinate: f"{coordinate.analytic:.8g}", PLAIN),
         Column("error", "relative_error", SCIENTIFIC),
-        Column("verdict", lambda each: Cell(_coordinate_verdict(each), mood=MOODS[each.verdict])),
+        Column("verdict", lambda coordinate: Cell(_coordinate_verdict(coordinate), mood=MOODS[coordinate.verdict])),
     )
 
 
-def _coordinate_verdict(each: Coordinate) -> str:
+def _coordinate_verdict(coordinate: Coordinate) -> str:
     """Return the verdict, and what explains a large error: the nearest kink and the number of others, or rounding."""
-    if each.verdict == "kink" and each.nearest_kink:
-        more = f", +{each.kinks - 1}" if each.kinks > 1 else ""
-        return f"kink: row {each.nearest_kink.row}, class {each.nearest_kink.wrong_class}{more}"
-    return f"{each.verdict}, except for {each.because}" if each.because else each.verdict
+    if coordinate.verdict == "kink" and coordinate.nearest_kink:
+        more = f", +{coordinate.kinks - 1}" if coordinate.kinks > 1 else ""
+        return f"kink: row {coordinate.nearest_kink.row}, class {coordinate.nearest_kink.wrong_class}{more}"
+    return f"{coordinate.verdict}, except for {coordinate.because}" if coordinate.because else coordinate.verdict
 
 
 def _methods(found: GradientCheck) -> Table:

@@ -122,7 +122,7 @@ def speedup(row: Row, rows: Iterable[Row], baseline: str) -> estimates.Ratio | N
     Rows of a gate have verdicts and no speed-ups.
     """
     same = (other for other in rows if other.workload == row.workload and other.threads == row.threads)
-    base = next((one for one in same if one.implementation == baseline and one.ranked and not one.side), None)
+    base = next((other for other in same if other.implementation == baseline and other.ranked and not other.side), None)
     return estimates.speedup(row, base) if base and row.ranked and not row.side else None
 
 

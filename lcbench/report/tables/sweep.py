@@ -141,19 +141,19 @@ def _missing(record: Record) -> Iterator[Text]:
 
 def growth_table(growth: list[Growth]) -> Table:
     """Return the table of the fitted growth of every curve."""
-    axes = list(dict.fromkeys(each.axis for each in growth))
+    axes = list(dict.fromkeys(curve.axis for curve in growth))
     return Table(
         f"Growth: a call takes fixed + c x {' or '.join(axes)} ^ p seconds",
         growth,
         Column("implementation", "implementation", _NAME),
         Column("loss", "loss"),
         Column("along", "axis", detail=len(axes) == 1),
-        Column("at", lambda each: describe_place(each.other), meaning="place on the other axis")
-        if any(each.other for each in growth)
+        Column("at", lambda curve: describe_place(curve.other), meaning="place on the other axis")
+        if any(curve.other for curve in growth)
         else None,
         Column(
             "p",
-            lambda each: Cell(exponent(each), each.exponent),
+            lambda curve: Cell(exponent(curve), curve.exponent),
             NUMBER,
             "exponent with its 95 % interval over processes",
         ),
@@ -210,13 +210,13 @@ def threads_table(found: list[Efficiency]) -> Table:
         found,
         Column("implementation", "implementation", _NAME),
         Column("loss", "loss"),
-        Column("at", lambda each: describe_place(each.other), meaning="place on the other axis")
-        if any(each.other for each in found)
+        Column("at", lambda gain: describe_place(gain.other), meaning="place on the other axis")
+        if any(gain.other for gain in found)
         else None,
         Column("threads", "threads", NUMBER),
         Column(
             "x",
-            lambda each: (each.speedup, each.low, each.high),
+            lambda gain: (gain.speedup, gain.low, gain.high),
             RATIO,
             "speed-up with its 95 % interval",
             "descending",
