@@ -12,7 +12,7 @@ from lcbench.errors import require
 from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
 
 if TYPE_CHECKING:
-    from lcbench.datasets.features.extraction import PrecomputedFeature
+    from lcbench.datasets.features.catalog import PrecomputedFeature
     from lcbench.reproduction.figures import Outcome
 
 
@@ -108,7 +108,7 @@ def features(
         return []
     require(data in ("cifar10", "synthetic"), f"data is {data!r}: there is cifar10 and synthetic")
     from lcbench.datasets import examples
-    from lcbench.datasets.features.extraction import precompute
+    from lcbench.datasets.features.catalog import precompute
 
     splits = examples.cifar10_splits(files.cifar10_file()) if data == "cifar10" else examples.synthetic_images()
     images = {"train": splits.train.array, "validation": splits.validation.array, "test": splits.test.array}

@@ -20,18 +20,21 @@ from lcbench.learn.evaluation import Evaluation, confusion, predict
 from lcbench.learn.model import Model
 from lcbench.learn.recipe import Recipe, are_pixels, recipe_for
 from lcbench.learn.search import search_file
-from lcbench.learn.search.points import (
+from lcbench.learn.search.pools import CLUSTER_IMPLEMENTATION, ClusterPool, ProcessPool
+from lcbench.learn.search.search_file import (
     AXES,
     DEFAULT_DESCENT,
     Axes,
     Range,
+    Refit,
+    Search,
+    Trial,
     default_axes,
     grid,
     grid_values,
     random_points,
+    ranking,
 )
-from lcbench.learn.search.pools import CLUSTER_IMPLEMENTATION, ClusterPool, ProcessPool
-from lcbench.learn.search.search_file import Refit, Search, Trial, ranking
 from lcbench.learn.search.trials import Job, map_shared_rows, write_shared_rows
 from lcbench.learn.training import splits_of
 from lcbench.losses.cluster.shared_files import shared_folder

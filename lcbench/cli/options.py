@@ -21,7 +21,7 @@ from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import LOSSES
 
 if TYPE_CHECKING:
-    from lcbench.learn.search.points import Axis
+    from lcbench.learn.search.search_file import Axis
     from lcbench.record import Record
     from lcbench.settings import RunSettings
     from lcbench.stats.verdicts import Comparison
@@ -140,7 +140,7 @@ class SearchAxis(click.ParamType):
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Axis:
         """Return the list or the range, or fail with a usage error."""
-        from lcbench.learn.search.points import Range
+        from lcbench.learn.search.search_file import Range
 
         if not isinstance(value, str):
             axis: Axis = value

@@ -73,7 +73,7 @@ def search(
             require_alone(context, "search", ("resume", "workers", "scheduler", "as_json", "quiet"))
             found, path = learn.resume_search(resume, workers=workers, **callbacks)
         else:
-            from lcbench.learn.search.points import AXES
+            from lcbench.learn.search.search_file import AXES
 
             axes = {name: settings.pop(name) for name in AXES if name in settings}
             found, path = learn.search(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from lcbench.reproduction import cifar10, gradients, small_problems
+from lcbench.reproduction import cifar10, small_problems
 from lcbench.reproduction.context import CannotReproduceError, Context
 from lcbench.reproduction.figures import Outcome, PublishedRow, ReproducedValues, judge
 
@@ -27,16 +27,16 @@ FUNCTIONS: dict[str, Callable[[dict[str, Any], Context], ReproducedValues]] = {
     "hardmax": small_problems.hardmax,
     "two-classes-logistic": small_problems.two_classes,
     "one-example-loss": small_problems.loss_of_one_example,
-    "backprop-of-softmax": gradients.softmax_backpropagation,
+    "backprop-of-softmax": small_problems.softmax_backpropagation,
     "decision-boundary": small_problems.decision_boundary,
     "quadratic": small_problems.quadratic,
     "svm-protocol": cifar10.svm_protocol,
     "svm-hyperparameters": cifar10.svm_hyperparameters,
-    "gradient-check-kinks": gradients.svm_kinks,
+    "gradient-check-kinks": small_problems.svm_kinks,
     "templates": cifar10.templates,
     "hinge-example": small_problems.hinge_and_softmax,
     "random-search": cifar10.random_search,
-    "gradient-ways": gradients.numerical_and_analytic,
+    "gradient-ways": small_problems.numerical_and_analytic,
     "feature-pipeline": cifar10.features_and_classifier,
 }
 """Function of each row, by the row's id. It gets the inputs of the row, and not the published figures."""

@@ -3,7 +3,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from lcbench.datasets.input_checks import require_finite, require_labels, require_rows
+from lcbench.datasets.examples import require_finite, require_labels, require_rows
 from lcbench.errors import LcbenchError
 
 X = np.arange(12.0).reshape(4, 3)

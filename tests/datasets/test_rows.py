@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from lcbench.datasets import examples
-from lcbench.datasets.examples import load_splits
-from lcbench.datasets.input_checks import require_finite
+from lcbench.datasets.examples import load_splits, require_finite
 from lcbench.datasets.preprocessing import mean_image, standardisation
 from lcbench.datasets.rows import RowsOnDisk, SelectedRows, blocks, open_rows, scattered_blocks, select_rows
 from lcbench.datasets.tables.arrays import read_hdf5
@@ -208,7 +207,7 @@ def test_mean_and_deviation_are_identical_on_disk_and_in_memory(on_disk, monkeyp
 
 
 def test_require_finite_finds_values_on_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr("lcbench.datasets.input_checks._BLOCK_VALUES", 40)
+    monkeypatch.setattr("lcbench.datasets.examples._BLOCK_VALUES", 40)
     broken = X.copy()
     broken[71, 2], broken[80, 0] = np.nan, np.inf
     with h5py.File(tmp_path / "x.h5", "w") as file:

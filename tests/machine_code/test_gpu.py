@@ -11,8 +11,7 @@ from lcbench.losses.cuda import backend as cuda_backend
 from lcbench.losses.cuda import by_stages as cuda_by_stages
 from lcbench.losses.implementation import Unavailable
 from lcbench.machine_code import gpu
-from lcbench.machine_code.gpu import KernelUsage, PtxCounts, count_ptx, kernel_usage, kernels_to_inspect
-from lcbench.machine_code.occupancy import occupancy
+from lcbench.machine_code.gpu import KernelUsage, PtxCounts, count_ptx, kernel_usage, kernels_to_inspect, occupancy
 
 
 @cache

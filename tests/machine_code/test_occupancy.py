@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lcbench.errors import LcbenchError
-from lcbench.machine_code.occupancy import LIMITS, occupancy
+from lcbench.machine_code.gpu import LIMITS, occupancy
 
 HOPPER, TURING, CONSUMER = (9, 0), (7, 5), (8, 6)
 

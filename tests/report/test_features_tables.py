@@ -1,5 +1,5 @@
 from lcbench.datasets.features import catalog
-from lcbench.datasets.features.extraction import PrecomputedFeature
+from lcbench.datasets.features.catalog import PrecomputedFeature
 from lcbench.report.tables import features as features_tables
 from printed import printed
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lcbench.machine_code.gpu import Kernel, KernelUsage, PtxCounts
+from lcbench.machine_code.gpu import Kernel, KernelUsage, PtxCounts, occupancy
 from lcbench.machine_code.loops import Loop
-from lcbench.machine_code.occupancy import occupancy
 from lcbench.report.tables import inspect as inspect_tables
 from printed import printed
 

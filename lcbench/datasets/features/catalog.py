@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.datasets.features import descriptors
+from lcbench.datasets.features import cache, descriptors
+from lcbench.datasets.features.descriptors import PLANES, side_of
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import did_you_mean
-from lcbench.progress import ProgressCallback
+from lcbench.progress import ProgressCallback, no_progress
 
 INSTALL = "pip install 'lcbench[lab]'"
 
@@ -160,3 +163,139 @@ CATALOG: dict[str, Feature] = {
         ),
     )
 }
+
+
+# Extraction of features from images, or from the cache if they were computed before from the same images.
+
+MIN_SIDE = 8
+"""Rows and columns of the smallest image for which every feature is defined."""
+
+
+def extract(
+    names: Sequence[str],
+    images: Mapping[str, NDArray[np.uint8]],
+    fit_on: NDArray[np.uint8],
+    *,
+    words: int = WORDS,
+    seed: int = 0,
+    patches: int = PATCHES,
+    progress: ProgressCallback = no_progress,
+) -> dict[str, NDArray[np.float32]]:
+    """Return the features called `names`, side by side in that order, for every split of `images`.
+
+    images: (N, 3 * side * side) uint8 for each split, in CIFAR-10's order of planes. The result has (N, D) float32 for
+    each split, not standardised. fit_on: (M, pixels) training images, the only ones from which anything is learnt.
+    words, seed, patches: see `catalog.Settings`. progress: called only if a feature is not in the cache. Raises
+    LcbenchError for an unknown name, a missing package, images of another shape, and if the cache cannot be written.
+    """
+    settings = Settings(words, seed, patches)
+    features = [find_feature(name) for name in names]
+    side = _side([fit_on, *images.values()])
+    ends = np.cumsum([0, *(feature.dimensions(settings, side) for feature in features)])
+    matrices = {split: np.empty((len(rows), ends[-1]), np.float32) for split, rows in images.items()}
+    for feature, start, end in zip(features, ends, ends[1:], strict=False):
+        columns = {split: matrix[:, start:end] for split, matrix in matrices.items()}
+        _fill(columns, feature, images, fit_on, settings, progress)
+    return matrices
+
+
+@dataclass(frozen=True)
+class PrecomputedFeature:
+    """Feature of `rows` images in the cache.
+
+    seconds: time to compute and store it, or to read it if it was in the cache before (`kept`). files: path by split.
+    """
+
+    name: str
+    dimensions: int
+    rows: int
+    seconds: float
+    kept: bool
+    files: dict[str, str]
+
+
+def precompute(
+    name: str, images: Mapping[str, NDArray[np.uint8]], *, words: int, seed: int, progress: ProgressCallback
+) -> PrecomputedFeature:
+    """Store the feature `name` of every split of `images` in the cache. It is learnt from the split "train"."""
+    computed = False
+
+    def report(stage: str, done: int = 0, total: int = 0, detail: str = "") -> None:
+        nonlocal computed
+        computed = True
+        progress(stage, done, total, detail)
+
+    start = perf_counter()
+    matrices = extract([name], images, images["train"], words=words, seed=seed, progress=report)
+    seconds = perf_counter() - start
+    paths = cache_files(name, images, images["train"], words=words, seed=seed)
+    return PrecomputedFeature(
+        name,
+        dimensions=matrices["train"].shape[1],
+        rows=sum(map(len, matrices.values())),
+        seconds=seconds,
+        kept=not computed,
+        files={split: str(path) for split, path in paths.items()},
+    )
+
+
+def cache_files(
+    name: str,
+    images: Mapping[str, NDArray[np.uint8]],
+    fit_on: NDArray[np.uint8],
+    *,
+    words: int = WORDS,
+    seed: int = 0,
+    patches: int = PATCHES,
+) -> dict[str, Path]:
+    """Return the cache file of the feature `name` for each split of `images`."""
+    return _cache_files(find_feature(name), images, fit_on, Settings(words, seed, patches))
+
+
+def _cache_files(
+    feature: Feature, images: Mapping[str, NDArray[np.uint8]], fit_on: NDArray[np.uint8], settings: Settings
+) -> dict[str, Path]:
+    parameters = {"version": feature.version, **feature.parameters(settings)}
+    if feature.learns:
+        parameters["learnt_from"] = cache.content_hash(fit_on)
+    return {
+        split: cache.location(feature.name, images=cache.content_hash(rows), **parameters)
+        for split, rows in images.items()
+    }
+
+
+def _side(images: Iterable[NDArray[np.uint8]]) -> int:
+    for rows in images:
+        if rows.ndim != 2 or rows.dtype != np.uint8:
+            raise LcbenchError(f"features are of images, (N, pixels) uint8, not {rows.shape} {rows.dtype}")
+    widths = {rows.shape[1] for rows in images}
+    try:
+        [side] = {side_of(width) for width in widths}
+    except ValueError:
+        side = 0
+    if side < MIN_SIDE:
+        raise LcbenchError(
+            f"features are of square images with {PLANES} colour planes, at least {MIN_SIDE} x {MIN_SIDE} pixels, "
+            f"and all of one size; here a row has {' or '.join(map(str, sorted(widths)))} numbers"
+        )
+    return side
+
+
+def _fill(
+    out: Mapping[str, NDArray[np.float32]],
+    feature: Feature,
+    images: Mapping[str, NDArray[np.uint8]],
+    fit_on: NDArray[np.uint8],
+    settings: Settings,
+    progress: ProgressCallback,
+) -> None:
+    """Write one feature of every split to `out`, from the cache or computed and then cached."""
+    extractor = None
+    for split, path in _cache_files(feature, images, fit_on, settings).items():
+        arrays = {"features": out[split]}
+        if not len(images[split]) or cache.read(path, arrays):
+            continue
+        cache.require_writable(path, arrays)
+        extractor = extractor or feature.extractor(settings, fit_on, progress)
+        extractor(images[split], out[split], f"{feature.name}, {split}", progress)
+        cache.write(path, arrays)

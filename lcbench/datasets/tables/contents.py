@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from lcbench.datasets.input_checks import require_labels
+from lcbench.datasets.examples import require_labels
 from lcbench.datasets.rows import Rows, RowsOnDisk, select_rows
 from lcbench.errors import LcbenchError
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lcbench.datasets import examples
-from lcbench.datasets.examples import Examples, LabelledSplits
-from lcbench.datasets.input_checks import require_finite, require_rows
+from lcbench.datasets.examples import Examples, LabelledSplits, require_finite, require_rows
 from lcbench.datasets.rows import Rows, select_rows
 from lcbench.datasets.tables import arrays, contents, delimited
 from lcbench.datasets.tables.contents import SPLITS, Contents, Split

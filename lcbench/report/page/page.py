@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lcbench.record import Record, Row
 from lcbench.report import formatting
-from lcbench.report.page import machine, plots, times, verdicts
+from lcbench.report.page import contents, plots, times
 from lcbench.report.page.plots import Plot
 from lcbench.report.plots import selection
 from lcbench.report.table import Table
@@ -73,7 +73,7 @@ class Section:
     machine: list[tuple[str, str]]
     details: list[tuple[str, str]]
     noisy: bool
-    gate: verdicts.Verdicts | None
+    gate: contents.Verdicts | None
     gate_card: Card | None
     growth: list[Card]
     fastest: list[Fastest]
@@ -101,7 +101,7 @@ def html(records: list[Record], baseline: str = "numpy") -> str:
     The same records give the same page.
     """
     page = _Page()
-    compared = verdicts.of_two(records)
+    compared = contents.of_two(records)
     comparison = _verdict_card(page, compared) if compared else None
     sections = [_section(page, number, record, baseline) for number, record in enumerate(records)]
     return _template().render(
@@ -124,16 +124,16 @@ def _section(page: _Page, number: int, record: Record, baseline: str) -> Section
     for group in groups:
         page.row_data |= {name: plots.row_data(row, group) for name, row in group.ranked.items()}
     cards = [_times_card(page, record, group, baseline) for group in groups]
-    gate, created = verdicts.of_gate(record), datetime.fromisoformat(record.created)
+    gate, created = contents.of_gate(record), datetime.fromisoformat(record.created)
     return Section(
         number=number,
         record=record,
         title=f"{_kind(record)} {record.id}",
         created=f"{created.day} {created:%B %Y, %H:%M} UTC",
         command=shlex.join(["lcbench", *record.command]) if record.command else "",
-        machine=machine.essentials(record),
-        details=machine.everything(record),
-        noisy=machine.is_noisy(record),
+        machine=contents.essentials(record),
+        details=contents.everything(record),
+        noisy=contents.is_noisy(record),
         gate=gate,
         gate_card=_verdict_card(page, gate) if gate else None,
         growth=_growth_cards(page, record, groups) if record.sweep else [],
@@ -195,7 +195,7 @@ def _growth_cards(page: _Page, record: Record, groups: list[times.Group]) -> lis
     return [card for card in (grown, threads) if card.figures or card.table.lines]
 
 
-def _verdict_card(page: _Page, of: verdicts.Verdicts) -> Card:
+def _verdict_card(page: _Page, of: contents.Verdicts) -> Card:
     card = Card(of.table, headline=of.summary, notes=of.notes)
     if of.plot["marks"]:
         card.figures.append(page.figure("Ratio of the times, with its 95 % interval", of.plot))

@@ -8,8 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
-from lcbench.datasets.features.catalog import CATALOG, INSTALL, Settings
-from lcbench.datasets.features.extraction import PrecomputedFeature
+from lcbench.datasets.features.catalog import CATALOG, INSTALL, PrecomputedFeature, Settings
 from lcbench.report import formatting
 from lcbench.report.table import NUMBER, SECONDS, SIZE, WORD, Column, Table
 

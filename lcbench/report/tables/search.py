@@ -8,8 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.search.points import AXES
-from lcbench.learn.search.search_file import Search, Trial, ranking
+from lcbench.learn.search.search_file import AXES, Search, Trial, ranking
 from lcbench.report import formatting
 from lcbench.report.table import PERCENT, PLAIN, SECONDS, WORD, Cell, Column, Kind, Table, pairs
 

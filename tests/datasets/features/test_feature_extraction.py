@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lcbench import files
-from lcbench.datasets.features import cache, catalog, descriptors, extraction
+from lcbench.datasets.features import cache, catalog, descriptors
 from lcbench.errors import LcbenchError
 from lcbench.progress import no_progress
 
@@ -27,7 +27,7 @@ def images():
 
 def extract(names, images, calls=None, **settings):
     progress = no_progress if calls is None else lambda *arguments: calls.append(arguments)
-    return extraction.extract(names, images, images["train"], progress=progress, **settings)
+    return catalog.extract(names, images, images["train"], progress=progress, **settings)
 
 
 def test_features_are_side_by_side_in_the_given_order(images):
@@ -68,7 +68,7 @@ def test_a_newer_version_is_computed_again(images, monkeypatch):
 
 def test_a_damaged_cache_file_is_computed_again(images):
     first = extract(["colour"], images)
-    path = extraction.cache_files("colour", images, images["train"])["test"]
+    path = catalog.cache_files("colour", images, images["train"])["test"]
     path.write_bytes(path.read_bytes()[:1000])
     calls = []
     again = extract(["colour"], images, calls)

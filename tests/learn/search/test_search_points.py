@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lcbench.errors import LcbenchError
-from lcbench.learn.search.points import AXES, Range, default_axes, grid, grid_values, random_points
+from lcbench.learn.search.search_file import AXES, Range, default_axes, grid, grid_values, random_points
 
 
 def test_a_grid_has_each_combination_once_with_the_last_axis_fastest():

@@ -27,7 +27,7 @@ from page_records import (
 
 from lcbench.losses import catalog
 from lcbench.report import formatting
-from lcbench.report.page import machine, page, plots
+from lcbench.report.page import contents, page, plots
 from lcbench.report.plots import selection
 from lcbench.report.plots.line_styles import line_style
 from lcbench.stats import estimates, growth
@@ -244,11 +244,11 @@ def test_lines_of_the_verification_differ(differing):
 def test_limits_of_several_dtypes_have_different_names():
     measured = record(row(medians=[1e-3, 1e-3]), ceilings=[ceiling(500), ceiling(500, "float64")])
     read = Read(page.html([measured]))
-    names = [name for name, _ in machine.essentials(measured)]
+    names = [name for name, _ in contents.essentials(measured)]
     assert len(names) == len(set(names))
     assert "limits, float32" in read.text
     assert "limits, float64" in read.text
-    assert [name for name, _ in machine.essentials(RUN) if "limits" in name] == ["limits"]
+    assert [name for name, _ in contents.essentials(RUN) if "limits" in name] == ["limits"]
 
 
 def test_a_gate_has_its_verdicts():
