@@ -235,7 +235,7 @@ def resume_search(
     unfinished = search_file.read(path)
     splits = splits_of(unfinished.trials[0].recipe, progress)
     if splits.fingerprint() != unfinished.fingerprint:
-        raise LcbenchError(f"{path} searched on other data than this {splits.source}: start a new search")
+        raise LcbenchError(f"{path} searched on different data from this {splits.source}: start a new search")
     return _run_trials(path, unfinished, splits, workers, progress, note)
 
 

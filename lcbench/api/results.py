@@ -85,7 +85,9 @@ def _require_series(found: History, names: set[str], begin: datetime | str | Non
     """Raise LcbenchError with a list of what exists if there is nothing for a name or since `begin`."""
     if isinstance(begin, str) and not found.records and found.revisions:
         measured = ", ".join(revision[:10] for revision in found.revisions[:5])
-        raise LcbenchError(f"no result of a revision '{begin}', nor is it a date like 2026-01-31; newest: {measured}")
+        raise LcbenchError(
+            f"no result has revision '{begin}', and it is not a date like 2026-01-31; newest: {measured}"
+        )
     if not found.records:
         when = " since then" if begin else ""
         others = f"; {found.elsewhere} of other machines{_difference_of_newest()}" if found.elsewhere else ""

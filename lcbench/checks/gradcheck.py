@@ -84,7 +84,7 @@ def images(data: DataName, rows: int, seed: int) -> tuple[NDArray[Any], NDArray[
     """Return X (rows, 3073) float64, pixels minus the mean image and a column of ones, and the labels y (rows,).
 
     For CIFAR-10, the rows are a random sample of the training images, and the mean is that of all 49,000.
-    Raises LcbenchError if CIFAR-10 was not downloaded or has fewer rows.
+    Raise LcbenchError if CIFAR-10 was not downloaded or has fewer rows.
     """
     # Imported here, since h5py takes a quarter of a worker's start-up time and workers do not use it.
     from lcbench.datasets import store, synthetic
@@ -96,7 +96,7 @@ def images(data: DataName, rows: int, seed: int) -> tuple[NDArray[Any], NDArray[
     pixels, labels = store.read_split(files.cifar10_file(), "train")
     train = len(pixels[split_train_validation_test_dev(dev=1).train])
     if rows > train:
-        raise LcbenchError(f"--rows {rows}: CIFAR-10 has {train:,} images to train on")
+        raise LcbenchError(f"--rows {rows}: CIFAR-10 has only {train:,} training images: choose fewer rows")
     splits = split_train_validation_test_dev(dev=rows, seed=seed)
     X = design_matrix(pixels[splits.dev], mean_image(pixels[splits.train]), np.float64)
     return X, labels[splits.dev].astype(np.int64)

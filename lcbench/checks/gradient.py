@@ -136,7 +136,7 @@ def check(
 
     on_evaluation: callback before each evaluation of the loss.
 
-    Raises ValueError if there is no coordinate or the step is not positive, and any exception of the implementation.
+    Raise ValueError if there is no coordinate or the step is not positive, and any exception of the implementation.
     """
     if not coordinates or not 0 < step < np.inf:
         raise ValueError(f"a gradient check needs a coordinate and a step above 0, not {len(coordinates)} and {step}")

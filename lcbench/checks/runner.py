@@ -31,7 +31,7 @@ def check(
     """Check all targets that `names` stand for; return a result per loss and dtype.
 
     names: empty means every implementation that runs here. dtypes: empty means float32 and float64, or float64 alone
-    for a user's function. Raises LossError for an unknown name.
+    for a user's function. Raise LossError for an unknown name.
     """
     results: list[CheckResult] = []
     targets = _targets(names, list(LOSSES), timeout_s)
@@ -89,7 +89,7 @@ def gradcheck(
     """Check the gradients of all targets that `names` stand for; return a report per loss of `job`.
 
     A function with a wrong gradient is checked, too, to show where it is wrong. names: empty means numpy.
-    Raises LossError for an unknown name.
+    Raise LossError for an unknown name.
     """
     names = selection.split_names(names) or ["numpy"]
     targets = [
@@ -143,7 +143,7 @@ def _gradcheck(target: Target, job: GradientJob, timeout_s: float) -> list[Gradi
 
 
 def _targets(names: Iterable[str], losses: list[LossName], timeout_s: float) -> list[tuple[str, Target]]:
-    """Return each target with the name that stands for it. Raises LossError for an unknown name."""
+    """Return each target with the name that stands for it. Raise LossError for an unknown name."""
     names = selection.split_names(names)
     files = [name for name in names if is_user_code(name)]
     known = [name for name in names if name not in files]

@@ -26,7 +26,7 @@ def check_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 default=120.0,
                 show_default=True,
                 metavar="SECONDS",
-                help="Kill a worker process after this long without output.",
+                help="Kill a worker process that reports nothing for this long.",
             ),
             json_option,
             quiet_option,

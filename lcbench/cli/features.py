@@ -10,7 +10,7 @@ from lcbench.cli.options import json_option, quiet_option
 
 @click.command(epilog="\b\nExamples:\n  lcbench features --list\n  lcbench features colour --data synthetic")
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete.features)
-@click.option("--list", "only_list", is_flag=True, help="List the available features. Default without NAME.")
+@click.option("--list", "only_list", is_flag=True, help="List the available features; the default if no NAME is given.")
 @click.option(
     "--words",
     type=click.IntRange(2, 100_000),

@@ -345,7 +345,7 @@ measurement_options = settings_options(
             type=Seconds(1),
             show_default=True,
             metavar="SECONDS",
-            help="Kill a worker process after this long without output.",
+            help="Kill a worker process that reports nothing for this long.",
         ),
         scheduler_option,
         click.option("--seed", type=click.IntRange(0), help="Random seed for process order and input data."),
@@ -409,7 +409,7 @@ baseline_option: Any = click.option(
 def with_default_data(struct: type[RunSettings], given: dict[str, Any], axes: dict[str, Any]) -> dict[str, Any]:
     """Return the settings with data: CIFAR-10 if it is downloaded and all points fit it, else synthetic images.
 
-    Raises LcbenchError if a setting is invalid.
+    Raise LcbenchError if a setting is invalid.
     """
     if "data" in given:
         return given
@@ -452,7 +452,11 @@ def recipe_options(what: str, listed: bool) -> Any:
                 help="Image features, as listed by 'lcbench features'. Repeat the option, or separate names by commas. "
                 "Default: pixels.",
             ),
-            click.option("--words", type=click.IntRange(2, 100_000), help="Number of visual words of word features."),
+            click.option(
+                "--words",
+                type=click.IntRange(2, 100_000),
+                help="Number of visual words, for the features words and words-hard.",
+            ),
             click.option(
                 "--scaling",
                 type=click.Choice(["none", "mean", "halved", "standard"]),
@@ -480,7 +484,7 @@ def recipe_options(what: str, listed: bool) -> Any:
                 help="Learning-rate schedule.",
             ),
             click.option(
-                "--decay", type=POSITIVE, show_default=True, help="Factor of the learning rate in the step schedule."
+                "--decay", type=POSITIVE, show_default=True, help="Factor of each step of the step schedule."
             ),
             click.option(
                 "--decay-every", type=STEPS, show_default=True, metavar="N",

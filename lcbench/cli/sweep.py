@@ -126,7 +126,7 @@ def sweep(
 
 
 def _parse_axes(texts: tuple[str, ...], context: click.Context) -> dict[str, list[int | str]]:
-    """Return the values of each axis. Raises LcbenchError if an axis is also fixed by its own option."""
+    """Return the values of each axis. Raise LcbenchError if an axis is also fixed by its own option."""
     from lcbench.measure import axes
 
     if not texts:

@@ -14,7 +14,13 @@ from lcbench.cli.options import COUNT, quiet_option
 @click.option(
     "--rows", type=COUNT, required=True, metavar="N", help="Number of images, such as 50000, 500k, 5M or 1e6."
 )
-@click.option("--features", type=click.IntRange(1), default=3072, show_default=True, help="Pixels per image.")
+@click.option(
+    "--features",
+    type=click.IntRange(1),
+    default=3072,
+    show_default=True,
+    help="Values per image: pixels times 3 colours.",
+)
 @click.option("--classes", type=click.IntRange(2), default=10, show_default=True, help="Number of classes.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
 @click.option("--force", is_flag=True, help="Replace an existing file once the new one is complete.")

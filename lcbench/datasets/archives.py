@@ -50,7 +50,7 @@ class Archive:
 def read_archive(path: Path, dataset: Dataset = CIFAR10) -> Archive:
     """Return the verified content of the archive at `path`. The member names tell its layout.
 
-    Raises ArchiveError unless it is a complete archive of the data set.
+    Raise ArchiveError unless it is a complete archive of the data set.
     """
     try:
         _require_gzip(path)
@@ -194,7 +194,7 @@ def read_batch(pickled: bytes, rows: int, pixels: int) -> tuple[NDArray[np.uint8
     """Return images (rows, pixels) and labels (rows,), both uint8, of a pickled batch of protocol 2 or later.
 
     The batch is a dictionary with "data", a uint8 array, and "labels", a list of integers; other entries are ignored.
-    Raises PickleError for anything else.
+    Raise PickleError for anything else.
     """
     try:
         batch = _plain_data(pickled)

@@ -43,7 +43,7 @@ def fetch_dataset(
 
     The archive is the local `file`, or is downloaded from `url`, or from the official site in the given layout. A
     downloaded archive is stored in the folder of `destination` and removed after use, and also if it is not a valid
-    one, so that the next call starts from the beginning. Raises LcbenchError and leaves `destination` unchanged.
+    one, so that the next call starts from the beginning. Raise LcbenchError and leaves `destination` unchanged.
     """
     if file is not None:
         try:
@@ -95,7 +95,7 @@ def fetch_archive(
 ) -> None:
     """Download `url` to ``partial.path`` without a check of the content.
 
-    A later call continues the download. Raises LcbenchError if the server cannot be reached or refuses, or if the
+    A later call continues the download. Raise LcbenchError if the server cannot be reached or refuses, or if the
     connection breaks `tries` times. Ctrl-C keeps the partial file and calls `note`.
     """
     try:

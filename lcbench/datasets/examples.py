@@ -102,7 +102,7 @@ class Examples:
 
     @property
     def array(self) -> NDArray[Any]:
-        """X as an array. Raises ValueError if X is on disk."""
+        """X as an array. Raise ValueError if X is on disk."""
         if not isinstance(self.X, np.ndarray):
             raise ValueError("X is on disk: load it with stream=False")
         return self.X
@@ -161,7 +161,7 @@ def load_splits(
     draw validation and test rows from a file that has none. fit_on: images from which features are learnt, by default
     the training images. stream: whether X stays in its HDF5 file and is read as needed; None: only if it does not fit
     in memory, and `note` is then called. progress: called during the computation of features and other long work.
-    Raises LcbenchError if the data is missing or unsuitable, or if features are requested of rows that are no images.
+    Raise LcbenchError if the data is missing or unsuitable, or if features are requested of rows that are no images.
     """
     if features and stream:
         raise LcbenchError("features are computed in memory: leave out either the features or the streaming")
@@ -210,7 +210,7 @@ def _streaming_note(source: str, size: int) -> str:
 def cifar10_splits(path: Path, on_disk: bool = False) -> LabelledSplits:
     """Return the splits of the cs231n assignment: 49,000 and 1,000 training images, and all 10,000 test images.
 
-    on_disk: whether the images stay in the file. Raises LcbenchError if the file is missing or damaged.
+    on_disk: whether the images stay in the file. Raise LcbenchError if the file is missing or damaged.
     """
     rows = split_train_validation_test_dev()
     images, labels = _read_cifar10(path, "train", on_disk)

@@ -70,7 +70,7 @@ def standardisation(
 
     The deviation of a constant column is 1, so that (X - mean) / deviation is always defined. ddof: the variance is
     divided by N - ddof; 1 gives the sample deviation. Sums are taken in float64, block by block, without a float64 copy
-    of X. Raises ValueError if N <= ddof.
+    of X. Raise ValueError if N <= ddof.
     """
     rows, columns = X.shape
     if rows <= ddof:

@@ -66,7 +66,7 @@ def read_ahead(tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
 def open_rows(path: Path, name: str) -> RowsOnDisk:
     """Return the matrix called `name` in an HDF5 file: a numeric dataset of two or more axes, the first for the rows.
 
-    Raises LcbenchError if there is no such matrix.
+    Raise LcbenchError if there is no such matrix.
     """
     import h5py
 
@@ -78,7 +78,7 @@ def open_rows(path: Path, name: str) -> RowsOnDisk:
 
 
 def rows_of_dataset(path: Path, dataset: Any) -> RowsOnDisk:
-    """Return the matrix of an open h5py dataset in the file `path`. Raises LcbenchError if it is no numeric matrix."""
+    """Return the matrix of an open h5py dataset in the file `path`. Raise LcbenchError if it is no numeric matrix."""
     name = dataset.name.removeprefix("/")
     if dataset.shape is None or len(dataset.shape) < 2 or dataset.dtype.kind not in "biuf":
         raise LcbenchError(
@@ -189,7 +189,7 @@ class RowsOnDisk:
     def __getitem__(self, rows: slice | int | NDArray[Any]) -> NDArray[Any]:
         """Return a new array (n, D) for a slice, an index array or a mask, and (D,) for an integer.
 
-        Indices may be negative, repeat and come in any order. Raises IndexError if an index is out of range, and
+        Indices may be negative, repeat and come in any order. Raise IndexError if an index is out of range, and
         LcbenchError if the file cannot be read.
         """
         if isinstance(rows, slice):

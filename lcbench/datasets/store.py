@@ -58,7 +58,7 @@ class Origin:
 def write(path: Path, archive: Archive, source: str, dataset: Dataset = CIFAR10) -> None:
     """Write a verified archive to `path`. An old file is replaced only when the new one is complete and on disk.
 
-    Raises LcbenchError, and leaves no partial file, if the folder cannot be written or the disk is full.
+    Raise LcbenchError, and leaves no partial file, if the folder cannot be written or the disk is full.
     """
     import h5py
 
@@ -102,7 +102,7 @@ def _creator() -> str:
 
 
 def origin(path: Path, dataset: Dataset = CIFAR10) -> Origin:
-    """Return the origin of the content of the file. Raises LcbenchError as `read_split` does."""
+    """Return the origin of the content of the file. Raise LcbenchError as `read_split` does."""
     with _open(path, dataset) as file:
         return Origin(
             source=file.attrs["source"],
@@ -119,7 +119,7 @@ def read_split(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return images (n, pixels) and labels (n,), both uint8, of a split or of some of its rows.
 
-    rows: a slice, or indices in any order, which may repeat. Raises IndexError if an index is out of range, and
+    rows: a slice, or indices in any order, which may repeat. Raise IndexError if an index is out of range, and
     LcbenchError if the file is missing, has another or a newer format, or is damaged in the part that is read.
     """
     if split not in SPLITS:
@@ -144,7 +144,7 @@ def read_split(
 
 
 def read_labels(path: Path, split: Split, dataset: Dataset = CIFAR10) -> NDArray[np.uint8]:
-    """Return the labels (n,) uint8 of a split without reading its images. Raises LcbenchError as `read_split` does."""
+    """Return the labels (n,) uint8 of a split without reading its images. Raise LcbenchError as `read_split` does."""
     with _open(path, dataset) as file:
         labels: NDArray[np.uint8] = file[f"{split}/labels"][()]
         return labels

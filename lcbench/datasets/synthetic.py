@@ -116,7 +116,7 @@ def write_hdf5(
 
     y has the smallest unsigned type that holds the labels. X is contiguous in the file, so that rows can be read
     without HDF5. The new file replaces `path` when it is complete. replace: False keeps a file that exists by then.
-    Raises LcbenchError if a class would have no row, the disk has too little space or the file cannot be written.
+    Raise LcbenchError if a class would have no row, the disk has too little space or the file cannot be written.
     """
     if min(rows, pixels, classes) < 1:
         raise LcbenchError(f"rows, features and classes must be at least 1, not {rows}, {pixels}, {classes}")

@@ -140,7 +140,7 @@ def _gpu_counters() -> dict[str, Any]:
 
 
 def _switches() -> tuple[int | None, int | None]:
-    """Return the voluntary and involuntary context switches of all threads of this process."""
+    """Return the numbers of voluntary and involuntary context switches of all threads of this process."""
     if resource is None:
         return None, None
     usage = resource.getrusage(resource.RUSAGE_SELF)

@@ -102,7 +102,7 @@ class _Run:
                 "unfinished", 0, W, None, {}, splits.feature_names,
             )  # fmt: skip
         elif resume.fingerprint != fingerprint:
-            raise LcbenchError(f"the model was trained on other data than this {splits.source}: train it anew")
+            raise LcbenchError(f"the model was trained on different data from this {splits.source}: train a new one")
         if recipe.patience and not len(splits.validation):
             raise LcbenchError(f"{splits.source} has no validation rows for early stopping: leave patience out")
         self.model = resume

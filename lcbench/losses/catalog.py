@@ -20,7 +20,7 @@ from lcbench.losses.implementation import (
 
 @dataclass(frozen=True)
 class Entry:
-    """Entry of the catalog.
+    """Entry of the catalog. A new one also needs a line style, in `report/plots/line_styles.py`.
 
     module: holds `svm_loss`, `softmax_loss` and, where needed, `prepare`, `fetch`, `threads` and `release`. With
         "module:function", the object that the function returns holds them.

@@ -79,7 +79,7 @@ def _scores(W: NDArray[Any], x: NDArray[Any], scores: NDArray[Any]) -> None:
 
 @compiled
 def _regularised(loss: float, dW: NDArray[Any], W: NDArray[Any], rows: int, reg: float) -> tuple[float, NDArray[Any]]:
-    """Return the mean loss and gradient (in place), with regularisation, from their sums over the rows."""
+    """Divide the sums of loss and gradient by `rows` and add the regularisation; dW is changed in place."""
     squares = 0.0
     for f in range(W.shape[0]):
         for j in range(W.shape[1]):

@@ -1,7 +1,9 @@
 """Float64 oracle with which every result is compared, and the tolerances that allow for rounding errors.
 
 The formulas are those of `vectorized`, in float64 and block by block, so that no float64 copy of the whole X is made.
-The tests compare the oracle with plain loops and with numerical gradients. All tolerances are defined here.
+The tests compare the oracle with plain loops and with numerical gradients. The tolerances of every comparison with the
+oracle are derived here; `measure.inputs.TOLERANCE_GROWTH` scales them for shifted inputs. The numerical gradient
+(`checks`) and the recognition of a user's function (`usercode`) have tolerances of their own.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def inspect_cpu(name: str, dtype: str, classes: int, pixels: bool) -> list[Loop]
 
     dtype: of W and, without `pixels`, of X. pixels: X is uint8.
 
-    Raises LossError if there is no such implementation and LcbenchError if Numba compiles none of its code.
+    Raise LossError if there is no such implementation and LcbenchError if Numba compiles none of its code.
     """
     implementation = resolve(name)
     dispatchers = find_dispatchers(implementation.functions.values())

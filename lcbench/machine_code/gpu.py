@@ -64,7 +64,7 @@ LIMITS: dict[Architecture, MultiprocessorLimits] = {
 def limits_of(architecture: Architecture) -> MultiprocessorLimits:
     """Return the limits of a multiprocessor of `architecture`.
 
-    Raises LcbenchError for an architecture that is not in `LIMITS`.
+    Raise LcbenchError for an architecture that is not in `LIMITS`.
     """
     if architecture not in LIMITS:
         known = ", ".join(f"{major}.{minor}" for major, minor in LIMITS)
@@ -94,7 +94,7 @@ def occupancy(architecture: Architecture, threads: int, registers: int, shared_b
 
     threads: per block. registers: per thread. shared_bytes: per block.
 
-    Raises LcbenchError for an architecture that is not in `LIMITS`.
+    Raise LcbenchError for an architecture that is not in `LIMITS`.
     """
     limits = limits_of(architecture)
     warps = -(-threads // WARP)
@@ -162,7 +162,7 @@ def inspect_gpu(architecture: Architecture, dtype: str, classes: int, pixels: bo
 
     dtype: in which they compute. pixels: X is uint8.
 
-    Raises Unavailable if the compiler is missing and LcbenchError for an unknown architecture.
+    Raise Unavailable if the compiler is missing and LcbenchError for an unknown architecture.
     """
     limits_of(architecture)
     if cuda_backend.is_simulator():
@@ -331,7 +331,7 @@ def link(
 
     code: PTX or, with `link_time`, LTO-IR. max_registers: limit per thread that the kernel's decorator sets.
 
-    Raises Unavailable if the linker is not installed or too old for the code or the architecture.
+    Raise Unavailable if the linker is not installed or too old for the code or the architecture.
     """
     options = [f"-arch=sm_{architecture[0]}{architecture[1]}", "-verbose"]
     options += ["-lto"] if link_time else []

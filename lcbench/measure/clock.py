@@ -78,7 +78,7 @@ class Verify(Protocol):
     def __call__(self, losses: list[Any], dW: Any, batch_s: float) -> None:
         """Raise WrongResult if a result is wrong.
 
-        losses: of all calls. dW: gradient of the last call. batch_s: seconds that the calls took together.
+        losses: one for each call. dW: gradient of the last call. batch_s: seconds that the calls took together.
         """
         ...
 

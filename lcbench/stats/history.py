@@ -165,8 +165,8 @@ def history(
     wanted
         Predicate that selects rows.
     since
-        Start: a time, or the first digits of a git revision, which means the oldest record with that revision. Without
-        such a record, the result has no series.
+        Time, or prefix of a git revision. A prefix stands for the oldest record of that revision; if there is none, no
+        series is returned.
     """
     found: dict[tuple[object, ...], _Collected] = {}
     records: list[Measurement] = []

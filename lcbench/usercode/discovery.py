@@ -79,7 +79,7 @@ def load_functions(spec: str) -> list[UserFunction]:
     A file gives every function that it defines with the signature (W, X, y, reg), in the file's order. A module or
     object gives its `svm_loss` and `softmax_loss`. Functions that cannot be called have a `problem`.
 
-    Raises CannotLoad if there is no function.
+    Raise CannotLoad if there is no function.
     """
     owner, colon, attribute = spec.rpartition(":")
     if spec.endswith(".py") or Path(spec).is_file():

@@ -71,7 +71,7 @@ class UserModules:
     def load(self, path: Path) -> UserModule:
         """Return the module of a file or the package of a folder; run it first if it has not run yet.
 
-        Statements that fail are skipped with a note. Raises CannotLoad if the file cannot be read.
+        Statements that fail are skipped with a note. Raise CannotLoad if the file cannot be read.
         """
         path = path.absolute()
         if path.name == "__init__.py":
@@ -101,7 +101,7 @@ class UserModules:
     def find(self, folder: Path, name: str) -> UserModule | None:
         """Return the module with the dotted `name` in `folder`, after it has run, or None if there is none.
 
-        Raises CannotLoad if its file cannot be read.
+        Raise CannotLoad if its file cannot be read.
         """
         parts = name.split(".")
         chain = self._descend(folder, parts)
@@ -273,7 +273,7 @@ def _module_path(folder: Path, name: str, namespaces: bool = True) -> Path | Non
 def import_installed(name: str) -> ModuleType | None:
     """Return an installed module, or None if there is no such module.
 
-    Raises CannotLoad if its import fails.
+    Raise CannotLoad if its import fails.
     """
     try:
         return importlib.import_module(name)

@@ -64,7 +64,7 @@ class Source:
 def read_source(file: Path) -> Source:
     """Read and parse `file`; statements that cannot be parsed are skipped with a note.
 
-    Raises CannotLoad if the file cannot be read or is not a Python source file.
+    Raise CannotLoad if the file cannot be read or is not a Python source file.
     """
     raw = _read_bytes(file)
     text = _decode(raw)

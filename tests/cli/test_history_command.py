@@ -86,7 +86,7 @@ def test_filters(folder, options, names, points):
         (["--rows", "21"], "error: none of 8 results has a time for that; leave out --loss, --rows or --impl"),
         (
             ["--since", "then"],
-            "error: no result of a revision 'then', nor is it a date like 2026-01-31; newest: 777777",
+            "error: no result has revision 'then', and it is not a date like 2026-01-31; newest: 777777",
         ),
         (["--since", "2027-01-01"], "error: no result of this machine since then; 'lcbench run' makes one"),
     ],

@@ -141,7 +141,7 @@ def test_refit_on_all_rows(folder):
     [
         (["--lr", "1e-7:"], "Error: Invalid value for '--learning-rate' / '--lr': '' is not a number"),
         (["--lr", "1e-7:1e-6"], "error: learning_rate 1e-07:1e-06: how many values?"),
-        (["--lr", "1e-6:1e-7:3"], "Error: Invalid value for '--learning-rate' / '--lr': no range 1e-06:1e-07:3"),
+        (["--lr", "1e-6:1e-7:3"], "Error: Invalid value for '--learning-rate' / '--lr': invalid range 1e-06:1e-07:3"),
         (["--lr", "0"], "Error: Invalid value for '--learning-rate' / '--lr': 0 is not above 0"),
         (["--reg", "nan"], "Error: Invalid value for '--reg': nan is not 0 or more"),
         (["--batch", "1.5"], "Error: Invalid value for '--batch': '1.5' is not an integer"),
@@ -182,4 +182,4 @@ def test_search_on_changed_data_cannot_be_resumed(folder, tmp_path):
     )
     done = lcbench(folder, "search", "--resume", str(path))
     assert (done.returncode, done.stdout) == (2, "")
-    assert "searched on other data than this points.csv: start a new search" in done.stderr
+    assert "searched on different data from this points.csv: start a new search" in done.stderr

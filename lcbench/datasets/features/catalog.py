@@ -72,7 +72,7 @@ class Feature:
 def find_feature(name: str) -> Feature:
     """Return the feature called `name`.
 
-    Raises LcbenchError, with a similar name or the command that installs what is missing, if it cannot be computed.
+    Raise LcbenchError, with a similar name or the command that installs what is missing, if it cannot be computed.
     """
     if name not in CATALOG:
         hint = did_you_mean(name, CATALOG, f"there are {', '.join(CATALOG)}")

@@ -15,7 +15,7 @@ PLANES = 3
 
 
 def side_of(pixels: int) -> int:
-    """Return the side of a square image of `pixels` values in three planes. Raises ValueError if there is none."""
+    """Return the side of a square image of `pixels` values in three planes. Raise ValueError if there is none."""
     side = isqrt(pixels // PLANES)
     if side < 1 or PLANES * side * side != pixels:
         raise ValueError(f"{pixels} values are no square image of three planes")

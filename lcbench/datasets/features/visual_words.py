@@ -135,7 +135,7 @@ def load_dictionary(
     """Return the dictionary of `words` words learnt from `count` random patches of images (N, pixels).
 
     Coates, Lee & Ng (2011), sections 3.2 and 3.3. It is read from the cache if it is there; otherwise it is learnt,
-    which needs scikit-learn, and cached. Raises LcbenchError if there are fewer patches than words.
+    which needs scikit-learn, and cached. Raise LcbenchError if there are fewer patches than words.
     """
     if words > count:
         raise LcbenchError(f"{words} words cannot be learnt from {count} patches: choose fewer words")

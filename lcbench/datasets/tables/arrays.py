@@ -35,7 +35,7 @@ Load = Callable[[str], NDArray[Any]]
 def read_npz(path: Path, label: str | int | None) -> Contents:
     """Return X and y of an NPZ file, compressed or not. Nothing in it is unpickled, since that could run code.
 
-    Raises LcbenchError.
+    Raise LcbenchError.
     """
     if not zipfile.is_zipfile(path):  # NumPy would treat it as a pickle
         raise LcbenchError(f"{path} is damaged or no NPZ file; write it again with numpy.savez")
@@ -65,7 +65,7 @@ def _load_npz(path: Path, archive: Any, name: str) -> NDArray[Any]:
 def read_hdf5(path: Path, label: str | int | None, on_disk: bool = False) -> Contents:
     """Return X and y of an HDF5 file. Arrays may be in groups; external links are not followed.
 
-    on_disk: whether X is not read but returned as `RowsOnDisk`. Raises LcbenchError.
+    on_disk: whether X is not read but returned as `RowsOnDisk`. Raise LcbenchError.
     """
     import h5py
 
@@ -127,7 +127,7 @@ def _contents(
     label: str | int | None,
     load_X: Callable[[str], NDArray[Any] | RowsOnDisk] | None = None,
 ) -> Contents:
-    """Return the contents of a file whose arrays are called `names`. Raises LcbenchError if X or y is missing.
+    """Return the contents of a file whose arrays are called `names`. Raise LcbenchError if X or y is missing.
 
     load: returns the array of a name. load_X: the same for X, by default `load`.
     """

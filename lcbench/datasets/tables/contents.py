@@ -68,7 +68,7 @@ _MISSING_LABELS = ("", "nan")
 def number_labels(contents: Contents, path: Path) -> tuple[dict[Split, NDArray[np.int64]], tuple[str, ...]]:
     """Return the labels of each split, (N,) int64 in [0, C), and the names of the C classes.
 
-    The names are those in the file, or else the labels themselves, sorted if they are text. Raises LcbenchError for a
+    The names are those in the file, or else the labels themselves, sorted if they are text. Raise LcbenchError for a
     label that is no class, a class without a training row, and fewer than two classes.
     """
     text = {part.y.dtype.kind == "U" for part in contents.parts.values()}
@@ -148,7 +148,7 @@ def as_matrix(X: NDArray[Any] | RowsOnDisk, where: str) -> Rows:
     """Return X (N, ...) as (N, D), C-contiguous, uint8, float32 or float64; a copy only if type or layout change.
 
     Other integers, booleans and float16 become float32, longer floats float64. X on disk is not read; its rows are
-    converted when they are. Raises LcbenchError, with `where` before the message, if X is not numeric or has one axis.
+    converted when they are. Raise LcbenchError, with `where` before the message, if X is not numeric or has one axis.
     """
     if X.dtype.kind not in "biuf":
         raise LcbenchError(f"{where} holds {_NOT_NUMBERS.get(X.dtype.kind, f'values of type {X.dtype}')}")
@@ -211,7 +211,7 @@ def draw_splits(
     """Return the ascending row indices of each split in `fractions`, and of "train", which gets the rest.
 
     Each split gets its fraction of every class of y (N,), rounded, and at least one row unless the fraction is 0. The
-    same seed gives the same rows. Raises LcbenchError if a class has fewer rows than there are splits to fill.
+    same seed gives the same rows. Raise LcbenchError if a class has fewer rows than there are splits to fill.
     """
     filled = [split for split, fraction in fractions.items() if fraction > 0]
     counts = np.bincount(y, minlength=len(class_names))

@@ -51,7 +51,7 @@ class TableLayout:
 
 
 def read_delimited(path: Path, label: str | int | None) -> Contents:
-    """Return the features (float64) and labels of a table, with or without a header. Raises LcbenchError.
+    """Return the features (float64) and labels of a table, with or without a header. Raise LcbenchError.
 
     label: name or index of the label column; None: see `_label_column`.
     """

@@ -60,7 +60,7 @@ def read_table(
     stream: whether X stays in its file, which must be HDF5, and is read as needed, with the same results; None: only if
     X does not fit in memory. progress: called while X is checked.
 
-    Raises LcbenchError, with the place in the file, if the file is no such table.
+    Raise LcbenchError, with the place in the file, if the file is no such table.
     """
     fractions: dict[Split, float] = {"validation": validation, "test": test}
     contents.require_fractions(fractions)
@@ -107,7 +107,7 @@ def _format(path: Path) -> Format:
     named = next((format_ for format_ in FORMATS if path.name.lower().endswith(format_.endings)), None)
     if named is None:
         endings = ", ".join(ending for format_ in FORMATS for ending in format_.endings)
-        raise LcbenchError(f"{path}: its ending names no known format; the known endings are {endings}")
+        raise LcbenchError(f"{path}: unknown file extension; the known ones are {endings}")
     if path.is_dir():
         raise LcbenchError(f"{path} is a folder; name a file in it")
     try:

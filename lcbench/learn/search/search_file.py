@@ -173,9 +173,9 @@ class Range:
     def __post_init__(self) -> None:
         """Raise LcbenchError if the range is empty or not positive."""
         if not 0 < self.low <= self.high < math.inf:
-            raise LcbenchError(f"no range {self}: the lower end must be above 0, and the upper end not below it")
+            raise LcbenchError(f"invalid range {self}: the lower end must be above 0, and the upper end not below it")
         if self.count is not None and self.count < 1:
-            raise LcbenchError(f"no range {self}: the number of values must be at least 1")
+            raise LcbenchError(f"invalid range {self}: the number of values must be at least 1")
 
     def __str__(self) -> str:
         """Return the range as the command line takes it."""

@@ -116,7 +116,7 @@ class _Chunks:
             self.assign()
 
     def chunk(self, k: int) -> Any:
-        """Return chunk k as a future, computed by its owner."""
+        """Return chunk k as a future, computed by its owner if possible."""
         function, *arguments = self.task(*self.bounds[k : k + 2].tolist())
         return connection().client.submit(
             function, *arguments, workers=[self.owners[k]], allow_other_workers=True, retries=RETRIES, pure=False

@@ -27,7 +27,7 @@ FORMATS = {
 def export(record: Record, form: str) -> str:
     """Return `record` as text in the format `form`, one of `FORMATS`.
 
-    Raises LcbenchError if the format holds nothing but times and the record has none.
+    Raise LcbenchError if the format holds nothing but times and the record has none.
     """
     text: str = getattr(import_module(f"{__name__}.{FORMATS[form]}"), form.replace("-", "_"))(record)
     return text
@@ -36,7 +36,7 @@ def export(record: Record, form: str) -> str:
 def write(path: Path, text: str) -> None:
     """Write `text` to `path`, completely or not at all; create missing folders.
 
-    A terminal, a pipe or /dev/null is written to, not replaced. Raises LcbenchError if the file cannot be written.
+    A terminal, a pipe or /dev/null is written to, not replaced. Raise LcbenchError if the file cannot be written.
     """
     if path.exists() and not path.is_file():
         try:

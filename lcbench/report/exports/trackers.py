@@ -34,7 +34,7 @@ def full_name(row: Row) -> str:
 def timed(record: Record) -> list[Row]:
     """Return the rows with valid times: right, and measured on the device itself.
 
-    Raises LcbenchError if there is none, because an empty file would look like a valid measurement.
+    Raise LcbenchError if there is none, because an empty file would look like a valid measurement.
     """
     rows = [row for row in record.rows if row.ranked]
     if not rows:
@@ -48,7 +48,7 @@ def bencher(record: Record) -> str:
     """Return the record in Bencher Metric Format (https://bencher.dev/docs/reference/bencher-metric-format/).
 
     The measure `latency` of every row with a time is the median with its 95 % interval in nanoseconds. A row of one
-    process has no interval. Raises LcbenchError if no row has a time.
+    process has no interval. Raise LcbenchError if no row has a time.
     """
     return json.dumps({full_name(row): {"latency": _latency(row)} for row in timed(record)}, indent=2) + "\n"
 
@@ -66,7 +66,7 @@ def github_action_benchmark(record: Record) -> str:
     """Return the record for github-action-benchmark with its tool `customSmallerIsBetter`.
 
     The value of every row with a time is the median in milliseconds, with its 95 % interval. The unit is always
-    milliseconds, because a chart draws the numbers of many runs without conversion. Raises LcbenchError if no row has a
+    milliseconds, because a chart draws the numbers of many runs without conversion. Raise LcbenchError if no row has a
     time.
     """
     return json.dumps([_entry(row) for row in timed(record)], indent=2) + "\n"
@@ -90,7 +90,7 @@ def pytest_benchmark(record: Record) -> str:
     """Return the record in the format of pytest-benchmark 5, which github-action-benchmark and Bencher read too.
 
     Every row with a time is a benchmark in the group of its workload, in seconds. A round is a process, and its
-    duration the median of its samples, so that `median` is the median of lcbench's own tables. Raises LcbenchError if
+    duration the median of its samples, so that `median` is the median of lcbench's own tables. Raise LcbenchError if
     no row has a time.
     """
     return (

@@ -138,7 +138,7 @@ def render_plot(
 ) -> bytes:
     """Return a plot of the files as the bytes of a PNG or SVG. The same files give the same bytes.
 
-    `warn` is called with a line for each part that cannot be drawn properly. Raises LcbenchError if matplotlib is
+    `warn` is called with a line for each part that cannot be drawn properly. Raise LcbenchError if matplotlib is
     missing or a file does not fit the kind.
     """
     require_drawable(chosen)

@@ -53,7 +53,7 @@ def identify(name: str) -> File:
 def resolve_files(chosen: Kind, names: Sequence[str]) -> list[Path]:
     """Return the named files, or the newest ones. A result may also be given by its saved name, or the start of its id.
 
-    Raises LcbenchError if there is none.
+    Raise LcbenchError if there is none.
     """
     if not names:
         return newest_files(chosen)
@@ -67,7 +67,7 @@ def resolve_files(chosen: Kind, names: Sequence[str]) -> list[Path]:
 def newest_files(chosen: Kind) -> list[Path]:
     """Return the newest file that has such a plot; for a history, every result of the newest one's machine.
 
-    Raises LcbenchError if there is none, or if the plot needs several files that only a user can choose.
+    Raise LcbenchError if there is none, or if the plot needs several files that only a user can choose.
     """
     from lcbench.learn import model
     from lcbench.learn.search import search_file
@@ -106,7 +106,7 @@ def _records_of_newest_machine(chosen: Kind) -> list[Path]:
 def read_content(chosen: Kind, files: Sequence[Path], progress: ProgressCallback) -> tuple[Any, ...]:
     """Return the arguments of the kind's function, read from the files.
 
-    They are a result, a model or a search each; several models are a dictionary by file name. Raises LcbenchError if a
+    They are a result, a model or a search each; several models are a dictionary by file name. Raise LcbenchError if a
     file does not fit the kind.
     """
     if chosen.source not in ("results over time", "several models"):
@@ -187,7 +187,7 @@ class Plot:
 def find_plots(names: Sequence[str]) -> tuple[list[Plot], list[str]]:
     """Return every plot of the named files, or without names of the newest files, and why newest files cannot be read.
 
-    Raises LcbenchError if a named file cannot be read, if there is no plot, or if two plots would have the same name.
+    Raise LcbenchError if a named file cannot be read, if there is no plot, or if two plots would have the same name.
     """
     for kind in KINDS.values():
         require_drawable(kind)
@@ -274,7 +274,7 @@ def reproduced_rows() -> list[str]:
 def draw_reproduced(outcomes: Sequence[Outcome], folder: Path) -> Iterator[Path]:
     """Write the models of these rows to `folder`, draw the plots that they allow, and yield the plots' files.
 
-    Raises LcbenchError if a file cannot be written or matplotlib is missing.
+    Raise LcbenchError if a file cannot be written or matplotlib is missing.
     """
     from lcbench import files
     from lcbench.reproduction.figures import write_models

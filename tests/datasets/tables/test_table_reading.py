@@ -139,7 +139,7 @@ def test_uint8_is_not_copied_if_no_rows_are_drawn(tmp_path, monkeypatch):
 def test_the_error_for_an_unknown_ending_lists_the_known_ones(tmp_path, name):
     (tmp_path / name).write_text("1,2\n")
     message = table_error(tmp_path / name)
-    assert "its ending names no known format" in message
+    assert "unknown file extension" in message
     assert all(ending in message for ending in ENDINGS)
 
 
