@@ -120,7 +120,7 @@ def test_an_interrupted_training_is_checkpointed_at_its_last_step():
 
 def test_resuming_on_other_data_is_refused():
     model = train(DATA, RECIPE)
-    with pytest.raises(LcbenchError, match="other data"):
+    with pytest.raises(LcbenchError, match="different data"):
         train(splits(seed=1), RECIPE, resume=model)
 
 
