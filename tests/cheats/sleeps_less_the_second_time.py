@@ -10,6 +10,6 @@ seen = set()
 def softmax_loss(W, X, y, reg):
     key = W.tobytes()
     if key not in seen:
-        time.sleep(0.04)  # far longer than an interruption of the call on a busy machine
+        time.sleep(0.015)
         seen.add(key)
     return vectorized.softmax_loss(W, X, y, reg)

@@ -64,7 +64,13 @@ def test_honest_function_is_measured_beside_them(rows):
 
 
 @pytest.mark.parametrize("name", REASONS)
-def test_cheat_has_a_reason_and_no_time(rows, name):
+def test_cheat_has_a_reason_and_no_time(rows, name, tmp_path):
     row = rows[name]
+    for _ in range(2):
+        # Times reveal it, and on a busy machine they may not: no verdict is better than a false one.
+        if row["status"] == "wrong" or not re.search("remembers what|returns before", REASONS[name]):
+            break
+        again = lcbench(tmp_path, "run", "--impl", Path(__file__).with_name(name), *SIZE, "--json")
+        [row] = json.loads(again.stdout)["rows"]
     assert (row["status"], row["median_s"], row["blocks"]) == ("wrong", None, [])
     assert re.search(REASONS[name], row["reason"]), row["reason"]
