@@ -21,8 +21,8 @@ def main() -> None:
     """Import `lcbench` and `lcbench.losses` from their folders, and run the worker."""
     ours = Path(__file__).resolve().parents[1]
     losses = Path(sys.argv.pop(1) or _installed_losses() or ours / "losses")
-    lcbench = _import_from("lcbench", ours)
-    lcbench.losses = _import_from("lcbench.losses", losses)  # type: ignore[attr-defined]
+    lcbench = _import_from("lcbench", ours / "__init__.py")
+    lcbench.losses = _import_from("lcbench.losses", losses / "__init__.py")  # type: ignore[attr-defined]
     if not losses.samefile(ours / "losses"):
         _complete_earlier_version(losses, ours / "losses")
     importlib.import_module("lcbench.workers.worker").main()
@@ -33,12 +33,8 @@ def _complete_earlier_version(losses: Path, ours: Path) -> None:
     for name, merged in MERGED.items():
         if (losses / f"{name}.py").is_file() and (losses / f"{merged}.py").is_file():
             _add_missing(*(importlib.import_module(f"lcbench.losses.{part}") for part in (name, merged)))
-    spec = importlib.util.spec_from_file_location("lcbench.this_implementation", ours / "implementation.py")
-    assert spec
-    assert spec.loader
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    _add_missing(importlib.import_module("lcbench.losses.implementation"), module)
+    own = _import_from("lcbench.this_implementation", ours / "implementation.py")
+    _add_missing(importlib.import_module("lcbench.losses.implementation"), own)
 
 
 def _add_missing(module: ModuleType, other: ModuleType) -> None:
@@ -54,11 +50,9 @@ def _installed_losses() -> Path | None:
     return next((folder for folder in folders if folder.is_dir()), None)
 
 
-def _import_from(name: str, folder: Path) -> ModuleType:
-    """Import the package `name` from `folder`, even if another one of that name is installed."""
-    spec = importlib.util.spec_from_file_location(
-        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
+def _import_from(name: str, file: Path) -> ModuleType:
+    """Import the module or package `name` from `file`, even if another one of that name is installed."""
+    spec = importlib.util.spec_from_file_location(name, file)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
