@@ -49,6 +49,9 @@ class Record(msgspec.Struct, kw_only=True):
     findings: list[str] = []
     """Possible disturbances of the measurement: one line each, with its severity."""
     ceilings: list[MachinePeak] = []
+    """Best rates of the machine that were measured during the run."""
+    limits: list[Row] = []
+    """Shortest possible time of a call, one row for each workload, measured in turn with the rows of that workload."""
     rows: list[Row]
     gate: Gate | None = None
     """Set if base and head were measured in turn; each of them then has its own rows."""
@@ -83,7 +86,7 @@ class Row(msgspec.Struct, kw_only=True):
     """Side of a gate. `control` is a second measurement of the base."""
     threads: int = 1
     median_s: Duration | None = None
-    """Median over processes of the median of each process, in seconds per call."""
+    """Geometric mean over generations of the time of the process (`ProcessResult.seconds`), in seconds per call."""
     ci95_s: tuple[float, float] | None = None
     processes: list[ProcessResult] = []
     """Worker processes in the order in which they ran."""
@@ -98,6 +101,7 @@ class Row(msgspec.Struct, kw_only=True):
     compile_s: float | None = None
     """Time of the first call minus the time of a steady call, for implementations that compile."""
     roofline_fraction: float | None = None
+    """Shortest possible time of a call over the time of this row, both measured in the same rounds."""
 
     @property
     def workload(self) -> Workload:
@@ -121,13 +125,19 @@ class Row(msgspec.Struct, kw_only=True):
         self.status, self.reason, self.processes = status, reason, []  # type: ignore[assignment]
 
 
-class ProcessResult(msgspec.Struct, kw_only=True, frozen=True):
-    """Measurements of a row in one worker process. Fields are None if a record of schema 1 does not have them."""
+class ProcessResult(msgspec.Struct, kw_only=True):
+    """Measurements of a row in one worker process. Fields are None if an older record does not have them."""
 
+    generation: int | None = None
+    """Number of the generation, from 0: the worker processes that were alive together and took turns."""
+    seconds: Duration | None = None
+    """Time of the process in seconds per call, estimated from its turns and those of its generation."""
     warm_up_calls: int | None = None
     """Number of calls between the first call and the samples."""
     steady: bool | None = None
     """Whether the samples no longer show a warm-up."""
+    counters: Counters | None = None
+    """System counters from the first turn to the last one."""
     turns: Annotated[list[Turn], Meta(min_length=1)]
 
     @property
@@ -137,17 +147,20 @@ class ProcessResult(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Turn(msgspec.Struct, kw_only=True, frozen=True):
-    """Consecutive samples of one worker process."""
+    """Consecutive samples of one worker process, while the others of its generation were stopped."""
 
+    round: int | None = None
+    """Number of the round within the generation and the workload, from 0."""
+    place: int | None = None
+    """Place in the order of that round, from 0."""
     samples: Annotated[list[Duration], Meta(min_length=1)]
     """Seconds per call."""
     calls: int | None = None
     """Number of calls in one sample."""
-    counters: Counters | None = None
 
 
 class Counters(msgspec.Struct, kw_only=True, frozen=True):
-    """System counters during one turn of a worker process. None if the system does not provide the counter."""
+    """System counters while a worker process took its turns. None if the system does not provide the counter."""
 
     seconds: float
     steal_s: float | None = None
@@ -159,7 +172,7 @@ class Counters(msgspec.Struct, kw_only=True, frozen=True):
     throttled_periods: int | None = None
     """Number of periods in which the CPU quota of the container was used up."""
     gpu_clock_mhz: float | None = None
-    """SM clock at the end of the turn. This and the next two are set if the process computes on a GPU."""
+    """SM clock at the end of the last turn. This and the next two are set if the process computes on a GPU."""
     gpu_throttle_reasons: list[str] | None = None
     """Reasons for a reduced GPU clock, named as in nvidia-smi."""
     gpu_temperature_c: float | None = None
@@ -237,7 +250,8 @@ class Gate(msgspec.Struct, kw_only=True):
     planted: float = 0.0
     """Slowdown that was planted into head for a self-test."""
     orders: list[str] = []
-    """Order of the four processes of each block: b is base, c the control (base again), h is head."""
+    """Side of each of the four processes of a generation, in the order of their start: b is base, c the control (base
+    again), h is head."""
     interim_analyses: list[InterimAnalysis] = []
 
 
@@ -256,7 +270,7 @@ class Side(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class InterimAnalysis(msgspec.Struct, kw_only=True, frozen=True):
-    """Interim analysis of a gate: the number of blocks measured so far, and its share of the permitted error."""
+    """Interim analysis of a gate: the number of generations (`blocks`) so far, and its share of the permitted error."""
 
     blocks: int
     share: float
@@ -456,11 +470,15 @@ def _from_schema_1(fields: dict[str, Any]) -> dict[str, Any]:
         columns = (lists.blocks, lists.calls, lists.covariates, lists.warm_up_calls[first:], lists.steady[first:])
         row["processes"] = [
             {
+                "generation": number // 2 if lists.side == "head" else number,
                 "warm_up_calls": warm_up_calls,
                 "steady": steady,
-                "turns": [{"samples": samples, "calls": calls, "counters": counters}],
+                "counters": counters,
+                "turns": [{"samples": samples, "calls": calls}],
             }
-            for samples, calls, counters, warm_up_calls, steady in zip_longest(*(column[:count] for column in columns))
+            for number, (samples, calls, counters, warm_up_calls, steady) in enumerate(
+                zip_longest(*(column[:count] for column in columns))
+            )
         ]
     if old.gate:
         old.gate["interim_analyses"] = old.gate.get("looks", [])
