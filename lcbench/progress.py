@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 MIN_STAGE_S = 2.0
 """Stages that take less time are not shown by a `delayed` callback."""
 
+REFRESH_S = 0.5
+"""Minimum time between two drawings of the bars."""
+
 LINE_INTERVAL_S = 15.0
 """Time between two lines about the same stage if standard error is not a terminal."""
 
@@ -73,11 +76,13 @@ def _bars(console: Console) -> Iterator[ProgressCallback]:
 
     name, detail = (TextColumn(f"{{task.{field}}}", markup=False) for field in ("description", "fields[detail]"))
     columns = (name, BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), detail)
-    # A low refresh rate, since refreshing disturbs the measurement.
-    with Progress(*columns, console=console, transient=True, refresh_per_second=1) as bars:
+    # No thread refreshes the bars, since that would disturb measurements: they are drawn when progress is reported.
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as bars:
         tasks: dict[str, TaskID] = {}
+        drawn = 0.0
 
         def progress(stage: str, done: int = 0, total: int = 0, detail: str = "") -> None:
+            nonlocal drawn
             if not total:
                 console.print(stage, soft_wrap=True)
                 return
@@ -87,6 +92,9 @@ def _bars(console: Console) -> Iterator[ProgressCallback]:
                         bars.remove_task(tasks.pop(task.description))
                 tasks[stage] = bars.add_task(stage, total=total, detail=detail)
             bars.update(tasks[stage], completed=done, total=total, detail=detail)
+            if done == total or monotonic() - drawn > REFRESH_S:
+                bars.refresh()
+                drawn = monotonic()
 
         yield progress
 

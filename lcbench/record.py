@@ -247,6 +247,11 @@ class Gate(msgspec.Struct, kw_only=True):
     fail_above: float
     """Tolerated slowdown of head: 0.03 is 3 %."""
     budget_s: float
+    precision: float | None = None
+    """Half width of the 95 % interval that was asked for; None means that the budget decided."""
+    started_s: float | None = None
+    """Seconds that went into first calls, imports, loading and warm-up, of `spent_s` in all."""
+    spent_s: float | None = None
     planted: float = 0.0
     """Slowdown that was planted into head for a self-test."""
     orders: list[str] = []
@@ -284,9 +289,9 @@ class Sweep(msgspec.Struct, kw_only=True):
     settings: dict[str, Any] = {}
     """Other arguments of `lcbench.sweep`."""
     rounds: int = 0
-    """Number of complete rounds. Each round has one or more processes for each implementation and thread count."""
+    """Number of complete generations. Each has a process for each implementation and number of threads."""
     spent_s: float = 0.0
-    """Time spent on those rounds."""
+    """Time spent on them."""
 
 
 class CheckResult(msgspec.Struct, tag="checked", kw_only=True):

@@ -124,9 +124,9 @@ class RunSettings(MeasurementSettings, kw_only=True, frozen=True):
     """Leave X in its HDF5 file and read it block by block in every call. This is also done if X does not fit in
     memory."""
     blocks: int = 20
-    """Maximum number of rounds. Each round runs one worker process for each implementation."""
+    """Maximum number of generations. Each one has a worker process of each implementation."""
     budget_s: NotNegative = 36.0
-    """Time budget: no round is started that would end later, except the first three."""
+    """Time budget: no generation is started that would end later, except the first five."""
     most_call_s: float | None = None
     """Longest call to measure, estimated from smaller problems. Slower ones are skipped; None means no limit."""
 
@@ -185,11 +185,13 @@ class GateSettings(MeasurementSettings, kw_only=True, frozen=True):
     name in the catalog)."""
     head: str = "."
     rows: int = 5000
-    """Rows of X: enough work for all cores, and few enough for a dozen blocks per minute."""
+    """Rows of X: enough work for all cores, and few enough for a dozen generations per minute."""
     fail_above: float = 0.03
     """Tolerated slowdown of head: 0.03 is 3 %."""
     budget_s: float | None = None
     """Time budget for everything, compilation included; None means a minute, or longer if a verdict needs it."""
+    precision: float | None = None
+    """Half width of the 95 % interval to reach, by measuring longer: 0.01 is 1 %. None means that the budget decides."""
     build: str | None = None
     """Shell command to build each checked-out revision."""
     planted: float = 0.0
@@ -201,6 +203,11 @@ class GateSettings(MeasurementSettings, kw_only=True, frozen=True):
         require(self.data in NAMED_DATA, f"data is {self.data!r}, must be {' or '.join(NAMED_DATA)}")
         require(0 <= self.fail_above < 1, f"fail_above is {self.fail_above}, must be at least 0 and below 1")
         require(self.budget_s is None or self.budget_s > 0, "the budget must be above 0 seconds")
+        require(self.precision is None or self.precision > 0, "the precision must be above 0 %")
+        require(
+            self.precision is None or self.budget_s is None,
+            "a precision and a budget cannot be combined: the precision determines the time",
+        )
 
 
 def defaults(struct: type[msgspec.Struct]) -> dict[str, Any]:

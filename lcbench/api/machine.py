@@ -87,6 +87,7 @@ def doctor(
     from lcbench.host import disturbances, machine
     from lcbench.host.conditions import conditions
     from lcbench.measure import noise as noises
+    from lcbench.stats import gate as gates
 
     facts = machine.facts()
     numba = {"threads": config.NUMBA_NUM_THREADS, "threading_layers": machine.numba_threading_layers()}
@@ -98,7 +99,8 @@ def doctor(
         except LcbenchError as error:
             note(str(error))
     findings = disturbances.findings(facts, now, noise.meanwhile if noise else None)
-    score = disturbances.score(findings, noise.spread if noise else None)
+    slowdown = gates.detectable_in_a_gate(noise.processes, noise.generation_s) if noise else None
+    score = disturbances.score(findings, slowdown)
     return Diagnosis(machine.fingerprint(facts), facts, numba, now, noise, findings, score)
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Axes = Mapping[str, list[int | str]]
 
 LONG_S = 120.0
-"""Minimum duration in seconds of a sweep that is announced before its first round."""
+"""Minimum duration in seconds of a sweep that is announced before its first generation."""
 
 PLANTED = 0.05
 """Relative slowdown that the self-test of a gate injects."""
@@ -62,7 +62,12 @@ def run(
         machine = MachineAtStart()
         state = schedule.run_schedule(plan, progress)
     return _write_record(
-        machine, chosen.save, state.rows + refused, ceilings=state.peaks, interrupted=state.interrupted
+        machine,
+        chosen.save,
+        state.rows + refused,
+        limits=state.limits,
+        ceilings=state.peaks,
+        interrupted=state.interrupted,
     )
 
 
@@ -80,7 +85,7 @@ def sweep(
     takes it, such as "1e2:1e5" or "lin:1:8:8". implementations: as in `run`. settings: fields of
     `lcbench.settings.SweepSettings`.
 
-    After each round, the unfinished sweep is saved in a file, from which `resume_sweep` continues.
+    After each generation, the unfinished sweep is saved in a file, from which `resume_sweep` continues.
     Raise LcbenchError or LossError if nothing can be measured, and KeyboardInterrupt after Ctrl-C.
     """
     chosen = SweepSettings.from_keywords({"implementations": implementations, **settings})
@@ -137,19 +142,19 @@ def newest_unfinished_sweep(note: NoteCallback = no_note) -> Path:
 
 
 def seconds_left(unfinished: Record) -> float:
-    """Return an estimate of the seconds that the remaining rounds take, from the duration of the completed ones.
+    """Return an estimate of the seconds that the remaining generations take, from the duration of the completed ones.
 
-    The first round includes compilation, so the estimate tends to be too high.
+    The first generation includes compilation, so the estimate tends to be too high.
     """
-    from lcbench.measure.schedule import FEWEST_ROUNDS
+    from lcbench.measure.schedule import FEWEST_GENERATIONS
 
     assert unfinished.sweep
     assert unfinished.sweep.rounds
     done, spent_s = unfinished.sweep.rounds, unfinished.sweep.spent_s
     settings = SweepSettings.from_mapping(unfinished.sweep.settings)
     fitting = int(settings.budget_s * done / spent_s) if spent_s else settings.blocks
-    rounds = min(settings.blocks, max(FEWEST_ROUNDS, fitting))
-    return max(0, rounds - done) * spent_s / done
+    generations = min(settings.blocks, max(FEWEST_GENERATIONS, fitting))
+    return max(0, generations - done) * spent_s / done
 
 
 def gate(
@@ -160,7 +165,7 @@ def gate(
     progress: ProgressCallback = no_progress,
     **settings: Any,
 ) -> Record:
-    """Measure base and head alternately, write the record and return it.
+    """Measure base and head in turn, write the record and return it.
 
     `lcbench.stats.gate.judge_gate` computes the verdicts from the record.
 
@@ -179,12 +184,20 @@ def gate(
         names = selection.split_names(chosen.implementations)
         pairs = gate.pair_targets(base_side, head_side, names, chosen.selected_losses, chosen.timeout_s)
         comparisons = sum(len(pair.losses) for pair in pairs)
-        plan = gate.GatePlan(base_side, head_side, tuple(pairs), chosen, verdicts.blocks_needed(comparisons))
+        plan = gate.GatePlan(
+            base_side,
+            head_side,
+            tuple(pairs),
+            chosen,
+            verdicts.generations_needed(comparisons),
+            lambda rows: verdicts.generations_for(rows, chosen.fail_above, chosen.precision),
+        )
         gate_record = record.Gate(
             base=_side_record(base_side),
             head=_side_record(head_side),
             fail_above=chosen.fail_above,
             budget_s=plan.budget_s,
+            precision=chosen.precision,
             planted=chosen.planted,
         )
 
@@ -198,6 +211,7 @@ def gate(
         machine = MachineAtStart()
         result = gate.measure_gate(plan, decided, progress)
         gate_record.orders, gate_record.interim_analyses = result.orders, result.interim_analyses
+        gate_record.started_s, gate_record.spent_s = result.started_s, result.spent_s
     return _write_record(machine, chosen.save, result.rows, gate=gate_record, interrupted=result.interrupted)
 
 
@@ -233,6 +247,7 @@ def _measure_sweep(
             first = not file.exists()
             sweep.rounds, sweep.spent_s = state.rounds, state.spent_s
             unfinished.rows, unfinished.ceilings = state.rows + refused, state.peaks
+            unfinished.limits = state.limits
             record.write_unfinished(file, unfinished)
             if first:
                 progress(_progress_line(unfinished, file))
@@ -240,17 +255,19 @@ def _measure_sweep(
         state = schedule.begin_schedule(plan)
         if sweep.rounds:
             state.rows = _rows_to_continue(state.rows, unfinished.rows, file)
+            state.limits = _rows_to_continue(state.limits, unfinished.limits, file)
             state.peaks, state.rounds, state.spent_s = unfinished.ceilings, sweep.rounds, sweep.spent_s
             progress(_progress_line(unfinished, file))
         schedule.run_schedule(plan, progress, state, save)
     if state.interrupted:
         if file.exists():
-            note(f"complete rounds are saved: 'lcbench sweep --resume {file}' continues")
+            note(f"complete generations are saved: 'lcbench sweep --resume {file}' continues")
         raise KeyboardInterrupt
     finished = _write_record(
         machine,
         settings.save,
         state.rows + refused,
+        limits=state.limits,
         ceilings=state.peaks,
         sweep=sweep,
         command=unfinished.command,
@@ -260,12 +277,12 @@ def _measure_sweep(
 
 
 def _progress_line(unfinished: Record, file: Path) -> str:
-    """Return a line on the completed rounds, the remaining time, and how to continue."""
+    """Return a line on the completed generations, the remaining time, and how to continue."""
     assert unfinished.sweep
     left_s = seconds_left(unfinished)
     left = f"{left_s:.0f} s" if left_s < 120 else f"{left_s / 60:.0f} min"
     return (
-        f"round {unfinished.sweep.rounds} is done, about {left} to go; "
+        f"generation {unfinished.sweep.rounds} is done, about {left} to go; "
         f"saved in {file} until finished: 'lcbench sweep --resume' continues from there"
     )
 
@@ -303,6 +320,7 @@ def _targets(
     resolved: list[ResolvedTarget], settings: RunSettings, axes: Axes, size: Size, rows: list[int]
 ) -> list[Target]:
     """Return the targets with their cells; a target has one number of threads."""
+    from lcbench.losses import catalog
     from lcbench.measure import selection, workload
     from lcbench.measure.axes import points
     from lcbench.measure.schedule import Target
@@ -327,6 +345,7 @@ def _targets(
             each.device,
             tuple((loss, size) for size in its_sizes for loss in each.losses),
             row_names[each.name],
+            each.device != "cpu" or catalog.on_cluster(each.name),
             threads,
         )
         for each in resolved

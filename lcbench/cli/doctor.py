@@ -67,10 +67,9 @@ def doctor(seconds: float, no_noise: bool, as_json: bool, quiet: bool) -> None:
 
 def _noise_statistics(noise: Noise) -> dict[str, Any]:
     """Return the statistics that are computed from the samples."""
-    from lcbench.stats.gate import detectable_slowdown
+    from lcbench.stats import gate
 
     return {
-        "spread": noise.spread,
-        "worst": noise.worst,
-        "detectable_60_s": detectable_slowdown(noise.log_ratios, noise.block_s),
+        "spread": gate.process_spread(noise.processes),
+        "detectable_60_s": gate.detectable_in_a_gate(noise.processes, noise.generation_s),
     }

@@ -1,4 +1,4 @@
-"""``lcbench gate``: base and head measured alternately, with a verdict for CI."""
+"""``lcbench gate``: base and head measured in turn, with a verdict for CI."""
 
 from __future__ import annotations
 
@@ -52,6 +52,13 @@ from lcbench.errors import ExitCode
     help="Total time, including compilation. The gate stops earlier once the verdicts are clear. Default: 60s, or the "
     "time that a verdict needs.",
 )
+@click.option(
+    "--precision",
+    type=SHARE,
+    metavar="SHARE",
+    help="Measure until the 95% interval of the ratio is about this narrow: 1% means plus or minus 1%. Replaces "
+    "--budget.",
+)
 @measurement_options
 @click.option(
     "--build",
@@ -64,9 +71,9 @@ from lcbench.errors import ExitCode
 def gate(settings: dict[str, Any], self_test: bool, quiet: bool, output: VerdictOutput) -> ExitCode:
     """Test whether head is slower than base.
 
-    Processes of base and head alternate in random order, and base is also compared with itself. This separates changes
-    of the code from drift and noise of the machine. The test is exact. The probability of a false alarm in any row is
-    at most 1 in 100 per gate.
+    Processes of base and head are alive together and take turns of some hundredths of a second, while all others are
+    stopped. This separates changes of the code from drift and noise of the machine. Base is also compared with itself.
+    The test is exact. The probability of a false alarm in any row is at most 1 in 100 per gate.
 
     Exit status: 0 if not slower, 1 if slower, 3 if inconclusive, 4 if head is wrong, 2 if nothing was measured.
     """

@@ -374,7 +374,10 @@ stream_option: Any = click.option(
     help="Read X from disk block by block in every call. Automatic for files that do not fit in memory.",
 )
 blocks_option: Any = click.option(
-    "--blocks", type=click.IntRange(1), show_default=True, help="Maximum worker processes per implementation."
+    "--blocks",
+    type=click.IntRange(1),
+    show_default=True,
+    help="Maximum number of generations, each with a worker process of every implementation.",
 )
 budget_option: Any = click.option(
     "--budget",
@@ -382,7 +385,7 @@ budget_option: Any = click.option(
     type=Seconds(0),
     show_default=True,
     metavar="SECONDS",
-    help="Start no new round of worker processes after this long. At least three rounds are measured.",
+    help="Start no new generation of worker processes after this long. At least five are measured.",
 )
 
 

@@ -66,7 +66,7 @@ def run(settings: dict[str, Any], baseline: str, require_gpu: bool, as_json: boo
     """Time implementations and verify every result.
 
     The loss of every timed call, and the gradient of the last call in every sample, are compared with a float64 oracle.
-    Each implementation runs in several worker processes, interleaved with the others in random order.
+    Each implementation runs in several generations of worker processes, which take turns in random order.
     """
     if require_gpu:
         from lcbench.losses.cuda.backend import why_no_gpu

@@ -22,8 +22,8 @@ Severity = Literal["high", "medium", "low"]
 WEIGHTS: dict[Severity, float] = {"high": 0.3, "medium": 0.1, "low": 0.02}
 """Reduction of the score by a finding of each severity."""
 
-HALVING_SPREAD = 0.04
-"""Spread of identical work that halves the score; the spread on an ordinary cloud machine."""
+HALVING_SLOWDOWN = 0.05
+"""Smallest slowdown that a gate of 60 s detects on a machine whose score it halves."""
 
 SWAP_SHARE = 0.01
 """Minimum swap in use for a finding, as a share of the memory. A few unused pages are normal."""
@@ -72,15 +72,15 @@ def findings(facts: Facts, now: Conditions, load: BackgroundLoad | None = None) 
     return sorted((one for part in parts for one in part), key=lambda finding: severities.index(finding.severity))
 
 
-def score(found: Iterable[Finding], spread: float | None = None) -> int:
+def score(found: Iterable[Finding], slowdown: float | None = None) -> int:
     """Return the score of the machine, from 0 (noisy) to 100 (quiet).
 
     The score is 100 x F x N. F is the product of 1 - w over all findings, with w = 0.3, 0.1 and 0.02 for high, medium
-    and low severity (`WEIGHTS`). N is 1 / (1 + spread / 0.04) (`HALVING_SPREAD`), where `spread` is the standard
-    deviation of the log-ratios of identical work, or 1 without a measurement of the noise. Scores with and without
-    such a measurement are not comparable.
+    and low severity (`WEIGHTS`). N is 1 / (1 + slowdown / 0.05) (`HALVING_SLOWDOWN`), where `slowdown` is the
+    smallest one that a gate of 60 s detects, or 1 without a measurement of the noise. Scores with and without such a
+    measurement are not comparable.
     """
-    noise = 1.0 if spread is None else 1 / (1 + spread / HALVING_SPREAD)
+    noise = 1.0 if slowdown is None else 1 / (1 + slowdown / HALVING_SLOWDOWN)
     return round(100 * noise * prod(1 - WEIGHTS[finding.severity] for finding in found))
 
 

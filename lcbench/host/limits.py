@@ -37,47 +37,62 @@ FMA_ROUNDS = 2_000_000
 MIN_READ_BYTES = 500_000_000
 """Bytes of one timed read. A small footprint is read repeatedly."""
 
-REPEATS = 4
 
+class Limit:
+    """Limits of the CPU on data of one dtype and footprint in bytes, with `threads` threads.
 
-def cpu_peaks(wanted: list[tuple[str, int]], threads: int) -> list[MachinePeak]:
-    """Return the limits for each (dtype, footprint in bytes), with `threads` threads: the best of `REPEATS` runs."""
-    with ThreadPoolExecutor(threads) as pool:
-        flops = {dtype: _flops_s(np.dtype(dtype), threads, pool) for dtype in {dtype for dtype, _ in wanted}}
-        return [
-            MachinePeak(
-                dtype=dtype,
-                footprint=footprint,
-                read_bytes_s=_read_bytes_s(np.dtype(dtype), footprint, threads, pool),
-                flops_s=flops[dtype],
-            )
-            for dtype, footprint in wanted
-        ]
+    peak: best rates measured so far.
+    """
 
+    def __init__(self, dtype: str, footprint: int, threads: int) -> None:
+        self._dtype, self._footprint, self._threads = np.dtype(dtype), footprint, threads
+        self._pool = ThreadPoolExecutor(threads)
+        self._parts = np.array_split(np.ones(max(threads, footprint // self._dtype.itemsize), dtype), threads)
+        self._times = -(-MIN_READ_BYTES // footprint)
+        self._ahead = 0
+        self._best_read = self._best_flops = 0.0
 
-def _read_bytes_s(dtype: np.dtype[Any], footprint: int, threads: int, pool: ThreadPoolExecutor) -> float:
-    parts = np.array_split(np.ones(max(threads, footprint // dtype.itemsize), dtype), threads)
-    times = -(-MIN_READ_BYTES // footprint)
-    ways = [lambda thread, ahead=ahead: _read(parts[thread], times, ahead) for ahead in PREFETCH_DISTANCES]
-    seconds = min(_best(way, threads, pool) for way in ways)
-    return times * sum(part.nbytes for part in parts) / seconds
+    def warm_up(self) -> None:
+        """Start the threads, load the compiled code, and find the best prefetch distance."""
+        for ahead in PREFETCH_DISTANCES:  # the first reads touch the data and load the code
+            self._read_bytes_s(ahead)
+        rates = {ahead: max(self._read_bytes_s(ahead) for _ in range(2)) for ahead in PREFETCH_DISTANCES}
+        self._ahead = max(rates, key=rates.__getitem__)
+        self._flops_s()
 
+    def call_s(self, bytes: int, flops: int) -> float:
+        """Return the shortest possible time of a call, in seconds, from one measurement of both rates.
 
-def _flops_s(dtype: np.dtype[Any], threads: int, pool: ThreadPoolExecutor) -> float:
-    number = dtype.type(0.5)
-    seconds = _best(lambda thread: _multiply_add(FMA_ROUNDS, number), threads, pool)
-    lanes = jit.vector_bytes() // dtype.itemsize
-    return threads * FMA_ROUNDS * CHAINS * lanes * 2 / seconds
+        bytes: memory traffic of the call. flops: its floating-point operations.
+        """
+        read_bytes_s, flops_s = self._read_bytes_s(self._ahead), self._flops_s()
+        self._best_read, self._best_flops = max(self._best_read, read_bytes_s), max(self._best_flops, flops_s)
+        return max(bytes / read_bytes_s, flops / flops_s)
 
+    @property
+    def peak(self) -> MachinePeak:
+        """Best rates so far."""
+        return MachinePeak(
+            dtype=str(self._dtype),
+            footprint=self._footprint,
+            read_bytes_s=self._best_read,
+            flops_s=self._best_flops,
+        )
 
-def _best(work: Callable[[int], Any], threads: int, pool: ThreadPoolExecutor) -> float:
-    list(pool.map(work, range(threads)))  # compiled and warm
-    seconds = []
-    for _ in range(REPEATS):
+    def _read_bytes_s(self, ahead: int) -> float:
+        seconds = self._run(lambda thread: _read(self._parts[thread], self._times, ahead))
+        return self._times * sum(part.nbytes for part in self._parts) / seconds
+
+    def _flops_s(self) -> float:
+        number = self._dtype.type(0.5)
+        seconds = self._run(lambda thread: _multiply_add(FMA_ROUNDS, number))
+        lanes = jit.vector_bytes() // self._dtype.itemsize
+        return self._threads * FMA_ROUNDS * CHAINS * lanes * 2 / seconds
+
+    def _run(self, work: Callable[[int], Any]) -> float:
         start = perf_counter()
-        list(pool.map(work, range(threads)))
-        seconds.append(perf_counter() - start)
-    return min(seconds)
+        list(self._pool.map(work, range(self._threads)))
+        return perf_counter() - start
 
 
 @intrinsic

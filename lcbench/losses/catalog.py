@@ -126,6 +126,12 @@ CATALOG: dict[str, Entry] = {
 }
 
 
+def on_cluster(name: str) -> bool:
+    """Return whether `name` is an entry that computes on a cluster, or on a cluster's processes on this machine."""
+    entry = CATALOG.get(name)
+    return bool(entry and entry.scheduler_variable)
+
+
 def find(name: str) -> Entry:
     """Return the entry `name`. Raise UnknownImplementation, with the nearest name, if there is none."""
     try:

@@ -1,11 +1,10 @@
-"""Timing of one function in one process: first call, warm-up, and samples. The results of all calls are verified."""
+"""Timing of one function in one process: first call, warm-up and turns. The results of all calls are verified."""
 
 from __future__ import annotations
 
 import gc
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import ceil, pi, sqrt
 from os import times as os_times
 from statistics import median
@@ -23,11 +22,21 @@ SHORT_CALL_S = 0.02
 The untimed call wakes the threads and warms the caches. Waking threads takes up to a millisecond, and the time differs
 between processes."""
 
-FEWEST_SAMPLES = 3
-WARM_UP_S = 0.05
+LONG_CALL_S = 0.1
+"""Calls longer than this (seconds) are not preceded by an untimed call: the caches are filled early in the call."""
 
-MOST_BUDGETS = 2.0
-"""Samples are not repeated if they took more than this multiple of their time budget."""
+SAMPLE_S = 0.005
+"""Minimum length of a sample in seconds: 50,000 times the clock's resolution, and longer than most interrupts."""
+
+CALLS_SPREAD = 0.25
+"""Largest random increase of the number of calls in a sample of short calls, relative to the smallest number."""
+
+FEWEST_TURNS = 3
+"""Minimum number of turns that can show a warm-up."""
+
+WARM_UP_S = 0.05
+LONGEST_WARM_UP_S = 0.1
+"""Additional time for functions that are still getting faster."""
 
 WINDOW = 5
 """Number of calls over which the warm-up takes medians."""
@@ -83,66 +92,156 @@ class Verify(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """Parameters of sampling: at most `most` samples, for about `seconds` seconds in all.
+def calls_per_sample(one_call_s: float) -> int:
+    """Return the number of calls in a sample if one call takes `one_call_s` seconds."""
+    return max(1, ceil(SAMPLE_S / one_call_s))
 
-    Each sample lasts `sample_s` seconds, or one call if that takes longer. At least `FEWEST_SAMPLES` samples are taken,
-    unless `most` is smaller. With most = 0 the first call is the only sample.
+
+def turn_seconds(one_call_s: float, samples: int) -> float:
+    """Return the approximate length of a turn with `samples` samples, in seconds, with its untimed calls."""
+    calls = calls_per_sample(one_call_s)
+    if calls > 1:
+        return one_call_s * (1 + samples * (1 + (1 + CALLS_SPREAD / 2) * calls) + 2)
+    return one_call_s * (samples * (1 + (one_call_s < SHORT_CALL_S)) + (SHORT_CALL_S <= one_call_s < LONG_CALL_S))
+
+
+class Timing:
+    """Timing of ``function(W, X, y, reg) -> (loss, dW)`` in one process: the first call, the warm-up, then turns.
+
+    ``verify`` is called outside the timed region. It gets every loss, but only the gradient of the last call of a
+    batch, since a function may return the same buffer every time.
+
+    first_call_s: time of the very first call. one_call_s: seconds per call after the warm-up. warm_up_calls: calls
+    between the first call and the first turn.
     """
 
-    seconds: float
-    most: int
-    sample_s: float
+    def __init__(self, function: LossFunction, inputs: InputSupplier, verify: Verify, rng: np.random.Generator) -> None:
+        self._function, self._inputs, self._verify, self._rng = function, inputs, verify, rng
+        self._clocks = _Clocks()
+        self._pairs: tuple[list[float], list[float]] = [], []
+        self._turns: list[float] = []
+        self._collecting = False
+        self.first_call_s = self.one_call_s = 0.0
+        self.warm_up_calls = 0
 
+    def first_call(self) -> None:
+        """Make the first call. Raise WrongResult if its result is wrong."""
+        self.first_call_s = self.one_call_s = self._batch(self._inputs.draw(1))
 
-@dataclass(frozen=True)
-class Samples:
-    """Result of sampling.
+    def warm_up(self, thorough: bool = False) -> None:
+        """Call the function until it gets no faster, and switch off the collection of garbage until `finish`.
 
-    seconds: seconds per call, one number for each sample. calls: calls in a sample. first_call_s: time of the very
-    first call. warm_up_calls: calls between the first call and the samples. steady: whether the samples show no
-    warm-up.
-    """
+        thorough: also test whether the function works between its calls. Raise WrongResult if a result is wrong, or if
+        the function caches results or works between its calls.
+        """
+        self.one_call_s, self.warm_up_calls = self._warm_up()
+        if thorough and self.one_call_s < LONG_CALL_S:
+            self._require_no_work_between_calls()
+        self._collecting = gc.isenabled()
+        gc.disable()
 
-    seconds: list[float]
-    calls: int
-    first_call_s: float
-    warm_up_calls: int = 0
-    steady: bool = True
+    def turn(self, samples: int, calls: int) -> tuple[list[float], int]:
+        """Return `samples` samples in seconds per call, and the number of calls in each.
 
+        The first call of a turn is not timed: it fetches the data into the caches that other processes have used
+        meanwhile. Calls that take longer than `LONG_CALL_S` are an exception. Short calls are timed in batches; the
+        number of calls in a batch is drawn from `calls` to ``(1 + CALLS_SPREAD) * calls``, so that a function cannot
+        know which call is the last one, whose gradient is verified.
 
-def take_samples(
-    function: LossFunction, inputs: InputSupplier, verify: Verify, sampling: Sampling, rng: np.random.Generator
-) -> Samples:
-    """Time ``function(W, X, y, reg) -> (loss, dW)`` after a warm-up.
+        Raise WrongResult if a result is wrong.
+        """
+        if calls > 1:
+            calls = int(self._rng.integers(calls, calls + ceil(CALLS_SPREAD * calls), endpoint=True))
+            self._batch(self._inputs.draw(1))
+        elif SHORT_CALL_S <= self.one_call_s < LONG_CALL_S:
+            self._batch(self._inputs.draw(1))
+        leading = 1 if self.one_call_s < SHORT_CALL_S else 0
+        times = [self._batch(self._inputs.draw(leading + calls), leading) / calls for _ in range(samples)]
+        if calls > 1:  # each sample calls on the same contents several times, which a cache would make faster
+            self._pairs[0].append(self._batch(self._inputs.draw(1)))
+            self._pairs[1].append(self._batch(self._inputs.again()))
+        self._turns.append(median(times))
+        return times, calls
 
-    Each sample is a batch of calls on newly drawn inputs. ``verify`` is called outside the timed region. It gets every
-    loss, but only the gradient of the last call, since a function may return the same buffer every time.
+    def finish(self) -> bool:
+        """End the turns and return whether their times show no warm-up.
 
-    If the samples show that the function was still getting faster, they count as warm-up and are taken once more
-    (Barrett et al. 2017, "Virtual machine warmup blows hot and cold").
-
-    Raise WrongResult if a result is wrong, if the function caches results, or if a clock was replaced.
-    """
-    clocks = _Clocks()
-    first_call_s = _batch(function, inputs.draw(1), verify)
-    if not sampling.most:
-        return Samples([first_call_s], 1, first_call_s)
-
-    one_call_s, warm_up_calls = _warm_up(function, inputs, verify, sampling, rng)
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        calls, times = _samples(function, inputs, verify, one_call_s, sampling, rng)
-        if not _steady(times) and calls * sum(times) < MOST_BUDGETS * sampling.seconds:
-            warm_up_calls += calls * len(times)
-            calls, times = _samples(function, inputs, verify, times[-1], sampling, rng)
-    finally:
-        if collecting:
+        Raise WrongResult if the function caches results, or if a clock was replaced.
+        """
+        if self._collecting:
             gc.enable()
-    clocks.require_agreement()
-    return Samples(times, calls, first_call_s, warm_up_calls, _steady(times))
+        if len(self._pairs[0]) >= FEWEST_PAIRS and _caches_results(*self._pairs):
+            self._require_no_cache()
+        self._clocks.require_agreement()
+        return _steady(self._turns)
+
+    def _batch(self, arguments: Sequence[tuple[Any, Any, Any, float]], leading: int = 0) -> float:
+        return _batch(self._function, arguments, self._verify, leading)
+
+    def _warm_up(self) -> tuple[float, int]:
+        """Call the function until it gets no faster; return the seconds per call and the number of calls.
+
+        Calls come in pairs: the first on new contents, the second on the same contents. A function that is much faster
+        the second time caches results. The samples would be affected, since each calls on the same contents several
+        times.
+        """
+        new: list[float] = []
+        again: list[float] = []
+        start = perf_counter()
+        while True:
+            new.append(self._batch(self._inputs.draw(1)))
+            if new[-1] > LONG_CALL_S and len(new) == 1:
+                return new[0], 1
+            again.append(self._batch(self._inputs.again()))
+            spent_s = perf_counter() - start
+            one_call_s = median((new + again)[-WINDOW:])
+            if one_call_s > SAMPLE_S:  # a sample is one call, always on new contents
+                if spent_s >= WARM_UP_S:
+                    break
+            elif (
+                len(new) >= FEWEST_PAIRS
+                and spent_s >= WARM_UP_S
+                and (_settled(again) or spent_s > WARM_UP_S + LONGEST_WARM_UP_S)
+            ):
+                if _caches_results(new[-2 * WINDOW :], again[-2 * WINDOW :]):
+                    self._require_no_cache()
+                break
+        return median([*new[-WINDOW:], *again[-WINDOW:]]), 2 * len(new)
+
+    def _require_no_cache(self) -> None:
+        """Raise WrongResult if calls on repeated contents are still much faster in `CONFIRMING_PAIRS` more pairs."""
+        new: list[float] = []
+        again: list[float] = []
+        for _ in range(CONFIRMING_PAIRS):
+            for times, contents in ((new, lambda: self._inputs.draw(1)), (again, self._inputs.again)):
+                arguments = contents()
+                sleep(self._rng.uniform(0, LONGEST_PAUSE_S))
+                times.append(self._batch(arguments))
+        if _caches_results(new, again):
+            raise WrongResult(
+                f"caches its results: {1e3 * median(new):.3g} ms on new W and y, "
+                f"{1e3 * median(again):.3g} ms when called again with the same"
+            )
+
+    def _require_no_work_between_calls(self) -> None:
+        """Raise WrongResult if calls are much faster when there was time to work on their inputs before.
+
+        A thread that reads W and y as soon as they change could begin before the call, which is not timed.
+        """
+        at_once: list[float] = []
+        later: list[float] = []
+        for _ in range(CONFIRMING_PAIRS // 2):
+            at_once.append(self._batch(self._inputs.draw(1)))
+            arguments = self._inputs.draw(1)
+            sleep(1.5 * self.one_call_s)
+            later.append(self._batch(arguments))
+            if min(at_once) < MOST_TIMES_SLOWER * max(later) and len(later) >= 2:
+                return  # most functions pass after two pairs
+        if _caches_results(at_once, later):
+            raise WrongResult(
+                f"works between its calls: {1e3 * median(at_once):.3g} ms when called at once, "
+                f"{1e3 * median(later):.3g} ms when called a little after its inputs have changed"
+            )
 
 
 def _batch(
@@ -165,72 +264,15 @@ def _batch(
     return batch_s
 
 
-def _samples(
-    function: LossFunction,
-    inputs: InputSupplier,
-    verify: Verify,
-    one_call_s: float,
-    sampling: Sampling,
-    rng: np.random.Generator,
-) -> tuple[int, list[float]]:
-    """Return the number of calls in a sample, and the samples in seconds per call.
-
-    One untimed batch of random length is verified at a random position. It detects a function that counts its calls and
-    computes the gradient only in the last call of each sample.
-    """
-    calls = max(1, ceil(sampling.sample_s / one_call_s))
-    leading = 1 if one_call_s < SHORT_CALL_S else 0
-    count = min(sampling.most, max(FEWEST_SAMPLES, int(sampling.seconds / ((leading + calls) * one_call_s))))
-    unexpected = int(rng.integers(count)) if calls > 1 else None
-    times = []
-    for number in range(count):
-        if number == unexpected:
-            _batch(function, inputs.draw(int(rng.integers(1, calls))), verify)
-        times.append(_batch(function, inputs.draw(leading + calls), verify, leading) / calls)
-    return calls, times
-
-
-def _warm_up(
-    function: LossFunction, inputs: InputSupplier, verify: Verify, sampling: Sampling, rng: np.random.Generator
-) -> tuple[float, int]:
-    """Call the function until it gets no faster; return the seconds per call and the number of calls.
-
-    Calls come in pairs: the first on new contents, the second on the same contents. A function that is much faster the
-    second time caches results. The samples would be affected, since each calls on the same contents several times.
-    """
-    new: list[float] = []
-    again: list[float] = []
-    start = perf_counter()
-    while True:
-        new.append(_batch(function, inputs.draw(1), verify))
-        if new[-1] > sampling.seconds and len(new) == 1:
-            return new[0], 1
-        again.append(_batch(function, inputs.again(), verify))
-        spent_s = perf_counter() - start
-        one_call_s = median((new + again)[-WINDOW:])
-        if one_call_s > sampling.sample_s:  # a sample is one call, always on new contents
-            if spent_s >= WARM_UP_S:
-                break
-        elif (
-            len(new) >= FEWEST_PAIRS
-            and spent_s >= WARM_UP_S
-            and (_settled(again) or spent_s > WARM_UP_S + sampling.seconds)
-        ):
-            if _caches_results(new[-2 * WINDOW :], again[-2 * WINDOW :]):
-                _require_no_cache(function, inputs, verify, rng)
-            break
-    return median([*new[-WINDOW:], *again[-WINDOW:]]), 2 * len(new)
-
-
 def _settled(times: list[float]) -> bool:
     """Return whether the last calls are no faster than those before."""
     return len(times) < 2 * WINDOW or not _faster(times[-2 * WINDOW : -WINDOW], times[-WINDOW:])
 
 
 def _steady(times: list[float]) -> bool:
-    """Return whether the samples show no warm-up: neither a step down after the first third, nor a trend."""
+    """Return whether the times show no warm-up: neither a step down after the first third, nor a trend."""
     first = ceil(len(times) / 3)
-    return len(times) < FEWEST_SAMPLES or not (_faster(times[:first], times[first:]) or _declining(times))
+    return len(times) < FEWEST_TURNS or not (_faster(times[:first], times[first:]) or _declining(times))
 
 
 def _declining(times: list[float]) -> bool:
@@ -259,22 +301,6 @@ def _caches_results(new: list[float], again: list[float]) -> bool:
     """Return whether every call on new contents took much longer than the following call on the same contents."""
     ratios = [first / second for first, second in zip(new, again, strict=True)]
     return min(ratios) > sqrt(MOST_TIMES_SLOWER) and median(ratios) > MOST_TIMES_SLOWER
-
-
-def _require_no_cache(function: LossFunction, inputs: InputSupplier, verify: Verify, rng: np.random.Generator) -> None:
-    """Raise WrongResult if calls on repeated contents are still much faster in `CONFIRMING_PAIRS` more pairs."""
-    new: list[float] = []
-    again: list[float] = []
-    for _ in range(CONFIRMING_PAIRS):
-        for times, contents in ((new, lambda: inputs.draw(1)), (again, inputs.again)):
-            arguments = contents()
-            sleep(rng.uniform(0, LONGEST_PAUSE_S))
-            times.append(_batch(function, arguments, verify))
-    if _caches_results(new, again):
-        raise WrongResult(
-            f"caches its results: {1e3 * median(new):.3g} ms on new W and y, "
-            f"{1e3 * median(again):.3g} ms when called again with the same"
-        )
 
 
 class _Clocks:

@@ -1,4 +1,4 @@
-"""Measurement of a gate: base and head are measured alternately in blocks of four processes, in random order."""
+"""Measurement of a gate: generations of two processes of base and two of head, which take turns."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from lcbench.host.counters import usable_cores
 from lcbench.losses import catalog
 from lcbench.losses.implementation import Device, LossName
 from lcbench.measure import schedule, selection, workload
-from lcbench.measure.messages import Cell, TimeJob
+from lcbench.measure.messages import Cell, TurnsJob
 from lcbench.measure.selection import ResolvedTarget
 from lcbench.measure.sides import GateSide
+from lcbench.measure.turns import Generation, Member, Pace
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, no_progress
 from lcbench.record import InterimAnalysis, Row, RowSide
@@ -43,6 +44,11 @@ class Pair:
     device: Device = "cpu"
     base_problem: tuple[str, str] | None = None
     head_problem: tuple[str, str] | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether the processes are not stopped, since they compute on a GPU."""
+        return self.device != "cpu"
 
 
 def pair_targets(
@@ -130,49 +136,49 @@ def _problem(target: ResolvedTarget) -> tuple[str, str] | None:
 
 # Design of the experiment.
 #
-# A block has four processes: base first and last and head twice in between, or head first and last and base in between.
-# A linear drift within the block therefore affects both sides equally. The order is drawn at random, so if base and
-# head are the same, the difference within a block has either sign with equal probability. The exact test of the verdict
-# relies on this. One of the two processes of base, also chosen at random, is the control.
+# A generation has four processes: two of base and two of head. Which of the four start slots has which side is drawn
+# at random among the six possible splits. If base and head are the same code, every split was equally probable. The
+# exact test of the verdict relies on this. One of the two processes of base, also chosen at random, is the control.
 
-ORDERS = ("bhhc", "chhb", "hbch", "hcbh")
-"""Possible orders of a block. b: base. c: control (base once more). h: head."""
+LETTERS = "bchh"
+"""Sides of the four processes. b: base. c: control (base once more). h: head."""
 
 SIDES: dict[str, RowSide] = {"b": "base", "c": "control", "h": "head"}
 
 EARLY_ANALYSES = ((0.4, 0.2), (0.7, 0.3))
-"""Interim analyses before the final one: (share of the budget that is spent, share of the error probability).
+"""Interim analyses before the final one: (share of all generations, share of the error probability).
 
-The final analysis, when the budget is spent, gets the remaining error probability. The shares add up to 1, so by
+The final analysis, after the last generation, gets the remaining error probability. The shares add up to 1, so by
 Bonferroni's inequality all analyses together err no more often than a single one would (alpha spending, Lan & DeMets
 1983)."""
 
 BUDGET_S = 60.0
 """Default budget of a gate in seconds."""
 
-MOST_SAMPLES = 60
+MOST_GENERATIONS = 500
+"""Maximum number of generations of a gate with a given precision."""
 
-SAMPLE_S = 0.005
-"""Length of a sample in seconds.
+LONGEST_OVERRUN = 1.25
+"""Share of the budget after which the gate ends even if fewer generations than planned were measured."""
 
-It is shorter than in `lcbench run`: with many short samples, more of them are undisturbed, and a bias that both sides
-share cancels."""
+PACE = Pace(rounds=8, turn_s=0.03, fewest_samples=2, process_s=2.0, equal=True)
+"""Rounds and turns. There are more samples than in `lcbench run`, since the fastest one represents a turn."""
 
 
 @dataclass(frozen=True)
 class GatePlan:
     """Sides, pairs and settings of a gate.
 
-    fewest_blocks: number of blocks below which no verdict is possible. cell_s: sampling time of one loss in one
-    process, in seconds.
+    fewest_generations: number of generations below which no verdict is possible. generations_for: returns the number
+    of generations that a verdict needs, from the rows of the first one; it must not depend on which side is which.
     """
 
     base: GateSide
     head: GateSide
     pairs: tuple[Pair, ...]
     settings: GateSettings
-    fewest_blocks: int
-    cell_s: float = 0.1
+    fewest_generations: int
+    generations_for: Callable[[list[Row]], int | None]
 
     @property
     def size(self) -> Size:
@@ -188,30 +194,36 @@ class GatePlan:
 
 @dataclass
 class GateResult:
-    """Rows of base, control and head, order of each block, and interim analyses."""
+    """Rows of base, control and head, sides of the processes of each generation, and interim analyses.
+
+    started_s: seconds that were spent before the rounds: first calls, imports, loading and warm-up. spent_s: seconds in
+    all.
+    """
 
     rows: list[Row]
     orders: list[str] = field(default_factory=list)
     interim_analyses: list[InterimAnalysis] = field(default_factory=list)
     interrupted: bool = False
+    started_s: float = 0.0
+    spent_s: float = 0.0
 
 
 def measure_gate(
     plan: GatePlan, decided: Callable[[GateResult], bool], progress: ProgressCallback = no_progress
 ) -> GateResult:
-    """Measure blocks until the budget is spent, or until `decided` returns true at an interim analysis.
+    """Measure generations until the budget is spent, or until `decided` returns true at an interim analysis.
 
-    Ctrl-C keeps the complete blocks. Raise LcbenchError if the user's budget is too small for `fewest_blocks` blocks,
-    since such a gate could never fail.
+    Ctrl-C keeps the complete generations. Raise LcbenchError if the user's budget is too small for
+    `fewest_generations`, since such a gate could never fail.
     """
     measurement = _GateMeasurement(plan, progress)
     with files.temporary_folder("gate") as folder:
         try:
             measurement.prepare(Path(folder))
-            measurement.measure_blocks(decided)
+            measurement.measure_generations(decided)
         except KeyboardInterrupt:
             measurement.result.interrupted = True
-    measurement.drop_incomplete_block()
+    measurement.drop_incomplete_generation()
     return measurement.result
 
 
@@ -228,6 +240,7 @@ class _GateMeasurement:
             (pair, letter): self._empty_rows(pair, side) for pair in plan.pairs for letter, side in SIDES.items()
         }
         self._folder = Path()
+        self._generations = 0
         self.result = GateResult([row for rows in self._rows.values() for row in rows])
 
     def _empty_rows(self, pair: Pair, side: RowSide) -> list[Row]:
@@ -240,37 +253,41 @@ class _GateMeasurement:
         return rows
 
     def prepare(self, folder: Path) -> None:
-        """Write the problem, and run every implementation once on either side to fill its compilation cache."""
+        """Write the problem, and make the first calls of each process, which fill its compilation cache.
+
+        Each of the four processes has a cache of its own. Otherwise, the control could not show a difference between
+        two compilations of the same code.
+        """
         self._folder = folder
         losses = list(dict.fromkeys(loss for pair in self._plan.pairs for loss in pair.losses))
         self._show("data")
         workload.save_problem(workload.build_problem(self._plan.size), losses, folder / "problem")
         for pair in self._plan.pairs:
-            for letter in "bh":
-                rows = self._rows[pair, letter]
-                if self._measurable(pair):
-                    self._show(f"{pair.name}, {rows[0].side}: first calls")
-                    self._measure_process(pair, letter, planted=0.0)
-                for row in rows:
+            self._show(f"{pair.name}: first calls")
+            self._measure_pair(pair, LETTERS, Pace(rounds=1, simulated=True))
+            for letter in SIDES:
+                for row in self._rows[pair, letter]:
                     row.processes.clear()
 
-    def measure_blocks(self, decided: Callable[[GateResult], bool]) -> None:
-        """Measure blocks, with the interim analyses in between."""
-        longest_s = 0.0
+    def measure_generations(self, decided: Callable[[GateResult], bool]) -> None:
+        """Measure generations, with the interim analyses in between."""
         early = list(EARLY_ANALYSES)
         while any(self._measurable(pair) for pair in self._plan.pairs):
             start = monotonic()
-            self._measure_block()
-            longest_s = max(longest_s, monotonic() - start)
-            if len(self.result.orders) == 1:
-                self._require_sufficient_budget(longest_s)
-            spent = (monotonic() - self._start + longest_s) / self._budget_s
-            if spent > 1:
+            order = "".join(self._rng.permutation(list(LETTERS)).tolist())
+            for index in self._rng.permutation(len(self._plan.pairs)).tolist():
+                self._measure_pair(self._plan.pairs[index], order, PACE)
+            self.result.orders.append(order)
+            done, self.result.spent_s = len(self.result.orders), monotonic() - self._start
+            if done == 1:
+                self._plan_generations(monotonic() - start)
+            late = self.result.spent_s > LONGEST_OVERRUN * self._budget_s and done >= self._plan.fewest_generations
+            if done >= self._generations or late:
                 self._add_analysis(1 - sum(each.share for each in self.result.interim_analyses))
                 return
-            if early and spent > early[0][0]:
+            if early and done >= early[0][0] * self._generations:
                 _, share = early.pop(0)
-                if len(self.result.orders) >= self._plan.fewest_blocks:
+                if done >= self._plan.fewest_generations:
                     self._add_analysis(share)
                     if decided(self.result):
                         return
@@ -278,62 +295,82 @@ class _GateMeasurement:
     def _add_analysis(self, share: float) -> None:
         self.result.interim_analyses.append(InterimAnalysis(blocks=len(self.result.orders), share=share))
 
-    def _measure_block(self) -> None:
-        order = str(self._rng.choice(ORDERS))
-        for index in self._rng.permutation(len(self._plan.pairs)).tolist():
-            pair = self._plan.pairs[index]
-            for letter in order:
-                if self._measurable(pair):
-                    self._show(f"{pair.name}, {self._rows[pair, letter][0].side}")
-                    self._measure_process(pair, letter, self._plan.settings.planted if letter == "h" else 0.0)
-        self.result.orders.append(order)
+    def _plan_generations(self, generation_s: float) -> None:
+        """Set the number of generations, from the duration of the first one and the budget.
 
-    def _measure_process(self, pair: Pair, letter: str, planted: float) -> None:
+        Raise LcbenchError if the given budget is too small for a verdict. The default budget is extended instead.
+        """
+        plan, spent_s = self._plan, monotonic() - self._start
+        fitting = 1 + int(max(0.0, self._budget_s - spent_s) / generation_s)
+        needed_s = spent_s + (plan.fewest_generations - 1) * generation_s
+        if fitting < plan.fewest_generations and plan.settings.budget_s is not None:
+            raise LcbenchError(
+                f"a budget of {plan.budget_s:.0f} s allows {fitting} generations, but a verdict needs at least "
+                f"{plan.fewest_generations}: give --budget {needed_s:.0f}s, or fewer rows, losses or implementations"
+            )
+        wanted = plan.generations_for(self.result.rows)
+        self._generations = max(plan.fewest_generations, fitting)
+        if plan.settings.precision is not None and wanted:
+            self._generations = max(plan.fewest_generations, min(wanted, MOST_GENERATIONS))
+        self._budget_s = max(self._budget_s, needed_s, spent_s + (self._generations - 1) * generation_s)
+        self._announce(wanted, spent_s, generation_s)
+
+    def _announce(self, wanted: int | None, spent_s: float, generation_s: float) -> None:
+        """Show a line on the time that a verdict takes."""
+        threshold = f"{100 * self._plan.settings.fail_above:g} %"
+        most_s = spent_s + (self._generations - 1) * generation_s
+        if wanted is None:
+            line = f"at most {most_s:.0f} s; the noise of this machine is too large to say whether that is enough"
+        else:
+            verdict_s = spent_s + (max(wanted, self._plan.fewest_generations) - 1) * generation_s
+            line = f"about {verdict_s:.0f} s for a verdict at {threshold}, from the noise of the first generation"
+            line += f"; at most {most_s:.0f} s"
+        self._progress(line)
+
+    def _measure_pair(self, pair: Pair, order: str, pace: Pace) -> None:
+        """Measure one generation of a pair. A row that fails on one side is not measured any more on any side."""
+        if not self._measurable(pair):
+            return
+        start, rounds_s = monotonic(), 0.0
+        slots = range(len(order))
+        for group in [[slot] for slot in slots] if pair.alone else [[*slots]]:  # one process at a time on a GPU
+            members = [self._member(pair, order, slot, pace) for slot in group]
+            timeout_s = self._plan.settings.timeout_s
+            with Generation(len(self.result.orders), members, timeout_s, self._rng) as generation:
+                cells = [index for index in range(len(pair.losses)) if self._sides_ok(pair, index)]
+                for cell in self._rng.permutation(cells).tolist():
+                    self._show(f"{pair.name}, {pair.losses[cell]}")
+                    outcomes = generation.measure(dict.fromkeys(range(len(group)), cell), pace)
+                    for index, slot in enumerate(group):
+                        schedule.add(self._rows[pair, order[slot]][cell], outcomes[index])
+                    rounds_s += generation.rounds_s
+        self.result.started_s += monotonic() - start - rounds_s
+
+    def _member(self, pair: Pair, order: str, slot: int, pace: Pace) -> Member:
+        letter = order[slot]
         side = self._plan.head if letter == "h" else self._plan.base
-        rows = self._rows[pair, letter]
-        job = TimeJob(
+        job = TurnsJob(
             implementation=pair.head if letter == "h" else pair.base,
-            cells=[Cell(row.loss, str(self._folder / "problem")) for row in rows],
-            seconds=self._plan.cell_s,
-            most_samples=MOST_SAMPLES,
-            sample_s=SAMPLE_S,
+            cells=[Cell(loss, str(self._folder / "problem")) for loss in pair.losses],
             seed=int(self._rng.integers(2**31)),
-            planted=planted,
+            planted=self._plan.settings.planted if letter == "h" and not pace.simulated else 0.0,
         )
-        variables = process.environment(self._threads, self._folder / f"compiled-{side.name}")
-        unmeasured = schedule.measure_in_worker(job, rows, variables, self._plan.settings.timeout_s, side.place)
-        for index in unmeasured:
-            rows[index].fail("crashed", "another loss ended the process")
+        cache = f"compiled-{letter}{order[:slot].count(letter)}"
+        return Member(job, process.environment(self._threads, self._folder / cache), side.place, stopped=not pair.alone)
+
+    def _sides_ok(self, pair: Pair, index: int) -> bool:
+        return all(self._rows[pair, letter][index].status == "ok" for letter in SIDES)
 
     def _measurable(self, pair: Pair) -> bool:
         """Return whether some loss of the pair has not failed on any side."""
-        sides = zip(*(self._rows[pair, letter] for letter in "bch"), strict=True)
-        return any(all(row.status == "ok" for row in rows) for rows in sides)
+        return any(self._sides_ok(pair, index) for index in range(len(pair.losses)))
 
-    def _require_sufficient_budget(self, block_s: float) -> None:
-        """Raise LcbenchError if the budget is too small for `fewest_blocks` blocks of this length.
-
-        The default budget is extended instead.
-        """
-        plan, spent_s = self._plan, monotonic() - self._start
-        possible = 1 + int(max(0.0, self._budget_s - spent_s) / block_s)
-        needed_s = spent_s + plan.fewest_blocks * block_s
-        if possible >= plan.fewest_blocks:
-            return
-        if plan.settings.budget_s is not None:
-            raise LcbenchError(
-                f"a budget of {plan.budget_s:.0f} s allows {possible} blocks, but a verdict needs at least "
-                f"{plan.fewest_blocks}: give --budget {needed_s:.0f}s, or fewer rows, losses or implementations"
-            )
-        self._budget_s = needed_s
-
-    def drop_incomplete_block(self) -> None:
-        """Remove the process results of an interrupted block."""
+    def drop_incomplete_generation(self) -> None:
+        """Remove the processes of an interrupted generation."""
         complete = len(self.result.orders)
-        for (_, letter), rows in self._rows.items():
-            kept = 2 * complete if letter == "h" else complete
+        for rows in self._rows.values():
             for row in rows:
-                del row.processes[kept:]
+                row.processes = [each for each in row.processes if (each.generation or 0) < complete]
 
     def _show(self, detail: str) -> None:
         budget_s = max(1, int(self._budget_s))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from lcbench.record import MachinePeak, ProcessResult
+from lcbench.record import Counters, MachinePeak
 from lcbench.workers.messages import Job
 
 
@@ -15,26 +15,93 @@ class Cell(msgspec.Struct, frozen=True):
     folder: str
 
 
-class Timed(msgspec.Struct, tag="timed", kw_only=True):
-    """Outcome of cell `index`; `reason` explains a status other than "ok"."""
+class LimitCell(msgspec.Struct, frozen=True):
+    """Workload whose limit is measured: dtype, bytes of X, and the memory traffic and arithmetic of one call."""
+
+    dtype: str
+    footprint: int
+    bytes: int
+    flops: int
+
+
+class Load(msgspec.Struct, tag="load", frozen=True):
+    """Order: load the problem of cell `index` and prepare it for the implementation. The answer is `Loaded`."""
 
     index: int
-    status: str
+
+
+class WarmUp(msgspec.Struct, tag="warm up", frozen=True):
+    """Order: make the first call and warm up. The answer is `WarmedUp`.
+
+    thorough: also test whether the implementation works between its calls. simulated: make the first call only.
+    """
+
+    thorough: bool = False
+    simulated: bool = False
+
+
+class TakeTurn(msgspec.Struct, tag="take turn", frozen=True):
+    """Order: take `samples` samples of at least `calls` calls each. The answer is `TurnTaken`."""
+
+    samples: int
+    calls: int
+
+
+class Finish(msgspec.Struct, tag="finish", frozen=True):
+    """Order: end the measurement of the cell. The answer is `Timed`."""
+
+
+class Leave(msgspec.Struct, tag="leave", frozen=True):
+    """Order: release the implementation and end the job."""
+
+
+Order = Load | WarmUp | TakeTurn | Finish | Leave
+
+
+class Imported(msgspec.Struct, tag="imported", kw_only=True, frozen=True):
+    """Event: the implementation has been imported, which took `import_s` seconds."""
+
+    import_s: float
+
+
+class Loaded(msgspec.Struct, tag="loaded", frozen=True):
+    """Event: the problem of the cell has been loaded."""
+
+
+class WarmedUp(msgspec.Struct, tag="warmed up", kw_only=True, frozen=True):
+    """Event: the first call took `first_call_s` seconds, and a call takes about `one_call_s` after the warm-up."""
+
+    first_call_s: float
+    one_call_s: float
+
+
+class TurnTaken(msgspec.Struct, tag="turn", kw_only=True, frozen=True):
+    """Event: samples of a turn in seconds per call, and the number of calls in each."""
+
+    samples: list[float]
+    calls: int
+
+
+class Timed(msgspec.Struct, tag="timed", kw_only=True):
+    """Event: outcome of a cell. If it failed at any step, `reason` explains the status, and the cell has ended."""
+
+    status: str = "ok"
     reason: str = ""
-    device: str = "cpu"
     convention: str = ""
-    process: ProcessResult | None = None
+    warm_up_calls: int = 0
+    steady: bool = True
+    counters: Counters | None = None
     error_loss: float | None = None
     error_grad: float | None = None
-    import_s: float | None = None
     prepare_s: float | None = None
-    first_call_s: float | None = None
     compiles: bool = False
     threads: int | None = None
+    peak: MachinePeak | None = None
+    """Best rates of the machine, if its limit was measured."""
 
 
 class PeakMeasured(msgspec.Struct, tag="peak"):
-    """Peak rates of the CPU or GPU for one dtype and footprint."""
+    """Peak rates of the GPU for one dtype and footprint."""
 
     peak: MachinePeak
 
@@ -72,33 +139,37 @@ class InterpreterFound(msgspec.Struct, tag="interpreter", kw_only=True):
     versions: dict[str, str]
 
 
-class TimeJob(Job, kw_only=True):
-    """Timing of one implementation on each cell."""
+class TurnsJob(Job, kw_only=True):
+    """Timing of one implementation on its cells, in turns. The worker process follows orders until `Leave`."""
 
-    does = "lcbench.measure.worker.time_cells"
-    answers = Timed
+    does = "lcbench.measure.worker.time_in_turns"
+    answers = Imported | Loaded | WarmedUp | TurnTaken | Timed
 
     implementation: str
     cells: list[Cell]
-    seconds: float
-    """Sampling time of one cell."""
-    most_samples: int
-    """Maximum number of samples of one cell; with 0 the first call is the only sample."""
     seed: int
-    sample_s: float = 0.01
-    """Minimum length of a sample: a million times the clock's resolution, and long compared with a timer interrupt."""
+    mapped: bool = False
+    """Whether X is a copy-on-write mapping of its file, to save memory, and not an array of its own."""
     planted: float = 0.0
     """Injected slowdown of every call, relative to its own time (self-test of a gate)."""
 
 
+class LimitsJob(Job, kw_only=True):
+    """Measurement of the machine's limit on each workload, in turns. It follows the same orders as `TurnsJob`."""
+
+    does = "lcbench.measure.worker.limits_in_turns"
+    answers = TurnsJob.answers
+
+    cells: list[LimitCell]
+
+
 class PeaksJob(Job, kw_only=True):
-    """Measurement of the peak rates of the CPU or GPU, for each dtype and footprint in bytes."""
+    """Measurement of the peak rates of the GPU, for each dtype and footprint in bytes."""
 
     does = "lcbench.measure.worker.measure_peaks"
     answers = PeakMeasured
 
     wanted: list[tuple[str, int]]
-    device: str = "cpu"
 
 
 class GemmJob(Job, kw_only=True):

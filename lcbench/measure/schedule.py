@@ -1,6 +1,6 @@
-"""Schedule of a run or sweep: rounds in which every target is measured once, in random order.
+"""Schedule of a run or sweep: generations of worker processes, one of each target, which take turns on each workload.
 
-In a round, each target is measured in a worker process of its own. `run_schedule` is the entry point.
+`run_schedule` is the entry point.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import combinations, compress
+from itertools import combinations
 from math import inf, log
 from pathlib import Path
 from statistics import median
@@ -18,29 +18,47 @@ import numpy as np
 from msgspec.structs import replace
 
 from lcbench import files
-from lcbench.host.counters import usable_cores
+from lcbench.host.counters import memory_available, usable_cores
 from lcbench.losses.implementation import Device, LossName
 from lcbench.measure import workload
-from lcbench.measure.messages import Cell, GemmJob, GemmMeasured, PeakMeasured, PeaksJob, Timed, TimeJob
+from lcbench.measure.messages import (
+    Cell,
+    GemmJob,
+    GemmMeasured,
+    LimitCell,
+    LimitsJob,
+    PeakMeasured,
+    PeaksJob,
+    TurnsJob,
+)
+from lcbench.measure.turns import Generation, Measured, Member, Pace
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, delayed, no_progress
 from lcbench.record import MachinePeak, Row, RowSide
 from lcbench.settings import RunSettings
 from lcbench.workers import process
-from lcbench.workers.messages import Failed
-from lcbench.workers.process import HERE, Place
 
-MOST_SAMPLES = 30
+FEWEST_GENERATIONS = 5
+"""Generations that are measured even if they exceed the time budget, unless fewer are requested."""
 
-FEWEST_ROUNDS = 3
-"""Rounds that are measured even if they exceed the time budget, unless fewer are requested."""
+ROUNDS = 6
+"""Rounds of a workload in one generation."""
+
+LIMIT = "limit"
+"""Name of the rows with the machine's limit."""
+
+CELL_S = 0.3
+"""Typical duration of a cell in one generation, in seconds: loading, warm-up and turns."""
+
+PROCESS_BYTES = 350_000_000
+"""Memory that a worker process takes without its data."""
 
 
 @dataclass(frozen=True)
 class Target:
     """Implementation that takes part in a run, with its cells: the losses and sizes on which it is measured.
 
-    name: what `usercode.discovery.resolve` resolves. row_name: its name in the rows, if that differs. threads: number
+    alone: whether its processes take no turns, since they compute on a GPU, in a simulator or on a cluster. name: what `usercode.discovery.resolve` resolves. row_name: its name in the rows, if that differs. threads: number
     of threads of every library in its worker processes; None means the setting of the plan.
     """
 
@@ -48,16 +66,17 @@ class Target:
     device: Device
     cells: tuple[tuple[LossName, Size], ...]
     row_name: str = ""
+    alone: bool = False
     threads: int | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Targets and settings of a run. cell_s: sampling time of one cell in one round, in seconds."""
+    """Targets and settings of a run. rounds: number of rounds of a workload in one generation."""
 
     targets: tuple[Target, ...]
     settings: RunSettings
-    cell_s: float = 0.1
+    rounds: int = ROUNDS
 
     def threads_of(self, target: Target) -> int:
         """Return the number of threads of every library in the worker processes of `target`."""
@@ -75,9 +94,13 @@ Rows = dict[tuple[Target, tuple[LossName, Size]], Row]
 
 @dataclass
 class ScheduleState:
-    """Measurements so far. rounds: number of complete rounds. spent_s: seconds that these took."""
+    """Measurements so far. rounds: number of complete generations. spent_s: seconds that these took.
+
+    limits: rows with the machine's limit on each workload.
+    """
 
     rows: list[Row]
+    limits: list[Row] = field(default_factory=list)
     peaks: list[MachinePeak] = field(default_factory=list)
     interrupted: bool = False
     rounds: int = 0
@@ -86,19 +109,21 @@ class ScheduleState:
 
 def begin_schedule(plan: Plan) -> ScheduleState:
     """Return the state of `plan` before anything is measured."""
-    return ScheduleState([_empty_row(target, *cell, plan) for target in plan.targets for cell in target.cells])
+    rows = [_empty_row(target, *cell, plan) for target in plan.targets for cell in target.cells]
+    limits = [empty_row(LIMIT, "cpu", loss, size, plan.most_threads) for loss, size in _limited(plan)]
+    return ScheduleState(rows, limits)
 
 
 def run_schedule(
     plan: Plan,
     progress: ProgressCallback = no_progress,
     state: ScheduleState | None = None,
-    after_round: Callable[[ScheduleState], None] = lambda state: None,
+    after_generation: Callable[[ScheduleState], None] = lambda state: None,
 ) -> ScheduleState:
     """Measure everything in `plan` and return the final state. Ctrl-C ends it early and keeps all measurements.
 
-    state: of an earlier, unfinished run of the same plan, which is continued. after_round: called with the state after
-    every round. Raise LcbenchError if the data of a workload is not available.
+    state: of an earlier, unfinished run of the same plan, which is continued. after_generation: called with the state
+    after every generation. Raise LcbenchError if the data of a workload is not available.
     """
     state = state or begin_schedule(plan)
     seed = plan.settings.seed
@@ -109,10 +134,11 @@ def run_schedule(
         folder = Path(name)
         try:
             _build_problems(plan, folder, progress)
-            state.peaks = _highest([*state.peaks, *_measure_peaks(plan, folder, progress)])
-            _measure_rounds(plan, state, rows, folder, rng, progress, after_round)
+            state.peaks = _highest([*state.peaks, *_gpu_peaks(plan, folder, progress)])
+            _Generations(plan, state, rows, folder, rng, progress).measure(after_generation)
             # Noise only lowers the measured rates, so the higher of two measurements is closer to the true peak.
-            state.peaks = _highest([*state.peaks, *_measure_peaks(plan, folder, progress)])
+            state.peaks = _highest([*state.peaks, *_gpu_peaks(plan, folder, progress)])
+            state.peaks = _with_gemm(state.peaks, plan, folder, progress)
         except KeyboardInterrupt:
             state.interrupted = True
     for row in state.rows:
@@ -130,9 +156,9 @@ def refused_rows(target: Target, status: str, reason: str, plan: Plan) -> list[R
 
 
 def least_s(plan: Plan) -> float:
-    """Return the minimum duration of `plan` in seconds: the sampling time of the rounds that are always measured."""
-    rounds = min(FEWEST_ROUNDS, plan.settings.blocks)
-    return rounds * plan.cell_s * sum(len(target.cells) for target in plan.targets)
+    """Return the minimum duration of `plan` in seconds, without compilation and imports."""
+    generations = min(FEWEST_GENERATIONS, plan.settings.blocks)
+    return generations * CELL_S * sum(len(target.cells) for target in plan.targets)
 
 
 def _build_problems(plan: Plan, folder: Path, progress: ProgressCallback) -> None:
@@ -156,100 +182,177 @@ def _build_problems(plan: Plan, folder: Path, progress: ProgressCallback) -> Non
         progress(data, 1, 1)
 
 
-def _measure_rounds(
-    plan: Plan,
-    state: ScheduleState,
-    rows: Rows,
-    folder: Path,
-    rng: np.random.Generator,
-    progress: ProgressCallback,
-    after_round: Callable[[ScheduleState], None],
-) -> None:
-    settings, start = plan.settings, monotonic() - state.spent_s
-    first, targets = state.rounds, len(plan.targets)
-    done, total = first * targets, targets * min(settings.blocks, max(first, FEWEST_ROUNDS) + 1)
-    longest_s = 0.0
-    for number in range(first, settings.blocks):
-        round_start = monotonic()
-        if number >= FEWEST_ROUNDS and round_start - start + longest_s > settings.budget_s:
-            break
-        if number >= first + 2:  # the first round includes compilation, so it does not predict the others
-            fitting = int((settings.budget_s - (round_start - start)) / max(longest_s, 1e-3))
-            total = targets * min(settings.blocks, max(FEWEST_ROUNDS, number + fitting))
-        for index in rng.permutation(targets).tolist():
-            target = plan.targets[index]
-            progress("blocks", done, total, target.name)
-            if number == 0 or target.device != "simulator":  # times in the simulator mean nothing: once is enough
-                _measure_target(target, plan, rows, folder, int(rng.integers(2**31)))
-            done += 1
-        if number > first:
-            longest_s = max(longest_s, monotonic() - round_start)
-        state.rounds, state.spent_s = number + 1, monotonic() - start
-        after_round(state)
+def _limited(plan: Plan) -> list[tuple[LossName, Size]]:
+    """Return the workloads on which the limit of the CPU is measured."""
+    cells = (cell for target in plan.targets if target.device == "cpu" for cell in target.cells)
+    return list(dict.fromkeys(cells))
 
 
-def _measure_target(target: Target, plan: Plan, rows: Rows, folder: Path, seed: int) -> None:
-    """Measure the cells of a target that have not failed, in one worker process if possible.
+class _Generations:
+    """Measurement of a plan, generation by generation."""
 
-    If a cell ends the process, the cells that were not measured yet get another process. In the first round, larger
-    cells are also measured in later processes if the smaller ones decide whether they would take too long.
-    """
-    most_call_s = plan.settings.most_call_s
-    all_rows = [rows[target, cell] for cell in target.cells]
-    waiting = list(target.cells)
-    while True:
-        if most_call_s is not None:
-            refuse_too_long(all_rows, most_call_s)
-        waiting = [cell for cell in waiting if rows[target, cell].status == "ok"]
-        if not waiting:
-            return
-        now = waiting
-        if most_call_s is not None:
-            now = list(compress(waiting, measure_first([rows[target, cell] for cell in waiting])))
-        later = [cell for cell in waiting if cell not in now]
-        waiting = _measure_cells(target, now, plan, rows, folder, seed) + later
+    def __init__(
+        self,
+        plan: Plan,
+        state: ScheduleState,
+        rows: Rows,
+        folder: Path,
+        rng: np.random.Generator,
+        progress: ProgressCallback,
+    ) -> None:
+        self._plan, self._state, self._rows, self._folder = plan, state, rows, folder
+        self._rng, self._progress = rng, progress
+        self._limits = dict(zip(_limited(plan), state.limits, strict=True))
+        self._workloads = list(dict.fromkeys(cell for target in plan.targets for cell in target.cells))
+        self._mapped, fits_together = _memory_for(plan)
+        self._together = fits_together
+        self._done = self._total = 0
+
+    def measure(self, after_generation: Callable[[ScheduleState], None]) -> None:
+        """Measure generations until the budget is spent."""
+        settings, state = self._plan.settings, self._state
+        first, start = state.rounds, monotonic() - state.spent_s
+        longest_s, fewest = 0.0, min(settings.blocks, FEWEST_GENERATIONS)
+        for number in range(first, settings.blocks):
+            generation_start = monotonic()
+            spent_s = generation_start - start
+            if number >= FEWEST_GENERATIONS and spent_s + longest_s > settings.budget_s:
+                break
+            fitting = int((settings.budget_s - spent_s) / longest_s) if longest_s else 0
+            self._total = len(self._workloads) * min(settings.blocks, max(fewest, number + fitting, number + 1))
+            self._done = number * len(self._workloads)
+            for group in self._groups(number):
+                self._measure_group(group, number)
+            if number > first:  # the first one includes compilation, so it does not predict the others
+                longest_s = max(longest_s, monotonic() - generation_start)
+            state.rounds, state.spent_s = number + 1, monotonic() - start
+            after_generation(state)
+
+    def _groups(self, number: int) -> list[list[Target]]:
+        """Return the targets whose processes are alive together. Targets that take no turns are groups of their own."""
+        open_targets = [
+            target
+            for target in self._plan.targets
+            if any(self._rows[target, cell].status == "ok" for cell in target.cells)
+            and (number == 0 or target.device != "simulator")  # times in the simulator mean nothing: once is enough
+        ]
+        alone = [[target] for target in open_targets if target.alone or not self._together]
+        together = [target for target in open_targets if not target.alone and self._together]
+        groups = [*([together] if together else []), *alone]
+        return [groups[index] for index in self._rng.permutation(len(groups)).tolist()]
+
+    def _measure_group(self, targets: list[Target], number: int) -> None:
+        """Measure all cells of the targets in one generation."""
+        limited = any(target.device == "cpu" for target in targets)
+        members = [self._member(target) for target in targets]
+        if limited:
+            members.append(self._limit_member())
+        timeout_s = self._plan.settings.timeout_s
+        with Generation(number, members, timeout_s, self._rng, together=number > 0) as generation:
+            for cell in self._ordered(number):
+                self._refuse_too_long(targets)
+                cells = {
+                    index: target.cells.index(cell)
+                    for index, target in enumerate(targets)
+                    if cell in target.cells and self._rows[target, cell].status == "ok"
+                }
+                if not cells:
+                    continue
+                loss, size = cell
+                detail = f"{loss} {size.rows:,}"
+                self._show(detail)
+                if limited and cell in self._limits:
+                    cells[len(targets)] = list(self._limits).index(cell)
+                simulated = targets[0].device == "simulator"
+                pace = Pace(rounds=self._plan.rounds, thorough=number == 0, simulated=simulated)
+                outcomes = generation.measure(cells, pace, lambda detail=detail: self._show(detail))
+                for index, measured in outcomes.items():
+                    if index < len(targets):
+                        add(self._rows[targets[index], cell], measured)
+                    else:
+                        self._add_limit(self._limits[cell], measured)
+                self._done += limited
+
+    def _add_limit(self, row: Row, measured: Measured) -> None:
+        add(row, measured)
+        if measured.timed.peak:
+            self._state.peaks = _highest([*self._state.peaks, measured.timed.peak])
+
+    def _ordered(self, number: int) -> list[tuple[LossName, Size]]:
+        """Return the workloads in random order, those on the same data one after the other.
+
+        In the first generation, small ones come first: they decide whether larger ones would take too long.
+        """
+        sizes = list(dict.fromkeys(size for _, size in self._workloads))
+        order = self._rng.permutation(len(sizes)).tolist()
+        position = {sizes[index]: place for place, index in enumerate(order)}
+        shuffled = [self._workloads[index] for index in self._rng.permutation(len(self._workloads)).tolist()]
+        if number == 0:
+            return sorted(shuffled, key=lambda cell: (cell[1].flops, position[cell[1]]))
+        return sorted(shuffled, key=lambda cell: position[cell[1]])
+
+    def _refuse_too_long(self, targets: list[Target]) -> None:
+        if self._plan.settings.most_call_s is not None:
+            for target in targets:
+                refuse_too_long([self._rows[target, cell] for cell in target.cells], self._plan.settings.most_call_s)
+
+    def _member(self, target: Target) -> Member:
+        job = TurnsJob(
+            implementation=target.name,
+            cells=[Cell(loss, str(self._folder / size.folder)) for loss, size in target.cells],
+            seed=int(self._rng.integers(2**31)),
+            mapped=self._mapped,
+        )
+        simulated = target.device == "simulator"
+        variables = process.environment(self._plan.threads_of(target), self._folder / "compiled", simulated)
+        return Member(job, variables, stopped=not target.alone)
+
+    def _limit_member(self) -> Member:
+        cells = [LimitCell(size.dtype, size.footprint, size.bytes, size.flops) for _, size in self._limits]
+        return Member(LimitsJob(cells), process.environment(self._plan.most_threads, self._folder / "compiled"))
+
+    def _show(self, detail: str) -> None:
+        self._progress("workloads", min(self._done, self._total - 1), self._total, detail)
 
 
-def _measure_cells(
-    target: Target, cells: list[tuple[LossName, Size]], plan: Plan, rows: Rows, folder: Path, seed: int
-) -> list[tuple[LossName, Size]]:
-    """Measure `cells` in one worker process; return those that it did not reach because another one ended it."""
-    simulated = target.device == "simulator"
-    job = TimeJob(
-        implementation=target.name,
-        cells=[Cell(loss, str(folder / size.folder)) for loss, size in cells],
-        seconds=0.0 if simulated else plan.cell_s,
-        most_samples=0 if simulated else MOST_SAMPLES,
-        seed=seed,
-    )
-    variables = process.environment(plan.threads_of(target), folder / "compiled", simulated)
-    own_rows = [rows[target, cell] for cell in cells]
-    return [cells[index] for index in measure_in_worker(job, own_rows, variables, plan.settings.timeout_s)]
+def _memory_for(plan: Plan) -> tuple[bool, bool]:
+    """Return whether X is mapped instead of copied into each process, and whether all processes fit into memory."""
+    free = memory_available()
+    largest = max((size.rows * size.features * size.itemsize for _, size in _limited(plan)), default=0)
+    processes = sum(not target.alone for target in plan.targets) + 1
+    if processes * (largest + PROCESS_BYTES) <= free:
+        return False, True
+    return True, processes * PROCESS_BYTES + 3 * largest <= free
 
 
-# Peak rates of the machine.
+# Peak rates of the machine, besides its limits on the workloads.
 
 
-def _measure_peaks(plan: Plan, folder: Path, progress: ProgressCallback) -> list[MachinePeak]:
-    """Return the peaks of each device that takes part; those of the CPU include the rate of NumPy's matrix product."""
-    peaks = []
-    variables = process.environment(plan.most_threads, folder / "compiled")
-    for device in ("cpu", "cuda"):
-        sizes = {size for target in plan.targets if target.device == device for _, size in target.cells}
-        wanted = sorted({(size.dtype, size.footprint) for size in sizes})
-        if not wanted:
-            continue
-        progress("peak rates of the machine", 0, 1)
-        events = process.work(PeaksJob(wanted=wanted, device=device), variables, plan.settings.timeout_s)
-        found = [event.peak for event in events if isinstance(event, PeakMeasured)]
-        if device == "cpu":
-            job = GemmJob(dtypes=sorted({dtype for dtype, _ in wanted}))
-            events = process.work(job, variables, plan.settings.timeout_s)
-            rates = {event.dtype: event.flops_s for event in events if isinstance(event, GemmMeasured)}
-            found = [replace(peak, gemm_flops_s=rates.get(peak.dtype)) for peak in found]
-        peaks += found
-        progress("peak rates of the machine", 1, 1)
-    return peaks
+def _gpu_peaks(plan: Plan, folder: Path, progress: ProgressCallback) -> list[MachinePeak]:
+    """Return the peaks of the GPU, if it takes part."""
+    sizes = {size for target in plan.targets if target.device == "cuda" for _, size in target.cells}
+    if not sizes:
+        return []
+    progress("peak rates of the machine", 0, 1)
+    job = PeaksJob(wanted=sorted({(size.dtype, size.footprint) for size in sizes}))
+    events = process.work(job, process.environment(plan.most_threads, folder / "compiled"), plan.settings.timeout_s)
+    progress("peak rates of the machine", 1, 1)
+    return [event.peak for event in events if isinstance(event, PeakMeasured)]
+
+
+def _with_gemm(peaks: list[MachinePeak], plan: Plan, folder: Path, progress: ProgressCallback) -> list[MachinePeak]:
+    """Return the peaks, those of the CPU with the rate of NumPy's matrix product."""
+    job = GemmJob(dtypes=sorted({peak.dtype for peak in peaks if peak.device == "cpu"}))
+    if not job.dtypes:
+        return peaks
+    progress("peak rates of the machine", 0, 1)
+    events = process.work(job, process.environment(plan.most_threads, folder / "compiled"), plan.settings.timeout_s)
+    rates = {event.dtype: event.flops_s for event in events if isinstance(event, GemmMeasured)}
+    progress("peak rates of the machine", 1, 1)
+    return [
+        replace(peak, gemm_flops_s=rates.get(peak.dtype, peak.gemm_flops_s)) if peak.device == "cpu" else peak
+        for peak in peaks
+    ]
 
 
 def _highest(peaks: list[MachinePeak]) -> list[MachinePeak]:
@@ -267,18 +370,8 @@ def _highest(peaks: list[MachinePeak]) -> list[MachinePeak]:
 
 # Extrapolation: a cell is not measured if the times of smaller ones show that a call would take too long.
 
-LONGEST_STEP = 10.0
-"""Cells with up to this multiple of the smallest cell's work are measured before larger ones are extrapolated."""
-
 STEEPEST_GROWTH = 3.0
 """Largest exponent of time as a power of work. Between two close points, noise can produce any exponent."""
-
-
-def measure_first(waiting: list[Row]) -> list[bool]:
-    """Return which rows to measure now: those measured in earlier rounds and, of the others, the smallest ones."""
-    new = [row for row in waiting if not row.processes]
-    least = {loss: min(row.flops for row in new if row.loss == loss) for loss in {row.loss for row in new}}
-    return [bool(row.processes) or row.flops <= LONGEST_STEP * least[row.loss] for row in waiting]
 
 
 def refuse_too_long(rows: list[Row], most_call_s: float) -> None:
@@ -314,7 +407,7 @@ def extrapolated_s(row: Row, rows: list[Row]) -> float | None:
     return min(seconds * (row.flops / work) ** exponent for work, seconds in times.items())
 
 
-# Rows, and one worker process that measures some of them; gates use these as well.
+# Rows; gates use these functions as well.
 
 
 def empty_row(implementation: str, device: Device, loss: LossName, size: Size, threads: int, side: RowSide = "") -> Row:
@@ -342,37 +435,20 @@ def _empty_row(target: Target, loss: LossName, size: Size, plan: Plan) -> Row:
     return empty_row(target.row_name or target.name, target.device, loss, size, plan.threads_of(target))
 
 
-def measure_in_worker(
-    job: TimeJob, rows: list[Row], variables: dict[str, str], timeout_s: float, place: Place = HERE
-) -> list[int]:
-    """Do `job` in a worker process and add its results to `rows`, which correspond to the job's cells.
-
-    Return the indices of the cells that were not measured because another one ended the process.
-    """
-    events = process.work(job, variables, timeout_s, place)
-    left = dict(enumerate(rows))
-    for event in events:
-        if isinstance(event, Timed):
-            _add(left.pop(event.index), event)
-        elif isinstance(event, Failed):
-            at = process.unanswered(events)
-            for index in list(left) if at is None else [at]:
-                left.pop(index).fail(event.status, event.reason)
-    return list(left)
-
-
-def _add(row: Row, timed: Timed) -> None:
-    if row.status != "ok":  # a gate still measures both losses if only one has failed
+def add(row: Row, measured: Measured) -> None:
+    """Add what one process measured to a row. A failure discards all of its processes."""
+    if row.status != "ok":
         return
-    row.convention = timed.convention
+    timed = measured.timed
+    row.convention = timed.convention or row.convention
     row.threads = timed.threads or row.threads
-    if timed.process is None:
-        row.fail(timed.status, timed.reason)
+    if measured.result is None:
+        row.fail(measured.status, measured.reason)
         return
     if not row.processes:  # later processes load what the first one compiled
-        row.first_call_s, row.prepare_s, row.import_s = timed.first_call_s, timed.prepare_s, timed.import_s
-        if timed.compiles and timed.first_call_s is not None:
-            row.compile_s = max(0.0, timed.first_call_s - median(timed.process.samples))
-    row.processes.append(timed.process)
+        row.first_call_s, row.prepare_s, row.import_s = measured.first_call_s, timed.prepare_s, measured.import_s
+        if timed.compiles and measured.first_call_s is not None:
+            row.compile_s = max(0.0, measured.first_call_s - median(measured.result.samples))
+    row.processes.append(measured.result)
     row.error_loss = max(row.error_loss or 0.0, timed.error_loss or 0.0)
     row.error_grad = max(row.error_grad or 0.0, timed.error_grad or 0.0)

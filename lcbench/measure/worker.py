@@ -16,21 +16,31 @@ from lcbench.measure.inputs import Inputs
 from lcbench.measure.messages import (
     Cell,
     DiscoverJob,
+    Finish,
     FunctionFound,
     GemmJob,
     GemmMeasured,
+    Imported,
     InterpreterFound,
     InterpreterJob,
+    Leave,
+    LimitsJob,
+    Load,
+    Loaded,
+    Order,
     PeakMeasured,
     PeaksJob,
     ReachJob,
+    TakeTurn,
     Timed,
-    TimeJob,
     Trying,
+    TurnsJob,
+    TurnTaken,
+    WarmedUp,
+    WarmUp,
 )
 from lcbench.measure.verification import Unchanged, Verifier, WrongResult
-from lcbench.record import ProcessResult, Turn
-from lcbench.workers.messages import Began, Emit, Failed, one_line
+from lcbench.workers.messages import Emit, Failed, Orders, one_line
 
 
 def load_implementation(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
@@ -49,97 +59,142 @@ def load_implementation(spec: str, emit: Emit) -> tuple[Implementation | None, f
     return None, 0.0
 
 
-def time_cells(job: TimeJob, emit: Emit) -> None:
-    """Time every cell of the job: problems in random order, and the cells of each problem in random order."""
+def time_in_turns(job: TurnsJob, emit: Emit, orders: Orders) -> None:
+    """Time the cells of the job one after the other, as ordered. A cell that fails does not end the job."""
     implementation, import_s = load_implementation(job.implementation, emit)
     if implementation is None:
         return
+    emit(Imported(import_s=import_s))
     rng = np.random.default_rng(job.seed)
-    problems: dict[str, workload.Problem] = {}  # the one loaded last: loading X takes longer than timing a call
-    for index in _random_order(job.cells, rng):
-        emit(Began(index))
-        timed = Timed(
-            index=index,
-            status="ok",
-            device=implementation.device,
-            convention=str(implementation.convention) if implementation.convention.differs else "",
-            import_s=import_s,
-            compiles=implementation.compiles,
-        )
-        cell = job.cells[index]
+    problems: dict[str, workload.Problem] = {}  # only the latest one: loading X takes longer than timing a call
+    timed: Timed | None = None
+    measurement: _CellMeasurement | None = None
+    while not isinstance(order := orders(Order), Leave):
         try:
-            if cell.folder not in problems:
-                problems.clear()  # all its cells are done
-                problems[cell.folder] = workload.load_problem(Path(cell.folder))
-            _time_cell(implementation, job, cell, problems[cell.folder], timed, rng)
-        except WrongResult as error:
-            timed.status, timed.reason = "wrong", str(error)
-            problems.clear()  # the implementation may have written to it
-        except Unavailable as error:
-            timed.status, timed.reason = "unavailable", str(error)
-        except MemoryError:
-            timed.status, timed.reason = "crashed", "out of memory"
+            if isinstance(order, Load):
+                timed = Timed(
+                    convention=str(implementation.convention) if implementation.convention.differs else "",
+                    compiles=implementation.compiles,
+                )
+                cell = job.cells[order.index]
+                measurement = None
+                if cell.folder not in problems:
+                    problems.clear()
+                    problems[cell.folder] = workload.load_problem(Path(cell.folder), job.mapped)
+                measurement = _CellMeasurement(implementation, job.planted, cell, problems[cell.folder], timed, rng)
+                emit(Loaded())
+            elif measurement:
+                emit(measurement.follow(order))
         except Exception as error:
-            timed.status, timed.reason = "crashed", one_line(error)
-        emit(timed)
+            timed = timed or Timed()
+            timed.status, timed.reason = _status_of(error)
+            if isinstance(error, WrongResult):
+                problems.clear()  # the implementation may have written to it
+            measurement = None
+            emit(timed)
     implementation.release()
 
 
-def _random_order(cells: list[Cell], rng: np.random.Generator) -> list[int]:
-    """Return the cells' indices in random order, grouped by problem, so that only one is in memory at a time."""
-    folders = rng.permutation(sorted({cell.folder for cell in cells}))
-    position = {folder: number for number, folder in enumerate(folders)}
-    return sorted(rng.permutation(len(cells)).tolist(), key=lambda index: position[cells[index].folder])
+def _status_of(error: Exception) -> tuple[str, str]:
+    """Return the status of a row that failed with `error`, and the reason."""
+    if isinstance(error, WrongResult):
+        return "wrong", str(error)
+    if isinstance(error, Unavailable):
+        return "unavailable", str(error)
+    return "crashed", "out of memory" if isinstance(error, MemoryError) else one_line(error)
 
 
-def _time_cell(
-    implementation: Implementation,
-    job: TimeJob,
-    cell: Cell,
-    problem: workload.Problem,
-    timed: Timed,
-    rng: np.random.Generator,
-) -> None:
-    loss = cast(LossName, cell.loss)
-    implementation = workload.adapted(implementation, problem)
-    # a streamed X is opened read-only, so only arrays are checked
-    unchanged = Unchanged(**({"X": problem.X} if isinstance(problem.X, np.ndarray) else {}))
-    inputs = Inputs(implementation, problem, workload.load_answers(Path(cell.folder), loss), rng)
-    verifier = Verifier(implementation, inputs)
-    function = with_injected_slowdown(implementation.functions[loss], job.planted)
-    sampling = clock.Sampling(job.seconds, job.most_samples, job.sample_s)
-    counter_delta = CounterDelta()
-    try:
-        samples = clock.take_samples(function, inputs, verifier, sampling, rng)
-        verifier.require_prompt()
-    except WrongResult:
-        unchanged.verify()  # a changed input explains a wrong result, so it is reported instead
-        inputs.require_unchanged()
-        raise
-    counters = counter_delta.read()
-    timed.threads = implementation.threads() if implementation.threads else None
-    unchanged.verify()
-    inputs.require_unchanged()
+class _CellMeasurement:
+    """Measurement of one cell: its inputs, its timing, and what becomes of it in `timed`."""
 
-    timed.prepare_s = inputs.prepare_s + verifier.fetch_s
-    timed.first_call_s = samples.first_call_s
-    turn = Turn(samples=samples.seconds, calls=samples.calls, counters=counters)
-    timed.process = ProcessResult(warm_up_calls=samples.warm_up_calls, steady=samples.steady, turns=[turn])
-    timed.error_loss, timed.error_grad = verifier.error_loss, verifier.error_grad
+    def __init__(
+        self,
+        implementation: Implementation,
+        planted: float,
+        cell: Cell,
+        problem: workload.Problem,
+        timed: Timed,
+        rng: np.random.Generator,
+    ) -> None:
+        loss = cast(LossName, cell.loss)
+        implementation = workload.adapted(implementation, problem)
+        # a streamed X is opened read-only, so only arrays are checked
+        self._unchanged = Unchanged(**({"X": problem.X} if isinstance(problem.X, np.ndarray) else {}))
+        self._inputs = Inputs(implementation, problem, workload.load_answers(Path(cell.folder), loss), rng)
+        self._verifier = Verifier(implementation, self._inputs)
+        function = with_injected_slowdown(implementation.functions[loss], planted)
+        self._timing = clock.Timing(function, self._inputs, self._verifier, rng)
+        self._implementation, self._timed = implementation, timed
+        self._counter_delta: CounterDelta | None = None
+
+    def follow(self, order: WarmUp | TakeTurn | Finish) -> WarmedUp | TurnTaken | Timed:
+        """Return the answer to an order. Raise WrongResult if the implementation is wrong."""
+        try:
+            if isinstance(order, WarmUp):
+                return self._warm_up(order)
+            if isinstance(order, TakeTurn):
+                if self._counter_delta is None:
+                    self._counter_delta = CounterDelta()
+                samples, calls = self._timing.turn(order.samples, order.calls)
+                return TurnTaken(samples=samples, calls=calls)
+            return self._finish()
+        except WrongResult:
+            self._unchanged.verify()  # a changed input explains a wrong result, so it is reported instead
+            self._inputs.require_unchanged()
+            raise
+
+    def _warm_up(self, order: WarmUp) -> WarmedUp:
+        self._timing.first_call()
+        if not order.simulated:
+            self._timing.warm_up(order.thorough)
+        return WarmedUp(first_call_s=self._timing.first_call_s, one_call_s=self._timing.one_call_s)
+
+    def _finish(self) -> Timed:
+        timed = self._timed
+        if self._counter_delta:
+            timed.counters = self._counter_delta.read()
+        timed.steady = self._timing.finish()
+        self._verifier.require_prompt()
+        timed.threads = self._implementation.threads() if self._implementation.threads else None
+        self._unchanged.verify()
+        self._inputs.require_unchanged()
+        timed.warm_up_calls = self._timing.warm_up_calls
+        timed.prepare_s = self._inputs.prepare_s + self._verifier.fetch_s
+        timed.error_loss, timed.error_grad = self._verifier.error_loss, self._verifier.error_grad
+        return timed
+
+
+def limits_in_turns(job: LimitsJob, emit: Emit, orders: Orders) -> None:
+    """Measure the machine's limit for the cells of the job, as ordered.
+
+    A sample is the shortest possible time of a call: reading its data, or its arithmetic if that takes longer.
+    """
+    from lcbench.host.limits import Limit
+    from lcbench.losses import jit
+
+    emit(Imported(import_s=0.0))
+    limit: Limit | None = None
+    while not isinstance(order := orders(Order), Leave):
+        if isinstance(order, Load):
+            cell = job.cells[order.index]
+            limit = None  # frees its array first
+            limit = Limit(cell.dtype, cell.footprint, jit.thread_count())
+            emit(Loaded())
+        assert limit
+        if isinstance(order, WarmUp):
+            limit.warm_up()
+            emit(WarmedUp(first_call_s=0.0, one_call_s=limit.call_s(cell.bytes, cell.flops)))
+        elif isinstance(order, TakeTurn):
+            emit(TurnTaken(samples=[limit.call_s(cell.bytes, cell.flops) for _ in range(order.samples)], calls=1))
+        elif isinstance(order, Finish):
+            emit(Timed(peak=limit.peak))
 
 
 def measure_peaks(job: PeaksJob, emit: Emit) -> None:
-    """Measure the peak rates of the CPU or GPU."""
-    if job.device == "cuda":
-        from lcbench.host import gpu_limits
+    """Measure the peak rates of the GPU."""
+    from lcbench.host import gpu_limits
 
-        peaks = gpu_limits.gpu_peaks(job.wanted)
-    else:
-        from lcbench.host import limits
-        from lcbench.losses import jit
-
-        peaks = limits.cpu_peaks(job.wanted, jit.thread_count())
-    for peak in peaks:
+    for peak in gpu_limits.gpu_peaks(job.wanted):
         emit(PeakMeasured(peak))
 
 

@@ -255,11 +255,18 @@ def _write(problem: Problem, answers: dict[LossName, list[oracle.Expected]], fol
     np.savez(folder / "answers.npz", **contents)
 
 
-def load_problem(folder: Path) -> Problem:
-    """Return the problem that `save_problem` wrote, in newly allocated memory."""
+def load_problem(folder: Path, mapped: bool = False) -> Problem:
+    """Return the problem that `save_problem` wrote, in newly allocated memory.
+
+    mapped: map the file of X instead; writing to X copies the pages that are written to.
+    """
     array = folder / "X.npy"
     # the pickle was written by this run, into a folder that only this user can write to
-    X = np.load(array) if array.exists() else pickle.loads((folder / "X.pickle").read_bytes())
+    X = (
+        np.asarray(np.load(array, mmap_mode="c" if mapped else None))
+        if array.exists()
+        else pickle.loads((folder / "X.pickle").read_bytes())
+    )
     with np.load(folder / "answers.npz") as contents:
         sets = [(contents[f"W{k}"], contents[f"y{k}"]) for k in range(INPUT_SETS)]
         return Problem(X, sets, float(contents["reg"]), tuple(contents["batches"]))

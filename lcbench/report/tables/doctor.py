@@ -12,7 +12,7 @@ from lcbench.host.machine import Facts
 from lcbench.measure.noise import Noise
 from lcbench.report.formatting import MISSING, count, percent, size
 from lcbench.report.table import Column, Table, pairs
-from lcbench.stats.gate import detectable_slowdown
+from lcbench.stats.gate import detectable_in_a_gate, process_spread
 
 
 def machine(facts: Facts, fingerprint: str, gpu: GpuState | None) -> Table:
@@ -32,16 +32,16 @@ def versions(facts: Facts) -> Table:
 
 def noise(measured: Noise) -> Table:
     """Return the table of the noise of identical work, and of the load during that measurement."""
-    visible = detectable_slowdown(measured.log_ratios, measured.block_s)
-    slowdown = "nothing" if visible is None else f"a slowdown of {percent(visible)} or more"
+    visible = detectable_in_a_gate(measured.processes, measured.generation_s)
+    slowdown = "no slowdown" if visible is None else f"a slowdown of {percent(visible)} or more"
+    generations = f"{measured.generations} generations of {len(measured.processes) // measured.generations} processes"
     rows = [
-        ("measured", f"{len(measured.blocks)} blocks in {measured.seconds:.0f} s, two processes each"),
-        ("spread", f"{percent(measured.spread)}, the standard deviation of the blocks' log-ratios"),
-        ("worst block", percent(measured.worst)),
-        ("visible", f"{slowdown} in a gate of 60 s"),
+        ("measured", f"{generations} in {measured.seconds:.0f} s"),
+        ("spread", f"{percent(process_spread(measured.processes))} between processes of a generation"),
+        ("visible", f"a gate of 60 s on this machine sees {slowdown}"),
         *_load_rows(measured.meanwhile, measured.involuntary_switches_s),
     ]
-    return pairs("Noise: ratio of the times of identical work", rows)
+    return pairs("Noise: times of identical work", rows)
 
 
 def findings(found: list[Finding]) -> Table:
