@@ -191,7 +191,7 @@ class GateSettings(MeasurementSettings, kw_only=True, frozen=True):
     budget_s: float | None = None
     """Time budget for everything, compilation included; None means a minute, or longer if a verdict needs it."""
     precision: float | None = None
-    """Half width of the 95 % interval to reach, by measuring longer: 0.01 is 1 %. None means that the budget decides."""
+    """Half width of the 95 % interval to reach: 0.01 is 1 %. None means that the budget decides."""
     build: str | None = None
     """Shell command to build each checked-out revision."""
     planted: float = 0.0

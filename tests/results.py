@@ -20,7 +20,7 @@ def processes(
 ) -> list[ProcessResult]:
     """Return processes of one turn each, with the given samples, and calls and counters if given."""
     return [
-        ProcessResult(turns=[Turn(samples=samples, calls=number, counters=counter)])
+        ProcessResult(counters=counter, turns=[Turn(samples=samples, calls=number)])
         for samples, number, counter in zip_longest(blocks, calls or [], counters or [])
     ]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -17,17 +17,7 @@ except ImportError:  # Windows
 
 from lcbench.host import gpu_state
 from lcbench.record import Counters
-
-SYSTEM_ROOT = Path("/")
-"""Parent folder of /proc and /sys. Tests use another one."""
-
-
-def read_system_file(path: Path) -> str:
-    """Return the content of a file under /proc or /sys, or an empty string if it cannot be read."""
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
+from lcbench.workers.control_groups import SYSTEM_ROOT, control_groups, read_system_file
 
 
 def parse_core_list(text: str) -> frozenset[int]:
@@ -49,7 +39,7 @@ def parse_core_list(text: str) -> frozenset[int]:
 def granted_cores(root: Path = SYSTEM_ROOT) -> float | None:
     """Return the CPU quota of the control group and its ancestors, in cores, or None if there is no limit."""
     quotas = []
-    for folder, version in _folders(root):
+    for folder, version in control_groups("cpu", root):
         if version == 2:  # "<quota or max> <period>"
             quotas.append(read_system_file(folder / "cpu.max").split())
         else:
@@ -61,7 +51,9 @@ def granted_cores(root: Path = SYSTEM_ROOT) -> float | None:
 def control_group_statistics(root: Path = SYSTEM_ROOT) -> tuple[Path, ...]:
     """Return the files in which this control group and its ancestors count throttled periods."""
     return tuple(
-        folder / "cpu.stat" for folder, _ in _folders(root) if "nr_throttled" in read_system_file(folder / "cpu.stat")
+        folder / "cpu.stat"
+        for folder, _ in control_groups("cpu", root)
+        if "nr_throttled" in read_system_file(folder / "cpu.stat")
     )
 
 
@@ -77,21 +69,6 @@ def throttled_periods(files: Iterable[Path]) -> int | None:
         if line.startswith("nr_throttled ")
     ]
     return sum(counts) if counts else None
-
-
-def _folders(root: Path) -> Iterator[tuple[Path, int]]:
-    """Yield the folder and the version of each control group that limits the CPU time of this process."""
-    for line in read_system_file(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":  # version 2 has one hierarchy
-            yield from ((folder, 2) for folder in _and_above(root / "sys/fs/cgroup", path))
-        elif "cpu" in controllers.split(","):
-            yield from ((folder, 1) for folder in _and_above(root / "sys/fs/cgroup/cpu", path))
-
-
-def _and_above(hierarchy: Path, group: str) -> list[Path]:
-    group_path = PurePosixPath(group.lstrip("/"))
-    return [hierarchy / group_path, *(hierarchy / parent for parent in group_path.parents)]
 
 
 # Counters of a turn

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 from math import inf, log
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from lcbench import files
-from lcbench.host.counters import memory_available, usable_cores
+from lcbench.host.counters import usable_cores
 from lcbench.losses.implementation import Device, LossName
 from lcbench.measure import workload
 from lcbench.measure.messages import (
@@ -37,6 +38,7 @@ from lcbench.progress import ProgressCallback, delayed, no_progress
 from lcbench.record import MachinePeak, Row, RowSide
 from lcbench.settings import RunSettings
 from lcbench.workers import process
+from lcbench.workers.control_groups import memory_available
 
 FEWEST_GENERATIONS = 5
 """Generations that are measured even if they exceed the time budget, unless fewer are requested."""
@@ -58,8 +60,9 @@ PROCESS_BYTES = 350_000_000
 class Target:
     """Implementation that takes part in a run, with its cells: the losses and sizes on which it is measured.
 
-    alone: whether its processes take no turns, since they compute on a GPU, in a simulator or on a cluster. name: what `usercode.discovery.resolve` resolves. row_name: its name in the rows, if that differs. threads: number
-    of threads of every library in its worker processes; None means the setting of the plan.
+    alone: whether its processes take no turns, since they compute on a GPU, in a simulator or on a cluster. name:
+    what `usercode.discovery.resolve` resolves. row_name: its name in the rows, if that differs. threads: number of
+    threads of every library in its worker processes; None means the setting of the plan.
     """
 
     name: str
@@ -265,7 +268,7 @@ class _Generations:
                     cells[len(targets)] = list(self._limits).index(cell)
                 simulated = targets[0].device == "simulator"
                 pace = Pace(rounds=self._plan.rounds, thorough=number == 0, simulated=simulated)
-                outcomes = generation.measure(cells, pace, lambda detail=detail: self._show(detail))
+                outcomes = generation.measure(cells, pace, partial(self._show, detail))
                 for index, measured in outcomes.items():
                     if index < len(targets):
                         add(self._rows[targets[index], cell], measured)
@@ -309,7 +312,7 @@ class _Generations:
 
     def _limit_member(self) -> Member:
         cells = [LimitCell(size.dtype, size.footprint, size.bytes, size.flops) for _, size in self._limits]
-        return Member(LimitsJob(cells), process.environment(self._plan.most_threads, self._folder / "compiled"))
+        return Member(LimitsJob(cells=cells), process.environment(self._plan.most_threads, self._folder / "compiled"))
 
     def _show(self, detail: str) -> None:
         self._progress("workloads", min(self._done, self._total - 1), self._total, detail)

@@ -77,9 +77,9 @@ class Member:
 class Pace:
     """Lengths of turns and rounds.
 
-    turn_s: time of the samples in a turn, in seconds. fewest_samples, rounds: minimum number of samples of a turn, and
-    number of rounds. process_s: time in seconds after which a process with long calls takes part in fewer rounds. equal:
-    whether all processes take the same number of samples and calls. thorough: see `messages.WarmUp`. simulated: make
+    rounds: number of rounds. turn_s: time of the samples in a turn, in seconds. fewest_samples: minimum number of
+    samples in a turn. process_s: time in seconds after which a process with long calls takes part in fewer rounds.
+    equal: whether all processes take the same number of samples and calls. thorough: see `messages.WarmUp`. simulated: make
     the first call only, which is then the sample.
     """
 
@@ -124,7 +124,7 @@ class _LiveProcess:
 
     def start(self) -> None:
         """Start the process and let it import its implementation."""
-        self._worker = WorkerProcess(self.member.variables, self.member.place, orders=True)
+        self._worker = WorkerProcess(self.member.variables, self.member.place)
         self._worker.send(self.member.job)
         self._stopped = False
 

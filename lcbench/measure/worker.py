@@ -136,6 +136,7 @@ class _CellMeasurement:
                 if self._counter_delta is None:
                     self._counter_delta = CounterDelta()
                 samples, calls = self._timing.turn(order.samples, order.calls)
+                samples = [round(seconds, 10) for seconds in samples]  # a tenth of a nanosecond
                 return TurnTaken(samples=samples, calls=calls)
             return self._finish()
         except WrongResult:

@@ -52,9 +52,11 @@ def crossings(record: Record) -> list[Crossing]:
 def _between(one: Curve, two: Curve) -> list[Crossing]:
     common = [float(value) for value in one.values if value in two.values]
     one, two = one.at(common), two.at(common)
-    if len(common) < 2 or min(len(one.blocks), len(two.blocks)) < 2:
+    if len(common) < 2:
         return []
     lead = one.lead_of(two)
+    if lead.shape[1] < 2:
+        return []
     signs = [_sign(of_point) for of_point in lead]
     significant = [point for point, sign in enumerate(signs) if sign]
     return [
@@ -69,13 +71,13 @@ def _between(one: Curve, two: Curve) -> list[Crossing]:
 def _crossing(faster: Curve, slower: Curve, lead: NDArray[np.float64], between: slice) -> Crossing:
     """Return the crossing within the points `between`, where `lead` is zero.
 
-    lead: log-ratios of the times of `slower` and `faster`, of shape (points, blocks). They are significant at the first
-    and the last point of `between`, with opposite signs.
+    lead: log-ratios of the times of `slower` and `faster`, of shape (points, generations). They are significant at the
+    first and the last point of `between`, with opposite signs.
     """
     places = np.log(faster.values)
 
     def zero(kept: list[int]) -> float:
-        return _zero(places, np.nanmean(lead[:, kept], axis=1), between)
+        return _zero(places, np.mean(lead[:, kept], axis=1), between)
 
     found = growth.jackknife(zero, range(lead.shape[1]))
     interpolation_error = max(abs(other - found.value) for other in _other_zeros(faster, lead, between))
@@ -94,7 +96,7 @@ def _crossing(faster: Curve, slower: Curve, lead: NDArray[np.float64], between: 
 
 
 def _sign(lead: NDArray[np.float64]) -> int:
-    """Return the sign of the mean of `lead`, of shape (blocks,), or 0 if its 95 % interval includes 0."""
+    """Return the sign of the mean of `lead`, of shape (generations,), or 0 if its 95 % interval includes 0."""
     difference = growth.jackknife_mean(lead)
     return int(difference.low > 0) - int(difference.high < 0)
 
@@ -103,7 +105,7 @@ def _zero(places: NDArray[np.float64], lead: NDArray[np.float64], between: slice
     """Return the zero of the polynomial through `lead`, of shape (points,), at `between` and the next neighbours.
 
     With a fixed cost, log times are not linear in the logarithm of the axis. Linear interpolation would have a bias
-    that the spread between blocks does not show.
+    that the spread between generations does not show.
     """
     around = slice(max(0, between.start - 1), between.stop + 1)
     curve = Polynomial.fit(places[around], lead[around], min(DEGREE, len(places[around]) - 1))
@@ -126,10 +128,10 @@ def _other_zeros(faster: Curve, lead: NDArray[np.float64], between: slice) -> li
     linear, as with a fixed cost and a cost per row.
     """
     values = faster.values[between]
-    zeros = [_straight_zero(np.log(values), np.nanmean(lead[between], axis=1))]
+    zeros = [_straight_zero(np.log(values), np.mean(lead[between], axis=1))]
     if len(values) == 2:
-        faster_s = np.exp(np.nanmean(faster.log_times[between], axis=1))
-        behind = faster_s * np.expm1(np.nanmean(lead[between], axis=1))  # difference of the times in seconds
+        faster_s = np.exp(np.mean(faster.log_times[between], axis=1))
+        behind = faster_s * np.expm1(np.mean(lead[between], axis=1))  # difference of the times in seconds
         share = behind[0] / (behind[0] - behind[1])
         zeros.append(float(np.log(values[0] + share * (values[1] - values[0]))))
     return zeros
@@ -184,7 +186,7 @@ def cache_ends(record: Record) -> list[CacheEnd]:
         end
         for axis in CACHE_AXES
         for curve in curves(record, axis)
-        if len(curve.rows) > 1 and len(curve.blocks) > 1 and curve.rows[0].batch is None
+        if len(curve.rows) > 1 and len(curve.generations) > 1 and curve.rows[0].batch is None
         for end in _rises(curve, sizes)
     ]
 
@@ -230,7 +232,7 @@ def _climbs(curve: Curve, explained: NDArray[np.float64]) -> Iterator[tuple[int,
 
 
 def _rise(curve: Curve, first: int, last: int) -> NDArray[np.float64]:
-    """Return the log-ratio of the times per element of X at the points `last` and `first`, of shape (blocks,)."""
+    """Return the log-ratio of the times per element of X at the points `last` and `first`, of shape (generations,)."""
     return curve.rise(first, last) - np.log(curve.values[last] / curve.values[first])
 
 
@@ -242,7 +244,7 @@ def _explained(curve: Curve) -> NDArray[np.float64]:
     nothing = np.zeros(len(curve.values))
     if len(curve.values) < growth.MIN_POINTS_FOR_FIXED_COST:
         return nothing
-    log_times = np.nanmean(curve.log_times, axis=1)
+    log_times = np.mean(curve.log_times, axis=1)
     fit = growth.fit_growth(curve.values, log_times)
     if (
         min(fit.fixed_s, fit.coefficient) < 0
@@ -250,9 +252,8 @@ def _explained(curve: Curve) -> NDArray[np.float64]:
         exponent, log_coefficient = np.polyfit(np.log(curve.values), log_times, 1)
         fit = growth.Fit(0.0, exp(log_coefficient), float(exponent))
     fitted = np.log(fit(curve.values))
-    measured = curve.log_times[:, ~np.isnan(curve.log_times).all(axis=0)]
-    of_process = np.nanmean(measured, axis=0)  # common to all points of a process
-    noise = np.nanstd(measured - of_process, axis=1, ddof=1) / sqrt(measured.shape[1])
+    of_generation = np.mean(curve.log_times, axis=0)  # common to all points of a generation
+    noise = np.std(curve.log_times - of_generation, axis=1, ddof=1) / sqrt(len(curve.generations))
     follows = bool(np.all(np.abs(fitted - log_times) <= GOOD_FIT + 2 * noise))
     steepens = (curve.values[-1] / curve.values[0]) ** (fit.exponent - 1)
     return fitted - np.log(curve.values) if follows or steepens > MAX_CACHE_STEP else nothing
@@ -321,7 +322,7 @@ def efficiencies(record: Record) -> list[Efficiency]:
     """Return the speed-up of each curve along the threads, for all but the smallest number of threads."""
     found = []
     for curve in curves(record, "threads"):
-        for point in range(1, len(curve.rows)):
+        for point in range(1, len(curve.rows) if curve.generations else 0):
             times = growth.jackknife_mean(curve.rise(point, 0))
             found.append(
                 Efficiency(

@@ -1,53 +1,168 @@
-"""Statistics of the samples of a row, and the detection of disturbed blocks.
+"""Estimates of times from turns: the time of each process, and the time, interval and share of the limit of each row.
 
-A block is one worker process. Blocks are the replicates, not the samples within them. Disturbed blocks are detected by
-their system counters, never by their times. They are excluded from all statistics but stay in the record.
+The processes of a generation take turns, one turn in each round. A drift or a burst of load has the same effect on all
+turns of a round, or an effect on a few rounds only. Therefore, the time of a process is estimated from its table of
+turns by median polish, relative to the processes that took turns in the same rounds. Intervals and tests use
+generations as replicates: the rounds of a generation share one memory layout.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from math import exp, inf, log
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lcbench.record import LARGEST_FOOTPRINT, Counters, MachinePeak, ProcessResult, Record, Row
+from lcbench.record import LARGEST_FOOTPRINT, MachinePeak, ProcessResult, Record, Row
 
-STOLEN = 0.02
-"""Tolerated share of a core's time that the hypervisor gives to other virtual machines."""
+# Time of a process
 
-WAITED = 0.25
-"""Tolerated share of the time in which some process waits for a CPU. A worker process alone stays below it."""
+Statistic = Callable[[list[float]], float]
+"""Function of the samples of a turn."""
 
-MOST_DISTURBED = 0.5
-"""Share of disturbed blocks above which none is excluded: the machine is busy all the time."""
+TURN_QUANTILE = 0.5
+"""Quantile of the samples of a turn that represents the turn in runs and sweeps.
 
-
-def kept_blocks(*rows: Row) -> list[int]:
-    """Return the common blocks of `rows` in which no process was disturbed, or all if more than half were disturbed."""
-    common = range(min(len(row.processes) for row in rows))
-    quiet = [block for block in common if not any(disturbance(row.processes[block], row.threads) for row in rows)]
-    return quiet if len(quiet) >= (1 - MOST_DISTURBED) * len(common) else list(common)
+Fast implementations have more samples in a turn than slow ones, so the minimum would favour them.
+"""
 
 
-def disturbance(process: ProcessResult, threads: int) -> str | None:
-    """Return a short description of what disturbed the process, or None if no disturbance is known."""
-    reasons = (_disturbance(turn.counters, threads) for turn in process.turns if turn.counters)
-    return next((reason for reason in reasons if reason), None)
+def turn_quantile(samples: list[float]) -> float:
+    """Return the quantile `TURN_QUANTILE` of the samples, linearly interpolated (Hyndman & Fan 1996, type 7)."""
+    ordered = sorted(samples)  # faster than np.quantile for a few samples
+    place = TURN_QUANTILE * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
-def _disturbance(counters: Counters, threads: int) -> str | None:
-    seconds = counters.seconds
-    if seconds <= 0:
-        return None
-    if counters.steal_s is not None and counters.steal_s > STOLEN * seconds * threads:
-        return "the hypervisor gave the CPU to others"
-    if counters.throttled_periods:
-        return "the container's processor time was used up"
-    if counters.pressure_s is not None and counters.pressure_s > WAITED * seconds:
-        return "something waited for a CPU"
-    return None
+MOST_SWEEPS = 100
+"""Maximum number of sweeps of the median polish. It usually converges after a few."""
+
+CONVERGED = 1e-12
+"""Largest change of an effect in a sweep after which the median polish ends."""
+
+
+def polish(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the log time of each process, estimated by median polish: log t = level + round effect + process effect.
+
+    Medians of the residuals are moved from the rounds and from the processes in turn, until nothing changes. For two
+    processes, the difference is the median of the log-ratio over the common rounds. The order of the processes has no
+    effect on the result.
+
+    Source: Tukey 1977, "Exploratory data analysis", chapter 11.
+
+    Parameters
+    ----------
+    table
+        Log times of the turns, shape (rounds, processes), float64. NaN if a process has no turn in a round; each
+        process has at least one turn.
+
+    Returns
+    -------
+    ndarray
+        Level plus process effect, shape (processes,). Processes that have no rounds in common, not even through other
+        processes, have separate levels.
+    """
+    present = ~np.isnan(table)
+    shared = table[present.sum(axis=1) > 1]  # a round with one process has no information about differences
+    effects = _effects_by_pairs(shared)
+    for _ in range(MOST_SWEEPS if len(shared) else 0):
+        residuals = shared - effects
+        change = _medians(residuals - _medians(residuals.T)[:, None])
+        change[np.isnan(change)] = 0.0  # processes without a common round
+        effects += change
+        if np.abs(change).max() <= CONVERGED:
+            break
+    logs = effects.copy()
+    for members in _components(present):
+        rounds = present[:, members].any(axis=1)
+        residuals = table[np.ix_(rounds, members)] - effects[members]
+        logs[members] += np.median(_medians(residuals.T))
+    return logs
+
+
+def _effects_by_pairs(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return first estimates of the process effects: the least-squares fit to the median differences of all pairs.
+
+    Each pair has the number of its common rounds as its weight. Medians of rounds and processes alone would remain at a
+    wrong solution if most processes have a turn in a few rounds only.
+    """
+    rounds, processes = table.shape
+    if not rounds:
+        return np.zeros(processes)
+    differences = (table[:, :, None] - table[:, None, :]).reshape(rounds, -1)
+    weights = np.sum(~np.isnan(differences), axis=0).reshape(processes, processes)
+    medians = np.nan_to_num(_medians(differences).reshape(processes, processes))
+    laplacian = np.diag(weights.sum(axis=1)) - weights
+    effects: NDArray[np.float64] = np.linalg.pinv(laplacian, hermitian=True) @ np.sum(weights * medians, axis=1)
+    return effects
+
+
+def _medians(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of each column of a table with at least one row, without NaN; NaN if nothing else is in it."""
+    ordered = np.sort(table, axis=0)  # NaN comes last; np.nanmedian is slow
+    counts = np.sum(~np.isnan(table), axis=0)
+    columns = np.arange(table.shape[1])
+    middle: NDArray[np.float64] = (ordered[np.maximum(counts - 1, 0) // 2, columns] + ordered[counts // 2, columns]) / 2
+    return middle
+
+
+def _components(present: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:
+    """Yield the processes that are connected by common rounds. present: shape (rounds, processes)."""
+    waiting = set(range(present.shape[1]))
+    while waiting:
+        members = np.zeros(present.shape[1], bool)
+        members[min(waiting)] = True
+        while True:
+            reached = present[present[:, members].any(axis=1)].any(axis=0)
+            if np.array_equal(reached, members):
+                break
+            members = reached
+        found = np.flatnonzero(members)
+        waiting -= set(found.tolist())
+        yield found
+
+
+def log_times(processes: Sequence[ProcessResult], statistic: Statistic) -> NDArray[np.float64]:
+    """Return the log time of processes of one workload and generation, shape (processes,).
+
+    Parameters
+    ----------
+    processes
+        Processes that took turns. In older records, they ran one after the other and have no rounds; their time is the
+        statistic of all samples.
+    statistic
+        Function of the samples of a turn, such as `turn_quantile`.
+    """
+    if any(turn.round is None for process in processes for turn in process.turns):
+        return np.log([statistic(process.samples) for process in processes])
+    rounds = sorted({turn.round for process in processes for turn in process.turns if turn.round is not None})
+    places = {number: place for place, number in enumerate(rounds)}
+    table = np.full((len(rounds), len(processes)), np.nan)
+    for column, process in enumerate(processes):
+        for turn in process.turns:
+            if turn.round is not None:
+                table[places[turn.round], column] = log(statistic(turn.samples))
+    return polish(table)
+
+
+def generations(row: Row) -> dict[int, list[ProcessResult]]:
+    """Return the processes of a row by the number of their generation, in ascending order.
+
+    Older records do not have the number. Their processes ran one after the other, in a gate with two of head for one of
+    base.
+    """
+    found: dict[int, list[ProcessResult]] = {}
+    for index, process in enumerate(row.processes):
+        number = process.generation
+        if number is None:
+            number = index // 2 if row.side == "head" else index
+        found.setdefault(number, []).append(process)
+    return dict(sorted(found.items()))
 
 
 # Time of a row
@@ -55,24 +170,28 @@ def _disturbance(counters: Counters, threads: int) -> str | None:
 CONFIDENCE = 0.95
 
 IMPOSSIBLE = 3.0
-"""Roofline fraction above which the result cannot have been computed.
+"""Share of the machine's limit above which the result cannot have been computed.
 
-Fractions above 1 are impossible, too, but the limit may have been measured on a busy machine.
+Shares above 1 are impossible, too, but the limit may have been measured on a busy machine.
 """
 
 
-def block_medians(row: Row) -> list[float]:
-    """Return the median of each block that was not disturbed, in seconds per call."""
-    return [median(row.processes[block].samples) for block in kept_blocks(row)]
+def process_times(row: Row) -> list[float]:
+    """Return the time of each process in seconds per call, in the order of the generations."""
+    return [_seconds(process) for processes in generations(row).values() for process in processes]
 
 
-def tenth_percentile(samples: list[float]) -> float:
-    """Return the 10th percentile of the samples, an estimate of the time of an undisturbed call.
+def by_generation(row: Row) -> dict[int, float]:
+    """Return the mean log time of the processes of each generation, by its number."""
+    return {
+        number: float(np.mean([log(_seconds(process)) for process in processes]))
+        for number, processes in generations(row).items()
+    }
 
-    Other programs only increase times, so low quantiles vary least between processes. Chen & Revels (2016, "Robust
-    benchmarking in noisy environments") use the minimum for the same reason.
-    """
-    return float(np.quantile(samples, 0.1))
+
+def _seconds(process: ProcessResult) -> float:
+    """Return the time of a process, which older records do not have, in seconds per call."""
+    return process.seconds or turn_quantile(process.samples)
 
 
 def t_quantile(probability: float, freedom: float) -> float:
@@ -95,22 +214,51 @@ def interval(logs: list[float]) -> tuple[float, float]:
 
 
 def complete_record(record: Record) -> None:
-    """Compute median, interval and roofline fraction of each row, in place. Rows of impossible speed become wrong."""
-    for row in record.rows:
-        if row.status != "ok" or not row.processes or row.device == "simulator":
-            continue
-        medians = block_medians(row)
-        row.median_s = median(medians)
-        low, high = interval([log(seconds) for seconds in medians])
-        # In a small skewed sample, the median can lie outside the interval of the mean.
-        row.ci95_s = (min(low, row.median_s), max(high, row.median_s)) if len(medians) > 1 else None
+    """Compute the time of each process, and time, interval and share of the limit of each row, in place.
+
+    Rows of impossible speed become wrong.
+    """
+    rows, limits = (
+        [row for row in some if row.status == "ok" and row.processes and row.device != "simulator"]
+        for some in (record.rows, record.limits)
+    )
+    _estimate_processes([*rows, *limits])
+    for row in [*rows, *limits]:
+        logs = list(by_generation(row).values())
+        row.median_s = exp(float(np.mean(logs)))
+        row.ci95_s = interval(logs) if len(logs) > 1 else None
+    for row in rows:
+        assert row.median_s is not None
         peak = peak_for(row, record.ceilings)
-        if peak:
-            row.roofline_fraction = roofline_time_s(row, peak) / row.median_s
-            if row.roofline_fraction > IMPOSSIBLE:
-                row.status = "wrong"
-                row.reason = f"{row.roofline_fraction:.0%} of the machine's limit: not computed, but cached or skipped"
-                row.median_s = row.ci95_s = None
+        of_peak = roofline_time_s(row, peak) / row.median_s if peak else None
+        limit = _limit_of(row, limits)
+        row.roofline_fraction = speedup(row, limit).value if limit else of_peak
+        # The best limit of the whole run is used here, since a single one may have been measured on a busy machine.
+        if of_peak and of_peak > IMPOSSIBLE:
+            row.status = "wrong"
+            row.reason = f"{of_peak:.0%} of the machine's limit: not computed, but cached or skipped"
+            row.median_s = row.ci95_s = None
+
+
+def _estimate_processes(rows: list[Row]) -> None:
+    """Set the time of each process, from its turns and those of all processes that took turns with it."""
+    together: dict[tuple[object, ...], list[ProcessResult]] = {}
+    for row in rows:
+        for number, processes in generations(row).items():
+            together.setdefault((row.workload, number), []).extend(processes)
+    for processes in together.values():
+        for process, seconds in zip(processes, np.exp(log_times(processes, turn_quantile)).tolist(), strict=True):
+            process.seconds = seconds
+
+
+def _limit_of(row: Row, limits: list[Row]) -> Row | None:
+    """Return the limit that was measured in turn with the row, of the same number of threads if there is one."""
+    same = [
+        limit
+        for limit in limits
+        if (limit.workload, limit.device) == (row.workload, row.device) and generations(row).keys() & generations(limit)
+    ]
+    return min(same, key=lambda limit: limit.threads != row.threads, default=None)
 
 
 def peak_for(row: Row, peaks: list[MachinePeak]) -> MachinePeak | None:
@@ -130,20 +278,19 @@ def roofline_time_s(row: Row, peak: MachinePeak) -> float:
 
 
 def spread(row: Row) -> float:
-    """Return half the range of the block medians, divided by their median."""
-    medians = block_medians(row)
-    return (max(medians) - min(medians)) / 2 / median(medians)
+    """Return half the range of the times of the processes, divided by their median."""
+    times = process_times(row)
+    return (max(times) - min(times)) / 2 / median(times)
 
 
 def cpu_pressure(record: Record) -> float:
-    """Return the median share of time in which some process waited for a CPU, over all turns; 0 if unknown."""
+    """Return the median share of time in which some process waited for a CPU, over all processes; 0 if unknown."""
     shares = [
-        turn.counters.pressure_s / turn.counters.seconds
+        process.counters.pressure_s / process.counters.seconds
         for row in record.rows
         if row.ranked
         for process in row.processes
-        for turn in process.turns
-        if turn.counters and turn.counters.pressure_s is not None and turn.counters.seconds > 0
+        if process.counters and process.counters.pressure_s is not None and process.counters.seconds > 0
     ]
     return median(shares) if shares else 0.0
 
@@ -162,9 +309,11 @@ class Ratio(NamedTuple):
 def speedup(row: Row, baseline: Row) -> Ratio:
     """Return the time of `baseline` divided by the time of `row`, for two rows of the same run.
 
-    The ratio is the geometric mean over blocks, with Student's interval of the log-ratios. Rows are paired by block,
-    since processes that run one after the other share most of the machine's noise.
+    The ratio is the geometric mean over the generations that both have, with Student's interval of the log-ratios.
+    Without a common generation, it is the ratio of the times of the rows, without an interval.
     """
-    times, base_times = row.blocks, baseline.blocks
-    logs = [log(median(base_times[block]) / median(times[block])) for block in kept_blocks(row, baseline)]
+    own, its = by_generation(row), by_generation(baseline)
+    logs = [its[number] - own[number] for number in own if number in its]
+    if not logs:
+        return Ratio(exp(float(np.mean(list(its.values())) - np.mean(list(own.values())))), *interval([]))
     return Ratio(exp(float(np.mean(logs))), *interval(logs))

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from math import exp, inf, sqrt
-from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.record import Record, Row
-from lcbench.stats.estimates import CONFIDENCE, kept_blocks, t_quantile
+from lcbench.stats.estimates import CONFIDENCE, by_generation, t_quantile
 
 
 class Estimate(NamedTuple):
@@ -24,26 +23,25 @@ class Estimate(NamedTuple):
     high: float
 
 
-def jackknife(statistic: Callable[[list[int]], float], blocks: Sequence[int]) -> Estimate:
-    """Return `statistic` of all blocks with its jackknife interval.
+def jackknife(statistic: Callable[[list[int]], float], generations: Sequence[int]) -> Estimate:
+    """Return `statistic` of all generations with its jackknife interval.
 
-    For a mean over blocks, this is Student's interval. With fewer than two blocks, the interval is (-inf, inf).
+    For a mean over generations, this is Student's interval. With fewer than two, the interval is (-inf, inf).
     Sources: Tukey 1958, "Bias and confidence in not-quite large samples"; Miller 1974, "The jackknife: a review".
     """
-    value = statistic(list(blocks))
-    count = len(blocks)
+    value = statistic(list(generations))
+    count = len(generations)
     if count < 2:
         return Estimate(value, -inf, inf)
-    without_one = [statistic([*blocks[:left_out], *blocks[left_out + 1 :]]) for left_out in range(count)]
+    without_one = [statistic([*generations[:left_out], *generations[left_out + 1 :]]) for left_out in range(count)]
     error = sqrt((count - 1) * float(np.var(without_one)))
     half = t_quantile((1 + CONFIDENCE) / 2, count - 1) * error
     return Estimate(value, value - half, value + half)
 
 
 def jackknife_mean(numbers: NDArray[np.float64]) -> Estimate:
-    """Return the mean of an array of shape (blocks,) with its jackknife interval. NaN is ignored."""
-    present = numbers[~np.isnan(numbers)]
-    return jackknife(lambda kept: float(np.mean(present[kept])), range(len(present)))
+    """Return the mean of an array of shape (generations,) with its jackknife interval."""
+    return jackknife(lambda kept: float(np.mean(numbers[kept])), range(len(numbers)))
 
 
 # Curves of a sweep
@@ -74,40 +72,35 @@ class Curve:
         return np.array([getattr(row, self.axis) for row in self.rows], float)
 
     @cached_property
-    def blocks(self) -> range:
-        """Return the blocks that all points have."""
-        return range(min(len(row.processes) for row in self.rows))
+    def generations(self) -> list[int]:
+        """Return the numbers of the generations in which all points were measured."""
+        return sorted(set.intersection(*(set(logs) for logs in self._by_generation)))
 
     @cached_property
     def log_times(self) -> NDArray[np.float64]:
-        """Return the logarithms of the medians in seconds per call, of shape (points, blocks); NaN if disturbed."""
-        return np.stack([self._log_times(row, row) for row in self.rows])
+        """Return the logarithms of the times in seconds per call, of shape (points, generations)."""
+        return self._log_times(self.generations)
 
     def rise(self, first: int, last: int) -> NDArray[np.float64]:
-        """Return the log-ratio of the times at the points `last` and `first`, of shape (blocks,); NaN if disturbed."""
-        return self._log_times(self.rows[last], self.rows[first]) - self._log_times(self.rows[first], self.rows[last])
+        """Return the log-ratio of the times at the points `last` and `first`, of shape (generations,)."""
+        rise: NDArray[np.float64] = self.log_times[last] - self.log_times[first]
+        return rise
 
     def lead_of(self, other: Curve) -> NDArray[np.float64]:
-        """Return the log-ratio of the times of this curve and `other`, of shape (points, blocks).
+        """Return the log-ratio of the times of this curve and `other`, of shape (points, generations).
 
-        Positive values mean that `other` is faster; NaN means that one of them was disturbed. Both curves have the
-        same points.
+        Positive values mean that `other` is faster. Both curves have the same points. The generations are those of both
+        curves.
         """
-        count = min(len(self.blocks), len(other.blocks))
-        pairs = zip(self.rows, other.rows, strict=True)
-        leads = [self._log_times(own, its)[:count] - other._log_times(its, own)[:count] for own, its in pairs]
-        return np.stack(leads)
+        common = [number for number in self.generations if number in other.generations]
+        return self._log_times(common) - other._log_times(common)
 
-    def _log_times(self, row: Row, paired: Row) -> NDArray[np.float64]:
-        """Return the log medians of `row`, with NaN for blocks in which `row` or `paired` was disturbed.
+    @cached_property
+    def _by_generation(self) -> list[dict[int, float]]:
+        return [by_generation(row) for row in self.rows]
 
-        If fewer than two undisturbed blocks remain, none is replaced by NaN.
-        """
-        logs = np.log([median(row.processes[block].samples) for block in self.blocks])
-        kept = [block for block in kept_blocks(row, paired) if block < len(logs)]
-        if len(kept) >= 2:
-            logs[np.setdiff1d(self.blocks, kept)] = np.nan
-        return logs
+    def _log_times(self, generations: list[int]) -> NDArray[np.float64]:
+        return np.array([[logs[number] for number in generations] for logs in self._by_generation])
 
     def at(self, values: list[float]) -> Curve:
         """Return the curve with only the points at `values`."""
@@ -155,7 +148,7 @@ class Fit(NamedTuple):
 class Growth:
     """Growth of one implementation and loss along `axis`: ``fixed_s + coefficient * n ** exponent`` seconds per call.
 
-    low, high: 95 % interval of the exponent, from the spread between blocks, assuming this form of the curve.
+    low, high: 95 % interval of the exponent, from the spread between generations, assuming this form of the curve.
     fixed_low, fixed_high: 95 % interval of the fixed cost, which may be negative. misfit: largest relative deviation of
     a point from the fit; large if X exceeds a cache along the axis. other: value of the other axis.
     """
@@ -182,18 +175,19 @@ class Growth:
 def growths(record: Record) -> list[Growth]:
     """Return the growth of each curve with at least two points, along all axes of `GROWING` in the sweep."""
     along = [curve for axis in GROWING for curve in curves(record, axis)]
-    return [_growth(curve) for curve in along if len(curve.values) >= 2]
+    return [_growth(curve) for curve in along if len(curve.values) >= 2 and curve.generations]
 
 
 def _growth(curve: Curve) -> Growth:
     @cache
-    def fitted(blocks: tuple[int, ...]) -> Fit:
-        return fit_growth(curve.values, np.nanmean(curve.log_times[:, blocks], axis=1))
+    def fitted(kept: tuple[int, ...]) -> Fit:
+        return fit_growth(curve.values, np.mean(curve.log_times[:, kept], axis=1))
 
-    best = fitted(tuple(curve.blocks))
-    exponent = jackknife(lambda blocks: fitted(tuple(blocks)).exponent, curve.blocks)
-    fixed = jackknife(lambda blocks: fitted(tuple(blocks)).fixed_s, curve.blocks)
-    times = np.exp(np.nanmean(curve.log_times, axis=1))
+    everything = range(len(curve.generations))
+    best = fitted(tuple(everything))
+    exponent = jackknife(lambda kept: fitted(tuple(kept)).exponent, everything)
+    fixed = jackknife(lambda kept: fitted(tuple(kept)).fixed_s, everything)
+    times = np.exp(np.mean(curve.log_times, axis=1))
     return Growth(
         implementation=curve.implementation,
         loss=curve.loss,

@@ -1,11 +1,12 @@
 """History of the times of one machine over records, with change points.
 
 A series has the times of one implementation on one workload with one number of threads, with one point per record.
-Records are the replicates, not the blocks within them, since the blocks of a record share the conditions of that day.
+Records are the replicates, not the generations within them, since the generations of a record share the conditions of
+that day.
 
 Change points are detected by PELT (Killick, Fearnhead & Eckley 2012, "Optimal detection of changepoints with a linear
-computational cost") on the mean log block medians, and confirmed by Welch's t test (Welch 1947, "The generalization of
-'Student's' problem when several different population variances are involved").
+computational cost") on the mean log times of the generations, and confirmed by Welch's t test (Welch 1947, "The
+generalization of 'Student's' problem when several different population variances are involved").
 
 Wrong, simulated and failed rows have no time and therefore no point. Gates are excluded, since they may measure code
 that is never used. Sweeps are excluded, since each of their processes measures many sizes.
@@ -24,7 +25,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from lcbench.record import Record, Row, Workload
-from lcbench.stats.estimates import CONFIDENCE, Ratio, block_medians
+from lcbench.stats.estimates import CONFIDENCE, Ratio, by_generation
 
 MIN_SEGMENT = 3
 """Minimum number of records on either side of a change. Fewer could be outliers from a busy machine."""
@@ -67,8 +68,8 @@ class Measurement:
 class Point:
     """Point of a series: one row of one record.
 
-    log: mean of the logarithms of the block medians. error: standard error of `log`. ci95_s and error are None if the
-    row has only one block.
+    blocks: number of generations. log: mean log time of the generations. error: standard error of `log`. ci95_s and
+    error are None if the row has only one generation.
     """
 
     record: str
@@ -233,7 +234,7 @@ def _measured(record: Record) -> Measurement:
 
 def _point(row: Row, measured: Measurement) -> Point:
     assert row.median_s is not None
-    logs = np.log(block_medians(row))
+    logs = list(by_generation(row).values())
     error = float(np.std(logs, ddof=1) / sqrt(len(logs))) if len(logs) > 1 else None
     return Point(
         measured.id,

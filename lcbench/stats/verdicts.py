@@ -16,7 +16,7 @@ import numpy as np
 
 from lcbench.errors import ExitCode, LcbenchError
 from lcbench.record import Record, Row, Workload
-from lcbench.stats.estimates import Ratio, block_medians, t_quantile
+from lcbench.stats.estimates import Ratio, process_times, t_quantile
 
 ALPHA = 0.05
 POWER = 0.8
@@ -151,7 +151,7 @@ def _key(row: Row) -> tuple[object, ...]:
 
 
 def _logs(row: Row) -> list[float]:
-    return [log(seconds) for seconds in block_medians(row)]
+    return [log(seconds) for seconds in process_times(row)]
 
 
 def _p_value(base: Row, new: Row, fail_above: float, alternative: Literal["greater", "less"]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
@@ -12,10 +12,18 @@ Emit = Callable[[Any], None]
 """Callback that is called with each event of a job."""
 
 
+class Orders(Protocol):
+    """Callable that waits for the next order of the parent process during a job."""
+
+    def __call__(self, type: Any) -> Any:
+        """Return the next order, of this type. Raise SystemExit if the parent process has ended."""
+
+
 class Job(msgspec.Struct):
     """Job for a worker process.
 
-    does: the function (job, emit) that does it, as "package.module.function"; only the worker process imports it.
+    does: the function (job, emit) or (job, emit, orders) that does it, as "package.module.function"; only the worker
+    process imports it. `orders` is an `Orders`.
     answers: union of the event types that it emits, besides those in this module.
     """
 

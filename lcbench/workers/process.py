@@ -1,28 +1,34 @@
 """Start of worker processes, waiting for their events, and detection of how they ended.
 
-A worker process that crashes or hangs affects only its own job.
+A worker process that crashes or hangs affects only its own job. Worker processes can take turns, in which all but one are
+stopped.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import select
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import msgspec
 import psutil
 
 from lcbench import files
-from lcbench.workers import messages
+from lcbench.workers import guard, messages
+from lcbench.workers.control_groups import memory_available
+from lcbench.workers.guard import GUARD
 from lcbench.workers.messages import Began, Done, Failed, Job, JobMessage
+from lcbench.workers.tree import ProcessTree, reap_orphans
 
 THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
                     "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "PJRT_NPROC", "NPROC")  # fmt: skip
@@ -33,6 +39,26 @@ CACHE_VARIABLES = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATIO
 
 MEMORY_MARGIN = 4 * 10**9
 """Memory in bytes that a worker process cannot allocate and fill within a second."""
+
+WAIT_S = 0.5
+"""Longest single wait for an event. Timeouts count these waits, so that a suspended laptop does not cause a timeout."""
+
+GAP_S = 0.5
+"""Delay of a wait or of an event from which on time is missing: this machine or this process did not run."""
+
+OTHERS_S = 1.0
+"""Time for which stopped processes run if the process may wait for something that they hold."""
+
+_UNTOLD_S = 0.02
+"""Longest single wait on systems that cannot wait for an event and for the end of a process together."""
+
+_LIVE = set[int]()
+"""Worker processes that have not been waited for."""
+
+_STARTING = threading.Lock()
+"""Lock while a process is started or waited for, and `_LIVE` is not up to date."""
+
+_NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -84,28 +110,45 @@ def environment(threads: int, cache: Path | None, simulator: bool = False) -> di
 class WorkerProcess:
     """Child process at `place` that gets jobs on standard input and writes events to a file.
 
-    As a context manager it kills the process, with all processes that it has started, at the end. shared: folder for
-    several consecutive jobs, which the child removes when this process dies; without it the child does a single job and
-    is killed when this process dies.
+    As a context manager it kills the process, with all processes that it has started, at the end. They are also killed
+    when this process ends in any way. shared: folder for several consecutive jobs, which the child removes when this
+    process ends; without it the child does a single job.
+
+    Attributes
+    ----------
+    gaps
+        Number of gaps of time during the waits for events: this process or the machine did not run.
+    worked_while_stopped_s
+        CPU time that the process and its descendants used between the last `stop` and `resume`. It is zero unless
+        somebody else continued them.
     """
 
     def __init__(self, variables: Mapping[str, str], place: Place = HERE, shared: Path | None = None) -> None:
+        self.gaps, self.worked_while_stopped_s = 0, 0.0
         self._own = files.temporary_folder("worker", shared)
         folder = Path(self._own.name)
         self._events, self._errors = folder / "events", folder / "errors"
         self._events.touch()
+        # Both ends are held open here: the child can open and close its own end at any time.
+        self._bell, self._orders = _open_fifo(folder / "bell"), _open_fifo(folder / "orders")
         self._read, self._received, self._answers, self._single = 0, list[Any](), None, shared is None
-        with self._errors.open("wb") as stderr:
+        self._done = self._killed = False
+        self._cannot_stop = False
+        mark = f"{GUARD.mark}.{next(_NUMBERS)}."
+        with self._errors.open("wb") as stderr, _STARTING:
             self._process = subprocess.Popen(
-                [*place.command(), str(self._events), str(os.getpid()), str(shared or "")],
+                [*place.command(), str(self._events), str(shared or "")],
                 stdin=subprocess.PIPE,
                 stdout=stderr,
                 stderr=stderr,
                 # By default Numba would cache compiled code beside the user's file.
-                env={"NUMBA_CACHE_DIR": str(folder / "compiled")} | dict(variables),
+                env={"NUMBA_CACHE_DIR": str(folder / "compiled")} | dict(variables) | {guard.VARIABLE: mark},
                 cwd=place.folder,
                 start_new_session=True,  # only this process receives Ctrl-C
             )
+            _LIVE.add(self._process.pid)
+        self._tree = ProcessTree(self._process.pid, mark)
+        self._end = os.pidfd_open(self._process.pid) if hasattr(os, "pidfd_open") else None
 
     def __enter__(self) -> WorkerProcess:
         """Return this process, which is already running."""
@@ -129,17 +172,65 @@ class WorkerProcess:
             if self._single:
                 self._process.stdin.close()
 
+    def order(self, order: msgspec.Struct) -> None:
+        """Send an order to the running job. If the process has died, `answer` reports it."""
+        assert self._orders is not None
+        os.write(self._orders, messages.encode(order))
+
     def outcome(self) -> list[Any] | None:
         """Return the job's events if it is done or the process has ended, else None.
 
         If the process has ended, the last event is a Failed with the reason.
         """
-        ended = self._process.poll() is not None  # checked first: if it has ended, its events are complete
-        self._received += self._new_events()
+        ended = self._receive()
         if self._received and isinstance(self._received[-1], Done):
             events, self._received = self._received[:-1], []
             return events
         return self.kill_as_failed("crashed", self._exit_reason()) if ended else None
+
+    def answer(self, timeout_s: float, others: Sequence[WorkerProcess] = ()) -> list[Any]:
+        """Wait for the next events of the job and return them. The last one of the job is Done.
+
+        If the process ends before the job is done, uses all memory or is silent, it is killed, and the last event is a
+        Failed with the reason.
+
+        Parameters
+        ----------
+        timeout_s
+            Sum of the waits, each of at most `WAIT_S`, after which a process without events is killed.
+        others
+            Stopped processes that may hold something that the process waits for, such as a file lock. They run for
+            `OTHERS_S` before the process is killed for its silence, since its code is not at fault then.
+        """
+        failed = None if self._received else self._await_event(timeout_s)
+        if failed and failed.status == "timeout" and others:
+            for other in others:
+                other.resume()
+            answered = self._await_event(OTHERS_S) is None
+            for other in others:
+                other.stop()
+            if answered and self._receive() and not self._done:
+                failed = None  # it has ended, and the reason for that tells more
+            elif answered:
+                failed = Failed("timeout", "waits for something that a stopped process holds, such as a lock")
+        if failed:
+            return self.kill_as_failed(failed.status, failed.reason)
+        ended = self._receive()
+        events, self._received = self._received, []
+        if ended and not (events and isinstance(events[-1], Done)):
+            return [*events, *self.kill_as_failed("crashed", self._exit_reason())]
+        return events
+
+    def _receive(self) -> bool:
+        """Read the new events. Return whether the process has ended, so that there will be no more."""
+        with _STARTING:
+            ended = self._process.poll() is not None  # checked first: if it has ended, its events are complete
+            if ended:
+                _LIVE.discard(self._process.pid)
+        events = self._new_events()
+        self._received += events
+        self._done = self._done or any(isinstance(event, Done) for event in events)
+        return ended
 
     def kill_as_failed(self, status: str, reason: str) -> list[Any]:
         """Kill the process; return the events of its unfinished job, followed by a Failed with the reason."""
@@ -159,19 +250,60 @@ class WorkerProcess:
 
     def wait(self, timeout_s: float) -> list[Any]:
         """Return the job's events. Kill the process if it writes no event for `timeout_s`, or uses all memory."""
-        read, last_event, allowed = self._read, monotonic(), _memory_allowed()
         # Wait for the Done event rather than for the process, whose threads may outlive the job.
         while (events := self.outcome()) is None:
-            if self._read != read:
-                read, last_event = self._read, monotonic()
-            elif monotonic() - last_event > timeout_s:
-                return self.kill_as_failed("timeout", f"no answer for {timeout_s:.0f} s")
-            if self._memory() > allowed:
-                return self.kill_as_failed(
-                    "crashed", f"used more than {allowed / 1e9:,.1f} GB of memory, all that was free"
-                )
-            _wait_for_end(self._process, min(1.0, timeout_s))
+            if failed := self._await_event(timeout_s):
+                return self.kill_as_failed(failed.status, failed.reason)
         return events
+
+    def _await_event(self, timeout_s: float) -> Failed | None:
+        """Wait until there is an event or the process has ended. Otherwise return why it is to be killed."""
+        waited_s, began, before_s = 0.0, time.time(), _time_with_suspensions()
+        known, checked_s = len(self._received), 0.0
+        while True:
+            ended = self._receive()
+            if len(self._received) > known:
+                written = self._events.stat().st_mtime
+                if written > began and time.time() - written > GAP_S:
+                    self.gaps += 1
+                return None
+            if ended:
+                return None
+            if waited_s >= timeout_s:
+                return Failed("timeout", f"no answer for {timeout_s:.0f} s")
+            wait_s = min(WAIT_S, timeout_s - waited_s)
+            rung = self._await_bell(wait_s)
+            now_s = _time_with_suspensions()
+            if now_s - before_s > wait_s + GAP_S:
+                self.gaps += 1
+            waited_s += min(now_s - before_s, wait_s) if rung else wait_s
+            before_s = now_s
+            if waited_s - checked_s >= WAIT_S:
+                checked_s = waited_s
+                if failed := self._excess_memory():
+                    return failed
+
+    def _await_bell(self, wait_s: float) -> bool:
+        """Wait for an event, or for the end of the process. Return whether there may be one."""
+        if self._bell is None or self._end is None:
+            time.sleep(min(wait_s, _UNTOLD_S))
+            return True
+        poll = select.poll()
+        poll.register(self._bell, select.POLLIN)
+        poll.register(self._end, select.POLLIN)
+        rung = bool(poll.poll(wait_s * 1000))
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._bell, 2**16)
+        return rung
+
+    def _excess_memory(self) -> Failed | None:
+        """Return the failure if the process uses all memory, but for `MEMORY_MARGIN`."""
+        used = self._memory()
+        total = used + memory_available()
+        allowed = total - min(total // 4, MEMORY_MARGIN)
+        if used <= allowed:
+            return None
+        return Failed("crashed", f"used more than {allowed / 1e9:,.1f} GB of memory, all that was free")
 
     def _memory(self) -> int:
         """Return the resident memory of the process in bytes; 0 if it has ended."""
@@ -180,16 +312,39 @@ class WorkerProcess:
         except psutil.Error:
             return 0
 
+    def stop(self) -> None:
+        """Stop all threads of the process and of its descendants. If one cannot be stopped, the process is killed."""
+        if not self._killed and not self._tree.stop():
+            self._cannot_stop = True
+            self.kill()
+
+    def resume(self) -> None:
+        """Continue the process and its descendants after `stop`, and set `worked_while_stopped_s`."""
+        if not self._killed:
+            self.worked_while_stopped_s = self._tree.resume()
+
     def kill(self) -> None:
-        """Kill the process and all processes that it has started, which are in its session."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        """Kill the process and all its descendants."""
+        if self._killed:
+            return
+        self._killed = True
+        # A worker that has done its job does not exit as long as it has children.
+        self._tree.kill(lost=self._receive() and not self._done)
+        with _STARTING:
+            self._process.wait()
+            _LIVE.discard(self._process.pid)
+            reap_orphans(_LIVE | {GUARD.pid or 0})
         if self._process.stdin:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
+        for descriptor in (self._bell, self._orders, self._end):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._bell = self._orders = self._end = None
 
     def _exit_reason(self) -> str:
+        if self._cannot_stop:
+            return "could not be stopped to let another process run"
         code = self._process.returncode
         if code < 0:
             name = signal.Signals(-code).name
@@ -209,25 +364,18 @@ def work(job: Job, variables: Mapping[str, str], timeout_s: float, place: Place 
         return worker.wait(timeout_s)
 
 
-def _memory_allowed() -> int:
-    """Return the bytes that a worker process may use: the free memory, less what it can fill between two checks."""
-    free = psutil.virtual_memory().available
-    return free - min(free // 4, MEMORY_MARGIN)
+def _open_fifo(path: Path) -> int | None:
+    """Create a FIFO and open it for reading and writing. Return None if the system has no FIFOs."""
+    if not hasattr(os, "mkfifo"):
+        return None
+    os.mkfifo(path, 0o600)
+    return os.open(path, os.O_RDWR | os.O_NONBLOCK)
 
 
-def _wait_for_end(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
-    """Return whether `process` ends within `timeout_s`. If the system supports pidfds, this does not poll."""
-    if hasattr(os, "pidfd_open"):
-        descriptor = os.pidfd_open(process.pid)
-        try:
-            return bool(select.select([descriptor], [], [], timeout_s)[0])
-        finally:
-            os.close(descriptor)
-    try:
-        process.wait(timeout=timeout_s)
-        return True
-    except subprocess.TimeoutExpired:
-        return False
+def _time_with_suspensions() -> float:
+    """Return a time in seconds that does not jump, and if possible counts time in which the machine is suspended."""
+    clock: int = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", -1))
+    return time.monotonic() if clock < 0 else time.clock_gettime(clock)
 
 
 def unanswered(events: list[Any]) -> int | None:

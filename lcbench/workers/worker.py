@@ -1,8 +1,9 @@
 """Main loop of a worker process. `lcbench.workers.process` starts it and never imports it.
 
-Command line: ``start_worker.py LOSSES EVENTS PARENT SHARED``. Events are appended to the file EVENTS, one per line. If
-SHARED is empty, the worker does a single job, read from standard input, and is killed when the process PARENT ends.
-Otherwise it does one job per line until standard input ends, and then removes the folder SHARED.
+Command line: ``start_worker.py LOSSES EVENTS SHARED``. Events are appended to the file EVENTS, one per line, and a byte
+to the FIFO "bell" beside it after each event. Orders are read from the FIFO "orders" beside it. If SHARED is empty, the
+worker does a single job, read from standard input. Otherwise it does one job per line until standard input ends, and
+then removes the folder SHARED. When the parent ends during a job, `lcbench.workers.guard` kills the worker.
 
 Standard output is redirected to standard error, so that output of measured code cannot be mistaken for an event.
 """
@@ -11,37 +12,44 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
+import inspect
 import os
+import select
 import shutil
-import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 
-from lcbench.workers.messages import Done, Emit, JobMessage, encode
+from lcbench.workers.guard import children
+from lcbench.workers.messages import Done, Emit, JobMessage, Orders, encode
 
 
 def main() -> None:
     """Do the jobs on standard input."""
-    file, parent, shared = sys.argv[1:]
-    if not shared:
-        _end_with_parent(int(parent))
+    file, shared = Path(sys.argv[1]), sys.argv[2]
+    _adopt_descendants()
     _prefer_for_oom_killer()
     lines = _lines(Path(shared)) if shared else iter([sys.stdin.buffer.read()])
     os.dup2(2, 1)
-    emit = event_writer(Path(file))
+    emit, orders = event_writer(file), order_reader(file.with_name("orders"))
     for line in lines:
+        if not line:  # the parent has ended
+            sys.exit(1)
         message = msgspec.json.decode(line, type=JobMessage)
         module, _, name = message.does.rpartition(".")
         do = getattr(import_module(module), name)
-        do(msgspec.json.decode(message.job, type=get_type_hints(do)["job"]), emit)
+        job = msgspec.json.decode(message.job, type=get_type_hints(do)["job"])
+        do(job, emit, **({"orders": orders} if "orders" in inspect.signature(do).parameters else {}))
         emit(Done())
+    _wait_with_descendants()
     # Exit at once: the exit handlers of some libraries take up to a second, and nothing depends on them.
     os._exit(0)
 
@@ -61,13 +69,18 @@ def _lines(shared: Path) -> Iterator[bytes]:
         yield lines.get()
 
 
-def _end_with_parent(parent: int) -> None:
-    """Have Linux kill this process when its parent dies."""
+def _adopt_descendants() -> None:
+    """Have Linux make this process the parent of descendants whose parent ends, so that they are found."""
     if sys.platform == "linux":
-        set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before the call
-            sys.exit(1)
+        set_child_subreaper = 36
+        ctypes.CDLL(None).prctl(set_child_subreaper, 1)
+
+
+def _wait_with_descendants() -> None:
+    """Wait to be killed if this process has children: its parent finds them only as long as it lives."""
+    with contextlib.suppress(OSError):
+        while sys.platform == "linux" and children(os.getpid()):
+            time.sleep(1.0)
 
 
 def _prefer_for_oom_killer() -> None:
@@ -77,16 +90,60 @@ def _prefer_for_oom_killer() -> None:
 
 
 def event_writer(file: Path) -> Emit:
-    """Return a callback that appends events to `file`.
+    """Return a callback that appends events to `file`, and then writes a byte to the FIFO "bell" beside it, if any.
 
-    It opens the file for each event, since measured code may close file descriptors that it did not open.
+    It opens both for each event, since measured code may close file descriptors that it did not open.
     """
-    process = os.getpid()
+    process, bell = os.getpid(), file.with_name("bell")
 
     def emit(event: object) -> None:
         if os.getpid() != process:  # measured code has forked, and this is the child
             os._exit(0)
         with file.open("ab", buffering=0) as events:
             events.write(encode(event))
+        with contextlib.suppress(OSError):  # the parent has ended, or has not read for long
+            descriptor = os.open(bell, os.O_WRONLY | os.O_NONBLOCK)
+            try:
+                os.write(descriptor, b"\n")
+            finally:
+                os.close(descriptor)
 
     return emit
+
+
+def order_reader(fifo: Path) -> Orders:
+    """Return the callable that reads orders from a FIFO, one per line. It opens the FIFO for each order."""
+    unread = bytearray()
+
+    def orders(type: type[Any]) -> Any:
+        while b"\n" not in unread:
+            unread.extend(_read_when_written(fifo))
+        line, _, rest = unread.partition(b"\n")
+        unread[:] = rest
+        return msgspec.json.decode(line, type=type)
+
+    return orders
+
+
+def _read_when_written(fifo: Path) -> bytes:
+    """Wait until a FIFO contains something and return it. Raise SystemExit if nobody has it open for writing."""
+    descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        while True:
+            try:
+                content = os.read(descriptor, 2**16)
+            except BlockingIOError:
+                poll = select.poll()
+                poll.register(descriptor, select.POLLIN)
+                poll.poll()
+                continue
+            if not content:
+                raise SystemExit(1)
+            return content
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+        return b""  # another thread has closed the descriptor
+    finally:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)

@@ -40,7 +40,7 @@ numpy           1.20 ms      500 ms            -          2.00 us
 numba-parallel   310 ms      3.20 s       3.20 s          2.00 us
 limits, measured in this run: reads 50 GB/s (largest X), FMA 200 GFLOP/s
 float32; reference: NumPy's GEMM 150 GFLOP/s
-median of 3 processes each; spread: half the range of their medians; x:
+times of 3 processes each; spread: half the range of their times; x:
 geometric mean of the ratios of paired processes, with 95 % interval ([?]: too
 few processes, or too noisy)
 """
@@ -128,7 +128,7 @@ def test_without_the_baseline_there_are_no_speedups():
 
 def test_the_range_of_the_numbers_of_processes_is_noted():
     lines = printed(run_tables.tables(record(row("a", [1.0, 2.0, 3.0]), row("b", [1.0]))))
-    assert any(line.startswith("median of 1 to 3 processes each") for line in lines)
+    assert any(line.startswith("times of 1 to 3 processes each") for line in lines)
 
 
 def test_a_busy_machine_is_noted():

@@ -7,7 +7,7 @@ from statistics import mean, median, median_low, quantiles, stdev
 
 from lcbench.errors import LcbenchError
 from lcbench.record import Record, Row
-from lcbench.stats.estimates import block_medians
+from lcbench.stats.estimates import process_times
 
 
 def name(row: Row) -> str:
@@ -90,8 +90,7 @@ def pytest_benchmark(record: Record) -> str:
     """Return the record in the format of pytest-benchmark 5, which github-action-benchmark and Bencher read too.
 
     Every row with a time is a benchmark in the group of its workload, in seconds. A round is a process, and its
-    duration the median of its samples, so that `median` is the median of lcbench's own tables. Raise LcbenchError if
-    no row has a time.
+    duration the time of the process. Raise LcbenchError if no row has a time.
     """
     return (
         json.dumps(
@@ -124,7 +123,7 @@ def _benchmark(row: Row) -> dict[str, object]:
 
 def _stats(row: Row) -> dict[str, object]:
     """Return the statistics of pytest-benchmark; quartiles are linearly interpolated (Hyndman & Fan 1996, type 7)."""
-    data = block_medians(row)
+    data = process_times(row)
     calls = [turn.calls for process in row.processes for turn in process.turns if turn.calls]
     several = len(data) > 1
     q1, _, q3 = quantiles(data, n=4, method="inclusive") if several else data * 3

@@ -14,7 +14,6 @@ from lcbench.report.plots.line_styles import LineStyle
 from lcbench.report.tables import run as run_tables
 from lcbench.report.tables import sweep as sweep_tables
 from lcbench.stats.crossings import Efficiency
-from lcbench.stats.estimates import disturbance
 from lcbench.stats.growth import OtherAxis
 
 Plot = dict[str, Any]
@@ -81,18 +80,15 @@ def fastest(group: Group, baseline: str) -> tuple[str, list[str]]:
 def processes(row: Row) -> list[dict[str, Any]]:
     """Return a dictionary for each process of a ranked row, for JSON.
 
-    number: counts from 1. kept: False if the process was left out. times: samples as text. ratios: samples over the
-    row's median. middle: the process's median over the row's. note: what disturbed the process, and whether it was left
-    out.
+    number: counts from 1. times: samples as text. ratios: samples over the row's time. middle: the time of the process
+    over that of the row.
     """
     return [
         {
             "number": process.number,
-            "kept": process.kept,
             "times": [formatting.seconds(sample) for sample in process.samples],
             "ratios": [rounded(ratio) for ratio in process.ratios],
             "middle": rounded(process.middle),
-            "note": _note(disturbance(row.processes[process.number - 1], row.threads), process.kept),
         }
         for process in selection.processes(row)
     ]
@@ -101,12 +97,6 @@ def processes(row: Row) -> list[dict[str, Any]]:
 def rounded(value: float) -> float:
     """Return a number with few digits, for JSON."""
     return float(f"{value:.{DIGITS}g}")
-
-
-def _note(reason: str | None, kept: bool) -> str:
-    if reason is None:
-        return "" if kept else "left out"
-    return f"{'disturbed, as most processes were' if kept else 'left out'}: {reason}"
 
 
 def bars(group: Group, baseline: str) -> Plot:
@@ -145,8 +135,6 @@ def samples(group: Group) -> tuple[str, Plot]:
     rows = group.ranked.values()
     domain = [rounded(end) for end in selection.ratio_limits(rows)]
     notes = ["Samples of each process"]
-    if selection.any_left_out(rows):
-        notes.append(f"grey and hollow: {selection.LEFT_OUT}")
     ratios = [ratio for row in rows for process in selection.processes(row) for ratio in process.ratios]
     if min(ratios) < domain[0] or max(ratios) > domain[1]:
         notes.append(selection.TRIANGLES)

@@ -126,9 +126,7 @@ def draw_samples(record: Record) -> Figure:
         _frame_samples(axes, name, rows, starts, ends)
     heading.set_xlim(-0.8, ends[workloads[-1]] - 0.2)
     panels[-1].set_xticks([])
-    notes = ["lines: medians of processes", selection.TRIANGLES]
-    if any(selection.any_left_out(rows) for rows in names.values()):
-        notes.append(f"grey: {selection.LEFT_OUT}")
+    notes = ["lines: times of processes", selection.TRIANGLES]
     style.caption(figure, selection.caption(record, *notes))
     return figure
 
@@ -144,17 +142,14 @@ def _places(groups: dict[Workload, list[Row]]) -> tuple[dict[Workload, float], d
 
 
 def _draw_samples_of(axes: Axes, row: Row, colour: str, start: float, reach: float) -> None:
-    """Draw a strip for each process: its samples from left to right in their order, and its median."""
+    """Draw a strip for each process: its samples from left to right in their order, and its time."""
     shown = selection.processes(row)
     across = np.concatenate([start + process.number - 1 + 0.3 * _spread_out(len(process.samples)) for process in shown])
     deviations = np.concatenate([process.ratios - 1 for process in shown])
-    colours = np.repeat(
-        [colour if process.kept else style.LEFT_OUT for process in shown], [len(process.samples) for process in shown]
-    )
     at, beyond = np.clip(deviations, -reach, reach), np.abs(deviations) > reach
     for some, mark in ((~beyond, "o"), (beyond & (deviations > 0), "^"), (beyond & (deviations < 0), "v")):
         axes.scatter(
-            across[some], at[some], c=colours[some], s=9 if mark == "o" else 22, marker=mark, linewidth=0,
+            across[some], at[some], color=colour, s=9 if mark == "o" else 22, marker=mark, linewidth=0,
             alpha=0.8, clip_on=False, zorder=2,
         )  # fmt: skip
     medians = np.clip([process.middle - 1 for process in shown], -reach, reach)

@@ -20,7 +20,7 @@ from lcbench.report import formatting
 from lcbench.report.plots.line_styles import LineStyle, line_styles, short_name_pattern, shorten_names
 from lcbench.stats import estimates
 from lcbench.stats.crossings import CACHE_AXES, Crossing, Efficiency, cache_end_places, crossings, efficiencies
-from lcbench.stats.estimates import kept_blocks, peak_for
+from lcbench.stats.estimates import peak_for, process_times
 from lcbench.stats.growth import GROWING, Curve, Growth, OtherAxis, curves, growths
 
 LONGEST_NAME = 24
@@ -122,7 +122,6 @@ Interval = tuple[float, float]
 
 ARROWS = "arrows: the interval extends beyond the axis"
 TRIANGLES = "triangles: samples beyond the axis"
-LEFT_OUT = "left out because other load disturbed the process"
 """Notes of captions on the page and in files."""
 
 FARTHEST = 2.0
@@ -224,30 +223,24 @@ NEAREST = 1.04
 
 
 class Process(NamedTuple):
-    """Process of a row: its number from 1, its samples in seconds per call, and their ratios to the row's median.
+    """Process of a row: its number from 1, its samples in seconds per call, and their ratios to the row's time.
 
-    middle: ratio of the process's median to the row's. kept: False if the process was left out.
+    middle: ratio of the time of the process to that of the row.
     """
 
     number: int
     samples: Sequence[float]
     ratios: NDArray[np.float64]
     middle: float
-    kept: bool
 
 
 def processes(row: Row) -> list[Process]:
-    """Return the processes of a ranked row in the order in which they ran."""
-    kept, middle = set(kept_blocks(row)), row.median_s or 1.0
+    """Return the processes of a ranked row in the order of their generations."""
+    middle = row.median_s or 1.0
     return [
-        Process(block + 1, samples, np.array(samples) / middle, median(samples) / middle, block in kept)
-        for block, samples in enumerate(row.blocks)
+        Process(number, samples, np.array(samples) / middle, time / middle)
+        for number, (samples, time) in enumerate(zip(row.blocks, process_times(row), strict=True), start=1)
     ]
-
-
-def any_left_out(rows: Iterable[Row]) -> bool:
-    """Return whether a process of these rows was left out."""
-    return any(not process.kept for row in rows for process in processes(row))
 
 
 def deviation_limit(rows: Iterable[Row]) -> float:
@@ -258,10 +251,10 @@ def deviation_limit(rows: Iterable[Row]) -> float:
 
 
 def ratio_limits(rows: Iterable[Row]) -> Interval:
-    """Return the limits of an axis of ratios to the median that shows most samples of the processes that were kept."""
-    kept = [float(ratio) for row in rows for process in processes(row) if process.kept for ratio in process.ratios]
-    low, *_, high = quantiles(kept, n=40, method="inclusive") if len(kept) > 1 else kept * 2
-    low, high = max(low**1.4, min(kept) / 1.02), min(high**1.4, max(kept) * 1.02)  # with a margin
+    """Return the limits of an axis of ratios to the median that shows most samples."""
+    ratios = [float(ratio) for row in rows for process in processes(row) for ratio in process.ratios]
+    low, *_, high = quantiles(ratios, n=40, method="inclusive") if len(ratios) > 1 else ratios * 2
+    low, high = max(low**1.4, min(ratios) / 1.02), min(high**1.4, max(ratios) * 1.02)  # with a margin
     return min(max(1 / FARTHEST, low), 1 / NEAREST), max(min(FARTHEST, high), NEAREST)
 
 

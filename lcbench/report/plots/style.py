@@ -62,8 +62,8 @@ _BEYOND = "beyond"
 
 ABSENT = "#E4E4E4"
 """Colour of cells without a number."""
-LEFT_OUT = "#C4C4C4"
-"""Colour of processes that were left out."""
+CACHE = "#C4C4C4"
+"""Colour of the lines where X is as large as a cache."""
 
 BACKED = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
 """Background of text that lies on lines."""

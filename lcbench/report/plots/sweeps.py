@@ -124,7 +124,7 @@ def _draw_caches(axes: Axes, scaling: Scaling, named: bool) -> None:
     first, *_, last = scaling.curves[0].values
     for name, place in scaling.caches.items():
         if first < place < last:
-            axes.axvline(place, color=style.LEFT_OUT, linewidth=1.0, linestyle=(0, (6, 3)), zorder=0)
+            axes.axvline(place, color=style.CACHE, linewidth=1.0, linestyle=(0, (6, 3)), zorder=0)
             if named:
                 axes.annotate(
                     name, (place, 0), xycoords=axes.get_xaxis_transform(), xytext=(3, 3),

@@ -27,10 +27,10 @@ from lcbench.report.table import (
     Table,
 )
 from lcbench.stats import estimates
-from lcbench.stats.estimates import cpu_pressure, kept_blocks, spread
+from lcbench.stats.estimates import cpu_pressure, spread
 
 BUSY = 0.1
-"""Share of its time that a block waited for a CPU, above which a note calls the machine busy."""
+"""Share of its time that a process waited for a CPU, above which a note calls the machine busy."""
 
 LOW_SCORE = 75
 """Score of the machine below which a note gives the reasons."""
@@ -87,21 +87,21 @@ def times(
         return lambda row: getattr(row, amount) / row.median_s if row.median_s else None
 
     over = f"x {baseline}" if len(baseline) <= 14 else "x baseline"
-    meaning = f"time of {baseline} over time of this row: geometric mean over paired processes, with 95 % interval"
+    meaning = f"time of {baseline} over time of this row: geometric mean over generations, with 95 % interval"
     return Table(
         title,
         rows,
         Column("implementation", label, NAME),
         *(Column(axis, axis, WORDS if axis == "dtype" else NUMBER) for axis in axes),
-        Column("median", "median_s", SECONDS, "seconds per call: median of the processes' medians"),
+        Column("median", "median_s", SECONDS, "seconds per call: geometric mean over the generations"),
         Column(
             "95 % interval",
             "ci95_s",
             INTERVAL,
-            "interval of the median, from the spread between processes",
+            "interval of the time, from the spread between generations",
             detail=True,
         ),
-        Column("spread", spread, SPREAD, "half the range of the processes' medians, relative to their median"),
+        Column("spread", spread, SPREAD, "half the range of the processes' times, relative to their median"),
         Column(over, lambda row: _speedup(row, rows, baseline), RATIO, meaning, "descending")
         if any(speedup(row, rows, baseline) for row in rows)
         else None,
@@ -247,17 +247,13 @@ def notes(record: Record) -> Iterator[Text]:
     waited = cpu_pressure(record)
     if waited > BUSY:
         yield Text(
-            f"the machine was busy: in half of the blocks, a process waited for a CPU {waited:.0%} of the time "
+            f"the machine was busy: beside half of the processes, something waited for a CPU {waited:.0%} of the time "
             "or more; 'lcbench doctor' suggests remedies",
             style="yellow",
         )
     yield from _limits(record.ceilings)
     if record.score is not None and record.score < LOW_SCORE:
         yield Text(f"the machine's score is {record.score} of 100: {'; '.join(record.findings)}", style="yellow")
-    ranked = [row for row in record.rows if row.ranked]
-    left_out = sum(len(row.processes) - len(kept_blocks(row)) for row in ranked)
-    if left_out:
-        yield Text(f"processes left out because other load on the machine disturbed them: {left_out}")
 
 
 def _efficiencies(ranked: list[Row]) -> Iterator[Text]:
@@ -275,21 +271,21 @@ def _efficiencies(ranked: list[Row]) -> Iterator[Text]:
 
 def _footnotes(record: Record, baseline: str) -> Iterator[Text]:
     yield from notes(record)
-    line = f"{median_note(record)}; spread: half the range of their medians"
+    line = f"{process_note(record)}; spread: half the range of their times"
     if any(row.implementation == baseline and not row.side for row in record.rows if row.ranked):
         line += (
-            "; x: geometric mean of the ratios of paired processes, with 95 % interval "
-            f"({formatting.NO_INTERVAL}: too few processes, or too noisy)"
+            "; x: geometric mean of the ratios within generations, with 95 % interval "
+            f"({formatting.NO_INTERVAL}: too few generations, or too noisy)"
         )
-    if median_note(record):
+    if process_note(record):
         yield Text(line)
 
 
-def median_note(record: Record) -> str:
-    """Return how many processes each median is over, or an empty string if there are no times."""
+def process_note(record: Record) -> str:
+    """Return how many processes each time is estimated from, or an empty string if there are no times."""
     counts = {len(row.processes) for row in record.rows if row.ranked}
     processes = " to ".join(map(str, sorted({min(counts), max(counts)}))) if counts else ""
-    return processes and f"median of {processes} processes each"
+    return processes and f"times of {processes} processes each"
 
 
 def _limits(peaks: list[MachinePeak]) -> Iterator[Text]:

@@ -266,5 +266,5 @@ def note_on_misfit(growth: list[Growth]) -> Iterator[str]:
 def _footnotes(record: Record, growth: list[Growth]) -> Iterator[Text]:
     yield from map(Text, note_on_misfit(growth))
     yield from run_tables.notes(record)
-    if run_tables.median_note(record):
-        yield Text(f"{run_tables.median_note(record)}; 95 % intervals, from the spread between processes")
+    if run_tables.process_note(record):
+        yield Text(f"{run_tables.process_note(record)}; 95 % intervals, from the spread between generations")

@@ -31,7 +31,7 @@ function processList(processes, chosen) {
   const list = document.createElement("ol");
   list.start = first + 1;
   for (const process of processes.slice(first, first + MOST_PROCESSES)) {
-    const item = line("li", process.times.map(unbroken).join(", ") + (process.note ? ` (${process.note})` : ""));
+    const item = line("li", process.times.map(unbroken).join(", "));
     if (process.number === chosen) item.className = "this";
     list.append(item);
   }

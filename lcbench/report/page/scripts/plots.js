@@ -54,8 +54,7 @@ plots.bars = ({ marks, logarithmic }, width) => {
   });
 };
 
-// Samples over their row's median: a lane for each row, with a line for each process, the first at the top. Processes
-// that were left out are grey and hollow.
+// Samples over their row's median: a lane for each row, with a line for each process, the first at the top.
 
 plots.samples = ({ marks, domain }, width) => {
   const names = marks.map((mark) => ofRow(mark).name);
@@ -77,7 +76,7 @@ plots.samples = ({ marks, domain }, width) => {
   const beyond = dots.filter(({ ratio }) => ratio !== clamped(ratio, domain));
   const ticks = ratioTicks(domain, width - marginLeft - 26);
   const about = ({ mark, process }) => [ofRow(mark), process.number];
-  const colour = ({ mark, process }) => process.kept ? ofRow(mark).colour : "var(--left-out)";
+  const colour = ({ mark }) => ofRow(mark).colour;
   return Plot.plot({
     width,
     height: 46 + lane * marks.length,
@@ -101,8 +100,7 @@ plots.samples = ({ marks, domain }, width) => {
         stroke: colour, strokeWidth: 2.5, ...interactive(middles, about),
       }),
       Plot.dot(near, {
-        x: "ratio", y: "y", r: radius, fill: (dot) => dot.process.kept ? colour(dot) : "var(--card)",
-        stroke: (dot) => dot.process.kept ? "none" : colour(dot), fillOpacity: 0.65,
+        x: "ratio", y: "y", r: radius, fill: colour, fillOpacity: 0.65,
         ...interactive(near, about, false),
       }),
       Plot.dot(beyond, {

@@ -1,0 +1,220 @@
+"""Guard of the worker processes: a small process that kills them, with all that they have started, when lcbench ends.
+
+lcbench runs this file as ``python -I -S guard.py MARK`` and holds the write end of a pipe to its standard input. The
+system closes the pipe when lcbench ends, whatever the reason. Lines are "add PID START" and "remove PID". START is the
+start time of the process, since an id may be used again. MARK begins the variable `VARIABLE` of all worker processes,
+by which Linux finds descendants whose parents have ended.
+
+Only the standard library is imported, so that the guard starts quickly and needs little memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+VARIABLE = "LCBENCH_WORKER"
+"""Environment variable with the mark of a worker process, which its descendants inherit."""
+
+_PROC = sys.platform == "linux"
+
+
+class Facts(NamedTuple):
+    """State (one letter), parent, group, session (0 if unknown) and start time of a process."""
+
+    state: str
+    parent: int
+    group: int
+    session: int
+    start: str
+
+
+def facts(pid: int) -> Facts | None:
+    """Return the facts about a process, or None if there is no such process."""
+    if not _PROC:
+        return _listed(["-p", str(pid)]).get(pid)
+    try:
+        fields = (
+            Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        )  # a name may contain spaces and parentheses
+    except OSError:
+        return None
+    return Facts(fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), fields[19].decode())
+
+
+def threads_have_stopped(pid: int) -> bool:
+    """Return whether all threads of a process have stopped, or it has ended."""
+    if not _PROC:
+        found = facts(pid)
+        return found is None or found.state in "TZ"
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                if (task / "stat").read_bytes().rpartition(b")")[2].split(None, 1)[0] not in (b"T", b"t", b"Z", b"X"):
+                    return False
+    except OSError:
+        pass
+    return True
+
+
+def process_table() -> dict[int, Facts]:
+    """Return the facts about all processes by their ids."""
+    if not _PROC:
+        return _listed(["-A"])
+    return {pid: found for path in Path("/proc").glob("[0-9]*") if (found := facts(pid := int(path.name)))}
+
+
+def _listed(selection: list[str]) -> dict[int, Facts]:
+    """Return the facts about the selected processes, as POSIX `ps` prints them."""
+    command = ["ps", *selection, "-o", "pid=,stat=,ppid=,pgid=,lstart="]
+    lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    table = {}
+    for line in lines:
+        pid, state, parent, group, start = line.split(None, 4)
+        table[int(pid)] = Facts(state[0], int(parent), int(group), 0, "-".join(start.split()))
+    return table
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of a process on Linux. Raise FileNotFoundError if there is no such process."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            found += [int(child) for child in (task / "children").read_bytes().split()]
+    return found
+
+
+def marked(pids: Iterable[int], mark: str) -> set[int]:
+    """Return the processes whose variable `VARIABLE` begins with `mark`. Only Linux shows it."""
+    found = set()
+    for pid in pids if _PROC else ():
+        with contextlib.suppress(OSError):
+            if f"\0{VARIABLE}={mark}".encode() in b"\0" + Path(f"/proc/{pid}/environ").read_bytes():
+                found.add(pid)
+    return found
+
+
+def kill_families(starts: Mapping[int, str], mark: str) -> set[int]:
+    """Kill processes, their groups and their descendants. Return the ids of what was killed.
+
+    starts: start times of the processes by id; a process with another start time is spared. mark: also kill processes
+    whose variable begins with it.
+    """
+    stopped = set[int]()
+    while True:  # stopped processes do not start others
+        table = process_table()
+        found = {pid for pid, start in starts.items() if pid in table and table[pid].start == start}
+        new = _families(table, found | marked(table, mark)) - stopped
+        if not new:
+            break
+        stopped |= new
+        _send(new, signal.SIGSTOP)
+    _send(stopped, signal.SIGKILL)
+    return stopped
+
+
+def _families(table: Mapping[int, Facts], found: set[int]) -> set[int]:
+    """Return `found` with all descendants, and all members of groups that one of them leads."""
+    size = 0
+    while size != len(found):
+        size = len(found)
+        found = found | {pid for pid, known in table.items() if known.parent in found or known.group in found}
+    return found - {os.getpid()}
+
+
+def _send(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+class Guard:
+    """Client of the guard of this process. The guard is started for the first worker process."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self.mark = os.urandom(8).hex()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._starts = dict[int, str]()
+        self._lock = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the guard, or None if it has not been started."""
+        return self._process.pid if self._process else None
+
+    def add(self, pid: int) -> None:
+        """Have a process killed, with its group and its descendants, when this process ends."""
+        if found := facts(pid):
+            with self._lock:
+                self._starts[pid] = found.start
+                self._write(f"add {pid} {found.start}\n")
+
+    def remove(self, pids: Iterable[int]) -> None:
+        """Forget processes, which have ended."""
+        with self._lock:
+            for pid in pids:
+                if self._starts.pop(pid, None):
+                    self._write(f"remove {pid}\n")
+
+    def _write(self, line: str) -> None:
+        try:
+            assert self._process
+            assert self._process.stdin
+            self._process.stdin.write(line.encode())
+        except (AssertionError, BrokenPipeError):  # it has not been started, or somebody has killed it
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(Path(__file__).resolve()), self.mark],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                start_new_session=True,  # no signals of the terminal
+            )
+            assert self._process.stdin
+            self._process.stdin.write("".join(f"add {pid} {start}\n" for pid, start in self._starts.items()).encode())
+
+    def forget(self) -> None:
+        """Begin anew in the child of a fork: close its copy of the pipe, which would hide the end of the parent."""
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
+            self._process.poll()  # it is no child of this process, and counts as ended from now on
+        self._begin()
+
+
+GUARD = Guard()
+"""Guard of this process."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=GUARD.forget)
+
+
+def main() -> None:
+    """Wait until standard input ends, then kill what has been added and not removed."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    starts = {}
+    for line in sys.stdin.buffer:
+        if not line.endswith(b"\n"):  # lcbench ended while it wrote
+            break
+        verb, pid, *start = line.decode().split()
+        if verb == "add":
+            starts[int(pid)] = start[0]
+        else:
+            starts.pop(int(pid), None)
+    kill_families(starts, sys.argv[1])
+
+
+if __name__ == "__main__":
+    main()
