@@ -79,8 +79,8 @@ class Pace:
 
     rounds: number of rounds. turn_s: time of the samples in a turn, in seconds. fewest_samples: minimum number of
     samples in a turn. process_s: time in seconds after which a process with long calls takes part in fewer rounds.
-    equal: whether all processes take the same number of samples and calls. thorough: see `messages.WarmUp`. simulated: make
-    the first call only, which is then the sample.
+    equal: whether all processes take the same number of samples and calls. thorough: see `messages.WarmUp`.
+    simulated: make the first call only, which is then the sample.
     """
 
     rounds: int

@@ -115,10 +115,9 @@ def _components(present: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:
     """Yield the processes that are connected by common rounds. present: shape (rounds, processes)."""
     waiting = set(range(present.shape[1]))
     while waiting:
-        members = np.zeros(present.shape[1], bool)
-        members[min(waiting)] = True
+        members = np.arange(present.shape[1]) == min(waiting)
         while True:
-            reached = present[present[:, members].any(axis=1)].any(axis=0)
+            reached: NDArray[np.bool_] = present[present[:, members].any(axis=1)].any(axis=0)
             if np.array_equal(reached, members):
                 break
             members = reached

@@ -1,117 +1,186 @@
-"""Verdicts of a gate, by Wilcoxon's signed-rank test on the differences between head and base.
+"""Verdicts of a gate, by a randomization test on the start slots of base and head.
 
-The test is exact for any distribution that is symmetric about its center. The differences within blocks are symmetric
-by design, whatever the noise of the machine, since the order of the processes in a block is random: the opposite order
-has the same probability and changes the sign of the difference.
+A generation has four processes that take turns, two of base and two of head. Which of the four start slots is base and
+which is head is drawn among all six splits, anew in each generation. If base and head take the same time, the four
+values of a generation do not depend on the draw, and the test compares the measured difference with the differences of
+all splits in all generations. It is exact for any noise of the machine, any distribution of times, and any effect of
+the slots.
 
-Sources: Wilcoxon 1945, "Individual comparisons by ranking methods"; Hollander, Wolfe & Chicken 2014, "Nonparametric
-statistical methods", sections 3.1 to 3.3.
+For a tolerated slowdown, its logarithm is subtracted from the values of head first. This assumes that a slowdown is a
+factor, which is the same for all processes of head.
+
+Sources: Fisher 1935, "The design of experiments", chapters 2 and 3; Pitman 1938, "Significance tests which may be
+applied to samples from any populations, III: the analysis of variance test"; Ernst 2004, "Permutation methods: a basis
+for exact inference".
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from math import ceil, exp, expm1, inf, log, log1p, log2, sqrt
-from statistics import median, stdev
+from math import ceil, exp, expm1, inf, log, log1p, sqrt
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.errors import ExitCode
 from lcbench.record import Gate, ProcessResult, Row
-from lcbench.stats.estimates import MOST_DISTURBED, Ratio, disturbance, t_quantile, tenth_percentile
+from lcbench.stats.estimates import Ratio, Statistic, generations, log_times, t_quantile
 from lcbench.stats.verdicts import POWER, Comparison, Verdict, exit_code, holm
 
-# Signed-rank test
+# Randomization test
+#
+# `times` has a line of log times for each generation: base, control, head, head. Two columns, base and control, compare
+# base with itself; the generation then has two splits.
+
+SPLITS = 6
+"""Number of splits of four start slots into two of base and two of head."""
+
+ENUMERATED = 10_000
+"""Maximum number of sums of half of the generations up to which all splits are enumerated."""
+
+GRID_ERROR = 0.005
+"""Largest error of a sum by rounding to the grid, in standard deviations of the sum."""
+
+GRID_REACH = 8.0
+"""Half the width of the grid, in standard deviations of the sum."""
 
 
-def p_greater(values: list[float], centre: float) -> float:
-    """Return the p-value of the hypothesis that `values` are symmetric about `centre` or a smaller number.
+def p_greater(times: NDArray[np.float64], limit: float) -> float:
+    """Return the p-value of the hypothesis that head is slower than base by at most the factor exp(`limit`).
 
-    Source: Hollander, Wolfe & Chicken 2014, section 3.1.
+    It is the share of all splits of all generations with a difference at least as large as the measured one. It is
+    exact for up to ten generations. With more, the differences are rounded to a grid so that the p-value can only
+    increase, by a few percent of itself.
+
+    Parameters
+    ----------
+    times
+        Log times, shape (generations, 4) or (generations, 2), float64.
+    limit
+        Logarithm of the tolerated slowdown.
     """
-    return _p(values, centre, "greater")
+    differences = _differences(times, limit)
+    possible = 2 * differences.shape[1]
+    if possible ** ((len(times) + 1) // 2) <= ENUMERATED:
+        return _p_by_enumeration(differences)
+    return _p_by_convolution(differences)
 
 
-def p_less(values: list[float], centre: float) -> float:
-    """Return the p-value of the hypothesis that `values` are symmetric about `centre` or a larger number.
+def p_less(times: NDArray[np.float64], limit: float) -> float:
+    """Return the p-value of the hypothesis that head is slower than base by at least the factor exp(`limit`).
 
-    Source: Hollander, Wolfe & Chicken 2014, section 3.1.
+    See `p_greater`.
     """
-    return _p(values, centre, "less")
+    return p_greater(-times, -limit)
 
 
-def _p(values: list[float], centre: float, alternative: str) -> float:
-    if not values:
+def _differences(times: NDArray[np.float64], limit: float) -> NDArray[np.float64]:
+    """Return the differences of each generation for half of its splits, shape (generations, 3) or (generations, 1).
+
+    The measured difference comes first. The other half of the splits has the opposite signs.
+    """
+    if times.shape[1] == 2:
+        return times[:, 1:] - times[:, :1] - limit
+    base, control, head, other = times.T
+    sides, slots = head + other - base - control - 2 * limit, head - other
+    return np.column_stack([sides, slots + base - control, slots - base + control]) / 2
+
+
+def _p_by_enumeration(differences: NDArray[np.float64]) -> float:
+    """Return the share of the splits with a sum of differences at least as large as that of the first column."""
+    half = len(differences) // 2
+    some, others = _sums(differences[:half]), np.sort(_sums(differences[half:]))
+    # Sums that are equal to the measured one count, and may differ from it by rounding errors.
+    measured = differences[:, 0].sum() - 1e-10 * np.abs(differences).sum()
+    smaller = np.searchsorted(others, measured - some)
+    possible = len(some) * len(others)
+    return (possible - int(smaller.sum())) / possible
+
+
+def _sums(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum of the differences for each combination of splits."""
+    sums = np.zeros(1)
+    for values in differences:
+        sums = np.add.outer(sums, np.concatenate([values, -values])).ravel()
+    return sums
+
+
+def _p_by_convolution(differences: NDArray[np.float64]) -> float:
+    """Return an upper bound of the same share: the distribution of the sum is computed on a grid.
+
+    Each difference is rounded to the nearest cell. The sum of a combination is therefore wrong by at most half a cell
+    for each generation, and the measured sum is reduced by as much. Sums above the grid count as larger than the
+    measured one. Sums below the grid are put into its first cell.
+    """
+    deviation = sqrt(float(np.sum(np.mean(differences**2, axis=1))))
+    if deviation == 0:
         return 1.0
-    differences = np.subtract(values, centre)
-    if not differences.any():
-        return 1.0
-    from scipy import stats
+    cell = 2 * GRID_ERROR * deviation / len(differences)
+    half = ceil(GRID_REACH * deviation / cell)
+    shares, above = np.zeros(2 * half + 1), 0.0
+    shares[half] = 1.0
+    count = len(shares)
+    for moves in np.rint(np.abs(differences) / cell).astype(int).tolist():
+        moved = np.zeros(count)
+        leaving = 0.0
+        for cells in moves:
+            moved[cells:] += shares[: count - cells]
+            moved[: count - cells] += shares[cells:]
+            leaving += float(shares[count - cells :].sum())
+            moved[0] += shares[:cells].sum()
+        shares = moved / (2 * len(moves))
+        above += leaving / (2 * len(moves))
+    first = half + ceil(float(differences[:, 0].sum()) / cell - len(differences) / 2 - 1e-6)
+    return min(1.0, above + float(shares[max(0, first) :].sum()))
 
-    return float(stats.wilcoxon(differences, alternative=alternative, method="exact").pvalue)
+
+def estimate(times: NDArray[np.float64]) -> float:
+    """Return the logarithm of the slowdown: the mean difference of the generations."""
+    return float(np.mean(_differences(times, 0.0)[:, 0]))
 
 
-def pseudomedian(values: list[float]) -> float:
-    """Return the median of the pairwise means, an estimate of the center.
+def lower_bound(times: NDArray[np.float64], alpha: float) -> float:
+    """Return the lower confidence bound of the slowdown: the largest limit that `p_greater` rejects at `alpha`.
 
-    Source: Hodges & Lehmann 1963; Hollander, Wolfe & Chicken 2014, section 3.2.
+    With too few generations, the bound is -inf. Source: Ernst 2004, section 3.
     """
-    return float(np.median(_pairwise_means(values)))
+    differences = _differences(times, 0.0)
+    if float(2 * differences.shape[1]) ** -len(times) > alpha:
+        return -inf
+    # Below `rejected`, no split has larger differences than the measured one; at the estimate, half of them have.
+    rejected = float(differences[:, 0].min() - np.abs(differences[:, 1:]).max(initial=0.0))
+    accepted = estimate(times)
+    while accepted - rejected > BOUND_ERROR:
+        middle = (rejected + accepted) / 2
+        if p_greater(times, middle) <= alpha:
+            rejected = middle
+        else:
+            accepted = middle
+    return rejected
 
 
-def lower_bound(values: list[float], alpha: float) -> float:
-    """Return the lower confidence bound of the center: the supremum of all centers that `p_greater` rejects at `alpha`.
+BOUND_ERROR = 1e-6
+"""Largest error of confidence bounds, in the logarithm of the slowdown."""
 
-    With too few values, the bound is -inf. Source: Hollander, Wolfe & Chicken 2014, section 3.3.
+
+def upper_bound(times: NDArray[np.float64], alpha: float) -> float:
+    """Return the upper confidence bound of the slowdown: the smallest limit that `p_less` rejects at `alpha`.
+
+    With too few generations, the bound is inf. Source: Ernst 2004, section 3.
     """
-    rejected = _rank_sums_rejected(len(values), alpha)
-    return float(_pairwise_means(values)[rejected - 1]) if rejected else -inf
-
-
-def upper_bound(values: list[float], alpha: float) -> float:
-    """Return the upper confidence bound of the center: the largest one that `p_less` does not reject at `alpha`.
-
-    With too few values, the bound is inf. Source: Hollander, Wolfe & Chicken 2014, section 3.3.
-    """
-    return -lower_bound([-value for value in values], alpha)
-
-
-def values_needed(alpha: float) -> int:
-    """Return the smallest number of values that can be significant at `alpha`. The smallest p of n values is 2^-n."""
-    return ceil(-log2(alpha))
-
-
-def _pairwise_means(values: list[float]) -> NDArray[np.float64]:
-    """Return the Walsh averages: the sorted means of all pairs, including the pairs of a value with itself."""
-    array = np.asarray(values, dtype=np.float64)
-    first, second = np.triu_indices(len(array))
-    return np.sort((array[first] + array[second]) / 2)
-
-
-@cache
-def _rank_sums_rejected(count: int, alpha: float) -> int:
-    """Return how many of the largest rank sums of `count` values have a total probability of at most `alpha`."""
-    ways = np.ones(1)
-    for rank in range(1, count + 1):  # the sign of each rank is positive or negative
-        without = np.append(ways, np.zeros(rank))
-        ways = without + np.append(np.zeros(rank), ways)
-    return int(np.searchsorted(np.cumsum(ways[::-1]) / 2.0**count, alpha, side="right"))
+    return -lower_bound(-times, alpha)
 
 
 # Verdicts of a gate
 #
-# Each block gives one difference: the mean log time of the two processes of head minus that of the two processes of
-# base. A row is "slower" if the test rejects that the slowdown is at most the threshold, "not slower" if it rejects
-# that the slowdown is at least the threshold, and "inconclusive" otherwise.
+# A row is "slower" if the test rejects that the slowdown is at most the threshold, "not slower" if it rejects that the
+# slowdown is at least the threshold, and "inconclusive" otherwise.
 #
-# Two statistics represent a process: the 10th percentile of its samples, on which other programs have little effect,
-# and the median, which also changes if only some calls become slower. Either can show that a row is slower. "Not
-# slower" requires that the test of the 10th percentile rejects, and that the estimate by the median is below the
-# threshold.
+# Two statistics represent a turn: its fastest sample, on which other programs have little effect, and the mean of its
+# samples, which also changes if only some calls become slower. Either can show that a row is slower.
 #
 # The error probabilities hold for all rows, both statistics and all interim analyses together: tests within an analysis
 # are corrected by Holm's method, and the analyses share the permitted error.
@@ -130,14 +199,13 @@ SMALLEST_SHARE = 0.5
 class GateVerdicts:
     """Verdicts of a gate.
 
-    comparisons: head compared with base. control: base compared with itself, by the same rules. blocks: number of used
-    blocks. disturbed: number of excluded blocks by reason. doubt: reason why no verdict is reliable, or empty.
+    comparisons: head compared with base. control: base compared with itself, by the same rules. generations: number of
+    generations. doubt: reason why no verdict is reliable, or empty.
     """
 
     comparisons: list[Comparison]
     control: list[Comparison]
-    blocks: int
-    disturbed: dict[str, int]
+    generations: int
     fail_above: float
     doubt: str = ""
 
@@ -159,55 +227,36 @@ class _Trio:
     def measured(self) -> bool:
         return all(row.status == "ok" and row.processes for row in (self.base, self.control, self.head))
 
-    def processes(self, block: int) -> list[tuple[Row, ProcessResult]]:
-        """Return the processes of a block with their rows: one of base, one of control, two of head."""
-        indices = ((self.base, block), (self.control, block), (self.head, 2 * block), (self.head, 2 * block + 1))
-        return [(row, row.processes[index]) for row, index in indices]
 
+@dataclass(frozen=True)
+class _Times:
+    """Log times of one comparison by both statistics: a line for each generation; see `p_greater`."""
 
-def blocks_needed(rows: int) -> int:
-    """Return the smallest number of blocks with which a verdict on `rows` rows is possible."""
-    slower = ALPHA_SLOWER * SMALLEST_SHARE / (2 * rows)
-    not_slower = ALPHA_NOT_SLOWER * SMALLEST_SHARE / rows
-    return values_needed(min(slower, not_slower))
+    trio: _Trio
+    fastest: NDArray[np.float64]
+    mean: NDArray[np.float64]
+
+    def of_base(self) -> _Times:
+        """Return the times of the comparison of base with itself."""
+        return replace(self, fastest=self.fastest[:, :2], mean=self.mean[:, :2])
+
+    def until(self, generation: int) -> _Times:
+        """Return the times of the first generations."""
+        return replace(self, fastest=self.fastest[:generation], mean=self.mean[:generation])
 
 
 def judge_gate(rows: list[Row], gate: Gate) -> GateVerdicts:
     """Return the verdicts of the interim analyses so far, from the rows of a gate's record."""
     trios = _trios(rows)
-    measured = [trio for trio in trios if trio.measured]
-    reasons = _disturbances(measured, len(gate.orders))
-    quiet = [block for block, reason in enumerate(reasons) if reason is None]
-    disturbed = Counter(reason for reason in reasons if reason is not None)
-
-    comparisons = _all_analyses(measured, quiet, gate, head_difference)
-    control = _all_analyses(measured, quiet, gate, control_difference)
-    doubt = _doubt(control, quiet, len(gate.orders))
+    count = len(gate.orders)
+    measured = [_Times(trio, _times(trio, count, min), _times(trio, count, fmean)) for trio in trios if trio.measured]
+    comparisons = _all_analyses(measured, gate)
+    control = _all_analyses([times.of_base() for times in measured], gate)
+    doubt = _doubt(control)
     if doubt:
         comparisons = [replace(comparison, verdict="inconclusive") for comparison in comparisons]
-    for trio in trios:
-        if not trio.measured:
-            comparisons.append(_not_measured(trio))
-    return GateVerdicts(comparisons, control, len(quiet), dict(disturbed), gate.fail_above, doubt)
-
-
-Statistic = Callable[[list[float]], float]
-"""Function of the samples of a process."""
-
-Difference = Callable[[_Trio, int, Statistic], float]
-"""Difference of log times in one block."""
-
-
-def head_difference(trio: _Trio, block: int, statistic: Statistic) -> float:
-    """Return the difference between head and base, with two processes each."""
-    base, control, *head = (log(statistic(process.samples)) for _, process in trio.processes(block))
-    return (sum(head) - base - control) / 2
-
-
-def control_difference(trio: _Trio, block: int, statistic: Statistic) -> float:
-    """Return the difference between the two processes of base."""
-    control, base = (log(statistic(row.processes[block].samples)) for row in (trio.control, trio.base))
-    return control - base
+    comparisons += [_not_measured(trio) for trio in trios if not trio.measured]
+    return GateVerdicts(comparisons, control, count, gate.fail_above, doubt)
 
 
 def _trios(all_rows: list[Row]) -> list[_Trio]:
@@ -217,74 +266,74 @@ def _trios(all_rows: list[Row]) -> list[_Trio]:
     return [_Trio(**rows) for rows in sides.values()]
 
 
-def _disturbances(trios: list[_Trio], blocks: int) -> list[str | None]:
-    """Return for each block what disturbed one of its processes in any row, or None."""
-    reasons: list[str | None] = []
-    for block in range(blocks):
-        found = (disturbance(process, row.threads) for trio in trios for row, process in trio.processes(block))
-        reasons.append(next((reason for reason in found if reason), None))
-    return reasons
+def _times(trio: _Trio, count: int, statistic: Statistic) -> NDArray[np.float64]:
+    """Return the log times of the first `count` generations, shape (count, 4)."""
+    base, control, head = (generations(row) for row in (trio.base, trio.control, trio.head))
+    found = [log_times([*base[number], *control[number], *head[number]], statistic) for number in range(count)]
+    return np.array(found).reshape(count, 4)
 
 
-def _all_analyses(trios: list[_Trio], quiet: list[int], gate: Gate, difference: Difference) -> list[Comparison]:
-    """Return a comparison for each trio, with the first conclusive verdict of all interim analyses."""
-    found: list[Comparison] = []
+def _all_analyses(measured: list[_Times], gate: Gate) -> list[Comparison]:
+    """Return a comparison for each row, with the first conclusive verdict of all interim analyses."""
+    found = [_Finding("inconclusive", by_mean=False)] * len(measured)
+    latest = len(gate.orders)
     for analysis in gate.interim_analyses:
-        blocks = [block for block in quiet if block < analysis.blocks]
-        latest = _analysis(trios, blocks, analysis.share, gate.fail_above, difference)
-        found = [_keep(before, now) for before, now in zip(found or latest, latest, strict=True)]
-    return found or _analysis(trios, quiet, 0.0, gate.fail_above, difference)
+        latest = analysis.blocks
+        now = _analysis([times.until(latest) for times in measured], analysis.share, log1p(gate.fail_above))
+        found = [new if old.verdict == "inconclusive" else old for old, new in zip(found, now, strict=True)]
+    return [_comparison(times.until(latest), finding) for times, finding in zip(measured, found, strict=True)]
 
 
-def _keep(before: Comparison, now: Comparison) -> Comparison:
-    if before.verdict == "inconclusive":
-        return now
-    return replace(now, verdict=before.verdict)
+@dataclass(frozen=True)
+class _Finding:
+    """Verdict on a row, and whether only the mean of the samples shows it."""
+
+    verdict: Verdict
+    by_mean: bool
 
 
-def _analysis(
-    trios: list[_Trio], blocks: list[int], share: float, fail_above: float, difference: Difference
-) -> list[Comparison]:
-    """Return the comparisons of one interim analysis with its share of the permitted error."""
-    limit = log1p(fail_above)
-    quickest = [[difference(trio, block, tenth_percentile) for block in blocks] for trio in trios]
-    typical = [[difference(trio, block, median) for block in blocks] for trio in trios]
-    slower = holm([p_greater(values, limit) for values in quickest + typical])
-    not_slower = holm([p_less(values, limit) for values in quickest])
-    comparisons = []
-    for index, trio in enumerate(trios):
+def _analysis(measured: list[_Times], share: float, limit: float) -> list[_Finding]:
+    """Return the findings of one interim analysis with its share of the permitted error."""
+    count = len(measured)
+    slower = holm([p_greater(values, limit) for times in measured for values in (times.fastest, times.mean)])
+    not_slower = holm([p_less(times.fastest, limit) for times in measured])
+    findings = []
+    for index in range(count):
+        by_fastest, by_mean = (p <= ALPHA_SLOWER * share for p in slower[2 * index : 2 * index + 2])
         verdict: Verdict = "inconclusive"
-        by_median = slower[len(trios) + index] <= ALPHA_SLOWER * share
-        if by_median or slower[index] <= ALPHA_SLOWER * share:
+        if by_fastest or by_mean:
             verdict = "slower"
-        elif not_slower[index] <= ALPHA_NOT_SLOWER * share and pseudomedian(typical[index]) <= limit:
+        elif _is_not_slower(not_slower[index], ALPHA_NOT_SLOWER * share, measured[index].mean, limit):
             verdict = "not slower"
-        shown = typical[index] if by_median and slower[index] > ALPHA_SLOWER * share else quickest[index]
-        ratio, detectable = _ratio(shown)
-        comparisons.append(Comparison(trio.base, trio.head, verdict, ratio, detectable))
-    return comparisons
+        findings.append(_Finding(verdict, by_mean and not by_fastest))
+    return findings
 
 
-def _ratio(differences: list[float]) -> tuple[Ratio, float | None]:
-    """Return the ratio of head and base, and the smallest slowdown above the threshold detected with `POWER`."""
-    if not differences:
-        return Ratio(1.0, 0.0, inf), None
-    centre = pseudomedian(differences)
-    low, high = lower_bound(differences, 0.025), upper_bound(differences, 0.025)
-    half_width = centre - lower_bound(differences, ALPHA_SLOWER)
+def _is_not_slower(p_fastest: float, alpha: float, means: NDArray[np.float64], limit: float) -> bool:
+    """Return whether a row is not slower: the test of the fastest samples shows it, and the means do not contradict."""
+    return p_fastest <= alpha and estimate(means) <= limit
+
+
+def _comparison(times: _Times, finding: _Finding) -> Comparison:
+    """Return the comparison with its ratio, and the smallest slowdown above the threshold detected with `POWER`."""
+    shown = times.mean if finding.by_mean else times.fastest
+    base, head = times.trio.base, times.trio.head
+    if not len(shown):
+        return Comparison(base, head, finding.verdict, Ratio(1.0, 0.0, inf))
+    centre = estimate(shown)
+    ratio = Ratio(exp(centre), exp(lower_bound(shown, 0.025)), exp(upper_bound(shown, 0.025)))
+    half_width = centre - lower_bound(shown, ALPHA_SLOWER)
     if half_width == inf:
-        return Ratio(exp(centre), exp(low), exp(high)), None
+        return Comparison(base, head, finding.verdict, ratio)
     from scipy.special import ndtri
 
     # The distance between the estimate and its bound is z(1 - alpha) standard errors; the power adds z(power) of them.
     z_alpha, z_power = (float(ndtri(p)) for p in (1 - ALPHA_SLOWER, POWER))
-    return Ratio(exp(centre), exp(low), exp(high)), expm1(half_width * (1 + z_power / z_alpha))
+    return Comparison(base, head, finding.verdict, ratio, expm1(half_width * (1 + z_power / z_alpha)))
 
 
-def _doubt(control: list[Comparison], quiet: list[int], blocks: int) -> str:
+def _doubt(control: list[Comparison]) -> str:
     """Return the reason why no verdict is reliable, or an empty string."""
-    if blocks and len(quiet) < (1 - MOST_DISTURBED) * blocks:
-        return f"the machine was too busy: {blocks - len(quiet)} of {blocks} blocks were disturbed"
     tripped = next((comparison for comparison in control if comparison.verdict == "slower"), None)
     if tripped:
         return f"base came out slower than itself ({tripped.base.implementation}, {tripped.base.loss})"
@@ -297,28 +346,163 @@ def _not_measured(trio: _Trio) -> Comparison:
     return Comparison(broken_base, trio.head, "wrong" if trio.head.status == "wrong" else "not measured")
 
 
-def detectable_slowdown(log_ratios: list[float], block_s: float, budget_s: float = 60.0) -> float | None:
-    """Return the smallest slowdown (0.05 is 5 %) that a gate would detect with probability `POWER`.
+# Plan of a gate
+#
+# The difference of a generation has the same standard deviation as the log time of a process, since it is the
+# difference of two means of two. The t test of all processes, with an effect for each generation, has almost the same
+# power as the randomization test (Pitman 1938). It has 3 n - 1 degrees of freedom.
 
-    This is an optimistic estimate by the one-sided Student's t test (Student 1908) of the log-ratios at `ALPHA_SLOWER`:
-    the budget of a gate also includes first calls, and its implementations may take longer to start.
+
+def generations_needed(rows: int) -> int:
+    """Return the smallest number of generations with which a verdict on `rows` rows is possible.
+
+    The smallest p-value of n generations is 6^-n.
+    """
+    return ceil(-log(min(_alpha_slower(rows), _alpha_not_slower(rows))) / log(SPLITS))
+
+
+def detectable_slowdown(
+    spread: float, generation_s: float, budget_s: float = 60.0, fail_above: float = 0.0
+) -> float | None:
+    """Return the smallest slowdown (0.05 is 5 %) that a gate of one row would detect with probability `POWER`.
+
+    This is an optimistic estimate: the budget of a gate also includes first calls, and its implementations may take
+    longer to start.
 
     Parameters
     ----------
-    log_ratios
-        Log-ratios of identical work, one per block; at least two.
-    block_s
-        Duration of a block in seconds.
+    spread
+        Standard deviation of the log times of processes of the same code in a generation.
+    generation_s
+        Duration of a generation in seconds.
     budget_s
         Time budget of the gate in seconds.
+    fail_above
+        Tolerated slowdown.
 
     Returns
     -------
     float or None
-        None if fewer than two blocks fit into the budget.
+        None if too few generations fit into the budget for a verdict.
     """
-    blocks = int(budget_s / block_s)
-    if blocks < 2:
+    count = int(budget_s / generation_s)
+    if count < generations_needed(1):
         return None
-    quantiles = t_quantile(1 - ALPHA_SLOWER, blocks - 1) + t_quantile(POWER, blocks - 1)
-    return expm1(stdev(log_ratios) / sqrt(blocks) * quantiles)
+    return expm1(log1p(fail_above) + _distance(spread, count, _alpha_slower(1)))
+
+
+def generations_for_verdict(spread: float, fail_above: float, rows: int) -> int | None:
+    """Return the number of generations after which a row without a slowdown is "not slower" with probability `POWER`.
+
+    Parameters
+    ----------
+    spread
+        Standard deviation of the log times of processes of the same code in a generation.
+    fail_above
+        Tolerated slowdown: 0.03 is 3 %.
+    rows
+        Number of rows of the gate.
+
+    Returns
+    -------
+    int or None
+        At least `generations_needed`. None if `MOST_GENERATIONS` would not be sufficient, as with a threshold of 0.
+    """
+    alpha, limit = _alpha_not_slower(rows), log1p(fail_above)
+    fewest = generations_needed(rows)
+    possible = range(fewest, MOST_GENERATIONS + 1)
+    index = bisect_left(possible, True, key=lambda count: _distance(spread, count, alpha) <= limit)
+    return possible[index] if index < len(possible) else None
+
+
+def process_spread(processes: Sequence[ProcessResult]) -> float:
+    """Return the standard deviation of the log times of processes of the same code within a generation.
+
+    processes: any number of generations of one workload, with at least two processes in one of them.
+    """
+    members: dict[int | None, list[ProcessResult]] = {}
+    for process in processes:
+        members.setdefault(process.generation, []).append(process)
+    times = [log_times(each, min) for each in members.values()]
+    squares = sum(float(np.sum((logs - logs.mean()) ** 2)) for logs in times)
+    return sqrt(squares / sum(len(logs) - 1 for logs in times))
+
+
+def detectable_in_a_gate(processes: Sequence[ProcessResult], generation_s: float) -> float | None:
+    """Return the smallest slowdown that a gate of 60 s detects, from processes of the same code; see both above."""
+    return detectable_slowdown(process_spread(processes), generation_s)
+
+
+LEAST_SPREAD = 0.003
+"""Smallest spread that is assumed after a single generation, from which it is estimated with few values."""
+
+MEAN_OF_LEAST = 0.45
+"""Mean of the smallest of the three variances in `_blind_variance`, relative to the variance of a process.
+
+It was computed for normally distributed log times, by simulation."""
+
+
+def generations_for(rows: list[Row], fail_above: float, precision: float | None) -> int | None:
+    """Return the number of generations that a gate is expected to need, from the rows of its first one.
+
+    The result does not depend on which processes are head, so that it has no effect on the error probabilities.
+
+    Parameters
+    ----------
+    rows
+        Rows of the gate after one generation.
+    fail_above
+        Tolerated slowdown.
+    precision
+        Half width of the 95 % interval to reach; None means a verdict on code that is not slower.
+
+    Returns
+    -------
+    int or None
+        None if no row was measured, or if `MOST_GENERATIONS` would not be sufficient.
+    """
+    trios = [trio for trio in _trios(rows) if trio.measured]
+    if not trios:
+        return None
+    variance = fmean(_blind_variance(_times(trio, 1, min)[0]) for trio in trios)
+    spread = max(LEAST_SPREAD, sqrt(variance))
+    if precision is None:
+        return generations_for_verdict(spread, fail_above, len(trios))
+    possible = range(2, MOST_GENERATIONS + 1)
+    index = bisect_left(possible, True, key=lambda count: _half_width(spread, count) <= log1p(precision))
+    return possible[index] if index < len(possible) else None
+
+
+def _blind_variance(times: NDArray[np.float64]) -> float:
+    """Return an estimate of the variance of the log times of a generation's processes, without knowing their sides.
+
+    It is the variance within pairs, for the pairing in which it is smallest. If head is much slower, these pairs are
+    the two sides.
+    """
+    a, b, c, d = times.tolist()
+    pairings = ((a - b, c - d), (a - c, b - d), (a - d, b - c))
+    return min(first**2 + second**2 for first, second in pairings) / 4 / MEAN_OF_LEAST
+
+
+def _half_width(spread: float, count: int) -> float:
+    return spread / sqrt(count) * t_quantile(0.975, 3 * count - 1)
+
+
+MOST_GENERATIONS = 10_000
+"""Largest number of generations that `generations_for_verdict` returns."""
+
+
+def _alpha_slower(rows: int) -> float:
+    """Return the permitted error of the smallest of all p-values for "slower", in the final analysis."""
+    return ALPHA_SLOWER * SMALLEST_SHARE / (2 * rows)
+
+
+def _alpha_not_slower(rows: int) -> float:
+    """Return the permitted error of the smallest of all p-values for "not slower", in the final analysis."""
+    return ALPHA_NOT_SLOWER * SMALLEST_SHARE / rows
+
+
+def _distance(spread: float, count: int, alpha: float) -> float:
+    """Return the distance from the limit, in the logarithm, that `count` generations detect with `POWER` at `alpha`."""
+    freedom = 3 * count - 1
+    return spread / sqrt(count) * (t_quantile(1 - alpha, freedom) + t_quantile(POWER, freedom))

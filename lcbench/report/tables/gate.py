@@ -35,15 +35,12 @@ def notes(gated: GateVerdicts, gate: Gate) -> list[str]:
     controls = [comparison.ratio for comparison in gated.control if comparison.ratio]
     lines = [
         f"threshold {formatting.percent(gate.fail_above)}; head / base with 95 % interval; "
-        f"{gated.blocks} blocks of two processes per side, in random order; visible: {VISIBLE}"
+        f"{gated.generations} generations of two processes per side, in random order; visible: {VISIBLE}"
     ]
     if controls:
         farthest = max(controls, key=lambda ratio: abs(ratio.value - 1))
         control = formatting.ratio_with_interval(*farthest, decimals=3).replace("\n", " ")
         lines.append(f"control, base against itself: {control}")
-    if gated.disturbed:
-        reasons = ", ".join(f"{count} because {reason}" for reason, count in gated.disturbed.items())
-        lines.append(f"blocks left out, independently of their times: {reasons}")
     if gate.planted:
         lines.append(f"head is base with an artificial slowdown of {formatting.percent(gate.planted)} in every call")
     return lines
