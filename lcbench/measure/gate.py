@@ -317,14 +317,16 @@ class _GateMeasurement:
 
     def _announce(self, wanted: int | None, spent_s: float, generation_s: float) -> None:
         """Show a line on the time that a verdict takes."""
-        threshold = f"{100 * self._plan.settings.fail_above:g} %"
         most_s = spent_s + (self._generations - 1) * generation_s
-        if wanted is None:
-            line = f"at most {most_s:.0f} s; the noise of this machine is too large to say whether that is enough"
-        else:
-            verdict_s = spent_s + (max(wanted, self._plan.fewest_generations) - 1) * generation_s
-            line = f"about {verdict_s:.0f} s for a verdict at {threshold}, from the noise of the first generation"
-            line += f"; at most {most_s:.0f} s"
+        needed = max(wanted or 0, self._plan.fewest_generations)
+        needed_s = spent_s + (needed - 1) * generation_s
+        what = f"a verdict at {100 * self._plan.settings.fail_above:g} %"
+        if self._plan.settings.precision is not None:
+            what = f"an interval of +-{100 * self._plan.settings.precision:g} %"
+        line = f"about {needed_s:.0f} s for {what}, from this machine's noise"
+        if wanted is None or needed > self._generations:
+            seconds = "more than an hour" if wanted is None else f"{needed_s:.0f} s"
+            line = f"{what} would take about {seconds} with this machine's noise; the budget is {most_s:.0f} s"
         self._progress(line)
 
     def _measure_pair(self, pair: Pair, order: str, pace: Pace) -> None:

@@ -35,8 +35,14 @@ def notes(gated: GateVerdicts, gate: Gate) -> list[str]:
     controls = [comparison.ratio for comparison in gated.control if comparison.ratio]
     lines = [
         f"threshold {formatting.percent(gate.fail_above)}; head / base with 95 % interval; "
-        f"{gated.generations} generations of two processes per side, in random order; visible: {VISIBLE}"
+        f"{gated.generations} generations of two processes per side, which took turns in random order; "
+        f"visible: {VISIBLE}"
     ]
+    if gate.started_s is not None and gate.spent_s:
+        lines.append(
+            f"{formatting.percent(gate.started_s / gate.spent_s)} of {gate.spent_s:.0f} s were start-up: imports, "
+            "first calls, loading and warm-up"
+        )
     if controls:
         farthest = max(controls, key=lambda ratio: abs(ratio.value - 1))
         control = formatting.ratio_with_interval(*farthest, decimals=3).replace("\n", " ")
