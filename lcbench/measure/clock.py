@@ -120,7 +120,6 @@ class Timing:
         self._clocks = _Clocks()
         self._pairs: tuple[list[float], list[float]] = [], []
         self._turns: list[float] = []
-        self._collecting = False
         self.first_call_s = self.one_call_s = 0.0
         self.warm_up_calls = 0
 
@@ -129,7 +128,7 @@ class Timing:
         self.first_call_s = self.one_call_s = self._batch(self._inputs.draw(1))
 
     def warm_up(self, thorough: bool = False) -> None:
-        """Call the function until it gets no faster, and switch off the collection of garbage until `finish`.
+        """Call the function until it gets no faster.
 
         thorough: also test whether the function works between its calls. Raise WrongResult if a result is wrong, or if
         the function caches results or works between its calls.
@@ -137,8 +136,6 @@ class Timing:
         self.one_call_s, self.warm_up_calls = self._warm_up()
         if thorough and self.one_call_s < LONG_CALL_S:
             self._require_no_work_between_calls()
-        self._collecting = gc.isenabled()
-        gc.disable()
 
     def turn(self, samples: int, calls: int) -> tuple[list[float], int]:
         """Return `samples` samples in seconds per call, and the number of calls in each.
@@ -146,10 +143,19 @@ class Timing:
         The first call of a turn is not timed: it fetches the data into the caches that other processes have used
         meanwhile. Calls that take longer than `LONG_CALL_S` are an exception. Short calls are timed in batches; the
         number of calls in a batch is drawn from `calls` to ``(1 + CALLS_SPREAD) * calls``, so that a function cannot
-        know which call is the last one, whose gradient is verified.
+        know which call is the last one, whose gradient is verified. Garbage is not collected during a turn.
 
         Raise WrongResult if a result is wrong.
         """
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return self._turn(samples, calls)
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _turn(self, samples: int, calls: int) -> tuple[list[float], int]:
         if calls > 1:
             calls = int(self._rng.integers(calls, calls + ceil(CALLS_SPREAD * calls), endpoint=True))
             self._batch(self._inputs.draw(1))
@@ -168,9 +174,8 @@ class Timing:
 
         Raise WrongResult if the function caches results, or if a clock was replaced.
         """
-        if self._collecting:
-            gc.enable()
-        if len(self._pairs[0]) >= FEWEST_PAIRS and _caches_results(*self._pairs):
+        new, again = (times[-FEWEST_PAIRS:] for times in self._pairs)  # it may have begun to cache after some turns
+        if len(new) == FEWEST_PAIRS and median(np.divide(new, again).tolist()) > MOST_TIMES_SLOWER:
             self._require_no_cache()
         self._clocks.require_agreement()
         return _steady(self._turns)
