@@ -1,66 +1,315 @@
-"""Events of a worker process that times cells."""
+"""Worker process that times cells: its answers to a sequence of orders."""
 
 from __future__ import annotations
 
 import os
+from itertools import chain
+from types import SimpleNamespace
 
 import pytest
-from numba import config
 
-from lcbench.measure import workload
-from lcbench.measure.messages import Cell, TimeJob
+from lcbench.host import limits
+from lcbench.losses import vectorized
+from lcbench.losses.implementation import Implementation, LossError, Unavailable
+from lcbench.measure import clock, worker, workload
+from lcbench.measure.messages import (
+    Cell,
+    Finish,
+    Imported,
+    Leave,
+    LimitCell,
+    LimitsJob,
+    Load,
+    Loaded,
+    Order,
+    TakeTurn,
+    Timed,
+    TurnsJob,
+    TurnTaken,
+    WarmedUp,
+    WarmUp,
+)
 from lcbench.measure.workload import Size
-from lcbench.workers import messages, process
-from lcbench.workers.messages import Began
+from lcbench.record import MachinePeak
+from lcbench.usercode import recognition
+from lcbench.workers import messages
+from lcbench.workers.messages import Began, Failed
 from lcbench.workers.worker import event_writer
 
-SIZE = Size(200, 33, 3, "float32", "synthetic")
+SIZE = Size(20, 33, 3, "float32", "synthetic")
+TURN = TakeTurn(samples=2, calls=3)
+CELL = [Load(0), WarmUp(), TURN, TURN, Finish()]
+"""Orders that measure the first cell."""
 
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory):
     folder = tmp_path_factory.mktemp("problem") / "small"
     workload.save_problem(workload.build_problem(SIZE), ["svm", "softmax"], folder)
-    return [Cell("svm", str(folder)), Cell("softmax", str(folder))]
+    return [Cell("softmax", str(folder)), Cell("svm", str(folder))]
 
 
-def timed(implementation, cells, **fields):
-    defaults = {"seconds": 0.01, "most_samples": 30, "seed": 0}
-    job = TimeJob(implementation=implementation, cells=cells, **(defaults | fields))
-    return process.work(job, process.environment(1, None), 60.0)
+@pytest.fixture(autouse=True)
+def short_warm_up(monkeypatch):
+    monkeypatch.setattr(clock, "WARM_UP_S", 0.0)
 
 
-def test_the_warm_up_is_reported(cells):
-    for event in timed("numpy", cells):
-        if not isinstance(event, Began):
-            assert (event.status, event.reason) == ("ok", "")
-            assert event.process.warm_up_calls >= 2
-            assert isinstance(event.process.steady, bool)
+def follow(cells, orders, implementation="numpy", do=worker.time_in_turns, **fields):
+    """Return the events that answer the orders, of which the last one is Leave."""
+    remaining = chain(orders, [Leave()])
+
+    def read(kind):
+        assert kind == Order
+        return next(remaining)
+
+    events = []
+    job = TurnsJob(implementation=implementation, cells=cells, seed=0, **fields)
+    do(job, events.append, read)
+    return events
 
 
-def test_a_first_call_without_samples_has_no_warm_up(cells):
-    [_, event] = timed("numpy", cells[:1], most_samples=0)
-    assert (event.status, event.process.warm_up_calls, event.process.samples) == ("ok", 0, [event.first_call_s])
+def mine(monkeypatch, **fields):
+    """Let the name "mine" stand for an implementation with these fields, or raise an error."""
+    found = fields.pop("error", None) or Implementation("mine", "cpu", **fields)
+
+    def resolve(spec):
+        assert spec == "mine"
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(recognition, "resolve", resolve)
 
 
-FASTER = """
-import itertools, time
-from lcbench.losses import vectorized
-calls = itertools.count()
+def test_a_cell_is_measured_in_turns(cells):
+    imported, loaded, warm, first, second, timed = follow(cells, CELL)
+    assert isinstance(imported, Imported)
+    assert imported.import_s >= 0
+    assert loaded == Loaded()
+    assert isinstance(warm, WarmedUp)
+    assert warm.first_call_s > 0
+    assert warm.one_call_s > 0
+    for turn in (first, second):
+        assert isinstance(turn, TurnTaken)
+        assert len(turn.samples) == 2
+        assert min(turn.samples) > 0
+        assert turn.calls in (3, 4)
+    assert isinstance(timed, Timed)
+    assert (timed.status, timed.reason, timed.convention, timed.compiles) == ("ok", "", "", False)
+    assert timed.warm_up_calls >= 2
+    assert timed.counters.seconds > 0
+    assert timed.prepare_s > 0
+    assert 0 < timed.error_loss < 1e-5
+    assert 0 < timed.error_grad < 1e-5
 
-def softmax_loss(W, X, y, reg):
-    if len(X) == 200:
-        time.sleep(0.05 * 0.96 ** next(calls))
-    return vectorized.softmax_loss(W, X, y, reg)
-"""
+
+def test_without_turns_there_are_no_counters(cells):
+    *_, timed = follow(cells, [Load(0), WarmUp(), Finish()])
+    assert (timed.status, timed.counters) == ("ok", None)
 
 
-@pytest.mark.serial
-def test_samples_of_a_function_that_keeps_getting_faster_are_not_steady(cells, tmp_path):
-    file = tmp_path / "faster.py"
-    file.write_text(FASTER)
-    [_, event] = timed(f"{file}:softmax_loss", cells[1:], seconds=1.0)
-    assert (event.status, event.process.steady) == ("ok", False)
+def test_in_the_simulator_only_the_first_call_is_made(cells, monkeypatch):
+    calls = []
+
+    def counted(W, X, y, reg):
+        calls.append(X)
+        return vectorized.softmax_loss(W, X, y, reg)
+
+    mine(monkeypatch, functions={"softmax": counted})
+    *_, warm, timed = follow(cells, [Load(0), WarmUp(simulated=True), Finish()], "mine")
+    assert len(calls) == 1
+    assert warm.one_call_s == warm.first_call_s > 0
+    assert (timed.status, timed.warm_up_calls) == ("ok", 0)
+
+
+def test_cells_on_the_same_data_load_it_once(cells, monkeypatch):
+    loaded = []
+    load_problem = workload.load_problem
+    monkeypatch.setattr(
+        workload, "load_problem", lambda folder, mapped: loaded.append(mapped) or load_problem(folder, mapped)
+    )
+    events = follow(cells, [*CELL, Load(1), *CELL[1:], *CELL], mapped=True)
+    assert [event.status for event in events if isinstance(event, Timed)] == ["ok"] * 3
+    assert loaded == [True]
+
+
+def test_the_turns_decide_whether_a_row_is_steady(cells, monkeypatch):
+    monkeypatch.setattr(clock.Timing, "finish", lambda timing: False)
+    assert follow(cells, CELL)[-1].steady is False
+
+
+@pytest.mark.parametrize("thorough", [True, False])
+def test_the_first_generation_also_tests_for_work_between_calls(cells, monkeypatch, thorough):
+    tested = []
+    monkeypatch.setattr(clock.Timing, "_require_no_work_between_calls", lambda timing: tested.append(timing))
+    follow(cells, [Load(0), WarmUp(thorough=thorough), TURN, Finish()])
+    assert len(tested) == thorough
+
+
+def test_a_slowdown_is_injected(cells, monkeypatch):
+    shares = []
+    monkeypatch.setattr(worker, "with_injected_slowdown", lambda function, share: shares.append(share) or function)
+    follow(cells, [Load(0)], planted=0.05)
+    assert shares == [0.05]
+
+
+# Cells that fail
+
+
+def failing_at(call, fail):
+    """Return a loss function that calls `fail(arguments)` at one call, counted from 1."""
+    calls = []
+
+    def loss(*arguments):
+        calls.append(arguments)
+        if len(calls) == call:
+            fail(*arguments)
+        return vectorized.softmax_loss(*arguments)
+
+    return {"softmax": loss, "svm": vectorized.svm_loss}
+
+
+def raise_error(error):
+    def fail(*arguments):
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (Unavailable("no GPU"), "unavailable", "no GPU"),
+        (MemoryError(), "crashed", "out of memory"),
+        (ZeroDivisionError("division\n by zero"), "crashed", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_cell_that_fails_has_a_status_and_a_reason(cells, monkeypatch, error, status, reason):
+    mine(monkeypatch, functions=failing_at(1, raise_error(error)))
+    *_, timed = follow(cells, [Load(0), WarmUp()], "mine")
+    assert (timed.status, timed.reason) == (status, reason)
+
+
+def test_a_cell_that_fails_does_not_affect_the_next_one(cells, monkeypatch):
+    mine(monkeypatch, functions=failing_at(1, raise_error(ValueError("no"))))
+    events = follow(cells, [Load(0), WarmUp(), TURN, Finish(), Load(1), *CELL[1:]], "mine")
+    assert [type(event) for event in events] == [
+        Imported, Loaded, Timed, Loaded, WarmedUp, TurnTaken, TurnTaken, Timed,
+    ]  # fmt: skip
+    assert [event.status for event in events if isinstance(event, Timed)] == ["crashed", "ok"]
+
+
+@pytest.mark.parametrize("orders", [2, 3, 5])
+def test_a_wrong_result_at_any_step_ends_the_cell(cells, monkeypatch, orders):
+    results = []
+
+    def wrong_at_last(W, X, y, reg):
+        loss, dW = vectorized.softmax_loss(W, X, y, reg)
+        return loss + 0.1 * bool(results), dW
+
+    mine(monkeypatch, functions={"softmax": wrong_at_last})
+
+    def script():
+        for index, order in enumerate(CELL):
+            if index == orders - 1:
+                results.append(index)
+                if isinstance(order, Finish):
+                    monkeypatch.setattr(clock.Timing, "finish", raise_error(clock.WrongResult("loss is off")))
+            yield order
+
+    events = follow(cells, script(), "mine")
+    assert len(events) == 1 + orders
+    assert isinstance(events[-1], Timed)
+    assert events[-1].status == "wrong"
+    assert events[-1].reason.startswith("loss is ")
+
+
+def test_a_changed_input_explains_a_wrong_result(cells, monkeypatch):
+    def change(W, X, y, reg):
+        X[:] = 0
+
+    mine(monkeypatch, functions=failing_at(1, change))
+    events = follow(cells, [Load(0), WarmUp(), *CELL], "mine")
+    first, second = (event for event in events if isinstance(event, Timed))
+    assert (first.status, first.reason) == ("wrong", "changes its input X")
+    assert second.status == "ok"  # the problem has been loaded again
+
+
+def test_an_input_that_is_changed_without_a_wrong_result_is_found_at_the_end(cells, monkeypatch):
+    def change_afterwards(W, X, y, reg):
+        result = vectorized.softmax_loss(W, X, y, reg)
+        y[:] = 0
+        return result
+
+    mine(monkeypatch, functions={"softmax": change_afterwards})
+    *_, timed = follow(cells, [Load(0), WarmUp(simulated=True), Finish()], "mine")
+    assert (timed.status, timed.reason) == ("wrong", "changes its input y")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (Unavailable("there is no GPU"), "unavailable", "there is no GPU"),
+        (LossError("line 3: it raises"), "wrong", "line 3: it raises"),
+        (OSError("no such library"), "crashed", "OSError: no such library"),
+    ],
+)
+def test_an_implementation_that_cannot_be_loaded_ends_the_job(cells, monkeypatch, error, status, reason):
+    mine(monkeypatch, error=error)
+    assert follow(cells, CELL, "mine") == [Failed(status, reason)]
+
+
+def test_the_implementation_is_released_at_the_end(cells, monkeypatch):
+    released = []
+    mine(monkeypatch, functions={"softmax": vectorized.softmax_loss}, release=lambda: released.append(True))
+    follow(cells, CELL, "mine")
+    assert released == [True]
+
+
+# Limits
+
+
+def test_the_limit_follows_the_same_orders(monkeypatch):
+    measured = []
+
+    class Limit:
+        peak = MachinePeak(dtype="float32", footprint=400, read_bytes_s=1.0, flops_s=2.0)
+
+        def __init__(self, *arguments):
+            measured.append(arguments[:2])
+
+        def warm_up(self):
+            measured.append("warm-up")
+
+        def call_s(self, bytes, flops):
+            measured.append((bytes, flops))
+            return 1e-6
+
+    monkeypatch.setattr(limits, "Limit", Limit)
+    ticks = iter([10.0, 10.5])
+    monkeypatch.setattr(worker, "perf_counter", lambda: next(ticks))
+    events = []
+    script = iter([Load(1), WarmUp(), TakeTurn(2, 1), Finish(), Leave()])
+    job = LimitsJob(cells=[LimitCell("float64", 8, 8, 8), LimitCell("float32", 400, 500, 600)])
+    worker.limits_in_turns(job, events.append, lambda kind: next(script))
+    assert events == [
+        Imported(import_s=0.0),
+        Loaded(),
+        WarmedUp(first_call_s=0.0, one_call_s=0.5),  # the time of the measurement decides on the length of turns
+        TurnTaken(samples=[1e-6, 1e-6], calls=1),
+        Timed(peak=Limit.peak),
+    ]
+    assert measured == [("float32", 400), "warm-up", *[(500, 600)] * 3]
+
+
+def test_the_limit_is_the_slower_one_of_reading_and_computing(monkeypatch):
+    limit = limits.Limit("float32", 4000, 1)
+    rates = SimpleNamespace(read=iter([1e3, 4e3]), flops=iter([1e6, 2e6]))
+    monkeypatch.setattr(limit, "_read_bytes_s", lambda ahead: next(rates.read))
+    monkeypatch.setattr(limit, "_flops_s", lambda: next(rates.flops))
+    assert limit.call_s(bytes=1000, flops=1000) == 1.0
+    assert limit.call_s(bytes=4, flops=4_000_000) == 2.0
+    assert (limit.peak.read_bytes_s, limit.peak.flops_s) == (4e3, 2e6)
 
 
 def test_a_forked_child_writes_no_events(tmp_path):
@@ -76,37 +325,3 @@ def test_a_forked_child_writes_no_events(tmp_path):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     emit(Began(3))
     assert messages.decode_events(file.read_bytes()) == [Began(1), Began(3)]
-
-
-COMPILED = """
-import numpy as np
-from numba import njit
-
-@njit
-def softmax_loss(W, X, y, reg):
-    scores = X @ W
-    dW = 2 * reg * W
-    loss = reg * np.sum(W * W)
-    for i in range(len(y)):
-        p = np.exp(scores[i] - scores[i].max())  # an expression of arrays is compiled as a function of its own
-        p /= p.sum()
-        loss -= np.log(p[y[i]]) / len(y)
-        p[y[i]] -= 1
-        dW += np.outer(X[i], p / len(y)).astype(dW.dtype)
-    return loss, dW
-"""
-
-
-@pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled")
-def test_compiled_code_of_a_users_kernel_is_cached_for_the_next_process(cells, tmp_path):
-    file = tmp_path / "mine.py"
-    file.write_text(COMPILED)
-    for _ in range(2):
-        job = TimeJob(implementation=f"{file}:softmax_loss", cells=cells[1:], seconds=0.0, most_samples=3, seed=0)
-        [_, event] = process.work(job, process.environment(1, tmp_path / "kept"), 60.0)
-        assert (event.status, event.reason) == ("ok", "")
-    [index] = (tmp_path / "kept").rglob("mine.softmax_loss*.nbi")
-    written = index.stat().st_mtime_ns
-    assert len(list(index.parent.glob("mine.softmax_loss*.nbc"))) == 2  # float64 to be recognised, float32 to be timed
-    process.work(job, process.environment(1, tmp_path / "kept"), 60.0)
-    assert index.stat().st_mtime_ns == written  # nothing was compiled again
