@@ -1,7 +1,7 @@
 """Start of worker processes, waiting for their events, and detection of how they ended.
 
-A worker process that crashes or hangs affects only its own job. Worker processes can take turns, in which all but one are
-stopped.
+A worker process that crashes or hangs affects only its own job. Worker processes can take turns, while
+the others are stopped.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ _UNTOLD_S = 0.02
 """Longest single wait on systems that cannot wait for an event and for the end of a process together."""
 
 _LIVE = set[int]()
-"""Worker processes that have not been waited for."""
+"""Worker processes that have not been killed yet, so that they have not been waited for, or may not have been."""
 
 _STARTING = threading.Lock()
-"""Lock while a process is started or waited for, and `_LIVE` is not up to date."""
+"""Lock for starting a process and adding it to `_LIVE`, and for reading `_LIVE`."""
 
 _NUMBERS = itertools.count()
 
@@ -174,8 +174,9 @@ class WorkerProcess:
 
     def order(self, order: msgspec.Struct) -> None:
         """Send an order to the running job. If the process has died, `answer` reports it."""
-        assert self._orders is not None
-        os.write(self._orders, messages.encode(order))
+        if not self._killed:
+            assert self._orders is not None  # there are FIFOs
+            os.write(self._orders, messages.encode(order))
 
     def outcome(self) -> list[Any] | None:
         """Return the job's events if it is done or the process has ended, else None.
@@ -223,10 +224,7 @@ class WorkerProcess:
 
     def _receive(self) -> bool:
         """Read the new events. Return whether the process has ended, so that there will be no more."""
-        with _STARTING:
-            ended = self._process.poll() is not None  # checked first: if it has ended, its events are complete
-            if ended:
-                _LIVE.discard(self._process.pid)
+        ended = self._process.poll() is not None  # checked first: if it has ended, its events are complete
         events = self._new_events()
         self._received += events
         self._done = self._done or any(isinstance(event, Done) for event in events)
@@ -330,8 +328,8 @@ class WorkerProcess:
         self._killed = True
         # A worker that has done its job does not exit as long as it has children.
         self._tree.kill(lost=self._receive() and not self._done)
+        self._process.wait()
         with _STARTING:
-            self._process.wait()
             _LIVE.discard(self._process.pid)
             reap_orphans(_LIVE | {GUARD.pid or 0})
         if self._process.stdin:

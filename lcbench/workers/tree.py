@@ -41,9 +41,9 @@ class ProcessTree:
         self._stopped = dict[int, float | None]()  # CPU time of each stopped process
         GUARD.add(pid)
 
-    def stop(self, attempts_s: Iterable[float] = STOP_ATTEMPTS_S) -> bool:
+    def stop(self, attempts: int = len(STOP_ATTEMPTS_S)) -> bool:
         """Stop all threads of all processes. Return whether they have stopped, or ended."""
-        for attempt_s in attempts_s:
+        for attempt_s in STOP_ATTEMPTS_S[:attempts]:
             if self._stop(attempt_s):
                 return True
             # A thread that has called vfork only stops after its child has called exec, so the child must run.
@@ -109,7 +109,7 @@ class ProcessTree:
                     process.kill()
             return
         if not lost:
-            self.stop(STOP_ATTEMPTS_S[:1])
+            self.stop(attempts=1)
         outside = {pid for pid, start in self._outside.items() if _start(pid) == start}
         killed = outside | set(self._stopped)
         self._send(signal.SIGKILL, outside)

@@ -115,7 +115,7 @@ def order_reader(fifo: Path) -> Orders:
     """Return the callable that reads orders from a FIFO, one per line. It opens the FIFO for each order."""
     unread = bytearray()
 
-    def orders(type: type[Any]) -> Any:
+    def orders(type: Any) -> Any:
         while b"\n" not in unread:
             unread.extend(_read_when_written(fifo))
         line, _, rest = unread.partition(b"\n")
