@@ -82,6 +82,8 @@ class Row(msgspec.Struct, kw_only=True):
     """Reason for a status other than `ok`; one line."""
     convention: str = ""
     """Conventions of a user's function that differ from the standard signature."""
+    code: str = ""
+    """Hash of the file that holds the implementation; empty if it is unknown."""
     side: RowSide = ""
     """Side of a gate. `control` is a second measurement of the base."""
     threads: int = 1

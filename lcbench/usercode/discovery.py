@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import os
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, cast, get_args
@@ -43,6 +45,38 @@ def require_known(name: str) -> None:
     file = name if name.endswith(".py") else name.rpartition(":")[0]
     if file.endswith(".py"):
         _require_file(file)
+
+
+def code_hash(name: str) -> str:
+    """Return twelve hexadecimal digits of the SHA-256 of the file that holds the implementation `name`.
+
+    name: as for ``--impl``, of the catalog or a user's. Files that it imports do not count. The result is "" if there
+    is no such file. No code is run or imported.
+    """
+    try:
+        return hashlib.sha256(_code_file(name).read_bytes()).hexdigest()[:12]
+    except (OSError, ValueError):  # find_spec and paths refuse some names
+        return ""
+
+
+def _code_file(name: str) -> Path:
+    """Return the file that holds an implementation, which may not exist."""
+    owner = name.rpartition(":")[0]
+    for file in (name, owner):
+        if name not in catalog.CATALOG and (file.endswith(".py") or Path(file).is_file()):
+            return Path(file)
+    if name in catalog.CATALOG:
+        owner = catalog.CATALOG[name].module.partition(":")[0]
+    elif not owner:
+        owner = next((each.module for each in entry_points(group=ENTRY_POINT_GROUP, name=name)), name)
+    package, *parts = owner.split(".")
+    spec = find_spec(package) if package else None  # without a dot in the name, nothing is imported
+    folders = [Path(folder).parent for folder in (spec and spec.submodule_search_locations) or ()]
+    if spec and spec.origin and not folders:
+        folders = [Path(spec.origin).parent]
+    paths = [folder.joinpath(package, *parts) for folder in (*folders, Path.cwd())]
+    files = [file for path in paths for file in (path / "__init__.py", path.with_name(f"{path.name}.py"))]
+    return next(filter(Path.is_file, files), files[-1])
 
 
 @dataclass(frozen=True)

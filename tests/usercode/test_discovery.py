@@ -1,13 +1,16 @@
 """User's functions behind a value of --impl."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numba import config
 
+from lcbench.losses import catalog
 from lcbench.losses.implementation import CannotLoad
 from lcbench.usercode import entry_point_names, load_functions
+from lcbench.usercode.discovery import code_hash
 
 needs_the_jit = pytest.mark.skipif(config.DISABLE_JIT, reason="Numba's JIT is disabled")
 
@@ -35,6 +38,30 @@ def test_file_gives_every_loss_that_it_defines():
         "def svm_loss_naive",
         "def svm_loss_vectorized",
     ]
+
+
+def test_the_hash_of_the_code_is_that_of_its_file(here):
+    (here / "mine.py").write_text("def f(W, X, y, reg): ...\n")
+    (here / "package").mkdir()
+    (here / "package" / "inner.py").write_text("raise SystemExit  # is not run\n")
+    expected = hashlib.sha256(b"def f(W, X, y, reg): ...\n").hexdigest()[:12]
+    assert [code_hash(name) for name in ("mine.py", "mine.py:f", "mine:f", str(here / "mine.py"))] == [expected] * 4
+    inner = code_hash("package.inner:f")
+    assert len(inner) == 12
+    (here / "package" / "inner.py").write_text("raise SystemExit  # is not run either\n")
+    assert code_hash("package.inner:f") not in ("", inner)
+
+
+def test_implementations_of_one_file_have_the_same_hash():
+    of = {name: code_hash(name) for name in catalog.CATALOG}
+    assert all(len(code) == 12 for code in of.values())
+    assert of["torch"] == of["torch-compile-cuda"]
+    assert len(set(of.values())) == len({entry.module.partition(":")[0] for entry in catalog.CATALOG.values()})
+
+
+@pytest.mark.parametrize("name", ["gone.py", "gone.py:f", "gone:f", "gone", ":f", "", "\0.py"])
+def test_code_that_does_not_exist_has_no_hash(here, name):
+    assert code_hash(name) == ""
 
 
 def test_imported_functions_are_left_out():
