@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 PAGE_ENDINGS = (".html", ".htm")
 
 
-def compare(base: Record | str | Path, new: Record | str | Path | None = None, fail_above: float = 0.20) -> Judgement:
+def compare(base: Record | str | Path, new: Record | str | Path | None = None, fail_above: float = 0.10) -> Judgement:
     """Compare the record `new` with `base`; a row is slower if it is by more than `fail_above`.
+
+    If rows whose code and settings did not change show that the machine was slower or faster, the change beyond that
+    decides.
 
     base, new: records, files or names of baselines. new: None means the newest record that is not of a gate.
     """

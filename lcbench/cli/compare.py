@@ -14,11 +14,11 @@ from lcbench.errors import ExitCode
 @click.argument("new", required=False, shell_complete=complete.results)
 @click.option(
     "--fail-above",
-    default="20%",
+    default="10%",
     show_default=True,
     type=SHARE,
     metavar="SHARE",
-    help="Fail if a row is slower by more than this share: 20% or 0.2.",
+    help="Fail if a row is slower by more than this share: 10% or 0.1.",
 )
 @verdict_options
 def compare(base: str | None, new: str | None, fail_above: float, output: VerdictOutput) -> ExitCode:
@@ -26,8 +26,9 @@ def compare(base: str | None, new: str | None, fail_above: float, output: Verdic
 
     Without arguments: the newest result of every implementation on this machine, side by side. With BASE and NEW (files
     or saved names; NEW defaults to the newest result): the ratio of the times, its confidence interval and a verdict
-    for every row. The verdicts allow for the differences of some percent that any two runs have; 'lcbench gate'
-    measures both versions alternately and detects smaller slowdowns.
+    for every row. Rows whose code, versions and settings are the same in both results show what the machine did; if it
+    was slower or faster, the change beyond that decides. The verdicts allow for the differences of some percent that
+    any two runs have; 'lcbench gate' measures both versions alternately and detects smaller slowdowns.
 
     Exit status: 0 if not slower, 1 if slower, 3 if inconclusive, 4 if a result is wrong, 2 if nothing was compared.
     """
@@ -60,5 +61,11 @@ def compare(base: str | None, new: str | None, fail_above: float, output: Verdic
         notes = [] if judgement.same_machine else [compare_tables.OTHER_MACHINE]
         notes += compare_tables.only_in_one(judgement)
         heading = f"{new or 'the newest result'} against {base}"
-        output.write(compare_tables.valid_comparisons(judgement), judgement.fail_above, heading, notes)
+        output.write(
+            compare_tables.valid_comparisons(judgement),
+            judgement.fail_above,
+            heading,
+            notes,
+            compare_tables.machine_line(judgement),
+        )
     return judgement.exit_code

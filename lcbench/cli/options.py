@@ -568,22 +568,28 @@ class VerdictOutput:
                 exports.require_writable(path)
 
     def write(
-        self, comparisons: Sequence[Comparison], fail_above: float, heading: str, notes: Sequence[str] = ()
+        self,
+        comparisons: Sequence[Comparison],
+        fail_above: float,
+        heading: str,
+        notes: Sequence[str] = (),
+        machine: str = "",
     ) -> None:
         """Write the files and, in the format github, the annotations and the job summary.
 
-        The command prints tables and JSON itself. heading: what was compared, in a few words. notes: further lines.
+        The command prints tables and JSON itself. heading: what was compared, in a few words. notes: further lines of
+        Markdown. machine: line on what the machine did, a note in every format.
         """
         from lcbench.report import exports
         from lcbench.report.exports import ci, tables
 
         if self.junit:
-            exports.write(self.junit, ci.junit_verdicts(comparisons, fail_above, heading))
-        page = tables.markdown_verdicts(comparisons, fail_above, heading, notes)
+            exports.write(self.junit, ci.junit_verdicts(comparisons, fail_above, heading, machine))
+        page = tables.markdown_verdicts(comparisons, fail_above, heading, [*filter(None, [machine]), *notes])
         if self.markdown:
             exports.write(self.markdown, page)
         if self.form == "github":
-            click.echo(ci.github_verdicts(comparisons, fail_above, heading), nl=False)
+            click.echo(ci.github_verdicts(comparisons, fail_above, heading, machine), nl=False)
             ci.append_summary(page)
 
 

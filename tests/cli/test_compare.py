@@ -20,12 +20,24 @@ from results import row
 FAST, SLOW = [1e-3, 1.01e-3, 0.99e-3], [2e-3, 2.02e-3, 1.98e-3]
 
 
+FACTS = {"python": "CPython 3.13.1", "versions": {"numpy": "2.3.0", "torch": "2.9.0"}}
+
+
+def of_a_machine(factor):
+    """Rows of a machine that takes `factor` times as long."""
+    rows = [row(name, [factor * seconds for seconds in FAST], rows=40) for name in ("numpy", "torch", "naive")]
+    others = [row("numpy", FAST, rows=size, threads=9) for size in (50, 1060)]
+    return rows if factor > 1 else rows + others
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Folder of results, each saved under the name of its verdict against `base`."""
     folder = tmp_path_factory.mktemp("work")
     here = machine.fingerprint(machine.facts())
     results = {
+        "quick": make_record(*of_a_machine(1.0), fingerprint="third", machine=FACTS),
+        "slow": make_record(*of_a_machine(1.3), fingerprint="third", machine=FACTS),
         "base": make_record(row(medians=FAST), row("naive", SLOW), fingerprint=here),
         "same": make_record(row(medians=FAST), row("naive", SLOW), fingerprint=here),
         "slower": make_record(row(medians=SLOW), row("naive", SLOW), fingerprint=here),
@@ -55,7 +67,7 @@ def folder(tmp_path_factory):
     ],
 )
 def test_verdict_and_exit_code(folder, new, code, verdict):
-    done = invoke(folder, "compare", "base", new)
+    done = invoke(folder, "compare", "base", new, "--fail-above", "20%")
     assert done.returncode == code
     assert done.stderr == ""
     assert any(line.strip().endswith(verdict) for line in done.stdout.splitlines())
@@ -74,6 +86,38 @@ def test_json_is_the_only_output(folder):
     ]
 
 
+def test_what_the_machine_did_is_one_line_in_every_format(folder, tmp_path):
+    line = (
+        "everything took 1.30 times as long (95 %: 1.24 to 1.36), numpy and torch too: the machine; "
+        "beyond that: 3 not slower"
+    )
+    only = "only in base: 2 rows of numpy (softmax; 50, 1,060 rows)"
+    junit, markdown = tmp_path / "a.xml", tmp_path / "a.md"
+    options = ("--format", "github", "--junit", str(junit), "--markdown", str(markdown))
+    done = invoke(folder, "compare", "quick", "slow", *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    printed, *commands = done.stdout.split("\n::")
+    assert " ".join(printed.split()).startswith(line)
+    assert "beyond machine" in printed
+    assert [text for text in printed.splitlines() if text.startswith("only in base")] == [only]
+    assert commands[-1].endswith(f"::{line}\n".replace("%", "%25"))
+    suite = ElementTree.parse(junit).getroot()[0]
+    assert suite.findtext("system-out") == line
+    assert "1.30 times as long by the machine; beyond that: +0.0 %" in suite[0].findtext("system-out")
+    assert line in markdown.read_text()
+    assert only in markdown.read_text()
+
+    judgement = json.loads(invoke(folder, "compare", "quick", "slow", "--json").stdout)
+    assert judgement["machine_factor"] == pytest.approx([1.3, 1.24, 1.36], abs=5e-3)
+    assert (judgement["yardsticks"], judgement["basis"], judgement["corrected"]) == (
+        ["numpy", "torch"],
+        "library rows",
+        True,
+    )
+    assert judgement["fail_above"] == 0.1
+    assert [one["factor"] for one in judgement["comparisons"]] == pytest.approx([1.3] * 3)
+
+
 @pytest.mark.parametrize(
     ("new", "code", "command", "element"),
     [
@@ -85,12 +129,13 @@ def test_json_is_the_only_output(folder):
     ],
 )
 def test_verdicts_for_ci(folder, tmp_path, new, code, command, element):
-    options = ("--format", "github", "--junit", str(tmp_path / "a.xml"), "--markdown", str(tmp_path / "a.md"))
+    allowed = ("--fail-above", "20%")
+    options = (*allowed, "--format", "github", "--junit", str(tmp_path / "a.xml"), "--markdown", str(tmp_path / "a.md"))
     summary = tmp_path / "summary.md"
     done = invoke(folder, "compare", "base", new, *options, GITHUB_STEP_SUMMARY=str(summary))
     assert (done.returncode, done.stderr) == (code, "")
     table, *commands = done.stdout.split("\n::")
-    assert table == invoke(folder, "compare", "base", new).stdout.rstrip("\n")
+    assert table == invoke(folder, "compare", "base", new, *allowed).stdout.rstrip("\n")
     assert [line.split(" ")[0] for line in commands] == ([command] if command else []) + ["notice"]
     cases = ElementTree.parse(tmp_path / "a.xml").getroot().iter("testcase")
     elements = {child.tag for child in next(cases)} - {"system-out"}
@@ -136,7 +181,7 @@ def test_new_defaults_to_the_newest_result(folder):
     ("arguments", "message"),
     [
         (["base", "other"], "error: the two results have no measured row in common"),
-        (["bse"], "error: no result 'bse' in results; saved names: base, elsewhere, other, same,"),
+        (["bse"], "error: no result 'bse' in results; saved names: base, elsewhere, other, quick,"),
         (["base", "newer.json"], "error: newer.json has result schema 99, this lcbench reads up to 2: upgrade"),
         (["broken.json", "base"], "error: broken.json is not an lcbench result: "),
         (["base", "same", "--fail-above", "lots"], "'lots' is not a share: write 5% or 0.05"),

@@ -51,16 +51,16 @@ def _row_outcome(row: Row) -> tuple[str | None, str, str]:
     return element, row.status, message
 
 
-def junit_verdicts(comparisons: Sequence[Comparison], fail_above: float, heading: str) -> str:
+def junit_verdicts(comparisons: Sequence[Comparison], fail_above: float, heading: str, note: str = "") -> str:
     """Return comparisons as JUnit XML.
 
     Slower and wrong are a `failure`, not measured is an `error`, inconclusive is `skipped`. `time` is the new median in
     seconds per call.
 
-    fail_above: allowed slowdown, 0.05 is 5 %. heading: what was compared.
+    fail_above: allowed slowdown, 0.05 is 5 %. heading: what was compared. note: `system-out` of the suite.
     """
     cases = [_Case(one.new.loss, one.new, *_verdict_outcome(one, fail_above)) for one in comparisons]
-    return _document(compare_tables.report_title(heading), datetime.now(UTC), cases)
+    return _document(compare_tables.report_title(heading), datetime.now(UTC), cases, note)
 
 
 def _verdict_outcome(comparison: Comparison, fail_above: float) -> tuple[str | None, str, str]:
@@ -69,7 +69,7 @@ def _verdict_outcome(comparison: Comparison, fail_above: float) -> tuple[str | N
     return elements.get(verdict), verdict, compare_tables.statement(comparison, fail_above)
 
 
-def _document(heading: str, created: datetime, cases: Sequence[_Case]) -> str:
+def _document(heading: str, created: datetime, cases: Sequence[_Case], note: str = "") -> str:
     elements = [case.element for case in cases]
     counts = {
         "tests": str(len(cases)),
@@ -90,6 +90,8 @@ def _document(heading: str, created: datetime, cases: Sequence[_Case]) -> str:
     )
     for case in cases:
         suite.append(_test_case(case))
+    if note:
+        ElementTree.SubElement(suite, "system-out").text = _text(note)
     ElementTree.indent(suites)
     # ASCII with character references is valid in every encoding, including that of the terminal.
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(suites, encoding="us-ascii").decode()}\n'
@@ -117,10 +119,10 @@ SUMMARY = "GITHUB_STEP_SUMMARY"
 _COMMANDS = {"slower": "error", "wrong": "error", "not measured": "error", "inconclusive": "warning"}
 
 
-def github_verdicts(comparisons: Sequence[Comparison], fail_above: float, heading: str) -> str:
+def github_verdicts(comparisons: Sequence[Comparison], fail_above: float, heading: str, note: str = "") -> str:
     """Return workflow commands, one per line.
 
-    Failures are errors, inconclusive verdicts are warnings, and the summary is a notice.
+    Failures are errors, inconclusive verdicts are warnings, and the summary is a notice, as is `note` if it has text.
     """
     title = compare_tables.report_title(heading)
     lines = [
@@ -133,6 +135,8 @@ def github_verdicts(comparisons: Sequence[Comparison], fail_above: float, headin
         if comparison.verdict in _COMMANDS
     ]
     lines.append(_command("notice", title, compare_tables.summary(comparisons, fail_above)))
+    if note:
+        lines.append(_command("notice", title, note))
     return "\n".join(lines) + "\n"
 
 

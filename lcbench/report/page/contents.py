@@ -120,7 +120,7 @@ def of_gate(record: Record) -> Verdicts | None:
     return _verdicts(gated.comparisons, gated.fail_above, title, ("base", "head"), basis, gated.doubt)
 
 
-def of_two(records: list[Record], fail_above: float = 0.20) -> Verdicts | None:
+def of_two(records: list[Record], fail_above: float = 0.10) -> Verdicts | None:
     """Return the verdicts on the later of two runs, or None if they have nothing in common or are not runs."""
     if len(records) != 2:
         return None
@@ -130,7 +130,11 @@ def of_two(records: list[Record], fail_above: float = 0.20) -> Verdicts | None:
     except LcbenchError:
         return None
     doubt = "" if judgement.same_machine else "the two results are from different machines"
-    notes = [*compare_tables.only_in_one(judgement), compare_tables.basis(judgement)]
+    notes = [
+        *filter(None, [compare_tables.machine_line(judgement)]),
+        *compare_tables.only_in_one(judgement),
+        compare_tables.basis(judgement),
+    ]
     return _verdicts(
         compare_tables.valid_comparisons(judgement),
         fail_above,

@@ -32,7 +32,11 @@ OTHER_MACHINE = "the two results are from different machines: no verdict is vali
 
 
 def verdicts(judgement: Judgement) -> Iterator[Table | Text]:
-    """Yield the verdicts on all rows that both records have, and notes on the other rows."""
+    """Yield what the machine did, the verdicts on all rows that both records have, and notes on the other rows."""
+    line = machine_line(judgement)
+    if line:
+        yield Text(line)
+        yield Text()
     yield from side_by_side(judgement.comparisons, "base", "new")
     yield from map(Text, only_in_one(judgement))
     yield from not_compared(judgement.comparisons)
@@ -41,19 +45,50 @@ def verdicts(judgement: Judgement) -> Iterator[Table | Text]:
     yield Text(basis(judgement))
 
 
-def basis(judgement: Judgement) -> str:
-    """Return how the verdicts were reached."""
+def machine_line(judgement: Judgement) -> str:
+    """Return what the machine did between the two results in one line; empty if nothing shows it."""
+    factor = judgement.machine_factor
+    if factor is None:
+        return ""
+    shown = "the limit" if judgement.basis == "limits" else _listed(judgement.yardsticks)
+    interval = f"{factor.low:.2f} to {factor.high:.2f}" if isfinite(factor.high) else "unknown"
+    if judgement.corrected:
+        return (
+            f"everything took {factor.value:.2f} times as long (95 %: {interval}), {shown} too: the machine; "
+            f"beyond that: {_counts(judgement.comparisons)}"
+        )
     return (
-        f"threshold {formatting.percent(judgement.fail_above)}; 95 % intervals; Holm correction for multiple tests; "
-        f"visible: {VISIBLE}"
+        f"{shown} took {factor.value:.2f} times as long (95 %: {interval}) with the same code: no change of the "
+        "machine is certain; verdicts hold with and without it"
     )
 
 
+def basis(judgement: Judgement) -> str:
+    """Return how the verdicts were reached."""
+    beyond = "ratios are beyond the machine's factor; " if judgement.corrected else ""
+    same = ""
+    if judgement.basis == "library rows":
+        same = f"; {_listed(judgement.yardsticks)} (same code) not slower unless the others show it"
+    return (
+        f"threshold {formatting.percent(judgement.fail_above)}; {beyond}95 % intervals; Holm correction for multiple "
+        f"tests{same}; visible: {VISIBLE}"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+
+
 def only_in_one(judgement: Judgement) -> Iterator[str]:
-    """Yield a line for each row that only one of the two results has."""
+    """Yield a line for each of the two results that has rows of its own."""
     for side, rows in (("base", judgement.only_base), ("new", judgement.only_new)):
-        for row in rows:
-            yield f"only in {side}: {row.implementation}, {row.workload}"
+        if len(rows) == 1:
+            yield f"only in {side}: {rows[0].implementation}, {rows[0].workload}"
+        elif rows:
+            names = ", ".join(dict.fromkeys(row.implementation for row in rows))
+            losses = " and ".join(dict.fromkeys(row.loss for row in rows))
+            sizes = ", ".join(f"{size:,}" for size in sorted({row.rows for row in rows}))
+            yield f"only in {side}: {len(rows)} rows of {names} ({losses}; {sizes} rows)"
 
 
 def valid_comparisons(judgement: Judgement) -> list[Comparison]:
@@ -96,7 +131,7 @@ def verdict_table(
         Column("workload", lambda comparison: str(comparison.new.workload), detail=True),
         Column(base, "base.median_s", SECONDS, "median, seconds per call"),
         Column(new, "new.median_s", SECONDS, "median, seconds per call"),
-        Column(f"{new} / {base}", "ratio", FINE_RATIO, "ratio of the times, with its 95 % interval", "descending"),
+        _ratio_column(comparisons, base, new),
         Column("visible", "detectable", Kind(_visible, number=True), VISIBLE),
         Column(
             "verdict", lambda comparison: Cell(comparison.verdict, comparison.verdict, MOODS[comparison.verdict]), WORD
@@ -104,6 +139,13 @@ def verdict_table(
         leading=2,
         instead=statement_instead,
     )
+
+
+def _ratio_column(comparisons: Sequence[Comparison], base: str, new: str) -> Column:
+    if any(comparison.factor for comparison in comparisons):
+        meaning = "ratio of the times beyond the factor of the machine, with its 95 % interval"
+        return Column("beyond machine", "ratio", FINE_RATIO, meaning, "descending")
+    return Column(f"{new} / {base}", "ratio", FINE_RATIO, "ratio of the times, with its 95 % interval", "descending")
 
 
 def change_table(comparisons: Sequence[Comparison], fail_above: float) -> Table:
@@ -187,7 +229,8 @@ def statement(comparison: Comparison, fail_above: float) -> str:
     if comparison.ratio is None:
         return _why_no_ratio(comparison)
     before, now = formatting.seconds(base.median_s), formatting.seconds(new.median_s)
-    times = f"{before} before, {now} now: {change(comparison.ratio)}"
+    machine = f", {comparison.factor:.2f} times as long by the machine; beyond that" if comparison.factor else ""
+    times = f"{before} before, {now} now{machine}: {change(comparison.ratio)}"
     allowed = formatting.percent(fail_above)
     if comparison.verdict == "slower":
         return f"{times}; slower than the {allowed} allowed"
@@ -210,6 +253,10 @@ def _why_no_ratio(comparison: Comparison) -> str:
 
 def summary(comparisons: Sequence[Comparison], fail_above: float) -> str:
     """Return the count of each verdict, the worst first, and the threshold: "1 slower, 2 not slower; 5.0 % allowed"."""
+    return f"{_counts(comparisons)}; {formatting.percent(fail_above)} allowed"
+
+
+def _counts(comparisons: Sequence[Comparison]) -> str:
     counts = Counter(comparison.verdict for comparison in comparisons)
     counted = [f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict]]
-    return f"{', '.join(counted) or 'nothing compared'}; {formatting.percent(fail_above)} allowed"
+    return ", ".join(counted) or "nothing compared"
