@@ -32,7 +32,7 @@ implementation         base      new           new / base  visible  verdict
 ────────────────────────────────────────────────────────────────────────────────
 numpy               2.00 ms  2.00 ms  1.000 [0.978,1.023]   +2.5 %  not slower
 numba-parallel       400 us   500 us  1.250 [1.222,1.279]   +2.5 %  slower
-softmax.py:softmax  3.00 ms  3.20 ms  1.067 [0.856,1.331]  +27.7 %  inconclusive
+softmax.py:softmax  2.99 ms  3.19 ms  1.067 [0.856,1.331]  +27.7 %  inconclusive
 _loss_vectorized
 naive               80.5 ms        -                    -        -  wrong
 
