@@ -372,19 +372,24 @@ def _is_yardstick(pair: _Pair, base: Record, new: Record) -> bool:
 def _same_software(base: Record, new: Record, packages: Sequence[str]) -> bool:
     """Return whether Python, the packages, BLAS and the environment are known and the same in both records.
 
-    Variables of Numba do not change the times of other libraries.
+    Variables of Numba do not change the times of other libraries. A record may have more BLAS libraries than the other
+    one: those of packages that only one command imported.
     """
 
-    def software(record: Record) -> tuple[object, list[str | None], object, object]:
+    def software(record: Record) -> tuple[object, list[str | None], object]:
         machine = record.machine
         versions: dict[str, str] = machine.get("versions") or {}
-        blas = [[library.get(name) for name in ("name", "version", "kernels")] for library in machine.get("blas") or []]
         environment = machine.get("environment") or {}
         relevant = {name: value for name, value in environment.items() if not name.startswith("NUMBA_")}
-        return machine.get("python"), [versions.get(name) for name in packages], blas, relevant
+        return machine.get("python"), [versions.get(name) for name in packages], relevant
 
-    python, versions, *_ = found = software(base)
-    return bool(python) and any(versions) and found == software(new)
+    def blas(record: Record) -> set[tuple[object, ...]]:
+        libraries = record.machine.get("blas") or []
+        return {tuple(library.get(name) for name in ("name", "version", "kernels")) for library in libraries}
+
+    python, versions, _ = found = software(base)
+    same_blas = blas(base) <= blas(new) or blas(new) <= blas(base)
+    return bool(python) and any(versions) and found == software(new) and same_blas
 
 
 def _same_code(base_row: Row, new_row: Row, base: Record, new: Record) -> bool:

@@ -221,8 +221,15 @@ def test_a_row_with_other_versions_or_settings_is_no_yardstick(facts):
     assert compare_records(base, new).basis == "none"
 
 
-@pytest.mark.parametrize("facts", [changed("versions numba", "2"), changed("environment NUMBA_THREADING_LAYER", "tbb")])
-def test_numba_does_not_change_libraries(facts):
+@pytest.mark.parametrize(
+    "facts",
+    [
+        changed("versions numba", "2"),
+        changed("environment NUMBA_THREADING_LAYER", "tbb"),
+        changed("blas", [*FACTS["blas"], {"name": "openblas", "version": "0.4", "threads": 2, "kernels": "Zen"}]),
+    ],
+)
+def test_numba_and_the_blas_of_others_do_not_change_libraries(facts):
     base, new = run_of({"numpy": 2, "mine": 3}), run_of({"numpy": 2.6, "mine": 3.9}, machine=facts)
     assert compare_records(base, new).yardsticks == ["numpy"]
 
