@@ -66,6 +66,39 @@ def test_one_block_has_no_interval():
     assert lines[3].split() == ["numpy", "1.00", "s", "2.00", "s", "2.000", "[?]", "-", "inconclusive"]
 
 
+FACTS = {"python": "CPython 3.13.1", "versions": {"numpy": "2.3.0", "torch": "2.9.0", "numba": "0.62.0"}}
+
+
+def of_a_machine(factor, *names):
+    """Run of rows that take `factor` milliseconds, with a limit."""
+    times = [factor * seconds for seconds in (1e-3, 1.001e-3, 0.999e-3)]
+    limit = record(row("limit", times)).rows
+    return record(*(row(name, times) for name in names), limits=limit, machine=FACTS)
+
+
+def test_the_machine_is_named_before_the_tables_if_something_shows_what_it_did():
+    def lines(factor, *names):
+        judgement = compare_records(of_a_machine(1.0, *names), of_a_machine(factor, *names))
+        return printed(compare_tables.verdicts(judgement))
+
+    machine, torch_too, _, title, header, *_ = lines(1.3, "numpy", "torch", "mine")
+    assert machine.startswith("everything took 1.30 times as long (95 %: 1.24 to 1.36), numpy and torch too:")
+    assert torch_too == "the machine; beyond that: 3 not slower"
+    assert title.startswith("softmax:")
+    assert "beyond machine" in header
+    assert lines(0.7, "mine")[0].startswith("everything took 0.70 times as long (95 %: 0.66 to 0.74), the limit too:")
+    plain = lines(1.02, "numpy", "mine")
+    assert plain[0].startswith("numpy took 1.02 times as long (95 %: 0.96 to 1.08) with the same code:")
+    assert "new / base" in plain[4]
+    assert "numpy (same code) not slower unless the others show it" in " ".join(plain)
+
+
+def test_rows_of_one_result_only_are_one_line():
+    rows = [row(name, [1.0, 1.0], rows=size) for name in ("a", "b") for size in (70, 9)]
+    judgement = compare_records(record(row(medians=[1.0]), *rows), record(row(medians=[1.0])))
+    assert list(compare_tables.only_in_one(judgement)) == ["only in base: 4 rows of a, b (softmax; 9, 70 rows)"]
+
+
 def test_different_machines_are_noted():
     elsewhere = record(row(medians=[1e-3, 1e-3, 1.1e-3]), fingerprint="bbbb")
     lines = printed(compare_tables.verdicts(compare_records(elsewhere, record(row(medians=[1e-3, 1e-3, 1.1e-3])))))
