@@ -9,6 +9,9 @@ from numba import config
 
 from lcbench.losses import catalog
 from lcbench.losses.implementation import CannotLoad
+from lcbench.measure.schedule import Plan, Target, begin_schedule
+from lcbench.measure.workload import Size
+from lcbench.settings import RunSettings
 from lcbench.usercode import entry_point_names, load_functions
 from lcbench.usercode.discovery import code_hash
 
@@ -57,6 +60,14 @@ def test_implementations_of_one_file_have_the_same_hash():
     assert all(len(code) == 12 for code in of.values())
     assert of["torch"] == of["torch-compile-cuda"]
     assert len(set(of.values())) == len({entry.module.partition(":")[0] for entry in catalog.CATALOG.values()})
+
+
+def test_rows_of_a_run_have_the_hash_of_their_code(here):
+    (here / "mine.py").write_text("def f(W, X, y, reg): ...\n")
+    cells = (("softmax", Size(20, 33, 3, "float32", "synthetic")),)
+    plan = Plan((Target("numpy", "cpu", cells), Target("mine.py:f", "cpu", cells)), RunSettings(threads=1))
+    codes = [each.code for each in begin_schedule(plan).rows]
+    assert codes == [code_hash("numpy"), code_hash("mine.py")]
 
 
 @pytest.mark.parametrize("name", ["gone.py", "gone.py:f", "gone:f", "gone", ":f", "", "\0.py"])
