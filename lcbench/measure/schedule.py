@@ -208,6 +208,8 @@ class _Generations:
         self._rng, self._progress = rng, progress
         self._limits = dict(zip(_limited(plan), state.limits, strict=True))
         self._workloads = list(dict.fromkeys(cell for target in plan.targets for cell in target.cells))
+        self._begun: set[tuple[LossName, Size]] = set()
+        """Workloads that some group has begun in the present generation."""
         self._mapped, fits_together = _memory_for(plan)
         self._together = fits_together
         self._done = self._total = 0
@@ -223,8 +225,12 @@ class _Generations:
             if number >= FEWEST_GENERATIONS and spent_s + longest_s > settings.budget_s:
                 break
             fitting = int((settings.budget_s - spent_s) / longest_s) if longest_s else 0
-            self._total = len(self._workloads) * min(settings.blocks, max(fewest, number + fitting, number + 1))
-            self._done = number * len(self._workloads)
+            timed = dict.fromkeys(
+                cell for each in self._plan.targets if each.device != "simulator" for cell in each.cells
+            )
+            self._total = len(timed) * min(settings.blocks, max(fewest, number + fitting, number + 1))
+            self._done = number * len(timed)
+            self._begun.clear()
             for group in self._groups(number):
                 self._measure_group(group, number)
             if number > first:  # the first one includes compilation, so it does not predict the others
@@ -275,7 +281,9 @@ class _Generations:
                         add(self._rows[targets[index], cell], measured)
                     else:
                         self._add_limit(self._limits[cell], measured)
-                self._done += limited
+                if cell not in self._begun and not simulated:
+                    self._begun.add(cell)
+                    self._done += 1
 
     def _add_limit(self, row: Row, measured: Measured) -> None:
         add(row, measured)
@@ -316,7 +324,7 @@ class _Generations:
         return Member(LimitsJob(cells=cells), process.environment(self._plan.most_threads, self._folder / "compiled"))
 
     def _show(self, detail: str) -> None:
-        self._progress("workloads", min(self._done, self._total - 1), self._total, detail)
+        self._progress("workloads", max(0, min(self._done, self._total - 1)), max(1, self._total), detail)
 
 
 def _memory_for(plan: Plan) -> tuple[bool, bool]:
