@@ -7,6 +7,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lcbench import record as record_files
 from lcbench.record import Counters, ProcessResult, Record, Row, Turn
 from lcbench.stats import estimates
@@ -22,6 +25,24 @@ def processes(
     return [
         ProcessResult(counters=counter, turns=[Turn(samples=samples, calls=number)])
         for samples, number, counter in zip_longest(blocks, calls or [], counters or [])
+    ]
+
+
+def in_turns(table: NDArray[np.float64], generation: int = 0) -> list[ProcessResult]:
+    """Return the processes of a generation.
+
+    table: seconds per call, shape (rounds, processes, samples); NaN in rounds in which a process has no turn.
+    """
+    return [
+        ProcessResult(
+            generation=generation,
+            turns=[
+                Turn(round=number, place=place, samples=samples.tolist(), calls=1)
+                for number, samples in enumerate(table[:, place])
+                if not np.isnan(samples).any()
+            ],
+        )
+        for place in range(table.shape[1])
     ]
 
 

@@ -117,7 +117,7 @@ def _components(present: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:
     while waiting:
         members = np.arange(present.shape[1]) == min(waiting)
         while True:
-            reached: NDArray[np.bool_] = present[present[:, members].any(axis=1)].any(axis=0)
+            reached = np.any(present[np.any(present[:, members], axis=1)], axis=0)
             if np.array_equal(reached, members):
                 break
             members = reached

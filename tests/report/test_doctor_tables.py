@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp
+from math import exp, sqrt
 
 from lcbench.host.conditions import BackgroundLoad, Program
 from lcbench.host.disturbances import Finding
@@ -27,7 +27,7 @@ def test_noise():
     assert rows["measured"] == "4 blocks in 10 s, two processes each"
     assert rows["spread"].startswith("4.6 %")
     assert rows["worst block"] == "4.1 %"
-    visible = percent(detectable_slowdown(NOISE.log_ratios, 2.5, 60.0))
+    visible = percent(detectable_slowdown(NOISE.spread / sqrt(2), 5.0, 60.0))
     assert rows["visible"] == f"a slowdown of {visible} or more in a gate of 60 s"
     assert rows["other load"].startswith("12.3 %")
     assert rows["steal"] == "0.4 %"

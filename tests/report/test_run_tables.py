@@ -150,12 +150,6 @@ def test_a_low_score_is_noted_with_its_reasons():
     assert "score" not in footnotes(run_tables.LOW_SCORE)
 
 
-def test_blocks_that_were_left_out_are_counted():
-    calm, busy = Counters(seconds=1.0, pressure_s=0.0), Counters(seconds=1.0, pressure_s=0.9)
-    disturbed = record(row(medians=[1.0, 1.1, 5.0], counters=[calm, calm, busy]))
-    assert "on the machine disturbed them: 1" in " ".join(printed(run_tables.tables(disturbed)))
-
-
 def test_limits_are_listed_by_device_and_dtype():
     gpu = {"device": "cuda", "flops_s": 6e13, "copy_bytes_s": 3.9e12}
     limits = [

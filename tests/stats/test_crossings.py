@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lcbench.record import Counters, Sweep
+from lcbench.record import Sweep
 from lcbench.stats.crossings import cache_ends, crossings, efficiencies
-from results import processes, record
+from results import record
 from simulated_sweeps import rows, sweep
 
 ROWS = [10, 30, 100, 300, 1000, 3000]
@@ -118,20 +118,6 @@ def test_single_points_and_missing_points():
     assert len(crossings(measured)) == 1
 
 
-def test_a_disturbed_block_is_ignored():
-    measured = sweep("rows", ROWS, LAWS, blocks=6, noise=0.01)
-    before = crossings(measured)
-    for each in measured.rows:
-        blocks = each.blocks
-        if each.implementation == "clever":
-            blocks[2] = [100 * blocks[2][0]]
-        counters = [Counters(seconds=1.0, steal_s=0.5 if block == 2 else 0.0) for block in range(6)]
-        each.processes = processes(blocks, counters=counters)
-    [found] = crossings(measured)
-    assert found.at == pytest.approx(before[0].at, rel=0.05)
-    assert np.isfinite(found.low)
-
-
 MACHINE = {"cpu": {"caches": {"l1d": 48 * 1024, "l2": 1 << 20, "l3": 32 << 20}}}
 CACHE_ROWS = [100, 300, 1000, 3000, 10_000, 30_000]
 """Rows of 3073 float32: 32 MiB are 2,730 rows, 1 MiB are 85."""
@@ -215,15 +201,6 @@ def test_a_step_is_not_mistaken_for_growth(place, fixed_s):
     [found] = cache_ends(sweep("rows", CACHE_ROWS[:5], law, noise=0.005))
     assert found.start < place < found.end
     assert found.growth == 1
-
-
-def test_a_process_disturbed_at_all_points_is_ignored(recwarn):
-    measured = sweep("rows", CACHE_ROWS, {"a": beyond_l3}, noise=0.01, blocks=6)
-    for each in measured.rows:
-        counters = [Counters(seconds=1.0, steal_s=0.5 if block == 2 else 0.0) for block in range(6)]
-        each.processes = processes(each.blocks, counters=counters)
-    assert len(cache_ends(measured)) == 1
-    assert not recwarn.list
 
 
 def test_no_cache_ends_with_a_batch_or_along_other_axes():

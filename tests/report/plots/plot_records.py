@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lcbench.record import Counters, MachinePeak, Sweep
-from lcbench.stats import estimates
-from results import processes, record, row
+from lcbench.record import MachinePeak, Sweep
+from results import record, row
 
 USERS = "an/assignment/of/somebody/with_a_long_name.py:softmax_loss_vectorized_and_tuned"
 """Name of a user's function that is longer than a plot is wide."""
@@ -53,15 +52,6 @@ def run(names=tuple(FACTORS), losses=("svm", "softmax"), sizes=(500, 10_000), **
         "command": ["run", "--rows", "500"],
     }
     return record(*rows, *timeless, **(defaults | fields))
-
-
-def disturb(run, implementation, block):
-    """Mark one block of an implementation as disturbed, in every workload."""
-    for each in run.rows:
-        if each.implementation == implementation:
-            counters = [Counters(seconds=1.0, steal_s=0.5 * (place == block)) for place in range(BLOCKS)]
-            each.processes = processes(each.blocks, counters=counters)
-    estimates.complete_record(run)
 
 
 def sweep(seconds, axes, losses=("svm", "softmax"), blocks=6, **fields):

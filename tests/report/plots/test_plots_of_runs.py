@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
-from plot_records import BLOCKS, FACTORS, ceiling, disturb, rows_sweep, run
+from plot_records import BLOCKS, FACTORS, ceiling, rows_sweep, run
 
 from lcbench.report import formatting
-from lcbench.report.plots import runs, selection, style
+from lcbench.report.plots import runs, selection
 from lcbench.report.plots.line_styles import line_style
 from lcbench.stats.estimates import speedup
 from results import record, row
@@ -150,22 +150,6 @@ def test_an_outlier_is_drawn_at_the_edge():
     assert found.max() < 1
     assert np.sum(found == found.max()) == 1
     assert len(found) == 120
-
-
-def test_processes_that_were_left_out_are_grey_and_noted():
-    given = run(("numpy", "torch"), losses=["svm"], sizes=[500])
-    assert "grey" not in runs.draw_samples(given).get_supxlabel()
-    disturb(given, "torch", block=1)
-    figure = runs.draw_samples(given)
-    assert "grey: left out" in figure.get_supxlabel()
-    torch, numpy = (panels_of_samples(figure)[name] for name in ("torch", "numpy"))
-    assert style.LEFT_OUT in _colours_of_samples(torch)
-    assert style.LEFT_OUT not in _colours_of_samples(numpy)
-    assert line_style("torch").colour in _colours_of_samples(torch)
-
-
-def _colours_of_samples(axes):
-    return {to_hex(colour).upper() for cloud in clouds(axes) for colour in cloud.get_facecolor()}
 
 
 def marks(axes, implementation):
