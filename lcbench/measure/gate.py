@@ -18,7 +18,7 @@ from lcbench.measure import schedule, selection, workload
 from lcbench.measure.messages import Cell, TurnsJob
 from lcbench.measure.selection import ResolvedTarget
 from lcbench.measure.sides import GateSide
-from lcbench.measure.turns import Generation, Member, Pace
+from lcbench.measure.turns import MOST_ROUNDS, Generation, Member, Pace
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, no_progress
 from lcbench.record import InterimAnalysis, Row, RowSide
@@ -338,7 +338,8 @@ class _GateMeasurement:
         for group in [[slot] for slot in slots] if pair.alone else [[*slots]]:  # one process at a time on a GPU
             members = [self._member(pair, order, slot, pace) for slot in group]
             timeout_s = self._plan.settings.timeout_s
-            with Generation(len(self.result.orders), members, timeout_s, self._rng) as generation:
+            number, first_round = len(self.result.orders), group[0] * MOST_ROUNDS
+            with Generation(number, members, timeout_s, self._rng, first_round=first_round) as generation:
                 cells = [index for index in range(len(pair.losses)) if self._sides_ok(pair, index)]
                 for cell in self._rng.permutation(cells).tolist():
                     self._show(f"{pair.name}, {pair.losses[cell]}")

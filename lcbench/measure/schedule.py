@@ -32,12 +32,11 @@ from lcbench.measure.messages import (
     PeaksJob,
     TurnsJob,
 )
-from lcbench.measure.turns import Generation, Measured, Member, Pace
+from lcbench.measure.turns import MOST_ROUNDS, Generation, Measured, Member, Pace
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, delayed, no_progress
 from lcbench.record import MachinePeak, Row, RowSide
 from lcbench.settings import RunSettings
-from lcbench.usercode.discovery import code_hash
 from lcbench.workers import process
 from lcbench.workers.control_groups import memory_available
 
@@ -208,8 +207,6 @@ class _Generations:
         self._rng, self._progress = rng, progress
         self._limits = dict(zip(_limited(plan), state.limits, strict=True))
         self._workloads = list(dict.fromkeys(cell for target in plan.targets for cell in target.cells))
-        self._begun: set[tuple[LossName, Size]] = set()
-        """Workloads that some group has begun in the present generation."""
         self._mapped, fits_together = _memory_for(plan)
         self._together = fits_together
         self._done = self._total = 0
@@ -225,14 +222,10 @@ class _Generations:
             if number >= FEWEST_GENERATIONS and spent_s + longest_s > settings.budget_s:
                 break
             fitting = int((settings.budget_s - spent_s) / longest_s) if longest_s else 0
-            timed = dict.fromkeys(
-                cell for each in self._plan.targets if each.device != "simulator" for cell in each.cells
-            )
-            self._total = len(timed) * min(settings.blocks, max(fewest, number + fitting, number + 1))
-            self._done = number * len(timed)
-            self._begun.clear()
-            for group in self._groups(number):
-                self._measure_group(group, number)
+            self._total = len(self._workloads) * min(settings.blocks, max(fewest, number + fitting, number + 1))
+            self._done = number * len(self._workloads)
+            for index, group in enumerate(self._groups(number)):
+                self._measure_group(group, number, index * MOST_ROUNDS)
             if number > first:  # the first one includes compilation, so it does not predict the others
                 longest_s = max(longest_s, monotonic() - generation_start)
             state.rounds, state.spent_s = number + 1, monotonic() - start
@@ -251,14 +244,14 @@ class _Generations:
         groups = [*([together] if together else []), *alone]
         return [groups[index] for index in self._rng.permutation(len(groups)).tolist()]
 
-    def _measure_group(self, targets: list[Target], number: int) -> None:
+    def _measure_group(self, targets: list[Target], number: int, first_round: int) -> None:
         """Measure all cells of the targets in one generation."""
         limited = any(target.device == "cpu" for target in targets)
         members = [self._member(target) for target in targets]
         if limited:
             members.append(self._limit_member())
         timeout_s = self._plan.settings.timeout_s
-        with Generation(number, members, timeout_s, self._rng, together=number > 0) as generation:
+        with Generation(number, members, timeout_s, self._rng, number > 0, first_round) as generation:
             for cell in self._ordered(number):
                 self._refuse_too_long(targets)
                 cells = {
@@ -281,9 +274,7 @@ class _Generations:
                         add(self._rows[targets[index], cell], measured)
                     else:
                         self._add_limit(self._limits[cell], measured)
-                if cell not in self._begun and not simulated:
-                    self._begun.add(cell)
-                    self._done += 1
+                self._done += limited
 
     def _add_limit(self, row: Row, measured: Measured) -> None:
         add(row, measured)
@@ -324,7 +315,7 @@ class _Generations:
         return Member(LimitsJob(cells=cells), process.environment(self._plan.most_threads, self._folder / "compiled"))
 
     def _show(self, detail: str) -> None:
-        self._progress("workloads", max(0, min(self._done, self._total - 1)), max(1, self._total), detail)
+        self._progress("workloads", min(self._done, self._total - 1), self._total, detail)
 
 
 def _memory_for(plan: Plan) -> tuple[bool, bool]:
@@ -444,9 +435,7 @@ def empty_row(implementation: str, device: Device, loss: LossName, size: Size, t
 
 
 def _empty_row(target: Target, loss: LossName, size: Size, plan: Plan) -> Row:
-    row = empty_row(target.row_name or target.name, target.device, loss, size, plan.threads_of(target))
-    row.code = code_hash(target.name)
-    return row
+    return empty_row(target.row_name or target.name, target.device, loss, size, plan.threads_of(target))
 
 
 def add(row: Row, measured: Measured) -> None:

@@ -38,7 +38,7 @@ from lcbench.workers.messages import Failed
 from lcbench.workers.process import HERE, Place, WorkerProcess
 
 MOST_ROUNDS = 24
-"""Maximum number of rounds of a workload in one generation, which bounds the size of records."""
+"""Maximum number of rounds of a workload among processes that are alive together, which bounds the size of records."""
 
 MOST_INTERRUPTED = 8
 """Maximum number of rounds that are repeated because the system was suspended or lcbench was stopped."""
@@ -226,13 +226,21 @@ class Generation:
 
     number: of the generation, from 0. timeout_s: a process is killed if it does not answer an order for so long.
     together: whether the processes import and load at the same time, as many as there are cores; otherwise one after
-    the other, which measures the time of the imports.
+    the other, which measures the time of the imports. first_round: number of the first round. Processes of the same
+    generation that are not alive together must not have rounds of the same number, or times would be compared within
+    them.
     """
 
     def __init__(
-        self, number: int, members: Iterable[Member], timeout_s: float, rng: np.random.Generator, together: bool = True
+        self,
+        number: int,
+        members: Iterable[Member],
+        timeout_s: float,
+        rng: np.random.Generator,
+        together: bool = True,
+        first_round: int = 0,
     ) -> None:
-        self._number, self._rng, self._together = number, rng, together
+        self._number, self._rng, self._together, self._first_round = number, rng, together, first_round
         self._processes = [_LiveProcess(member, timeout_s) for member in members]
         for process in self._processes:
             process.alive_beside(self._processes)
@@ -294,7 +302,8 @@ class Generation:
                 _warm_up(processes[index], pace)
         if pace.simulated:
             for process in processes.values():
-                process.turns = [Turn(round=0, place=0, samples=[process.measured.first_call_s or 1.0], calls=1)]
+                first_call_s = process.measured.first_call_s or 1.0
+                process.turns = [Turn(round=self._first_round, place=0, samples=[first_call_s], calls=1)]
         else:
             start = monotonic()
             self._take_rounds(list(processes.values()), pace, taken)
@@ -314,10 +323,12 @@ class Generation:
             for place, index in enumerate(present):
                 turn = usable[index].ask(turns[index].order, TurnTaken)
                 if turn:
-                    usable[index].turns.append(Turn(round=number, place=place, samples=turn.samples, calls=turn.calls))
+                    usable[index].turns.append(
+                        Turn(round=self._first_round + number, place=place, samples=turn.samples, calls=turn.calls)
+                    )
             if sum(process.gaps for process in usable) != gaps:  # the system was suspended, or lcbench was stopped
                 for process in usable:
-                    process.turns = [turn for turn in process.turns if turn.round != number]
+                    process.turns = [turn for turn in process.turns if turn.round != self._first_round + number]
             else:
                 number += 1
             taken()
