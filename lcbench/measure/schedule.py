@@ -209,7 +209,7 @@ class _Generations:
         self._workloads = list(dict.fromkeys(cell for target in plan.targets for cell in target.cells))
         self._mapped, fits_together = _memory_for(plan)
         self._together = fits_together
-        self._done = self._total = 0
+        self._done, self._total = 0.0, 0
 
     def measure(self, after_generation: Callable[[ScheduleState], None]) -> None:
         """Measure generations until the budget is spent."""
@@ -223,9 +223,10 @@ class _Generations:
                 break
             fitting = int((settings.budget_s - spent_s) / longest_s) if longest_s else 0
             self._total = len(self._workloads) * min(settings.blocks, max(fewest, number + fitting, number + 1))
-            self._done = number * len(self._workloads)
-            for index, group in enumerate(self._groups(number)):
-                self._measure_group(group, number, index * MOST_ROUNDS)
+            groups = self._groups(number)
+            for index, group in enumerate(groups):
+                self._done = (number + index / len(groups)) * len(self._workloads)
+                self._measure_group(group, number, index * MOST_ROUNDS, 1 / len(groups))
             if number > first:  # the first one includes compilation, so it does not predict the others
                 longest_s = max(longest_s, monotonic() - generation_start)
             state.rounds, state.spent_s = number + 1, monotonic() - start
@@ -244,8 +245,8 @@ class _Generations:
         groups = [*([together] if together else []), *alone]
         return [groups[index] for index in self._rng.permutation(len(groups)).tolist()]
 
-    def _measure_group(self, targets: list[Target], number: int, first_round: int) -> None:
-        """Measure all cells of the targets in one generation."""
+    def _measure_group(self, targets: list[Target], number: int, first_round: int, share: float) -> None:
+        """Measure all cells of the targets in one generation. share: of a workload that is done then."""
         limited = any(target.device == "cpu" for target in targets)
         members = [self._member(target) for target in targets]
         if limited:
@@ -259,22 +260,20 @@ class _Generations:
                     for index, target in enumerate(targets)
                     if cell in target.cells and self._rows[target, cell].status == "ok"
                 }
-                if not cells:
-                    continue
-                loss, size = cell
-                detail = f"{loss} {size.rows:,}"
-                self._show(detail)
-                if limited and cell in self._limits:
-                    cells[len(targets)] = list(self._limits).index(cell)
-                simulated = targets[0].device == "simulator"
-                pace = Pace(rounds=self._plan.rounds, thorough=number == 0, simulated=simulated)
-                outcomes = generation.measure(cells, pace, partial(self._show, detail))
-                for index, measured in outcomes.items():
-                    if index < len(targets):
-                        add(self._rows[targets[index], cell], measured)
-                    else:
-                        self._add_limit(self._limits[cell], measured)
-                self._done += limited
+                if cells:
+                    detail = f"{cell[0]} {cell[1].rows:,}"
+                    self._show(detail)
+                    if limited:
+                        cells[len(targets)] = list(self._limits).index(cell)
+                    simulated = targets[0].device == "simulator"
+                    pace = Pace(rounds=self._plan.rounds, thorough=number == 0, simulated=simulated)
+                    outcomes = generation.measure(cells, pace, partial(self._show, detail))
+                    for index, measured in outcomes.items():
+                        if index < len(targets):
+                            add(self._rows[targets[index], cell], measured)
+                        else:
+                            self._add_limit(self._limits[cell], measured)
+                self._done += share
 
     def _add_limit(self, row: Row, measured: Measured) -> None:
         add(row, measured)
@@ -315,13 +314,13 @@ class _Generations:
         return Member(LimitsJob(cells=cells), process.environment(self._plan.most_threads, self._folder / "compiled"))
 
     def _show(self, detail: str) -> None:
-        self._progress("workloads", min(self._done, self._total - 1), self._total, detail)
+        self._progress("workloads", min(int(self._done + 1e-6), self._total - 1), self._total, detail)
 
 
 def _memory_for(plan: Plan) -> tuple[bool, bool]:
     """Return whether X is mapped instead of copied into each process, and whether all processes fit into memory."""
     free = memory_available()
-    largest = max((size.rows * size.features * size.itemsize for _, size in _limited(plan)), default=0)
+    largest = max((size.footprint for _, size in _limited(plan)), default=0)  # a streamed X stays in its file
     processes = sum(not target.alone for target in plan.targets) + 1
     if processes * (largest + PROCESS_BYTES) <= free:
         return False, True

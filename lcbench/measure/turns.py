@@ -64,7 +64,7 @@ class Member:
     """Worker process to start in a generation.
 
     variables: its environment. place: where it runs. stopped: whether it is stopped while others have their turns. A
-    process on a GPU or a cluster is not: it must be the only member of its generation.
+    process on a GPU or a cluster is not: there must be no other member, except one that measures the limit.
     """
 
     job: TurnsJob | LimitsJob

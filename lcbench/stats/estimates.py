@@ -115,7 +115,7 @@ def _components(present: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:
     """Yield the processes that are connected by common rounds. present: shape (rounds, processes)."""
     waiting = set(range(present.shape[1]))
     while waiting:
-        members = np.arange(present.shape[1]) == min(waiting)
+        members: NDArray[np.bool_] = np.arange(present.shape[1]) == min(waiting)
         while True:
             reached = np.any(present[np.any(present[:, members], axis=1)], axis=0)
             if np.array_equal(reached, members):
