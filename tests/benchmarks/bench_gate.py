@@ -207,7 +207,9 @@ def report(file, count, start_s):
                 if not gates.generations_needed(1) <= generations <= len(units):
                     continue
                 verdicts = drawn(times, generations, fail_above, count, relabel=not planted)
-                shares.append(f"{budget_s} s: {percent(verdicts['slower'], count)} / {percent(verdicts['not slower'], count)}")
+                shares.append(
+                    f"{budget_s} s: {percent(verdicts['slower'], count)} / {percent(verdicts['not slower'], count)}"
+                )
             print(f"  threshold {fail_above:.0%}, slower / not slower: {'; '.join(shares)}")
         places(units)
 
