@@ -40,9 +40,9 @@ numpy           1.20 ms      500 ms            -          2.00 us
 numba-parallel   310 ms      3.20 s       3.20 s          2.00 us
 limits, measured in this run: reads 50 GB/s (largest X), FMA 200 GFLOP/s
 float32; reference: NumPy's GEMM 150 GFLOP/s
-times of 3 processes each; spread: half the range of their times; x:
-geometric mean of the ratios of paired processes, with 95 % interval ([?]: too
-few processes, or too noisy)
+times of 3 processes each; spread: half the range of their times; x: geometric
+mean of the ratios within generations, with 95 % interval ([?]: too few
+generations, or too noisy)
 """
 
 
@@ -135,7 +135,7 @@ def test_a_busy_machine_is_noted():
     busy = row(medians=[1e-3, 1e-3], counters=[Counters(seconds=1.0, pressure_s=0.4)] * 2)
     quiet = row(medians=[1e-3, 1e-3], counters=[Counters(seconds=1.0, pressure_s=0.01)] * 2)
     told = " ".join(" ".join(printed(run_tables.tables(record(busy)))).split())
-    assert "the machine was busy: in half of the blocks, a process waited for a CPU 40% of the time" in told
+    assert "the machine was busy: beside half of the processes, something waited for a CPU 40% of the time" in told
     assert "busy" not in " ".join(printed(run_tables.tables(record(quiet))))
 
 

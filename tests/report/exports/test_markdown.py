@@ -23,7 +23,7 @@ softmax: 500 rows x 3,073 features, 10 classes, float32, synthetic
 | mistaken | **wrong** | 80.5 ms | - | loss is 1, right is 100 % |
 | gone | **not measured** | 1.05 s | - | crashed: killed |
 | grown | **slower** | 400 us | 500 us | +25.0 % (95 %: +22.2 % to +27.9 %) |
-| \\_\\_init\\_\\_.py:f\\|g | **inconclusive** | 3.00 ms | 3.20 ms | +6.7 % (95 %: -14.4 % to +33.1 %) |
+| \\_\\_init\\_\\_.py:f\\|g | **inconclusive** | 2.99 ms | 3.19 ms | +6.7 % (95 %: -14.4 % to +33.1 %) |
 | once | **inconclusive** | 1.00 s | 2.00 s | +100.0 % (no interval: one process) |
 | same | not slower | 2.00 ms | 2.00 ms | +0.0 % (95 %: -2.2 % to +2.3 %) |
 

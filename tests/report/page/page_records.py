@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from lcbench.record import Counters, Gate, InterimAnalysis, MachinePeak, Record, Row, Side, Sweep
+from lcbench.record import Gate, InterimAnalysis, MachinePeak, Record, Row, Side, Sweep
 from results import record, row
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&quot;.py:f"
 """Name of a user's file that would be markup and a script if it were not escaped."""
 
 LONG = "homework/of/somebody/with/a/long/path/softmax_vectorized.py:softmax_loss_vectorized_twice"
-
-QUIET, BUSY = Counters(seconds=1.0, pressure_s=0.0), Counters(seconds=1.0, pressure_s=0.9)
 
 MEDIANS = {
     "numba-parallel": 4.1e-4,
@@ -30,8 +28,8 @@ def samples(median: float, blocks: int = 3) -> list[list[float]]:
 
 
 def measured(name: str, median: float, **fields: object) -> Row:
-    """Return a row with such samples, of which the second block was disturbed."""
-    return row(name, blocks=samples(median), calls=[7, 7, 7], counters=[QUIET, BUSY, QUIET], **fields)
+    """Return a row with such samples."""
+    return row(name, blocks=samples(median), calls=[7, 7, 7], **fields)
 
 
 def ceiling(rows: int, dtype: str = "float32") -> MachinePeak:
@@ -71,12 +69,12 @@ LATER = record(
 """Later run, in which one implementation is slower."""
 
 NOISY = record(
-    row("numpy", blocks=[[1e-3] * 5, [5e-2] * 5, [1.01e-3] * 5], counters=[QUIET, BUSY, QUIET]),
-    row("jax", blocks=[[1.2e-3] * 5, [6e-2] * 5, [1.21e-3] * 5], counters=[QUIET, BUSY, QUIET]),
-    row("torch", blocks=[[2e-3] * 5, [2.01e-3] * 5, [9e-1] * 5], counters=[QUIET, QUIET, QUIET]),
+    row("numpy", blocks=[[1e-3] * 5, [1.02e-3] * 5, [1.01e-3] * 5]),
+    row("jax", blocks=[[1.2e-3] * 5, [1.22e-3] * 5, [1.21e-3] * 5]),
+    row("torch", blocks=[[2e-3] * 5, [2.01e-3] * 5, [1.4e-2] * 5]),
     id="55555555",
 )
-"""Run with distant processes that were left out, and with one that was kept, so that its row has no interval."""
+"""Run with a process that took much longer, so that the interval of its row is not informative."""
 
 _SIDE = Side(given=".", kind="folder", python="CPython", versions={})
 
