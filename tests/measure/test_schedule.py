@@ -10,14 +10,15 @@ import pytest
 
 from lcbench.losses import oracle
 from lcbench.measure import schedule, workload
-from lcbench.measure.messages import GemmJob, GemmMeasured, PeakMeasured, Timed
-from lcbench.measure.schedule import Plan, Target, extrapolated_s, measure_first, refuse_too_long
+from lcbench.measure.messages import GemmJob, GemmMeasured, LimitCell, LimitsJob, PeakMeasured, Timed
+from lcbench.measure.schedule import FEWEST_GENERATIONS, Plan, Target, extrapolated_s, refuse_too_long
+from lcbench.measure.turns import MOST_ROUNDS, Measured, Pace
 from lcbench.measure.workload import Size
 from lcbench.progress import no_progress
-from lcbench.record import Counters, MachinePeak
+from lcbench.record import LARGEST_FOOTPRINT, MachinePeak, ProcessResult, Turn
 from lcbench.settings import RunSettings
-from lcbench.workers.messages import Failed
-from results import processes
+from lcbench.stats import estimates
+from results import record as make_record
 from results import row as make_row
 
 TINY = Size(20, 33, 3, "float32", "synthetic")
@@ -25,10 +26,9 @@ BOTH = (("svm", TINY), ("softmax", TINY))
 SOFTMAX = (("softmax", TINY),)
 
 MINE = """
-import time
 from lcbench.losses import vectorized
 
-# only on the problem that is timed, which has 20 rows, not on the one on which functions are recognised
+# only on the problem that is timed, which has 20 rows, not on the one on which functions are recognized
 
 def right_softmax_loss(W, X, y, reg):
     print("garbage")
@@ -37,16 +37,11 @@ def right_softmax_loss(W, X, y, reg):
 def wrong_softmax_loss(W, X, y, reg):
     loss, dW = vectorized.softmax_loss(W, X, y, reg)
     return (loss + 0.01 if len(X) == 20 else loss), dW
-
-def hanging_softmax_loss(W, X, y, reg):
-    time.sleep(600 if len(X) == 20 else 0)
-    return vectorized.softmax_loss(W, X, y, reg)
 """
 
 HALF = """
 import os, signal
 from lcbench.losses import vectorized
-from lcbench.progress import no_progress
 
 def svm_loss(W, X, y, reg):
     if len(X) == 20:
@@ -60,7 +55,7 @@ def softmax_loss(W, X, y, reg):
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    """Rows of a run of three rounds, by name and loss, and its final state."""
+    """Rows of a run of two generations, by name and loss, and its final state."""
     folder = tmp_path_factory.mktemp("user")
     file, half = folder / "mine.py", folder / "half.py"
     file.write_text(MINE)
@@ -68,38 +63,43 @@ def measured(tmp_path_factory):
     targets = [Target("numpy", "cpu", BOTH), Target(str(half), "cpu", BOTH)]
     for name in ("right", "wrong"):
         targets.append(Target(f"{file}:{name}_softmax_loss", "cpu", SOFTMAX))
-    plan = Plan(tuple(targets), RunSettings(threads=1, blocks=3, budget_s=0.0, seed=4), cell_s=0.001)
-    with pytest.MonkeyPatch.context() as patch:
-        found = iter([[peak(1.0, 8.0), peak(3.0, 3.0, 40)], [peak(2.0, 7.0)]])
-        patch.setattr(schedule, "_measure_peaks", lambda *arguments: next(found))
-        result = schedule.run_schedule(plan)
+    plan = Plan(tuple(targets), RunSettings(threads=1, blocks=2, budget_s=0.0, seed=4), rounds=3)
+    result = schedule.run_schedule(plan)
     names = [row.implementation.rpartition("/")[2].removeprefix("mine.py:").partition("_")[0] for row in result.rows]
     rows = {(name.removesuffix(".py"), row.loss): row for name, row in zip(names, result.rows, strict=True)}
     assert len(rows) == len(result.rows) == 6
     return rows, result
 
 
-def peak(read, flops, footprint=TINY.footprint):
-    return MachinePeak(dtype="float32", footprint=footprint, read_bytes_s=read, flops_s=flops)
-
-
-def test_correct_implementations_have_all_blocks_and_samples(measured):
+def test_right_implementations_have_a_process_in_each_generation(measured):
     rows, _ = measured
     for name, loss in [("numpy", "svm"), ("numpy", "softmax"), ("right", "softmax"), ("half", "softmax")]:
         row = rows[name, loss]
         assert (row.status, row.reason) == ("ok", "")
-        assert [len(block) >= 3 for block in row.blocks] == [True] * 3
-        assert all(seconds > 0 for block in row.blocks for seconds in block)
+        assert [process.generation for process in row.processes] == [0, 1]
         for process in row.processes:
-            [turn] = process.turns
-            assert (turn.calls > 0, turn.counters.seconds > 0) == (True, True)
+            assert [turn.round for turn in process.turns] == [0, 1, 2]
+            assert min(process.samples) > 0
+            assert all(turn.calls > 0 for turn in process.turns)
+            assert process.counters.seconds > 0
             assert process.warm_up_calls > 0
         assert 0 < row.error_loss < 1e-5
         assert 0 < row.error_grad < 1e-5
         assert row.first_call_s > 0
         assert row.prepare_s > 0
+        assert row.import_s > 0
         assert row.compile_s is None
         assert (row.flops, row.bytes, row.threads) == (TINY.flops, TINY.bytes, 1)
+
+
+def test_each_round_has_a_turn_of_every_process(measured):
+    _, result = measured
+    softmax = [row for row in [*result.rows, *result.limits] if row.loss == "softmax" and row.status == "ok"]
+    assert len(softmax) == 4
+    for generation in range(2):
+        for number in range(3):
+            found = [turn for row in softmax for turn in row.processes[generation].turns if turn.round == number]
+            assert sorted(turn.place for turn in found) == list(range(len(found)))
 
 
 def test_a_wrong_implementation_has_a_reason_and_no_time(measured):
@@ -109,232 +109,431 @@ def test_a_wrong_implementation_has_a_reason_and_no_time(measured):
     assert (row.median_s, row.first_call_s) == (None, None)
 
 
-def test_an_implementation_that_hangs_times_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(schedule, "_measure_peaks", lambda *arguments: [])
-    (tmp_path / "mine.py").write_text(MINE)
-    target = Target(f"{tmp_path / 'mine.py'}:hanging_softmax_loss", "cpu", SOFTMAX)
-    settings = RunSettings(threads=1, blocks=3, budget_s=0.0, timeout_s=2.0, seed=4)
-    [row] = schedule.run_schedule(Plan((target,), settings)).rows
-    assert (row.status, row.reason, row.processes) == ("timeout", "no answer for 2 s", [])
-
-
 def test_a_loss_that_kills_its_process_does_not_affect_the_other_loss(measured):
     row = measured[0]["half", "svm"]
     assert (row.status, row.reason) == ("crashed", "killed by SIGKILL (out of memory?)")
 
 
-def test_a_peak_is_the_higher_of_two_measurements_even_if_one_is_missing(measured):
-    assert measured[1].peaks == [peak(2.0, 8.0), peak(3.0, 3.0, 40)]
+def test_the_limit_has_a_row_for_each_workload(measured):
+    rows, result = measured
+    assert [(row.implementation, row.loss, row.status) for row in result.limits] == [
+        ("limit", "svm", "ok"),
+        ("limit", "softmax", "ok"),
+    ]
+    assert [len(row.processes) for row in result.limits] == [2, 2]
+    [peak] = result.peaks
+    assert (peak.device, peak.dtype, peak.footprint) == ("cpu", "float32", TINY.footprint)
+    assert min(peak.read_bytes_s, peak.flops_s, peak.gemm_flops_s) > 0
+    estimates.complete_record(make_record(*result.rows, limits=result.limits, ceilings=result.peaks))
+    assert 0 < rows["numpy", "softmax"].roofline_fraction < 1
 
 
-def timed(index, seconds=(1e-3, 2e-3, 3e-3), **fields):
-    defaults = {"status": "ok", "error_loss": 1e-7, "error_grad": 2e-7, "first_call_s": 0.5}
-    [process] = processes([list(seconds)], [4], [Counters(seconds=1.0)])
-    return Timed(index=index, process=process, **(defaults | fields))
+# Substitutes for generations of processes
+
+
+def measured_ok(generation=0, seconds=(1e-3, 2e-3, 3e-3), first_call_s=0.5, **timed):
+    result = ProcessResult(generation=generation, turns=[Turn(round=0, place=0, samples=list(seconds), calls=4)])
+    return Measured(
+        result=result, import_s=0.1, first_call_s=first_call_s, timed=Timed(error_loss=1e-7, error_grad=2e-7, **timed)
+    )
+
+
+class FakeGeneration:
+    """Substitute for `turns.Generation`, which measures nothing.
+
+    cells: list of cells by name of the member, for each workload in order.
+    """
+
+    def __init__(self, fake, number, members, timeout_s, rng, together=True, first_round=0):
+        self.fake, self.number, self.members, self.together, self.first_round = (
+            fake,
+            number,
+            members,
+            together,
+            first_round,
+        )
+        self.names = [getattr(member.job, "implementation", "limit") for member in members]
+        self.cells, self.paces = [], []
+
+    def __enter__(self):
+        self.fake.generations.append(self)
+        return self
+
+    def __exit__(self, *raised):
+        pass
+
+    def measure(self, cells, pace, taken=lambda: None):
+        jobs = {index: self.members[index].job for index in cells}
+        self.cells.append({self.names[index]: jobs[index].cells[cell] for index, cell in cells.items()})
+        self.paces.append(pace)
+        taken()
+        self.fake.now += self.fake.cell_s
+        return {
+            index: self.fake.answer(self.names[index], jobs[index].cells[cell], self) for index, cell in cells.items()
+        }
+
+
+class Fake:
+    """Substitute for worker processes: all generations, and a clock that advances by `cell_s` with each workload.
+
+    answer: function (name of the member, cell, generation) -> outcome.
+    """
+
+    def __init__(self, monkeypatch):
+        self.generations, self.jobs, self.now, self.cell_s = [], [], 0.0, 1.0
+        self.answer = lambda name, cell, generation: measured_ok(generation.number)
+        monkeypatch.setattr(schedule, "Generation", lambda *given, **options: FakeGeneration(self, *given, **options))
+        monkeypatch.setattr(schedule, "monotonic", lambda: self.now)
+        monkeypatch.setattr(schedule.process, "work", self.work)
+        monkeypatch.setattr(schedule, "_build_problems", lambda *arguments: None)
+
+    def work(self, job, variables, timeout_s, place=None):
+        self.jobs.append(job)
+        return []
+
+    def members(self, name):
+        """Return the members with this name."""
+        return [
+            member
+            for generation in self.generations
+            for own, member in zip(generation.names, generation.members, strict=True)
+            if own == name
+        ]
 
 
 @pytest.fixture
-def workers(monkeypatch):
-    """Substitute for worker processes, whose events are `answer(job)`; no problem is built."""
-    jobs = []
+def fake(monkeypatch):
+    return Fake(monkeypatch)
 
-    class Workers:
-        @staticmethod
-        def answer(job):
-            return [timed(index) for index in range(len(job.cells))]
+
+def plan(*targets, rounds=schedule.ROUNDS, **fields):
+    defaults = {"threads": 2, "blocks": 5, "budget_s": 1e9, "seed": 1}
+    return Plan(targets or (Target("numpy", "cpu", BOTH),), RunSettings(**(defaults | fields)), rounds)
+
+
+def targets(names, cells=SOFTMAX):
+    return [Target(name, "cpu", cells) for name in names]
+
+
+def fail(status, reason):
+    return Measured(status=status, reason=reason)
+
+
+# Generations
+
+
+def test_all_targets_and_the_limit_are_in_one_generation(fake):
+    result = schedule.run_schedule(plan(*targets("abc"), blocks=4, rounds=7))
+    assert [generation.names for generation in fake.generations] == [["a", "b", "c", "limit"]] * 4
+    assert [generation.number for generation in fake.generations] == [0, 1, 2, 3]
+    assert [generation.together for generation in fake.generations] == [False, True, True, True]
+    assert {generation.first_round for generation in fake.generations} == {0}
+    paces = [pace for generation in fake.generations for pace in generation.paces]
+    assert paces == [Pace(rounds=7, thorough=True), *[Pace(rounds=7)] * 3]
+    assert len({member.job.seed for name in "abc" for member in fake.members(name)}) == 12
+    assert all(member.stopped for generation in fake.generations for member in generation.members)
+    assert [len(row.processes) for row in [*result.rows, *result.limits]] == [4] * 4
+
+
+def test_workloads_are_in_random_order_with_those_on_the_same_data_in_succession(fake):
+    sizes = [Size(rows, 33, 3, "float32", "synthetic") for rows in (10, 20, 30)]
+    cells = tuple((loss, size) for loss in ("svm", "softmax") for size in sizes)
+    schedule.run_schedule(plan(Target("a", "cpu", cells), blocks=12))
+    orders = [[(each["a"].loss, Path(each["a"].folder).name) for each in each.cells] for each in fake.generations]
+    for order in orders:
+        folders = [folder for _, folder in order]
+        assert folders[::2] == folders[1::2]
+        assert len(set(order)) == 6
+    assert [folder for _, folder in orders[0]][::2] == [size.folder for size in sizes]  # small ones first
+    assert len({tuple(order) for order in orders[1:]}) > 6
+
+
+def test_a_seed_determines_the_order(fake):
+    for _ in range(2):
+        schedule.run_schedule(plan(*targets("abc", BOTH)))
+    found = [
+        ([each["a"].loss for each in generation.cells], [member.job.seed for member in generation.members[:-1]])
+        for generation in fake.generations
+    ]
+    assert found[:5] == found[5:]
+    assert found[0] != found[1]
+
+
+def test_each_target_has_its_own_cells(fake):
+    larger = Size(40, 33, 3, "float32", "synthetic")
+    small, both = Target("naive", "cpu", SOFTMAX), Target("numpy", "cpu", (*SOFTMAX, ("softmax", larger)))
+    schedule.run_schedule(plan(small, both, blocks=1))
+    assert [sorted(each) for each in fake.generations[0].cells] == [["limit", "naive", "numpy"], ["limit", "numpy"]]
+
+
+def test_targets_that_take_no_turns_are_alone(fake):
+    given = [
+        *targets("ab"),
+        Target("dask", "cpu", SOFTMAX, alone=True),
+        Target("cupy", "cuda", SOFTMAX, alone=True),
+        Target("numba-cuda", "simulator", SOFTMAX, alone=True),
+    ]
+    schedule.run_schedule(plan(*given, blocks=20))
+    groups = {number: [each for each in fake.generations if each.number == number] for number in range(20)}
+    together, dask, gpu, simulator = ("a", "b", "limit"), ("dask", "limit"), ("cupy",), ("numba-cuda",)
+    assert {tuple(each.names) for each in groups[0]} == {together, dask, gpu, simulator}
+    for number in range(1, 20):  # times in the simulator mean nothing, so one is enough
+        assert {tuple(each.names) for each in groups[number]} == {together, dask, gpu}
+    assert len({tuple(tuple(each.names) for each in groups[number]) for number in range(1, 20)}) == 6
+    for group in groups.values():  # they do not take turns with each other
+        assert [each.first_round for each in group] == [index * MOST_ROUNDS for index in range(len(group))]
+    for name, stopped in {"a": True, "limit": True, "dask": False, "cupy": False, "numba-cuda": False}.items():
+        assert {member.stopped for member in fake.members(name)} == {stopped}
+
+
+def test_the_simulator_makes_its_first_call_only(fake):
+    [row] = schedule.run_schedule(plan(Target("numba-cuda", "simulator", SOFTMAX, alone=True))).rows
+    [generation] = fake.generations
+    assert (len(row.processes), generation.paces) == (1, [Pace(rounds=6, thorough=True, simulated=True)])
+    assert generation.members[0].variables["NUMBA_ENABLE_CUDASIM"] == "1"
+
+
+def test_each_target_has_its_own_number_of_threads(fake):
+    given = [Target("a", "cpu", SOFTMAX, threads=threads) for threads in (1, 4)] + [Target("b", "cpu", SOFTMAX)]
+    result = schedule.run_schedule(plan(*given, blocks=1))
+    assert [(row.implementation, row.threads) for row in result.rows] == [("a", 1), ("a", 4), ("b", 2)]
+    assert [member.variables["OMP_NUM_THREADS"] for member in fake.members("a")] == ["1", "4"]
+    assert [member.variables["OMP_NUM_THREADS"] for member in fake.members("b")] == ["2"]
+    assert [member.variables["OMP_NUM_THREADS"] for member in fake.members("limit")] == ["4"]
+    assert result.limits[0].threads == 4
+
+
+def test_a_compilation_cache_belongs_to_one_run(fake):
+    for _ in range(2):
+        schedule.run_schedule(plan(blocks=2))
+    caches = [member.variables["NUMBA_CACHE_DIR"] for member in fake.members("numpy")]
+    assert caches[0] == caches[1] != caches[2] == caches[3]
+
+
+# Memory
+
+LARGE = Size(10_000, 3072, 10, "float32", "synthetic")
+
+
+ALL = 6 * (LARGE.footprint + schedule.PROCESS_BYTES)
+MAPPED = 6 * schedule.PROCESS_BYTES + 3 * LARGE.footprint
+"""Memory of five processes and the limit, with X in each one or mapped."""
+
+
+@pytest.mark.parametrize(
+    ("free", "mapped", "groups"), [(ALL, False, 1), (ALL - 1, True, 1), (MAPPED, True, 1), (MAPPED - 1, True, 5)]
+)
+def test_memory_decides_whether_X_is_mapped_and_processes_are_alone(fake, monkeypatch, free, mapped, groups):
+    monkeypatch.setattr(schedule, "memory_available", lambda: free)
+    result = schedule.run_schedule(plan(*targets("abcde", (("softmax", LARGE),)), blocks=1))
+    assert {member.job.mapped for name in "abcde" for member in fake.members(name)} == {mapped}
+    assert len(fake.generations) == groups
+    assert {each.names[-1] for each in fake.generations} == {"limit"}
+    assert len({each.first_round for each in fake.generations}) == groups
+    assert [len(row.processes) for row in result.rows] == [1] * 5
+    assert len(result.limits[0].processes) == groups
+
+
+def test_a_streamed_X_takes_no_memory(fake, monkeypatch):
+    monkeypatch.setattr(schedule, "memory_available", lambda: 3 * (LARGEST_FOOTPRINT + schedule.PROCESS_BYTES))
+    huge = Size(10**9, 3073, 10, "float32", "mine.h5", streamed=True)
+    schedule.run_schedule(plan(*targets("ab", (("softmax", huge),)), blocks=1))
+    assert fake.members("a")[0].job.mapped is False
+    assert len(fake.generations) == 1
+
+
+# Limits and peaks
+
+
+def test_the_limit_is_measured_on_each_workload_of_the_cpu(fake):
+    double = Size(40, 33, 3, "float64", "synthetic")
+    gpu_only = Size(80, 33, 3, "float32", "synthetic")
+    cells = (*BOTH, ("svm", double))
+    given = [Target("a", "cpu", cells), Target("cupy", "cuda", (("svm", gpu_only),), alone=True)]
+    result = schedule.run_schedule(plan(*given, blocks=1))
+    assert [(row.loss, row.dtype, row.rows, row.device) for row in result.limits] == [
+        ("svm", "float32", 20, "cpu"),
+        ("softmax", "float32", 20, "cpu"),
+        ("svm", "float64", 40, "cpu"),
+    ]
+    [limit] = fake.members("limit")
+    assert isinstance(limit.job, LimitsJob)
+    assert limit.job.cells == [
+        LimitCell(size.dtype, size.footprint, size.bytes, size.flops) for size in (TINY, TINY, double)
+    ]
+    for cells in next(each for each in fake.generations if "limit" in each.names).cells:
+        size = double if cells["a"].folder.endswith(double.folder) else TINY
+        assert cells["limit"].footprint == size.footprint
+
+
+def test_a_limit_that_fails_does_no_harm(fake):
+    fake.answer = lambda name, cell, generation: (
+        fail("crashed", "killed by SIGKILL") if name == "limit" else measured_ok(generation.number)
+    )
+    result = schedule.run_schedule(plan(*targets("a"), blocks=2))
+    assert [(row.status, len(row.processes)) for row in result.rows] == [("ok", 2)]
+    assert (result.limits[0].status, result.limits[0].processes) == ("crashed", [])
+
+
+def peak(read, flops, footprint=TINY.footprint, **fields):
+    return MachinePeak(dtype="float32", footprint=footprint, read_bytes_s=read, flops_s=flops, **fields)
+
+
+def test_peaks_are_the_best_rates_of_all_limits_with_the_rate_of_the_matrix_product(fake, monkeypatch):
+    found = {0: peak(1.0, 8.0), 1: peak(2.0, 7.0), 2: peak(1.5, 7.5)}
 
     def work(job, variables, timeout_s, place=None):
-        jobs.append((job, variables))
-        return Workers.answer(job)
+        assert isinstance(job, GemmJob)
+        return [GemmMeasured(dtype=dtype, flops_s=3.0) for dtype in job.dtypes]
 
     monkeypatch.setattr(schedule.process, "work", work)
-    monkeypatch.setattr(schedule, "_build_problems", lambda *arguments: None)
-    monkeypatch.setattr(schedule, "_measure_peaks", lambda *arguments: [])
-    Workers.jobs = jobs
-    return Workers
+    fake.answer = lambda name, cell, generation: measured_ok(
+        generation.number, peak=found[generation.number] if name == "limit" else None
+    )
+    result = schedule.run_schedule(plan(*targets("a"), blocks=3))
+    assert result.peaks == [peak(2.0, 8.0, gemm_flops_s=3.0)]
 
 
-def plan(*targets, **fields):
-    defaults = {"threads": 2, "blocks": 5, "budget_s": 1e9, "seed": 1}
-    return Plan(targets or (Target("numpy", "cpu", BOTH),), RunSettings(**(defaults | fields)))
+def test_peaks_of_the_gpu_are_measured_before_and_after(fake, monkeypatch):
+    rates = iter([4.0, 6.0])
+    jobs = []
 
+    def work(job, variables, timeout_s, place=None):
+        jobs.append(job)
+        rate = next(rates)
+        return [PeakMeasured(peak(rate, 1 / rate, footprint, device="cuda")) for _, footprint in job.wanted]
 
-def test_targets_are_measured_in_random_order(workers):
-    targets = [Target(name, "cpu", SOFTMAX) for name in "abcdef"]
-    schedule.run_schedule(plan(*targets, blocks=4))
-    order = [job.implementation for job, _ in workers.jobs]
-    rounds = [order[k : k + 6] for k in range(0, 24, 6)]
-    assert all(sorted(each) == list("abcdef") for each in rounds)
-    assert len({tuple(each) for each in rounds}) > 1
-    assert len({job.seed for job, _ in workers.jobs}) == 24
-
-
-def test_a_seed_determines_the_order(workers):
-    targets = [Target(name, "cpu", SOFTMAX) for name in "abcdef"]
-    schedule.run_schedule(plan(*targets))
-    schedule.run_schedule(plan(*targets))
-    order = [(job.implementation, job.seed) for job, _ in workers.jobs]
-    assert order[:30] == order[30:]
-
-
-def test_the_budget_is_exceeded_for_the_first_three_rounds_only(workers):
-    [svm, _] = schedule.run_schedule(plan(budget_s=0.0, blocks=10)).rows
-    assert len(svm.blocks) == schedule.FEWEST_ROUNDS
-    [svm, _] = schedule.run_schedule(plan(blocks=2)).rows
-    assert len(svm.blocks) == 2
-
-
-def test_the_compilation_time_is_measured_in_the_first_process(workers):
-    firsts = iter([5.0, 0.1, 0.1])
-    workers.answer = lambda job: [timed(0, first_call_s=next(firsts), compiles=True)]
-    [row] = schedule.run_schedule(plan(Target("numba-njit", "cpu", SOFTMAX), blocks=3)).rows
-    assert (row.first_call_s, row.compile_s) == (5.0, 5.0 - 2e-3)
-
-
-def test_a_compilation_cache_belongs_to_one_run(workers):
-    schedule.run_schedule(plan(blocks=2))
-    schedule.run_schedule(plan(blocks=1))
-    caches = [variables["NUMBA_CACHE_DIR"] for _, variables in workers.jobs]
-    assert caches[0] == caches[1] != caches[2]
-
-
-def test_a_row_that_is_wrong_once_has_no_times(workers):
-    answers = iter([[timed(0)], [timed(0)], [Timed(index=0, status="wrong", reason="loss is nan")]])
-    workers.answer = lambda job: next(answers)
-    [row] = schedule.run_schedule(plan(Target("a", "cpu", SOFTMAX))).rows
-    assert (row.status, row.reason, row.processes) == ("wrong", "loss is nan", [])
-    assert len(workers.jobs) == 3
-
-
-def test_a_cell_that_was_not_reached_gets_another_process_in_the_same_round(workers):
-    def answer(job):
-        if [cell.loss for cell in job.cells] == ["svm", "softmax"]:
-            return [schedule.process.Began(0), Failed("crashed", "killed by SIGSEGV")]
-        return [timed(0)]
-
-    workers.answer = answer
-    svm, softmax = schedule.run_schedule(plan(blocks=1)).rows
-    assert (svm.status, svm.reason) == ("crashed", "killed by SIGSEGV")
-    assert (softmax.status, len(softmax.blocks)) == ("ok", 1)
-    assert len(workers.jobs) == 2
-
-
-def test_an_implementation_that_cannot_be_loaded_fails_on_every_cell_once(workers):
-    workers.answer = lambda job: [Failed("unavailable", "no driver")]
-    rows = schedule.run_schedule(plan()).rows
-    assert [(row.status, row.reason) for row in rows] == [("unavailable", "no driver")] * 2
-    assert len(workers.jobs) == 1
-
-
-def test_the_errors_are_the_largest_of_all_rounds(workers):
-    errors = iter([(1e-7, 5e-7), (3e-7, 2e-7)])
-    workers.answer = lambda job: [timed(0, **dict(zip(("error_loss", "error_grad"), next(errors), strict=True)))]
-    [row] = schedule.run_schedule(plan(Target("a", "cpu", SOFTMAX), blocks=2)).rows
-    assert (row.error_loss, row.error_grad) == (3e-7, 5e-7)
-
-
-def test_the_simulator_is_used_in_one_round(workers):
-    [row] = schedule.run_schedule(plan(Target("numba-cuda", "simulator", SOFTMAX))).rows
-    assert len(workers.jobs) == len(row.blocks) == 1
-    job, variables = workers.jobs[0]
-    assert variables["NUMBA_ENABLE_CUDASIM"] == "1"
-    assert (job.seconds, job.most_samples) == (0.0, 0)
-
-
-def interrupt_at(done):
-    def progress(stage, blocks, total, detail):
-        if blocks == done:
-            raise KeyboardInterrupt
-
-    return progress
-
-
-def test_an_interrupt_keeps_all_measurements(workers):
-    targets = [Target(name, "cpu", SOFTMAX) for name in "abc"]
-    result = schedule.run_schedule(plan(*targets), interrupt_at(5))
-    assert result.interrupted
-    assert sorted(len(row.blocks) for row in result.rows) == [1, 2, 2]
-    assert {row.status for row in result.rows} == {"ok"}
-
-
-def test_a_row_that_was_not_measured_before_an_interrupt_has_failed(workers):
-    simulated = Target("numba-cuda", "simulator", SOFTMAX)
-    result = schedule.run_schedule(plan(Target("a", "cpu", SOFTMAX), simulated), interrupt_at(0))
-    assert result.interrupted
-    assert [(row.status, row.reason) for row in result.rows] == [("crashed", "stopped before it was measured")] * 2
-
-
-def test_each_target_has_its_own_number_of_threads(workers):
-    targets = [Target("a", "cpu", SOFTMAX, threads=threads) for threads in (1, 4)] + [Target("b", "cpu", SOFTMAX)]
-    rows = schedule.run_schedule(plan(*targets, blocks=1)).rows
-    assert [(row.implementation, row.threads, len(row.blocks)) for row in rows] == [
-        ("a", 1, 1),
-        ("a", 4, 1),
-        ("b", 2, 1),
+    monkeypatch.setattr(schedule.process, "work", work)
+    large = Size(80, 33, 3, "float32", "synthetic")
+    gpu = Target("cupy", "cuda", (("svm", TINY), ("softmax", TINY), ("svm", large)), alone=True)
+    result = schedule.run_schedule(plan(gpu, blocks=1))
+    assert [job.wanted for job in jobs] == [[("float32", TINY.footprint), ("float32", large.footprint)]] * 2
+    assert [(each.footprint, each.read_bytes_s, each.flops_s) for each in result.peaks] == [
+        (TINY.footprint, 6.0, 0.25),
+        (large.footprint, 6.0, 0.25),
     ]
-    used = {(job.implementation, variables["OMP_NUM_THREADS"]) for job, variables in workers.jobs}
-    assert used == {("a", "1"), ("a", "4"), ("b", "2")}
 
 
-def test_a_callback_is_called_after_every_round(workers):
+def test_the_simulator_has_no_peaks(fake):
+    schedule.run_schedule(plan(Target("numba-cuda", "simulator", BOTH, alone=True)))
+    assert fake.jobs == []
+
+
+def test_the_highest_peak_keeps_rates_that_only_one_measurement_has():
+    first, second = peak(1.0, 4.0, 1, gemm_flops_s=2.0), peak(3.0, 2.0, 1)
+    gpu = peak(9.0, 9.0, 1, device="cuda", copy_bytes_s=5.0)
+    assert schedule._highest([first, second, gpu]) == [peak(3.0, 4.0, 1, gemm_flops_s=2.0), gpu]
+
+
+# Budget
+
+
+def test_the_first_generations_may_exceed_the_budget(fake):
+    [svm, _] = schedule.run_schedule(plan(budget_s=0.0, blocks=10)).rows
+    assert len(svm.processes) == FEWEST_GENERATIONS
+    [svm, _] = schedule.run_schedule(plan(budget_s=0.0, blocks=2)).rows
+    assert len(svm.processes) == 2
+
+
+@pytest.mark.parametrize(("budget_s", "generations"), [(16.0, 8), (17.9, 8), (18.0, 9), (1e9, 12)])
+def test_no_generation_is_started_that_would_end_after_the_budget(fake, budget_s, generations):
+    """Each of the two workloads takes a second."""
+    assert schedule.run_schedule(plan(budget_s=budget_s, blocks=12)).rounds == generations
+
+
+def test_the_first_generation_does_not_predict_the_others(fake):
+    def answer(name, cell, generation):
+        fake.cell_s = 1.0
+        return measured_ok(generation.number)
+
+    fake.answer, fake.cell_s = answer, 50.0  # compilation
+    assert schedule.run_schedule(plan(*targets("a"), budget_s=60.0, blocks=20)).rounds == 11
+
+
+def test_a_callback_is_called_after_every_generation(fake):
     told = []
-    targets = [Target(name, "cpu", SOFTMAX) for name in "ab"]
-
-    def after_round(result):
-        told.append((result.rounds, [len(row.blocks) for row in result.rows], result.spent_s > 0))
-
-    schedule.run_schedule(plan(*targets, blocks=3), after_round=after_round)
-    assert told == [(1, [1, 1], True), (2, [2, 2], True), (3, [3, 3], True)]
-
-
-def test_a_run_continues_an_earlier_one(workers):
-    targets = [Target(name, "cpu", SOFTMAX) for name in "ab"]
-    begun = schedule.run_schedule(plan(*targets, blocks=2))
-    before = [list(row.blocks) for row in begun.rows]
-    workers.answer = lambda job: [timed(0, seconds=(7.0,))]
-    result = schedule.run_schedule(plan(*targets, blocks=5), state=begun)
-    assert result.rounds == 5
-    assert [row.blocks for row in result.rows] == [[*blocks, *[[7.0]] * 3] for blocks in before]
+    schedule.run_schedule(
+        plan(*targets("ab"), blocks=3),
+        after_generation=lambda state: told.append(
+            (state.rounds, [len(row.processes) for row in state.rows], state.spent_s)
+        ),
+    )
+    assert told == [(1, [1, 1], 1.0), (2, [2, 2], 2.0), (3, [3, 3], 3.0)]
 
 
-def test_time_of_earlier_rounds_counts_towards_the_budget(workers):
-    begun = schedule.run_schedule(plan(blocks=3))
+def test_a_run_continues_an_earlier_one(fake):
+    begun = schedule.run_schedule(plan(*targets("ab"), blocks=2))
+    result = schedule.run_schedule(plan(*targets("ab"), blocks=5), state=begun)
+    assert (result.rounds, result.spent_s) == (5, 5.0)
+    for row in [*result.rows, *result.limits]:
+        assert [process.generation for process in row.processes] == [0, 1, 2, 3, 4]
+    assert [generation.together for generation in fake.generations] == [False, *[True] * 4]
+
+
+def test_a_continued_run_has_another_order_than_the_first_generations(fake):
+    begun = schedule.run_schedule(plan(*targets("ab"), blocks=1))
+    schedule.run_schedule(plan(*targets("ab"), blocks=2), state=begun)
+    first, second = fake.members("a")
+    assert first.job.seed != second.job.seed
+
+
+def test_time_of_earlier_generations_counts_towards_the_budget(fake):
+    begun = schedule.run_schedule(plan(blocks=FEWEST_GENERATIONS))
     begun.spent_s = 100.0
-    result = schedule.run_schedule(plan(blocks=9, budget_s=50.0), state=begun)
-    assert (result.rounds, len(workers.jobs)) == (3, 3)
+    assert schedule.run_schedule(plan(blocks=9, budget_s=50.0), state=begun).rounds == FEWEST_GENERATIONS
 
 
-ROWS = (10, 50, 100, 1000, 10_000)
+def test_the_shortest_duration(fake):
+    assert schedule.least_s(plan(*targets("ab", BOTH), blocks=20)) == pytest.approx(5 * 4 * schedule.CELL_S)
+    assert schedule.least_s(plan(*targets("ab", BOTH), blocks=2)) == pytest.approx(2 * 4 * schedule.CELL_S)
 
 
-def in_proportion(job):
-    """Answer with a millisecond per row."""
-    rows = [int(Path(cell.folder).name.split("-")[1].partition("x")[0]) for cell in job.cells]
-    return [timed(index, seconds=(1e-3 * count,)) for index, count in enumerate(rows)]
+# Rows
 
 
-def test_cells_that_would_take_too_long_are_refused_and_smaller_ones_measured_first(workers):
-    workers.answer = in_proportion
-    cells = tuple(("softmax", Size(rows, 33, 3, "float32", "synthetic")) for rows in ROWS)
-    rows = schedule.run_schedule(plan(Target("naive", "cpu", cells), blocks=2, most_call_s=2.0)).rows
-    assert [row.status for row in rows] == ["ok"] * 4 + ["unavailable"]
-    assert rows[-1].reason == "would take about 10 s a call; --most-seconds-a-call is 2"
-    assert [len(job.cells) for job, _ in workers.jobs] == [3, 1, 4]
-    assert [len(row.blocks) for row in rows] == [2, 2, 2, 2, 0]
+def test_the_compilation_time_is_measured_in_the_first_process(fake):
+    fake.answer = lambda name, cell, generation: measured_ok(
+        generation.number, first_call_s=0.1 if generation.number else 5.0, compiles=True, prepare_s=0.01, threads=3
+    )
+    [row] = schedule.run_schedule(plan(Target("numba-njit", "cpu", SOFTMAX), blocks=3)).rows
+    assert (row.first_call_s, row.compile_s, row.import_s, row.prepare_s) == (5.0, 5.0 - 2e-3, 0.1, 0.01)
+    assert row.threads == 3
 
 
-def test_without_a_time_limit_all_cells_are_measured_in_one_process(workers):
-    workers.answer = in_proportion
-    cells = tuple(("softmax", Size(rows, 33, 3, "float32", "synthetic")) for rows in ROWS)
-    schedule.run_schedule(plan(Target("naive", "cpu", cells), blocks=1))
-    assert [len(job.cells) for job, _ in workers.jobs] == [5]
+def test_a_row_that_is_wrong_once_has_no_times(fake):
+    fake.answer = lambda name, cell, generation: (
+        fail("wrong", "loss is nan") if (name, generation.number) == ("a", 2) else measured_ok(generation.number)
+    )
+    a, b = schedule.run_schedule(plan(*targets("ab"))).rows
+    assert (a.status, a.reason, a.processes) == ("wrong", "loss is nan", [])
+    assert len(b.processes) == 5
+    assert len(fake.members("a")) == 3
 
 
-def test_progress_counts_blocks_up_to_the_total(workers):
-    seen = []
-    schedule.run_schedule(plan(Target("a", "cpu", SOFTMAX), blocks=4), lambda *given: seen.append(given))
-    assert [done for _, done, _, _ in seen] == [0, 1, 2, 3]
-    assert all((stage, detail) == ("blocks", "a") and done < total for stage, done, total, detail in seen)
+def test_a_loss_that_failed_is_not_measured_again(fake):
+    def answer(name, cell, generation):
+        failed = name == "a" and cell.loss == "svm"
+        return fail("crashed", "killed by SIGSEGV") if failed else measured_ok(generation.number)
+
+    fake.answer = answer
+    svm, softmax = schedule.run_schedule(plan(*targets("a", BOTH), blocks=3)).rows
+    assert (svm.status, svm.reason) == ("crashed", "killed by SIGSEGV")
+    assert (softmax.status, len(softmax.processes)) == ("ok", 3)
+    measured_losses = [each["a"].loss for generation in fake.generations for each in generation.cells]
+    assert sorted(measured_losses) == ["softmax"] * 3 + ["svm"]
+
+
+def test_the_errors_are_the_largest_of_all_generations(fake):
+    errors = {0: (1e-7, 5e-7), 1: (3e-7, 2e-7)}
+
+    def answer(name, cell, generation):
+        measured = measured_ok(generation.number)
+        measured.timed.error_loss, measured.timed.error_grad = errors[generation.number]
+        return measured
+
+    fake.answer = answer
+    [row] = schedule.run_schedule(plan(*targets("a"), blocks=2)).rows
+    assert (row.error_loss, row.error_grad) == (3e-7, 5e-7)
 
 
 def test_refused_rows_have_a_reason():
@@ -345,56 +544,63 @@ def test_refused_rows_have_a_reason():
     ]
 
 
-@pytest.fixture
-def peak_jobs(monkeypatch):
-    """Jobs of a substitute for worker processes that measures a rate of 1, and 3 for the matrix product."""
-    jobs = []
-
-    def work(job, variables, timeout_s, place=None):
-        jobs.append(job)
-        if isinstance(job, GemmJob):
-            return [GemmMeasured(dtype=dtype, flops_s=3.0) for dtype in job.dtypes]
-        return [
-            PeakMeasured(MachinePeak(device=job.device, dtype=dtype, footprint=size, read_bytes_s=1.0, flops_s=1.0))
-            for dtype, size in job.wanted
-        ]
-
-    monkeypatch.setattr(schedule.process, "work", work)
-    return jobs
+# Interrupts and progress
 
 
-def measured_peaks(*targets):
-    return schedule._measure_peaks(plan(*targets), Path("unused"), no_progress)
+def interrupt_at(workload):
+    """Return a progress callback that raises KeyboardInterrupt when a workload begins, counted from 0."""
+    begun = []
+
+    def progress(stage, done, total, detail):
+        begun.append(done)
+        if done == workload:
+            raise KeyboardInterrupt
+
+    return progress
 
 
-def test_peaks_of_the_cpu_are_measured_for_every_footprint_and_the_product_in_its_own_process(peak_jobs):
-    other = Size(40, 33, 3, "float64", "synthetic")
-    found = measured_peaks(Target("a", "cpu", (("svm", TINY), ("softmax", TINY), ("svm", other))))
-    [own, product] = peak_jobs
-    assert own.wanted == [("float32", TINY.footprint), ("float64", other.footprint)]
-    assert product.dtypes == ["float32", "float64"]
-    assert [(each.device, each.footprint, each.gemm_flops_s) for each in found] == [
-        ("cpu", TINY.footprint, 3.0),
-        ("cpu", other.footprint, 3.0),
-    ]
+def test_an_interrupt_keeps_all_measurements(fake):
+    result = schedule.run_schedule(plan(*targets("a", BOTH)), interrupt_at(3))
+    assert result.interrupted
+    assert sorted(len(row.processes) for row in result.rows) == [1, 2]
+    assert {row.status for row in result.rows} == {"ok"}
+    assert result.rounds == 1
 
 
-def test_a_gpu_has_its_own_peaks_and_the_simulator_has_none(peak_jobs):
-    large = Size(80, 33, 3, "float32", "synthetic")
-    found = measured_peaks(Target("b", "cuda", (("svm", large),)), Target("c", "simulator", BOTH))
-    assert [(job.device, job.wanted) for job in peak_jobs] == [("cuda", [("float32", large.footprint)])]
-    assert [(each.device, each.gemm_flops_s) for each in found] == [("cuda", None)]
-    assert measured_peaks(Target("c", "simulator", BOTH)) == []
+def test_a_row_that_was_not_measured_before_an_interrupt_has_failed(fake):
+    simulated = Target("numba-cuda", "simulator", SOFTMAX, alone=True)
+    result = schedule.run_schedule(plan(*targets("a"), simulated), interrupt_at(0))
+    assert result.interrupted
+    assert [(row.status, row.reason) for row in result.rows] == [("crashed", "stopped before it was measured")] * 2
 
 
-def test_the_highest_peak_keeps_rates_that_only_one_measurement_has():
-    first = MachinePeak(dtype="float32", footprint=1, read_bytes_s=1.0, flops_s=4.0, gemm_flops_s=2.0)
-    second = MachinePeak(dtype="float32", footprint=1, read_bytes_s=3.0, flops_s=2.0)
-    gpu = MachinePeak(device="cuda", dtype="float32", footprint=1, read_bytes_s=9.0, flops_s=9.0, copy_bytes_s=5.0)
-    assert schedule._highest([first, second, gpu]) == [
-        MachinePeak(dtype="float32", footprint=1, read_bytes_s=3.0, flops_s=4.0, gemm_flops_s=2.0),
-        gpu,
-    ]
+def test_progress_counts_workloads_up_to_the_total(fake):
+    seen = []
+    schedule.run_schedule(plan(*targets("a", BOTH), blocks=4), lambda *given: seen.append(given))
+    workloads = [(done, total) for stage, done, total, _ in seen if stage == "workloads"]
+    assert [done for done, _ in workloads[::2]] == list(range(8))  # shown at the beginning and after every round
+    assert workloads[::2] == workloads[1::2]
+    assert all(done < total for done, total in workloads)
+    assert workloads[-1] == (7, 8)
+    assert {detail for stage, _, _, detail in seen} == {"svm 20", "softmax 20"}
+
+
+def test_progress_counts_workloads_of_targets_that_are_alone(fake):
+    seen = []
+    given = [*targets("a", BOTH), Target("cupy", "cuda", BOTH, alone=True)]
+    schedule.run_schedule(plan(*given, blocks=2), lambda *given: seen.append(given))
+    done = [done for stage, done, *_ in seen if stage == "workloads"]
+    assert done[::2] == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_the_total_follows_from_the_budget(fake):
+    seen = []
+    schedule.run_schedule(plan(*targets("a"), blocks=20, budget_s=8.5), lambda *given: seen.append(given))
+    totals = [total for stage, _, total, _ in seen if stage == "workloads"]
+    assert (totals[0], totals[-1]) == (FEWEST_GENERATIONS, 8)
+
+
+# Problems
 
 
 def test_a_smaller_problem_is_the_first_rows_of_a_larger_one(tmp_path):
@@ -422,7 +628,45 @@ def test_problems_are_built_once_with_answers_for_the_requested_losses(tmp_path)
         assert "svm0" not in answers
 
 
-# Extrapolation.
+# Extrapolation
+
+ROWS = (10, 50, 100, 1000, 10_000)
+
+
+def in_proportion(name, cell, generation):
+    """Return the outcome for an implementation that takes a millisecond per row."""
+    if name == "limit":
+        return measured_ok(generation.number)
+    rows = int(Path(cell.folder).name.split("-")[1].partition("x")[0])
+    return measured_ok(generation.number, seconds=(1e-3 * rows,))
+
+
+def test_cells_that_would_take_too_long_are_refused_and_smaller_ones_measured_first(fake):
+    fake.answer = in_proportion
+    cells = tuple(("softmax", Size(rows, 33, 3, "float32", "synthetic")) for rows in reversed(ROWS))
+    rows = schedule.run_schedule(plan(Target("naive", "cpu", cells), blocks=2, most_call_s=2.0)).rows
+    assert [row.status for row in rows] == ["unavailable"] + ["ok"] * 4
+    assert rows[0].reason == "would take about 10 s a call; --most-seconds-a-call is 2"
+    assert [len(generation.cells) for generation in fake.generations] == [4, 4]
+    assert [len(row.processes) for row in rows] == [0, 2, 2, 2, 2]
+
+
+def test_a_target_that_is_refused_leaves_the_others(fake):
+    fake.answer = lambda name, cell, generation: (
+        in_proportion(name, cell, generation) if name == "naive" else measured_ok(generation.number)
+    )
+    cells = tuple(("softmax", Size(rows, 33, 3, "float32", "synthetic")) for rows in ROWS)
+    schedule.run_schedule(plan(*[Target(name, "cpu", cells) for name in ("naive", "numpy")], blocks=1, most_call_s=2.0))
+    assert [sorted(each) for each in fake.generations[0].cells] == [["limit", "naive", "numpy"]] * 4 + [
+        ["limit", "numpy"]
+    ]
+
+
+def test_without_a_time_limit_all_cells_are_measured(fake):
+    fake.answer = in_proportion
+    cells = tuple(("softmax", Size(rows, 33, 3, "float32", "synthetic")) for rows in ROWS)
+    schedule.run_schedule(plan(Target("naive", "cpu", cells), blocks=1))
+    assert len(fake.generations[0].cells) == 5
 
 
 def naive_row(rows, seconds=None, **fields):
@@ -475,15 +719,3 @@ def test_measured_rows_are_not_refused():
     rows = [naive_row(100, 0.1), naive_row(1000, 50.0)]
     refuse_too_long(rows, 2.0)
     assert [each.status for each in rows] == ["ok", "ok"]
-
-
-def test_the_smallest_rows_and_those_measured_before_are_measured_first():
-    waiting = [
-        naive_row(100),
-        naive_row(1000),
-        naive_row(1001),
-        naive_row(50_000, 1.0),
-        naive_row(5000, loss="svm"),
-        naive_row(60_000, loss="svm"),
-    ]
-    assert measure_first(waiting) == [True, True, False, True, True, False]
