@@ -325,8 +325,8 @@ class _GateMeasurement:
             what = f"an interval of +-{100 * self._plan.settings.precision:g} %"
         line = f"about {needed_s:.0f} s for {what}, from this machine's noise"
         if wanted is None or needed > self._generations:
-            seconds = "more than an hour" if wanted is None else f"{needed_s:.0f} s"
-            line = f"{what} would take about {seconds} with this machine's noise; the budget is {most_s:.0f} s"
+            seconds = "more than an hour" if wanted is None else f"about {needed_s:.0f} s"
+            line = f"{what} would take {seconds} with this machine's noise; the budget is {most_s:.0f} s"
         self._progress(line)
 
     def _measure_pair(self, pair: Pair, order: str, pace: Pace) -> None:
