@@ -1,19 +1,20 @@
-"""Gate: pairing of implementations, and measurement of base and head in blocks."""
+"""Gate: pairing of implementations, and generations with two processes of base and two of head."""
 
 from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from lcbench.errors import LcbenchError
 from lcbench.measure import gate, selection
-from lcbench.measure.gate import EARLY_ANALYSES, ORDERS, GatePlan, Pair, pair_targets
-from lcbench.measure.messages import Timed
+from lcbench.measure.gate import EARLY_ANALYSES, GatePlan, Pair, pair_targets
 from lcbench.measure.selection import ResolvedTarget
 from lcbench.measure.sides import GateSide
+from lcbench.measure.turns import MOST_ROUNDS, Measured, Pace
 from lcbench.record import ProcessResult, Turn
 from lcbench.settings import GateSettings
-from lcbench.workers import process
-from lcbench.workers.messages import Began, Failed
 from lcbench.workers.process import HERE, Place
 
 OLD_SIDE = GateSide("base", "v1", "revision", HERE)
@@ -103,197 +104,365 @@ def test_a_loss_that_is_not_offered_is_an_error():
 
 BASE = GateSide("base", "a", "folder", Place(python="base-python"))
 HEAD = GateSide("head", "b", "folder", Place(python="head-python"))
-PAIR = Pair("loss.py:f", "loss.py:f", "loss.py:f", ("softmax",))
+PAIR = Pair("loss.py:f", "old.py:f", "new.py:f", ("softmax",))
 
 
 TINY = {"rows": 20, "features": 33, "classes": 3, "threads": 1, "seed": 1}
 
 
-def plan(pairs=(PAIR,), fewest_blocks=3, **settings):
+def plan(pairs=(PAIR,), fewest=3, generations_for=lambda rows: 10, **settings):
     given = {"budget_s": 100, **TINY, **settings}
-    return GatePlan(BASE, HEAD, pairs, GateSettings(base="a", head="b", **given), fewest_blocks)
+    return GatePlan(BASE, HEAD, pairs, GateSettings(base="a", head="b", **given), fewest, generations_for)
 
 
-class Workers:
-    """Substitute for worker processes: records their jobs; each advances the clock by a second."""
+class FakeGeneration:
+    """Substitute for `turns.Generation`, in which a loss takes a second, of which the rounds take 0.75 s."""
 
-    def __init__(self, monkeypatch, answer=None):
-        self.jobs, self.now = [], 0.0
-        self.answer = answer or (lambda job, place: [self.timed(k) for k in range(len(job.cells))])
-        monkeypatch.setattr(process, "work", self.work)
+    rounds_s = 0.75
+
+    def __init__(self, fake, number, members, timeout_s, rng, together=True, first_round=0):
+        self.fake, self.number, self.members, self.first_round = fake, number, members, first_round
+        self.sides = [member.place.python.partition("-")[0] for member in members]
+        self.caches = [Path(member.variables["NUMBA_CACHE_DIR"]).parent.name for member in members]
+        self.cells, self.paces = [], []
+
+    def __enter__(self):
+        self.fake.all.append(self)
+        return self
+
+    def __exit__(self, *raised):
+        pass
+
+    def measure(self, cells, pace):
+        assert list(cells) == list(range(len(self.members)))
+        [cell] = set(cells.values())
+        self.cells.append(cell)
+        self.paces.append(pace)
+        self.fake.now += self.fake.loss_s
+        return {index: self.fake.answer(self, index, cell) for index in cells}
+
+
+class Fake:
+    """Substitute for worker processes and the clock. answer: function (generation, slot, cell) -> outcome.
+
+    all: generations with the one of the first calls, which is the first for each pair.
+    """
+
+    def __init__(self, monkeypatch):
+        self.all, self.now, self.loss_s = [], 0.0, 1.0
+        self.answer = lambda generation, slot, cell: measured_ok(generation)
+        monkeypatch.setattr(gate, "Generation", lambda *given, **options: FakeGeneration(self, *given, **options))
         monkeypatch.setattr(gate, "monotonic", lambda: self.now)
 
-    @staticmethod
-    def timed(index, number=1):
-        turn = Turn(samples=[0.001 * number], calls=number)
-        process = ProcessResult(warm_up_calls=number, steady=True, turns=[turn])
-        return Timed(index=index, status="ok", process=process, error_loss=0.0, error_grad=0.0)
+    @property
+    def generations(self):
+        return [generation for generation in self.all if not generation.paces[0].simulated]
 
-    def work(self, job, variables, timeout_s, place):
-        self.now += 1
-        self.jobs.append((place.python, job, variables))
-        return self.answer(job, place)
+
+def measured_ok(generation, seconds=1e-3, calls=1):
+    turns = [Turn(round=0, place=0, samples=[seconds], calls=calls)]
+    return Measured(result=ProcessResult(generation=generation.number, warm_up_calls=calls, turns=turns))
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    return Fake(monkeypatch)
 
 
 def never(measured):
     return False
 
 
-def test_base_and_head_alternate_in_random_order(monkeypatch):
-    workers = Workers(monkeypatch)
+# Generations
+
+
+def test_a_generation_has_two_processes_of_each_side_in_random_slots(fake):
+    measured = gate.measure_gate(plan(budget_s=601), never)
+    assert len(fake.generations) == len(measured.orders) == 600
+    for generation, order in zip(fake.generations, measured.orders, strict=True):
+        assert sorted(order) == ["b", "c", "h", "h"]
+        assert generation.sides == ["head" if letter == "h" else "base" for letter in order]
+        assert [member.job.implementation for member in generation.members] == [
+            "new.py:f" if letter == "h" else "old.py:f" for letter in order
+        ]
+        assert all(member.stopped for member in generation.members)
+        assert generation.paces == [gate.PACE]
+    splits = Counter(order.replace("c", "b") for order in measured.orders)
+    assert len(splits) == 6
+    assert all(70 < count < 130 for count in splits.values())
+    assert all(25 < count < 75 for count in Counter(measured.orders).values())  # the control is also drawn
+    assert [generation.number for generation in fake.generations] == list(range(600))
+    assert len({member.job.seed for generation in fake.generations for member in generation.members}) > 2300
+
+
+def test_each_process_has_its_own_compilation_cache(fake):
+    """Otherwise, the control could not show a difference between two compilations of the same code."""
     measured = gate.measure_gate(plan(), never)
-    letters = "".join("h" if python == "head-python" else "b" for python, *_ in workers.jobs[2:])
-    assert letters == "".join(measured.orders).replace("c", "b")
-    assert set(measured.orders) == set(ORDERS)
-    counts = {row.side: len(row.blocks) for row in measured.rows}
-    blocks = len(measured.orders)
-    assert counts == {"base": blocks, "control": blocks, "head": 2 * blocks}
+    first, *later = fake.all
+    assert first.caches == ["compiled-b0", "compiled-c0", "compiled-h0", "compiled-h1"]
+    for generation, order in zip(later, measured.orders, strict=True):
+        assert [cache[-2] for cache in generation.caches] == list(order)
+        assert sorted(generation.caches) == first.caches
 
 
-def test_orders_are_balanced():
-    for order in ORDERS:
-        places = [place for place, letter in enumerate(order) if letter == "h"]
-        assert sum(places) == 3  # a linear drift affects both sides equally
-    assert {order.index("b") < order.index("c") for order in ORDERS} == {True, False}
-
-
-def test_the_budget_is_kept_and_the_final_analysis_gets_the_remaining_share(monkeypatch):
-    workers = Workers(monkeypatch)
-    measured = gate.measure_gate(plan(budget_s=102), never)
-    assert 98 <= workers.now <= 102
-    assert [analysis.share for analysis in measured.interim_analyses] == [
-        *(share for _, share in EARLY_ANALYSES),
-        pytest.approx(0.5),
-    ]
-    assert measured.interim_analyses[-1].blocks == len(measured.orders)
-    assert sum(analysis.share for analysis in measured.interim_analyses) == pytest.approx(1)
-
-
-def test_it_ends_at_the_first_interim_analysis_that_decides(monkeypatch):
-    workers = Workers(monkeypatch)
-    measured = gate.measure_gate(plan(), lambda measured: True)
-    assert len(measured.interim_analyses) == 1
-    assert workers.now < 50
-
-
-def test_an_interim_analysis_with_too_few_blocks_is_skipped(monkeypatch):
-    Workers(monkeypatch)
-    measured = gate.measure_gate(plan(fewest_blocks=15), never)
-    assert [analysis.share for analysis in measured.interim_analyses] == [0.3, pytest.approx(0.7)]
-
-
-def test_a_budget_too_small_for_a_verdict_is_refused_at_once(monkeypatch):
-    workers = Workers(monkeypatch)
-    with pytest.raises(LcbenchError, match=r"allows 4 blocks.*at least 9.*--budget \d+s"):
-        gate.measure_gate(plan(budget_s=20, fewest_blocks=9), never)
-    assert workers.now <= 6
-
-
-def test_the_suggested_budget_is_sufficient(monkeypatch):
-    Workers(monkeypatch)
-    with pytest.raises(LcbenchError) as refused:
-        gate.measure_gate(plan(budget_s=20, fewest_blocks=9), never)
-    suggested = float(str(refused.value).rpartition("--budget ")[2].partition("s")[0])
-    Workers(monkeypatch)
-    assert len(gate.measure_gate(plan(budget_s=suggested, fewest_blocks=9), never).orders) >= 9
-
-
-def test_the_default_budget_is_extended_until_a_verdict_is_possible(monkeypatch):
-    Workers(monkeypatch)
-    monkeypatch.setattr(gate, "BUDGET_S", 20)
-    measured = gate.measure_gate(plan(budget_s=None, fewest_blocks=9), never)
-    assert 9 <= len(measured.orders) <= 10
-    assert measured.interim_analyses[-1].blocks == len(measured.orders)
-
-
-def test_each_side_has_its_own_compilation_cache(monkeypatch):
-    workers = Workers(monkeypatch)
-    gate.measure_gate(plan(), never)
-    caches = {(python, variables["NUMBA_CACHE_DIR"]) for python, _, variables in workers.jobs}
-    assert len(caches) == 2
-    assert len({folder for _, folder in caches}) == 2
-
-
-def test_the_slowdown_is_injected_into_head_only(monkeypatch):
-    workers = Workers(monkeypatch)
-    gate.measure_gate(plan(planted=0.05), never)
-    assert {(python, job.planted) for python, job, _ in workers.jobs[2:]} == {
-        ("base-python", 0.0),
-        ("head-python", 0.05),
+def test_first_calls_are_made_before_the_generations_and_are_not_samples(fake):
+    measured = gate.measure_gate(plan(budget_s=12), never)
+    first, *later = fake.all
+    assert first.paces == [Pace(rounds=1, simulated=True)]
+    assert len(later) == len(measured.orders) > 3
+    assert {row.side: len(row.processes) for row in measured.rows} == {
+        "base": len(later),
+        "control": len(later),
+        "head": 2 * len(later),
     }
 
 
-def test_a_loss_that_crashes_affects_only_its_own_row(monkeypatch):
-    pair = Pair("both", "both", "both", ("svm", "softmax"))
-
-    def answer(job, place):
-        if place.python == "head-python":
-            dies = next((k for k, cell in enumerate(job.cells) if cell.loss == "svm"), None)
-            if dies is not None:
-                return [Workers.timed(1 - dies), Began(dies), Failed("crashed", "killed by SIGSEGV")]
-        return [Workers.timed(k) for k in range(len(job.cells))]
-
-    Workers(monkeypatch, answer)
-    measured = gate.measure_gate(plan(pairs=(pair,)), never)
-    statuses = {(row.side, row.loss): row.status for row in measured.rows}
-    assert statuses["head", "svm"] == "crashed"
-    assert statuses["head", "softmax"] == "ok"
-    blocks = len(measured.orders)
-    assert {len(row.blocks) for row in measured.rows if row.loss == "softmax"} == {blocks, 2 * blocks}
-    assert blocks > 3
-
-
-def test_measurements_of_a_process_stay_together(monkeypatch):
-    workers = Workers(monkeypatch, lambda job, place: [Workers.timed(0, len(workers.jobs))])
+def test_a_failure_in_the_first_calls_ends_the_gate(fake):
+    fake.answer = lambda generation, slot, cell: (
+        Measured(status="wrong", reason="loss is nan") if generation.sides[slot] == "head" else measured_ok(generation)
+    )
     measured = gate.measure_gate(plan(), never)
-    found = {row.side: [process.warm_up_calls for process in row.processes] for row in measured.rows}
-    numbers = iter(range(3, 1000))  # the first calls of both sides do not belong to a block
-    places = {"base": [], "control": [], "head": []}
-    for letter in "".join(measured.orders):
-        places[gate.SIDES[letter]].append(next(numbers))
-    assert found == places
+    assert (len(fake.all), measured.orders, measured.interim_analyses) == (1, [], [])
+    assert {row.side: row.status for row in measured.rows} == {"base": "ok", "control": "ok", "head": "wrong"}
+
+
+def test_measurements_of_a_process_stay_together(fake):
+    fake.answer = lambda generation, slot, cell: measured_ok(
+        generation, 1e-3 * (10 * generation.number + slot + 1), 10 * generation.number + slot + 1
+    )
+    measured = gate.measure_gate(plan(budget_s=12), never)
+    expected = {"base": [], "control": [], "head": []}
+    for number, order in enumerate(measured.orders):
+        for slot, letter in enumerate(order):
+            expected[gate.SIDES[letter]].append((number, 10 * number + slot + 1))
+    found = {row.side: [(one.generation, one.warm_up_calls) for one in row.processes] for row in measured.rows}
+    assert found == expected
     for one in (one for row in measured.rows for one in row.processes):
-        assert (one.turns[0].calls, one.samples) == (one.warm_up_calls, [0.001 * one.warm_up_calls])
+        assert (one.turns[0].calls, one.samples) == (one.warm_up_calls, [1e-3 * one.warm_up_calls])
 
 
-def test_a_row_that_was_wrong_once_has_no_time(monkeypatch):
-    pair = Pair("both", "both", "both", ("svm", "softmax"))
-
-    def answer(job, place):
-        fails = len(workers.jobs) == 8
-        events = [Workers.timed(0), Workers.timed(1)]
-        return [Timed(index=0, status="wrong", reason="loss is nan"), events[1]] if fails else events
-
-    workers = Workers(monkeypatch, answer)
-    measured = gate.measure_gate(plan(pairs=(pair,)), never)
-    [wrong] = [row for row in measured.rows if row.status != "ok"]
-    assert (wrong.loss, wrong.status, wrong.reason, wrong.processes) == ("svm", "wrong", "loss is nan", [])
+def test_pairs_and_losses_are_in_random_order(fake):
+    pairs = tuple(Pair(name, name, name, ("svm", "softmax")) for name in "xy")
+    gate.measure_gate(plan(pairs), never)
+    found = [(generation.members[0].job.implementation, tuple(generation.cells)) for generation in fake.generations]
+    assert set(found) == {(name, cells) for name in "xy" for cells in [(0, 1), (1, 0)]}
+    firsts = [found[index][0] for index in range(0, len(found), 2)]
+    assert set(firsts) == {"x", "y"}
 
 
-def test_it_ends_if_nothing_is_left_to_compare(monkeypatch):
-    workers = Workers(monkeypatch, lambda job, place: [Failed("crashed", "killed by SIGSEGV")])
-    measured = gate.measure_gate(plan(), never)
-    assert workers.now == 1
-    assert measured.orders == []
+def test_processes_on_a_gpu_are_alive_one_at_a_time(fake):
+    pair = Pair("cupy", "cupy", "cupy", ("svm", "softmax"), "cuda")
+    measured = gate.measure_gate(plan((pair,)), never)
+    assert all(len(generation.members) == 1 for generation in fake.all)
+    assert not any(member.stopped for generation in fake.all for member in generation.members)
+    for number, order in enumerate(measured.orders):
+        four = fake.generations[4 * number : 4 * number + 4]
+        assert [generation.number for generation in four] == [number] * 4
+        assert [generation.sides for generation in four] == [["head" if letter == "h" else "base"] for letter in order]
+        assert [generation.first_round for generation in four] == [slot * MOST_ROUNDS for slot in range(4)]
+    assert {row.side: len(row.processes) for row in measured.rows if row.loss == "svm"} == {
+        "base": len(measured.orders),
+        "control": len(measured.orders),
+        "head": 2 * len(measured.orders),
+    }
 
 
-def test_ctrl_c_keeps_complete_blocks(monkeypatch):
-    def answer(job, place):
-        if len(workers.jobs) == 2 + 4 * 3 + 2:
-            raise KeyboardInterrupt
-        return [Workers.timed(k) for k in range(len(job.cells))]
+def test_the_slowdown_is_injected_into_head_only(fake):
+    gate.measure_gate(plan(planted=0.05), never)
+    planted = {
+        (side, member.job.planted)
+        for generation in fake.generations
+        for side, member in zip(generation.sides, generation.members, strict=True)
+    }
+    assert planted == {("base", 0.0), ("head", 0.05)}
+    assert {member.job.planted for member in fake.all[0].members} == {0.0}
 
-    workers = Workers(monkeypatch, answer)
-    measured = gate.measure_gate(plan(), never)
-    assert measured.interrupted
+
+def test_time_before_the_rounds_is_recorded(fake):
+    measured = gate.measure_gate(plan(budget_s=12), never)
+    assert measured.spent_s == fake.now == 12.0
+    assert measured.started_s == pytest.approx(12 * 0.25)
+
+
+# Budget and interim analyses
+
+
+def test_the_budget_is_kept_and_the_final_analysis_gets_the_remaining_share(fake):
+    measured = gate.measure_gate(plan(budget_s=102), never)
+    assert fake.now == 102
+    assert [(analysis.blocks, analysis.share) for analysis in measured.interim_analyses] == [
+        (41, EARLY_ANALYSES[0][1]),
+        (71, EARLY_ANALYSES[1][1]),
+        (101, pytest.approx(0.5)),
+    ]
+    assert len(measured.orders) == 101
+    assert sum(analysis.share for analysis in measured.interim_analyses) == pytest.approx(1)
+
+
+def test_it_ends_at_the_first_interim_analysis_that_decides(fake):
+    seen = []
+    measured = gate.measure_gate(
+        plan(budget_s=101), lambda measured: seen.append(len(measured.orders)) or len(seen) == 2
+    )
+    assert seen == [40, 70]
+    assert [analysis.blocks for analysis in measured.interim_analyses] == [40, 70]
+    assert len(measured.orders) == 70
+
+
+def test_an_interim_analysis_with_too_few_generations_is_skipped(fake):
+    measured = gate.measure_gate(plan(budget_s=21, fewest=10), never)
+    assert [analysis.share for analysis in measured.interim_analyses] == [0.3, pytest.approx(0.7)]
+
+
+def test_the_number_of_generations_is_fixed_after_the_first_one(fake):
+    def answer(generation, slot, cell):
+        fake.loss_s = 1.1 if generation.number else 1.0
+        return measured_ok(generation)
+
+    fake.answer = answer
+    measured = gate.measure_gate(plan(budget_s=41), never)
+    assert len(measured.orders) == 40
+    assert fake.now > 41
+
+
+def test_it_ends_if_generations_take_much_longer_than_the_first_one(fake):
+    def answer(generation, slot, cell):
+        fake.loss_s = 1.0 if generation.paces[0].simulated else 10.0
+        return measured_ok(generation)
+
+    fake.answer = answer
+    measured = gate.measure_gate(plan(budget_s=12), never)
     assert len(measured.orders) == 3
-    assert {row.side: len(row.blocks) for row in measured.rows} == {"base": 3, "control": 3, "head": 6}
+    assert measured.interim_analyses[-1].blocks == 3
+    assert sum(analysis.share for analysis in measured.interim_analyses) == pytest.approx(1)
 
 
-def test_a_pair_with_a_known_problem_is_not_measured(monkeypatch):
-    workers = Workers(monkeypatch)
+def test_a_budget_too_small_for_a_verdict_is_refused_after_the_first_generation(fake):
+    with pytest.raises(LcbenchError) as refused:
+        gate.measure_gate(plan(budget_s=5, fewest=9), never)
+    assert str(refused.value) == (
+        "a budget of 5 s allows 4 generations, but a verdict needs at least 9: "
+        "give --budget 10s, or fewer rows, losses or implementations"
+    )
+    assert fake.now == 2
+
+
+def test_the_suggested_budget_is_sufficient(fake):
+    assert len(gate.measure_gate(plan(budget_s=10, fewest=9), never).orders) == 9
+
+
+def test_the_default_budget_is_extended_until_a_verdict_is_possible(fake, monkeypatch):
+    monkeypatch.setattr(gate, "BUDGET_S", 5)
+    measured = gate.measure_gate(plan(budget_s=None, fewest=9), never)
+    assert len(measured.orders) == 9
+    assert measured.interim_analyses[-1].blocks == 9
+
+
+@pytest.mark.parametrize(
+    ("wanted", "generations"), [(7, 7), (2, 3), (90, 90), (10**6, gate.MOST_GENERATIONS), (None, 59)]
+)
+def test_the_precision_decides_on_the_number_of_generations(fake, wanted, generations):
+    seen = []
+
+    def generations_for(rows):
+        seen.append({row.side: len(row.processes) for row in rows})
+        return wanted
+
+    measured = gate.measure_gate(plan(budget_s=None, precision=0.01, generations_for=generations_for), never)
+    assert seen == [{"base": 1, "control": 1, "head": 2}]  # of the first generation
+    assert len(measured.orders) == generations
+
+
+@pytest.mark.parametrize(
+    ("wanted", "line"),
+    [
+        (20, "about 21 s for a verdict at 3 %, from this machine's noise"),
+        (2, "about 4 s for a verdict at 3 %, from this machine's noise"),
+        (50, "a verdict at 3 % would take about 51 s with this machine's noise; the budget is 41 s"),
+        (None, "a verdict at 3 % would take more than an hour with this machine's noise; the budget is 41 s"),
+    ],
+)
+def test_the_expected_time_is_announced(fake, wanted, line):
+    told = []
+    gate.measure_gate(plan(budget_s=41, generations_for=lambda rows: wanted), never, lambda *given: told.append(given))
+    assert [given for given in told if len(given) == 1] == [(line,)]
+    assert all(done < total == 41 for _, done, total, _ in (given for given in told if len(given) == 4))
+
+
+def test_the_time_for_a_precision_is_announced(fake):
+    told = []
+    settings = {"budget_s": None, "precision": 0.005, "generations_for": lambda rows: 20}
+    gate.measure_gate(plan(**settings), never, lambda *given: told.append(given))
+    [line] = [given for given in told if len(given) == 1]
+    assert line == ("about 21 s for an interval of +-0.5 %, from this machine's noise",)
+
+
+# Failures and interrupts
+
+
+def test_a_loss_that_crashes_affects_only_its_own_row(fake):
+    fake.answer = lambda generation, slot, cell: (
+        Measured(status="crashed", reason="killed by SIGSEGV")
+        if (generation.sides[slot], cell, generation.number) == ("head", 0, 2)
+        else measured_ok(generation)
+    )
+    measured = gate.measure_gate(plan((Pair("both", "both", "both", ("svm", "softmax")),), budget_s=40), never)
+    rows = {(row.side, row.loss): row for row in measured.rows}
+    assert (rows["head", "svm"].status, rows["head", "svm"].processes) == ("crashed", [])
+    assert [len(rows[side, "svm"].processes) for side in ("base", "control")] == [3, 3]  # no more after that
+    blocks = len(measured.orders)
+    assert blocks > 3
+    assert {side: len(rows[side, "softmax"].processes) for side in ("base", "control", "head")} == {
+        "base": blocks,
+        "control": blocks,
+        "head": 2 * blocks,
+    }
+
+
+def test_it_ends_if_nothing_is_left_to_compare(fake):
+    fake.answer = lambda generation, slot, cell: (
+        Measured(status="wrong", reason="loss is nan")
+        if (generation.number, slot) == (4, 0)
+        else measured_ok(generation)
+    )
+    measured = gate.measure_gate(plan(), never)
+    assert len(fake.generations) == 5
+    assert measured.interim_analyses == []
+    [wrong] = [row for row in measured.rows if row.status != "ok"]
+    assert (wrong.status, wrong.reason, wrong.processes) == ("wrong", "loss is nan", [])
+
+
+@pytest.mark.parametrize("complete", [0, 3])
+def test_ctrl_c_keeps_complete_generations(fake, complete):
+    pairs = tuple(Pair(name, name, name, ("svm", "softmax")) for name in "xy")
+
+    def answer(generation, slot, cell):
+        if len(fake.generations) == 2 * complete + 2 and generation is fake.all[-1] and len(generation.cells) == 2:
+            raise KeyboardInterrupt
+        return measured_ok(generation)
+
+    fake.answer = answer
+    measured = gate.measure_gate(plan(pairs), never)
+    assert measured.interrupted
+    assert len(measured.orders) == complete
+    for row in measured.rows:
+        assert len(row.processes) == complete * (2 if row.side == "head" else 1)
+
+
+def test_ctrl_c_during_the_first_calls(fake):
+    def answer(generation, slot, cell):
+        raise KeyboardInterrupt
+
+    fake.answer = answer
+    measured = gate.measure_gate(plan(), never)
+    assert (measured.interrupted, measured.orders) == (True, [])
+    assert [row.processes for row in measured.rows] == [[], [], []]
+
+
+def test_a_pair_with_a_known_problem_is_not_measured(fake):
     broken = Pair("x", "x", "x", ("svm",), head_problem=("wrong", "line 3: it raises"))
     measured = gate.measure_gate(plan(pairs=(PAIR, broken)), never)
-    assert {job.implementation for _, job, _ in workers.jobs} == {"loss.py:f"}
+    used = {member.job.implementation for generation in fake.all for member in generation.members}
+    assert used == {"old.py:f", "new.py:f"}
     [head] = [row for row in measured.rows if row.implementation == "x" and row.side == "head"]
     assert (head.status, head.reason) == ("wrong", "line 3: it raises")
