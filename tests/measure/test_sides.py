@@ -144,13 +144,13 @@ def test_the_worker_measures_the_losses_of_its_place(tmp_path):
     import shutil
 
     from lcbench.losses import catalog
-    from lcbench.measure.messages import TimeJob
+    from lcbench.measure.messages import TurnsJob
     from lcbench.workers.messages import Failed
 
     losses = tmp_path / "lcbench" / "losses"
     shutil.copytree(Path(catalog.__file__).parent, losses)
     (losses / "vectorized.py").write_text("raise ImportError('these are the other losses')\n")
-    job = TimeJob(implementation="numpy", cells=[], seconds=0, most_samples=0, seed=0)
+    job = TurnsJob(implementation="numpy", cells=[], seed=0)
     with sides.open_sides(str(tmp_path), "numpy") as (base, _):
         place = base.place
     [failed] = process.work(job, process.environment(1, None), 60, place)
@@ -197,14 +197,14 @@ def load(name):
 
 
 def test_a_version_of_another_layout_is_measured_as_it_is(tmp_path):
-    from lcbench.measure.messages import TimeJob
+    from lcbench.measure.messages import TurnsJob
 
     losses = tmp_path / "lcbench" / "losses"
     (losses / "cuda").mkdir(parents=True)
     for name, text in EARLIER_VERSION.items():
         (losses / name).write_text(text)
     with sides.open_sides(str(tmp_path), "numpy") as (base, _):
-        job = TimeJob(implementation="numpy", cells=[], seconds=0, most_samples=0, seed=0)
+        job = TurnsJob(implementation="numpy", cells=[], seed=0)
         [failed] = process.work(job, process.environment(1, None), 60, base.place)
     assert (failed.status, failed.reason) == ("unavailable", "this is the earlier version")
 

@@ -15,14 +15,14 @@ from lcbench.datasets import synthetic
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
 from lcbench.losses.implementation import LOSSES, Implementation
-from lcbench.measure import schedule, worker, workload
+from lcbench.measure import schedule, workload
 from lcbench.measure.inputs import Inputs
-from lcbench.measure.messages import Cell, TimeJob
+from lcbench.measure.messages import Cell, TurnsJob
+from lcbench.measure.turns import Generation, Member, Pace
 from lcbench.measure.workload import Size
 from lcbench.record import LARGEST_FOOTPRINT
 from lcbench.settings import RunSettings
 from lcbench.workers import process
-from lcbench.workers.messages import Began
 
 SHAPE = (33, 3, "float32")
 
@@ -120,17 +120,20 @@ def test_each_batch_has_its_own_answer(batch_problem, loss):
         assert inputs.answer(call).mismatch(right.loss, right.dW) is None
 
 
-def timed(implementation, folders, losses=LOSSES):
+def measured(implementation, folders, losses=LOSSES, mapped=False):
     cells = [Cell(loss, str(folder)) for folder in folders for loss in losses]
-    job = TimeJob(implementation=implementation, cells=cells, seconds=0.01, most_samples=3, seed=0)
-    return [event for event in process.work(job, process.environment(1, None), 60.0) if not isinstance(event, Began)]
+    job = TurnsJob(implementation=implementation, cells=cells, seed=0, mapped=mapped)
+    members = [Member(job, process.environment(1, None))]
+    with Generation(0, members, 60.0, np.random.default_rng(0)) as generation:
+        return [generation.measure({0: index}, Pace(rounds=2, turn_s=0.005))[0] for index in range(len(cells))]
 
 
-def test_a_worker_times_and_verifies_batched_and_streamed_problems(batch_problem, file, tmp_path):
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_worker_times_and_verifies_batched_and_streamed_problems(batch_problem, file, tmp_path, mapped):
     workload.save_problem(workload.build_problem(streamed(file)), list(LOSSES), tmp_path / "streamed")
-    events = timed("numpy", [batch_problem[2], tmp_path / "streamed"])
-    assert [(event.status, event.reason) for event in events] == [("ok", "")] * 4
-    assert all(event.error_grad < 1e-4 for event in events)
+    found = measured("numpy", [batch_problem[2], tmp_path / "streamed"], mapped=mapped)
+    assert [(each.status, each.reason) for each in found] == [("ok", "")] * 4
+    assert all(len(each.result.turns) == 2 and each.timed.error_grad < 1e-4 for each in found)
 
 
 LEAVES_ONE_OUT = """
@@ -146,18 +149,8 @@ def softmax_loss(W, X, y, reg):
 def test_an_implementation_that_omits_a_row_of_the_batch_is_wrong(batch_problem, tmp_path):
     mine = tmp_path / "mine.py"
     mine.write_text(LEAVES_ONE_OUT)
-    [event] = timed(f"{mine}:softmax_loss", [batch_problem[2]], ["softmax"])
-    assert event.status == "wrong"
-
-
-def test_cells_are_timed_problem_by_problem():
-    cells = [Cell(loss, folder) for loss in LOSSES for folder in "abcd"]
-    orders = {tuple(worker._random_order(cells, np.random.default_rng(seed))) for seed in range(20)}
-    assert len(orders) > 10
-    for order in orders:
-        assert sorted(order) == list(range(len(cells)))
-        folders = [cells[index].folder for index in order]
-        assert folders[::2] == folders[1::2]
+    [found] = measured(f"{mine}:softmax_loss", [batch_problem[2]], ["softmax"])
+    assert found.status == "wrong"
 
 
 @pytest.mark.parametrize(("dtype", "itemsize"), [("uint8", 1), ("int16", 2), ("float32", 4), ("float64", 8)])

@@ -28,12 +28,17 @@ def short_warm_up(monkeypatch):
 
 
 def verified(function, **fields):
-    """Return the verifier after sampling `function`. Raise WrongResult if a result is refused."""
+    """Return the verifier after `function` was timed. Raise WrongResult if a result is refused."""
     implementation = Implementation("mine", "cpu", {"softmax": function}, **fields)
     rng = np.random.default_rng(0)
     inputs = Inputs(implementation, PROBLEM, ANSWERS, rng)
     verifier = Verifier(implementation, inputs)
-    clock.take_samples(function, inputs, verifier, clock.Sampling(0.0, 3, 5e-4), rng)
+    timing = clock.Timing(function, inputs, verifier, rng)
+    timing.first_call()
+    timing.warm_up()
+    for _ in range(3):
+        timing.turn(samples=2, calls=5)
+    timing.finish()
     return verifier
 
 
