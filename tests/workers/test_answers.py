@@ -34,6 +34,11 @@ def test_orders_are_followed_one_by_one(worker):
     assert events == [Answered([]), Answered([]), Done()]
 
 
+def test_an_event_ends_the_wait(worker):
+    worker.order(Order("nothing"))
+    assert worker._await_bell(60.0)
+
+
 def test_a_worker_of_several_jobs_follows_orders(tmp_path):
     with started(shared=tmp_path) as worker:
         worker.order(Order("end"))

@@ -47,6 +47,17 @@ with started() as worker:
     signal.pause()
 """
 
+WITHOUT_ENVIRONMENT = """
+import signal, sys
+from turn_jobs import do, started
+with started() as worker:
+    daemon = do(worker, "start_daemon_without_environment", f"{sys.argv[1]}/daemon")
+    worker.stop()
+    worker.resume()
+    print(worker._process.pid, *daemon, flush=True)
+    signal.pause()
+"""
+
 IN_A_CONTAINER = """
 import os, subprocess, sys, time
 import psutil
@@ -62,6 +73,13 @@ for number, end in enumerate(["", "exit_with"]):
         if end:
             worker.order(Order(end, "3"))
             worker.answer(60.0)
+with started() as first, started():
+    first.order(Order("exit_with", "3"))
+    while psutil.Process(first._process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    with started():
+        pass
+    print(first.answer(60.0)[-1].reason)
 left = {process.pid: process.name() for process in psutil.Process().children()}
 print(len(left), own.pid in left, own.wait())
 """
@@ -126,6 +144,17 @@ def test_a_fork_has_a_guard_of_its_own(tmp_path):
     end_of_all([child, childs_worker])
 
 
+def test_the_guard_knows_the_descendants_of_stopped_workers(tmp_path):
+    parent = lcbench(WITHOUT_ENVIRONMENT, tmp_path)
+    worker, daemon = map(int, parent.stdout.readline().split())
+    os.kill(worker, signal.SIGKILL)  # the daemon is no longer its descendant, and has no mark
+    wait_until(lambda: not runs(worker))
+    assert runs(daemon)
+    parent.kill()
+    parent.wait()
+    end_of_all([daemon])
+
+
 def test_a_killed_guard_is_replaced():
     with started():
         first = guard.GUARD.pid
@@ -169,6 +198,18 @@ def test_removed_processes_and_incomplete_lines_are_spared(sleeper, lines):
     assert sleeper.poll() is None
 
 
+def test_descendants_are_killed():
+    code = "import subprocess, sys; print(subprocess.Popen(['sleep', '600'], start_new_session=True).pid, flush=True)"
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"{code}; sys.stdin.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with parent:
+        child = int(parent.stdout.readline())
+        killed = guard.kill_families({parent.pid: guard.facts(parent.pid).start}, "a mark that nobody has")
+        assert killed == {parent.pid, child}
+        end_of_all([child])
+
+
 def test_the_facts_of_ps_are_those_of_proc(sleeper, monkeypatch):
     if not shutil.which("ps"):
         pytest.skip("there is no ps")
@@ -195,4 +236,4 @@ def test_the_first_process_of_a_container_reaps_orphans(tmp_path):
     if not shutil.which("unshare") or subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no PID namespace can be made here")
     parent = lcbench(IN_A_CONTAINER, tmp_path, before=namespace)
-    assert parent.communicate()[0] == "2 True 7\n"  # its own child and the guard
+    assert parent.communicate()[0] == "exited with status 3\n2 True 7\n"  # its own child and the guard

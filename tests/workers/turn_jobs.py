@@ -124,12 +124,16 @@ def start_child(_: str) -> list[int]:
     return [subprocess.Popen([sys.executable, "-c", BUSY], start_new_session=True).pid]
 
 
-def start_daemon(file: str) -> list[int]:
+def start_daemon(file: str, environment: dict[str, str] | None = None) -> list[int]:
     """Start a daemon that computes, and return its id."""
-    subprocess.run([sys.executable, "-c", DAEMON, file], check=True)
+    subprocess.run([sys.executable, "-c", DAEMON, file], check=True, env=environment)
     while not (Path(file).exists() and (text := Path(file).read_text())):
         time.sleep(0.01)
     return [int(text)]
+
+
+def start_daemon_without_environment(file: str) -> list[int]:
+    return start_daemon(file, {})
 
 
 def start_chain(_: str) -> None:
