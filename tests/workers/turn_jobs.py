@@ -16,7 +16,7 @@ from typing import ClassVar
 import msgspec
 
 from lcbench.workers import process
-from lcbench.workers.messages import Emit, Job, Orders
+from lcbench.workers.messages import Began, Emit, Job, Orders
 from lcbench.workers.process import WorkerProcess
 
 TIMEOUT_S = 600.0
@@ -92,6 +92,65 @@ def take_turns(job: TurnsJob, emit: Emit, orders: Orders) -> None:
     emit(Answered([os.getpid()]))
     while (order := orders(Order)).name != "end":
         emit(Answered(globals()[order.name](order.argument) or []))
+
+
+class CallJob(Job):
+    """Job that calls one function."""
+
+    does: ClassVar[str] = "turn_jobs.call"
+    answers: ClassVar[object] = Answered
+    name: str
+
+
+def call(job: CallJob, emit: Emit) -> None:
+    emit(Began(0))
+    emit(Answered(globals()[job.name]() or []))
+
+
+def exit_well() -> None:
+    os._exit(0)
+
+
+def exit_badly() -> None:
+    print("last words", file=sys.stderr, flush=True)
+    os._exit(7)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def read_nothing() -> None:
+    ctypes.string_at(0)
+
+
+def leave() -> None:
+    raise SystemExit(0)
+
+
+def hang() -> None:
+    time.sleep(600)
+
+
+def hoard() -> None:
+    kept = bytearray(b"1") * 2**28
+    time.sleep(600)
+    del kept
+
+
+def chatter() -> None:
+    """Write what looks like an event, and what does not, to standard output."""
+    print('{"type":"answered","pids":[1]}', flush=True)
+    os.write(1, b"garbage\n")
+
+
+def stay() -> None:
+    """Start a thread that outlives the job."""
+    threading.Thread(target=time.sleep, args=(600,)).start()
+
+
+def read_oom_score() -> list[int]:
+    return [int(Path("/proc/self/oom_score_adj").read_text())]
 
 
 def nothing(_: str) -> None:
