@@ -1,8 +1,9 @@
 """Guard of the worker processes: a small process that kills them, with all that they have started, when lcbench ends.
 
 lcbench runs this file as ``python -I -S guard.py MARK`` and holds the write end of a pipe to its standard input. The
-system closes the pipe when lcbench ends, whatever the reason. Lines are "add PID START" and "remove PID". START is the
-start time of the process, since an id may be used again. MARK begins the variable `VARIABLE` of all worker processes,
+system closes the pipe when lcbench ends, whatever the reason. Lines are "add PID START SELF" and "remove PID". START is
+the start time of the process, since an id may be used again. SELF is 1 if the process ends by itself when lcbench has
+ended, after it has removed files, and 0 otherwise. MARK begins the variable `VARIABLE` of all worker processes,
 by which Linux finds descendants whose parents have ended.
 
 Only the standard library is imported, so that the guard starts quickly and needs little memory.
@@ -16,12 +17,16 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 VARIABLE = "LCBENCH_WORKER"
 """Environment variable with the mark of a worker process, which its descendants inherit."""
+
+SELF_S = 2.0
+"""Time in seconds in which processes that end by themselves are not killed."""
 
 _PROC = sys.platform == "linux"
 
@@ -144,7 +149,7 @@ class Guard:
     def _begin(self) -> None:
         self.mark = os.urandom(8).hex()
         self._process: subprocess.Popen[bytes] | None = None
-        self._starts = dict[int, str]()
+        self._starts = dict[int, tuple[str, bool]]()
         self._lock = threading.Lock()
 
     @property
@@ -152,12 +157,19 @@ class Guard:
         """Process id of the guard, or None if it has not been started."""
         return self._process.pid if self._process else None
 
-    def add(self, pid: int) -> None:
-        """Have a process killed, with its group and its descendants, when this process ends."""
+    def add(self, pid: int, ends_itself: bool = False) -> None:
+        """Have a process killed, with its group and its descendants, when this process ends.
+
+        ends_itself: whether it has `SELF_S` to end by itself.
+        """
         if found := facts(pid):
             with self._lock:
-                self._starts[pid] = found.start
-                self._write(f"add {pid} {found.start}\n")
+                self._starts[pid] = found.start, ends_itself
+                self._write(self._line(pid))
+
+    def _line(self, pid: int) -> str:
+        start, ends_itself = self._starts[pid]
+        return f"add {pid} {start} {ends_itself:d}\n"
 
     def remove(self, pids: Iterable[int]) -> None:
         """Forget processes, which have ended."""
@@ -182,7 +194,7 @@ class Guard:
                 start_new_session=True,  # no signals of the terminal
             )
             assert self._process.stdin
-            self._process.stdin.write("".join(f"add {pid} {start}\n" for pid, start in self._starts.items()).encode())
+            self._process.stdin.write("".join(map(self._line, self._starts)).encode())
 
     def forget(self) -> None:
         """Begin anew in the child of a fork: close its copy of the pipe, which would hide the end of the parent."""
@@ -204,15 +216,21 @@ def main() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    starts = {}
+    starts, patient = dict[int, str](), set[int]()
     for line in sys.stdin.buffer:
         if not line.endswith(b"\n"):  # lcbench ended while it wrote
             break
-        verb, pid, *start = line.decode().split()
+        verb, number, *rest = line.decode().split()
+        pid = int(number)
+        starts.pop(pid, None)
+        patient.discard(pid)
         if verb == "add":
-            starts[int(pid)] = start[0]
-        else:
-            starts.pop(int(pid), None)
+            starts[pid] = rest[0]
+            if rest[1] == "1":
+                patient.add(pid)
+    until = time.monotonic() + SELF_S
+    while any((found := facts(pid)) and found.state not in "ZX" for pid in patient) and time.monotonic() < until:
+        time.sleep(0.01)
     kill_families(starts, sys.argv[1])
 
 

@@ -147,7 +147,7 @@ class WorkerProcess:
                 start_new_session=True,  # only this process receives Ctrl-C
             )
             _LIVE.add(self._process.pid)
-        self._tree = ProcessTree(self._process.pid, mark)
+        self._tree = ProcessTree(self._process.pid, mark, ends_itself=shared is not None)
         self._end = os.pidfd_open(self._process.pid) if hasattr(os, "pidfd_open") else None
 
     def __enter__(self) -> WorkerProcess:

@@ -32,14 +32,14 @@ class ProcessTree:
     """Child process `pid` of this process, which leads a process group, with all its descendants.
 
     The child is their subreaper: a descendant whose parent ends becomes a child of the child. mark: value of the
-    variable `guard.VARIABLE` of the child.
+    variable `guard.VARIABLE` of the child. ends_itself: see `guard.Guard.add`.
     """
 
-    def __init__(self, pid: int, mark: str) -> None:
+    def __init__(self, pid: int, mark: str, ends_itself: bool = False) -> None:
         self.pid, self.mark = pid, mark
         self._outside = dict[int, str]()  # start times of descendants in other groups
         self._stopped = dict[int, float | None]()  # CPU time of each stopped process
-        GUARD.add(pid)
+        GUARD.add(pid, ends_itself)
 
     def stop(self, attempts: int = len(STOP_ATTEMPTS_S)) -> bool:
         """Stop all threads of all processes. Return whether they have stopped, or ended."""

@@ -181,14 +181,14 @@ def test_a_process_whose_id_is_used_again_is_spared(sleeper, same):
     with subprocess.Popen(
         [sys.executable, "-I", "-S", guard.__file__, "a mark that nobody has"], stdin=subprocess.PIPE
     ) as process:
-        process.communicate(f"add {sleeper.pid} {start}\n".encode())
+        process.communicate(f"add {sleeper.pid} {start} 0\n".encode())
     if same:
         assert sleeper.wait() == -signal.SIGKILL
     else:
         assert sleeper.poll() is None
 
 
-@pytest.mark.parametrize("lines", ["add {0} {1}\nremove {0}\n", "add {0} {1}"])
+@pytest.mark.parametrize("lines", ["add {0} {1} 0\nremove {0}\n", "add {0} {1} 0"])
 def test_removed_processes_and_incomplete_lines_are_spared(sleeper, lines):
     with subprocess.Popen(
         [sys.executable, "-I", "-S", guard.__file__, "a mark that nobody has"], stdin=subprocess.PIPE
@@ -208,6 +208,20 @@ def test_descendants_are_killed():
         killed = guard.kill_families({parent.pid: guard.facts(parent.pid).start}, "a mark that nobody has")
         assert killed == {parent.pid, child}
         end_of_all([child])
+
+
+def test_a_process_may_end_by_itself():
+    code = "import sys, time; sys.stdin.read(); time.sleep(0.2)"
+    with (
+        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as own,
+        subprocess.Popen(
+            [sys.executable, "-I", "-S", guard.__file__, "a mark that nobody has"], stdin=subprocess.PIPE
+        ) as process,
+    ):
+        process.stdin.write(f"add {own.pid} {guard.facts(own.pid).start} 1\n".encode())
+        own.stdin.close()
+        process.stdin.close()
+        assert own.wait() == 0
 
 
 def test_the_facts_of_ps_are_those_of_proc(sleeper, monkeypatch):
