@@ -107,7 +107,7 @@ def test_different_machines_are_noted():
 
 LATEST = """\
 softmax: 500 rows x 3,073 features, 10 classes, float32, synthetic, 2 threads
-implementation                       median  x fastest  limit  measured (UTC)
+implementation                         time  x fastest  limit  measured (UTC)
 ───────────────────────────────────────────────────────────────────────────────
 numba-parallel                       200 us       1.00  154%!  2026-01-02 03:04
 softmax.py:softmax_loss_vectorized  3.00 ms      15.00    10%  2026-01-02 03:04

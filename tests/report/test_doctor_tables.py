@@ -8,6 +8,7 @@ from lcbench.host.conditions import BackgroundLoad, Program
 from lcbench.host.disturbances import Finding
 from lcbench.host.gpu_state import GpuState
 from lcbench.measure.noise import Noise
+from lcbench.record import ProcessResult, Turn
 from lcbench.report.formatting import percent
 from lcbench.report.tables import doctor as doctor_tables
 from lcbench.stats.gate import detectable_slowdown
@@ -18,17 +19,29 @@ MEANWHILE = BackgroundLoad(
     seconds=10.0, others=0.123, steal=0.004, waited=0.05, switches_s=12345.6, throttled_periods=3,
     thermal_throttles=None, programs=(Program("clang", 0.2),),
 )  # fmt: skip
-NOISE = Noise(tuple((1.0, exp(ratio)) for ratio in (0.04, -0.04, 0.04, -0.04)), 10.0, MEANWHILE, 1.25)
+LOGS = (0.0, 0.02, -0.02, 0.0)
+"""Log times of the processes of a generation, whose standard deviation is 1.63 %."""
+
+NOISE = Noise(
+    tuple(
+        ProcessResult(generation=number, turns=[Turn(round=0, place=place, samples=[exp(number / 10 + log_time)])])
+        for number in range(3)
+        for place, log_time in enumerate(LOGS)
+    ),
+    3,
+    10.0,
+    MEANWHILE,
+    1.25,
+)
 
 
 def test_noise():
     lines = printed([doctor_tables.noise(NOISE)])
-    rows = {line[:13].strip(): line[13:].strip() for line in lines[1:]}
-    assert rows["measured"] == "4 blocks in 10 s, two processes each"
-    assert rows["spread"].startswith("4.6 %")
-    assert rows["worst block"] == "4.1 %"
-    visible = percent(detectable_slowdown(NOISE.spread / sqrt(2), 5.0, 60.0))
-    assert rows["visible"] == f"a slowdown of {visible} or more in a gate of 60 s"
+    rows = {line[:12].strip(): line[12:].strip() for line in lines[1:]}
+    assert rows["measured"] == "3 generations of 4 processes in 10 s"
+    assert rows["spread"] == "1.6 % between processes of a generation"
+    visible = percent(detectable_slowdown(0.04 / sqrt(6), 10.0 / 3, 60.0))
+    assert rows["visible"] == f"a gate of 60 s on this machine sees a slowdown of {visible} or more"
     assert rows["other load"].startswith("12.3 %")
     assert rows["steal"] == "0.4 %"
     assert "12,346 per second in all" in rows["switches"]
@@ -36,9 +49,11 @@ def test_noise():
 
 
 def test_noise_without_counters_of_the_system():
-    slow = Noise(NOISE.blocks, 400.0, BackgroundLoad(seconds=400.0))
+    slow = Noise(NOISE.processes, 3, 400.0, BackgroundLoad(seconds=400.0))
     lines = printed([doctor_tables.noise(slow)])
-    assert any(line.startswith("visible") and "nothing in a gate of 60 s" in line for line in lines)
+    assert any(
+        line.startswith("visible") and "a gate of 60 s on this machine sees no slowdown" in line for line in lines
+    )
 
 
 def test_the_state_of_a_gpu():

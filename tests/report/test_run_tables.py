@@ -23,7 +23,7 @@ A_RUN = record(
 
 PRINTED = """\
 softmax: 500 rows x 3,073 features, 10 classes, float32, synthetic
-implementation   median  spread           x numpy  GFLOP/s  GB/s  limit  error
+implementation     time  spread           x numpy  GFLOP/s  GB/s  limit  error
 ──────────────────────────────────────────────────────────────────────────────
 numba-parallel   410 us    2.4%  5.00 [5.00,5.00]    149.9  15.0    75%  2e-07
 numpy           2.05 ms    2.4%                 1     30.0   3.0    15%  2e-07

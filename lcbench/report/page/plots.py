@@ -52,11 +52,11 @@ def appearance(style: LineStyle) -> dict[str, Any]:
 def row_data(row: Row, group: Group) -> dict[str, Any]:
     """Return the data shown for a mark of `row`: its name, its numbers as text, and its samples."""
     interval = "" if row.ci95_s is None else f", 95 % interval {formatting.time_interval(*row.ci95_s)}"
-    median = f"median {formatting.seconds(row.median_s)}{interval}"
+    time = f"time {formatting.seconds(row.median_s)}{interval}"
     return {
         "name": group.label(row),
         "what": str(row.workload),
-        "lines": [median, *_limit(row)],
+        "lines": [time, *_limit(row)],
         "processes": processes(row),
         **appearance(group.styles[row.implementation]),
     }
@@ -100,7 +100,7 @@ def rounded(value: float) -> float:
 
 
 def bars(group: Group, baseline: str) -> Plot:
-    """Return the plot of the medians and their intervals, the fastest first."""
+    """Return the plot of the times and their intervals, the fastest first."""
     chosen = selection.bars(group.ranked.values(), baseline)
     return {
         "kind": "bars",
@@ -117,7 +117,7 @@ def bars(group: Group, baseline: str) -> Plot:
 
 
 def _estimate(row: Row) -> dict[str, float | None]:
-    """Return the median of a ranked row, and its interval."""
+    """Return the time of a ranked row, and its interval."""
     low, high = row.ci95_s or (None, None)
     return {
         "value": rounded(row.median_s or 0.0),
@@ -129,7 +129,7 @@ def _estimate(row: Row) -> dict[str, float | None]:
 def samples(group: Group) -> tuple[str, Plot]:
     """Return a title that explains the marks, and the plot of every sample of each process.
 
-    domain: limits of the axis, as ratios to the row's median; samples beyond are drawn at its ends. The places of the
+    domain: limits of the axis, as ratios to the row's time; samples beyond are drawn at its ends. The places of the
     marks are in the data of the rows.
     """
     rows = group.ranked.values()

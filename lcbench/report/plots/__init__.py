@@ -68,7 +68,7 @@ def _function(name: str) -> Callable[..., Any]:
 KINDS = {
     find_kind.name: find_kind
     for find_kind in (
-        Kind("bars", "median and interval of each implementation", "a result",
+        Kind("bars", "time and interval of each implementation", "a result",
              "runs.draw_bars", "selection.why_no_run"),
         Kind("samples", "every sample of every process", "a result", "runs.draw_samples", "selection.why_no_run"),
         Kind("roofline", "rates and the limits of the machine", "a result",

@@ -53,7 +53,7 @@ def draw_history(history: History) -> Figure:
         _dates(axes, shown)
         axes.grid(True)
         axes.set_title(titles[workload], loc="left")
-    title = "Time of a call over time: median and 95 % interval"
+    title = "Time of a call over time, with its 95 % interval"
     style.legend_with_title(figure, names, title, columns=4, handlelength=1.8)
     style.caption(figure, _caption(history, style.arrow_note(figure)))
     return figure

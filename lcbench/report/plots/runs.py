@@ -53,7 +53,7 @@ def draw_bars(record: Record) -> Figure:
     counts = [len(rows) for rows in panels.values()]
     most = [max(counts[first : first + columns]) for first in range(0, len(counts), columns)]
     heights = [_TITLE_INCHES + _ROW_INCHES * count for count in most]
-    figure = style.figure(0.7 + sum(heights), "Time of a call: median and 95 % interval")
+    figure = style.figure(0.7 + sum(heights), "Time of a call, with its 95 % interval")
     titles, key = selection.titles(panels), selection.key_of(record, _LONGEST_NAME)
     for axes, (workload, rows) in zip(
         style.grid(figure, len(panels), columns, height_ratios=heights), panels.items(), strict=True

@@ -93,7 +93,7 @@ def times(
         rows,
         Column("implementation", label, NAME),
         *(Column(axis, axis, WORDS if axis == "dtype" else NUMBER) for axis in axes),
-        Column("median", "median_s", SECONDS, "seconds per call: geometric mean over the generations"),
+        Column("time", "median_s", SECONDS, "seconds per call: geometric mean over the generations"),
         Column(
             "95 % interval",
             "ci95_s",

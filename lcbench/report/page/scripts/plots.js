@@ -20,7 +20,7 @@ plots.bars = ({ marks, logarithmic }, width) => {
     marginRight,
     marginTop: 6,
     marginBottom: 36,
-    ariaLabel: "Bars: median and 95 % interval of each implementation, seconds per call",
+    ariaLabel: "Bars: time and 95 % interval of each implementation, seconds per call",
     x: logarithmic
       ? { type: "log", domain, axis: null }
       : { domain, label: "time of a call", tickFormat: seconds, grid: true, ticks: Math.max(2, Math.floor(inner / 70)) },
@@ -84,12 +84,12 @@ plots.samples = ({ marks, domain }, width) => {
     marginRight: 26,
     marginTop: 6,
     marginBottom: 38,
-    ariaLabel: "Dots: samples of each implementation over its median, a line of dots for each process",
+    ariaLabel: "Dots: samples of each implementation over its time, a line of dots for each process",
     x: { type: "log", domain, axis: null },
     y: { type: "linear", domain: [marks.length, 0], axis: null },
     color: { type: "identity" },
     marks: [
-      logAxes({ x: { ticks, format: (ratio) => `${+ratio.toPrecision(3)} x`, label: "time over the median" } }),
+      logAxes({ x: { ticks, format: (ratio) => `${+ratio.toPrecision(3)} x`, label: "sample over the time of the row" } }),
       Plot.axisY(d3.range(marks.length).map((place) => place + 0.5), {
         tickFormat: (place) => shortened(names[Math.floor(place)], marginLeft - 12), tickSize: 0, label: null,
       }),
