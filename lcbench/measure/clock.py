@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import ceil, pi, sqrt
 from os import times as os_times
-from statistics import median
+from statistics import median, median_low
 from time import perf_counter, perf_counter_ns, sleep
 from typing import Any, Protocol
 
@@ -31,6 +32,13 @@ SAMPLE_S = 0.005
 CALLS_SPREAD = 0.25
 """Largest random increase of the number of calls in a sample of short calls, relative to the smallest number."""
 
+DISTINCT_S = 0.001
+FEWEST_DISTINCT = 3
+MOST_DISTINCT = 50
+"""Length in seconds, and minimum and maximum number, of the calls on distinct contents that end a turn of short calls.
+
+The first half of them is not evaluated, as threads may still be waking."""
+
 FEWEST_TURNS = 3
 """Minimum number of turns that can show a warm-up."""
 
@@ -48,7 +56,7 @@ MOST_TIMES_SLOWER = 2.0
 """Largest allowed ratio between the times of calls on new and on repeated contents of W and y."""
 
 FEWEST_PAIRS = 4
-"""Minimum number of call pairs (new contents, same contents) before caching of results can be detected."""
+"""Minimum number of call pairs (new contents, same contents), or of turns, that can show that results are cached."""
 
 CONFIRMING_PAIRS = 12
 """Number of additional pairs that must confirm that a function caches results."""
@@ -72,8 +80,8 @@ CLOCKS = {name: getattr(time, name) for name in ("perf_counter", "perf_counter_n
 class InputSupplier(Protocol):
     """Source of the arguments of calls; `inputs.Inputs` implements it."""
 
-    def draw(self, calls: int) -> Sequence[tuple[Any, Any, Any, float]]:
-        """Return the arguments (W, X, y, reg) of `calls` calls, with new contents."""
+    def draw(self, calls: int, distinct: bool = False) -> Sequence[tuple[Any, Any, Any, float]]:
+        """Return the arguments (W, X, y, reg) of `calls` calls, with new contents; if `distinct`, for each call."""
         ...
 
     def again(self) -> Sequence[tuple[Any, Any, Any, float]]:
@@ -100,9 +108,17 @@ def calls_per_sample(one_call_s: float) -> int:
 def turn_seconds(one_call_s: float, samples: int) -> float:
     """Return the approximate length of a turn with `samples` samples, in seconds, with its untimed calls."""
     calls = calls_per_sample(one_call_s)
-    if calls > 1:
-        return one_call_s * (1 + samples * (1 + (1 + CALLS_SPREAD / 2) * calls) + 2)
-    return one_call_s * (samples * (1 + (one_call_s < SHORT_CALL_S)) + (SHORT_CALL_S <= one_call_s < LONG_CALL_S))
+    if one_call_s >= SHORT_CALL_S:
+        return one_call_s * (samples + (one_call_s < LONG_CALL_S))
+    spread = CALLS_SPREAD / 2 * calls if calls > 1 else 0
+    return one_call_s * ((calls > 1) + samples * (1 + spread + calls) + _distinct_calls(one_call_s))
+
+
+def _distinct_calls(one_call_s: float) -> int:
+    """Return the number of calls on distinct contents that end a turn of short calls."""
+    if calls_per_sample(one_call_s) == 1:
+        return 1
+    return min(MOST_DISTINCT, max(FEWEST_DISTINCT, ceil(DISTINCT_S / one_call_s)))
 
 
 class Timing:
@@ -118,8 +134,10 @@ class Timing:
     def __init__(self, function: LossFunction, inputs: InputSupplier, verify: Verify, rng: np.random.Generator) -> None:
         self._function, self._inputs, self._verify, self._rng = function, inputs, verify, rng
         self._clocks = _Clocks()
-        self._pairs: tuple[list[float], list[float]] = [], []
         self._turns: list[float] = []
+        self._fastest: list[float] = []
+        self._distinct: list[float] = []
+        """Seconds per call: the fastest sample of each turn of short calls, and the calls on distinct contents."""
         self.first_call_s = self.one_call_s = 0.0
         self.warm_up_calls = 0
 
@@ -145,6 +163,9 @@ class Timing:
         number of calls in a batch is drawn from `calls` to ``(1 + CALLS_SPREAD) * calls``, so that a function cannot
         know which call is the last one, whose gradient is verified. Garbage is not collected during a turn.
 
+        A turn of short calls ends with calls for which nothing can be prepared: each has contents of its own, in arrays
+        of its own. `finish` compares them with the samples.
+
         Raise WrongResult if a result is wrong.
         """
         collecting = gc.isenabled()
@@ -163,20 +184,20 @@ class Timing:
             self._batch(self._inputs.draw(1))
         leading = 1 if self.one_call_s < SHORT_CALL_S else 0
         times = [self._batch(self._inputs.draw(leading + calls), leading) / calls for _ in range(samples)]
-        if calls > 1:  # each sample calls on the same contents several times, which a cache would make faster
-            self._pairs[0].append(self._batch(self._inputs.draw(1)))
-            self._pairs[1].append(self._batch(self._inputs.again()))
+        if leading:
+            count = _distinct_calls(self.one_call_s)
+            distinct = _each(self._function, self._inputs.draw(count, distinct=count > 1), self._verify)
+            self._distinct.append(median(distinct[count // 2 :]))
+            self._fastest.append(min(times))
         self._turns.append(median(times))
         return times, calls
 
     def finish(self) -> bool:
         """End the turns and return whether their times show no warm-up.
 
-        Raise WrongResult if the function caches results, or if a clock was replaced.
+        Raise WrongResult if the function caches results or works ahead, or if a clock was replaced.
         """
-        new, again = (times[-FEWEST_PAIRS:] for times in self._pairs)  # it may have begun to cache after some turns
-        if len(new) == FEWEST_PAIRS and median(np.divide(new, again).tolist()) > MOST_TIMES_SLOWER:
-            self._require_no_cache()
+        self._require_honest_samples()
         self._clocks.require_agreement()
         return _steady(self._turns)
 
@@ -228,6 +249,25 @@ class Timing:
                 f"{1e3 * median(again):.3g} ms when called again with the same"
             )
 
+    def _require_honest_samples(self) -> None:
+        """Raise WrongResult if samples took much less time than calls for which nothing could be prepared.
+
+        Samples of short calls repeat contents, which a cache makes faster. They also follow an untimed call, during
+        which other threads could work on the inputs of the timed ones. The warm-up tests for both, but a function can
+        notice that its turns have begun, or that a call follows another one at once.
+
+        The comparison is strict, since a busy machine must not look like a cache: even the fastest calls on distinct
+        contents must be slower than the samples of half of the turns.
+        """
+        if len(self._fastest) < FEWEST_PAIRS:
+            return
+        sample_s, distinct_s = median_low(self._fastest), min(self._distinct)
+        if distinct_s > MOST_TIMES_SLOWER * sample_s:
+            raise WrongResult(
+                f"caches its results, or works ahead: {1e3 * distinct_s:.3g} ms or more on W and y that no other call "
+                f"gets, {1e3 * sample_s:.3g} ms in samples"
+            )
+
     def _require_no_work_between_calls(self) -> None:
         """Raise WrongResult if calls are much faster when there was time to work on their inputs before.
 
@@ -267,6 +307,18 @@ def _batch(
     batch_s = (perf_counter_ns() - start) * 1e-9
     verify(losses, dW, batch_s)
     return batch_s
+
+
+def _each(function: LossFunction, arguments: Sequence[tuple[Any, Any, Any, float]], verify: Verify) -> list[float]:
+    """Return the seconds that each of several calls took, which follow one another at once; verify all of them."""
+    losses = [None] * len(arguments)
+    dW = None
+    ends = [perf_counter_ns()]
+    for i, (W, X, y, reg) in enumerate(arguments):
+        losses[i], dW = function(W, X, y, reg)
+        ends.append(perf_counter_ns())
+    verify(losses, dW, (ends[-1] - ends[0]) * 1e-9)
+    return [(end - start) * 1e-9 for start, end in pairwise(ends)]
 
 
 def _settled(times: list[float]) -> bool:

@@ -9,12 +9,14 @@ effect on loss and gradient is known:
   neither loss depends on, so only the regularisation term changes.
 - The regularisation strength differs from call to call.
 
-The first two change the contents of W and y; they are applied once per batch of calls, outside the timed region. The
-third is a number, so it differs in every call. X, the largest array, never changes and is never moved.
+The first two change the contents of W and y; they are applied once per batch of calls, or for each call of a batch,
+outside the timed region. The third is a number, so it differs in every call. X, the largest array, never changes and
+is never moved.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -50,12 +52,13 @@ class Arguments(NamedTuple):
 class _InputSet:
     """Pair (W, y) of the problem, transformed, with its right answers: a single one, or one for each batch.
 
-    W and y are the present contents. `handed` are the arrays that the implementation gets. If it takes NumPy arrays
-    as they are, these stay in the same memory: the address of W can affect the speed, and a function that caches
-    results by address returns wrong ones.
+    place: index among the pairs of the problem. W and y are the present contents. `handed` are the arrays that the
+    implementation gets. If it takes NumPy arrays as they are, these stay in the same memory: the address of W can
+    affect the speed, and a function that caches results by address returns wrong ones.
     """
 
-    def __init__(self, W: NDArray[Any], y: NDArray[Any], answers: list[Expected], reg: float) -> None:
+    def __init__(self, place: int, W: NDArray[Any], y: NDArray[Any], answers: list[Expected], reg: float) -> None:
+        self.place = place
         self._first_W, self._first_y, self._reg = W, y, reg
         self.answers, self._first_square_sum = answers, _square_sum(W)
         self._order = np.arange(W.shape[1])
@@ -73,6 +76,12 @@ class _InputSet:
         square_sum = _square_sum(W)
         if keep:
             self._order, self.W, self.y, self.square_sum = order, W, y, square_sum
+
+    def another(self, rng: np.random.Generator) -> _InputSet:
+        """Return the pair, transformed anew."""
+        other = copy(self)
+        other.renew(rng)
+        return other
 
     def hand_over(self, in_place: bool) -> None:
         """Copy the contents into the arrays of the implementation, or into new ones."""
@@ -119,7 +128,9 @@ class Inputs:
         """Prepare the problem; `answers` are the oracle's, one for each input set or, if there are any, each batch."""
         self._prepare, self._X_here, self._reg, self._rng = implementation.prepare, problem.X, problem.reg, rng
         count = len(problem.sets)
-        self._sets = [_InputSet(W, y, answers[k::count], problem.reg) for k, (W, y) in enumerate(problem.sets)]
+        self._sets = [_InputSet(k, W, y, answers[k::count], problem.reg) for k, (W, y) in enumerate(problem.sets)]
+        self._present = self._sets
+        """Sets of the calls drawn last."""
         self._batches = problem.batches
         given = self._sets[0].handed
         start = perf_counter()
@@ -127,20 +138,33 @@ class Inputs:
         self.prepare_s = perf_counter() - start
         self._in_place = W is given[0] and y is given[1]
         self._drawn: list[tuple[int, int]] = []
-        """Index of the set and index of the answer within the set, for each call drawn."""
+        """Index of the set in `_present` and index of the answer within the set, for each call drawn."""
         self._regs: list[float] = []
 
-    def draw(self, calls: int) -> list[Arguments]:
-        """Return the arguments of `calls` calls on randomly chosen sets, with new contents of W and y.
+    def draw(self, calls: int, distinct: bool = False) -> list[Arguments]:
+        """Return the arguments of `calls` calls with new contents of W and y, which none of the earlier calls had.
+
+        The calls are on randomly chosen sets, on different ones if there are as many. distinct: each call has contents
+        of its own, in arrays of its own.
 
         Raise WrongResult if an earlier call has changed its inputs.
         """
         self.require_unchanged()
+        if distinct:
+            chosen = self._rng.integers(len(self._sets), size=calls).tolist()
+            self._present = [self._sets[k].another(self._rng) for k in chosen]
+            self._drawn = [(k, int(self._rng.integers(len(each.answers)))) for k, each in enumerate(self._present)]
+            return self._hand_over(in_place=False)
+        self._present = self._sets
         for each in self._sets:
             each.renew(self._rng)
-        drawn = self._rng.integers(sum(len(each.answers) for each in self._sets), size=calls)
-        self._drawn = [(k % len(self._sets), k // len(self._sets)) for k in drawn.tolist()]
-        return self._hand_over()
+        if calls <= len(self._sets):
+            chosen = self._rng.permutation(len(self._sets))[:calls].tolist()
+            self._drawn = [(k, int(self._rng.integers(len(self._sets[k].answers)))) for k in chosen]
+        else:
+            drawn = self._rng.integers(sum(len(each.answers) for each in self._sets), size=calls)
+            self._drawn = [(k % len(self._sets), k // len(self._sets)) for k in drawn.tolist()]
+        return self._hand_over(self._in_place)
 
     def again(self) -> list[Arguments]:
         """Return the arguments drawn last: W and y are handed over again with the same contents, but reg differs.
@@ -148,26 +172,26 @@ class Inputs:
         This takes as long as `draw`, so that threads and caches are in the same state afterwards.
         """
         self.require_unchanged()
-        for each in self._sets:
+        for each in self._present:
             each.renew(self._rng, keep=False)
-        return self._hand_over()
+        return self._hand_over(self._in_place)
 
-    def _hand_over(self) -> list[Arguments]:
+    def _hand_over(self, in_place: bool) -> list[Arguments]:
         prepared: list[tuple[Any, Any]] = []
-        for each in self._sets:
-            each.hand_over(self._in_place)
+        for each in self._present:
+            each.hand_over(in_place)
             prepared.append(each.handed if self._in_place else self._prepared(*each.handed))
         self._regs = (self._reg * self._rng.uniform(LEAST_REG, 1, size=len(self._drawn))).tolist()
         drawn = zip(self._drawn, self._regs, strict=True)
         return [Arguments(prepared[k][0], self._X_of(k, number), prepared[k][1], reg) for (k, number), reg in drawn]
 
     def _X_of(self, k: int, number: int) -> Any:
-        """Return X, or the rows of it that belong to answer `number` of set `k`."""
+        """Return X, or the rows of it that belong to answer `number` of present set `k`."""
         if not self._batches:
             return self._X
         from lcbench.losses.streamed import Batch
 
-        return Batch(self._X, self._batches[number * len(self._sets) + k])
+        return Batch(self._X, self._batches[number * len(self._sets) + self._present[k].place])
 
     def _prepared(self, W: NDArray[Any], y: NDArray[Any]) -> tuple[Any, Any]:
         """Return W and y as `Implementation.prepare` returns them, without preparing all of X again.
@@ -183,13 +207,13 @@ class Inputs:
 
     def require_unchanged(self) -> None:
         """Raise WrongResult if a call has changed W or y."""
-        changed = sorted({name for each in self._sets for name in each.changed()})
+        changed = sorted({name for each in self._present for name in each.changed()})
         if changed:
             raise WrongResult(f"changes its input {', '.join(changed)}")
 
     def losses(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the right losses of the calls drawn, and their allowed absolute errors."""
-        drawn = [(self._sets[k], number) for k, number in self._drawn]
+        drawn = [(self._present[k], number) for k, number in self._drawn]
         return (
             np.array([each.loss(number, reg) for (each, number), reg in zip(drawn, self._regs, strict=True)]),
             np.array([each.loss_tolerance(number) for each, number in drawn]),
@@ -198,7 +222,7 @@ class Inputs:
     def answer(self, call: int) -> Expected:
         """Return the right answer of call number `call` of those drawn."""
         k, number = self._drawn[call]
-        return self._sets[k].answer(number, self._regs[call])
+        return self._present[k].answer(number, self._regs[call])
 
 
 def _renumbered(y: NDArray[Any], numbers: NDArray[Any]) -> NDArray[Any]:

@@ -21,12 +21,14 @@ class Machine:
     It is also the supplier of its inputs and the verifier of its results, which are the numbers of the calls.
     Verification takes `pause_s` seconds per batch.
 
-    calls: number of calls so far. new: whether the inputs of the present batch have new contents. slept: whether there
-    was time between the inputs and the call. place: place of the present call in its batch. batches: results by batch.
+    calls: number of calls so far. new: whether the inputs of the present batch have new contents. distinct: whether
+    each of its calls has contents of its own. slept: whether there was time between the inputs and the call. place:
+    place of the present call in its batch. batches: results by batch.
     """
 
     def __init__(self, monkeypatch, duration, pause_s=0.0):
         self.now, self.calls, self.place, self.new, self.slept = 0.0, 0, 0, True, False
+        self.distinct = False
         self.duration = duration if callable(duration) else lambda machine: duration
         self.pause_s, self.batches, self.naps = pause_s, [], 0
         monkeypatch.setattr(clock, "perf_counter", lambda: self.now)
@@ -39,9 +41,9 @@ class Machine:
         self.slept, self.naps = True, self.naps + 1
         self.now += seconds
 
-    def draw(self, calls):
+    def draw(self, calls, distinct=False):
         self.drawn = [("W", "X", "y", float(k)) for k in range(calls)]
-        self.new, self.slept, self.place = True, False, 0
+        self.new, self.slept, self.place, self.distinct = True, False, 0, distinct
         return self.drawn
 
     def again(self):
@@ -99,14 +101,14 @@ def test_short_calls_are_batched_to_the_minimum_sample_length(one_call_s, calls)
     assert calls_per_sample(one_call_s) == calls
 
 
-def test_batches_of_short_calls_follow_an_untimed_call_and_precede_a_pair(monkeypatch):
-    machine = Machine(monkeypatch, 0.001)
+def test_batches_of_short_calls_follow_an_untimed_call_and_precede_distinct_ones(monkeypatch):
+    machine = Machine(monkeypatch, 0.0001)
     machine.begin()
-    first, *batches, new, again = lengths(machine, 3, 5)
-    assert (first, new, again) == (1, 1, 1)
+    first, *batches, distinct = lengths(machine, 3, 5)
+    assert (first, distinct) == (1, clock.DISTINCT_S / 0.0001)
     assert len(batches) == 3
     assert len(set(batches)) == 1
-    assert machine.new is False
+    assert machine.distinct
 
 
 def test_the_number_of_calls_is_drawn_for_each_turn(monkeypatch):
@@ -118,7 +120,7 @@ def test_the_number_of_calls_is_drawn_for_each_turn(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("one_call_s", "batches"), [(0.01, [2, 2, 2]), (0.05, [1, 1, 1, 1]), (0.5, [1, 1, 1])], ids=str
+    ("one_call_s", "batches"), [(0.01, [2, 2, 2, 1]), (0.05, [1, 1, 1, 1]), (0.5, [1, 1, 1])], ids=str
 )
 def test_untimed_calls_of_longer_functions(monkeypatch, one_call_s, batches):
     machine = Machine(monkeypatch, one_call_s)
@@ -226,16 +228,26 @@ def test_a_function_that_caches_results_by_contents_is_refused(monkeypatch):
         machine.begin()
 
 
-@pytest.mark.parametrize("turns", [0, 1, 2, 4])
-def test_a_function_that_caches_results_only_after_some_turns_is_refused(monkeypatch, turns):
+@pytest.mark.parametrize("is_cached", [
+    lambda machine: True,
+    lambda machine: machine.place > 0,  # only if it follows another call at once
+], ids=["always", "within_a_batch"])  # fmt: skip
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_function_that_caches_results_only_after_some_turns_is_refused(monkeypatch, turns, is_cached):
     machine = Machine(monkeypatch, SAMPLE_S / 8)
     calls = machine.begin()
     for turn in range(6):
         if turn == turns:
-            machine.duration = caching
+            machine.duration = lambda machine: SAMPLE_S / (64 if not machine.distinct and is_cached(machine) else 8)
         machine.timing.turn(2, calls)
-    with pytest.raises(WrongResult, match=r"^caches its results: "):
+    with pytest.raises(WrongResult, match=r"^caches its results, or works ahead: 0.625 ms or more .*, 0.0781 ms in sa"):
         machine.timing.finish()
+
+
+def test_a_function_that_works_during_the_untimed_call_is_refused(monkeypatch):
+    machine = Machine(monkeypatch, lambda machine: 0.01 if machine.place == 0 else 0.001)
+    with pytest.raises(WrongResult, match=r"^caches its results, or works ahead: 10 ms or more .*, 1 ms in samples$"):
+        machine.measure()
 
 
 def test_a_few_slow_calls_on_new_contents_are_not_mistaken_for_caching(monkeypatch):
@@ -244,19 +256,27 @@ def test_a_few_slow_calls_on_new_contents_are_not_mistaken_for_caching(monkeypat
     assert machine.measure()[1]
 
 
-@pytest.mark.parametrize("warm_up_calls", [0, 10_000])
-def test_calls_in_step_with_the_time_slices_are_not_mistaken_for_caching(monkeypatch, warm_up_calls):
+def test_calls_in_step_with_the_time_slices_are_not_mistaken_for_caching(monkeypatch):
     """All calls on new contents are interrupted, until random pauses break the pattern."""
-    machine = Machine(
-        monkeypatch,
-        lambda machine: SAMPLE_S / (8 if machine.new and not machine.slept and machine.calls > warm_up_calls else 64),
-    )
-    calls = machine.begin()
-    machine.calls += 10_000
-    for _ in range(6):
-        machine.timing.turn(1, calls)
-    machine.timing.finish()
+    machine = Machine(monkeypatch, lambda machine: SAMPLE_S / (8 if machine.new and not machine.slept else 64))
+    machine.begin()
     assert machine.naps >= clock.CONFIRMING_PAIRS
+
+
+@pytest.mark.parametrize("uninterrupted", [0, 5])
+def test_interrupted_calls_on_distinct_contents_are_not_mistaken_for_caching(monkeypatch, uninterrupted):
+    machine = Machine(monkeypatch, SAMPLE_S / 16)
+    calls = machine.begin()
+    for turn in range(6):
+        slow = SAMPLE_S / (16 if turn == uninterrupted else 4)
+        machine.duration = lambda machine, slow=slow: slow if machine.distinct else SAMPLE_S / 16
+        machine.timing.turn(2, calls)
+    machine.timing.finish()
+
+
+def test_threads_that_wake_late_are_not_mistaken_for_caching(monkeypatch):
+    """The first calls on distinct contents are slow."""
+    Machine(monkeypatch, lambda machine: SAMPLE_S / (8 if machine.place < 8 and machine.distinct else 64)).measure()
 
 
 def test_a_function_that_is_sometimes_slower_on_new_contents_is_accepted(monkeypatch):

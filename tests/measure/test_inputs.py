@@ -39,15 +39,16 @@ def drawing(implementation=AS_IT_IS, loss="softmax", dtype="float32", size=(50, 
     return Inputs(implementation, problem, answers, np.random.default_rng(seed))
 
 
+@pytest.mark.parametrize("distinct", [False, True])
 @pytest.mark.parametrize("implementation", [AS_IT_IS, ELSEWHERE])
 @pytest.mark.parametrize("loss", ["svm", "softmax"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("size", [(50, 33, 5), (1, 1, 2), (7, 200, 2)])
-def test_the_answers_agree_with_the_oracle(implementation, loss, dtype, size):
+def test_the_answers_agree_with_the_oracle(implementation, loss, dtype, size, distinct):
     inputs = drawing(implementation, loss, dtype, size)
     unit, double = float(np.finfo(dtype).eps), float(np.finfo(np.float64).eps)
     for _ in range(5):
-        drawn = inputs.draw(4)
+        drawn = inputs.draw(4, distinct)
         losses, tolerances = inputs.losses()
         for k, (W, X, y, reg) in enumerate(drawn):
             right, found = oracle.expected(loss, W, X, y, reg), inputs.answer(k)
@@ -56,7 +57,8 @@ def test_the_answers_agree_with_the_oracle(implementation, loss, dtype, size):
             of_dW = rounding * np.linalg.norm(X) + 16 * double * np.linalg.norm(right.dW)
             assert found.loss == losses[k] == pytest.approx(right.loss, abs=rounding + 16 * double * right.loss)
             assert np.linalg.norm(found.dW - right.dW) <= of_dW
-            assert right.loss_tolerance <= tolerances[k] == found.loss_tolerance <= 2.5 * right.loss_tolerance
+            # 3.4: both the shift (0.875 ** 2) and reg (0.5) may make the problem smaller, but not the tolerance
+            assert right.loss_tolerance <= tolerances[k] == found.loss_tolerance <= 3.4 * right.loss_tolerance
             assert found.gradient_tolerance >= 0.9 * right.gradient_tolerance
 
 
@@ -76,6 +78,21 @@ def test_inputs_never_repeat(implementation):
         regs |= {reg for _, _, _, reg in drawn}
     assert len(seen) > 100  # three sets per batch, some of which may not be drawn
     assert len(regs) == 40 * 9
+
+
+@pytest.mark.parametrize("implementation", [AS_IT_IS, ELSEWHERE])
+@pytest.mark.parametrize(("calls", "distinct"), [(3, False), (20, True)])
+def test_few_calls_and_distinct_ones_have_contents_of_their_own(implementation, calls, distinct):
+    inputs = drawing(implementation)
+    for _ in range(10):
+        assert len({W.tobytes() for W, _, _, _ in inputs.draw(calls, distinct)}) == calls
+
+
+def test_distinct_contents_are_in_new_arrays():
+    inputs = drawing()
+    known = [array for W, _, y, _ in inputs.draw(60) for array in (W, y)]
+    for W, _, y, _ in inputs.draw(20, distinct=True):
+        assert not any(np.shares_memory(new, old) for new in (W, y) for old in known)
 
 
 def test_sets_are_drawn_at_random():
@@ -107,9 +124,10 @@ def test_X_is_prepared_once():
 
 @pytest.mark.parametrize(("position", "name"), [(0, "W"), (2, "y")])
 @pytest.mark.parametrize("renew", [lambda inputs: inputs.draw(1), lambda inputs: inputs.again()])
-def test_a_changed_input_is_named(position, name, renew):
+@pytest.mark.parametrize("distinct", [False, True])
+def test_a_changed_input_is_named(position, name, renew, distinct):
     inputs = drawing()
-    array = inputs.draw(1)[0][position]
+    array = inputs.draw(1, distinct)[0][position]
     array.flat[3] += 1
     with pytest.raises(WrongResult, match=f"^changes its input {name}$"):
         renew(inputs)
