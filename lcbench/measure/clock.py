@@ -40,7 +40,7 @@ MOST_DISTINCT = 50
 The first half of them is not evaluated, as threads may still be waking."""
 
 FEWEST_TURNS = 3
-"""Minimum number of turns that can show a warm-up."""
+"""Minimum number of turns that can show a warm-up, or that results are cached."""
 
 WARM_UP_S = 0.05
 LONGEST_WARM_UP_S = 0.1
@@ -56,7 +56,7 @@ MOST_TIMES_SLOWER = 2.0
 """Largest allowed ratio between the times of calls on new and on repeated contents of W and y."""
 
 FEWEST_PAIRS = 4
-"""Minimum number of call pairs (new contents, same contents), or of turns, that can show that results are cached."""
+"""Minimum number of call pairs (new contents, same contents) before caching of results can be detected."""
 
 CONFIRMING_PAIRS = 12
 """Number of additional pairs that must confirm that a function caches results."""
@@ -163,8 +163,8 @@ class Timing:
         number of calls in a batch is drawn from `calls` to ``(1 + CALLS_SPREAD) * calls``, so that a function cannot
         know which call is the last one, whose gradient is verified. Garbage is not collected during a turn.
 
-        A turn of short calls ends with calls for which nothing can be prepared: each has contents of its own, in arrays
-        of its own. `finish` compares them with the samples.
+        Turns of short calls end with calls for which nothing can be prepared: each has contents of its own, in arrays of
+        its own. `finish` compares them with the samples.
 
         Raise WrongResult if a result is wrong.
         """
@@ -184,7 +184,8 @@ class Timing:
             self._batch(self._inputs.draw(1))
         leading = 1 if self.one_call_s < SHORT_CALL_S else 0
         times = [self._batch(self._inputs.draw(leading + calls), leading) / calls for _ in range(samples)]
-        if leading:
+        # A turn of few calls would take much longer with one more. Every other turn is enough to find a cache.
+        if leading and (calls > 1 or len(self._turns) % 2 == 0):
             count = _distinct_calls(self.one_call_s)
             distinct = _each(self._function, self._inputs.draw(count, distinct=count > 1), self._verify)
             self._distinct.append(median(distinct[count // 2 :]))
@@ -259,7 +260,7 @@ class Timing:
         The comparison is strict, since a busy machine must not look like a cache: even the fastest calls on distinct
         contents must be slower than the samples of half of the turns.
         """
-        if len(self._fastest) < FEWEST_PAIRS:
+        if len(self._fastest) < FEWEST_TURNS:
             return
         sample_s, distinct_s = median_low(self._fastest), min(self._distinct)
         if distinct_s > MOST_TIMES_SLOWER * sample_s:
