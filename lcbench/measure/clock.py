@@ -110,8 +110,9 @@ def turn_seconds(one_call_s: float, samples: int) -> float:
     calls = calls_per_sample(one_call_s)
     if one_call_s >= SHORT_CALL_S:
         return one_call_s * (samples + (one_call_s < LONG_CALL_S))
-    spread = CALLS_SPREAD / 2 * calls if calls > 1 else 0
-    return one_call_s * ((calls > 1) + samples * (1 + spread + calls) + _distinct_calls(one_call_s))
+    if calls == 1:
+        return one_call_s * (2 * samples + 0.5)  # one of two turns ends with a further call
+    return one_call_s * (1 + samples * (1 + (1 + CALLS_SPREAD / 2) * calls) + _distinct_calls(one_call_s))
 
 
 def _distinct_calls(one_call_s: float) -> int:
@@ -163,8 +164,8 @@ class Timing:
         number of calls in a batch is drawn from `calls` to ``(1 + CALLS_SPREAD) * calls``, so that a function cannot
         know which call is the last one, whose gradient is verified. Garbage is not collected during a turn.
 
-        Turns of short calls end with calls for which nothing can be prepared: each has contents of its own, in arrays of
-        its own. `finish` compares them with the samples.
+        Turns of short calls end with calls for which nothing can be prepared: each has contents of its own, in arrays
+        of its own. `finish` compares them with the samples.
 
         Raise WrongResult if a result is wrong.
         """
@@ -184,12 +185,14 @@ class Timing:
             self._batch(self._inputs.draw(1))
         leading = 1 if self.one_call_s < SHORT_CALL_S else 0
         times = [self._batch(self._inputs.draw(leading + calls), leading) / calls for _ in range(samples)]
-        # A turn of few calls would take much longer with one more. Every other turn is enough to find a cache.
+        if leading:
+            self._fastest.append(min(times))
+        # A turn of few calls would take much longer with one more. Every other turn is enough, even if a function knows
+        # which: nothing makes these calls faster, and the samples of all turns are compared with them.
         if leading and (calls > 1 or len(self._turns) % 2 == 0):
             count = _distinct_calls(self.one_call_s)
             distinct = _each(self._function, self._inputs.draw(count, distinct=count > 1), self._verify)
             self._distinct.append(median(distinct[count // 2 :]))
-            self._fastest.append(min(times))
         self._turns.append(median(times))
         return times, calls
 
@@ -260,7 +263,7 @@ class Timing:
         The comparison is strict, since a busy machine must not look like a cache: even the fastest calls on distinct
         contents must be slower than the samples of half of the turns.
         """
-        if len(self._fastest) < FEWEST_TURNS:
+        if len(self._distinct) < FEWEST_TURNS:
             return
         sample_s, distinct_s = median_low(self._fastest), min(self._distinct)
         if distinct_s > MOST_TIMES_SLOWER * sample_s:

@@ -250,6 +250,18 @@ def test_a_function_that_works_during_the_untimed_call_is_refused(monkeypatch):
         machine.measure()
 
 
+@pytest.mark.parametrize("honest_turns", [0, 1])
+def test_a_function_that_knows_which_turns_have_distinct_calls_is_refused(monkeypatch, honest_turns):
+    machine = Machine(monkeypatch, 0.01)
+    calls = machine.begin()
+    for turn in range(6):
+        honest = turn % 2 == honest_turns
+        machine.duration = lambda machine, honest=honest: 0.01 if honest or machine.place == 0 else 0.001
+        machine.timing.turn(2, calls)
+    with pytest.raises(WrongResult, match=r"^caches its results, or works ahead: "):
+        machine.timing.finish()
+
+
 def test_a_few_slow_calls_on_new_contents_are_not_mistaken_for_caching(monkeypatch):
     """The machine happens to be busy during every other call at first."""
     machine = Machine(monkeypatch, lambda machine: SAMPLE_S / (8 if machine.new and machine.calls < 12 else 64))

@@ -275,7 +275,7 @@ def test_numbers_of_samples_are_limited(fake):
 
 
 def test_long_calls_take_part_in_fewer_rounds(fake):
-    fake.one_call_s = {"short": 0.005, "long": 0.12, "longest": 5.0}
+    fake.one_call_s = {"short": 0.001, "long": 0.12, "longest": 5.0}
     [outcomes] = fake.measure(*fake.one_call_s, pace=Pace(rounds=12, process_s=0.5))
     assert [len(rounds(measured)) for measured in outcomes] == [12, 4, FEWEST_ROUNDS]
     assert rounds(outcomes[1]) == [2, 5, 8, 11]  # evenly spread
