@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
-from math import inf, log
+from math import ceil, inf, log
 from pathlib import Path
 from statistics import median
 from time import monotonic
@@ -56,7 +56,7 @@ PROCESS_BYTES = 350_000_000
 """Memory that a worker process takes without its data."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared by identity, since a hash of hundreds of cells would take long
 class Target:
     """Implementation that takes part in a run, with its cells: the losses and sizes on which it is measured.
 
@@ -254,7 +254,7 @@ class _Generations:
         timeout_s = self._plan.settings.timeout_s
         with Generation(number, members, timeout_s, self._rng, number > 0, first_round) as generation:
             for cell in self._ordered(number):
-                self._refuse_too_long(targets)
+                self._refuse_too_long(targets, cell)
                 cells = {
                     index: target.cells.index(cell)
                     for index, target in enumerate(targets)
@@ -293,10 +293,12 @@ class _Generations:
             return sorted(shuffled, key=lambda cell: (cell[1].flops, position[cell[1]]))
         return sorted(shuffled, key=lambda cell: position[cell[1]])
 
-    def _refuse_too_long(self, targets: list[Target]) -> None:
+    def _refuse_too_long(self, targets: list[Target], cell: tuple[LossName, Size]) -> None:
         if self._plan.settings.most_call_s is not None:
             for target in targets:
-                refuse_too_long([self._rows[target, cell] for cell in target.cells], self._plan.settings.most_call_s)
+                if cell in target.cells and not self._rows[target, cell].processes:
+                    rows = [self._rows[target, other] for other in target.cells]
+                    refuse_too_long(self._rows[target, cell], rows, self._plan.settings.most_call_s)
 
     def _member(self, target: Target) -> Member:
         job = TurnsJob(
@@ -376,12 +378,14 @@ STEEPEST_GROWTH = 3.0
 """Largest exponent of time as a power of work. Between two close points, noise can produce any exponent."""
 
 
-def refuse_too_long(rows: list[Row], most_call_s: float) -> None:
-    """Mark those of an implementation's rows as unavailable that have no time yet and would take longer per call."""
-    for row in rows:
-        expected_s = extrapolated_s(row, rows) if row.status == "ok" and not row.processes else None
-        if expected_s is None or expected_s <= most_call_s:
-            continue
+MOST_POINTS = 20
+"""Maximum number of measured rows between which slopes are computed, since their number grows with its square."""
+
+
+def refuse_too_long(row: Row, rows: list[Row], most_call_s: float) -> None:
+    """Mark a row as unavailable if it has no time yet and would take longer per call. rows: of its implementation."""
+    expected_s = extrapolated_s(row, rows) if row.status == "ok" and not row.processes else None
+    if expected_s is not None and expected_s > most_call_s:
         row.fail(
             "unavailable",
             "a smaller problem has timed out"
@@ -403,7 +407,8 @@ def extrapolated_s(row: Row, rows: list[Row]) -> float | None:
     times = {other.flops: min(other.processes[0].samples) for other in smaller if other.processes}
     if not times:
         return None
-    pairs = combinations(times.items(), 2)
+    largest_first = sorted(times.items(), reverse=True)
+    pairs = combinations(largest_first[:: ceil(len(times) / MOST_POINTS)], 2)
     slopes = [log(seconds / other_s) / log(work / other) for (work, seconds), (other, other_s) in pairs]
     exponent = min(STEEPEST_GROWTH, max(1.0, median(slopes or [1.0])))
     return min(seconds * (row.flops / work) ** exponent for work, seconds in times.items())

@@ -635,18 +635,20 @@ def test_a_problem_larger_than_one_that_timed_out_is_refused():
     timed_out = naive_row(100, status="timeout")
     assert extrapolated_s(naive_row(500), [timed_out]) == inf
     larger = naive_row(500)
-    refuse_too_long([timed_out, larger, naive_row(10)], 60.0)
+    refuse_too_long(larger, [timed_out, larger, naive_row(10)], 60.0)
     assert (larger.status, larger.reason) == ("unavailable", "a smaller problem has timed out")
 
 
 def test_the_reason_of_a_refused_row_contains_the_estimate():
     rows = [naive_row(100, 0.1), naive_row(1000), naive_row(10_000)]
-    refuse_too_long(rows, 2.0)
+    for row in rows:
+        refuse_too_long(row, rows, 2.0)
     assert [each.status for each in rows] == ["ok", "ok", "unavailable"]
     assert rows[2].reason == "would take about 10 s a call; --most-seconds-a-call is 2"
 
 
 def test_measured_rows_are_not_refused():
     rows = [naive_row(100, 0.1), naive_row(1000, 50.0)]
-    refuse_too_long(rows, 2.0)
+    for row in rows:
+        refuse_too_long(row, rows, 2.0)
     assert [each.status for each in rows] == ["ok", "ok"]
