@@ -5,16 +5,15 @@ from __future__ import annotations
 import pytest
 
 import lcbench
+from fake_generations import FakeSchedule, measured_ok
 from lcbench import record
 from lcbench.api import measure
 from lcbench.errors import LcbenchError
 from lcbench.measure import schedule, selection
-from lcbench.measure.messages import Timed
 from lcbench.measure.selection import ResolvedTarget
 from lcbench.record import Sweep
-from lcbench.workers import process
-from results import processes, row
 from results import record as make_record
+from results import row
 
 TINY = {"features": 33, "classes": 3, "losses": "softmax", "data": "synthetic", "budget_s": 0.0}
 
@@ -27,35 +26,34 @@ def results(tmp_path, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def workers(monkeypatch):
-    """Substitute for worker processes: every call takes a millisecond."""
-    [a_process] = processes([[1e-3, 1e-3]])
-
-    def work(job, variables, timeout_s, place=None):
-        return [
-            Timed(index=index, status="ok", process=a_process, first_call_s=0.1)
-            for index in range(len(getattr(job, "cells", [])))
-        ]
-
-    monkeypatch.setattr(process, "work", work)
-    monkeypatch.setattr(schedule, "_build_problems", lambda *arguments: None)
-    monkeypatch.setattr(schedule, "_measure_peaks", lambda *arguments: [])
+def fake(monkeypatch):
+    """Substitute for worker processes: every call takes a millisecond, and every workload a second."""
+    fake = FakeSchedule(monkeypatch)
+    fake.answer = lambda name, cell, generation: measured_ok(generation.number, (1e-3, 1e-3), first_call_s=0.1)
+    return fake
 
 
-def stop_in_round(number, targets=1):
-    """Return a progress callback that raises KeyboardInterrupt in round `number`, counted from 1."""
+def stop_in_generation(number, workloads=2):
+    """Return a progress callback that raises KeyboardInterrupt in generation `number`, counted from 1."""
 
     def progress(stage, done=0, total=0, detail=""):
-        if stage == "blocks" and done >= (number - 1) * targets:
+        if stage == "workloads" and done >= (number - 1) * workloads:
             raise KeyboardInterrupt
 
     return progress
 
 
+def generations(rows):
+    """Return the numbers of the generations of each row."""
+    return [[process.generation for process in row.processes] for row in rows]
+
+
 def test_every_point_has_a_row_and_the_record_contains_the_settings(results):
     found = lcbench.sweep({"rows": "10:100:3", "threads": [1, 2]}, "numpy", seed=3, **TINY)
     assert [(row.rows, row.threads) for row in found.rows] == [(10, 1), (32, 1), (100, 1), (10, 2), (32, 2), (100, 2)]
-    assert all(len(row.blocks) == schedule.FEWEST_ROUNDS and row.median_s == pytest.approx(1e-3) for row in found.rows)
+    assert generations(found.rows) == [list(range(schedule.FEWEST_GENERATIONS))] * 6
+    assert [row.median_s for row in found.rows] == pytest.approx([1e-3] * 6)
+    assert [(row.rows, row.threads) for row in found.limits] == [(10, 2), (32, 2), (100, 2)]
     assert found.sweep.axes == {"rows": [10, 32, 100], "threads": [1, 2]}
     assert (found.sweep.settings["seed"], found.sweep.settings["features"]) == (3, 33)
     [file] = results.glob("*.json")
@@ -63,12 +61,12 @@ def test_every_point_has_a_row_and_the_record_contains_the_settings(results):
     assert not list(results.glob("sweeps/*"))
 
 
-def test_a_sweep_continues_after_ctrl_c_from_its_complete_rounds(results):
+def test_a_sweep_continues_after_ctrl_c_from_its_complete_generations(results):
     told, notes = [], []
 
     def progress(*given):
         told.append(given)
-        stop_in_round(3)(*given)
+        stop_in_generation(3)(*given)
 
     with pytest.raises(KeyboardInterrupt):
         lcbench.sweep(
@@ -81,20 +79,21 @@ def test_a_sweep_continues_after_ctrl_c_from_its_complete_rounds(results):
         )
     file = measure.newest_unfinished_sweep()
     [line] = [stage for stage, *numbers in told if not numbers]
-    assert line.startswith("round 1 is done, about ")
+    assert line.startswith("generation 1 is done, about ")
     assert line.endswith(f"; saved in {file} until finished: 'lcbench sweep --resume' continues from there")
-    assert notes == [f"complete rounds are saved: 'lcbench sweep --resume {file}' continues"]
+    assert notes == [f"complete generations are saved: 'lcbench sweep --resume {file}' continues"]
     kept = record.read(file)
-    assert (kept.interrupted, kept.sweep.rounds, [len(row.blocks) for row in kept.rows]) == (True, 2, [2, 2])
+    assert (kept.interrupted, kept.sweep.rounds, kept.sweep.spent_s) == (True, 2, 4.0)
+    assert generations(kept.rows) == generations(kept.limits) == [[0, 1], [0, 1]]
     finished = measure.resume_sweep()
     assert (finished.interrupted, finished.sweep.rounds) == (False, 5)
-    assert [len(row.blocks) for row in finished.rows] == [5, 5]
+    assert generations(finished.rows) == generations(finished.limits) == [[0, 1, 2, 3, 4]] * 2
     assert not file.exists()
 
 
-def test_an_interrupt_in_the_first_round_leaves_no_file(results):
+def test_an_interrupt_in_the_first_generation_leaves_no_file(results):
     with pytest.raises(KeyboardInterrupt):
-        lcbench.sweep({"rows": [10, 20]}, "numpy", progress=stop_in_round(1), **TINY)
+        lcbench.sweep({"rows": [10, 20]}, "numpy", progress=stop_in_generation(1), **TINY)
     assert not list(results.glob("**/*.json"))
     with pytest.raises(LcbenchError, match="no unfinished sweep"):
         measure.resume_sweep()
@@ -102,13 +101,15 @@ def test_an_interrupt_in_the_first_round_leaves_no_file(results):
 
 def test_a_damaged_file_is_skipped(results):
     with pytest.raises(KeyboardInterrupt):
-        lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, progress=stop_in_round(3), **(TINY | {"budget_s": 1e9}))
+        lcbench.sweep(
+            {"rows": [10, 20]}, "numpy", blocks=5, progress=stop_in_generation(3), **(TINY | {"budget_s": 1e9})
+        )
     good = measure.newest_unfinished_sweep()
     damaged = good.with_name("99991231T235959Z-00000000.json")
     damaged.write_bytes(good.read_bytes()[:3000])
     told = []
     finished = measure.resume_sweep(note=told.append)
-    assert [len(row.blocks) for row in finished.rows] == [5, 5]
+    assert [len(row.processes) for row in finished.rows] == [5, 5]
     [line] = told
     assert line.startswith(f"skipped: {damaged} is not an lcbench result: ")
     assert damaged.exists()
@@ -118,19 +119,32 @@ def test_a_damaged_file_is_skipped(results):
 
 def test_a_sweep_of_an_older_version_can_be_continued(results):
     with pytest.raises(KeyboardInterrupt):
-        lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, progress=stop_in_round(3), **(TINY | {"budget_s": 1e9}))
+        lcbench.sweep(
+            {"rows": [10, 20]}, "numpy", blocks=5, progress=stop_in_generation(3), **(TINY | {"budget_s": 1e9})
+        )
     file = measure.newest_unfinished_sweep()
     unfinished = record.read(file)
     unfinished.sweep.settings["patience_s"] = unfinished.sweep.settings.pop("timeout_s")
     record.write_unfinished(file, unfinished)
-    assert [len(row.blocks) for row in measure.resume_sweep(file).rows] == [5, 5]
+    assert [len(row.processes) for row in measure.resume_sweep(file).rows] == [5, 5]
+
+
+def test_a_sweep_that_was_measured_without_turns_cannot_be_continued(results):
+    with pytest.raises(KeyboardInterrupt):
+        lcbench.sweep({"rows": [10, 20]}, "numpy", progress=stop_in_generation(2), **TINY)
+    file = measure.newest_unfinished_sweep()
+    unfinished = record.read(file)
+    unfinished.limits = []
+    record.write_unfinished(file, unfinished)
+    with pytest.raises(LcbenchError, match=r"was started by an older lcbench, .*: start a new sweep$"):
+        measure.resume_sweep(file)
 
 
 @pytest.mark.parametrize(
     ("rounds", "spent_s", "blocks", "budget_s", "left_s"),
-    [(1, 10.0, 20, 100.0, 90.0), (1, 60.0, 20, 100.0, 120.0), (1, 1.0, 5, 100.0, 4.0), (4, 200.0, 20, 100.0, 0.0)],
+    [(1, 10.0, 20, 100.0, 90.0), (1, 60.0, 20, 100.0, 240.0), (1, 1.0, 5, 100.0, 4.0), (5, 250.0, 20, 100.0, 0.0)],
 )
-def test_the_remaining_time_is_estimated_from_completed_rounds(rounds, spent_s, blocks, budget_s, left_s):
+def test_the_remaining_time_is_estimated_from_completed_generations(rounds, spent_s, blocks, budget_s, left_s):
     told = make_record(
         row(), sweep=Sweep(axes={}, settings={"blocks": blocks, "budget_s": budget_s}, rounds=rounds, spent_s=spent_s)
     )
@@ -141,12 +155,12 @@ def test_a_long_sweep_is_announced():
     told = []
     lcbench.sweep({"rows": "lin:1:800:800"}, "numpy", note=told.append, **TINY)
     lcbench.sweep({"rows": [10, 20]}, "numpy", note=told.append, **TINY)
-    assert told == ["800 points: this takes about 4 minutes or more"]
+    assert told == ["800 points: this takes about 20 minutes or more"]
 
 
 def test_a_sweep_with_other_versions_or_a_finished_one_cannot_be_continued(results):
     with pytest.raises(KeyboardInterrupt):
-        lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, progress=stop_in_round(2), **TINY)
+        lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, progress=stop_in_generation(2), **TINY)
     file = measure.newest_unfinished_sweep()
     unfinished = record.read(file)
     unfinished.machine["versions"]["numpy"] = "0.1"

@@ -254,6 +254,8 @@ def _measure_sweep(
 
         state = schedule.begin_schedule(plan)
         if sweep.rounds:
+            if state.limits and not unfinished.limits:
+                raise LcbenchError(f"{file} was started by an older lcbench, without turns: start a new sweep")
             state.rows = _rows_to_continue(state.rows, unfinished.rows, file)
             state.limits = _rows_to_continue(state.limits, unfinished.limits, file)
             state.peaks, state.rounds, state.spent_s = unfinished.ceilings, sweep.rounds, sweep.spent_s

@@ -197,9 +197,10 @@ def report(file, count, start_s):
         within = np.sqrt(np.mean([times[0][:, k : k + 2].var(axis=1, ddof=1).mean() for k in (0, 2)]))
         generation_s = fmean(each["seconds"] for each in units)
         startup = 1 - sum(each["rounds_s"] for each in units) / sum(each["seconds"] for each in units)
+        error = 100 * sides.std(ddof=1) / len(units) ** 0.5
         print(f"\n{impl}, {condition}, planted {planted:.0%}: {len(units)} generations of {generation_s:.1f} s "
-              f"({startup:.0%} start-up); head/base {100 * np.expm1(sides.mean()):+.2f} % "
-              f"(standard error {100 * sides.std(ddof=1) / len(units) ** 0.5:.2f} %); between processes {100 * within:.2f} %")  # fmt: skip
+              f"({startup:.0%} start-up); head/base {100 * np.expm1(sides.mean()):+.2f} % (standard error "
+              f"{error:.2f} %); between processes {100 * within:.2f} %")  # fmt: skip
         for fail_above in (0.0, 0.01, 0.02) if not planted else (0.01, 0.02):
             shares = []
             for budget_s in (20, 30, 45, 60, 90, 120):
