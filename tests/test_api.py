@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 
 import lcbench
+from fake_generations import FakeSchedule, measured_ok
 from lcbench import files, record
 from lcbench.api.measure import installed_version
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
 from lcbench.losses.implementation import LossError, UnknownImplementation
-from lcbench.measure import schedule, selection
-from lcbench.measure.messages import Timed
+from lcbench.measure import selection
 from lcbench.settings import RunSettings
-from lcbench.workers import process
-from results import processes, row
 from results import record as make_record
+from results import row
 
 TINY = {"rows": [20], "features": 33, "classes": 3}
 
@@ -32,19 +31,11 @@ def results(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def workers(monkeypatch):
-    """Jobs of a substitute for worker processes, in which every cell takes a millisecond."""
-    jobs = []
-    [a_process] = processes([[1e-3, 1e-3]])
-
-    def work(job, variables, timeout_s, place=None):
-        jobs.append(job)
-        cells = getattr(job, "cells", [])
-        return [Timed(index=k, status="ok", process=a_process, first_call_s=0.1) for k in range(len(cells))]
-
-    monkeypatch.setattr(process, "work", work)
-    monkeypatch.setattr(schedule, "_build_problems", lambda *arguments: None)
-    return jobs
+def fake(monkeypatch):
+    """Substitute for worker processes, in which every call takes a millisecond."""
+    fake = FakeSchedule(monkeypatch)
+    fake.answer = lambda name, cell, generation: measured_ok(generation.number, (1e-3, 1e-3))
+    return fake
 
 
 @pytest.mark.parametrize("loss", ["svm", "softmax"])
@@ -86,32 +77,34 @@ def test_public_names_of_the_package():
 def test_a_run_with_worker_processes(results):
     result = lcbench.run(["numpy"], losses=["svm"], **TINY, blocks=2, budget_s=0.0, seed=1, save="before")
     [measured] = result.rows
-    assert (measured.status, len(measured.blocks), measured.loss) == ("ok", 2, "svm")
+    assert (measured.status, len(measured.processes), measured.loss) == ("ok", 2, "svm")
     assert measured.ci95_s[0] <= measured.median_s <= measured.ci95_s[1]
-    assert measured.roofline_fraction > 0
+    assert 0 < measured.roofline_fraction < 1
+    [limit] = result.limits
+    assert (limit.implementation, limit.loss, len(limit.processes)) == ("limit", "svm", 2)
     assert record.read(results / "baselines" / "before.json").id == result.id
     assert record.find("before").rows == result.rows
     assert (result.lcbench, result.machine["python"]) == (installed_version(), result.machine["python"])
 
 
-def test_default_sizes(workers):
+def test_default_sizes(fake):
     result = lcbench.run(["naive", "numpy"], losses=["svm"], blocks=1)
     assert [(r.implementation, r.rows) for r in result.rows] == [("naive", 500), ("numpy", 500), ("numpy", 10_000)]
 
 
-def test_a_size_named_twice_is_measured_once(workers):
+def test_a_size_named_twice_is_measured_once(fake):
     result = lcbench.run(["numpy"], losses=["svm", "svm"], rows=[20, 30, 20], features=33, blocks=1)
-    assert [(r.rows, len(r.blocks)) for r in result.rows] == [(20, 1), (30, 1)]
+    assert [(r.rows, len(r.processes)) for r in result.rows] == [(20, 1), (30, 1)]
 
 
-def test_the_simulator_has_its_own_size(workers, monkeypatch):
+def test_the_simulator_has_its_own_size(fake, monkeypatch):
     monkeypatch.setattr(selection.catalog, "device_here", lambda entry: "simulator")
     [simulated] = lcbench.run(["numba-cuda"], losses=["svm"], rows=[10_000], blocks=1).rows
     assert (simulated.rows, simulated.features, simulated.device) == (40, 33, "simulator")
     assert simulated.median_s is None
 
 
-def test_an_unavailable_implementation_has_a_row_with_the_reason(workers, monkeypatch, results):
+def test_an_unavailable_implementation_has_a_row_with_the_reason(fake, monkeypatch, results):
     from lcbench.losses.implementation import Unavailable
 
     monkeypatch.setattr(
@@ -127,14 +120,14 @@ def test_an_unavailable_implementation_has_a_row_with_the_reason(workers, monkey
     assert len(list(results.glob("*.json"))) == 1
 
 
-def test_an_interrupted_run_keeps_all_measurements(workers, results):
+def test_an_interrupted_run_keeps_all_measurements(fake, results):
     def progress(stage, done, total, detail=""):
-        if done == 3:
+        if stage == "workloads" and done == 3:
             raise KeyboardInterrupt
 
     result = lcbench.run(["numpy"], losses=["svm"], **TINY, blocks=5, progress=progress)
     assert result.interrupted
-    assert len(result.rows[0].blocks) == 3
+    assert [process.generation for process in result.rows[0].processes] == [0, 1, 2]
     assert record.read(next(results.glob("*.json"))).interrupted
 
 
@@ -152,14 +145,14 @@ def test_an_interrupted_run_keeps_all_measurements(workers, results):
         ({"save": "../before"}, "'../before' is not a valid name for a baseline"),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_measured(workers, results, options, message):
+def test_bad_input_is_refused_before_anything_is_measured(fake, results, options, message):
     with pytest.raises(LcbenchError, match=message):
         lcbench.run(["numpy"], **options)
-    assert workers == []
+    assert fake.generations == fake.jobs == []
     assert not results.exists()
 
 
-def test_a_deprecated_keyword_is_accepted_with_a_warning(workers):
+def test_a_deprecated_keyword_is_accepted_with_a_warning(fake):
     with pytest.warns(DeprecationWarning, match="patience_s is now called timeout_s") as warned:
         lcbench.run(["numpy"], **TINY, blocks=1, patience_s=7)
     assert warned[0].filename == __file__
@@ -193,10 +186,10 @@ def test_invalid_settings_are_refused_before_numpy_is_imported(call):
     assert done.stdout == "set()\n"
 
 
-def test_an_unknown_name_is_refused_before_anything_is_measured(workers):
+def test_an_unknown_name_is_refused_before_anything_is_measured(fake):
     with pytest.raises(LossError):
         lcbench.run(["nunpy"])
-    assert workers == []
+    assert fake.generations == fake.jobs == []
 
 
 def test_compare_takes_records_files_and_names(results):

@@ -13,6 +13,7 @@ import pytest
 from lcbench import record
 from lcbench.errors import LcbenchError
 from lcbench.record import Counters, MachinePeak, ProcessResult, Record, Turn
+from lcbench.stats import estimates
 from lcbench.stats.verdicts import latest
 from results import record as make_record
 from results import row
@@ -166,7 +167,11 @@ def test_records_of_schema_1(folder, file):
         assert now.blocks == before["blocks"]
         turns = [turn for process in now.processes for turn in process.turns]
         assert [turn.calls for turn in turns] == before["calls"]
-        assert [turn.counters for turn in turns] == msgspec.convert(before["covariates"], list[Counters])
+        counters = [process.counters for process in now.processes]
+        assert counters == msgspec.convert(before["covariates"], list[Counters])
+        numbers = [index // 2 if now.side == "head" else index for index in range(len(now.processes))]
+        assert [process.generation for process in now.processes] == numbers
+        assert all((turn.round, turn.place) == (None, None) for turn in turns)
         if "steady" in before:  # the older file in results/reference has neither `steady` nor `warm_up_calls`
             extra = int(now.side in ("base", "head"))  # the process before the first block
             assert [process.warm_up_calls for process in now.processes] == before["warm_up_calls"][extra:]
@@ -192,13 +197,52 @@ def test_lists_of_different_lengths_in_schema_1(tmp_path, side, kept):
     found = schema_1(tmp_path, side=side, warm_up_calls=[4, 5, 6, 7], steady=[True] * 4, calls=[3, 2], covariates=[])
     assert [process.warm_up_calls for process in found] == kept
     assert [process.turns[0].calls for process in found] == [3, 2]
-    assert [process.turns[0].counters for process in found] == [None, None]
+    assert [process.counters for process in found] == [None, None]
+    assert [process.generation for process in found] == ([0, 0] if side == "head" else [0, 1])
 
 
 def test_missing_fields_of_schema_1_are_none(tmp_path):
     found = schema_1(tmp_path)
     assert [process.samples for process in found] == [[1e-3, 1.1e-3], [1.2e-3]]
     assert {(process.warm_up_calls, process.steady, process.turns[0].calls) for process in found} == {(None,) * 3}
+
+
+def test_records_without_generations_and_with_counters_in_turns_are_read(tmp_path):
+    content = json.loads(record.to_json(a_record()))
+    for each in content["rows"]:
+        for process in each["processes"]:
+            del process["generation"], process["seconds"]
+            for turn in process["turns"]:
+                del turn["round"], turn["place"]
+                turn["counters"] = process.pop("counters", None)
+    file = tmp_path / "old.json"
+    file.write_text(json.dumps(content))
+    found = record.read(file).rows[0]
+    assert [process.generation for process in found.processes] == [None, None]
+    assert list(estimates.generations(found)) == [0, 1]
+    assert found.blocks == [[1e-3, 1.1e-3], [1.2e-3]]
+
+
+def test_a_gate_and_limits_are_read_as_written(folder):
+    side = record.Side(given="main", kind="revision", revision="0" * 40, python="CPython 3.11.0", versions={})
+    gate = record.Gate(
+        base=side,
+        head=side,
+        fail_above=0.03,
+        budget_s=60.0,
+        precision=0.01,
+        started_s=12.5,
+        spent_s=59.0,
+        orders=["bchh", "hbhc"],
+        interim_analyses=[record.InterimAnalysis(blocks=2, share=1.0)],
+    )
+    turns = [Turn(round=number, place=1, samples=[1e-3], calls=5) for number in range(2)]
+    limit = row("limit", processes=[ProcessResult(generation=3, turns=turns)])
+    written = a_record(gate=gate, limits=[limit])
+    found = record.read(record.write(written))
+    assert found == written
+    assert found.gate.orders == ["bchh", "hbhc"]
+    assert [turn.round for turn in found.limits[0].processes[0].turns] == [0, 1]
 
 
 @pytest.mark.parametrize("row", [{"blocks": 3}, {"blocks": [3]}, {"blocks": [[]]}, {"steady": "no"}, {"calls": ["x"]}])
@@ -279,7 +323,7 @@ def test_every_field_is_documented():
     documentation = (Path(__file__).parent.parent / "docs" / "result-file.md").read_text()
     structs = (
         Record, record.Row, ProcessResult, Turn, Counters, MachinePeak, record.Gate, record.InterimAnalysis,
-        record.Sweep,
+        record.Sweep, record.Side,
     )  # fmt: skip
     names = {field for struct in structs for field in struct.__struct_fields__}
     assert {name for name in names - {"path"} if f"`{name}`" not in documentation} == set()
