@@ -54,12 +54,14 @@ def test_json_contents(tmp_path):
     assert [finding["severity"] for finding in threads] == ["high"]
     assert threads[0]["remedy"]
     noise = report["noise"]
-    assert len(noise["blocks"]) >= 3
-    assert min(second for block in noise["blocks"] for second in block) > 0
+    assert len(noise["processes"]) == 4 * noise["generations"] >= 8
+    assert min(second for each in noise["processes"] for turn in each["turns"] for second in turn["samples"]) > 0
+    assert noise["seconds"] > 0
+    assert noise["spread"] > 0
     assert 0 <= noise["meanwhile"]["others"] <= 1
     assert noise["detectable_60_s"] > 0
     findings = [Finding(**finding) for finding in report["findings"]]
-    assert report["score"] == score(findings, noise["spread"]) < score(findings)
+    assert report["score"] == score(findings, noise["detectable_60_s"]) < score(findings)
 
 
 def test_no_noise(tmp_path):

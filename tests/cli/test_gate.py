@@ -22,7 +22,7 @@ def softmax_loss(W, X, y, reg):
     p[rows, y] -= 1
     return loss, X.T @ p / len(y) + 2 * reg * W
 """
-TINY = ("--rows", "20", "--features", "33", "--classes", "3", "--budget", "80")
+TINY = ("--rows", "20", "--features", "33", "--classes", "3", "--budget", "50")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def folder(tmp_path):
 
 
 def test_two_files(folder, monkeypatch):
-    # the clock advances one second per reading, so the number of blocks does not depend on the machine
+    # the clock advances one second per reading, so the number of generations does not depend on the machine
     monkeypatch.setattr(gate, "monotonic", itertools.count().__next__)
     files = ("--junit", "junit.xml", "--markdown", "page.md", "--save", "mine")
     done = invoke(folder, "gate", "--base", "old.py", "--head", "new.py", *TINY, *files)
@@ -46,9 +46,13 @@ def test_two_files(folder, monkeypatch):
 
     kept = record.read(folder / "results" / "baselines" / "mine.json")
     assert {row.side for row in kept.rows} == {"base", "control", "head"}
-    blocks = {row.side: len(row.blocks) for row in kept.rows}
-    assert blocks["base"] == blocks["control"] == len(kept.gate.orders)
-    assert blocks["head"] == 2 * len(kept.gate.orders)
+    numbers = list(range(len(kept.gate.orders)))
+    for row in kept.rows:
+        processes = 2 if row.side == "head" else 1
+        assert [process.generation for process in row.processes] == sorted(processes * numbers)
+        assert {len(process.turns) for process in row.processes} == {gate.PACE.rounds}
+    assert 0 < kept.gate.started_s < kept.gate.spent_s
+    assert kept.gate.interim_analyses[-1].blocks == len(kept.gate.orders)
 
 
 def test_wrong_head_is_exit_code_4_with_a_reason_in_json(folder):

@@ -83,8 +83,19 @@ def test_right_implementations_have_times(rows, name):
     assert measured["status"] == "ok"
     low, high = measured["ci95_s"]
     assert 0 < low <= measured["median_s"] <= high
-    assert len(measured["blocks"]) == 3
-    assert measured["roofline_fraction"] > 0
+    assert [len(block) for block in measured["blocks"]] == [
+        sum(len(turn["samples"]) for turn in process["turns"]) for process in measured["processes"]
+    ]
+    assert [process["generation"] for process in measured["processes"]] == [0, 1, 2]
+    assert 0 < measured["roofline_fraction"] < 1
+
+
+def test_the_limit_was_measured_in_turn(as_json, rows):
+    [limit] = json.loads(as_json.stdout)["limits"]
+    assert (limit["implementation"], limit["status"]) == ("limit", "ok")
+    for own, process in zip(limit["processes"], rows["numpy"]["processes"], strict=True):
+        assert own["generation"] == process["generation"]
+        assert {turn["round"] for turn in own["turns"]} & {turn["round"] for turn in process["turns"]}
 
 
 def test_wrong_or_crashed_implementations_have_a_reason_and_no_time(rows):

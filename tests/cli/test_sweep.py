@@ -11,10 +11,10 @@ import sys
 import pytest
 
 from commands import environment, invoke, lcbench
-from lcbench.measure import schedule
 from results import as_printed
 
 TINY = ("--features", "33", "--classes", "3", "--loss", "softmax", "--budget", "0")
+TWO = ("--blocks", "2")
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def swept(folder):
-    return lcbench(folder, "sweep", "--axis", "rows=10:100", "--impl", "numpy,naive", *TINY, "--save", "curve")
+    return lcbench(folder, "sweep", "--axis", "rows=10:100", "--impl", "numpy,naive", *TINY, *TWO, "--save", "curve")
 
 
 def test_exponents_are_printed_and_the_record_is_written(folder, swept):
@@ -38,11 +38,12 @@ def test_exponents_are_printed_and_the_record_is_written(folder, swept):
     assert swept.stderr.splitlines()[-1] == f"result: {file.relative_to(folder)}"
     content = json.loads(file.read_text())
     assert content["sweep"]["axes"] == {"rows": [10, 22, 46, 100]}
-    assert [len(row["processes"]) for row in content["rows"]] == [3] * 8
+    assert [len(row["processes"]) for row in content["rows"]] == [2] * 8
     assert {row["status"] for row in content["rows"]} == {"ok"}
     assert all(0 < row["error_grad"] < 1e-5 for row in content["rows"])
     footprints = {ceiling["footprint"] for ceiling in content["ceilings"]}
     assert footprints == {rows * 33 * 4 for rows in (10, 22, 46, 100)}
+    assert [(row["rows"], len(row["processes"])) for row in content["limits"]] == [(10, 2), (22, 2), (46, 2), (100, 2)]
     assert not list(folder.glob("results/sweeps/*"))
     assert json.loads((folder / "results" / "baselines" / "curve.json").read_text()) == content
 
@@ -52,10 +53,9 @@ def test_compare_does_not_list_sweeps(folder, swept):
     assert "numpy" not in done.stdout
 
 
-def test_json_is_the_record_of_two_crossed_axes(tmp_path, monkeypatch):
-    monkeypatch.setattr(schedule, "_measure_peaks", lambda *arguments: [])
+def test_json_is_the_record_of_two_crossed_axes(tmp_path):
     axes = ("--axis", "threads=1,2", "--axis", "dtype=float32,float64")
-    done = invoke(tmp_path, "sweep", *axes, "--rows", "20", "--impl", "numpy", *TINY, "--quiet", "--json")
+    done = invoke(tmp_path, "sweep", *axes, "--rows", "20", "--impl", "numpy", *TINY, *TWO, "--quiet", "--json")
     assert done.returncode == 0, done.stderr
     [file] = (tmp_path / "results").glob("*.json")
     content = json.loads(done.stdout)
@@ -86,7 +86,7 @@ def test_killed_sweep_resumes_to_one_record(tmp_path):
     assert killed.returncode == -signal.SIGKILL
     [file] = (tmp_path / "results" / "sweeps").glob("*.json")
     assert re.match(
-        rf"round 1 is done, about \d+ (s|min) to go; saved in {file.relative_to(tmp_path)} until finished", line
+        rf"generation 1 is done, about \d+ (s|min) to go; saved in {file.relative_to(tmp_path)} until finished", line
     )
     before = json.loads(file.read_text())
     assert before["sweep"]["rounds"] >= 1
@@ -104,8 +104,9 @@ def test_killed_sweep_resumes_to_one_record(tmp_path):
     [finished] = (tmp_path / "results").glob("*.json")
     after = json.loads(finished.read_text())
     for row, kept in zip(after["rows"], before["rows"], strict=True):
-        assert len(row["processes"]) == 4
-        assert row["processes"][: len(kept["processes"])] == kept["processes"]
+        assert [process["generation"] for process in row["processes"]] == [0, 1, 2, 3]
+        estimated = {"seconds": None}  # only known for a finished sweep
+        assert [each | estimated for each in row["processes"][: len(kept["processes"])]] == kept["processes"]
     assert after["sweep"]["rounds"] == 4
     assert after["command"] == before["command"]
     assert not file.exists()
