@@ -55,21 +55,31 @@ class AcceptAll:
         pass
 
 
+def in_turns(function, inputs, verifier, rng):
+    """Return the median time of the harness, in turns as in a gate, and the number of calls in a sample."""
+    timing = clock.Timing(function, inputs, verifier, rng)
+    timing.first_call()
+    timing.warm_up()
+    calls = clock.calls_per_sample(timing.one_call_s)
+    samples = [seconds for _ in range(8) for seconds in timing.turn(samples=4, calls=calls)[0]]
+    timing.finish()
+    return median(samples), calls
+
+
 def compare(name, function, inputs, verifier, repeats, one_set):
     """Print one row."""
     rng = np.random.default_rng(1)
-    pairs = []
+    pairs, calls = [], 100
     for repeat in range(repeats + 1):
         harness_first = rng.random() < 0.5
         if harness_first:
-            sampled = clock.take_samples(function, inputs, verifier, clock.Sampling(0.1, 30, 0.01), rng)
-        calls = sampled.calls if repeat or harness_first else 100
+            harness, calls = in_turns(function, inputs, verifier, rng)
         arguments = inputs.draw(1) * calls if one_set else inputs.draw(calls)
         bare = bare_loop(function, arguments, 10)
         if not harness_first:
-            sampled = clock.take_samples(function, inputs, verifier, clock.Sampling(0.1, 30, 0.01), rng)
+            harness, calls = in_turns(function, inputs, verifier, rng)
         if repeat:  # the first is the warm-up
-            pairs.append((median(sampled.seconds), bare))
+            pairs.append((harness, bare))
     ratios = [harness / bare for harness, bare in pairs]
     low, _, high = quantiles(ratios, n=4)
     harness, bare = (median(times) * 1e6 for times in zip(*pairs, strict=True))
