@@ -156,7 +156,7 @@ def test_shown_defaults_are_those_of_the_settings(name):
         assert f"default: {shown}" in text, option.name
 
 
-@pytest.mark.parametrize(("name", "default"), [("gate", "3%"), ("compare", "20%")])
+@pytest.mark.parametrize(("name", "default"), [("gate", "3%"), ("compare", "10%")])
 def test_shares_are_shown_in_percent(tmp_path, name, default):
     assert f"[default: {default}]" in invoke(tmp_path, name, "--help").stdout
 

@@ -142,6 +142,6 @@ def test_score():
     assert score([]) == score([], 0.0) == 100
     assert (score([high]), score([medium]), score([low])) == (70, 90, 98)
     assert score([high, medium, low]) == round(70 * 0.9 * 0.98)
-    assert score([], 0.04) == 50
-    assert score([medium], 0.12) == round(90 / 4)
+    assert score([], 0.05) == 50
+    assert score([medium], 0.2) == round(90 / 5)
     assert 0 <= score([high] * 50, 9.0) <= 1

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 from numba import config
 
 from lcbench.host import limits
 from lcbench.losses import jit
+from lcbench.record import MachinePeak
 
 
 @pytest.mark.parametrize("ahead", limits.PREFETCH_DISTANCES)
@@ -32,20 +31,46 @@ def test_multiply_adds_are_made_one_after_another_in_every_lane_of_every_chain(d
 
 
 def test_rates_are_work_over_time(monkeypatch):
-    monkeypatch.setattr(limits, "_best", lambda work, threads, pool: 2.0)
-    with ThreadPoolExecutor(1) as pool:
-        lanes = jit.vector_bytes() // 4
-        flops = 3 * limits.FMA_ROUNDS * limits.CHAINS * lanes * 2  # 3 threads, a multiplication and an addition
-        assert limits._flops_s(np.dtype("float32"), 3, pool) == flops / 2
-        # a footprint of 30 MB is read seventeen times to make up 500 MB
-        assert limits._read_bytes_s(np.dtype("float32"), 30_000_000, 2, pool) == 17 * 30_000_000 / 2
+    monkeypatch.setattr(limits.Limit, "_run", lambda limit, work: 2.0)
+    limit = limits.Limit("float32", 30_000_000, 3)
+    lanes = jit.vector_bytes() // 4
+    # 3 threads, a multiplication and an addition
+    assert limit._flops_s() == 3 * limits.FMA_ROUNDS * limits.CHAINS * lanes * 2 / 2
+    # a footprint of 30 MB is read seventeen times to make up 500 MB
+    assert limit._read_bytes_s(0) == 17 * 30_000_000 / 2
 
 
-def test_the_fastest_way_of_reading_counts(monkeypatch):
-    times = iter([4.0, 1.0, 2.0])
-    monkeypatch.setattr(limits, "_best", lambda work, threads, pool: next(times))
-    with ThreadPoolExecutor(1) as pool:
-        assert limits._read_bytes_s(np.dtype("float32"), 500_000_000, 1, pool) == 500_000_000
+@pytest.mark.parametrize("fastest", limits.PREFETCH_DISTANCES)
+def test_the_fastest_way_of_reading_counts(monkeypatch, fastest):
+    limit = limits.Limit("float32", 4000, 1)
+    monkeypatch.setattr(limit, "_read_bytes_s", lambda ahead: 5e3 if ahead == fastest else 1e3)
+    monkeypatch.setattr(limit, "_flops_s", lambda: 1e6)
+    limit.warm_up()
+    assert limit.call_s(bytes=5000, flops=1) == 1.0
+
+
+def test_the_shortest_time_of_a_call_is_that_of_reading_or_of_computing(monkeypatch):
+    limit = limits.Limit("float32", 4000, 1)
+    reading, computing = iter([1e3, 4e3, 2e3]), iter([1e6, 2e6, 1e6])
+    monkeypatch.setattr(limit, "_read_bytes_s", lambda ahead: next(reading))
+    monkeypatch.setattr(limit, "_flops_s", lambda: next(computing))
+    assert limit.call_s(bytes=1000, flops=1000) == 1.0
+    assert limit.call_s(bytes=4, flops=4_000_000) == 2.0
+    assert limit.call_s(bytes=1, flops=1) == 5e-4
+    assert limit.peak == MachinePeak(dtype="float32", footprint=4000, read_bytes_s=4e3, flops_s=2e6)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "footprint", "threads"), [("float64", 4096, 2), ("float32", 40, 2), ("float32", 4, 3)]
+)
+def test_a_limit_is_measured_with_any_footprint(monkeypatch, dtype, footprint, threads):
+    monkeypatch.setattr(limits, "MIN_READ_BYTES", 1000)
+    monkeypatch.setattr(limits, "FMA_ROUNDS", 1000)
+    limit = limits.Limit(dtype, footprint, threads)
+    limit.warm_up()
+    assert limit.call_s(bytes=footprint, flops=100) > 0
+    assert (limit.peak.dtype, limit.peak.footprint) == (dtype, footprint)
+    assert min(limit.peak.read_bytes_s, limit.peak.flops_s) > 0
 
 
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="Numba's JIT is switched off")
@@ -54,16 +79,6 @@ def test_reading_asks_for_lines_ahead_of_itself(monkeypatch):
     read = jit.compiled(limits._read.py_func)
     read(np.ones(1000, np.float32), 1, 1024)
     assert any("prefetcht0" in text or "prfm" in text for text in read.inspect_asm().values())
-
-
-def test_one_ceiling_for_everything_wanted_in_its_order(monkeypatch):
-    monkeypatch.setattr(limits, "MIN_READ_BYTES", 1000)
-    monkeypatch.setattr(limits, "FMA_ROUNDS", 1000)
-    wanted = [("float64", 4096), ("float32", 100_000), ("float32", 40)]
-    ceilings = limits.cpu_peaks(wanted, 2)
-    assert [(ceiling.dtype, ceiling.footprint) for ceiling in ceilings] == wanted
-    assert all(ceiling.read_bytes_s > 0 and ceiling.flops_s > 0 for ceiling in ceilings)
-    assert ceilings[1].flops_s == ceilings[2].flops_s
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

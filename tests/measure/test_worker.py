@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from itertools import chain
-from types import SimpleNamespace
 
 import pytest
 
@@ -300,16 +299,6 @@ def test_the_limit_follows_the_same_orders(monkeypatch):
         Timed(peak=Limit.peak),
     ]
     assert measured == [("float32", 400), "warm-up", *[(500, 600)] * 3]
-
-
-def test_the_limit_is_the_slower_one_of_reading_and_computing(monkeypatch):
-    limit = limits.Limit("float32", 4000, 1)
-    rates = SimpleNamespace(read=iter([1e3, 4e3]), flops=iter([1e6, 2e6]))
-    monkeypatch.setattr(limit, "_read_bytes_s", lambda ahead: next(rates.read))
-    monkeypatch.setattr(limit, "_flops_s", lambda: next(rates.flops))
-    assert limit.call_s(bytes=1000, flops=1000) == 1.0
-    assert limit.call_s(bytes=4, flops=4_000_000) == 2.0
-    assert (limit.peak.read_bytes_s, limit.peak.flops_s) == (4e3, 2e6)
 
 
 def test_a_forked_child_writes_no_events(tmp_path):
