@@ -37,6 +37,7 @@ from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, delayed, no_progress
 from lcbench.record import MachinePeak, Row, RowSide
 from lcbench.settings import RunSettings
+from lcbench.usercode.discovery import code_hash
 from lcbench.workers import process
 from lcbench.workers.control_groups import memory_available
 
@@ -439,7 +440,9 @@ def empty_row(implementation: str, device: Device, loss: LossName, size: Size, t
 
 
 def _empty_row(target: Target, loss: LossName, size: Size, plan: Plan) -> Row:
-    return empty_row(target.row_name or target.name, target.device, loss, size, plan.threads_of(target))
+    row = empty_row(target.row_name or target.name, target.device, loss, size, plan.threads_of(target))
+    row.code = code_hash(target.name)
+    return row
 
 
 def add(row: Row, measured: Measured) -> None:
