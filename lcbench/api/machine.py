@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from lcbench.errors import LcbenchError
@@ -99,7 +100,9 @@ def doctor(
         except LcbenchError as error:
             note(str(error))
     findings = disturbances.findings(facts, now, noise.meanwhile if noise else None)
-    slowdown = gates.detectable_in_a_gate(noise.processes, noise.generation_s) if noise else None
+    slowdown = None
+    if noise:  # a gate that detects nothing is the worst case
+        slowdown = gates.detectable_in_a_gate(noise.processes, noise.generation_s) or inf
     score = disturbances.score(findings, slowdown)
     return Diagnosis(machine.fingerprint(facts), facts, numba, now, noise, findings, score)
 

@@ -156,7 +156,7 @@ class Timing:
         if thorough and self.one_call_s < LONG_CALL_S:
             self._require_no_work_between_calls()
 
-    def turn(self, samples: int, calls: int) -> tuple[list[float], int]:
+    def turn(self, samples: int, calls: int, one_call_s: float | None = None) -> tuple[list[float], int]:
         """Return `samples` samples in seconds per call, and the number of calls in each.
 
         The first call of a turn is not timed: it fetches the data into the caches that other processes have used
@@ -172,25 +172,25 @@ class Timing:
         collecting = gc.isenabled()
         gc.disable()
         try:
-            return self._turn(samples, calls)
+            return self._turn(samples, calls, one_call_s or self.one_call_s)
         finally:
             if collecting:
                 gc.enable()
 
-    def _turn(self, samples: int, calls: int) -> tuple[list[float], int]:
+    def _turn(self, samples: int, calls: int, one_call_s: float) -> tuple[list[float], int]:
         if calls > 1:
             calls = int(self._rng.integers(calls, calls + ceil(CALLS_SPREAD * calls), endpoint=True))
             self._batch(self._inputs.draw(1))
-        elif SHORT_CALL_S <= self.one_call_s < LONG_CALL_S:
+        elif SHORT_CALL_S <= one_call_s < LONG_CALL_S:
             self._batch(self._inputs.draw(1))
-        leading = 1 if self.one_call_s < SHORT_CALL_S else 0
+        leading = 1 if one_call_s < SHORT_CALL_S else 0
         times = [self._batch(self._inputs.draw(leading + calls), leading) / calls for _ in range(samples)]
         if leading:
             self._fastest.append(min(times))
         # A turn of few calls would take much longer with one more. Every other turn is enough, even if a function knows
         # which: nothing makes these calls faster, and the samples of all turns are compared with them.
         if leading and (calls > 1 or len(self._turns) % 2 == 0):
-            count = _distinct_calls(self.one_call_s)
+            count = _distinct_calls(one_call_s)
             distinct = _each(self._function, self._inputs.draw(count, distinct=count > 1), self._verify)
             self._distinct.append(median(distinct[count // 2 :]))
         self._turns.append(median(times))

@@ -41,10 +41,14 @@ class WarmUp(msgspec.Struct, tag="warm up", frozen=True):
 
 
 class TakeTurn(msgspec.Struct, tag="take turn", frozen=True):
-    """Order: take `samples` samples of at least `calls` calls each. The answer is `TurnTaken`."""
+    """Order: take `samples` samples of at least `calls` calls each. The answer is `TurnTaken`.
+
+    one_call_s: approximate seconds per call, which decides on the untimed calls; None means that of the process.
+    """
 
     samples: int
     calls: int
+    one_call_s: float | None = None
 
 
 class Finish(msgspec.Struct, tag="finish", frozen=True):

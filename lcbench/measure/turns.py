@@ -119,6 +119,8 @@ class _LiveProcess:
         self._worker: WorkerProcess | None = None
         self._others: Sequence[_LiveProcess] = ()
         self._stopped = False
+        self.exclusive = True
+        """Whether all other processes are stopped while this one runs."""
         self.measured = Measured()
         self.turns: list[Turn] = []
 
@@ -189,7 +191,7 @@ class _LiveProcess:
 
     def _wait(self, kind: type[Answer]) -> Answer | None:
         assert self._worker
-        others = [other.worker for other in self._others if other.worker]
+        others = [other.worker for other in self._others if other.worker] if self.exclusive else []
         for event in self._worker.answer(self._timeout_s, others):
             if isinstance(event, kind):
                 return event
@@ -276,11 +278,17 @@ class Generation:
             return
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
+                self._set_exclusive(False)
                 list(pool.map(do, indices))
+                self._set_exclusive(True)
             except BaseException:  # Ctrl-C: the threads end when their processes are killed
                 pool.shutdown(wait=False, cancel_futures=True)
                 self._close()
                 raise
+
+    def _set_exclusive(self, exclusive: bool) -> None:
+        for process in self._processes:
+            process.exclusive = exclusive
 
     def measure(
         self, cells: dict[int, int], pace: Pace, taken: Callable[[], None] = lambda: None
@@ -380,7 +388,7 @@ def _turns_of(processes: Sequence[_LiveProcess], pace: Pace) -> list[_Turns]:
         samples = min(MOST_SAMPLES, max(pace.fewest_samples, round(pace.turn_s / (calls * one_call_s))))
         turn_s = clock.turn_seconds(one_call_s, samples)
         rounds = min(pace.rounds, max(FEWEST_ROUNDS, int(pace.process_s / turn_s)))
-        found.append(_Turns(TakeTurn(samples, calls), rounds))
+        found.append(_Turns(TakeTurn(samples, calls, one_call_s if pace.equal else None), rounds))
     return found
 
 

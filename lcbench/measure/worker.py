@@ -135,7 +135,7 @@ class _CellMeasurement:
             if isinstance(order, TakeTurn):
                 if self._counter_delta is None:
                     self._counter_delta = CounterDelta()
-                samples, calls = self._timing.turn(order.samples, order.calls)
+                samples, calls = self._timing.turn(order.samples, order.calls, order.one_call_s)
                 samples = [round(seconds, 10) for seconds in samples]  # a tenth of a nanosecond
                 return TurnTaken(samples=samples, calls=calls)
             return self._finish()

@@ -287,7 +287,7 @@ def test_long_calls_take_part_in_fewer_rounds(fake):
 def test_base_and_head_have_equal_turns(fake):
     fake.one_call_s = {"a": 1e-4, "b": 1e-3, "c": 1e-3, "d": 1e-2}
     fake.measure(*fake.one_call_s, pace=Pace(rounds=2, equal=True))
-    assert {order for name in fake.one_call_s for order in fake.orders(name, TakeTurn)} == {TakeTurn(4, 5)}
+    assert {order for name in fake.one_call_s for order in fake.orders(name, TakeTurn)} == {TakeTurn(4, 5, 1e-3)}
 
 
 # Failures
