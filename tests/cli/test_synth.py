@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from commands import TIMEOUT_S, environment, invoke, lcbench, wait_until
-from lcbench.measure import schedule
 
 
 @pytest.fixture(scope="module")
@@ -80,19 +79,12 @@ def test_partial_file_of_a_killed_process_is_removed_by_the_next(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["after.h5", "while.h5"]
 
 
-@pytest.fixture
-def no_limits(monkeypatch):
-    """Skip the measurement of the machine's limits."""
-    monkeypatch.setattr(schedule, "_measure_peaks", lambda *arguments: [])
-
-
 def run(folder, *arguments):
     done = invoke(folder, "run", "--impl", "numpy", "--blocks", "3", "--budget", "0", "--json", *arguments)
     assert done.returncode == 0, done.stderr
     return done, json.loads(done.stdout)["rows"]
 
 
-@pytest.mark.usefixtures("no_limits")
 def test_run_on_a_file_in_memory(folder):
     done, rows = run(folder, "--data", "data.h5")
     assert "data: data.h5" in done.stderr
@@ -108,7 +100,6 @@ def test_run_on_a_streamed_file(folder):
     assert all(row["roofline_fraction"] for row in rows)
 
 
-@pytest.mark.usefixtures("no_limits")
 def test_synthetic_images_are_streamed_from_a_temporary_file(folder):
     _, rows = run(folder, "--data", "synthetic", "--stream", "--rows", "90", "--features", "33", "--classes", "3")
     assert {(row["data"], row["rows"], row["streamed"], row["status"]) for row in rows} == {
@@ -116,14 +107,12 @@ def test_synthetic_images_are_streamed_from_a_temporary_file(folder):
     }
 
 
-@pytest.mark.usefixtures("no_limits")
 def test_fewer_synthetic_images_than_classes_in_memory_and_streamed(folder):
     for streamed in ((), ("--stream",)):
         _, rows = run(folder, "--data", "synthetic", "--rows", "7", "--features", "33", *streamed)
         assert {(row["rows"], row["classes"], row["status"]) for row in rows} == {(7, 10, "ok")}
 
 
-@pytest.mark.usefixtures("no_limits")
 def test_run_with_batches(folder):
     _, rows = run(folder, "--data", "data.h5", "--batch", "50")
     assert {(row["rows"], row["batch"], row["status"]) for row in rows} == {(300, 50, "ok")}
