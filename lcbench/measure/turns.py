@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -77,13 +77,15 @@ class Member:
 class Pace:
     """Lengths of turns and rounds.
 
-    rounds: number of rounds. turn_s: time of the samples in a turn, in seconds. fewest_samples: minimum number of
+    rounds: number of rounds, at least. rounds_s: there are more rounds, in whole Williams squares, as long as they take
+    about this time in seconds. turn_s: time of the samples in a turn, in seconds. fewest_samples: minimum number of
     samples in a turn. process_s: time in seconds after which a process with long calls takes part in fewer rounds.
     equal: whether all processes take the same number of samples and calls. thorough: see `messages.WarmUp`.
     simulated: make the first call only, which is then the sample.
     """
 
     rounds: int
+    rounds_s: float = 0.0
     turn_s: float = 0.02
     fewest_samples: int = 1
     process_s: float = 0.5
@@ -324,6 +326,7 @@ class Generation:
         if not usable:
             return
         turns = _turns_of(usable, pace)
+        pace = replace(pace, rounds=_rounds(turns, pace))
         number = 0
         for order in balanced_orders(len(usable), MOST_INTERRUPTED + pace.rounds, self._rng):
             gaps = sum(process.gaps for process in usable)
@@ -371,9 +374,10 @@ def _warm_up(process: _LiveProcess, pace: Pace) -> None:
 
 @dataclass(frozen=True)
 class _Turns:
-    """Order for the turns of a process, and the number of rounds in which it takes part."""
+    """Order for the turns of a process, and their length. rounds: number of rounds in which it takes part, at most."""
 
     order: TakeTurn
+    seconds: float
     rounds: int
 
 
@@ -387,14 +391,21 @@ def _turns_of(processes: Sequence[_LiveProcess], pace: Pace) -> list[_Turns]:
         calls = clock.calls_per_sample(one_call_s)
         samples = min(MOST_SAMPLES, max(pace.fewest_samples, round(pace.turn_s / (calls * one_call_s))))
         turn_s = clock.turn_seconds(one_call_s, samples)
-        rounds = min(pace.rounds, max(FEWEST_ROUNDS, int(pace.process_s / turn_s)))
-        found.append(_Turns(TakeTurn(samples, calls, one_call_s if pace.equal else None), rounds))
+        rounds = max(FEWEST_ROUNDS, int(pace.process_s / turn_s))
+        found.append(_Turns(TakeTurn(samples, calls, one_call_s if pace.equal else None), turn_s, rounds))
     return found
+
+
+def _rounds(turns: Sequence[_Turns], pace: Pace) -> int:
+    """Return the number of rounds: more than `pace.rounds` if these would take less than `pace.rounds_s`."""
+    squares = round(pace.rounds_s / sum(each.seconds for each in turns) / len(turns))
+    return max(pace.rounds, min(MOST_ROUNDS, squares * len(turns)))
 
 
 def _takes_part(turns: _Turns, number: int, pace: Pace) -> bool:
     """Return whether a process with these turns takes part in round `number`."""
-    return (number + 1) * turns.rounds // pace.rounds > number * turns.rounds // pace.rounds
+    rounds = min(turns.rounds, pace.rounds)
+    return (number + 1) * rounds // pace.rounds > number * rounds // pace.rounds
 
 
 def balanced_orders(processes: int, rounds: int, rng: np.random.Generator) -> list[list[int]]:
