@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
-from math import ceil, pi, sqrt
+from math import ceil, inf, pi, sqrt
 from os import times as os_times
+from pathlib import Path
 from statistics import median, median_low
 from time import perf_counter, perf_counter_ns, sleep
 from typing import Any, Protocol
@@ -40,7 +42,10 @@ MOST_DISTINCT = 50
 The first half of them is not evaluated, as threads may still be waking."""
 
 FEWEST_TURNS = 3
-"""Minimum number of turns that can show a warm-up, or that results are cached."""
+"""Minimum number of turns that can show a warm-up."""
+
+FEWEST_COMPARED = 2
+"""Minimum number of turns with calls on distinct contents that can raise the suspicion that results are cached."""
 
 WARM_UP_S = 0.05
 LONGEST_WARM_UP_S = 0.1
@@ -66,6 +71,12 @@ LONGEST_PAUSE_S = 0.005
 
 Without it, calls that are in step with the scheduler's time slices could look like caching: every second one is
 interrupted."""
+
+MOST_WAITING = 0.1
+"""Time for which threads wait for a core, relative to the time of calls, above which slow calls are no evidence."""
+
+REST_S = 0.1
+"""Pause in seconds after which the threads of libraries no longer wait actively."""
 
 CLOCKS_APART_S = 0.03
 """Allowed absolute difference between two clocks: three ticks of the kernel's clock."""
@@ -136,6 +147,7 @@ class Timing:
         self._function, self._inputs, self._verify, self._rng = function, inputs, verify, rng
         self._clocks = _Clocks()
         self._turns: list[float] = []
+        self._calls = 1
         self._fastest: list[float] = []
         self._distinct: list[float] = []
         """Seconds per call: the fastest sample of each turn of short calls, and the calls on distinct contents."""
@@ -187,12 +199,11 @@ class Timing:
         times = [self._batch(self._inputs.draw(leading + calls), leading) / calls for _ in range(samples)]
         if leading:
             self._fastest.append(min(times))
+            self._calls = calls
         # A turn of few calls would take much longer with one more. Every other turn is enough, even if a function knows
         # which: nothing makes these calls faster, and the samples of all turns are compared with them.
         if leading and (calls > 1 or len(self._turns) % 2 == 0):
-            count = _distinct_calls(one_call_s)
-            distinct = _each(self._function, self._inputs.draw(count, distinct=count > 1), self._verify)
-            self._distinct.append(median(distinct[count // 2 :]))
+            self._distinct.append(self._on_distinct_contents(_distinct_calls(one_call_s)))
         self._turns.append(median(times))
         return times, calls
 
@@ -261,16 +272,35 @@ class Timing:
         notice that its turns have begun, or that a call follows another one at once.
 
         The comparison is strict, since a busy machine must not look like a cache: even the fastest calls on distinct
-        contents must be slower than the samples of half of the turns.
+        contents, including many more that are made if this is suspected, must be slower than the samples of half of
+        the turns.
         """
-        if len(self._distinct) < FEWEST_TURNS:
+        limit_s = MOST_TIMES_SLOWER * median_low(self._fastest) if self._fastest else inf
+        if len(self._distinct) < FEWEST_COMPARED or min(self._distinct) <= limit_s:
             return
-        sample_s, distinct_s = median_low(self._fastest), min(self._distinct)
-        if distinct_s > MOST_TIMES_SLOWER * sample_s:
-            raise WrongResult(
-                f"caches its results, or works ahead: {1e3 * distinct_s:.3g} ms or more on W and y that no other call "
-                f"gets, {1e3 * sample_s:.3g} ms in samples"
-            )
+        waited_s, called_s = _waited_for_cores_s(), 0.0
+        for _ in range(CONFIRMING_PAIRS):
+            # A turn begins after a rest, with which the scheduler prefers its threads to those of other programs.
+            sleep(REST_S + self._rng.uniform(0, LONGEST_PAUSE_S))
+            self._batch(self._inputs.draw(1))
+            # As in a sample, several short calls follow an untimed one. A single call must not: its inputs exist then.
+            leading = int(self._calls > 1)
+            arguments = self._inputs.draw(leading + self._calls, distinct=self._calls > 1)
+            self._distinct.append(self._batch(arguments, leading) / self._calls)
+            called_s += self._distinct[-1] * self._calls
+            if self._distinct[-1] <= limit_s:
+                return
+        if _waited_for_cores_s() - waited_s > MOST_WAITING * called_s:
+            return  # other programs use the cores, which makes calls slow at random
+        raise WrongResult(
+            f"caches its results, or works ahead: {1e3 * min(self._distinct):.3g} ms or more on W and y that no other "
+            f"call gets, {1e3 * limit_s / MOST_TIMES_SLOWER:.3g} ms in samples"
+        )
+
+    def _on_distinct_contents(self, count: int) -> float:
+        """Return the seconds of a call whose contents no other call gets, from `count` calls in a row."""
+        times = _each(self._function, self._inputs.draw(count, distinct=count > 1), self._verify)
+        return median(times[count // 2 :])
 
     def _require_no_work_between_calls(self) -> None:
         """Raise WrongResult if calls are much faster when there was time to work on their inputs before.
@@ -279,6 +309,7 @@ class Timing:
         """
         at_once: list[float] = []
         later: list[float] = []
+        waited_s = _waited_for_cores_s()
         for _ in range(CONFIRMING_PAIRS // 2):
             at_once.append(self._batch(self._inputs.draw(1)))
             arguments = self._inputs.draw(1)
@@ -286,7 +317,8 @@ class Timing:
             later.append(self._batch(arguments))
             if min(at_once) < MOST_TIMES_SLOWER * max(later) and len(later) >= 2:
                 return  # most functions pass after two pairs
-        if _caches_results(at_once, later):
+        busy = _waited_for_cores_s() - waited_s > MOST_WAITING * (sum(at_once) + sum(later))
+        if not busy and _caches_results(at_once, later):
             raise WrongResult(
                 f"works between its calls: {1e3 * median(at_once):.3g} ms when called at once, "
                 f"{1e3 * median(later):.3g} ms when called a little after its inputs have changed"
@@ -362,6 +394,15 @@ def _caches_results(new: list[float], again: list[float]) -> bool:
     """Return whether every call on new contents took much longer than the following call on the same contents."""
     ratios = [first / second for first, second in zip(new, again, strict=True)]
     return min(ratios) > sqrt(MOST_TIMES_SLOWER) and median(ratios) > MOST_TIMES_SLOWER
+
+
+def _waited_for_cores_s() -> float:
+    """Return the time for which threads of this process were ready and waited for a core; 0 if it is unknown."""
+    waited_ns = 0
+    for file in Path("/proc/self/task").glob("*/schedstat"):
+        with suppress(OSError, IndexError):
+            waited_ns += int(file.read_text().split()[1])
+    return waited_ns * 1e-9
 
 
 class _Clocks:

@@ -44,7 +44,7 @@ from lcbench.workers.control_groups import memory_available
 FEWEST_GENERATIONS = 5
 """Generations that are measured even if they exceed the time budget, unless fewer are requested."""
 
-ROUNDS = 6
+ROUNDS = 4
 """Rounds of a workload in one generation."""
 
 LIMIT = "limit"

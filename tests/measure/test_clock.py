@@ -388,3 +388,19 @@ def test_an_injected_slowdown_is_a_share_of_the_own_time(monkeypatch):
     before = next(ticks)
     assert with_injected_slowdown(twenty_ticks, 0.5)("result") == "result"
     assert 28 <= next(ticks) - before <= 32
+
+
+def test_calls_that_wait_for_a_core_are_no_evidence_of_a_cache(monkeypatch):
+    machine = Machine(monkeypatch, lambda machine: SAMPLE_S / (8 if machine.distinct else 64))
+    waiting = iter(range(1000))
+    monkeypatch.setattr(clock, "_waited_for_cores_s", lambda: float(next(waiting)))
+    machine.measure()
+
+
+def test_inputs_that_are_used_late_are_no_evidence_of_work_between_calls_if_threads_wait_for_a_core(monkeypatch):
+    machine = Machine(monkeypatch, lambda machine: SAMPLE_S / (8 if machine.slept else 2))
+    with pytest.raises(WrongResult, match=r"^works between its calls"):
+        machine.begin(thorough=True)
+    waiting = iter(range(1000))
+    monkeypatch.setattr(clock, "_waited_for_cores_s", lambda: float(next(waiting)))
+    machine.begin(thorough=True)

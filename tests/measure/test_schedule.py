@@ -220,7 +220,7 @@ def test_targets_that_take_no_turns_are_alone(fake):
 def test_the_simulator_makes_its_first_call_only(fake):
     [row] = schedule.run_schedule(plan(Target("numba-cuda", "simulator", SOFTMAX, alone=True))).rows
     [generation] = fake.generations
-    assert (len(row.processes), generation.paces) == (1, [Pace(rounds=6, thorough=True, simulated=True)])
+    assert (len(row.processes), generation.paces) == (1, [Pace(rounds=schedule.ROUNDS, thorough=True, simulated=True)])
     assert generation.members[0].variables["NUMBA_ENABLE_CUDASIM"] == "1"
 
 
