@@ -1,14 +1,19 @@
-"""What Numba compiles for one test process, the others and their child processes find compiled."""
+"""State that all tests share: the cache of compiled code, also with child processes, and the handler of Ctrl-C."""
 
 from __future__ import annotations
 
 import os
+import signal
+from contextlib import suppress
 from tempfile import TemporaryDirectory
 
 import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A job in the background of a shell ignores Ctrl-C, and so do its child processes, which some tests interrupt.
+    with suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "NUMBA_CACHE_DIR" not in os.environ:  # as in the process that started this one
         folder = TemporaryDirectory(prefix="lcbench-tests-")
         os.environ["NUMBA_CACHE_DIR"] = folder.name
