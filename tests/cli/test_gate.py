@@ -11,6 +11,7 @@ import pytest
 from commands import invoke, lcbench
 from lcbench import record
 from lcbench.measure import gate
+from lcbench.measure.turns import MOST_ROUNDS
 
 LOSS = """import numpy as np
 def softmax_loss(W, X, y, reg):
@@ -50,7 +51,7 @@ def test_two_files(folder, monkeypatch):
     for row in kept.rows:
         processes = 2 if row.side == "head" else 1
         assert [process.generation for process in row.processes] == sorted(processes * numbers)
-        assert {len(process.turns) for process in row.processes} == {gate.PACE.rounds}
+        assert all(gate.PACE.rounds <= len(process.turns) <= MOST_ROUNDS for process in row.processes)
     assert 0 < kept.gate.started_s < kept.gate.spent_s
     assert kept.gate.interim_analyses[-1].blocks == len(kept.gate.orders)
 
