@@ -52,7 +52,7 @@ def test_two_files(folder, monkeypatch):
         processes = 2 if row.side == "head" else 1
         assert [process.generation for process in row.processes] == sorted(processes * numbers)
         assert all(gate.PACE.rounds <= len(process.turns) <= MOST_ROUNDS for process in row.processes)
-    assert 0 < kept.gate.started_s < kept.gate.spent_s
+    assert kept.gate.started_s < kept.gate.spent_s  # of a clock that is not that of the rounds
     assert kept.gate.interim_analyses[-1].blocks == len(kept.gate.orders)
 
 
