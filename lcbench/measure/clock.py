@@ -192,8 +192,7 @@ class Timing:
     def _turn(self, samples: int, calls: int, one_call_s: float) -> tuple[list[float], int]:
         if calls > 1:
             calls = int(self._rng.integers(calls, calls + ceil(CALLS_SPREAD * calls), endpoint=True))
-            self._batch(self._inputs.draw(1))
-        elif SHORT_CALL_S <= one_call_s < LONG_CALL_S:
+        if calls > 1 or SHORT_CALL_S <= one_call_s < LONG_CALL_S:
             self._batch(self._inputs.draw(1))
         leading = 1 if one_call_s < SHORT_CALL_S else 0
         times = [self._batch(self._inputs.draw(leading + calls), leading) / calls for _ in range(samples)]

@@ -118,7 +118,8 @@ class _LiveProcess:
         self.import_s: float | None = None
         self.failure: tuple[str, str] | None = None
         """Status and reason if the process cannot measure any cell."""
-        self._worker: WorkerProcess | None = None
+        self.worker: WorkerProcess | None = None
+        """Worker process, or None before `start` and after its end."""
         self._others: Sequence[_LiveProcess] = ()
         self._stopped = False
         self.exclusive = True
@@ -128,18 +129,13 @@ class _LiveProcess:
 
     def start(self) -> None:
         """Start the process and let it import its implementation."""
-        self._worker = WorkerProcess(self.member.variables, self.member.place)
-        self._worker.send(self.member.job)
+        self.worker = WorkerProcess(self.member.variables, self.member.place)
+        self.worker.send(self.member.job)
         self._stopped = False
 
     def alive_beside(self, others: Sequence[_LiveProcess]) -> None:
         """Set the processes that may be stopped while this one runs."""
         self._others = [other for other in others if other is not self]
-
-    @property
-    def worker(self) -> WorkerProcess | None:
-        """Worker process, or None before `start` and after its end."""
-        return self._worker
 
     def wait_for_import(self) -> None:
         """Wait until the implementation has been imported, then stop the process."""
@@ -153,7 +149,7 @@ class _LiveProcess:
     def begin(self) -> None:
         """Forget the outcome of the last cell; start the process again if it has died."""
         self.measured, self.turns = Measured(import_s=self.import_s), []
-        if self.failure is None and self._worker is None:
+        if self.failure is None and self.worker is None:
             self.start()
             self.wait_for_import()
         if self.failure:
@@ -162,39 +158,39 @@ class _LiveProcess:
     @property
     def usable(self) -> bool:
         """Whether the present cell has not failed."""
-        return self.measured.status == "ok" and self._worker is not None
+        return self.measured.status == "ok" and self.worker is not None
 
     def ask(self, order: Order, kind: type[Answer]) -> Answer | None:
         """Return the answer to an order, or None if the cell has failed. The process is stopped afterwards."""
         if not self.usable:
             return None
-        assert self._worker
+        assert self.worker
         self._continue()
-        self._worker.order(order)
+        self.worker.order(order)
         answer = self._wait(kind)
         self.stop()
         return answer
 
     def _continue(self) -> None:
-        assert self._worker
+        assert self.worker
         if self._stopped:
-            self._worker.resume()
+            self.worker.resume()
             self._stopped = False
-            worked_s = self._worker.worked_while_stopped_s
+            worked_s = self.worker.worked_while_stopped_s
             if worked_s > WORKED_S:
                 self.measured.status = "wrong"
                 self.measured.reason = f"works in the background: {1e3 * worked_s:.0f} ms while it was stopped"
 
     def stop(self) -> None:
         """Stop the process, unless it has ended or must not be stopped."""
-        if self._worker and self.member.stopped:
-            self._worker.stop()
+        if self.worker and self.member.stopped:
+            self.worker.stop()
             self._stopped = True
 
     def _wait(self, kind: type[Answer]) -> Answer | None:
-        assert self._worker
+        assert self.worker
         others = [other.worker for other in self._others if other.worker] if self.exclusive else []
-        for event in self._worker.answer(self._timeout_s, others):
+        for event in self.worker.answer(self._timeout_s, others):
             if isinstance(event, kind):
                 return event
             if isinstance(event, Timed | Failed):
@@ -208,21 +204,21 @@ class _LiveProcess:
 
     def leave(self) -> None:
         """Let the process release what it holds, and end it."""
-        if self._worker and not self.member.stopped:
-            self._worker.order(Leave())
-            self._worker.answer(LEAVE_S)
+        if self.worker and not self.member.stopped:
+            self.worker.order(Leave())
+            self.worker.answer(LEAVE_S)
         self.close()
 
     def close(self) -> None:
         """Kill the process if there is one."""
-        if self._worker:
-            self._worker.close()
-            self._worker = None
+        if self.worker:
+            self.worker.close()
+            self.worker = None
 
     @property
     def gaps(self) -> int:
         """Number of gaps of time that were noticed while waiting for this process."""
-        return self._worker.gaps if self._worker else 0
+        return self.worker.gaps if self.worker else 0
 
 
 class Generation:
@@ -307,14 +303,12 @@ class Generation:
         order = self._rng.permutation(list(processes)).tolist()
         if pace.simulated:
             self._each(order, lambda index: _warm_up(processes[index], pace))
-        else:
-            for index in order:
-                _warm_up(processes[index], pace)
-        if pace.simulated:
             for process in processes.values():
                 first_call_s = process.measured.first_call_s or 1.0
                 process.turns = [Turn(round=self._first_round, place=0, samples=[first_call_s], calls=1)]
         else:
+            for index in order:
+                _warm_up(processes[index], pace)
             start = monotonic()
             self._take_rounds(list(processes.values()), pace, taken)
             self.rounds_s = monotonic() - start

@@ -40,7 +40,7 @@ The times of NumPy varied by 1.4 % over ten runs of a quiet hour.
 """
 
 BEYOND_OF_FEW = 0.02
-"""The same if there are fewer than `FEWEST_ROWS` rows, whose disagreement cannot show that two runs differ by more."""
+"""Same if there are fewer than `FEWEST_ROWS` rows, whose disagreement cannot show that two runs differ by more."""
 
 FEWEST_ROWS = 5
 
@@ -89,7 +89,7 @@ class Comparison:
 
 
 Basis = Literal["library rows", "limits", "none"]
-"""What shows the factor of the machine: rows of libraries, the measured limits, or nothing."""
+"""Source of the factor of the machine: rows of libraries, the measured limits, or nothing."""
 
 
 def exit_code(comparisons: list[Comparison]) -> ExitCode:
@@ -241,7 +241,7 @@ class _Pair:
 
 
 class _Machine:
-    """What the machine did between two records, as far as it can be told from what the code did.
+    """Change of the machine between two records, as far as it can be told from changes of the code.
 
     basis, names, factor, established: as in `Judgement`.
     """
