@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from math import log, sqrt
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -52,6 +53,11 @@ WORKED_S = 1e-3
 FEWEST_ROUNDS = 2
 """Minimum number of rounds in which a process with long calls takes part."""
 
+NOISY = 0.025
+"""Standard error of the log time of a process above which its rounds count as noisy.
+
+It is 0.3 % to 2.5 % after eight rounds on a machine without other load, and 4 % to 15 % with bursts of load."""
+
 AT_ONCE = usable_cores()
 """Number of processes that import or load at the same time."""
 
@@ -78,14 +84,16 @@ class Pace:
     """Lengths of turns and rounds.
 
     rounds: number of rounds, at least. rounds_s: there are more rounds, in whole Williams squares, as long as they take
-    about this time in seconds. turn_s: time of the samples in a turn, in seconds. fewest_samples: minimum number of
-    samples in a turn. process_s: time in seconds after which a process with long calls takes part in fewer rounds.
-    equal: whether all processes take the same number of samples and calls. thorough: see `messages.WarmUp`.
-    simulated: make the first call only, which is then the sample.
+    about this time in seconds. noisy_rounds_s: there are more rounds while the rounds so far are noisy, as long as they
+    take about this time in seconds. turn_s: time of the samples in a turn, in seconds. fewest_samples: minimum number
+    of samples in a turn. process_s: time in seconds after which a process with long calls takes part in fewer rounds.
+    equal: whether all processes take the same number of samples and calls. thorough: see `messages.WarmUp`. simulated:
+    make the first call only, which is then the sample.
     """
 
     rounds: int
     rounds_s: float = 0.0
+    noisy_rounds_s: float = 0.0
     turn_s: float = 0.02
     fewest_samples: int = 1
     process_s: float = 0.5
@@ -321,8 +329,9 @@ class Generation:
             return
         turns = _turns_of(usable, pace)
         pace = replace(pace, rounds=_rounds(turns, pace))
-        number = 0
-        for order in balanced_orders(len(usable), MOST_INTERRUPTED + pace.rounds, self._rng):
+        start, number, most = monotonic(), 0, pace.rounds
+        orders = balanced_orders(len(usable), MOST_INTERRUPTED + max(MOST_ROUNDS, pace.rounds), self._rng)
+        for attempt, order in enumerate(orders, 1):
             gaps = sum(process.gaps for process in usable)
             present = [index for index in order if usable[index].usable and _takes_part(turns[index], number, pace)]
             for place, index in enumerate(present):
@@ -337,7 +346,13 @@ class Generation:
             else:
                 number += 1
             taken()
-            if number == pace.rounds:
+            if number == most:
+                more = min(MOST_ROUNDS, number + len(usable))
+                longer_s = (monotonic() - start) * more / number
+                if more == number or longer_s > pace.noisy_rounds_s or _standard_error(usable) <= NOISY:
+                    return
+                most = more
+            elif attempt == most + MOST_INTERRUPTED:
                 return
 
     def _finish(self, process: _LiveProcess) -> None:
@@ -396,8 +411,28 @@ def _rounds(turns: Sequence[_Turns], pace: Pace) -> int:
     return max(pace.rounds, min(MOST_ROUNDS, squares * len(turns)))
 
 
+def _standard_error(processes: Sequence[_LiveProcess]) -> float:
+    """Return the standard error of the log time of a process, from the rounds in which all processes took part.
+
+    It is that of least squares: log t = level + effect of the round + effect of the process. A burst of load is not
+    removed but increases it. It depends on no difference between the processes, so a decision by it has no effect on
+    the error probabilities of a test.
+    """
+    usable = [process for process in processes if process.usable]
+    by_round = [{turn.round: log(min(turn.samples)) for turn in process.turns} for process in usable]
+    common = set.intersection(*map(set, by_round)) if by_round else set()
+    if min(len(common), len(usable)) < 2:
+        return 0.0
+    table = np.array([[logs[number] for logs in by_round] for number in common])
+    residuals = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
+    freedom = (len(common) - 1) * (len(usable) - 1)
+    return sqrt(float(np.sum(residuals**2)) / freedom / len(common))
+
+
 def _takes_part(turns: _Turns, number: int, pace: Pace) -> bool:
     """Return whether a process with these turns takes part in round `number`."""
+    if number >= pace.rounds:
+        return True
     rounds = min(turns.rounds, pace.rounds)
     return (number + 1) * rounds // pace.rounds > number * rounds // pace.rounds
 

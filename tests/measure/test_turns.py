@@ -33,6 +33,7 @@ from lcbench.measure.messages import (
 from lcbench.measure.turns import (
     FEWEST_ROUNDS,
     MOST_INTERRUPTED,
+    MOST_ROUNDS,
     MOST_SAMPLES,
     Generation,
     Member,
@@ -288,6 +289,45 @@ def test_base_and_head_have_equal_turns(fake):
     fake.one_call_s = {"a": 1e-4, "b": 1e-3, "c": 1e-3, "d": 1e-2}
     fake.measure(*fake.one_call_s, pace=Pace(rounds=2, equal=True))
     assert {order for name in fake.one_call_s for order in fake.orders(name, TakeTurn)} == {TakeTurn(4, 5, 1e-3)}
+
+
+def noisy(worker, order):
+    """Answer a turn with a time that has a burst in every third turn, at other turns of each process."""
+    if not isinstance(order, TakeTurn):
+        return None
+    worker.turns = getattr(worker, "turns", 0) + 1
+    burst = 2.0 if (worker.turns + (worker.name == "b")) % 3 == 0 else 1.0
+    return [TurnTaken(samples=[0.005 * burst] * order.samples, calls=order.calls)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.0, 6), (1e-9, 6), (1e9, MOST_ROUNDS)], ids=["never", "no time", "as many as needed"]
+)
+def test_noisy_rounds_are_followed_by_more(fake, seconds, expected):
+    fake.answers = dict.fromkeys("abc", noisy)
+    [outcomes] = fake.measure("a", "b", "c", pace=Pace(rounds=6, noisy_rounds_s=seconds))
+    assert [rounds(measured) for measured in outcomes] == [[*range(expected)]] * 3
+
+
+def test_different_times_and_disturbances_of_whole_rounds_are_no_noise(fake):
+    """Only what differs within a round adds noise to a comparison."""
+
+    def drifting(worker, order):
+        if not isinstance(order, TakeTurn):
+            return None
+        worker.turns = getattr(worker, "turns", 0) + 1
+        seconds = {"a": 0.005, "b": 0.006}[worker.name] * 1.5**worker.turns
+        return [TurnTaken(samples=[seconds] * order.samples, calls=order.calls)]
+
+    fake.answers = {"a": drifting, "b": drifting}
+    [outcomes] = fake.measure("a", "b", pace=Pace(rounds=4, noisy_rounds_s=1e9))
+    assert [rounds(measured) for measured in outcomes] == [[0, 1, 2, 3]] * 2
+
+
+def test_a_process_alone_has_no_noisy_rounds(fake):
+    fake.answers = {"a": noisy}
+    [[measured]] = fake.measure("a", pace=Pace(rounds=6, noisy_rounds_s=1e9))
+    assert len(rounds(measured)) == 6
 
 
 # Failures
