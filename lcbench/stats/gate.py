@@ -408,11 +408,11 @@ def generations_for_verdict(spread: float, fail_above: float, rows: int) -> int 
     Returns
     -------
     int or None
-        At least `generations_needed`. None if `MOST_GENERATIONS` would not be sufficient, as with a threshold of 0.
+        At least `generations_needed`. None if `MOST_CONSIDERED` would not be sufficient, as with a threshold of 0.
     """
     alpha, limit = _alpha_not_slower(rows), log1p(fail_above)
     fewest = generations_needed(rows)
-    possible = range(fewest, MOST_GENERATIONS + 1)
+    possible = range(fewest, MOST_CONSIDERED + 1)
     index = bisect_left(possible, True, key=lambda count: _distance(spread, count, alpha) <= limit)
     return possible[index] if index < len(possible) else None
 
@@ -461,7 +461,7 @@ def generations_for(rows: list[Row], fail_above: float, precision: float | None)
     Returns
     -------
     int or None
-        None if no row was measured, or if `MOST_GENERATIONS` would not be sufficient.
+        None if no row was measured, or if `MOST_CONSIDERED` would not be sufficient.
     """
     trios = [trio for trio in _trios(rows) if trio.measured]
     if not trios:
@@ -470,7 +470,7 @@ def generations_for(rows: list[Row], fail_above: float, precision: float | None)
     spread = max(LEAST_SPREAD, sqrt(variance))
     if precision is None:
         return generations_for_verdict(spread, fail_above, len(trios))
-    possible = range(2, MOST_GENERATIONS + 1)
+    possible = range(2, MOST_CONSIDERED + 1)
     index = bisect_left(possible, True, key=lambda count: _half_width(spread, count) <= log1p(precision))
     return possible[index] if index < len(possible) else None
 
@@ -490,8 +490,8 @@ def _half_width(spread: float, count: int) -> float:
     return spread / sqrt(count) * t_quantile(0.975, 3 * count - 1)
 
 
-MOST_GENERATIONS = 10_000
-"""Largest number of generations that `generations_for_verdict` returns."""
+MOST_CONSIDERED = 10_000
+"""Largest number of generations that is returned as the number that is needed."""
 
 
 def _alpha_slower(rows: int) -> float:
