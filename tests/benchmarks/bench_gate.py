@@ -201,17 +201,20 @@ def report(file, count, start_s):
         print(f"\n{impl}, {condition}, planted {planted:.0%}: {len(units)} generations of {generation_s:.1f} s "
               f"({startup:.0%} start-up); head/base {100 * np.expm1(sides.mean()):+.2f} % (standard error "
               f"{error:.2f} %); between processes {100 * within:.2f} %")  # fmt: skip
-        for fail_above in (0.0, 0.01, 0.02) if not planted else (0.01, 0.02):
+        # A slowdown that is a factor can be added to identical code as well.
+        cases = [(share, 0.0) for share in (0.0, 0.01, 0.02)] + [(0.02, 0.04), (0.01, 0.02)]
+        for fail_above, added in cases if not planted else [(0.01, 0.0), (0.02, 0.0)]:
             shares = []
             for budget_s in (20, 30, 45, 60, 90, 120):
                 generations = 1 + int((budget_s - start_s - generation_s) / generation_s)
                 if not gates.generations_needed(1) <= generations <= len(units):
                     continue
-                verdicts = drawn(times, generations, fail_above, count, relabel=not planted)
+                verdicts = drawn(times, generations, fail_above, count, relabel=not planted, added=added)
                 shares.append(
                     f"{budget_s} s: {percent(verdicts['slower'], count)} / {percent(verdicts['not slower'], count)}"
                 )
-            print(f"  threshold {fail_above:.0%}, slower / not slower: {'; '.join(shares)}")
+            what = f", {added:.0%} added" if added else ""
+            print(f"  threshold {fail_above:.0%}{what}, slower / not slower: {'; '.join(shares)}")
         places(units)
 
 
@@ -227,8 +230,11 @@ def results(unit):
     ]
 
 
-def drawn(times, generations, fail_above, count, relabel):
-    """Return the number of each verdict among gates of generations that are drawn at random."""
+def drawn(times, generations, fail_above, count, relabel, added=0.0):
+    """Return the number of each verdict among gates of generations that are drawn at random.
+
+    relabel: draw the labels of the four processes anew. added: slowdown of head by this share, as a factor.
+    """
     rng = np.random.default_rng(0)
     limit = log1p(fail_above)
     planned = [(max(1, -int(-share * generations // 1)), part) for share, part in EARLY_ANALYSES]
@@ -240,6 +246,8 @@ def drawn(times, generations, fail_above, count, relabel):
         if relabel:
             order = rng.permuted(np.tile(np.arange(4), (generations, 1)), axis=1)
             fastest, mean = (np.take_along_axis(values, order, axis=1) for values in (fastest, mean))
+        slowdown = np.array([0.0, 0.0, log1p(added), log1p(added)])
+        fastest, mean = fastest + slowdown, mean + slowdown
         spent, verdict = 0.0, "inconclusive"
         for number, part in planned:
             part = 1 - spent if part is None else part
