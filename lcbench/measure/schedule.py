@@ -47,9 +47,6 @@ FEWEST_GENERATIONS = 5
 ROUNDS = 4
 """Rounds of a workload in one generation."""
 
-NOISY_SHARE = 2.0
-"""Duration up to which there are more rounds if they are noisy, in shares of the budget for a workload."""
-
 LIMIT = "limit"
 """Name of the rows with the machine's limit."""
 
@@ -211,8 +208,6 @@ class _Generations:
         self._rng, self._progress = rng, progress
         self._limits = dict(zip(_limited(plan), state.limits, strict=True))
         self._workloads = list(dict.fromkeys(cell for target in plan.targets for cell in target.cells))
-        workloads = FEWEST_GENERATIONS * max(1, len(self._workloads))
-        self._noisy_rounds_s = NOISY_SHARE * plan.settings.budget_s / workloads
         self._mapped, fits_together = _memory_for(plan)
         self._together = fits_together
         self._done, self._total = 0.0, 0
@@ -272,12 +267,7 @@ class _Generations:
                     if limited:
                         cells[len(targets)] = list(self._limits).index(cell)
                     simulated = targets[0].device == "simulator"
-                    pace = Pace(
-                        rounds=self._plan.rounds,
-                        noisy_rounds_s=self._noisy_rounds_s,
-                        thorough=number == 0,
-                        simulated=simulated,
-                    )
+                    pace = Pace(rounds=self._plan.rounds, thorough=number == 0, simulated=simulated)
                     outcomes = generation.measure(cells, pace, partial(self._show, detail))
                     for index, measured in outcomes.items():
                         if index < len(targets):

@@ -13,7 +13,7 @@ from lcbench.losses import oracle
 from lcbench.measure import schedule, workload
 from lcbench.measure.messages import GemmJob, GemmMeasured, LimitCell, LimitsJob, PeakMeasured
 from lcbench.measure.schedule import FEWEST_GENERATIONS, Plan, Target, extrapolated_s, refuse_too_long
-from lcbench.measure.turns import MOST_ROUNDS, Measured
+from lcbench.measure.turns import MOST_ROUNDS, Measured, Pace
 from lcbench.measure.workload import Size
 from lcbench.progress import no_progress
 from lcbench.record import LARGEST_FOOTPRINT, MachinePeak
@@ -160,7 +160,7 @@ def test_all_targets_and_the_limit_are_in_one_generation(fake):
     assert [generation.together for generation in fake.generations] == [False, True, True, True]
     assert {generation.first_round for generation in fake.generations} == {0}
     paces = [pace for generation in fake.generations for pace in generation.paces]
-    assert [(pace.rounds, pace.thorough) for pace in paces] == [(7, True), *[(7, False)] * 3]
+    assert paces == [Pace(rounds=7, thorough=True), *[Pace(rounds=7)] * 3]
     assert len({member.job.seed for name in "abc" for member in fake.members(name)}) == 12
     assert all(member.stopped for generation in fake.generations for member in generation.members)
     assert [len(row.processes) for row in [*result.rows, *result.limits]] == [4] * 4
@@ -217,18 +217,10 @@ def test_targets_that_take_no_turns_are_alone(fake):
         assert {member.stopped for member in fake.members(name)} == {stopped}
 
 
-def test_noisy_rounds_may_take_twice_the_budget_of_a_workload(fake):
-    schedule.run_schedule(plan(Target("a", "cpu", BOTH), budget_s=60.0))
-    assert {pace.noisy_rounds_s for generation in fake.generations for pace in generation.paces} == {
-        2 * 60.0 / FEWEST_GENERATIONS / len(BOTH)
-    }
-
-
 def test_the_simulator_makes_its_first_call_only(fake):
     [row] = schedule.run_schedule(plan(Target("numba-cuda", "simulator", SOFTMAX, alone=True))).rows
     [generation] = fake.generations
-    [pace] = generation.paces
-    assert (len(row.processes), pace.simulated) == (1, True)
+    assert (len(row.processes), generation.paces) == (1, [Pace(rounds=schedule.ROUNDS, thorough=True, simulated=True)])
     assert generation.members[0].variables["NUMBA_ENABLE_CUDASIM"] == "1"
 
 
