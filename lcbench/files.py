@@ -174,6 +174,12 @@ def temporary_folder(kind: str, parent: Path | None = None) -> TemporaryDirector
     return TemporaryDirectory(prefix=f"lcbench-{kind}-{_owner()}", dir=parent, ignore_cleanup_errors=True)
 
 
+def is_abandoned(folder: Path) -> bool:
+    """Return whether `temporary_folder` named `folder` for a process of this machine that no longer exists."""
+    match = re.fullmatch(f"lcbench-[a-z]+-{_pid_namespace()}-([0-9]+)-[a-z0-9_]{{8}}", folder.name)
+    return match is not None and _is_dead(int(match[1]))
+
+
 @cache
 def _remove_abandoned_folders(parent: Path) -> None:
     _remove_abandoned(parent, "lcbench-[a-z]+-", "")

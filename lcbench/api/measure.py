@@ -427,6 +427,7 @@ class MachineAtStart:
 
         found = disturbances.findings(self._facts, self._conditions, self._observer.read())
         revision = sides.git_revision()
+        unknown = "" if revision else sides.why_no_revision()
         return record.new(
             lcbench=installed_version(),
             git_revision=revision,
@@ -434,7 +435,8 @@ class MachineAtStart:
             fingerprint=machine.fingerprint(self._facts),
             machine=cast("dict[str, object]", self._facts),
             score=disturbances.score(found),
-            findings=[f"{finding.severity}: {finding.what}" for finding in found],
+            findings=[f"{finding.severity}: {finding.what}" for finding in found]
+            + ([f"low: the git revision is unknown: {unknown}"] if unknown else []),
             **{"command": sys.argv[1:], **fields},
         )
 

@@ -82,6 +82,8 @@ def main() -> None:
     This is the entry point of the console script.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled CI job keeps what it has measured
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)  # so does a closed terminal
     try:
         code = lcbench.main(prog_name="lcbench", standalone_mode=False)
     except click.ClickException as error:

@@ -13,11 +13,11 @@ from lcbench import files
 from lcbench.errors import LcbenchError
 from lcbench.host.counters import usable_cores
 from lcbench.losses import catalog
-from lcbench.losses.implementation import Device, LossName
+from lcbench.losses.implementation import Device, LossError, LossName
 from lcbench.measure import schedule, selection, workload
 from lcbench.measure.messages import Cell, TurnsJob
 from lcbench.measure.selection import ResolvedTarget
-from lcbench.measure.sides import GateSide
+from lcbench.measure.sides import GateSide, why_missing
 from lcbench.measure.turns import MOST_ROUNDS, Generation, Member, Pace
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, no_progress
@@ -80,7 +80,10 @@ def pair_targets(
 
 def _resolve(side: GateSide, name: str, losses: list[LossName], timeout_s: float) -> list[ResolvedTarget]:
     if is_user_code(name):
-        return selection.user_targets(name, losses, timeout_s, side.place)
+        try:
+            return selection.user_targets(name, losses, timeout_s, side.place)
+        except LossError as error:
+            raise LcbenchError(f"--{side.name} {side.given}: {error}{why_missing(side, name)}") from None
     entry = catalog.find(name)
     offered = tuple(loss for loss in entry.losses if loss in losses)
     if not offered:

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from lcbench import files
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, one_line
 from lcbench.losses import catalog
 from lcbench.measure.messages import InterpreterFound, InterpreterJob
 from lcbench.workers import process
@@ -113,37 +114,47 @@ def _in_tree(name: str, given: str, folder: Path) -> Place:
 @contextmanager
 def _checked_out(name: str, given: str, build: str | None) -> Iterator[tuple[Path, str]]:
     """Check out `given` in a git worktree; yield the folder that corresponds to the current one, and the commit."""
-    top = run_git("rev-parse", "--show-toplevel")
-    if top is None:
+    try:
+        top = git("rev-parse", "--show-toplevel")
+    except GitError as error:
         raise LcbenchError(
-            f"--{name} {given}: no such file, folder or interpreter, nor a git revision: {Path.cwd()} is not in a "
-            "git repository"
-        )
+            f"--{name} {given}: no such file, folder or interpreter, nor a revision: git says of {Path.cwd()}: {error}"
+        ) from None
     revision = git_revision(given)
     if revision is None:
         raise LcbenchError(
             f"--{name} {given}: no such revision, file, folder or interpreter; a revision must be fetched from the "
             "remote first, and a shallow clone lacks most"
         )
+    _remove_abandoned_worktrees()
     below = Path.cwd().resolve().relative_to(Path(top).resolve())
     parent = files.temporary_folder(name)
     tree = Path(parent.name) / "tree"
     try:
-        done = subprocess.run(
-            ["git", "worktree", "add", "--detach", "--force", str(tree), revision], capture_output=True, text=True
-        )
-        if done.returncode:
-            raise LcbenchError(f"--{name} {given}: cannot be checked out: {_last_line(done.stderr)}")
+        try:
+            git("worktree", "add", "--detach", "--force", str(tree), revision, timeout_s=None)
+        except GitError as error:
+            raise LcbenchError(f"--{name} {given}: cannot be checked out: {error}") from None
         if build:
             _build(name, build, tree)
         yield (tree / below if (tree / below).is_dir() else tree), revision
     finally:
-        subprocess.run(["git", "worktree", "remove", "--force", str(tree)], capture_output=True)
+        run_git("worktree", "remove", "--force", str(tree))
         parent.cleanup()
 
 
+def _remove_abandoned_worktrees() -> None:
+    """Remove the worktrees of gates that were killed from the list that git keeps of them."""
+    listed = (run_git("worktree", "list", "--porcelain") or "").splitlines()
+    for tree in (Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")):
+        if files.is_abandoned(tree.parent):
+            run_git("worktree", "remove", "--force", "--force", str(tree))
+
+
 def _build(name: str, command: str, tree: Path) -> None:
-    done = subprocess.run(command, shell=True, cwd=tree, capture_output=True, text=True, errors="replace")
+    done = subprocess.run(
+        command, shell=True, cwd=tree, capture_output=True, text=True, errors="replace", env=_git_environment()
+    )
     if done.returncode:
         last_line = _last_line(done.stderr or done.stdout)
         raise LcbenchError(f"--build {command}: exit status {done.returncode} in the tree of {name}: {last_line}")
@@ -171,13 +182,85 @@ def _with_versions(side: GateSide) -> GateSide:
     raise LcbenchError(f"--{side.name} {side.given}: its Python cannot run the worker process: {reason}{hint}")
 
 
+def why_missing(side: GateSide, name: str) -> str:
+    """Return a clause on a file of an implementation that the side's revision does not have; empty if it has it.
+
+    name: the implementation, as for ``--impl``.
+    """
+    path = name if name.endswith(".py") else name.rpartition(":")[0]
+    folder = side.place.folder
+    if side.kind != "revision" or folder is None or not path.endswith(".py") or (folder / path).exists():
+        return ""
+    above = [str(parent) for parent in Path(path).parents if str(parent) not in (".", "/")]
+    staged = (run_git("ls-files", "--stage", "--", *above, folder=folder) or "").splitlines() if above else []
+    submodule = next((line.partition("\t")[2] for line in staged if line.startswith("160000 ")), None)
+    if submodule:
+        build = "git submodule update --init"
+        return f"; {submodule} is a git submodule, which a checkout leaves empty: --build '{build}' fills it"
+    untracked = Path(path).exists() and run_git("ls-files", "--error-unmatch", "--", path) is None
+    return "; git does not track it: commit it" if untracked else "; that revision does not have it"
+
+
+# Git
+
+
+class GitError(Exception):
+    """Failure of git. The message is git's own, or why it could not be run."""
+
+
+def git(*arguments: str, folder: Path | None = None, timeout_s: float | None = 60.0) -> str:
+    """Return the output of ``git`` in `folder` (None: the current one), stripped. Raise GitError if it fails.
+
+    No hook of the repository runs: a hook that fails would stop a checkout, and one may start lcbench again.
+    """
+    command = ["git", "-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false", *arguments]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=timeout_s,
+            env=_git_environment(),
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise GitError("git is not installed" if folder is None or folder.is_dir() else f"no folder {folder}") from None
+    except (OSError, subprocess.SubprocessError) as error:
+        raise GitError(one_line(error)) from None
+    if done.returncode:
+        raise GitError(_git_message(done.stderr))
+    return done.stdout.strip()
+
+
 def run_git(*arguments: str, folder: Path | None = None) -> str | None:
     """Return the output of ``git`` in `folder` (None: the current one), stripped; None if it fails."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
+        return git(*arguments, folder=folder)
+    except GitError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _git_environment() -> dict[str, str]:
+    """Return the environment without the variables that bind git to one repository.
+
+    Git sets them for its hooks. With GIT_INDEX_FILE, a checkout elsewhere would replace what is about to be committed.
+    The two that pass ``git -c`` on are kept, as git keeps them for submodules: CI services set safe.directory in them.
+    """
+    kept = ("GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT")
+    return {name: value for name, value in os.environ.items() if name in kept or name not in _local_variables()}
+
+
+@cache
+def _local_variables() -> frozenset[str]:
+    """Return the names of the variables that bind git to one repository, from git itself."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return frozenset()
+    return frozenset(done.stdout.split())
+
+
+def _git_message(text: str) -> str:
+    """Return git's messages on one line, from the first one that reports the failure."""
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    first = next((index for index, line in enumerate(lines) if line.startswith(("fatal:", "error:"))), 0)
+    return " ".join(lines[first:])[:500]
 
 
 def git_revision(name: str = "HEAD", folder: Path | None = None) -> str | None:
@@ -189,3 +272,15 @@ def git_has_changes(folder: Path | None = None) -> bool | None:
     """Return whether tracked files differ from the commit that is checked out; None outside a repository."""
     changes = run_git("status", "--porcelain", "-uno", folder=folder)
     return None if changes is None else bool(changes)
+
+
+def why_no_revision(folder: Path | None = None) -> str:
+    """Return why git does not tell the revision of the repository that contains `folder`; empty if there is none."""
+    here = (folder or Path.cwd()).resolve()
+    if not any((above / ".git").exists() for above in (here, *here.parents)):
+        return ""
+    try:
+        git("rev-parse", "--show-toplevel", folder=folder)
+    except GitError as error:
+        return str(error)
+    return ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from lcbench import files
 from lcbench.errors import LcbenchError
 from lcbench.measure import sides
 from lcbench.workers import process
@@ -80,6 +82,85 @@ def test_a_build_runs_in_every_revision_and_its_environment_is_used(repository):
     assert not (repository / "built").exists()
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_in_a_git_hook_the_commit_keeps_what_was_staged(repository, linked):
+    """Git tells its hooks the index of the commit, which a checkout of base must not replace."""
+    place = repository
+    if linked:
+        git(repository, "stash")
+        place = repository.parent / f"{repository.name}-linked"
+        git(repository, "worktree", "add", "-q", "-b", "other", str(place))
+    (place / "sub" / "loss.py").write_text("fourth\n")
+    (place / "new.txt").write_text("new\n")
+    git(place, "add", "new.txt")
+    build = 'test -z "$GIT_DIR$GIT_INDEX_FILE$GIT_WORK_TREE"'
+    script = repository / ".git" / "gate.py"
+    script.write_text(f"from lcbench.measure import sides\nwith sides.open_sides('v1', '.', {build!r}):\n    pass\n")
+    hook = repository / ".git" / "hooks" / "pre-commit"
+    hook.write_text(f"#!/bin/sh\nexec {sys.executable} {script}\n")
+    hook.chmod(0o755)
+    git(place, "commit", "-q", "-a", "-m", "by the hook")
+    assert git(place, "show", "--format=", "--name-status", "HEAD").split() == ["A", "new.txt", "M", "sub/loss.py"]
+    assert git(place, "show", "HEAD:sub/loss.py") == "fourth"
+    assert git(place, "status", "--porcelain") == ""
+
+
+def test_hooks_of_the_repository_do_not_run(repository):
+    hook = repository / ".git" / "hooks" / "post-checkout"
+    hook.write_text("#!/bin/sh\necho not today >&2\nexit 1\n")
+    hook.chmod(0o755)
+    with sides.open_sides("v1", ".") as (base, _):
+        assert "first" in (base.place.folder / "sub" / "loss.py").read_text()
+
+
+def test_worktrees_of_killed_gates_are_removed(repository, tmp_path_factory):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    own, other = (files.temporary_folder("base", tmp_path_factory.mktemp("parent")) for _ in range(2))
+    killed = Path(own.name.replace(f"-{os.getpid()}-", f"-{dead.pid}-")) / "tree"
+    for tree in (killed, Path(other.name) / "tree", tmp_path_factory.mktemp("mine") / "tree"):
+        git(repository, "worktree", "add", "-q", "--detach", str(tree))
+    shutil.rmtree(killed.parent)  # as the next lcbench does
+    with sides.open_sides("v1", "."):
+        pass
+    assert str(killed) not in git(repository, "worktree", "list")
+    assert len(git(repository, "worktree", "list").splitlines()) == 3
+
+
+def test_a_file_in_a_submodule_is_missing_with_a_hint(repository, tmp_path_factory):
+    library = tmp_path_factory.mktemp("library")
+    git(library, "init", "-q")
+    (library / "loss.py").write_text(FILE.format("third"))
+    git(library, "add", "-A")
+    git(library, "commit", "-q", "-m", "first")
+    git(repository, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library), "lib/kernels")
+    git(repository, "commit", "-q", "-m", "with a submodule")
+    (repository / "new.py").touch()
+    with sides.open_sides("HEAD", ".") as (base, head):
+        hint = sides.why_missing(base, "lib/kernels/loss.py:softmax_loss")
+        assert hint == (
+            "; lib/kernels is a git submodule, which a checkout leaves empty: "
+            "--build 'git submodule update --init' fills it"
+        )
+        assert sides.why_missing(base, "new.py") == "; git does not track it: commit it"
+        assert sides.why_missing(base, "gone.py") == "; that revision does not have it"
+        assert sides.why_missing(base, "sub/loss.py") == sides.why_missing(head, "gone.py") == ""
+
+
+def test_git_itself_tells_why_there_is_no_revision(repository, monkeypatch):
+    assert sides.why_no_revision() == ""
+    with monkeypatch.context() as other_owner:
+        other_owner.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+        assert "dubious ownership" in sides.why_no_revision(repository / "sub")
+        with pytest.raises(LcbenchError, match=r"--base v1: .*git says of .*dubious ownership.*safe\.directory"):
+            next(sides._checked_out("base", "v1", None).gen)
+    monkeypatch.setenv("PATH", "")
+    assert sides.why_no_revision() == "git is not installed"
+    assert sides.git_revision() is None
+    with pytest.raises(LcbenchError, match=r"--base v1: .*git is not installed"):
+        next(sides._checked_out("base", "v1", None).gen)
+
+
 def test_a_failed_build_is_an_error_with_its_last_line(repository):
     with (
         pytest.raises(LcbenchError, match="exit status 3 in the tree of base: no compiler"),
@@ -135,14 +216,12 @@ def test_an_unknown_side_is_an_error_with_one_line(repository, name):
 def test_outside_of_a_repository_there_are_no_revisions(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(LcbenchError, match="not in a git repository"), sides.open_sides("main", "."):
+    with pytest.raises(LcbenchError, match=r"git says of .*not a git repository"), sides.open_sides("main", "."):
         pass
 
 
 def test_the_worker_measures_the_losses_of_its_place(tmp_path):
     """The losses of another source tree are measured by this lcbench."""
-    import shutil
-
     from lcbench.losses import catalog
     from lcbench.measure.messages import TurnsJob
     from lcbench.workers.messages import Failed

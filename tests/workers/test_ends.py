@@ -220,7 +220,7 @@ def test_ctrl_c_in_a_run_keeps_what_was_measured(ends, terminal):
     assert ends.temporary_files() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_to_lcbench_alone_keeps_what_was_measured(ends, number):
     process = ends.start(ends.run("works"))
     ends.wait_for_rounds(2)
