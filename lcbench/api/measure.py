@@ -171,7 +171,8 @@ def gate(
 
     base, head: a git revision, a folder, a Python interpreter or environment, or an implementation (a file, a function
     in a file, or a name from the catalog). implementations: what to measure if base and head are not implementations;
-    empty means ``numba-parallel``. settings: fields of `lcbench.settings.GateSettings`.
+    empty means ``numba-parallel``, which is for source trees of lcbench itself. settings: fields of
+    `lcbench.settings.GateSettings`.
     Raise LcbenchError or LossError if nothing can be measured, or too little for a verdict.
     """
     chosen = GateSettings.from_keywords({"base": base, "head": head, "implementations": implementations, **settings})
@@ -183,6 +184,8 @@ def gate(
     with sides.open_sides(chosen.base, chosen.head, chosen.build) as (base_side, head_side):
         names = selection.split_names(chosen.implementations)
         pairs = gate.pair_targets(base_side, head_side, names, chosen.selected_losses, chosen.timeout_s)
+        if not chosen.planted:
+            gate.require_own_code(base_side, head_side, names)
         comparisons = sum(len(pair.losses) for pair in pairs)
         plan = gate.GatePlan(
             base_side,

@@ -23,7 +23,8 @@ from lcbench.errors import ExitCode
 @click.command(
     cls=SettingsCommand,
     settings="lcbench.settings:GateSettings",
-    epilog="\b\nExamples:\n  lcbench gate --base HEAD~1\n  lcbench gate --base old.py --head new.py --fail-above 5%",
+    epilog="\b\nExamples:\n  lcbench gate --base HEAD~1 --impl kernels/softmax.py\n"
+    "  lcbench gate --base old.py --head new.py --fail-above 5%",
 )
 @click.option(
     "--base",
@@ -34,7 +35,10 @@ from lcbench.errors import ExitCode
 @click.option(
     "--head", show_default=True, metavar="VERSION", help="Version to test, given like --base. '.': the current folder."
 )
-@implementations_option("Implementations to measure in both versions, as in 'lcbench run'. Default: numba-parallel.")
+@implementations_option(
+    "Implementations to measure in both versions, as in 'lcbench run': a FILE.py of your repository. Default: "
+    "numba-parallel, if the versions are of lcbench itself."
+)
 @click.option("--rows", type=click.IntRange(1), show_default=True, metavar="N", help="Rows of X.")
 @click.option("--data", type=click.Choice(["synthetic", "cifar10"]), show_default=True, help="Data to measure on.")
 @click.option(
@@ -78,7 +82,9 @@ def gate(settings: dict[str, Any], self_test: bool, quiet: bool, output: Verdict
     Exit status: 0 if not slower, 1 if slower, 3 if inconclusive, 4 if head is wrong, 2 if nothing was measured.
     """
     if "base" not in settings and not self_test:
-        raise click.UsageError("--base is missing: a git revision, folder, Python or FILE.py, as in --base HEAD~1")
+        raise click.UsageError(
+            "--base is missing: a git revision, folder, Python or FILE.py, as in --base HEAD~1 --impl FILE.py"
+        )
 
     from lcbench import api, record
     from lcbench.api.measure import PLANTED

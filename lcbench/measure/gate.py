@@ -78,6 +78,20 @@ def pair_targets(
     return list(pairs.values())
 
 
+def require_own_code(base: GateSide, head: GateSide, names: list[str]) -> None:
+    """Raise LcbenchError if `names` are lcbench's own implementations, and neither the code nor the Python differs.
+
+    Source trees that are not lcbench's do not change them: such a gate would pass whatever they contain.
+    """
+    trees = all(side.kind in ("revision", "folder") and not side.is_lcbench for side in (base, head))
+    if trees and base.place.python == head.place.python and not any(map(is_user_code, names)):
+        measured = " and ".join(names) + " are" if len(names) > 1 else f"{(names or [DEFAULT_IMPLEMENTATION])[0]} is"
+        raise LcbenchError(
+            f"nothing of this repository is measured: {measured} lcbench's own, the same in base and head; name a file "
+            "of the repository: --impl FILE.py"
+        )
+
+
 def _resolve(side: GateSide, name: str, losses: list[LossName], timeout_s: float) -> list[ResolvedTarget]:
     if is_user_code(name):
         try:

@@ -29,7 +29,8 @@ class GateSide:
 
     name: "base" or "head". given: the user's text. place: where its worker processes run. implementation: what to
     measure, if the user gave an implementation. revision: commit. dirty: whether the folder differs from it. python,
-    versions: interpreter and packages of its worker processes.
+    versions: interpreter and packages of its worker processes. is_lcbench: whether it is a source tree of lcbench,
+    whose losses are measured.
     """
 
     name: str
@@ -41,6 +42,7 @@ class GateSide:
     dirty: bool = False
     python: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    is_lcbench: bool = False
 
 
 @contextmanager
@@ -65,18 +67,11 @@ def _open_side(name: str, given: str, build: str | None) -> Iterator[GateSide]:
     elif interpreter:
         side = GateSide(name, given, "interpreter", Place(str(interpreter), losses=None))
     elif path.is_dir():
-        dirty = bool(git_has_changes(path))
-        side = GateSide(
-            name,
-            given,
-            "folder",
-            _in_tree(name, given, path.resolve()),
-            revision=git_revision(folder=path),
-            dirty=dirty,
-        )
+        side = _in_tree(name, given, "folder", path.resolve(), git_revision(folder=path))
+        side = replace(side, dirty=bool(git_has_changes(path)))
     else:
         with _checked_out(name, given, build) as (folder, revision):
-            side = GateSide(name, given, "revision", _in_tree(name, given, folder), revision=revision)
+            side = _in_tree(name, given, "revision", folder, revision)
             yield _with_versions(_in_built_environment(side) if build else side)
         return
     yield _with_versions(_in_built_environment(side) if build else side)
@@ -93,8 +88,8 @@ def _interpreter(path: Path) -> Path | None:
     return next((candidate.absolute() for candidate in candidates if candidate.is_file()), None)
 
 
-def _in_tree(name: str, given: str, folder: Path) -> Place:
-    """Return the place of workers in a source tree: its folder, and its own `lcbench.losses` if it is lcbench's.
+def _in_tree(name: str, given: str, kind: SideKind, folder: Path, revision: str | None) -> GateSide:
+    """Return the side whose workers run in a source tree, with its own `lcbench.losses` if it is lcbench's.
 
     Raise LcbenchError if the tree contains an lcbench whose losses cannot be measured: the installed ones would be
     measured instead, on both sides.
@@ -102,13 +97,14 @@ def _in_tree(name: str, given: str, folder: Path) -> Place:
     for root in (folder, *folder.parents):
         package = root / "lcbench"
         if (package / "losses" / "catalog.py").is_file():
-            return Place(folder=folder, losses=package / "losses")
+            place = Place(folder=folder, losses=package / "losses")
+            return GateSide(name, given, kind, place, revision=revision, is_lcbench=True)
         if (package / "__init__.py").is_file():
             raise LcbenchError(
                 f"--{name} {given}: {package} has no losses/catalog.py: this lcbench cannot measure that version; "
                 "choose a later one"
             )
-    return Place(folder=folder, losses=HERE.losses)
+    return GateSide(name, given, kind, Place(folder=folder, losses=HERE.losses), revision=revision)
 
 
 @contextmanager

@@ -87,6 +87,7 @@ def test_wrong_base_is_exit_code_2(folder):
         (("--base", "old.py", "--head", "new.py", "--budget", "1"), "--budget"),
         (("--base", "old.py", "--head", "new.py", "--fail-above", "five"), "not a share"),
         (("--base", ".", "--head", ".", "--impl", "nunpy"), "did you mean 'numpy'"),
+        (("--base", "."), "nothing of this repository is measured"),
         (("--base", "old.py", "--head", "new.py", "--junit", "old.py/x.xml"), "old.py"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,32 @@ def test_an_implementation_in_the_simulator_is_refused(monkeypatch):
 def test_a_loss_that_is_not_offered_is_an_error():
     with pytest.raises(LcbenchError, match="sklearn offers softmax only"):
         pair_targets(OLD_SIDE, NEW_SIDE, ["sklearn"], ["svm"], 60)
+
+
+LCBENCH = replace(OLD_SIDE, is_lcbench=True)
+ENVIRONMENT = GateSide("base", "venv", "interpreter", Place(python="another-python", losses=None))
+
+
+@pytest.mark.parametrize(
+    ("base", "names", "measured"),
+    [
+        (OLD_SIDE, [], "numba-parallel is lcbench's own"),
+        (OLD_SIDE, ["numpy", "torch"], "numpy and torch are lcbench's own"),
+        (OLD_SIDE, ["numpy", "loss.py"], None),
+        (OLD_SIDE, ["package.loss:softmax"], None),
+        (replace(OLD_SIDE, place=Place(python="built-python")), ["numpy"], None),
+        (LCBENCH, [], None),
+        (ENVIRONMENT, ["numpy"], None),
+        (file("base", "old.py"), [], None),
+    ],
+)
+def test_a_gate_that_measures_nothing_of_the_repository_is_refused(base, names, measured):
+    head = replace(base, name="head") if base in (LCBENCH, file("base", "old.py")) else NEW_SIDE
+    if measured is None:
+        gate.require_own_code(base, head, names)
+        return
+    with pytest.raises(LcbenchError, match=f"^nothing of this repository is measured: {measured}.*--impl FILE.py$"):
+        gate.require_own_code(base, head, names)
 
 
 BASE = GateSide("base", "a", "folder", Place(python="base-python"))

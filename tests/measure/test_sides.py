@@ -191,8 +191,9 @@ def test_a_checkout_of_lcbench_has_its_own_losses(tmp_path):
     catalog = tmp_path / "lcbench" / "losses" / "catalog.py"
     catalog.parent.mkdir(parents=True)
     catalog.touch()
-    assert sides._in_tree("base", ".", tmp_path).losses == catalog.parent
-    assert sides._in_tree("base", ".", tmp_path / "lcbench").losses == catalog.parent
+    for folder in (tmp_path, tmp_path / "lcbench"):
+        side = sides._in_tree("base", ".", "folder", folder, None)
+        assert (side.place.losses, side.is_lcbench) == (catalog.parent, True)
 
 
 def test_a_python_without_the_packages_of_the_worker_is_an_error(tmp_path):
