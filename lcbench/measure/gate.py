@@ -17,7 +17,7 @@ from lcbench.losses.implementation import Device, LossError, LossName
 from lcbench.measure import schedule, selection, workload
 from lcbench.measure.messages import Cell, TurnsJob
 from lcbench.measure.selection import ResolvedTarget
-from lcbench.measure.sides import GateSide, why_missing
+from lcbench.measure.sides import GateSide, in_own_tree, why_missing
 from lcbench.measure.turns import MOST_ROUNDS, Generation, Member, Pace
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, no_progress
@@ -95,7 +95,7 @@ def require_own_code(base: GateSide, head: GateSide, names: list[str]) -> None:
 def _resolve(side: GateSide, name: str, losses: list[LossName], timeout_s: float) -> list[ResolvedTarget]:
     if is_user_code(name):
         try:
-            return selection.user_targets(name, losses, timeout_s, side.place)
+            return selection.user_targets(in_own_tree(side, name), losses, timeout_s, side.place)
         except LossError as error:
             raise LcbenchError(f"--{side.name} {side.given}: {error}{why_missing(side, name)}") from None
     entry = catalog.find(name)
@@ -378,6 +378,7 @@ class _GateMeasurement:
             cells=[Cell(loss, str(self._folder / "problem")) for loss in pair.losses],
             seed=int(self._rng.integers(2**31)),
             planted=self._plan.settings.planted if letter == "h" and not pace.simulated else 0.0,
+            tree=side.place.tree,
         )
         cache = f"compiled-{letter}{order[:slot].count(letter)}"
         return Member(job, process.environment(self._threads, self._folder / cache), side.place, stopped=not pair.alone)

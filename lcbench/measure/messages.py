@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from lcbench.record import Counters, MachinePeak
+from lcbench.usercode.own_tree import OwnTree
 from lcbench.workers.messages import Job
 
 
@@ -156,6 +157,8 @@ class TurnsJob(Job, kw_only=True):
     """Whether X is a copy-on-write mapping of its file, to save memory, and not an array of its own."""
     planted: float = 0.0
     """Injected slowdown of every call, relative to its own time (self-test of a gate)."""
+    tree: OwnTree | None = None
+    """Source tree of the side of a gate."""
 
 
 class LimitsJob(Job, kw_only=True):
@@ -193,6 +196,7 @@ class DiscoverJob(Job, kw_only=True):
 
     spec: str
     skip: int = 0
+    tree: OwnTree | None = None
 
 
 class InterpreterJob(Job, kw_only=True):

@@ -119,7 +119,9 @@ def discover(spec: str, timeout_s: float = TIMEOUT_S, place: Place = HERE) -> li
     found: list[FunctionFound] = []
     skip = 0
     while True:
-        events = process.work(DiscoverJob(spec=spec, skip=skip), process.environment(1, None), timeout_s, place)
+        events = process.work(
+            DiscoverJob(spec=spec, skip=skip, tree=place.tree), process.environment(1, None), timeout_s, place
+        )
         found += [event for event in events if isinstance(event, FunctionFound)]
         failed = next((event for event in events if isinstance(event, Failed)), None)
         if failed is None:

@@ -16,6 +16,7 @@ from lcbench import files
 from lcbench.errors import LcbenchError, one_line
 from lcbench.losses import catalog
 from lcbench.measure.messages import InterpreterFound, InterpreterJob
+from lcbench.usercode.own_tree import OwnTree
 from lcbench.workers import process
 from lcbench.workers.messages import Failed
 from lcbench.workers.process import HERE, Place
@@ -52,10 +53,8 @@ def open_sides(base: str, head: str, build: str | None = None) -> Iterator[tuple
     Raise LcbenchError with one line if one of them does not exist, cannot be built or cannot run the worker process.
     """
     with ExitStack() as stack:
-        yield (
-            stack.enter_context(_open_side("base", base, build)),
-            stack.enter_context(_open_side("head", head, build)),
-        )
+        opened = (_open_side("base", base, build), _open_side("head", head, build))
+        yield _with_own_trees(*map(stack.enter_context, opened))
 
 
 @contextmanager
@@ -178,13 +177,75 @@ def _with_versions(side: GateSide) -> GateSide:
     raise LcbenchError(f"--{side.name} {side.given}: its Python cannot run the worker process: {reason}{hint}")
 
 
+# Source trees
+
+
+def _with_own_trees(base: GateSide, head: GateSide) -> tuple[GateSide, GateSide]:
+    """Return both sides with the source trees from which they import the modules of the repository."""
+    roots = [_root(base), _root(head)]
+    folders = base.place.folder, head.place.folder
+    if roots[0] == roots[1] and folders[0] != folders[1]:  # two folders of one checkout
+        roots = [*folders]
+    here = run_git("rev-parse", "--show-toplevel")
+    listed = (run_git("worktree", "list", "--porcelain") or "").splitlines()
+    worktrees = [line.removeprefix("worktree ") for line in listed if line.startswith("worktree ")]
+    trees = dict.fromkeys(
+        Path(each).resolve() for each in (*filter(None, roots), *([here] if here else []), *worktrees)
+    )
+    sides = []
+    for side, root in zip((base, head), roots, strict=True):
+        if root and (side.place.folder or roots[0] != roots[1]):
+            others = tuple(str(tree) for tree in trees if tree != root and tree.is_dir())
+            built = side.place.python != sys.executable
+            tree = OwnTree(side.name, str(root), others, built)
+            side = replace(side, place=replace(side.place, tree=tree))
+        sides.append(side)
+    return sides[0], sides[1]
+
+
+def _root(side: GateSide) -> Path | None:
+    """Return the root of the source tree of a side; None if it has none."""
+    folder = side.place.folder
+    if side.implementation and (file := Path(_file_of(side.implementation))).is_file():
+        folder = file.resolve().parent
+    if folder is None:
+        return None
+    top = run_git("rev-parse", "--show-toplevel", folder=folder)
+    return Path(top).resolve() if top else side.place.folder
+
+
+def _file_of(name: str) -> str:
+    """Return the file of an implementation as ``--impl`` takes it, or what stands for it in another name."""
+    return name if name.endswith(".py") else name.rpartition(":")[0]
+
+
+def in_own_tree(side: GateSide, name: str) -> str:
+    """Return the name of an implementation with its file in the side's own tree, if it names one of another tree.
+
+    Raise LcbenchError if the file is a link to another tree.
+    """
+    tree, file = side.place.tree, Path(_file_of(name))
+    if tree is None or file.suffix != ".py":
+        return name
+    own, others = Path(tree.folder), [Path(other) for other in tree.others]
+    if file.is_absolute() and not file.is_relative_to(own):
+        root = max(
+            (each for each in others if file.is_relative_to(each)), key=lambda each: len(each.parts), default=None
+        )
+        if root:
+            file = own / file.relative_to(root)
+    target = ((side.place.folder or Path.cwd()) / file).resolve()
+    if not target.is_relative_to(own) and any(target.is_relative_to(other) for other in others):
+        raise LcbenchError(f"--{side.name} {side.given}: {file} is a link to {target}, which is not in {own}")
+    return f"{file}{name[len(_file_of(name)) :]}"
+
+
 def why_missing(side: GateSide, name: str) -> str:
     """Return a clause on a file of an implementation that the side's revision does not have; empty if it has it.
 
     name: the implementation, as for ``--impl``.
     """
-    path = name if name.endswith(".py") else name.rpartition(":")[0]
-    folder = side.place.folder
+    path, folder = _file_of(name), side.place.folder
     if side.kind != "revision" or folder is None or not path.endswith(".py") or (folder / path).exists():
         return ""
     above = [str(parent) for parent in Path(path).parents if str(parent) not in (".", "/")]

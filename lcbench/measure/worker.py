@@ -40,16 +40,26 @@ from lcbench.measure.messages import (
     WarmUp,
 )
 from lcbench.measure.verification import Unchanged, Verifier, WrongResult
+from lcbench.usercode import own_tree
 from lcbench.workers.messages import Emit, Failed, Orders, one_line
 
 
-def load_implementation(spec: str, emit: Emit) -> tuple[Implementation | None, float]:
-    """Return the implementation and the seconds that its import took; None if it failed, after emitting the reason."""
+def load_implementation(
+    spec: str, emit: Emit, tree: own_tree.OwnTree | None = None
+) -> tuple[Implementation | None, float]:
+    """Return the implementation and the seconds that its import took; None if it failed, after emitting the reason.
+
+    tree: source tree from which modules of the repository are imported.
+    """
     from lcbench.usercode.recognition import resolve
 
+    imports = own_tree.use(tree)
     start = perf_counter()
     try:
-        return resolve(spec), perf_counter() - start
+        implementation, import_s = resolve(spec), perf_counter() - start
+        if imports:
+            imports.require_own()
+        return implementation, import_s
     except Unavailable as error:
         emit(Failed("unavailable", str(error)))
     except LossError as error:
@@ -61,7 +71,7 @@ def load_implementation(spec: str, emit: Emit) -> tuple[Implementation | None, f
 
 def time_in_turns(job: TurnsJob, emit: Emit, orders: Orders) -> None:
     """Time the cells of the job one after the other, as ordered. A cell that fails does not end the job."""
-    implementation, import_s = load_implementation(job.implementation, emit)
+    implementation, import_s = load_implementation(job.implementation, emit, job.tree)
     if implementation is None:
         return
     emit(Imported(import_s=import_s))
@@ -218,6 +228,7 @@ def discover_functions(job: DiscoverJob, emit: Emit) -> None:
     """Emit `Trying` and then `FunctionFound` for each function in the user's code, except the first `skip`."""
     from lcbench import usercode
 
+    imports = own_tree.use(job.tree)
     try:
         for index, function in enumerate(usercode.load_functions(job.spec)):
             if index < job.skip:
@@ -226,14 +237,18 @@ def discover_functions(job: DiscoverJob, emit: Emit) -> None:
             emit(Trying(index=index, implementation=function.spec, losses=losses))
             found = FunctionFound(implementation=function.spec, losses=losses, notes=list(function.notes))
             recognised = usercode.recognise(function)
+            if imports:
+                imports.require_own()
             if isinstance(recognised, usercode.Refusal):
                 found.problem, found.kind = str(recognised), recognised.kind
+                if imports:
+                    found.problem = imports.explain(found.problem)
             else:
                 found.losses = list(recognised.functions)
                 found.convention = str(recognised.convention) if recognised.convention.differs else ""
             emit(found)
     except LossError as error:
-        emit(Failed("unavailable", str(error)))
+        emit(Failed("unavailable", imports.explain(str(error)) if imports else str(error)))
 
 
 def describe_interpreter(job: InterpreterJob, emit: Emit) -> None:

@@ -19,6 +19,8 @@ import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NoReturn
@@ -26,6 +28,7 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 
 from lcbench.losses.implementation import CannotLoad
+from lcbench.usercode import own_tree
 from lcbench.usercode.source import Definition, Note, Source, read_source, syntax_reason
 
 _PYTHON_2_BUILTINS = {
@@ -78,6 +81,9 @@ class UserModules:
             path = path.parent
         if path in self._modules:
             return self._modules[path]
+        if path.name.endswith(_EXTENSIONS):
+            extension = UserModule(_load_extension(path), Source(path, str(path), (), (), frozenset()))
+            return self._modules.setdefault(path, extension)
         is_folder = path.is_dir()
         file = path / "__init__.py" if is_folder else path
         is_namespace = is_folder and not file.is_file()
@@ -166,6 +172,7 @@ class UserModules:
         chain: list[UserModule] = []
         for part in parts:
             path = _module_path(folder, part)
+            own_tree.note(folder, part, path is not None)
             if path is None:
                 break
             module = self.load(path)
@@ -263,11 +270,28 @@ def _module_path(folder: Path, name: str, namespaces: bool = True) -> Path | Non
     package, file = folder / name, folder / f"{name}.py"
     if (package / "__init__.py").is_file():
         return package
+    for extension in (folder / f"{name}{suffix}" for suffix in _EXTENSIONS):
+        if extension.is_file():
+            return extension
     if file.is_file():
         return file
     if namespaces and package.is_dir() and (any(package.glob("*.py")) or any(package.glob("*/*.py"))):
         return package
     return None
+
+
+_EXTENSIONS = tuple(EXTENSION_SUFFIXES)
+
+
+def _load_extension(path: Path) -> ModuleType:
+    """Return the compiled module in a file. Raise ImportError if it cannot be loaded."""
+    name = _dotted_name(path.with_name(path.name.partition(".")[0]))
+    spec = spec_from_file_location(name, path)
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def import_installed(name: str) -> ModuleType | None:

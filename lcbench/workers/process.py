@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import psutil
@@ -29,6 +29,9 @@ from lcbench.workers.control_groups import memory_available
 from lcbench.workers.guard import GUARD
 from lcbench.workers.messages import Began, Done, Failed, Job, JobMessage
 from lcbench.workers.tree import ProcessTree, reap_orphans
+
+if TYPE_CHECKING:
+    from lcbench.usercode.own_tree import OwnTree
 
 THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
                     "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "PJRT_NPROC", "NPROC")  # fmt: skip
@@ -67,12 +70,14 @@ class Place:
 
     python: interpreter. folder: working directory; None means that of this process. losses: folder of the package
     ``lcbench.losses`` to measure; None means that of the lcbench installed for the interpreter, or else our own. The
-    code of the worker itself is always that of this lcbench.
+    code of the worker itself is always that of this lcbench. tree: source tree from which modules of the repository are
+    imported, if it is not what is installed.
     """
 
     python: str = sys.executable
     folder: Path | None = None
     losses: Path | None = Path(__file__).parents[1] / "losses"
+    tree: OwnTree | None = None
 
     def command(self) -> list[str]:
         """Return the command line of a worker process, without its own arguments."""
