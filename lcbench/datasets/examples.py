@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from lcbench import files
+from lcbench.control_groups import memory_available
 from lcbench.datasets import store, synthetic
 from lcbench.datasets.cifar10 import CIFAR10, Split
 from lcbench.datasets.preprocessing import split_train_validation_test_dev
@@ -152,6 +152,7 @@ def load_splits(
     held_out: bool = True,
     fit_on: NDArray[np.uint8] | None = None,
     stream: bool | None = None,
+    copied_itemsize: int = 0,
     progress: ProgressCallback = no_progress,
     note: NoteCallback = no_note,
 ) -> LabelledSplits:
@@ -160,7 +161,8 @@ def load_splits(
     label: column of a CSV file that holds the labels. words, seed: settings of the visual words. held_out: whether to
     draw validation and test rows from a file that has none. fit_on: images from which features are learnt, by default
     the training images. stream: whether X stays in its HDF5 file and is read as needed; None: only if it does not fit
-    in memory, and `note` is then called. progress: called during the computation of features and other long work.
+    in memory, and `note` is then called. copied_itemsize: bytes per value of a further copy that is made of X.
+    progress: called during the computation of features and other long work.
     Raise LcbenchError if the data is missing or unsuitable, or if features are requested of rows that are no images.
     """
     if features and stream:
@@ -179,7 +181,7 @@ def load_splits(
         fraction = 0.1 if held_out else 0.0
         splits = read_table(
             Path(data), label=label, validation=fraction, test=fraction, stream=False if features else stream,
-            progress=delayed(progress),
+            copied_itemsize=copied_itemsize, progress=delayed(progress),
         )  # fmt: skip
         if splits.streamed and stream is None:
             note(_streaming_note(splits.source, splits.train.X.nbytes))
@@ -191,20 +193,27 @@ def is_hdf5(data: str | Path) -> bool:
     return str(data).lower().endswith((".h5", ".hdf5"))
 
 
-def fits_in_memory(size: int) -> bool:
-    """Return whether an X of `size` bytes and one copy of it fit in the free memory.
+def fits_in_memory(size: int, copied: int = 0) -> bool:
+    """Return whether an X of `size` bytes, one copy of it and `copied` further bytes fit in the free memory.
 
     The copy is for the rows that are taken from X for validation and test, or for X converted to another type.
     """
-    return 2 * size <= psutil.virtual_memory().available
+    return 2 * size + copied <= memory_available()
 
 
 def _streaming_note(source: str, size: int) -> str:
-    free = psutil.virtual_memory().available
+    free = memory_available()
     return (
-        f"{source}: {size / 1e9:,.1f} GB of X do not fit in the {free / 1e9:,.1f} GB of free memory: "
+        f"{source}: {size / 1e9:,.1f} GB of X and its copies do not fit in the {free / 1e9:,.1f} GB of free memory: "
         "streamed from the file"
     )
+
+
+def require_cifar10(data: str) -> None:
+    """Raise LcbenchError if `data` is "cifar10", which is the default, and it was not downloaded."""
+    path = files.cifar10_file()
+    if data == "cifar10" and not path.exists():
+        raise LcbenchError(f"no {path}: 'lcbench download' fetches CIFAR-10, and --data synthetic needs no download")
 
 
 def cifar10_splits(path: Path, on_disk: bool = False) -> LabelledSplits:

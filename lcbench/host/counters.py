@@ -15,9 +15,9 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
+from lcbench.control_groups import SYSTEM_ROOT, control_groups, read_system_file
 from lcbench.host import gpu_state
 from lcbench.record import Counters
-from lcbench.workers.control_groups import SYSTEM_ROOT, control_groups, read_system_file
 
 
 def parse_core_list(text: str) -> frozenset[int]:

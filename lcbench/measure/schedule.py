@@ -19,6 +19,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from lcbench import files
+from lcbench.control_groups import memory_available
 from lcbench.host.counters import usable_cores
 from lcbench.losses.implementation import Device, LossName
 from lcbench.measure import workload
@@ -39,7 +40,6 @@ from lcbench.record import MachinePeak, Row, RowSide
 from lcbench.settings import RunSettings
 from lcbench.usercode.discovery import code_hash
 from lcbench.workers import process
-from lcbench.workers.control_groups import memory_available
 
 FEWEST_GENERATIONS = 5
 """Generations that are measured even if they exceed the time budget, unless fewer are requested."""

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from lcbench import files
+from lcbench.control_groups import memory_available
 from lcbench.datasets import preprocessing
 from lcbench.datasets.examples import is_hdf5
 from lcbench.datasets.rows import RowsOnDisk, in_memory, open_rows
@@ -156,7 +156,7 @@ def _batches(size: Size, rng: np.random.Generator) -> tuple[NDArray[np.int64], .
 
 def fits_in_memory(size: Size) -> bool:
     """Return whether the problem fits in the free memory."""
-    return _memory_needed(size) <= psutil.virtual_memory().available
+    return _memory_needed(size) <= memory_available()
 
 
 def _memory_needed(size: Size) -> int:
@@ -169,8 +169,8 @@ def _require_memory(size: Size) -> None:
     if not fits_in_memory(size):
         raise LcbenchError(
             f"{size.rows:,} rows x {size.features:,} features x {size.classes:,} classes take about "
-            f"{_memory_needed(size) / 1e9:,.0f} GB of memory, and {psutil.virtual_memory().available / 1e9:,.0f} GB "
-            "are free: choose fewer"
+            f"{_memory_needed(size) / 1e9:,.1f} GB of memory, and {memory_available() / 1e9:,.1f} GB are free: "
+            "choose fewer"
         )
 
 

@@ -24,8 +24,8 @@ import msgspec
 import psutil
 
 from lcbench import files
+from lcbench.control_groups import memory_available
 from lcbench.workers import guard, messages
-from lcbench.workers.control_groups import memory_available
 from lcbench.workers.guard import GUARD
 from lcbench.workers.messages import Began, Done, Failed, Job, JobMessage
 from lcbench.workers.tree import ProcessTree, reap_orphans
@@ -176,6 +176,11 @@ class WorkerProcess:
             self._process.stdin.flush()
             if self._single:
                 self._process.stdin.close()
+
+    @property
+    def received(self) -> int:
+        """Number of events of the running job that `outcome` has read."""
+        return len(self._received)
 
     def order(self, order: msgspec.Struct) -> None:
         """Send an order to the running job. If the process has died, `answer` reports it."""

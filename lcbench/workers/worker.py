@@ -24,7 +24,8 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, get_type_hints
+from types import FrameType
+from typing import Any, cast, get_type_hints
 
 import msgspec
 
@@ -37,6 +38,8 @@ def main() -> None:
     file, shared = Path(sys.argv[1]), sys.argv[2]
     _adopt_descendants()
     _prefer_for_oom_killer()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_end_on_return)
     lines = _lines(Path(shared)) if shared else iter([sys.stdin.buffer.read()])
     os.dup2(2, 1)
     emit, orders = event_writer(file), order_reader(file.with_name("orders"))
@@ -74,6 +77,29 @@ def _adopt_descendants() -> None:
     if sys.platform == "linux":
         set_child_subreaper = 36
         ctypes.CDLL(None).prctl(set_child_subreaper, 1)
+
+
+def _end_on_return() -> None:
+    """Have this process, which measured code has just forked, end when it returns to lcbench's own code.
+
+    It would go on with the job beside its parent process, and fork again in the next call. Processes of multiprocessing
+    do not return.
+    """
+
+    def end(*event: object) -> None:
+        os._exit(0)
+
+    frame, ours = sys._getframe(1), []
+    while frame:
+        module = frame.f_globals.get("__name__", "")
+        if module == "multiprocessing.popen_fork":
+            return
+        if module.startswith("lcbench."):
+            ours.append(frame)
+        frame = cast(FrameType, frame.f_back)
+    for each in ours:
+        each.f_trace = end
+    sys.settrace(lambda *event: None)
 
 
 def _wait_with_descendants() -> None:

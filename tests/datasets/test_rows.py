@@ -228,7 +228,7 @@ def test_data_that_does_not_fit_in_memory_is_streamed_with_a_note(table, monkeyp
     notes = []
     assert not load_splits(str(table), note=notes.append).streamed
     assert notes == []
-    monkeypatch.setattr(examples.psutil, "virtual_memory", lambda: type("", (), {"available": X.nbytes})())
+    monkeypatch.setattr(examples, "memory_available", lambda: X.nbytes)
     splits = load_splits(str(table), note=notes.append)
     assert splits.streamed
     assert not isinstance(splits.validation.X, np.ndarray)
@@ -237,6 +237,9 @@ def test_data_that_does_not_fit_in_memory_is_streamed_with_a_note(table, monkeyp
     assert "streamed" in line
     assert not load_splits(str(table), stream=False, note=notes.append).streamed
     assert len(notes) == 1
+    enough = 2 * (X.nbytes + 8 * len(X))
+    monkeypatch.setattr(examples, "memory_available", lambda: enough)
+    assert [load_splits(str(table), copied_itemsize=size).streamed for size in (0, 4)] == [False, True]
 
 
 def test_unsupported_streaming_is_a_one_line_error(table, tmp_path):

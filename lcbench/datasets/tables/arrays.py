@@ -99,22 +99,35 @@ def _load_hdf5(path: Path, dataset: h5py.Dataset) -> NDArray[Any]:
     return np.asarray(dataset[()])
 
 
-def hdf5_size(path: Path) -> int:
-    """Return the bytes that the arrays of an HDF5 file would take in memory, or 0 if the file cannot be read."""
+def npz_size(path: Path) -> int:
+    """Return the bytes that the arrays of an NPZ file would take in memory, or 0 if the file cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return 0  # `read_npz` reports the error
+
+
+def hdf5_size(path: Path) -> tuple[int, int]:
+    """Return the bytes that the arrays of an HDF5 file would take in memory, and the number of their values.
+
+    Both are 0 if the file cannot be read.
+    """
     import h5py
 
-    total = 0
+    size = values = 0
 
     def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        nonlocal total
-        total += item.nbytes if isinstance(item, h5py.Dataset) and item.shape else 0
+        nonlocal size, values
+        if isinstance(item, h5py.Dataset) and item.shape:
+            size, values = size + item.nbytes, values + item.size
 
     try:
         with h5py.File(path) as file:
             file.visititems(add)
     except _HDF5_ERRORS:
-        return 0  # `read_hdf5` reports the error
-    return total
+        return 0, 0  # `read_hdf5` reports the error
+    return size, values
 
 
 # Selection of X and y

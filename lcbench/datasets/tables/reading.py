@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lcbench.control_groups import memory_available
 from lcbench.datasets import examples
 from lcbench.datasets.examples import Examples, LabelledSplits, require_finite, require_rows
 from lcbench.datasets.rows import Rows, select_rows
@@ -41,6 +42,7 @@ def read_table(
     test: float = 0.1,
     seed: int = 0,
     stream: bool | None = None,
+    copied_itemsize: int = 0,
     progress: ProgressCallback = no_progress,
 ) -> LabelledSplits:
     """Return the examples of a CSV (or TSV, also gzipped), NPZ or HDF5 file. The ending tells the format.
@@ -58,13 +60,14 @@ def read_table(
     class unless the fraction is 0, in the order of the file.
 
     stream: whether X stays in its file, which must be HDF5, and is read as needed, with the same results; None: only if
-    X does not fit in memory. progress: called while X is checked.
+    X does not fit in memory, with a further copy of `copied_itemsize` bytes per value. progress: called while X is
+    checked.
 
     Raise LcbenchError, with the place in the file, if the file is no such table.
     """
     fractions: dict[Split, float] = {"validation": validation, "test": test}
     contents.require_fractions(fractions)
-    found = _read(path, label, stream)
+    found = _read(path, label, stream, copied_itemsize)
 
     X: dict[Split, Rows] = {}
     for split, part in found.parts.items():
@@ -89,17 +92,29 @@ def read_table(
     )
 
 
-def _read(path: Path, label: str | int | None, stream: bool | None) -> Contents:
+def _read(path: Path, label: str | int | None, stream: bool | None, copied_itemsize: int) -> Contents:
     format_ = _format(path)
     if format_.read is not arrays.read_hdf5:
         if stream:
             raise LcbenchError(
                 f"{path}: {format_.name} is read whole; only HDF5 can be streamed, so convert it to HDF5"
             )
+        size = arrays.npz_size(path) if format_.name == "NPZ" else path.stat().st_size
+        _require_memory(path, size, "convert it to HDF5, which is read as needed")
         return format_.read(path, label)
+    size, values = arrays.hdf5_size(path)
     if stream is None:
-        stream = not examples.fits_in_memory(arrays.hdf5_size(path))
+        stream = not examples.fits_in_memory(size, values * copied_itemsize)
+    elif not stream:
+        _require_memory(path, size, "choose fewer rows")
     return arrays.read_hdf5(path, label, on_disk=stream)
+
+
+def _require_memory(path: Path, size: int, advice: str) -> None:
+    """Raise LcbenchError if the arrays of a file, of `size` bytes or more, do not fit in the free memory."""
+    free = memory_available()
+    if size > free:
+        raise LcbenchError(f"{path} takes {size / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free: {advice}")
 
 
 def _format(path: Path) -> Format:

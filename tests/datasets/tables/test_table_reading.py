@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lcbench.datasets.tables import contents
+from lcbench.datasets.tables import contents, reading
 from lcbench.datasets.tables.reading import read_table
 from lcbench.errors import LcbenchError
 from table_errors import table_error
@@ -43,6 +43,17 @@ def write_hdf5(path, X, y):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("tables")
+
+
+@pytest.mark.parametrize(("name", "advice"), [("c.npz", "HDF5"), ("a.csv", "HDF5"), ("d.h5", "fewer rows")])
+def test_a_table_that_does_not_fit_in_memory_is_not_read(tmp_path, monkeypatch, name, advice):
+    X, y = np.zeros((100, 30)), np.arange(100) % 2
+    write_csv(tmp_path / "a.csv", X, y)
+    np.savez_compressed(tmp_path / "c.npz", X=X, y=y)
+    write_hdf5(tmp_path / "d.h5", X, y)
+    monkeypatch.setattr(reading, "memory_available", lambda: 10_000)
+    with pytest.raises(LcbenchError, match=rf"{name} takes 0.0 GB of memory, and 0.0 GB are free: .*{advice}"):
+        read_table(tmp_path / name, stream=False)
 
 
 @settings(deadline=None, max_examples=60)

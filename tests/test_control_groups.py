@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lcbench.workers import control_groups
+from lcbench import control_groups
 
 FREE = 8_000
 
