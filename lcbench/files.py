@@ -84,6 +84,78 @@ def require_parent_folder(path: Path) -> None:
         raise LcbenchError(f"cannot write {path}: no folder {path.parent}; create it first")
 
 
+_RESULT_HEAD = re.compile(rb'\s*\{\s*("format": ?"lcbench search"|"schema": ?\d+,\s*"lcbench")')
+"""Beginning of a search or of a result."""
+
+
+def require_replaceable(path: Path) -> None:
+    """Raise LcbenchError if `path` is a result, a search, a model, data or code.
+
+    Pictures, pages and exports replace older ones without being asked, but nothing that cannot be made again.
+    """
+    if not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError:
+        return  # writing reports the error
+    kinds = {
+        "a result or a search": _RESULT_HEAD.match(head),
+        "a model or data": head.startswith((b"\x89HDF\r\n", b"PK")),
+        "code": path.suffix in (".py", ".ipynb"),
+    }
+    for kind, found in kinds.items():
+        if found:
+            raise LcbenchError(f"{path} is {kind}, which is not replaced: name another file")
+
+
+def require_folder(path: Path) -> None:
+    """Raise LcbenchError if `path` is a file, or has the name of a picture, so that it is not meant as a folder."""
+    if path.exists() and not path.is_dir():
+        raise LcbenchError(f"cannot write to {path}: it is a file, and several files are written; name a folder")
+    if path.suffix.lower() in (".png", ".svg") and not path.exists():
+        raise LcbenchError(f"cannot write to {path}: several files are written; name a folder, without {path.suffix}")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes from entering this context with the same `path`, which is to be written.
+
+    The lock is on a hidden file beside `path`. It ends with its process, however that ends. File systems without locks
+    have none. Raise LcbenchError if another process has the lock, or if the folder cannot be written.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        while True:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                raise LcbenchError(
+                    f"{path} is being written by another process: wait until it has ended, or name another file"
+                ) from None
+            except OSError:  # the file system has no locks
+                break
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), lock.stat()):
+                    break
+            os.close(descriptor)  # the process that had the lock has removed the file meanwhile
+    except OSError as error:
+        raise LcbenchError(f"cannot write {path}: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
 # Atomic writing
 
 

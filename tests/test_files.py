@@ -24,6 +24,54 @@ def write(path, content, **options):
         unfinished.write_bytes(content)
 
 
+LOCKING = """
+import sys, time
+from pathlib import Path
+from lcbench import files
+with files.locked(Path(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_a_lock_ends_with_its_process(tmp_path):
+    path = tmp_path / "m.h5"
+    process = subprocess.Popen([sys.executable, "-c", LOCKING, path], stdout=subprocess.PIPE, env=environment())
+    assert process.stdout.readline() == b"locked\n"
+    with pytest.raises(LcbenchError, match=r"m.h5 is being written by another process"), files.locked(path):
+        pass
+    process.kill()
+    process.wait()
+    with files.locked(path), files.locked(tmp_path / "other.h5"):
+        assert names(tmp_path) == {".m.h5.lock", ".other.h5.lock"}
+    assert names(tmp_path) == set()
+    with pytest.raises(LcbenchError, match=r"cannot write .*absent"), files.locked(tmp_path / "absent" / "m.h5"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("r.json", b'{\n "schema": 2,\n "lcbench": "0.1.0"', "a result"),
+        ("s.json", b'{\n "format": "lcbench search",', "a search"),
+        ("m.bin", b"\x89HDF\r\n\x1a\n", "a model or data"),
+        ("d.npz", b"PK\3\4", "data"),
+        ("k.py", b"", "code"),
+        ("export.json", b'[{"name": "numpy", "schema": 2}]', ""),
+        ("page.html", b"<html>", ""),
+    ],
+)
+def test_only_what_can_be_made_again_is_replaced_without_being_asked(tmp_path, name, content, kind):
+    path = tmp_path / name
+    files.require_replaceable(path)
+    path.write_bytes(content)
+    if kind:
+        with pytest.raises(LcbenchError, match=rf"{name} is .*{kind}.*name another file"):
+            files.require_replaceable(path)
+    else:
+        files.require_replaceable(path)
+
+
 def test_only_a_complete_file_replaces_the_old_one(tmp_path):
     path = tmp_path / "new folder" / "file"
     write(path, b"old")

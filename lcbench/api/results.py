@@ -179,6 +179,7 @@ def write_report(*results: Record | str | Path, output: Path | None = None, base
     if output:
         require(output.suffix.lower() in PAGE_ENDINGS, f"cannot write {output}: a page is .html")
         files.require_parent_folder(output)
+        files.require_replaceable(output)
     found = [_record_of(result, "report") for result in results or (None,)]
     records = list({each.id: each for each in found}.values())
     names = list(dict.fromkeys(row.implementation for each in records for row in each.rows))
@@ -205,13 +206,14 @@ def plot(
     kind: one of `lcbench.report.plots.KINDS`. output: a .png or .svg file; by default beside the first file. note:
     called with warnings. Raise LcbenchError if a file does not fit the kind or matplotlib is missing.
     """
-    from lcbench.files import require_parent_folder, write_file
+    from lcbench.files import require_parent_folder, require_replaceable, write_file
     from lcbench.report import plots
 
     chosen = plots.find_kind(kind)
     if output:
         plots.output_format(chosen, output)
         require_parent_folder(output)
+        require_replaceable(output)
     from lcbench.report.plots.files import resolve_files
 
     named = resolve_files(chosen, [str(file) for file in files])
@@ -235,11 +237,12 @@ def plot_all(
     output: folder, by default `files.plots_folder()`. note: called with the file of each plot, with the reason for each
     plot that is left out, and with warnings. Raise LcbenchError if there is no plot.
     """
-    from lcbench.files import plots_folder, require_parent_folder, write_file
+    from lcbench.files import plots_folder, require_folder, require_parent_folder, write_file
     from lcbench.report import plots
 
     if output:
         require_parent_folder(output)
+        require_folder(output)
     from lcbench.report.plots.files import find_plots
 
     planned, unread = find_plots([str(file) for file in files])

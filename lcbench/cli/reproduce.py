@@ -64,8 +64,10 @@ def reproduce(
             console.print(reproduce_tables.listing(selected))
         return ExitCode.OK
     if pictures:
+        from lcbench import files
         from lcbench.report.plots import require_matplotlib
 
+        files.require_folder(pictures)
         require_matplotlib()
     from lcbench.api import datasets
     from lcbench.progress import show_progress

@@ -36,8 +36,10 @@ def export(record: Record, form: str) -> str:
 def write(path: Path, text: str) -> None:
     """Write `text` to `path`, completely or not at all; create missing folders.
 
-    A terminal, a pipe or /dev/null is written to, not replaced. Raise LcbenchError if the file cannot be written.
+    A terminal, a pipe or /dev/null is written to, not replaced. Raise LcbenchError if the file cannot be written, or is
+    something else than an export (`files.require_replaceable`).
     """
+    files.require_replaceable(path)
     if path.exists() and not path.is_file():
         try:
             path.write_text(text, encoding="utf-8")
@@ -51,6 +53,7 @@ def require_writable(path: Path) -> None:
     """Raise LcbenchError if `write` would fail, so that this is known before a measurement."""
     if path.is_dir():
         raise LcbenchError(f"cannot write {path}: it is a folder; name a file")
+    files.require_replaceable(path)
     if path.exists() and not path.is_file():
         return
     probe = path.resolve().with_name(f".{path.name}.{secrets.token_hex(4)}.part")
