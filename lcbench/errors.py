@@ -9,6 +9,10 @@ class LcbenchError(Exception):
     """Error that the user can fix. The message is one line: what is wrong, where, and what to do."""
 
 
+class WrongResultError(LcbenchError):
+    """Error: an implementation computes a wrong result, so that the exit code is that of a wrong result."""
+
+
 def require(condition: bool, message: str) -> None:
     """Raise LcbenchError with `message` if `condition` is false."""
     if not condition:

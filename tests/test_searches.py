@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 
 from lcbench.api import learn
+from lcbench.datasets import examples
 from lcbench.errors import LcbenchError
 from lcbench.learn.search import search_file
 from lcbench.learn.training import splits_of
+from small_splits import splits
 
 
 @pytest.fixture
@@ -48,6 +51,25 @@ def test_epochs_replace_the_default_iterations(table):
     assert {trial.recipe.sampling for trial in found.trials} == {"shuffle"}
 
 
+def test_a_search_on_rows_that_do_not_fit_in_memory_has_the_same_result(tmp_path, monkeypatch):
+    data = splits()
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["X"], file["y"] = data.train.X, data.train.y
+    asked = {"data": str(tmp_path / "t.h5"), "implementation": "numpy", "axes": {"reg": [0.1, 0.2]}, "iterations": 5}
+    found, _ = learn.search(**asked, output=tmp_path / "a.json", workers=4)
+    monkeypatch.setattr(examples, "memory_available", lambda: 0)
+    monkeypatch.setattr(learn, "memory_available", lambda: 2 * 4 * data.train.X.size)
+    pools = []
+    pool = learn.ProcessPool
+    monkeypatch.setattr(learn, "ProcessPool", lambda *given: pools.append(given) or pool(*given))
+    notes = []
+    streamed, _ = learn.search(**asked, output=tmp_path / "b.json", workers=4, note=notes.append)
+    assert [line for line in notes if "streamed from the file" in line]
+    assert [size for size, *_ in pools] == [2]
+    assert [trial.loss for trial in streamed.trials] == [trial.loss for trial in found.trials]
+    assert streamed.refit.accuracy == found.refit.accuracy
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -67,8 +89,8 @@ def test_a_search_needs_validation_rows(table, monkeypatch):
 
     all_splits = learn.splits_of
 
-    def without_validation(recipe, progress):
-        splits = all_splits(recipe, progress)
+    def without_validation(recipe, *others):
+        splits = all_splits(recipe, *others)
         return replace(splits, validation=type(splits.validation)(splits.test.X[:0], splits.test.y[:0]))
 
     monkeypatch.setattr(learn, "splits_of", without_validation)

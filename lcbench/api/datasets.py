@@ -110,6 +110,7 @@ def features(
     from lcbench.datasets import examples
     from lcbench.datasets.features.catalog import precompute
 
+    examples.require_cifar10(data)
     splits = examples.cifar10_splits(files.cifar10_file()) if data == "cifar10" else examples.synthetic_images()
     images = {"train": splits.train.array, "validation": splits.validation.array, "test": splits.test.array}
     return [precompute(name, images, words=words or WORDS, seed=seed, progress=progress) for name in wanted]

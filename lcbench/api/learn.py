@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from math import inf, prod
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,14 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from lcbench import files
-from lcbench.datasets.examples import Examples, LabelledSplits, is_hdf5, load_splits
+from lcbench.control_groups import memory_available
+from lcbench.datasets.examples import Examples, LabelledSplits, is_hdf5, load_splits, require_cifar10
+from lcbench.datasets.rows import Rows
 from lcbench.errors import LcbenchError
 from lcbench.learn import model, training
 from lcbench.learn.evaluation import Evaluation, confusion, predict
 from lcbench.learn.model import Model
-from lcbench.learn.recipe import Recipe, are_pixels, recipe_for
+from lcbench.learn.recipe import Recipe, are_pixels, copied_itemsize, recipe_for
 from lcbench.learn.search import search_file
 from lcbench.learn.search.pools import CLUSTER_IMPLEMENTATION, ClusterPool, ProcessPool
 from lcbench.learn.search.search_file import (
@@ -37,14 +42,18 @@ from lcbench.learn.search.search_file import (
 )
 from lcbench.learn.search.trials import Job, map_shared_rows, write_shared_rows
 from lcbench.learn.training import splits_of
+from lcbench.learn.user_losses import TIMEOUT_S, in_worker
 from lcbench.losses.cluster.shared_files import shared_folder
+from lcbench.losses.implementation import Implementation
 from lcbench.progress import NoteCallback, ProgressCallback, delayed, no_note, no_progress
-from lcbench.usercode.discovery import require_known
+from lcbench.usercode.discovery import is_user_code, require_known
 
 
 def train(
     *,
     output: Path | str | None = None,
+    force: bool = False,
+    timeout_s: float = TIMEOUT_S,
     progress: ProgressCallback = no_progress,
     stream: bool | None = None,
     note: NoteCallback = no_note,
@@ -52,37 +61,46 @@ def train(
 ) -> tuple[Model, Path]:
     """Train a classifier, write it to `output`, and return it with its file.
 
-    output: by default a new file in `files.models_folder()`. During training it contains checkpoints, from which
-    `resume_training` continues. stream: whether rows stay in their HDF5 file and are read when needed; None means only
+    output: by default a new file in `files.models_folder()`. After the first steps it contains checkpoints, from which
+    `resume_training` continues. force: replace an existing model. timeout_s: longest call of user code, which runs in a
+    worker process. stream: whether rows stay in their HDF5 file and are read when needed; None means only
     if they do not fit in memory, which `note` is told. The model is the same either way. settings: fields of
     `lcbench.learn.recipe.Recipe`, and epochs; defaults depend on data and loss.
-    Raise LcbenchError if the data or a setting is unsuitable.
+    Raise LcbenchError if the data, a setting or the implementation is unsuitable: WrongResultError if it is wrong.
     """
     asked = Recipe.of(settings)
     require_known(asked.implementation)  # before the data is read
+    require_cifar10(asked.data)
     path = Path(output) if output else files.new_file_path(files.models_folder(), ".h5")
     if output:
         files.require_parent_folder(path)
-    model.require_free(path)
-    splits = splits_of(asked, progress, stream, note)
-    return _train(path, splits, recipe_for(splits, **settings), None, progress, note)
+    with files.locked(path) if output else nullcontext():
+        model.require_free(path, force)
+        with in_worker(asked.implementation, timeout_s=timeout_s) as implementation:
+            splits = splits_of(asked, progress, stream, note)
+            return _train(path, splits, recipe_for(splits, **settings), None, implementation, progress, note)
 
 
 def resume_training(
     path: Path,
     *,
+    timeout_s: float = TIMEOUT_S,
     progress: ProgressCallback = no_progress,
     stream: bool | None = None,
     note: NoteCallback = no_note,
 ) -> tuple[Model, Path]:
     """Continue the training whose checkpoint is in `path`, and return the model with its file.
 
-    With the same number of threads, the model is identical, bit for bit, to that of an uninterrupted training. stream:
-    as in `train`; it does not change the model. Raise LcbenchError if the file is not a model or the data differs.
+    With the same number of threads, the model is identical, bit for bit, to that of an uninterrupted training.
+    timeout_s, stream: as in `train`; they do not change the model. Raise LcbenchError if the file is not a model or the
+    data differs.
     """
-    unfinished = model.read(path)
-    splits = splits_of(unfinished.recipe, progress, stream, note)
-    return _train(path, splits, unfinished.recipe, unfinished, progress, note)
+    with files.locked(path) if path.exists() else nullcontext():
+        unfinished = model.read(path)
+        recipe = unfinished.recipe
+        with in_worker(recipe.implementation, timeout_s=timeout_s) as implementation:
+            splits = splits_of(recipe, progress, stream, note)
+            return _train(path, splits, recipe, unfinished, implementation, progress, note)
 
 
 def _train(
@@ -90,21 +108,31 @@ def _train(
     splits: LabelledSplits,
     recipe: Recipe,
     unfinished: Model | None,
+    implementation: Implementation | None,
     progress: ProgressCallback,
     note: NoteCallback,
 ) -> tuple[Model, Path]:
     """Train a new or `unfinished` model; write it, and checkpoints during training, to `path`."""
     progress(f"checkpoints: {path} (--resume continues from there after a crash)")
+    checkpoints = int(unfinished is not None)
+
+    def checkpoint(state: Model) -> None:
+        nonlocal checkpoints
+        model.write(path, state)
+        checkpoints += 1
+
     try:
         trained = training.train(
             splits,
             recipe,
             resume=unfinished,
-            checkpoint=lambda unfinished: model.write(path, unfinished),
+            implementation=implementation,
+            checkpoint=checkpoint,
             progress=progress,
         )
-    except KeyboardInterrupt:
-        note(f"'lcbench train --resume {path}' continues from here")
+    except (KeyboardInterrupt, LcbenchError):
+        if checkpoints:
+            note(f"'lcbench train --resume {path}' continues from here")
         raise
     model.write(path, trained)
     return trained, path
@@ -128,8 +156,10 @@ def evaluate(
     """
     file = None
     if not isinstance(trained, Model):
-        file = Path(trained) if trained else model.newest()
+        file = Path(trained) if trained else model.newest(note)
         trained = model.read(file)
+    if not np.isfinite(trained.W).all():
+        raise LcbenchError(f"{file or 'the model'} has weights that are not finite: its training {trained.status}")
     recipe = trained.recipe
     if data is None:
         splits = splits_of(recipe, progress, _streams(recipe.data, recipe, stream), note)
@@ -151,7 +181,10 @@ def evaluate(
     predicted = predict(trained.W, trained.scaling, part.X, split, slow)
     matrix = confusion(predicted, _classes_of(trained, splits)[part.y], len(trained.class_names))
     as_trained = data is not None or splits.fingerprint(slow) == trained.fingerprint
-    return Evaluation(splits.source, split, trained.class_names, matrix, as_trained, file)
+    return Evaluation(
+        splits.source, split, trained.class_names, matrix, as_trained, file, trained.written, trained.status,
+        trained.step, recipe.iterations,
+    )  # fmt: skip
 
 
 def _streams(data: str, recipe: Recipe, stream: bool | None) -> bool | None:
@@ -193,6 +226,8 @@ def search(
     threads: int = 1,
     refit_all: bool = False,
     output: Path | str | None = None,
+    force: bool = False,
+    timeout_s: float = TIMEOUT_S,
     progress: ProgressCallback = no_progress,
     note: NoteCallback = no_note,
     **settings: Any,
@@ -203,28 +238,34 @@ def search(
     the learning rate, the defaults in `DEFAULT_DESCENT` also apply. random: number of random points, instead of a grid.
     workers: number of worker processes, by default one for every `threads` usable cores. refit_all: whether the best
     recipe is trained on training and validation rows. output: by default a new file in `files.searches_folder()`; it is
-    rewritten after every trial, and the model is written beside it. settings: the other fields of
-    `lcbench.learn.recipe.Recipe`, and epochs.
-    Raise LcbenchError if the data, a setting or the implementation is unsuitable.
+    rewritten after every trial, and the model is written beside it. force: replace an existing search and its model.
+    timeout_s: longest step of user code. settings: the other fields of `lcbench.learn.recipe.Recipe`, and epochs.
+    Raise LcbenchError if the data, a setting or the implementation is unsuitable: WrongResultError if it is wrong.
     """
     asked = Recipe.of(settings)
     require_known(asked.implementation)  # before the data is read
+    require_cifar10(asked.data)
     if refit_all and asked.patience:
         raise LcbenchError("refit_all leaves no validation rows for early stopping: leave one of the two out")
     path = Path(output) if output else files.new_file_path(files.searches_folder(), ".json")
     if output:
         files.require_parent_folder(path)
-    _require_free_for_search(path)
-    splits = splits_of(asked, progress)
-    unfinished = _new_search(splits, asked, axes or {}, random, settings)
-    unfinished = replace(unfinished, threads=threads, refit_all=refit_all)
-    return _run_trials(path, unfinished, splits, workers, progress, note)
+    _require_name_of_search(path)
+    with _locked_search(path) if output else nullcontext():
+        _require_free_for_search(path, force)
+        with in_worker(asked.implementation, threads, timeout_s):
+            pass  # it can be imported and is right, which is known before the data is read
+        splits = splits_of(asked, progress, None, note)
+        unfinished = _new_search(splits, asked, axes or {}, random, settings)
+        unfinished = replace(unfinished, threads=threads, refit_all=refit_all)
+        return _run_trials(path, unfinished, splits, workers, timeout_s, progress, note)
 
 
 def resume_search(
     path: Path,
     *,
     workers: int | None = None,
+    timeout_s: float = TIMEOUT_S,
     progress: ProgressCallback = no_progress,
     note: NoteCallback = no_note,
 ) -> tuple[Search, Path]:
@@ -232,11 +273,12 @@ def resume_search(
 
     Raise LcbenchError if the file is not a search or the data differs.
     """
-    unfinished = search_file.read(path)
-    splits = splits_of(unfinished.trials[0].recipe, progress)
-    if splits.fingerprint() != unfinished.fingerprint:
-        raise LcbenchError(f"{path} searched on different data from this {splits.source}: start a new search")
-    return _run_trials(path, unfinished, splits, workers, progress, note)
+    with _locked_search(path) if path.exists() else nullcontext():
+        unfinished = search_file.read(path)
+        splits = splits_of(unfinished.trials[0].recipe, progress, None, note)
+        if splits.fingerprint() != unfinished.fingerprint:
+            raise LcbenchError(f"{path} searched on different data from this {splits.source}: start a new search")
+        return _run_trials(path, unfinished, splits, workers, timeout_s, progress, note)
 
 
 def _new_search(
@@ -264,6 +306,7 @@ def _new_search(
             for name, axis in axes.items()
         },
         fingerprint=splits.fingerprint(),
+        validation_rows=len(splits.validation),
         threads=1,
         trials=[Trial(recipe=recipe) for recipe in recipes],
     )
@@ -274,6 +317,7 @@ def _run_trials(
     search: Search,
     splits: LabelledSplits,
     workers: int | None,
+    timeout_s: float,
     progress: ProgressCallback,
     note: NoteCallback,
 ) -> tuple[Search, Path]:
@@ -284,7 +328,7 @@ def _run_trials(
     with files.temporary_folder("search", shared_folder() if on_cluster else None) as name:
         folder = Path(name)
         splits = write_shared_rows(folder, splits)
-        with _pool(folder, workers, search, on_cluster) as pool:
+        with _pool(folder, workers, search, splits.train.X, on_cluster, timeout_s) as pool:
             _try_one_step(pool, search.trials[0].recipe)
             search_file.write(path, search)
             waiting, count = search.waiting, len(search.trials)
@@ -315,16 +359,22 @@ def _best_so_far(search: Search) -> str:
     return f"best validation {100 * max(accuracies):.1f} %" if accuracies else "best validation -"
 
 
-def _pool(folder: Path, workers: int | None, search: Search, on_cluster: bool) -> ProcessPool | ClusterPool:
-    """Return a pool of workers for the trials, on the cluster or on this machine."""
+def _pool(
+    folder: Path, workers: int | None, search: Search, X: Rows, on_cluster: bool, timeout_s: float
+) -> ProcessPool | ClusterPool:
+    """Return a pool of workers for the trials on the training rows X, on the cluster or on this machine."""
     if on_cluster:
         return ClusterPool(folder, workers, search.threads)
     from lcbench.host.counters import usable_cores
     from lcbench.workers import process
 
+    recipe = search.trials[0].recipe
     size = workers or max(1, min(usable_cores() // search.threads, len(search.waiting)))
+    if copied := copied_itemsize(recipe) * prod(X.shape):  # each worker has a design matrix of its own
+        size = max(1, min(size, memory_available() // copied))
     # all workers share one compilation cache, which is removed with the folder
-    return ProcessPool(size, folder, process.environment(search.threads, folder / "compiled"))
+    variables = process.environment(search.threads, folder / "compiled")
+    return ProcessPool(size, folder, variables, timeout_s if is_user_code(recipe.implementation) else inf)
 
 
 def _try_one_step(pool: ProcessPool | ClusterPool, recipe: Recipe) -> None:
@@ -355,18 +405,31 @@ def _refit(pool: ProcessPool | ClusterPool, search: Search, place: int, splits: 
     return Refit(trial=place, model=path.name, accuracy=accuracy)
 
 
-def _require_free_for_search(path: Path) -> None:
-    """Raise LcbenchError if the search cannot be written there, or would overwrite an interrupted one."""
+def _require_name_of_search(path: Path) -> None:
+    """Raise LcbenchError if the search would have the name of its model."""
     if path.suffix == ".h5":
         raise LcbenchError(f"{path}: the search is JSON, and the model goes to the .h5 beside it; name it .json")
-    model.require_free(path.with_suffix(".h5"))
-    if not path.exists():
-        return
-    try:
-        found = search_file.read(path)
-    except LcbenchError:
-        raise LcbenchError(f"{path} exists and is not a search: name another file") from None
-    if found.waiting:
-        raise LcbenchError(
-            f"{path} is an interrupted search: --resume {path} continues it; remove it, or name another file"
-        )
+
+
+@contextmanager
+def _locked_search(path: Path) -> Iterator[None]:
+    """Keep other processes from writing the search and its model."""
+    with files.locked(path), files.locked(path.with_suffix(".h5")):
+        yield
+
+
+def _require_free_for_search(path: Path, force: bool) -> None:
+    """Raise LcbenchError if a search or its model exists and may not be replaced."""
+    if path.exists():
+        try:
+            found = search_file.read(path)
+        except LcbenchError:
+            raise LcbenchError(f"{path} exists and is not a search: name another file") from None
+        if found.waiting and not force:
+            raise LcbenchError(
+                f"{path} is an interrupted search: --resume {path} continues it; --force replaces it; or name another "
+                "file"
+            )
+        if not force:
+            raise LcbenchError(f"{path} is a search already: --force replaces it; or name another file")
+    model.require_free(path.with_suffix(".h5"), force)

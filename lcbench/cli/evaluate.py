@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def evaluate(model: Path | None, split: str, data: str | None, stream: bool | None, as_json: bool, quiet: bool) -> None:
     """Evaluate a model: class accuracies and confusion matrix.
 
-    Default: the newest model in results/models.
+    Default: the newest model in results/models whose training has finished.
     """
     from lcbench.api import learn
     from lcbench.progress import show_progress
@@ -52,6 +52,13 @@ def evaluate(model: Path | None, split: str, data: str | None, stream: bool | No
             "the evaluated rows may include training rows",
             err=True,
         )
+    if found.status == "unfinished":
+        left = f"{found.steps:,} of {found.iterations:,} steps"
+        click.echo(
+            f"{found.model} is an interrupted training, at {left}: 'lcbench train --resume' continues it", err=True
+        )
+    elif found.status == "diverged":
+        click.echo(f"{found.model} is a diverged training: its accuracy means little", err=True)
     if as_json:
         import json
 
@@ -70,6 +77,9 @@ def _fields(found: Evaluation) -> dict[str, Any]:
     accuracies = [None if accuracy != accuracy else accuracy for accuracy in found.class_accuracy.tolist()]
     return {
         "model": str(found.model),
+        "written": found.written or None,
+        "status": found.status,
+        "steps": found.steps,
         "data": found.source,
         "split": found.split,
         "rows": found.rows,

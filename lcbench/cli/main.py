@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from lcbench.errors import ExitCode, LcbenchError
+from lcbench.errors import ExitCode, LcbenchError, WrongResultError
 from lcbench.losses.implementation import LossError, did_you_mean
 
 COMMANDS = (
@@ -91,7 +91,7 @@ def main() -> None:
         code = ExitCode.ERROR
     except (LcbenchError, LossError) as error:
         click.echo(f"error: {error}", err=True)
-        code = ExitCode.ERROR
+        code = ExitCode.WRONG if isinstance(error, WrongResultError) else ExitCode.ERROR
     except (KeyboardInterrupt, click.Abort):
         click.echo("stopped", err=True)
         code = ExitCode.STOPPED

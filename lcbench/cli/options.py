@@ -182,6 +182,16 @@ STEPS = click.IntRange(1, 10**9)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 quiet_option = click.option("--quiet", is_flag=True, help="Do not show progress.")
+force_option: Any = click.option("--force", is_flag=True, help="Replace an existing file once the new one is complete.")
+user_code_timeout_option: Any = click.option(
+    "--timeout",
+    "timeout_s",
+    type=Seconds(1),
+    default=120.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Stop if a call of your own code takes longer.",
+)
 
 
 def implementations_option(help: str) -> Any:

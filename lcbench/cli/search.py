@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from lcbench.cli.options import SettingsCommand, json_option, quiet_option, recipe_options, require_alone
+from lcbench.cli.options import (
+    SettingsCommand,
+    force_option,
+    json_option,
+    quiet_option,
+    recipe_options,
+    require_alone,
+    user_code_timeout_option,
+)
 from lcbench.errors import ExitCode, LcbenchError
 
 
@@ -40,6 +48,8 @@ from lcbench.errors import ExitCode, LcbenchError
     metavar="FILE",
     help="Search file, in JSON; the model is written next to it. Default: a new file in results/searches.",
 )
+@force_option
+@user_code_timeout_option
 @json_option
 @quiet_option
 @click.pass_context
@@ -51,6 +61,8 @@ def search(
     threads: int,
     refit_all: bool,
     output: Path | None,
+    force: bool,
+    timeout_s: float,
     resume: Path | None,
     as_json: bool,
     quiet: bool,
@@ -68,17 +80,22 @@ def search(
     from lcbench.progress import show_progress
 
     with show_progress(quiet) as progress:
-        callbacks: dict[str, Any] = {"progress": progress, "note": partial(click.echo, err=True)}
+        options: dict[str, Any] = {
+            "workers": workers,
+            "timeout_s": timeout_s,
+            "progress": progress,
+            "note": partial(click.echo, err=True),
+        }
         if resume:
-            require_alone(context, "search", ("resume", "workers", "scheduler", "as_json", "quiet"))
-            found, path = learn.resume_search(resume, workers=workers, **callbacks)
+            require_alone(context, "search", ("resume", "workers", "timeout_s", "scheduler", "as_json", "quiet"))
+            found, path = learn.resume_search(resume, **options)
         else:
             from lcbench.learn.search.search_file import AXES
 
             axes = {name: settings.pop(name) for name in AXES if name in settings}
             found, path = learn.search(
-                axes=axes, random=random, workers=workers, threads=threads, refit_all=refit_all, output=output,
-                **callbacks, **settings,
+                axes=axes, random=random, threads=threads, refit_all=refit_all, output=output, force=force,
+                **options, **settings,
             )  # fmt: skip
     if as_json:
         from lcbench.learn.search import search_file

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lcbench.cli.options import COUNT, quiet_option
+from lcbench.cli.options import COUNT, force_option, quiet_option
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench synth --rows 20k synth.h5\n  lcbench synth --rows 1k --force synth.h5")
@@ -23,7 +23,7 @@ from lcbench.cli.options import COUNT, quiet_option
 )
 @click.option("--classes", type=click.IntRange(2), default=10, show_default=True, help="Number of classes.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
-@click.option("--force", is_flag=True, help="Replace an existing file once the new one is complete.")
+@force_option
 @quiet_option
 def synth(file: Path, rows: int, features: int, classes: int, seed: int, force: bool, quiet: bool) -> None:
     """Write synthetic images to an HDF5 file of any size.

@@ -62,6 +62,14 @@ class Evaluation:
     """False if the data has changed since training, so that training rows may be among these rows."""
     model: Path | None = None
     """File of the model, None if the model was passed as an object."""
+    written: str = ""
+    """Time at which that file was written, UTC, ISO 8601; empty if it is unknown."""
+    status: str = ""
+    """Status of the model's training, one of `lcbench.learn.model.Status`."""
+    steps: int = 0
+    """Steps that the model was trained for."""
+    iterations: int = 0
+    """Steps that the recipe has."""
 
     @property
     def rows(self) -> int:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -18,6 +19,7 @@ from lcbench import files
 from lcbench.datasets.preprocessing import Scaling
 from lcbench.errors import LcbenchError
 from lcbench.learn.recipe import Recipe
+from lcbench.progress import NoteCallback, no_note
 
 if TYPE_CHECKING:
     import h5py
@@ -70,6 +72,8 @@ class Model:
     """Accuracy of W by split, on all rows; empty until training has ended."""
     feature_names: tuple[str, ...] = ()
     """Names of the columns of X, if they have names."""
+    written: str = ""
+    """Time at which the file was written, UTC, ISO 8601; empty for a model that was not read from a file."""
 
 
 def write(path: Path, model: Model) -> None:
@@ -88,6 +92,7 @@ def write(path: Path, model: Model) -> None:
                 "fingerprint": model.fingerprint,
                 "threads": model.threads,
                 "image_shape": model.image_shape or (),
+                "written": datetime.now(UTC).isoformat(timespec="seconds"),
             }
         )
         for name in ("class_names", "feature_names"):
@@ -106,9 +111,6 @@ def read(path: Path) -> Model:
     """Return the model in `path`. Raise LcbenchError if the file is missing, damaged or of a newer format."""
     with _open(path) as file:
         attributes = file.attrs
-        status = attributes["status"]
-        if status not in get_args(Status):
-            raise ValueError(f"the status is {status!r}")
         image_shape = tuple(int(size) for size in attributes["image_shape"])
         model = Model(
             recipe=msgspec.json.decode(attributes["recipe"], type=Recipe),
@@ -120,38 +122,101 @@ def read(path: Path) -> Model:
             fingerprint=attributes["fingerprint"],
             threads=int(attributes["threads"]),
             curves=Curves(**{name: array[()] for name, array in file["curves"].items()}),
-            status=status,
+            status=attributes["status"],
             step=int(attributes["step"]),
             last_W=file["last_W"][()],
             velocity=file["velocity"][()] if "velocity" in file else None,
             accuracy={name: float(value) for name, value in file["accuracy"].attrs.items()},
+            written=str(attributes.get("written", "")),
         )
-        D, C = model.W.shape
-        if model.last_W.shape != (D, C) or model.scaling.mean.shape != (D - 1,) or len(model.class_names) != C:
-            raise ValueError("the shapes of its arrays do not match")
+        _require_consistent(model)
         return model
 
 
-def require_free(path: Path) -> None:
-    """Raise LcbenchError if `path` exists and is not a finished model, which may be overwritten."""
+def _require_consistent(model: Model) -> None:
+    """Raise ValueError if a part of the model has another type or shape than the others need, or is out of range."""
+
+    def require_array(name: str, array: Any, kinds: str, shape: tuple[int, ...]) -> None:
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
+            raise ValueError(f"{name} is {getattr(array, 'dtype', type(array).__name__)}, and must be numbers")
+        if array.shape != shape:
+            raise ValueError(f"{name} has shape {array.shape}, and must have {shape}")
+
+    if model.status not in get_args(Status):
+        raise ValueError(f"the status is {model.status!r}")
+    if np.ndim(model.W) != 2:
+        raise ValueError(f"W has {np.ndim(model.W)} axes, and must have 2")
+    D, C = model.W.shape
+    for name, W in (("W", model.W), ("last_W", model.last_W), ("velocity", model.velocity)):
+        if W is not None:
+            require_array(name, W, "f", (D, C))
+            if W.dtype not in (np.float32, np.float64):
+                raise ValueError(f"{name} is {W.dtype}, and must be float32 or float64")
+    for name, array in vars(model.scaling).items():
+        require_array(f"scaling/{name}", array, "f", (D - 1,))
+        if not np.isfinite(array).all():
+            raise ValueError(f"scaling/{name} is not finite")
+    if not (model.scaling.deviation > 0).all():
+        raise ValueError("scaling/deviation is not positive")
+    if len(model.class_names) != C or len(set(model.class_names)) != C:
+        raise ValueError(f"it has {len(set(model.class_names))} different names for {C} classes")
+    if len(model.feature_names) not in (0, D - 1):
+        raise ValueError(f"it has {len(model.feature_names)} names for {D - 1} columns")
+    if min(model.image_shape or (1,)) < 1:
+        raise ValueError(f"its images have the shape {model.image_shape}")
+    curves, looks = model.curves, np.shape(model.curves.steps)[:1]
+    require_array("curves/losses", curves.losses, "f", np.shape(curves.losses)[:1])
+    require_array("curves/steps", curves.steps, "iu", looks)
+    for name in ("train_accuracy", "validation_accuracy", "seconds"):
+        require_array(f"curves/{name}", getattr(curves, name), "f", looks)
+    if curves.steps.size and (curves.steps[0] < 0 or (np.diff(curves.steps) <= 0).any()):
+        raise ValueError("curves/steps does not increase from 0")
+    if not 0 <= model.step <= model.recipe.iterations or model.step != len(curves.losses):
+        raise ValueError(f"it is at step {model.step}, of {model.recipe.iterations}, with {len(curves.losses)} losses")
+    if model.threads < 1:
+        raise ValueError(f"it has {model.threads} threads")
+    if not all(0 <= value <= 1 or value != value for value in model.accuracy.values()):
+        raise ValueError("an accuracy is outside 0 to 1")
+
+
+def require_free(path: Path, force: bool = False) -> None:
+    """Raise LcbenchError if `path` exists and may not be replaced: only a model may be, and only with `force`."""
     if not path.exists():
         return
     try:
         found = read(path)
     except LcbenchError:
         raise LcbenchError(f"{path} exists and is not a model: name another file") from None
+    if force:
+        return
     if found.status == "unfinished":
         raise LcbenchError(
-            f"{path} is an interrupted training: --resume {path} continues it; remove it, or name another file"
+            f"{path} is an interrupted training: --resume {path} continues it, and --force replaces it; or name "
+            "another file"
         )
+    raise LcbenchError(f"{path} is a model already: --force replaces it; or name another file")
 
 
-def newest() -> Path:
-    """Return the newest model file that lcbench named itself. Raise LcbenchError if there is none."""
-    found = sorted(files.models_folder().glob("*.h5"))
-    if not found:
-        raise LcbenchError(f"no model in {files.models_folder()}: 'lcbench train' makes one, or name a file")
-    return found[-1]
+def newest(note: NoteCallback = no_note) -> Path:
+    """Return the newest model file that lcbench named itself and whose training has ended with usable weights.
+
+    note: called with what was passed over. Raise LcbenchError if there is none.
+    """
+    passed: list[str] = []
+    for path in sorted(files.models_folder().glob("*.h5"), reverse=True):
+        try:
+            status = read(path).status
+        except LcbenchError as error:
+            passed.append(str(error))
+            continue
+        if status in ("finished", "stopped early"):
+            if passed:
+                more = f", and {len(passed) - 1} more" if len(passed) > 1 else ""
+                note(f"passed over newer models: {passed[0]}{more}")
+            return path
+        passed.append(f"{path} is {'an interrupted training' if status == 'unfinished' else 'a diverged training'}")
+    only = f" with usable weights ({passed[0]})" if passed else ""
+    raise LcbenchError(f"no model in {files.models_folder()}{only}: 'lcbench train' makes one, or name a file")
 
 
 @contextmanager

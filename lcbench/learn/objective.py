@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from lcbench.control_groups import memory_available
 from lcbench.datasets.examples import Examples
 from lcbench.datasets.preprocessing import Scaling
 from lcbench.datasets.rows import blocks, in_memory, scattered_blocks
 from lcbench.errors import LcbenchError
-from lcbench.learn.recipe import Recipe
+from lcbench.learn.recipe import FUSED, Recipe
+from lcbench.losses.implementation import Implementation
 from lcbench.losses.streamed import Streamed
 from lcbench.usercode.recognition import resolve
-
-FUSED = "numba-parallel"
-"""Implementation that reads pixels and rows in place, and that runs many steps of SGD in one compiled loop."""
 
 MAX_COPY_BYTES = 2 << 30
 """Larger rows are not copied to a design matrix. Scaling them while reading takes 1.5 times as long per pass."""
@@ -53,15 +52,19 @@ class Objective:
     - Otherwise the scaled design matrix is computed once. For rows on disk, it is computed per block or batch.
     - An implementation that holds its data elsewhere, as a cluster does, is sent X and y once.
 
-    The result is the same for rows in memory and on disk, bit for bit.
+    The result is the same for rows in memory and on disk, bit for bit. implementation: that of the recipe, if it is
+    loaded already.
 
-    Raise LcbenchError if the implementation lacks the loss of the recipe.
+    Raise LcbenchError if the implementation lacks the loss of the recipe, or if the design matrix does not fit in the
+    free memory.
     """
 
-    def __init__(self, recipe: Recipe, examples: Examples, scaling: Scaling) -> None:
+    def __init__(
+        self, recipe: Recipe, examples: Examples, scaling: Scaling, implementation: Implementation | None = None
+    ) -> None:
         self.recipe = recipe
         self.dtype = np.dtype(recipe.dtype)
-        self.implementation = resolve(recipe.implementation)
+        self.implementation = implementation or resolve(recipe.implementation)
         if recipe.loss not in self.implementation.functions:
             has = " and ".join(self.implementation.functions)
             raise LcbenchError(f"{recipe.implementation} has no {recipe.loss} loss; it has {has}")
@@ -74,6 +77,8 @@ class Objective:
         self.scaling = scaling
         self.columns = len(scaling.mean)
         self.streamed = not (remote or in_memory(examples.X))
+        if not (self.in_place or self.streamed):
+            _require_memory(len(examples) * (self.columns + 1) * self.dtype.itemsize)
         self.X: Any = examples.X if self.streamed else self._scaled_unless_in_place(examples.X)
         self.y = examples.y
         self.mean = scaling.mean.astype(self.dtype) if self.in_place else None
@@ -101,7 +106,7 @@ class Objective:
         buffers: arrays to read the rows into, if they are on disk.
         """
         if self._remote_data:
-            return Objective(self.recipe, Examples(self.X[rows], self.y[rows]), self.scaling)
+            return Objective(self.recipe, Examples(self.X[rows], self.y[rows]), self.scaling, self.implementation)
         found = copy(self)
         found.y = self.y[rows]
         found.streamed = False
@@ -122,6 +127,25 @@ class Objective:
         dW = dW.astype(W.dtype) if self.divisor is None else dW / self.divisor
         dW += 2 * self.recipe.reg * W
         return loss + self.recipe.reg * float(np.vdot(W, W)), dW
+
+    def mismatch(self, W: NDArray[Any]) -> str | None:
+        """Return in what the loss and the gradient at W, on the first rows, differ from the oracle's, or None.
+
+        In float64, results in single precision are accepted, too.
+        """
+        from lcbench.losses import oracle
+
+        rows = np.arange(min(len(self), self.recipe.batch))
+        found = self.subset(rows)
+        W = W.astype(self.dtype)
+        loss, dW = found._loss_on(W, found.X, found.y)
+        wrong: str | None = None
+        for dtype in (self.dtype, np.float32):
+            right = oracle.expected(self.recipe.loss, W.astype(dtype), found.X.astype(dtype), found.y, 0.0)
+            wrong = right.mismatch(loss, dW)
+            if not wrong:
+                return None
+        return wrong
 
     def _loss(self, W: NDArray[Any], rows: NDArray[np.int64] | None) -> tuple[float, NDArray[Any]]:
         """Return loss and dW without the penalty, for the margin 1."""
@@ -183,6 +207,16 @@ class Objective:
         W = np.zeros((self.columns + 1, 2), self.dtype)
         _, X, y = self.implementation.prepare(W, Streamed(self.X, self.scaling.mean, self.dtype), self.y)
         return X, y
+
+
+def _require_memory(size: int) -> None:
+    """Raise LcbenchError if a design matrix of `size` bytes does not fit in the free memory."""
+    free = memory_available()
+    if size > free:
+        raise LcbenchError(
+            f"the scaled rows take {size / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free: --stream reads "
+            "an HDF5 file as needed; or choose fewer rows"
+        )
 
 
 LossOfWeights = Callable[..., tuple[float, NDArray[Any]]]

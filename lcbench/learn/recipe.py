@@ -152,6 +152,17 @@ def recipe_for(splits: LabelledSplits, **settings: Any) -> Recipe:
     return replace(recipe, iterations=steps, sampling="shuffle")
 
 
+FUSED = "numba-parallel"
+"""Implementation that reads pixels and rows in place, and that runs many steps of SGD in one compiled loop."""
+
+
+def copied_itemsize(recipe: Recipe) -> int:
+    """Return the bytes per value of the design matrix of `recipe`, or 0 if pixels are read in place."""
+    if recipe.implementation == FUSED and (recipe.solver == "lbfgs" or recipe.scaling in ("none", "mean")):
+        return 0
+    return 8 if recipe.dtype == "float64" else 4
+
+
 def are_pixels(splits: LabelledSplits) -> bool:
     """Return whether the rows are raw images, and not features or a table."""
     return splits.train.X.dtype == "uint8" and splits.image_shape is not None

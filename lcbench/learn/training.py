@@ -5,22 +5,26 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from math import inf
 from time import perf_counter
 from types import FrameType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lcbench.datasets.examples import Examples, LabelledSplits, load_splits
 from lcbench.datasets.preprocessing import fit_scaling
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, WrongResultError
 from lcbench.learn.evaluation import accuracy, predict
 from lcbench.learn.model import Curves, Model, Status
 from lcbench.learn.objective import Objective
-from lcbench.learn.recipe import Recipe
+from lcbench.learn.recipe import Recipe, copied_itemsize
 from lcbench.learn.solvers import SOLVERS, Position, first_weights, one_blas_thread, warm_up
+from lcbench.losses.implementation import Implementation
 from lcbench.progress import NoteCallback, ProgressCallback, delayed, no_note, no_progress
+from lcbench.usercode.discovery import is_user_code
 
 EVALUATED_TRAINING_ROWS = 1000
 """Number of training rows on which the training accuracy is evaluated during training."""
@@ -40,7 +44,7 @@ def splits_of(
     """
     return load_splits(
         recipe.data, recipe.features, label=recipe.label, words=recipe.words, seed=recipe.seed, stream=stream,
-        progress=progress, note=note,
+        copied_itemsize=copied_itemsize(recipe), progress=progress, note=note,
     )  # fmt: skip
 
 
@@ -50,21 +54,24 @@ def train(
     *,
     resume: Model | None = None,
     fingerprint: str | None = None,
+    implementation: Implementation | None = None,
     checkpoint: Callable[[Model], None] = lambda model: None,
     progress: ProgressCallback = no_progress,
 ) -> Model:
     """Train a model on `splits` and return it.
 
-    resume: unfinished model to continue. fingerprint: of `splits`, if it is known already. checkpoint: callback for the
-    unfinished model, called at the start and every few seconds. progress: callback for the steps, with the accuracies,
-    and for long passes over the data before and after them.
-    Raise LcbenchError if `resume` was trained on other data.
+    resume: unfinished model to continue. fingerprint: of `splits`, if it is known already. implementation: that of the
+    recipe, if it is loaded already. checkpoint: callback for the unfinished model, called after the first steps and
+    every few seconds. progress: callback for the steps, with the accuracies, and for long passes over the data before
+    and after them.
+    Raise LcbenchError if `resume` was trained on other data, and WrongResultError if user code computes a wrong loss or
+    gradient of the first rows.
     """
     # Weights that overflow are reported as divergence instead of by many warnings.
     with np.errstate(all="ignore"):
         run = _Run(splits, recipe, resume, fingerprint or splits.fingerprint(delayed(progress)), checkpoint, progress)
         if run.model.status == "unfinished":
-            run.solve()
+            run.solve(implementation)
         return run.finished_model()
 
 
@@ -76,6 +83,17 @@ def accuracies(model: Model, splits: LabelledSplits, progress: ProgressCallback 
         for name, part in parts.items()
         if len(part)
     }
+
+
+def grows(losses: NDArray[np.float64]) -> bool:
+    """Return whether the losses (S,) of a training grow from each quarter of the steps to the next, and at least twice.
+
+    Losses that are noisy, or that jump at first and stay there, do not grow in this sense.
+    """
+    if len(losses) < 4:
+        return False
+    quarters = [float(np.median(part)) for part in np.array_split(losses, 4)]
+    return quarters == sorted(set(quarters)) and quarters[-1] > 2 * max(quarters[0], float(losses[0]))
 
 
 class _Run:
@@ -112,7 +130,7 @@ class _Run:
         self.seconds = float(resume.curves.seconds[-1]) if resume.curves.seconds.size else 0.0
         self.last_checkpoint = self.began = perf_counter()
 
-    def solve(self) -> None:
+    def solve(self, implementation: Implementation | None) -> None:
         """Run the solver, from the state of the model, until it ends."""
         model = self.model
         restarts = model.recipe.solver == "lbfgs"
@@ -122,21 +140,28 @@ class _Run:
             self.model = replace(model, curves=Curves(), step=0)
             self._advance(start)
             self._evaluate()
-            self.checkpoint(self.model)
-        objective = Objective(model.recipe, self.splits.train, model.scaling)
-        with deferred_signals():
+            self.last_checkpoint = -inf  # a mistake is found in the first steps, so the first checkpoint is after them
+        objective = Objective(model.recipe, self.splits.train, model.scaling, implementation)
+        # In this process, nothing is compiled for code that runs in another one.
+        with nullcontext() if implementation else deferred_signals():
             warm_up(objective, start)
+        if is_user_code(model.recipe.implementation) and (wrong := objective.mismatch(start.W)):
+            raise WrongResultError(f"{model.recipe.implementation} is wrong on the first rows of the data: {wrong}")
         self.began = perf_counter()
         try:
             SOLVERS[model.recipe.solver](objective, start, self._report)
-        except KeyboardInterrupt:
-            self.checkpoint(self.model)
+        except (KeyboardInterrupt, LcbenchError):
+            if self.model.step > start.step:
+                self.checkpoint(self.model)
             raise
 
     def finished_model(self) -> Model:
         """Return the model with its final status and its accuracy on every split."""
         model = self.model
         status: Status = "finished" if model.status == "unfinished" else model.status
+        # With early stopping, the weights are those of the best evaluation, before the loss grew.
+        if status == "finished" and not model.recipe.patience and grows(model.curves.losses):
+            status = "diverged"
         return replace(model, status=status, accuracy=accuracies(model, self.splits, delayed(self.progress)))
 
     def _report(self, position: Position) -> bool:

@@ -47,6 +47,10 @@ class CannotLoad(LossError):  # noqa: N818
     """Error: a user's file, module or entry point has no usable implementation."""
 
 
+class WrongFunction(CannotLoad):
+    """Error: a user's function computes something else than a loss and its gradient."""
+
+
 # An implementation has two losses with the signature of Stanford's cs231n assignments, so that an assignment file is an
 # implementation as it is:
 #

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.losses import catalog, oracle
-from lcbench.losses.implementation import LOSSES, CannotLoad, Convention, Implementation, LossName
+from lcbench.losses.implementation import (
+    LOSSES,
+    CannotLoad,
+    Convention,
+    Implementation,
+    LossName,
+    WrongFunction,
+)
 from lcbench.usercode.discovery import UserFunction, is_user_code, load_functions
 from lcbench.usercode.loading import FaultKind, describe_error
 from lcbench.usercode.mistakes import TrialInputs, TrialOutput, find_mistake
@@ -42,14 +49,16 @@ class Refusal:
 def resolve(name: str) -> Implementation:
     """Return the implementation `name`; all functions of a user's file with the same convention are combined.
 
-    Raises a LossError if there is no such implementation or no function of the file is right.
+    Raises a LossError if there is no such implementation or no function of the file is right: WrongFunction if the
+    first one is wrong.
     """
     if not is_user_code(name):
         return catalog.load(name)
     recognised = [recognise(function) for function in load_functions(name)]
     usable = [each for each in recognised if isinstance(each, Implementation)]
     if not usable:
-        raise CannotLoad(f"{name}: {recognised[0]}")
+        refusal = next(each for each in recognised if isinstance(each, Refusal))
+        raise (WrongFunction if refusal.kind == "wrong" else CannotLoad)(f"{name}: {refusal}")
     # Functions of one convention share prepare and fetch, which are taken from the first.
     same_convention = [each for each in usable if each.convention == usable[0].convention]
     functions = {loss: function for each in reversed(same_convention) for loss, function in each.functions.items()}

@@ -1,6 +1,7 @@
 """Model file: round trip, and one-line errors for missing, foreign, damaged and newer files."""
 
 from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
 
 import h5py
 import numpy as np
@@ -15,6 +16,11 @@ from small_splits import splits
 MODEL = train(splits(), Recipe(data="clouds", features=["a", "b"], label="kind", iterations=20, report_every=5))
 
 
+def replace_dataset(file, name, content):
+    del file[name]
+    file[name] = content
+
+
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / "deep" / "model.h5"
@@ -26,6 +32,9 @@ def test_a_written_model_is_read_back(path):
     found = model_file.read(path)
     for field in fields(MODEL):
         one, other = getattr(found, field.name), getattr(MODEL, field.name)
+        if field.name == "written":
+            assert abs(datetime.now(UTC) - datetime.fromisoformat(one)) < timedelta(minutes=10)
+            continue
         if field.name in ("scaling", "curves"):
             assert all(np.array_equal(a, b) for a, b in zip(vars(one).values(), vars(other).values(), strict=True))
         elif isinstance(other, np.ndarray):
@@ -60,6 +69,25 @@ def test_missing_and_foreign_files_are_one_line_errors(tmp_path):
         lambda file: (file.__delitem__("W"), file.__setitem__("W", np.zeros((3, 3)))),
         lambda file: (file.__delitem__("W"), file.__setitem__("W", np.zeros(3))),
         lambda file: file.attrs.__delitem__("image_shape"),
+        lambda file: file.attrs.__setitem__("image_shape", [-3, 2, 1]),
+        lambda file: file.attrs.__setitem__("step", -1),
+        lambda file: file.attrs.__setitem__("step", 21),
+        lambda file: file.attrs.__setitem__("threads", 0),
+        lambda file: file["accuracy"].attrs.__setitem__("test", 2.0),
+        lambda file: replace_dataset(file, "W", [["a"] * 3] * 7),
+        lambda file: replace_dataset(file, "W", file["W"][()].astype(complex)),
+        lambda file: replace_dataset(file, "last_W", file["W"][()].astype(int)),
+        lambda file: replace_dataset(file, "last_W", file["W"][:3]),
+        lambda file: replace_dataset(file, "velocity", file["W"][()].astype("float16")),
+        lambda file: replace_dataset(file, "class_names", ["a", "a", "b"]),
+        lambda file: replace_dataset(file, "feature_names", ["a", "b"]),
+        lambda file: replace_dataset(file, "scaling/mean", np.full(6, np.nan)),
+        lambda file: replace_dataset(file, "scaling/deviation", np.zeros(6)),
+        lambda file: replace_dataset(file, "scaling/deviation", np.ones(5)),
+        lambda file: replace_dataset(file, "curves/losses", file["curves/losses"][:7]),
+        lambda file: replace_dataset(file, "curves/steps", file["curves/steps"][:2]),
+        lambda file: replace_dataset(file, "curves/steps", file["curves/steps"][()][::-1]),
+        lambda file: replace_dataset(file, "curves/seconds", ["long"] * 5),
     ],
 )
 def test_a_damaged_file_is_an_error(path, damage):

@@ -56,7 +56,7 @@ def test_resuming_from_any_checkpoint_gives_the_same_model_bit_for_bit(monkeypat
     )
     checkpoints = []
     whole = train(DATA, recipe, checkpoint=checkpoints.append)
-    assert len(checkpoints) > 2
+    assert len(checkpoints) > 1
     for number, unfinished in enumerate(checkpoints):
         assert unfinished.status == "unfinished"
         model_file.write(tmp_path / f"{number}.h5", unfinished)
@@ -104,6 +104,42 @@ def test_divergence_ends_training_and_shows_in_the_curve():
     assert model.status == "diverged"
     assert model.step < 500
     assert not np.isfinite(model.curves.losses).all()
+
+
+@pytest.mark.parametrize(
+    ("losses", "diverged"),
+    [
+        (1551 * 1.21 ** np.arange(200), True),
+        (1551 * 1.005 ** np.arange(200), True),
+        (2.3 * 1.5 ** np.arange(4), True),
+        (np.full(200, 2.3), False),
+        (np.concatenate([[9.0], np.random.default_rng(0).uniform(300, 500, 199)]), False),  # jumps, and stays there
+        (9 * 0.99 ** np.arange(200), False),
+        (np.array([1.0, 10.0, 100.0]), False),
+    ],
+)
+def test_a_loss_that_grows_to_the_end_is_divergence(losses, diverged):
+    assert training.grows(losses) == diverged
+
+
+def test_a_training_whose_loss_grows_has_diverged_unless_the_best_weights_are_kept():
+    recipe = Recipe(data="", loss="svm", scaling="standard", learning_rate=2.1e-2, reg=50, iterations=60, batch=20)
+    model = train(DATA, recipe)
+    assert np.isfinite(model.W).all()
+    assert model.curves.losses[-1] > 100 * model.curves.losses[0]
+    assert model.status == "diverged"
+    kept = train(DATA, msgspec.structs.replace(recipe, patience=5, report_every=20))
+    assert kept.status == "finished"
+
+
+def test_nothing_is_checkpointed_before_the_first_steps():
+    def stop(stage, step, total, detail):
+        raise KeyboardInterrupt
+
+    checkpoints = []
+    with pytest.raises(KeyboardInterrupt):
+        train(DATA, RECIPE, checkpoint=checkpoints.append, progress=stop)
+    assert checkpoints == []
 
 
 def test_an_interrupted_training_is_checkpointed_at_its_last_step():

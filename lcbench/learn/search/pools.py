@@ -6,6 +6,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from lcbench.learn.search.trials import Answer, Job, run_trial
-from lcbench.workers.messages import Failed, one_line
+from lcbench.workers.messages import Began, Failed, one_line
 from lcbench.workers.process import WorkerProcess
 
 CLUSTER_IMPLEMENTATION = "dask"
@@ -26,14 +27,16 @@ class ProcessPool:
     """Pool of up to `workers` worker processes, which train on the shared rows in `folder`.
 
     A context manager: on exit every process has ended. If this process dies, they end as well and remove `folder`.
-    variables: their environment.
+    variables: their environment. timeout_s: sum of the waits after which a process without events is killed.
 
     If a process dies, its trial alone is lost, and is run a second time. The executors of the standard library and of
     joblib give up all running jobs when one process dies, and do not say which job it ran.
     """
 
-    def __init__(self, workers: int, folder: Path, variables: Mapping[str, str]) -> None:
-        self.size, self.folder = workers, folder
+    def __init__(self, workers: int, folder: Path, variables: Mapping[str, str], timeout_s: float = inf) -> None:
+        self.size, self.folder, self.timeout_s = workers, folder, timeout_s
+        self._silence: dict[WorkerProcess, tuple[int, float]] = {}
+        """Events of each busy process so far, and the time waited since the last one."""
         # The workers must find the same packages as this process.
         self.variables = {**variables, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
         self._workers: list[WorkerProcess] = []
@@ -54,13 +57,13 @@ class ProcessPool:
             while waiting and (worker := self._idle_worker(running)):
                 running[worker] = waiting.popleft()
                 worker.send(replace(jobs[running[worker]], folder=str(self.folder)))
-            for worker, events in _wait_for_outcomes(running):
-                index, event = running.pop(worker), events[0]
+            for worker, events in self._wait_for_outcomes(running):
+                index, event = running.pop(worker), next(event for event in events if not isinstance(event, Began))
                 if isinstance(events[-1], Failed):
                     worker.close()
                     self._workers.remove(worker)
                 if isinstance(event, Failed):
-                    if index not in retried:
+                    if index not in retried and event.status != "timeout":
                         retried.add(index)
                         waiting.appendleft(index)
                         continue
@@ -77,14 +80,26 @@ class ProcessPool:
         self._workers.append(WorkerProcess(self.variables, shared=self.folder))
         return self._workers[-1]
 
+    def _wait_for_outcomes(self, busy: Mapping[WorkerProcess, int]) -> list[tuple[WorkerProcess, list[Any]]]:
+        """Wait until processes have answered, died or been killed for their silence; return them with their events."""
+        began, wait_s = monotonic(), 0.0
+        while not (found := [(worker, events) for worker in busy if (events := self._outcome(worker, wait_s))]):
+            # Polling delays an answer by at most 1 % of the time waited, and by 0.1 s.
+            wait_s = min(max(0.001, (monotonic() - began) / 100), 0.1)
+            sleep(wait_s)
+        return found
 
-def _wait_for_outcomes(workers: Mapping[WorkerProcess, int]) -> list[tuple[WorkerProcess, list[Any]]]:
-    """Wait until workers have answered or died, and return these workers with their events."""
-    began = monotonic()
-    while not (found := [(worker, events) for worker in workers if (events := worker.outcome()) is not None]):
-        # Polling delays an answer by at most 1 % of the time waited, and by 0.1 s.
-        sleep(min(max(0.001, (monotonic() - began) / 100), 0.1))
-    return found
+    def _outcome(self, worker: WorkerProcess, wait_s: float) -> list[Any] | None:
+        """Return the events of a process that has ended its job, or None. wait_s: time since the last call."""
+        before, silent_s = self._silence.get(worker, (0, 0.0))
+        events = worker.outcome()
+        silent_s = silent_s + wait_s if worker.received == before else 0.0
+        self._silence[worker] = worker.received, silent_s
+        if events is None and silent_s > self.timeout_s:
+            events = worker.kill_as_failed("timeout", f"no answer for {self.timeout_s:.0f} s")
+        if events:
+            del self._silence[worker]
+        return events
 
 
 class ClusterPool:

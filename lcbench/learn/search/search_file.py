@@ -80,6 +80,8 @@ class Search(msgspec.Struct, kw_only=True, frozen=True):
     """Requested values by field of the recipe, in ascending order. For a range of a random search: its two ends."""
     fingerprint: str
     """Fingerprint of the data."""
+    validation_rows: Annotated[int, Meta(ge=1)] | None = None
+    """Number of validation rows; None in files of earlier versions."""
     threads: Annotated[int, Meta(ge=1)]
     """Threads of each worker. They affect the last bits of a model."""
     refit_all: bool = False
@@ -92,6 +94,10 @@ class Search(msgspec.Struct, kw_only=True, frozen=True):
     def waiting(self) -> list[int]:
         """Indices of the trials that have not run yet."""
         return [index for index, trial in enumerate(self.trials) if trial.status == "waiting"]
+
+    def standard_error(self, accuracy: float) -> float | None:
+        """Return the standard error of a validation accuracy, assuming independent rows; None if it is unknown."""
+        return None if self.validation_rows is None else math.sqrt(accuracy * (1 - accuracy) / self.validation_rows)
 
 
 def ranking(trials: Sequence[Trial]) -> list[int]:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from lcbench.datasets.examples import Examples, LabelledSplits
+from lcbench.datasets.rows import blocks
 from lcbench.errors import LcbenchError
 from lcbench.learn import model, training
 from lcbench.learn.model import Model
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.search.search_file import TrialStatus
-from lcbench.losses.implementation import LossError
+from lcbench.losses.implementation import Implementation, LossError, LossFunction
+from lcbench.usercode.discovery import is_user_code
+from lcbench.usercode.recognition import resolve
 from lcbench.workers import messages
-from lcbench.workers.messages import Emit, one_line
+from lcbench.workers.messages import Began, Emit, one_line
 
 
 class Answer(msgspec.Struct, tag="answer", kw_only=True, frozen=True):
@@ -52,26 +57,56 @@ class Job(messages.Job, kw_only=True):
 
 
 def run_job(job: Job, emit: Emit) -> None:
-    """Run the trial in a worker process and emit its answer."""
-    emit(run_trial(job, Path(job.folder)))
+    """Run the trial in a worker process and emit its answer, and before it a sign of life about every second."""
+    last = perf_counter()
+
+    def alive() -> None:
+        nonlocal last
+        if perf_counter() - last > 1.0:
+            emit(Began(0))
+            last = perf_counter()
+
+    emit(run_trial(job, Path(job.folder), alive))
 
 
-def run_trial(job: Job, folder: Path) -> Answer:
-    """Train the recipe on the shared rows in `folder` and return the answer. An exception in training becomes one."""
+def run_trial(job: Job, folder: Path, alive: Callable[[], None] = lambda: None) -> Answer:
+    """Train the recipe on the shared rows in `folder` and return the answer. An exception in training becomes one.
+
+    alive: called after each call of user code.
+    """
     began = perf_counter()
     splits = map_shared_rows(folder, all_rows=job.all_rows)
     if job.first_rows is not None:
         X, y = splits.train.X[: job.first_rows], splits.train.y[: job.first_rows]
         splits = dataclasses.replace(splits, train=Examples(X, y))
     try:
-        trained = training.train(splits, job.recipe, fingerprint=job.fingerprint)
+        user_code = _user_code(job.recipe.implementation, alive)
+        trained = training.train(splits, job.recipe, fingerprint=job.fingerprint, implementation=user_code)
     except (LcbenchError, LossError) as error:
         return Answer(status="crashed", reason=str(error))
-    except Exception as error:
+    except BaseException as error:  # user code may raise anything
         return Answer(status="crashed", reason=one_line(error))
     if job.model is not None:
         model.write(Path(job.model), trained)
     return _answer(trained, perf_counter() - began)
+
+
+def _user_code(name: str, alive: Callable[[], None]) -> Implementation | None:
+    """Return the implementation `name`, which calls `alive` after each call, if it is user code, otherwise None."""
+    if not is_user_code(name):
+        return None
+
+    def calling(function: LossFunction) -> LossFunction:
+        def call(*arguments: Any) -> tuple[Any, Any]:
+            result = function(*arguments)
+            alive()
+            return result
+
+        return call
+
+    loaded = resolve(name)
+    functions = {loss: calling(function) for loss, function in loaded.functions.items()}
+    return dataclasses.replace(loaded, functions=functions)
 
 
 def _answer(trained: Model, seconds: float) -> Answer:
@@ -107,13 +142,17 @@ class _Layout(msgspec.Struct, kw_only=True, frozen=True):
     feature_names: tuple[str, ...]
 
 
+_BLOCK_ROWS = 1024
+
+
 def write_shared_rows(folder: Path, splits: LabelledSplits) -> LabelledSplits:
     """Write the training and validation rows to `folder`; return `splits` with these rows mapped from there."""
     parts = (splits.train, splits.validation)
     with (folder / "X").open("wb") as X, (folder / "y").open("wb") as y:
         for part in parts:
             # With mapped files, a full disk would end the process (SIGBUS) instead of raising an exception.
-            part.array.astype(splits.train.X.dtype, copy=False).tofile(X)
+            for _, block in blocks(part.X, _BLOCK_ROWS):
+                block.astype(splits.train.X.dtype, copy=False).tofile(X)
             part.y.tofile(y)
     layout = _Layout(
         train=len(splits.train), rows=sum(map(len, parts)), columns=splits.train.X.shape[1],

@@ -37,9 +37,11 @@ def draw_search(search: Search) -> Figure:
 def _title(search: Search, shown: Sequence[str]) -> str:
     best, recipe = ranking(search.trials), search.trials[0].recipe
     accuracy = search.trials[best[0]].validation_accuracy if best else None
+    error = None if accuracy is None else search.standard_error(accuracy)
     title = f"search: {recipe.loss}, " + (
         "all diverged or crashed" if accuracy is None else f"best {_percent(accuracy)}"
     )
+    title += "" if error is None else f" (standard error {_percent(error)})"
     hidden = [_name(name) for name in search.axes if name not in shown]
     waiting = f", {len(search.waiting)} of {len(search.trials)} trials waiting" if search.waiting else ""
     return title + (f", best over {' and '.join(hidden)}" if hidden else "") + waiting
@@ -59,7 +61,7 @@ def _heat_map(search: Search) -> Figure:
     axes = figure.subplots()
     size = next(points for inches, points in _CELLS if 0.8 * style.WIDTH / columns > inches)
     image = style.draw_heat_map(
-        axes, accuracies, lambda row, column: _cell_text(cells[row][column]), _norm(accuracies), size
+        axes, accuracies, lambda row, column: _cell_text(cells[row][column]), _norm(accuracies, search), size
     )
     axes.set_xticks(range(columns), [style.plain(value) for value in values[1]], rotation=90 if columns > 10 else 0)
     axes.set_yticks(range(rows), [style.plain(value) for value in values[0]] if names[0] else [""])
@@ -125,8 +127,8 @@ def _points(search: Search) -> Figure:
 
     if found:
         points = axes.scatter(
-            *at(found, accuracies), c=accuracies, cmap=style.SCALE, norm=_norm(accuracies), s=70, edgecolor="white",
-            linewidth=0.6, label="trial",
+            *at(found, accuracies), c=accuracies, cmap=style.SCALE, norm=_norm(accuracies, search), s=70,
+            edgecolor="white", linewidth=0.6, label="trial",
         )  # fmt: skip
         if not alone:
             _colour_bar(figure, axes, points)
@@ -153,13 +155,19 @@ def _all_positive(trials: Sequence[Trial], name: str) -> bool:
     return min(getattr(trial.recipe, name) for trial in trials) > 0
 
 
-def _norm(accuracies: NDArray[np.float64]) -> Normalize:
-    """Return the colour scale from the worst to the best accuracy; a single value is in the middle."""
+_LEAST_ERRORS = 8.0
+"""Least length of the colour scale in standard errors, so that noise does not take all colours."""
+
+
+def _norm(accuracies: NDArray[np.float64], search: Search) -> Normalize:
+    """Return the colour scale from the worst to the best accuracy, extended on both sides if these differ by little."""
     found = accuracies[np.isfinite(accuracies)]
     if not found.size:
         return Normalize(0, 1)
     low, high = float(found.min()), float(found.max())
-    return Normalize(low, high) if high > low else Normalize(low - 0.01, high + 0.01)
+    error = search.standard_error(high) or 0.0
+    more = max(0.02 if high == low else 0.0, _LEAST_ERRORS * error - (high - low)) / 2
+    return Normalize(low - max(more, 0.0), high + max(more, 0.0))
 
 
 def _colour_bar(figure: Figure, axes: Axes, image: ScalarMappable) -> None:

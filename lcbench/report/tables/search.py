@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import log
 from pathlib import Path
 
 from rich.text import Text
@@ -31,6 +32,7 @@ def tables(search: Search, path: Path) -> Iterator[Table | Text]:
     if grid is not None:
         yield grid
     if search.refit:
+        yield from _as_good(search)
         yield from _edges(search)
         yield _best(search, path)
 
@@ -116,17 +118,59 @@ def _cell(trial: Trial, best: bool) -> Cell:
 
 
 def _edges(search: Search) -> Iterator[Text]:
-    """Yield a warning for each axis of a grid on whose end the best trial lies."""
+    """Yield a warning for each axis at whose end the best trial lies.
+
+    Of a grid, it has the first or the last value; of a range of random values, it is in the first or the last tenth.
+    """
     assert search.refit
     best = search.trials[search.refit.trial].recipe
-    for name in axes(search) if search.way == "grid" else ():
-        values = _values(search, name)
-        if len(values) > 2 and getattr(best, name) in (values[0], values[-1]):
-            end = "smallest" if getattr(best, name) == values[0] else "largest"
-            heading = _HEADINGS[name]
+    near = 0.1 if search.way == "random" else 0.0
+    for name in axes(search):
+        values, value = search.axes[name] if search.way == "random" else _values(search, name), getattr(best, name)
+        place = _place(value, values[0], values[-1])
+        if values[0] < values[-1] and not near < place < 1 - near:
+            how = "has" if value in (values[0], values[-1]) else "is close to"
+            end = "smallest" if place <= near else "largest"
+            space = "range" if search.way == "random" else "grid"
             yield Text(
-                f"the best trial has the {end} {heading} of the grid: values beyond it may be better", style="yellow"
+                f"the best trial {how} the {end} {_HEADINGS[name]} of the {space}: values beyond it may be better",
+                style="yellow",
             )
+
+
+def _place(value: float, low: float, high: float) -> float:
+    """Return where a value lies between two others on a logarithmic scale: 0 for `low`, 1 for `high`."""
+    if not low < value < high:
+        return float(value >= high)
+    return log(value / low) / log(high / low) if low > 0 else 0.5
+
+
+def _uncertainty(search: Search) -> str:
+    """Return the standard error of the best validation accuracy, and on how many rows, or an empty string."""
+    assert search.refit
+    best = search.trials[search.refit.trial].validation_accuracy
+    error = None if best is None else search.standard_error(best)
+    if error is None:
+        return ""
+    return f", standard error {formatting.percent(error)} ({search.validation_rows:,} rows)"
+
+
+def _as_good(search: Search) -> Iterator[Text]:
+    """Yield how many trials the validation rows cannot tell from the best one."""
+    assert search.refit
+    accuracies = [trial.validation_accuracy for trial in search.trials if trial.validation_accuracy is not None]
+    best = search.trials[search.refit.trial].validation_accuracy
+    error = None if best is None else search.standard_error(best)
+    if best is None or error is None:
+        return
+    near = sum(accuracy >= best - 2 * error for accuracy in accuracies) - 1
+    if near:
+        others = len(accuracies) - 1
+        yield Text(
+            f"{near} of the {others} other trials {'lie' if near > 1 else 'lies'} within two standard errors of the "
+            "best: the validation rows do not tell them apart",
+            style="yellow",
+        )
 
 
 def _best(search: Search, path: Path) -> Table:
@@ -136,7 +180,7 @@ def _best(search: Search, path: Path) -> Table:
     trained_on = "training and validation rows" if search.refit_all else "training rows"
     rows = [
         ("settings", settings or "as given"),
-        ("chosen by", f"validation accuracy {formatting.percent(trial.validation_accuracy)}"),
+        ("chosen by", f"validation accuracy {formatting.percent(trial.validation_accuracy)}{_uncertainty(search)}"),
         ("refitted on", trained_on),
         *[(f"{name} accuracy", formatting.percent(value)) for name, value in accuracy.items()],
         ("model", str(path.with_name(search.refit.model))),

@@ -40,6 +40,10 @@ def evaluated(evaluation: Evaluation) -> Table:
     error = formatting.percent(evaluation.standard_error)
     accuracy = f"{formatting.percent(evaluation.accuracy)}, standard error {error}"
     rows = [("data", f"{evaluation.source}, {evaluation.split}"), ("rows", formatting.count(evaluation.rows))]
+    if evaluation.model:
+        written = f", written {evaluation.written[:16].replace('T', ' ')} UTC" if evaluation.written else ""
+        trained = f"{evaluation.steps:,} steps, {evaluation.status}{written}"
+        rows = [("model", str(evaluation.model)), ("trained for", trained), *rows]
     return pairs("evaluation", [*rows, ("accuracy", accuracy)])
 
 
