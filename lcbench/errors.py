@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, among them those that reverse the direction of a text, and surrogates."""
+
+
+def printable(text: str) -> str:
+    r"""Return the text on one line, with control characters as Python writes them, such as "\n" and "\x1b"."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 class LcbenchError(Exception):
     """Error that the user can fix. The message is one line: what is wrong, where, and what to do."""
+
+    def __str__(self) -> str:
+        """Return the message. Names of files and values in it can have control characters, which become visible."""
+        return printable(super().__str__())
 
 
 class WrongResultError(LcbenchError):

@@ -5,7 +5,9 @@ A result file is written atomically and is not changed afterwards. ``--json`` pr
 
 from __future__ import annotations
 
+import re
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,16 +19,23 @@ import msgspec
 from msgspec import Meta
 
 from lcbench import files
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, printable, require
+from lcbench.progress import NoteCallback, no_note
 
 SCHEMA = 2
 """Schema version. Increase it with every change that an older lcbench cannot read; `read` converts older schemas."""
 
-Duration = Annotated[float, Meta(gt=0, le=1e9)]
-"""Measured time in seconds."""
+Duration = Annotated[float, Meta(ge=1e-12, le=1e7)]
+"""Measured time in seconds. The limits keep logarithms, ratios and their intervals finite."""
+
+Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+NotNegative = Annotated[float, Meta(ge=0, le=1e18)]
+Rate = Annotated[float, Meta(gt=0, le=1e18)]
 
 Status = Literal["ok", "wrong", "crashed", "timeout", "unavailable"]
 RowSide = Literal["", "base", "control", "head"]
+AxisName = Literal["rows", "features", "classes", "batch", "threads", "dtype"]
+AxisValues = Annotated[list[Positive | str], Meta(min_length=1)]
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -44,7 +53,7 @@ class Record(msgspec.Struct, kw_only=True):
     fingerprint: str
     """Hash of the machine's hardware; see `lcbench.host.machine.fingerprint`."""
     machine: dict[str, Any]
-    score: int | None = None
+    score: Annotated[int, Meta(ge=0, le=100)] | None = None
     """Score of the machine from 0 to 100, as `lcbench doctor` computes it without a measurement of the noise."""
     findings: list[str] = []
     """Possible disturbances of the measurement: one line each, with its severity."""
@@ -68,11 +77,11 @@ class Row(msgspec.Struct, kw_only=True):
     implementation: str
     loss: str
     dtype: str
-    rows: int
-    features: int
-    classes: int
+    rows: Positive
+    features: Positive
+    classes: Positive
     data: str
-    batch: int | None = None
+    batch: Positive | None = None
     """Number of randomly drawn rows of X in each call; None means all rows."""
     streamed: bool = False
     """Whether X stayed in its file and was read block by block in every call."""
@@ -86,7 +95,7 @@ class Row(msgspec.Struct, kw_only=True):
     """Hash of the file that holds the implementation; empty if it is unknown."""
     side: RowSide = ""
     """Side of a gate. `control` is a second measurement of the base."""
-    threads: int = 1
+    threads: Positive = 1
     median_s: Duration | None = None
     """Geometric mean over generations of the time of the process (`ProcessResult.seconds`), in seconds per call."""
     ci95_s: tuple[float, float] | None = None
@@ -94,15 +103,15 @@ class Row(msgspec.Struct, kw_only=True):
     """Worker processes in the order in which they ran."""
     error_loss: float | None = None
     error_grad: float | None = None
-    flops: int = 0
-    bytes: int = 0
+    flops: Annotated[int, Meta(ge=0)] = 0
+    bytes: Annotated[int, Meta(ge=0)] = 0
     import_s: float | None = None
     prepare_s: float | None = None
     """Time to convert or copy the data for the implementation and to copy the result back."""
     first_call_s: float | None = None
     compile_s: float | None = None
     """Time of the first call minus the time of a steady call, for implementations that compile."""
-    roofline_fraction: float | None = None
+    roofline_fraction: NotNegative | None = None
     """Shortest possible time of a call over the time of this row, both measured in the same rounds."""
 
     @property
@@ -230,14 +239,14 @@ class MachinePeak(msgspec.Struct, kw_only=True, frozen=True):
 
     device: Literal["cpu", "cuda"] = "cpu"
     dtype: str
-    footprint: int
+    footprint: Positive
     """Bytes that are read repeatedly to measure `read_bytes_s`: the size of the workload's X, so that caches have the
     same effect."""
-    read_bytes_s: float
-    flops_s: float
-    copy_bytes_s: float | None = None
+    read_bytes_s: Rate
+    flops_s: Rate
+    copy_bytes_s: Rate | None = None
     """Bytes read and written per second by a copy; GPU only."""
-    gemm_flops_s: float | None = None
+    gemm_flops_s: Rate | None = None
     """Rate of NumPy's matrix product; CPU only. It is a reference and not a limit."""
 
 
@@ -246,9 +255,9 @@ class Gate(msgspec.Struct, kw_only=True):
 
     base: Side
     head: Side
-    fail_above: float
+    fail_above: Annotated[float, Meta(ge=0, lt=1)]
     """Tolerated slowdown of head: 0.03 is 3 %."""
-    budget_s: float
+    budget_s: NotNegative
     precision: float | None = None
     """Half width of the 95 % interval that was asked for; None means that the budget decided."""
     started_s: float | None = None
@@ -286,13 +295,13 @@ class InterimAnalysis(msgspec.Struct, kw_only=True, frozen=True):
 class Sweep(msgspec.Struct, kw_only=True):
     """Points of a sweep, and the state needed to resume it."""
 
-    axes: dict[str, list[int | str]]
+    axes: Annotated[dict[AxisName, AxisValues], Meta(min_length=1, max_length=2)]
     """Values of each axis in ascending order, by the name of the row's field; one axis or two."""
     settings: dict[str, Any] = {}
     """Other arguments of `lcbench.sweep`."""
-    rounds: int = 0
+    rounds: Annotated[int, Meta(ge=0)] = 0
     """Number of complete generations. Each has a process for each implementation and number of threads."""
-    spent_s: float = 0.0
+    spent_s: NotNegative = 0.0
     """Time spent on them."""
 
 
@@ -361,8 +370,7 @@ _FOLDER_HINT = "; LCBENCH_RESULTS names another folder"
 
 def write(record: Record, name: str | None = None) -> Path:
     """Write the record into the results folder, and also as the baseline `name`. Return the path of the file."""
-    stamp = datetime.fromisoformat(record.created).strftime("%Y%m%dT%H%M%SZ")
-    path = files.results_folder() / f"{stamp}-{record.id}.json"
+    path = files.results_folder() / f"{_stamp_of(datetime.fromisoformat(record.created))}-{record.id}.json"
     content = to_json(record, blocks=False)
     files.write_file(path, content, _FOLDER_HINT)
     record.path = str(path)
@@ -395,35 +403,91 @@ def _baseline_file(name: str) -> Path:
 
 def find(name: str) -> Record:
     """Return the record that `name` selects: a file, a baseline, the start of a result's file name, or an id."""
-    if Path(name).is_file():
-        return read(Path(name))
-    if name == Path(name).name and _baseline_file(name).is_file():
+    path = Path(name)
+    if path.is_file():
+        return read(path)
+    if name == path.name and _baseline_file(name).is_file():
         return read(_baseline_file(name))
     matches = [path for path in _result_files() if path.name.startswith(name) or path.stem.endswith(f"-{name}")]
     if len(matches) == 1:
         return read(matches[0])
+    if not matches and path.exists() and not path.is_dir():
+        return read(path)  # which says that it is a pipe or a device
     saved = sorted(path.stem for path in files.baselines_folder().glob("*.json"))
     known = f"saved names: {', '.join(saved)}" if saved else "'lcbench run --save NAME' saves a result under a name"
     problem = f"{len(matches)} results begin with '{name}'" if matches else f"no result '{name}'"
     raise LcbenchError(f"{problem} in {files.results_folder()}; {known}")
 
 
-def newest_first() -> Iterator[Record]:
-    """Yield all records in the results folder, newest first. Skip files that cannot be read."""
-    for path in reversed(_result_files()):
-        try:
-            yield read(path)
-        except LcbenchError:
-            continue
+def newest_first(note: NoteCallback = no_note) -> Iterator[Record]:
+    """Yield all records in the results folder, newest first; a copy of a record is left out.
+
+    Files that cannot be read are passed over. At its end the iterator calls `note` with one line about them.
+    """
+    passed_over: list[LcbenchError] = []
+    known: set[str] = set()
+    try:
+        for path in reversed(_result_files()):
+            try:
+                found = read(path)
+            except LcbenchError as error:
+                passed_over.append(error)
+                continue
+            if found.id not in known:
+                known.add(found.id)
+                yield found
+    finally:
+        if passed_over:
+            others = len(passed_over) - 1
+            more = f"; and {others} more {'file' if others == 1 else 'files'}" if others else ""
+            note(f"passed over: {passed_over[0]}{more}")
+
+
+def newer_than(path: Path) -> Path | None:
+    """Return the newest result if it is dated later than the one in `path`, as after the clock was set back."""
+    [*_, newest] = _result_files() or [path]
+    length = len("20260131T235959Z")
+    return newest if _stamp(newest)[:length] > _stamp(path)[:length] else None
 
 
 def _result_files() -> list[Path]:
-    return sorted(path for path in files.results_folder().glob("*.json") if not path.name.startswith("."))
+    """Return the files of the results folder, oldest first."""
+    return sorted((path for path in files.results_folder().glob("*.json") if not path.name.startswith(".")), key=_stamp)
+
+
+def _stamp(path: Path) -> str:
+    """Return the time in the name of a result file, or of a file that a user named: when it was measured or written."""
+    if re.match(r"\d{8}T\d{6}Z", path.name):
+        return path.name
+    try:
+        time = datetime.fromisoformat(read(path).created)
+    except LcbenchError:
+        try:
+            time = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        except OSError:
+            return ""
+    return f"{_stamp_of(time)}-{path.name}"
+
+
+def _stamp_of(time: datetime) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ")
+
+
+LARGEST_FILE = 1 << 30
+"""Largest size of a result file in bytes. A sweep of a thousand points has some megabytes."""
 
 
 def read(path: Path) -> Record:
-    """Return the validated record in `path`. Raise LcbenchError if the file cannot be read or is not valid."""
+    r"""Return the validated record in `path`. Raise LcbenchError if the file cannot be read or is not valid.
+
+    Control characters in its texts, such as escapes of a terminal, become visible: "\x1b".
+    """
     try:
+        facts = path.stat()
+        # a pipe would block, and a device may have no end
+        readable = stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)
+        require(readable, f"cannot read {path}: it is a pipe or a device, not a file")
+        require(facts.st_size <= LARGEST_FILE, f"{path} is not an lcbench result: it has {facts.st_size:,} bytes")
         content = path.read_bytes()
     except OSError as error:
         raise LcbenchError(f"cannot read {path}: {error.strerror}") from None
@@ -434,14 +498,74 @@ def read(path: Path) -> Record:
                 f"{path} has result schema {schema}, this lcbench reads up to {SCHEMA}: "
                 "upgrade with 'pip install -U lcbench'"
             )
-        if schema < SCHEMA:
-            record = msgspec.convert(_from_schema_1(msgspec.json.decode(content)), Record)
+        # most files are ASCII without escapes, and large ones are read faster without Python objects in between
+        if schema < SCHEMA or b"\\" in content or b"\x7f" in content or not content.isascii():
+            fields = _visible(msgspec.json.decode(content))
+            record = msgspec.convert(fields if schema == SCHEMA else _from_schema_1(fields), Record)
         else:
             record = msgspec.json.decode(content, type=Record)
-    except msgspec.DecodeError as error:
+        record.machine = _facts(record.machine)
+        record.created = _time(record.created)
+        _require_plausible(record)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         raise LcbenchError(f"{path} is not an lcbench result: {error}") from None
     record.path = str(path)
     return record
+
+
+def _visible(value: Any) -> Any:
+    """Return the value with visible characters in place of control characters, in all its texts."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_visible(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(name): _visible(item) for name, item in value.items()}
+    return value
+
+
+class _Cpu(msgspec.Struct):
+    caches: dict[str, int | None] | None = None
+
+
+class _Facts(msgspec.Struct):
+    """Parts of `Record.machine` that are computed with. Other versions of lcbench may have others, or none."""
+
+    cpu: _Cpu | str | None = None
+    memory_bytes: Positive | None = None
+    gpu: dict[str, Any] | None = None
+    versions: dict[str, str | None] | None = None
+    environment: dict[str, str | None] | None = None
+    blas: list[dict[str, Any]] | None = None
+
+
+def _facts(machine: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts without those that are None. Raise msgspec.ValidationError if one has a wrong type."""
+    msgspec.convert(machine, _Facts)
+    return {
+        name: {key: fact for key, fact in facts.items() if fact is not None}
+        if name in ("versions", "environment")
+        else facts
+        for name, facts in machine.items()
+        if facts is not None
+    }
+
+
+def _time(text: str) -> str:
+    """Return a time in UTC, in the form of ISO 8601. Raise ValueError if it is none or has no zone."""
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"its time '{text}' has no zone")
+    return time.astimezone(UTC).isoformat()
+
+
+def _require_plausible(record: Record) -> None:
+    """Raise ValueError if a row cannot have been measured like this."""
+    for number, row in enumerate([*record.rows, *record.limits], 1):
+        if row.ci95_s and not 0 <= row.ci95_s[0] <= row.ci95_s[1]:
+            raise ValueError(f"the interval of row {number} is {list(row.ci95_s)}")
+        if row.ranked and not (row.flops and row.bytes):
+            raise ValueError(f"row {number} has a time for 0 {'bytes' if row.flops else 'floating-point operations'}")
 
 
 class _SchemaVersion(msgspec.Struct):

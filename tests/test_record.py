@@ -255,11 +255,30 @@ def broken(**changes):
     return json.dumps(content | changes)
 
 
+def broken_row(**changes):
+    return broken(rows=[json.loads(record.to_json(a_record()))["rows"][0] | changes])
+
+
+def broken_ceiling(**changes):
+    return broken(ceilings=[json.loads(record.to_json(a_record()))["ceilings"][0] | changes])
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "null", '{"rows": []}', '{"schema": "one"}', "\x00", broken(rows=3), broken(created=None),
      '{"schema": 1}', broken(schema=1, rows=3), broken(schema=1, rows=[3]), broken(schema=1, gate=3),
-     broken(rows=[{"implementation": "x"}]), broken(ceilings=[{"dtype": 4}])],
+     broken(rows=[{"implementation": "x"}]), broken(ceilings=[{"dtype": 4}]), broken(machine=5000 * "[" + 5000 * "]"),
+     '{"schema": 2, "deep": ' + 5000 * "[" + 5000 * "]" + "}", broken(machine={"text": "\ud800"}),
+     *(broken(created=time) for time in ("", "yesterday", "2026-01-02T03:04:05", "0000-01-01T00:00:00+00:00", 5,
+                                         "0001-01-01T00:00:00+14:00")),
+     *(broken(machine=facts) for facts in ({"versions": 3}, {"versions": {"numpy": 2}}, {"environment": ["A"]},
+                                           {"blas": {}}, {"cpu": {"caches": {"l1d": "32K"}}}, {"memory_bytes": 0})),
+     *(broken_row(**fields) for fields in ({"ci95_s": [5, -5]}, {"ci95_s": [2, 1]}, {"flops": 0}, {"bytes": -1},
+                                           {"rows": 0}, {"threads": -1}, {"features": 2**70}, {"median_s": 1e300})),
+     *(broken_ceiling(**fields) for fields in ({"flops_s": 0}, {"read_bytes_s": -1}, {"footprint": 0},
+                                               {"gemm_flops_s": 0})),
+     *(broken(sweep={"axes": axes}) for axes in ({}, {"a": [1]}, {"rows": []}, {"rows": [0]}, {"rows": [None]})),
+     broken(score=1000)],
 )  # fmt: skip
 def test_malformed_files(tmp_path, text):
     file = tmp_path / "bad.json"
@@ -267,14 +286,47 @@ def test_malformed_files(tmp_path, text):
     assert error_of(record.read, file).startswith(f"{file} is not an lcbench result: ")
 
 
-def test_bytes_that_are_not_text(tmp_path):
+def test_facts_that_are_null_are_left_out(tmp_path):
+    file = tmp_path / "null.json"
+    file.write_text(broken(machine={"cpu": None, "versions": {"numpy": None, "numba": "1"}, "blas": None}))
+    assert record.read(file).machine == {"versions": {"numba": "1"}}
+
+
+def test_times_are_read_in_utc(tmp_path):
+    file = tmp_path / "early.json"
+    file.write_text(broken(created="2026-01-02T01:30:00+02:00"))
+    assert record.read(file).created == "2026-01-01T23:30:00+00:00"
+
+
+def test_control_characters_become_visible(tmp_path):
+    file = tmp_path / "escapes.json"
+    file.write_text(broken_row(implementation="a\x1b[31m\nb\u202e.py:f", reason="\x07\x9b é"))
+    found = record.read(file).rows[0]
+    assert (found.implementation, found.reason) == (r"a\x1b[31m\nb\u202e.py:f", r"\x07\x9b é")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe{}", broken(lcbench="HERE").encode().replace(b"HERE", b"\xff")])
+def test_bytes_that_are_not_text(tmp_path, content):
     file = tmp_path / "bad.json"
-    file.write_bytes(b"\xff\xfe{}")
+    file.write_bytes(content)
     assert "is not an lcbench result" in error_of(record.read, file)
 
 
 def test_a_path_that_cannot_be_opened(tmp_path):
     assert error_of(record.read, tmp_path) == f"cannot read {tmp_path}: Is a directory"
+
+
+def test_pipes_and_devices_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    for path in (tmp_path / "pipe.json", Path("/dev/zero")):
+        assert error_of(record.find, str(path)) == f"cannot read {path}: it is a pipe or a device, not a file"
+
+
+def test_a_file_name_with_control_characters_is_one_line(tmp_path):
+    assert (
+        error_of(record.read, tmp_path / "a\n\x1b[2J")
+        == rf"cannot read {tmp_path}/a\n\x1b[2J: No such file or directory"
+    )
 
 
 def test_unknown_names_are_ignored(tmp_path):
@@ -311,8 +363,29 @@ def test_newest_first_skips_unreadable_files(folder):
     record.write(old := a_record(created="2026-01-01T00:00:00+00:00"))
     record.write(new := a_record(created="2026-03-01T00:00:00+00:00"))
     (folder / "20260201T000000Z-bad.json").write_text("{")
+    os.mkfifo(folder / "20260201T000000Z-pipe.json")
+    (folder / "20260201T000000Z-folder.json").mkdir()
     (folder / ".20260401T000000Z-half.json").write_text("{")
-    assert [each.id for each in record.newest_first()] == [new.id, old.id]
+    notes = []
+    assert [each.id for each in record.newest_first(notes.append)] == [new.id, old.id]
+    pipe = folder / "20260201T000000Z-pipe.json"
+    assert notes == [f"passed over: cannot read {pipe}: it is a pipe or a device, not a file; and 2 more files"]
+
+
+def test_newest_first_places_copies_and_renamed_files_by_their_time(folder):
+    record.write(old := a_record(created="2026-01-01T00:00:00+00:00"))
+    path = record.write(new := a_record(created="2026-03-01T00:00:00+00:00"))
+    (folder / "z-copy.json").write_bytes(path.read_bytes())
+    renamed = record.write(middle := a_record(created="2026-02-01T00:00:00+00:00"))
+    renamed.rename(folder / "zz.json")
+    assert [each.id for each in record.newest_first()] == [new.id, middle.id, old.id]
+
+
+def test_a_later_result_than_the_one_just_written(folder):
+    first = record.write(a_record(created="2026-03-01T00:00:00+00:00"))
+    assert record.newer_than(first) is None
+    assert record.newer_than(record.write(a_record(created="2026-03-01T00:00:00+00:00"))) is None
+    assert record.newer_than(record.write(a_record(created="2026-02-28T23:59:59+00:00"))) is not None
 
 
 def test_without_a_folder_there_are_no_results(folder):

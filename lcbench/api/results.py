@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,20 +17,30 @@ if TYPE_CHECKING:
     from lcbench.stats.history import History
     from lcbench.stats.verdicts import Judgement, Latest
 
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""Time by which a result of another machine may seem to be in the future."""
+
 PAGE_ENDINGS = (".html", ".htm")
 
 
-def compare(base: Record | str | Path, new: Record | str | Path | None = None, fail_above: float = 0.10) -> Judgement:
+def compare(
+    base: Record | str | Path,
+    new: Record | str | Path | None = None,
+    fail_above: float = 0.10,
+    *,
+    note: NoteCallback = no_note,
+) -> Judgement:
     """Compare the record `new` with `base`; a row is slower if it is by more than `fail_above`.
 
     If rows whose code and settings did not change show that the machine was slower or faster, the change beyond that
     decides.
 
-    base, new: records, files or names of baselines. new: None means the newest record that is not of a gate.
+    base, new: records, files or names of baselines. new: None means the newest record that is not of a gate. note:
+    called with the newest record's file, and with the files that were passed over.
     """
     require(fail_above >= 0, f"fail_above is {fail_above}: it cannot be negative")
-    new = new or _record_of(None, "compare with", lambda each: each.gate is None)
-    older, newer = _record_of(base, "compare with"), _record_of(new, "compare with")
+    newer = _record_of(new, "compare with", lambda each: each.gate is None, note)
+    older = _record_of(base, "compare with")
     from lcbench.stats import verdicts
 
     return verdicts.compare_records(older, newer, fail_above)
@@ -41,11 +52,13 @@ def history(
     losses: str | Iterable[str] = (),
     rows: int | Iterable[int] = (),
     since: datetime | str | None = None,
+    note: NoteCallback = no_note,
 ) -> History:
     """Return the times of all results of this machine in chronological order, and where they changed.
 
     implementations, losses, rows: select rows of the results; empty means all. Names of implementations can be
     separated by commas. since: a time (UTC if it has no zone), an ISO 8601 date, or a git revision that was measured.
+    note: called with the files that were passed over.
     """
     from lcbench import record
     from lcbench.host import machine
@@ -64,7 +77,7 @@ def history(
         )
 
     begin = _begin(since)
-    found = histories.history(record.newest_first(), machine.fingerprint(machine.facts()), wanted, begin)
+    found = histories.history(record.newest_first(note), machine.fingerprint(machine.facts()), wanted, begin)
     _require_series(found, names, begin)
     return found
 
@@ -113,34 +126,46 @@ def _difference_of_newest() -> str:
     return f" (the newest has {'; '.join(found[:2])})" if found else ""
 
 
-def latest() -> list[Latest]:
+def latest(note: NoteCallback = no_note) -> list[Latest]:
     """Return the newest result of every implementation on this machine, grouped by workload.
 
-    Raise LcbenchError if there is none.
+    note: called with the files that were passed over. Raise LcbenchError if there is none.
     """
     from lcbench import record
     from lcbench.host import machine
     from lcbench.stats import verdicts
 
-    groups = verdicts.latest(record.newest_first(), machine.fingerprint(machine.facts()))
+    groups = verdicts.latest(record.newest_first(note), machine.fingerprint(machine.facts()))
     require(bool(groups), "no result of this machine yet; 'lcbench run' makes one")
     return groups
 
 
 def _record_of(
-    result: Record | str | Path | None, purpose: str, fit: Callable[[Record], bool] = lambda record: True
+    result: Record | str | Path | None,
+    purpose: str,
+    fit: Callable[[Record], bool] = lambda record: True,
+    note: NoteCallback = no_note,
 ) -> Record:
     """Return the record that is given or named, or the newest one for which `fit` is true.
 
-    purpose: verb for the error message.
+    purpose: verb for the error message. note: called with the file of the newest one, and with those that were passed
+    over.
     """
     from lcbench import record
 
     if isinstance(result, record.Record):
         return result
-    newest = record.find(str(result)) if result else next(filter(fit, record.newest_first()), None)
+    if result is not None:
+        return record.find(str(result))
+    with closing(record.newest_first(note)) as records:
+        newest = next(filter(fit, records), None)
     if newest is None:
         raise LcbenchError(f"no result to {purpose}; 'lcbench run' makes one")
+    ahead = datetime.fromisoformat(newest.created) > datetime.now(UTC) + CLOCKS_DIFFER
+    note(
+        f"newest result: {newest.path}"
+        + (f", dated in the future ({newest.created}): was the clock set back?" if ahead else "")
+    )
     return newest
 
 
@@ -153,12 +178,13 @@ def export(
 ) -> str:
     """Return a result, by default the newest, as text in the format `form`, one of `lcbench.report.exports.FORMATS`.
 
-    output: file to write as well, atomically. note: called with the number of rows that have no time.
+    output: file to write as well, atomically. note: called with the newest result's file, with the files that were
+    passed over, and with the number of rows that have no time.
     """
     from lcbench.report import exports
 
     require(form in exports.FORMATS, f"form is {form!r}: there is {', '.join(exports.FORMATS)}")
-    chosen = _record_of(result, "export")
+    chosen = _record_of(result, "export", note=note)
     text = exports.export(chosen, form)
     if output:
         exports.write(output, text)
@@ -168,11 +194,17 @@ def export(
     return text
 
 
-def write_report(*results: Record | str | Path, output: Path | None = None, baseline: str = "numpy") -> Path:
+def write_report(
+    *results: Record | str | Path,
+    output: Path | None = None,
+    baseline: str = "numpy",
+    note: NoteCallback = no_note,
+) -> Path:
     """Write results, by default the newest, as one HTML page, and return its file.
 
     output: by default a file in `files.reports_folder()`, named after the first result. baseline: implementation that
-    speed-ups are relative to. Raise LcbenchError if a result or row does not exist, or the page cannot be written.
+    speed-ups are relative to. note: called with the newest result's file, and with the files that were passed over.
+    Raise LcbenchError if a result or row does not exist, or the page cannot be written.
     """
     from lcbench import files
 
@@ -180,7 +212,7 @@ def write_report(*results: Record | str | Path, output: Path | None = None, base
         require(output.suffix.lower() in PAGE_ENDINGS, f"cannot write {output}: a page is .html")
         files.require_parent_folder(output)
         files.require_replaceable(output)
-    found = [_record_of(result, "report") for result in results or (None,)]
+    found = [_record_of(result, "report", note=note) for result in results or (None,)]
     records = list({each.id: each for each in found}.values())
     names = list(dict.fromkeys(row.implementation for each in records for row in each.rows))
     if baseline not in (*names, "numpy"):
@@ -216,7 +248,7 @@ def plot(
         require_replaceable(output)
     from lcbench.report.plots.files import resolve_files
 
-    named = resolve_files(chosen, [str(file) for file in files])
+    named = resolve_files(chosen, [str(file) for file in files], note)
     path = output or named[0].with_name(f"{named[0].stem}-{chosen.name}{chosen.suffix}")
     content = plots.render_plot(
         chosen, named, plots.output_format(chosen, path), dpi, progress, lambda line: note(f"warning: {line}")
@@ -245,7 +277,10 @@ def plot_all(
         require_folder(output)
     from lcbench.report.plots.files import find_plots
 
-    planned, unread = find_plots([str(file) for file in files])
+    passed_over: dict[str, None] = {}  # the same for many kinds of plots
+    planned, unread = find_plots([str(file) for file in files], passed_over.setdefault)
+    for line in passed_over:
+        note(line)
     for reason in unread:
         note(f"left out: {reason}")
     warnings: list[str] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from lcbench.cli import completion as complete
@@ -37,12 +39,13 @@ def compare(base: str | None, new: str | None, fail_above: float, output: Verdic
     from lcbench.report import style
     from lcbench.report.tables import compare as compare_tables
 
+    note = partial(click.echo, err=True)
     if base is None:
         if output.beyond_tables:
             raise click.UsageError(
                 "--format github, --junit and --markdown write verdicts: name a BASE to compare with"
             )
-        groups = results.latest()
+        groups = results.latest(note)
         if output.as_json:
             click.echo(record.to_json(groups))
         else:
@@ -51,7 +54,7 @@ def compare(base: str | None, new: str | None, fail_above: float, output: Verdic
         return ExitCode.OK
 
     output.require_writable()
-    judgement = results.compare(base, new, fail_above)
+    judgement = results.compare(base, new, fail_above, note=note)
     if output.as_json:
         click.echo(record.to_json(judgement))
     else:

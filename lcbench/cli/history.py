@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 
 from lcbench.cli.options import COUNTS, flatten, implementations_option, json_option
@@ -43,7 +45,7 @@ def history(
     from lcbench.report import style
     from lcbench.report.tables import history as history_tables
 
-    found = api.history(implementations, losses=losses, rows=rows, since=since)
+    found = api.history(implementations, losses=losses, rows=rows, since=since, note=partial(click.echo, err=True))
     if as_json:
         fields = msgspec.to_builtins(found)
         for series_fields, series in zip(fields["series"], found.series, strict=True):

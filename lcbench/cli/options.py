@@ -221,10 +221,14 @@ def require_alone(context: click.Context, what: str, allowed: tuple[str, ...]) -
 
 
 def print_result_file(result: Record) -> None:
-    """Print the file of a run's or a gate's result, on standard error."""
+    """Print the file of a run's, a gate's or a sweep's result, on standard error."""
     if result.path:
+        from lcbench import record
+
         what = "stopped early; what was measured is in" if result.interrupted else "result:"
-        click.echo(f"{what} {result.path}", err=True)
+        newer = record.newer_than(Path(result.path))
+        clock = f"; {newer} is dated later, and stays the newest result: was the clock set back?" if newer else ""
+        click.echo(f"{what} {result.path}{clock}", err=True)
 
 
 # Cluster of --impl dask

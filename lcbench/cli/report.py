@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -31,4 +32,5 @@ def report(files: tuple[str, ...], output: Path | None, baseline: str) -> None:
     """
     from lcbench.api import results
 
-    click.echo(f"page: {results.write_report(*files, output=output, baseline=baseline)}", err=True)
+    path = results.write_report(*files, output=output, baseline=baseline, note=partial(click.echo, err=True))
+    click.echo(f"page: {path}", err=True)

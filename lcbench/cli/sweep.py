@@ -21,6 +21,7 @@ from lcbench.cli.options import (
     implementations_option,
     json_option,
     measurement_options,
+    print_result_file,
     quiet_option,
     require_alone,
     stream_option,
@@ -120,8 +121,7 @@ def sweep(
         console = style.console()
         for table in sweep_tables.tables(result, baseline):
             console.print(table)
-    if result.path:
-        click.echo(f"result: {result.path}", err=True)
+    print_result_file(result)
     return _exit_code(result)
 
 

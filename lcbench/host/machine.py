@@ -139,10 +139,12 @@ def machine_differences(here: Facts, there: Mapping[str, Any]) -> list[str]:
 
 
 def _identity(facts: Mapping[str, Any]) -> dict[str, Any]:
-    processor = {name: value for name, value in facts.get("cpu", {}).items() if name != "logical_cores"}
+    cpu = facts.get("cpu")
+    known = cpu if isinstance(cpu, Mapping) else {"model": cpu}  # of another version of lcbench
+    processor = {name: value for name, value in known.items() if name != "logical_cores"}
     # The kernel reserves some memory, by an amount that depends on its version.
-    memory = {"memory_gib": round(2 ** round(log2(facts.get("memory_bytes", 1))) / 2**30)}
-    return {"system": facts.get("system")} | processor | memory | {"gpu": facts.get("gpu", {}).get("name")}
+    memory = {"memory_gib": round(2 ** round(log2(facts.get("memory_bytes") or 1)) / 2**30)}
+    return {"system": facts.get("system")} | processor | memory | {"gpu": (facts.get("gpu") or {}).get("name")}
 
 
 def cpu_facts() -> CpuFacts:

@@ -180,8 +180,9 @@ class CacheEnd:
 
 def cache_ends(record: Record) -> list[CacheEnd]:
     """Return all significant increases of the time per element, minus the growth of the whole curve."""
-    sizes = record.machine.get("cpu", {})
-    sizes = sizes.get("caches", {}) if isinstance(sizes, dict) else {}
+    cpu = record.machine.get("cpu")
+    caches = (cpu.get("caches") or {}) if isinstance(cpu, dict) else {}
+    sizes = {name: size for name, size in caches.items() if size}
     return [
         end
         for axis in CACHE_AXES

@@ -175,7 +175,7 @@ def history(
     elsewhere = 0
     for record in newest_first:
         if isinstance(since, datetime) and datetime.fromisoformat(record.created) < since:
-            break
+            continue  # files are in the order of their names, which users can change
         if record.fingerprint != fingerprint:
             elsewhere += 1
             continue

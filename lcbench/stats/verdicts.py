@@ -385,7 +385,7 @@ def _same_software(base: Record, new: Record, packages: Sequence[str]) -> bool:
 
     def blas(record: Record) -> set[tuple[object, ...]]:
         libraries = record.machine.get("blas") or []
-        return {tuple(library.get(name) for name in ("name", "version", "kernels")) for library in libraries}
+        return {tuple(str(library.get(name)) for name in ("name", "version", "kernels")) for library in libraries}
 
     python, versions, _ = found = software(base)
     same_blas = blas(base) <= blas(new) or blas(new) <= blas(base)

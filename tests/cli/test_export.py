@@ -31,7 +31,29 @@ def test_newest_result_in_every_format(folder, form):
     assert done.returncode == 0
     assert "newer" in done.stdout
     assert "older" not in done.stdout
-    assert done.stderr == "1 of 2 rows have no time: wrong, simulated or not measured\n"
+    [newest, untimed] = done.stderr.splitlines()
+    assert newest.startswith("newest result: results/20260102T030405Z-")
+    assert untimed == "1 of 2 rows have no time: wrong, simulated or not measured"
+
+
+def test_an_older_result_than_the_newest_is_named(folder):
+    (folder / "results" / "20990101T000000Z-torn.json").write_text("{")
+    try:
+        done = invoke(folder, "export", "--format", "csv")
+        assert done.returncode == 0
+        [torn, used, _] = done.stderr.splitlines()
+        assert torn.startswith("passed over: results/20990101T000000Z-torn.json is not an lcbench result: ")
+        assert used.startswith("newest result: results/20260102T030405Z-")
+    finally:
+        (folder / "results" / "20990101T000000Z-torn.json").unlink()
+
+
+def test_a_result_of_the_future_is_named(tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LCBENCH_RESULTS", str(tmp_path / "results"))
+        record.write(make_record(row(medians=[1e-3]), created="2999-01-01T00:00:00+00:00"))
+    done = invoke(tmp_path, "export", "--format", "csv")
+    assert "dated in the future (2999-01-01T00:00:00+00:00): was the clock set back?" in done.stderr
 
 
 def test_saved_result_to_a_file(folder):

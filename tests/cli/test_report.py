@@ -26,7 +26,8 @@ def folder(tmp_path_factory):
 def test_newest_result_by_default(folder):
     done = invoke(folder, "report")
     name = "results/reports/20260102T000000Z-new0new0.html"
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"page: {name}\n")
+    newest = "newest result: results/20260102T000000Z-new0new0.json"
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"{newest}\npage: {name}\n")
     text = (folder / name).read_text(encoding="utf-8")
     assert text.startswith("<!DOCTYPE html>")
     assert "new0new0" in text

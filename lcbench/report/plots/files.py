@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lcbench.errors import LcbenchError
+from lcbench.progress import NoteCallback, no_note
 from lcbench.report.plots import KINDS, Kind, Source, render_plot, require_drawable
 
 if TYPE_CHECKING:
@@ -50,13 +52,13 @@ def identify(name: str) -> File:
     return File(Path(found.path), found, _OF_RECORDS)
 
 
-def resolve_files(chosen: Kind, names: Sequence[str]) -> list[Path]:
+def resolve_files(chosen: Kind, names: Sequence[str], note: NoteCallback = no_note) -> list[Path]:
     """Return the named files, or the newest ones. A result may also be given by its saved name, or the start of its id.
 
-    Raise LcbenchError if there is none.
+    note: called with the results that were passed over. Raise LcbenchError if there is none.
     """
     if not names:
-        return newest_files(chosen)
+        return newest_files(chosen, note)
     if chosen.source not in _OF_RECORDS:
         return [Path(name) for name in names]
     from lcbench import record
@@ -64,10 +66,11 @@ def resolve_files(chosen: Kind, names: Sequence[str]) -> list[Path]:
     return [Path(record.find(name).path) for name in names]
 
 
-def newest_files(chosen: Kind) -> list[Path]:
+def newest_files(chosen: Kind, note: NoteCallback = no_note) -> list[Path]:
     """Return the newest file that has such a plot; for a history, every result of the newest one's machine.
 
-    Raise LcbenchError if there is none, or if the plot needs several files that only a user can choose.
+    note: called with the results that were passed over. Raise LcbenchError if there is none, or if the plot needs
+    several files that only a user can choose.
     """
     from lcbench.learn import model
     from lcbench.learn.search import search_file
@@ -75,16 +78,17 @@ def newest_files(chosen: Kind) -> list[Path]:
     if chosen.source == "several models":
         raise LcbenchError(f"{chosen.name} is a plot of several models: name their files")
     if chosen.source == "results over time":
-        return _records_of_newest_machine(chosen)
+        return _records_of_newest_machine(chosen, note)
     if chosen.source in _OF_RECORDS:
-        return [_newest_record(chosen)]
+        return [_newest_record(chosen, note)]
     return [search_file.newest() if chosen.source == "a search" else model.newest()]
 
 
-def _newest_record(chosen: Kind) -> Path:
+def _newest_record(chosen: Kind, note: NoteCallback = no_note) -> Path:
     from lcbench import files, record
 
-    found = next((result for result in record.newest_first() if not chosen.why_not(result)), None)
+    with closing(record.newest_first(note)) as results:
+        found = next((result for result in results if not chosen.why_not(result)), None)
     if found is None:
         makes = "sweep" if chosen.source == "a sweep" else "run"
         raise LcbenchError(
@@ -94,12 +98,12 @@ def _newest_record(chosen: Kind) -> Path:
     return Path(found.path)
 
 
-def _records_of_newest_machine(chosen: Kind) -> list[Path]:
+def _records_of_newest_machine(chosen: Kind, note: NoteCallback) -> list[Path]:
     """Return all results of the machine of the newest result, the newest first."""
     from lcbench import record
 
     newest = record.read(_newest_record(chosen))
-    same_machine = (other for other in record.newest_first() if other.fingerprint == newest.fingerprint)
+    same_machine = (other for other in record.newest_first(note) if other.fingerprint == newest.fingerprint)
     return [Path(result.path) for result in same_machine if not chosen.why_not(result)]
 
 
@@ -184,15 +188,16 @@ class Plot:
         return self.kind.suffix.removeprefix(".")
 
 
-def find_plots(names: Sequence[str]) -> tuple[list[Plot], list[str]]:
+def find_plots(names: Sequence[str], note: NoteCallback = no_note) -> tuple[list[Plot], list[str]]:
     """Return every plot of the named files, or without names of the newest files, and why newest files cannot be read.
 
-    Raise LcbenchError if a named file cannot be read, if there is no plot, or if two plots would have the same name.
+    note: called for each kind with the results that were passed over. Raise LcbenchError if a named file cannot be
+    read, if there is no plot, or if two plots would have the same name.
     """
     for kind in KINDS.values():
         require_drawable(kind)
     unread: list[str] = []
-    found = [*(_of_named(names) if names else _of_newest(unread))]
+    found = [*(_of_named(names) if names else _of_newest(unread, note))]
     if not found:
         where = "these files" if names else "the files in the folder of results"
         raise LcbenchError(f"{where} have no plot; 'lcbench run' makes a result")
@@ -200,12 +205,12 @@ def find_plots(names: Sequence[str]) -> tuple[list[Plot], list[str]]:
     return found, unread
 
 
-def _of_newest(unread: list[str]) -> Iterator[Plot]:
+def _of_newest(unread: list[str], note: NoteCallback) -> Iterator[Plot]:
     """Yield the plots of the newest file of each kind; append to `unread` why a file cannot be read."""
     files: dict[Path, File | None] = {}
     for kind in KINDS.values():
         try:
-            paths = newest_files(kind)
+            paths = newest_files(kind, note)
         except LcbenchError:
             continue  # there is no such file, or only a user can choose the files
         for path in paths:
