@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -440,8 +441,13 @@ class MachineAtStart:
             score=disturbances.score(found),
             findings=[f"{finding.severity}: {finding.what}" for finding in found]
             + ([f"low: the git revision is unknown: {unknown}"] if unknown else []),
-            **{"command": sys.argv[1:], **fields},
+            **{"command": [without_folders(argument) for argument in sys.argv[1:]], **fields},
         )
+
+
+def without_folders(argument: str) -> str:
+    """Return an argument with absolute paths reduced to their names: a record is passed on, folders are private."""
+    return re.sub(r"(?<![\w.~:/-])(?:~|[A-Za-z]:)?[/\\](?:[^/\\,=\s]+[/\\])*(?=[^/\\,=\s])", "", argument)
 
 
 def _write_record(machine: MachineAtStart, save: str | None, rows: list[Row], **fields: Any) -> Record:

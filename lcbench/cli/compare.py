@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from lcbench.cli import completion as complete
-from lcbench.cli.options import SHARE, VerdictOutput, verdict_options
+from lcbench.cli.options import SHARE, VerdictOutput, arrangement_options, verdict_options
 from lcbench.errors import ExitCode
+
+if TYPE_CHECKING:
+    from lcbench.report.table import Arrangement
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench compare\n  lcbench compare before after --fail-above 30%")
@@ -23,7 +27,10 @@ from lcbench.errors import ExitCode
     help="Fail if a row is slower by more than this share: 10% or 0.1.",
 )
 @verdict_options
-def compare(base: str | None, new: str | None, fail_above: float, output: VerdictOutput) -> ExitCode:
+@arrangement_options
+def compare(
+    base: str | None, new: str | None, fail_above: float, output: VerdictOutput, arrangement: Arrangement
+) -> ExitCode:
     """Compare two results, or list the newest ones.
 
     Without arguments: the newest result of every implementation on this machine, side by side. With BASE and NEW (files
@@ -49,7 +56,7 @@ def compare(base: str | None, new: str | None, fail_above: float, output: Verdic
         if output.as_json:
             click.echo(record.to_json(groups))
         else:
-            for table in compare_tables.latest(groups):
+            for table in compare_tables.latest(groups, arrangement):
                 style.console().print(table)
         return ExitCode.OK
 
@@ -58,7 +65,7 @@ def compare(base: str | None, new: str | None, fail_above: float, output: Verdic
     if output.as_json:
         click.echo(record.to_json(judgement))
     else:
-        for table in compare_tables.verdicts(judgement):
+        for table in compare_tables.verdicts(judgement, arrangement):
             style.console().print(table)
     if output.beyond_tables:
         notes = [] if judgement.same_machine else [compare_tables.OTHER_MACHINE]

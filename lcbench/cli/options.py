@@ -206,6 +206,34 @@ def implementations_option(help: str) -> Any:
     )
 
 
+def arrangement_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --columns and --sort to a command that prints tables, which receives them as `arrangement`."""
+
+    @click.option(
+        "--columns",
+        metavar="LIST",
+        help="Columns to print, by their headings or the beginnings of these: time,limit,error. Default: all that fit.",
+    )
+    @click.option(
+        "--sort", metavar="COLUMN", help="Column by which the rows are sorted; -COLUMN for the opposite order."
+    )
+    @wraps(command)
+    def with_arrangement(*args: Any, columns: str | None, sort: str | None, **options: Any) -> Any:
+        given = [name for name, value in (("--columns", columns), ("--sort", sort)) if value is not None]
+        form = options.get("output")
+        if given and (options.get("as_json") or (form and form.as_json)):
+            raise click.UsageError(f"{given[0]} is for tables, and --json prints none: leave one of them out")
+        names = tuple(name.strip() for name in (columns or "").split(","))
+        if (columns is not None and not all(names)) or (sort is not None and not sort.strip("- ")):
+            raise click.UsageError(f"{given[0]} needs the heading of a column")
+        from lcbench.report.table import Arrangement
+
+        arrangement = Arrangement(names if columns else (), (sort or "").strip())
+        return command(*args, arrangement=arrangement, **options)
+
+    return with_arrangement
+
+
 def require_alone(context: click.Context, what: str, allowed: tuple[str, ...]) -> None:
     """Raise UsageError if an option is given beside --resume that is not in `allowed`, as it would have no effect.
 

@@ -10,6 +10,7 @@ import click
 from lcbench.cli.options import (
     COUNTS,
     SettingsCommand,
+    arrangement_options,
     baseline_option,
     batch_option,
     blocks_option,
@@ -27,6 +28,7 @@ from lcbench.errors import ExitCode, LcbenchError
 
 if TYPE_CHECKING:
     from lcbench.record import Record
+    from lcbench.report.table import Arrangement
 
 
 @click.command(
@@ -59,10 +61,18 @@ if TYPE_CHECKING:
 @budget_option
 @measurement_options
 @baseline_option
+@arrangement_options
 @click.option("--require-gpu", is_flag=True, help="Fail if there is no GPU, instead of using the simulator.")
 @json_option
 @quiet_option
-def run(settings: dict[str, Any], baseline: str, require_gpu: bool, as_json: bool, quiet: bool) -> ExitCode:
+def run(
+    settings: dict[str, Any],
+    baseline: str,
+    arrangement: Arrangement,
+    require_gpu: bool,
+    as_json: bool,
+    quiet: bool,
+) -> ExitCode:
     """Time implementations and verify every result.
 
     The loss of every timed call, and the gradient of the last call in every sample, are compared with a float64 oracle.
@@ -81,6 +91,7 @@ def run(settings: dict[str, Any], baseline: str, require_gpu: bool, as_json: boo
     from lcbench.report.tables import run as run_tables
     from lcbench.settings import RunSettings
 
+    arrangement.require_known(run_tables.columns(baseline=baseline))
     settings = with_default_data(RunSettings, settings, {})
     with show_progress(quiet) as progress:
         result = api.run(progress=progress, note=partial(click.echo, err=True), **settings)
@@ -92,7 +103,7 @@ def run(settings: dict[str, Any], baseline: str, require_gpu: bool, as_json: boo
         click.echo(record.to_json(result))
     else:
         console = style.console()
-        for table in run_tables.tables(result, baseline):
+        for table in run_tables.tables(result, baseline, arrangement):
             console.print(table)
     print_result_file(result)
     return _exit_code(result)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
+from lcbench import units
 from lcbench.host.conditions import BackgroundLoad, Conditions
 from lcbench.host.gpu_state import GpuState
 from lcbench.host.machine import KERNEL_VARIABLES, Facts
@@ -48,11 +49,17 @@ USER_REASONS = frozenset({"applications_clocks_setting", "display_clocks_setting
 
 @dataclass(frozen=True)
 class Finding:
-    """Possible disturbance with its remedy and severity."""
+    """Possible disturbance with its remedy and severity.
+
+    share: share of the cores' or the GPU's time that it takes, if it was measured. names: names of other programs,
+    which are shown to the user of the machine and are not recorded.
+    """
 
     what: str
     remedy: str
     severity: Severity = "medium"
+    share: float = 0.0
+    names: str = ""
 
 
 def findings(facts: Facts, now: Conditions, load: BackgroundLoad | None = None) -> list[Finding]:
@@ -76,12 +83,12 @@ def score(found: Iterable[Finding], slowdown: float | None = None) -> int:
     """Return the score of the machine, from 0 (noisy) to 100 (quiet).
 
     The score is 100 x F x N. F is the product of 1 - w over all findings, with w = 0.3, 0.1 and 0.02 for high, medium
-    and low severity (`WEIGHTS`). N is 1 / (1 + slowdown / 0.05) (`HALVING_SLOWDOWN`), where `slowdown` is the
-    smallest one that a gate of 60 s detects, or 1 without a measurement of the noise. Scores with and without such a
-    measurement are not comparable.
+    and low severity (`WEIGHTS`), or w = the share of the time that a finding takes, if that is more. N is
+    1 / (1 + slowdown / 0.05) (`HALVING_SLOWDOWN`), where `slowdown` is the smallest one that a gate of 60 s detects, or
+    1 without a measurement of the noise. Scores with and without such a measurement are not comparable.
     """
     noise = 1.0 if slowdown is None else 1 / (1 + slowdown / HALVING_SLOWDOWN)
-    return round(100 * noise * prod(1 - WEIGHTS[finding.severity] for finding in found))
+    return round(100 * noise * prod(1 - max(WEIGHTS[finding.severity], min(finding.share, 1.0)) for finding in found))
 
 
 def _busy(facts: Facts, now: Conditions, load: BackgroundLoad | None) -> Iterator[Finding]:
@@ -93,11 +100,13 @@ def _busy(facts: Facts, now: Conditions, load: BackgroundLoad | None) -> Iterato
                 "stop other programs, wait a minute, and measure again",
             )
     elif load.others > OTHERS_SHARE:
-        programs = ", ".join(f"{program.name} ({program.cores:.0%} of a core)" for program in load.programs)
+        programs = (f"{program.name} ({min(program.cores, usable):.2g} cores)" for program in load.programs)
         yield Finding(
-            f"other programs used {load.others:.0%} of the usable cores: {programs or 'short-lived processes'}",
+            f"other programs used {units.percent(load.others)} of the usable cores",
             "stop them, and measure again",
             "high" if load.others > HIGH_SHARE else "medium",
+            load.others,
+            ", ".join(programs) or "short-lived processes",
         )
 
 
@@ -145,9 +154,10 @@ def _stolen(now: Conditions, load: BackgroundLoad | None) -> Iterator[Finding]:
     steal = load.steal if load else None
     if steal is not None and steal > STEAL_SHARE:
         yield Finding(
-            f"the host gave {steal:.1%} of the cores' time to other virtual machines",
+            f"the host gave {units.percent(steal, 1)} of the cores' time to other virtual machines",
             "use a dedicated host, or measure at another time",
             "high" if steal > HIGH_SHARE else "medium",
+            steal,
         )
     elif now.virtual:
         yield Finding(
@@ -183,7 +193,7 @@ def _cores(facts: Facts, now: Conditions) -> Iterator[Finding]:
 def _memory(facts: Facts, now: Conditions) -> Iterator[Finding]:
     if now.swap_bytes is not None and now.swap_bytes > SWAP_SHARE * facts["memory_bytes"]:
         yield Finding(
-            f"{now.swap_bytes / 2**30:.1f} GiB of swap in use: there was not enough memory",
+            f"{units.size(now.swap_bytes)} of swap in use: there was not enough memory",
             "close programs that use much memory, or measure fewer rows",
         )
     if now.huge_pages == "never":
@@ -245,7 +255,10 @@ def _gpu(now: Conditions) -> Iterator[Finding]:
 def _gpu_shared(gpu: GpuState) -> Iterator[Finding]:
     if gpu.utilisation is not None and gpu.utilisation > BUSY_GPU:
         yield Finding(
-            f"the GPU is {gpu.utilisation:.0%} busy with other programs", "stop them; nvidia-smi lists them", "high"
+            f"the GPU is {units.percent(gpu.utilisation)} busy with other programs",
+            "stop them; nvidia-smi lists them",
+            "high",
+            gpu.utilisation,
         )
     elif gpu.other_processes:
         yield Finding(

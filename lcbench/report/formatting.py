@@ -5,14 +5,22 @@ from __future__ import annotations
 import math
 import re
 
+from lcbench import units
+
 MISSING = "-"
 """Text in place of a missing number."""
 
 NO_INTERVAL = "[?]"
 """Text in place of an interval that is not informative: too few processes, or too much noise between them."""
 
+LONG_S = 1000.0
+"""Seconds from which a duration is written in minutes, hours or days."""
+
 WIDEST = 100.0
 """Ratio of its ends from which an interval is not informative."""
+
+UNDECIDED = 4.0
+"""Ratio of its ends from which an interval that includes 1 is not informative."""
 
 IMPOSSIBLE = "!"
 """Suffix of a share above 100 %."""
@@ -22,10 +30,13 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def seconds(value: float | None) -> str:
-    """Return a duration in s, ms, us or ns with three significant digits: 0.00402 is "4.02 ms"."""
+    """Return a duration with three significant digits: 0.00402 is "4.02 ms", and 20,000 is "5.56 h"."""
     if value is None or math.isnan(value):
         return MISSING
     rounded = abs(_rounded(value))
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if rounded >= max(size, LONG_S) and math.isfinite(value):
+            return f"{_three_digits(value / size)} {unit}"
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if rounded >= size:
             return f"{_three_digits(value / size)} {unit}"
@@ -47,13 +58,15 @@ def significant(value: float) -> str:
 def ratio_with_interval(value: float, low: float, high: float, decimals: int = 2) -> str:
     """Return a ratio and its interval: "4.81 [4.75,4.88]".
 
-    Numbers have `decimals` decimals, or two significant digits where they are far from 1. An interval that is not
-    informative is `NO_INTERVAL`. A text that is longer than usual is broken into two lines, so that a single row does
-    not make the column wide.
+    Numbers have `decimals` decimals, or two significant digits where they are far from 1. Without an interval, the
+    ratio is followed by `NO_INTERVAL`. If the noise allows no statement, there is no ratio, but `NO_INTERVAL` only. A
+    text that is longer than usual is broken into two lines, so that a single row does not make the column wide.
     """
     ratio, interval = _decimal(value, decimals), f"[{_decimal(low, decimals)},{_decimal(high, decimals)}]"
-    if not high <= WIDEST * low:
+    if low <= 0 or not math.isfinite(high):
         return f"{ratio} {NO_INTERVAL}"
+    if high > (UNDECIDED if low <= 1 <= high else WIDEST) * low:
+        return NO_INTERVAL
     usual_length = len("0. [0.,0.]") + 3 * decimals
     return f"{ratio} {interval}" if len(ratio) + 1 + len(interval) <= usual_length else f"{ratio}\n{interval}"
 
@@ -80,14 +93,14 @@ def percent(fraction: float | None) -> str:
     """Return a fraction in percent with one decimal: 0.123 is "12.3 %"."""
     if fraction is None or math.isnan(fraction):
         return MISSING
-    return f"{100 * fraction:.1f} %"
+    return units.percent(fraction, 1)
 
 
 def share(fraction: float | None) -> str:
-    """Return a share of a limit in whole percent, "75%", with the suffix `IMPOSSIBLE` above 100 %."""
+    """Return a share of a limit in whole percent, "75 %", with the suffix `IMPOSSIBLE` above 100 %."""
     if fraction is None:
         return MISSING
-    return f"{fraction:.0%}" + (IMPOSSIBLE if fraction > 1 else "")
+    return units.percent(fraction) + (IMPOSSIBLE if fraction > 1 else "")
 
 
 def billions(value: float | None) -> str:
@@ -109,16 +122,9 @@ def scientific(error: float | None) -> str:
     return f"{error:.0e}" if error else "0"
 
 
-def size(value: int | None) -> str:
+def size(value: float | None) -> str:
     """Return a number of bytes in binary units: 33554432 is "32 MiB"."""
-    if value is None:
-        return MISSING
-    amount, unit = float(value), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024:
-            break
-        amount, unit = amount / 1024, larger
-    return f"{amount:.3g} {unit}" if amount < 1000 else f"{amount:.0f} {unit}"
+    return MISSING if value is None else units.size(value)
 
 
 def _rounded(value: float) -> float:

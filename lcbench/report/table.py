@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from io import StringIO
+from itertools import pairwise
 from math import isfinite
 from operator import attrgetter
 from typing import Any, Literal
@@ -21,6 +22,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
+from lcbench.errors import LcbenchError
+from lcbench.losses.implementation import did_you_mean
 from lcbench.report import formatting
 from lcbench.report.style import STYLES, Mood
 
@@ -29,6 +32,9 @@ INDENT = 2
 BETWEEN_COLUMNS = 2
 """Spaces between columns in a terminal, as rich prints them."""
 
+
+LATE = 10
+"""Value of `Column.leaves` from which names are broken before the column leaves the table."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -40,13 +46,15 @@ _SPECIAL = re.compile(r"[\\`*<>|~$&]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
 class Kind:
     """Kind of a column: how its values are written, and where a terminal may break them. Numbers are right-aligned.
 
-    least: minimum width, in characters, of a column that may be broken anywhere.
+    least: minimum width, in characters, of a column that may be broken anywhere. functions: values may be functions of
+    users' files; a terminal that is too narrow shows them without their file, if all are of the same one.
     """
 
     write: Callable[[Any], str]
     number: bool = False
     breaks: Literal["at spaces", "anywhere", "never"] = "never"
     least: int = 1
+    functions: bool = False
 
 
 def _words(value: str | int | None) -> str:
@@ -64,13 +72,13 @@ def _ratio(decimals: int) -> Kind:
 
 WORDS = Kind(_words, breaks="at spaces")
 WORD = Kind(_words)
-NAME = Kind(_words, breaks="anywhere", least=14)
+NAME = Kind(_words, breaks="anywhere", least=14, functions=True)
 NUMBER = Kind(_words, number=True)
 PLAIN = Kind(lambda value: formatting.MISSING if value is None else str(value), number=True)
 SECONDS = Kind(formatting.seconds, number=True)
 BILLIONS = Kind(formatting.billions, number=True)
 INTERVAL = Kind(lambda ends: formatting.time_interval(*ends) if ends else formatting.MISSING, number=True)
-SPREAD = Kind("{:.1%}".format, number=True)
+SPREAD = Kind(formatting.percent, number=True)
 PERCENT = Kind(formatting.percent, number=True)
 SHARE = Kind(formatting.share, number=True)
 SCIENTIFIC = Kind(formatting.scientific, number=True)
@@ -95,7 +103,8 @@ class Column:
     """Column of a table: its heading, and the attribute, the key or the function that gives its value for a row.
 
     If the value is a `Cell`, it is shown as it is. meaning: tooltip of the heading on the page. first: order after the
-    first click on the heading. detail: the column is shown on the page only.
+    first click on the heading. detail: the column is shown on the page only. leaves: order in which columns leave a
+    table that is too wide for a terminal, from 1; from `LATE`, only if breaking the names is not enough. 0: it stays.
     """
 
     heading: str
@@ -104,6 +113,7 @@ class Column:
     meaning: str = ""
     first: Literal["ascending", "descending"] = "ascending"
     detail: bool = False
+    leaves: int = 0
 
     def value(self, row: Any) -> Any:
         """Return the value of the column for a row, before it is formatted."""
@@ -135,10 +145,56 @@ class Line:
     instead: Cell | None = None
 
 
+@dataclass(frozen=True)
+class Arrangement:
+    """Columns of a table and the order of its rows, as a user asks for them.
+
+    columns: headings, or their beginnings, in the requested order; empty for the columns of the table. sort: heading by
+    which the rows are sorted, in the order of the page's first click; with a leading "-", in the opposite order.
+    """
+
+    columns: tuple[str, ...] = ()
+    sort: str = ""
+
+    def require_known(self, columns: Iterable[Column]) -> None:
+        """Raise LcbenchError if a requested heading is that of none of the columns, or of several."""
+        known = [*columns]
+        for name in [*self.columns, *filter(None, [self.sort.removeprefix("-")])]:
+            _find(known, name)
+
+
+AS_IS = Arrangement()
+"""All columns that fit, in the order of the table."""
+
+
+def _find(columns: Sequence[Column], name: str) -> int:
+    """Return the index of the column whose heading is `name` or begins with it; only letters and digits count."""
+    headings = [_letters(column.heading) for column in columns]
+    wanted = _letters(name)
+    found = [place for place, heading in enumerate(headings) if heading == wanted]
+    found = found or [place for place, heading in enumerate(headings) if wanted and heading.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    shown = [column.heading for column in columns if column.heading]
+    hint = did_you_mean(name, shown, f"the columns are {', '.join(shown)}")
+    raise LcbenchError(f"no column '{name}': {hint}" if not found else f"'{name}' is the beginning of several columns")
+
+
+def _letters(heading: str) -> str:
+    return "".join(filter(str.isalnum, heading.casefold()))
+
+
+_Shown = list[tuple[Column, list[Cell]]]
+"""Columns of a table with their cells."""
+
+
 class Table:
     """Title, columns (None is skipped) and rows.
 
-    A terminal that is too narrow for the table shows a list, so that nothing is cut off.
+    In a terminal that is too narrow, first the names of functions lose the file that they have in common, then columns
+    leave the table in the order of `Column.leaves`; before the late ones do, names are broken. If that is not enough,
+    the terminal shows groups of columns, each with the first `repeated` ones, or if that is 0, a list. Nothing is cut
+    off.
 
     sorted_by: index of the column by which the rows are sorted. instead: returns, for a row without numbers, the `Cell`
     that the page shows after the first `leading` columns, and None for other rows.
@@ -152,11 +208,41 @@ class Table:
         header: bool = True,
         sorted_by: int | None = None,
         leading: int = 1,
+        repeated: int = 0,
         instead: Callable[[Any], Cell | None] = lambda row: None,
     ) -> None:
         self.title, self.rows, self.header, self.sorted_by = title, [*rows], header, sorted_by
         self.columns = [column for column in columns if column]
-        self._leading, self._instead = leading, instead
+        self._leading, self._repeated, self._instead = leading, repeated, instead
+
+    def arranged(self, arrangement: Arrangement) -> Table:
+        """Return the table with the requested columns and order of rows. The first column always stays.
+
+        Requested columns that the table does not have are left out. Rows without a value come last.
+        """
+        wanted, rows = self.columns, self.rows
+        if arrangement.columns:
+            places = dict.fromkeys([0, *self._places(arrangement.columns)])
+            wanted = [replace(self.columns[place], detail=False, leaves=0) for place in places]
+        for place in self._places([arrangement.sort.removeprefix("-")] if arrangement.sort else []):
+            column = self.columns[place]
+            cells = [(column.cell(row).value, row) for row in rows]
+            known = [(value, row) for value, row in cells if value is not None]
+            falls = (column.first == "descending") != arrangement.sort.startswith("-")
+            known.sort(key=lambda pair: pair[0], reverse=falls)
+            rows = [row for _, row in known] + [row for value, row in cells if value is None]
+        return Table(
+            self.title, rows, *wanted, header=self.header, leading=self._leading, repeated=self._repeated,
+            instead=self._instead,
+        )  # fmt: skip
+
+    def _places(self, names: Iterable[str]) -> Iterator[int]:
+        """Yield the indices of the columns with these headings, without those that the table does not have."""
+        for name in names:
+            try:
+                yield _find(self.columns, name)
+            except LcbenchError:
+                continue
 
     @cached_property
     def lines(self) -> list[Line]:
@@ -198,36 +284,60 @@ class Table:
     @property
     def narrowest(self) -> int:
         """Minimum width of a terminal, in characters, in which the rows are printed as a table and not as a list."""
-        sizes = [_size(*shown) for shown in self._shown()]
-        return sum(least for least, _ in sizes) + BETWEEN_COLUMNS * (len(sizes) - 1)
+        return _least_width([shown for shown in self._shown() if not shown[0].leaves])
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the table if it fits, otherwise the list."""
+        """Yield the table if it fits, otherwise groups of its columns, or a list."""
         if self.title:
             yield Text(self.title, style="bold")  # a title of rich's table would be broken at the width of the table
-        shown = self._shown()
-        if self.narrowest > options.max_width:
-            yield from self._paragraphs(shown)
-            return
+        whole, width = self._shown(), options.max_width
+        shown, file = whole, ""
+        if sum(most for _, most in _sizes(shown)) + _gaps(shown) > width:
+            shown, file = _without_file(shown)
+        for column in sorted((column for column, _ in shown if column.leaves), key=lambda column: column.leaves):
+            if _least_width(shown, names_broken=column.leaves >= LATE) > width:
+                shown = [one for one in shown if one[0] is not column]
+        groups = [shown]
+        if _least_width(shown) > width:
+            groups = _groups(whole, self._repeated, width) if self._repeated else []
+            shown, file = whole, ""
+        if file:
+            yield Text(f"functions of {file}", style="dim", overflow="fold")
+        for number, group in enumerate(groups):
+            if number:
+                yield Text()
+            yield self._fitted(group, width)
+        if not groups:
+            yield from self._paragraphs(whole)
+        elif left_out := [column.heading for column, _ in whole if all(column is not one for one, _ in shown)]:
+            yield Text(f"no room for {', '.join(left_out)}", style="dim")
+
+    def _fitted(self, shown: _Shown, width: int) -> table.Table:
+        """Return the columns as a table of at most this width."""
         fitted = table.Table(
             show_header=self.header, header_style="", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0),
             show_edge=False,
         )  # fmt: skip
         # rich by itself would also narrow columns whose text cannot be broken
-        widths = _widths([_size(*one) for one in shown], options.max_width - BETWEEN_COLUMNS * (len(shown) - 1))
-        for (column, _), width in zip(shown, widths, strict=True):
+        names_broken = _least_width(shown, names_broken=False) > width
+        widths = _widths(_sizes(shown, names_broken), width - _gaps(shown))
+        for (column, _), each in zip(shown, widths, strict=True):
             fitted.add_column(
-                column.heading,
-                width=width,
+                _broken(column.heading, each) if column.kind.breaks == "anywhere" else column.heading,
+                width=each,
                 justify="right" if column.kind.number else "left",
                 no_wrap=column.kind.breaks == "never",
                 overflow="fold" if column.kind.breaks == "anywhere" else "ellipsis",
             )
         for cells in zip(*(cells for _, cells in shown), strict=True):
-            fitted.add_row(*(Text(cell.text, STYLES[cell.mood]) for cell in cells))
-        yield fitted
+            texts = [
+                _broken(cell.text, each) if column.kind.breaks == "anywhere" else cell.text
+                for (column, _), cell, each in zip(shown, cells, widths, strict=True)
+            ]
+            fitted.add_row(*(Text(text, STYLES[cell.mood]) for text, cell in zip(texts, cells, strict=True)))
+        return fitted
 
-    def _paragraphs(self, shown: list[tuple[Column, list[Cell]]]) -> RenderResult:
+    def _paragraphs(self, shown: _Shown) -> RenderResult:
         """Yield a paragraph for each row: its first cell, and below it the other cells, each after its heading."""
         for cells in zip(*(cells for _, cells in shown), strict=True):
             first, *others = (Text(cell.text, STYLES[cell.mood], overflow="fold") for cell in cells)
@@ -257,6 +367,81 @@ def escaped(text: str) -> str:
 def _bold(cell: Cell) -> str:
     text = escaped(cell.text)
     return f"**{text}**" if cell.mood in ("open", "bad") else text
+
+
+_FUNCTION = re.compile(r"(?P<file>\S+):(?P<function>[^\W\d]\w*)(?P<rest> \(.*\))?")
+"""Name of a user's function: FILE.py:FUNCTION, with the side of a gate in parentheses."""
+
+_BREAKS_AFTER = frozenset(":/\\_-.,=")
+"""Characters after which a long name is broken, rather than anywhere."""
+
+
+def without_common_file(names: Sequence[str]) -> tuple[list[str], str]:
+    """Return the names of functions without the file that all of them are of, and that file.
+
+    Names that are no functions of users' files stay as they are. If the functions are of several files, or a function
+    has the name of another row, all names stay, and the file is empty.
+    """
+    matches = [_FUNCTION.fullmatch(name) for name in names]
+    files = {match["file"] for match in matches if match}
+    short = [
+        f"{match['function']}{match['rest'] or ''}" if match else name
+        for name, match in zip(names, matches, strict=True)
+    ]
+    if len(files) != 1 or len(set(short)) < len(set(names)):
+        return [*names], ""
+    return short, files.pop()
+
+
+def _without_file(shown: _Shown) -> tuple[_Shown, str]:
+    """Return the columns with the names of functions without their common file, and that file."""
+    for place, (column, cells) in enumerate(shown):
+        if column.kind.functions:
+            names, file = without_common_file([cell.text for cell in cells])
+            short = [replace(cell, text=name) for cell, name in zip(cells, names, strict=True)]
+            return [*shown[:place], (column, short), *shown[place + 1 :]], file
+    return shown, ""
+
+
+def _least_width(shown: _Shown, names_broken: bool = True) -> int:
+    """Return the minimum width of the columns as a table, with or without breaking names."""
+    return sum(least for least, _ in _sizes(shown, names_broken)) + _gaps(shown)
+
+
+def _sizes(shown: _Shown, names_broken: bool = True) -> list[tuple[int, int]]:
+    """Return the minimum width of each column, with or without breaking names, and the width it would use."""
+    sizes = [(_size(*one), one[0].kind.functions and not names_broken) for one in shown]
+    return [(most if whole else least, most) for (least, most), whole in sizes]
+
+
+def _gaps(shown: _Shown) -> int:
+    return BETWEEN_COLUMNS * (len(shown) - 1)
+
+
+def _groups(shown: _Shown, repeated: int, width: int) -> list[_Shown]:
+    """Return groups of columns that fit into the width, each after the first `repeated` columns, or [] if none do."""
+    first, others = shown[:repeated], shown[repeated:]
+    for count in range(2, len(others) + 1):
+        ends = [round(number * len(others) / count) for number in range(count + 1)]
+        groups = [[*first, *others[start:end]] for start, end in pairwise(ends)]
+        if all(_least_width(group) <= width for group in groups):
+            return groups
+    return []
+
+
+def _broken(text: str, width: int) -> str:
+    """Return the text with words that are longer than `width` broken, if possible after a punctuation mark."""
+    return "\n".join(" ".join(_pieces(word, width) for word in line.split(" ")) for line in text.split("\n"))
+
+
+def _pieces(word: str, width: int) -> str:
+    pieces = []
+    while cell_len(word) == len(word) > width:  # rich breaks words of wide characters
+        ends = [place for place in range(width // 2, width + 1) if word[place - 1 : place] in _BREAKS_AFTER]
+        end = max(ends, default=width)
+        pieces.append(word[:end])
+        word = word[end:]
+    return "\n".join([*pieces, word])
 
 
 def _size(column: Column, cells: list[Cell]) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench import units
 from lcbench.record import LARGEST_FOOTPRINT, MachinePeak, ProcessResult, Record, Row
 
 # Time of a process
@@ -235,7 +236,7 @@ def complete_record(record: Record) -> None:
         # The best limit of the whole run is used here, since a single one may have been measured on a busy machine.
         if of_peak and of_peak > IMPOSSIBLE:
             row.status = "wrong"
-            row.reason = f"{of_peak:.0%} of the machine's limit: not computed, but cached or skipped"
+            row.reason = f"{units.percent(of_peak)} of the machine's limit: not computed, but cached or skipped"
             row.median_s = row.ci95_s = None
 
 

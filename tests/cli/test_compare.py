@@ -243,3 +243,27 @@ def test_terminal_output_has_colours_unless_no_color(folder):
     plain = terminal_output(folder, "compare", "base", "slower", NO_COLOR="1")
     assert "slower" in plain
     assert "31m" not in plain
+
+
+def test_columns_are_chosen_and_rows_sorted(folder):
+    compared = invoke(folder, "compare", "base", "slower", "--columns", "verdict,new", "--sort", "impl")
+    lines = compared.stdout.splitlines()
+    assert lines[1].split() == ["implementation", "verdict", "new"]
+    assert [line.split()[0] for line in lines[3:5]] == ["naive", "numpy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--columns", "memory"), "no column 'memory': the columns are implementation, time, x fastest, limit"),
+        (("--sort", "tme"), "no column 'tme': did you mean 'time'?"),
+        (("--columns", "time", "--json"), "--columns is for tables, and --json prints none"),
+        (("--columns", ""), "--columns needs the heading of a column"),
+        (("--sort", "-"), "--sort needs the heading of a column"),
+    ],
+)
+def test_a_column_that_is_not_there_is_refused(folder, arguments, told):
+    refused = invoke(folder, "compare", *arguments)
+    assert refused.returncode == 2
+    assert told in " ".join(refused.stderr.split())
+    assert not refused.stdout

@@ -129,7 +129,7 @@ def test_tables_are_plain_text_of_80_columns(tables):
     lines = tables.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in tables.stdout + tables.stderr
-    assert lines[0].startswith("softmax: 20 rows x 33 features, 3 classes, float32,")
+    assert any(line.startswith("softmax: 20 rows x 33 features, 3 classes, float32,") for line in lines)
 
 
 def test_baseline_without_a_row_is_a_warning(tables):
@@ -243,3 +243,10 @@ def test_out_of_range_values_are_one_line_errors(tmp_path, arguments):
     line = error_line(tmp_path, "--impl", "numpy", *arguments)
     assert line.lower().startswith("error: ")
     assert "internal error" not in line
+
+
+def test_an_unknown_column_is_refused_before_anything_is_measured(tmp_path):
+    refused = invoke(tmp_path, "run", "--columns", "time,watts")
+    assert refused.returncode == 2
+    assert "no column 'watts': the columns are implementation, time, " in refused.stderr
+    assert not [*tmp_path.iterdir()]

@@ -61,7 +61,7 @@ def test_a_quiet_machine_has_no_findings():
     ("here", "now", "says", "severity"),
     [
         (facts(), Conditions(load=2.1), "load average 2.1", "medium"),
-        (facts(), Conditions(swap_bytes=2**30), "1.0 GiB of swap", "medium"),
+        (facts(), Conditions(swap_bytes=2**30), "1 GiB of swap", "medium"),
         (facts(), Conditions(governors=frozenset({"powersave", "performance"})), "powersave", "medium"),
         (facts(), Conditions(boost=True), "turbo", "low"),
         (facts(), Conditions(on_battery=True), "battery", "high"),
@@ -81,7 +81,7 @@ def test_a_quiet_machine_has_no_findings():
         (facts(OPENBLAS_CORETYPE="Haswell"), Conditions(), "OPENBLAS_CORETYPE=Haswell", "medium"),
         (facts(NUMBA_DISABLE_JIT="1"), Conditions(), "NUMBA_DISABLE_JIT=1", "medium"),
         (facts(), Conditions(gpu_unknown="NVML is gone", gpu_remedy="get it back"), "NVML is gone", "low"),
-        (facts(), on_gpu(utilisation=0.8, other_processes=1), "80% busy", "high"),
+        (facts(), on_gpu(utilisation=0.8, other_processes=1), "80 % busy", "high"),
         (facts(), on_gpu(other_processes=2), "other processes hold the GPU: 2", "low"),
         (facts(), on_gpu(compute_mode="prohibited"), "prohibited", "high"),
         (facts(), on_gpu(mig=True), "MIG", "medium"),
@@ -102,10 +102,10 @@ def test_each_disturbance_is_found_and_has_a_remedy(here, now, says, severity):
 @pytest.mark.parametrize(
     ("happened", "says", "severity"),
     [
-        ({"others": 0.1, "programs": (Program("clang", 0.35),)}, "used 10% of the usable cores: clang (35%", "medium"),
-        ({"others": 0.5}, "used 50% of the usable cores: short-lived processes", "high"),
-        ({"steal": 0.01}, "gave 1.0% of", "medium"),
-        ({"steal": 0.3}, "gave 30.0% of", "high"),
+        ({"others": 0.1, "programs": (Program("clang", 0.35),)}, "used 10 % of the usable cores", "medium"),
+        ({"others": 0.5}, "used 50 % of the usable cores", "high"),
+        ({"steal": 0.01}, "gave 1.0 % of", "medium"),
+        ({"steal": 0.3}, "gave 30.0 % of", "high"),
         ({"throttled_periods": 7}, "as in 7 periods", "high"),
         ({"thermal_throttles": 3}, "slowed down 3 times", "high"),
     ],
@@ -145,3 +145,22 @@ def test_score():
     assert score([], 0.05) == 50
     assert score([medium], 0.2) == round(90 / 5)
     assert 0 <= score([high] * 50, 9.0) <= 1
+
+
+def test_the_score_falls_with_the_load():
+    scores = [score(findings(facts(), QUIET, replace(NOTHING, others=load))) for load in (0.0, 0.1, 0.26, 0.6, 1.0)]
+    assert scores == [100, 90, 70, 40, 0]
+    assert score(findings(facts(), QUIET, replace(NOTHING, steal=0.5))) == 50
+
+
+@pytest.mark.parametrize(
+    ("programs", "names"),
+    [
+        ((Program("clang", 0.35), Program("python", 6.11)), "clang (0.35 cores), python (2 cores)"),
+        ((), "short-lived processes"),
+    ],
+)
+def test_other_programs_are_named_apart_from_the_finding(programs, names):
+    (finding,) = findings(facts(usable=2), QUIET, replace(NOTHING, others=0.5, programs=programs))[:1]
+    assert finding.what == "other programs used 50 % of the usable cores"
+    assert finding.names == names

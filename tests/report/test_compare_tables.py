@@ -28,12 +28,13 @@ NEW = record(
 
 PRINTED = """\
 softmax: 500 rows x 3,073 features, 10 classes, float32, synthetic
+functions of softmax.py
 implementation         base      new           new / base  visible  verdict
 ────────────────────────────────────────────────────────────────────────────────
 numpy               2.00 ms  2.00 ms  1.000 [0.978,1.023]   +2.5 %  not slower
 numba-parallel       400 us   500 us  1.250 [1.222,1.279]   +2.5 %  slower
-softmax.py:softmax  2.99 ms  3.19 ms  1.067 [0.856,1.331]  +27.7 %  inconclusive
-_loss_vectorized
+softmax_loss_       2.99 ms  3.19 ms  1.067 [0.856,1.331]  +27.7 %  inconclusive
+vectorized
 naive               80.5 ms        -                    -        -  wrong
 
 only in base: gone, softmax: 500 rows x 3,073 features, 10 classes, float32,
@@ -107,10 +108,10 @@ def test_different_machines_are_noted():
 
 LATEST = """\
 softmax: 500 rows x 3,073 features, 10 classes, float32, synthetic, 2 threads
-implementation                         time  x fastest  limit  measured (UTC)
-───────────────────────────────────────────────────────────────────────────────
-numba-parallel                       200 us       1.00  154%!  2026-01-02 03:04
-softmax.py:softmax_loss_vectorized  3.00 ms      15.00    10%  2026-01-02 03:04
+implementation                         time  x fastest   limit  measured (UTC)
+────────────────────────────────────────────────────────────────────────────────
+numba-parallel                       200 us       1.00  154 %!  2026-01-02 03:04
+softmax.py:softmax_loss_vectorized  3.00 ms      15.00    10 %  2026-01-02 03:04
 
 ! above the measured limit of the machine, which is impossible: the time or the
 limit is wrong

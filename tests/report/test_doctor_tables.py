@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import exp, sqrt
 
+import pytest
+
 from lcbench.host.conditions import BackgroundLoad, Program
 from lcbench.host.disturbances import Finding
 from lcbench.host.gpu_state import GpuState
@@ -83,5 +85,19 @@ def test_findings_have_remedies():
 
 
 def test_the_score_names_its_basis():
-    assert doctor_tables.score(72, NOISE) == "Score: 72 of 100, from the findings and the noise."
+    told = doctor_tables.score(72, NOISE)
+    assert (
+        told
+        == "Score 72, a noisy machine (100: nothing disturbs; 0: times mean nothing), from the findings and the noise."
+    )
     assert "the noise was not measured" in doctor_tables.score(72, None)
+
+
+@pytest.mark.parametrize(("value", "word"), [(100, "a quiet machine"), (80, "some noise"), (69, "a noisy machine")])
+def test_the_score_is_no_praise_of_a_noisy_machine(value, word):
+    assert f"Score {value}, {word} (" in doctor_tables.score(value, NOISE)
+
+
+def test_other_programs_are_named():
+    lines = printed([doctor_tables.findings([Finding("others work", "stop them", "high", 0.5, "clang (1 cores)")])])
+    assert lines[-1].split()[1:6] == ["others", "work:", "clang", "(1", "cores)"]

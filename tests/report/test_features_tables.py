@@ -23,6 +23,6 @@ def test_large_numbers_fit_in_eighty_columns():
     ]
     lines = printed(features_tables.computed(done))
     words, hog = (line.split() for line in lines if line.startswith(("words-hard", "hog")))
-    assert words == ["words-hard", "400,000", "1.46", "TiB", "12346", "s", "computed"]
+    assert words == ["words-hard", "400,000", "1.46", "TiB", "3.43", "h", "computed"]
     assert hog == ["hog-assignment", "144", "549", "MiB", "12.3", "ms", "read"]
     assert lines[-1] == "stored in /a/folder/features, for train, validation, test"

@@ -15,6 +15,9 @@ from lcbench.report import formatting
         (0.00402, "4.02 ms"),
         (62.0, "62.0 s"),
         (750.4, "750 s"),
+        (1108.6, "18.5 min"),
+        (20_000.0, "5.56 h"),
+        (1_108_603.0, "12.8 days"),
         (0.5, "500 ms"),
         (0.00099999, "1.00 ms"),
         (0.0009994, "999 us"),
@@ -46,6 +49,20 @@ def test_the_other_numbers():
     assert formatting.scientific(2.1e-7) == "2e-07"
     assert formatting.scientific(0.0) == "0"
     assert formatting.scientific(None) == "-"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        ((4.81, 4.75, 4.88), "4.81 [4.75,4.88]"),
+        ((4.81, 0.0, math.inf), "4.81 [?]"),  # one generation
+        ((1.03, 0.25, 4.34), "[?]"),  # faster or slower: nothing is known
+        ((7.7, 2.0, 30.0), "7.70\n[2.00,30.00]"),  # at least twice as fast
+        ((7.7, 0.01, 1.5), "[?]"),
+    ],
+)
+def test_a_ratio_is_shown_only_if_the_noise_allows_a_statement(ratio, text):
+    assert formatting.ratio_with_interval(*ratio) == text
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ def test_a_row_far_above_the_best_limit_gets_no_time(limits):
     # 0.06146 s is the least that the machine needs: a fiftieth of it was not spent computing
     cached = record(row(medians=[0.06146 / 50] * 2), ceilings=[CEILING], limits=limits).rows[0]
     assert (cached.status, cached.median_s, cached.ci95_s) == ("wrong", None, None)
-    assert cached.reason == "5000% of the machine's limit: not computed, but cached or skipped"
+    assert cached.reason == "5000 % of the machine's limit: not computed, but cached or skipped"
 
 
 def test_a_row_a_little_above_the_limit_keeps_its_time():

@@ -160,7 +160,7 @@ def _note_on_intervals(cards: list[Card]) -> list[str]:
     """Return the meaning of `NO_INTERVAL`, if it is used."""
     texts = (cell.text for card in cards for line in card.table.lines for cell in line.cells)
     if any(formatting.NO_INTERVAL in text for text in texts):
-        return [f"{formatting.NO_INTERVAL}: no interval; too few processes, or too noisy"]
+        return [f"{formatting.NO_INTERVAL}: no interval: too noisy for a statement, or too few processes"]
     return []
 
 

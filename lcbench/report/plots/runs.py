@@ -164,7 +164,7 @@ def _frame_samples(
     axes.set_ylim(-1.05 * reach, 1.5 * reach)
     axes.axhline(0, color=style.FAINT, linewidth=0.7, zorder=1)
     step = max(size for size in (0.05, 0.1, 0.2, 0.3) if size < 0.75 * reach)
-    axes.set_yticks([-step, 0, step], [f"{step:+.0%}" if step else "0" for step in (-step, 0, step)])
+    axes.set_yticks([-step, 0, step], [f"{100 * end:+.0f} %" if end else "0" for end in (-step, 0, step)])
     axes.set_title(name, loc="left", pad=5, size=style.SMALL, weight="bold", color=style.INK)
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="x", length=0)

@@ -11,7 +11,22 @@ from rich.text import Text
 
 from lcbench.record import describe_fields
 from lcbench.report import formatting
-from lcbench.report.table import FINE_RATIO, NAME, PLAIN, SECONDS, SHARE, WORD, Cell, Column, Kind, Mood, Table
+from lcbench.report.table import (
+    AS_IS,
+    FINE_RATIO,
+    LATE,
+    NAME,
+    PLAIN,
+    SECONDS,
+    SHARE,
+    WORD,
+    Arrangement,
+    Cell,
+    Column,
+    Kind,
+    Mood,
+    Table,
+)
 from lcbench.report.tables.run import note_on_impossible
 from lcbench.stats.estimates import Ratio
 from lcbench.stats.verdicts import Comparison, Judgement, Latest, LatestRow, Verdict
@@ -31,13 +46,13 @@ VISIBLE = "smallest slowdown beyond the threshold that is detected with a power 
 OTHER_MACHINE = "the two results are from different machines: no verdict is valid"
 
 
-def verdicts(judgement: Judgement) -> Iterator[Table | Text]:
+def verdicts(judgement: Judgement, arrangement: Arrangement = AS_IS) -> Iterator[Table | Text]:
     """Yield what the machine did, the verdicts on all rows that both records have, and notes on the other rows."""
     line = machine_line(judgement)
     if line:
         yield Text(line)
         yield Text()
-    yield from side_by_side(judgement.comparisons, "base", "new")
+    yield from side_by_side(judgement.comparisons, "base", "new", arrangement)
     yield from map(Text, only_in_one(judgement))
     yield from not_compared(judgement.comparisons)
     if not judgement.same_machine:
@@ -101,12 +116,15 @@ def valid_comparisons(judgement: Judgement) -> list[Comparison]:
     ]
 
 
-def side_by_side(comparisons: list[Comparison], base: str, new: str) -> Iterator[Table | Text]:
+def side_by_side(
+    comparisons: list[Comparison], base: str, new: str, arrangement: Arrangement = AS_IS
+) -> Iterator[Table | Text]:
     """Yield, for each workload, a table with the times of `base` and `new`, their ratio and its verdict."""
     for workload in dict.fromkeys(comparison.base.workload for comparison in comparisons):
-        yield verdict_table(
-            str(workload), [comparison for comparison in comparisons if comparison.base.workload == workload], base, new
-        )
+        ours = [comparison for comparison in comparisons if comparison.base.workload == workload]
+        table = verdict_table(str(workload), ours, base, new)
+        arrangement.require_known(table.columns)
+        yield table.arranged(arrangement)
         yield Text()
 
 
@@ -129,10 +147,10 @@ def verdict_table(
         comparisons,
         _IMPLEMENTATION,
         Column("workload", lambda comparison: str(comparison.new.workload), detail=True),
-        Column(base, "base.median_s", SECONDS, "seconds per call"),
-        Column(new, "new.median_s", SECONDS, "seconds per call"),
+        Column(base, "base.median_s", SECONDS, "seconds per call", leaves=LATE + 1),
+        Column(new, "new.median_s", SECONDS, "seconds per call", leaves=LATE + 2),
         _ratio_column(comparisons, base, new),
-        Column("visible", "detectable", Kind(_visible, number=True), VISIBLE),
+        Column("visible", "detectable", Kind(_visible, number=True), VISIBLE, leaves=LATE),
         Column(
             "verdict", lambda comparison: Cell(comparison.verdict, comparison.verdict, MOODS[comparison.verdict]), WORD
         ),
@@ -179,18 +197,20 @@ def _visible(slowdown: float | None) -> str:
     return f"+{formatting.percent(slowdown)}" if slowdown < 10 else "> +1000 %"
 
 
-def latest(groups: list[Latest]) -> Iterator[Table | Text]:
+def latest(groups: list[Latest], arrangement: Arrangement = AS_IS) -> Iterator[Table | Text]:
     """Yield, for each workload and number of threads, the newest result of every implementation, the fastest first."""
     for group in groups:
-        yield Table(
+        newest = Table(
             f"{group.workload}, {describe_fields(group.entries[0].row, 'threads')}",
             group.entries,
             Column("implementation", "row.implementation", NAME),
             Column("time", "row.median_s", SECONDS),
             Column("x fastest", _times_fastest(group), PLAIN),
-            Column("limit", "row.roofline_fraction", SHARE),
+            Column("limit", "row.roofline_fraction", SHARE, leaves=LATE),
             Column("measured (UTC)", lambda entry: entry.created[:16].replace("T", " "), WORD),
         )
+        arrangement.require_known(newest.columns)
+        yield newest.arranged(arrangement)
         yield Text()
     yield from note_on_impossible(entry.row for group in groups for entry in group.entries)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from lcbench import units
 from lcbench.host.conditions import BackgroundLoad
 from lcbench.host.disturbances import Finding
 from lcbench.host.gpu_state import GpuState
@@ -12,7 +13,11 @@ from lcbench.host.machine import Facts
 from lcbench.measure.noise import Noise
 from lcbench.report.formatting import MISSING, count, percent, size
 from lcbench.report.table import Column, Table, pairs
+from lcbench.report.tables.run import LOW_SCORE
 from lcbench.stats.gate import detectable_in_a_gate, process_spread
+
+QUIET = 90
+"""Score from which the machine is called quiet."""
 
 
 def machine(facts: Facts, fingerprint: str, gpu: GpuState | None) -> Table:
@@ -36,7 +41,7 @@ def noise(measured: Noise) -> Table:
     slowdown = "no slowdown" if visible is None else f"a slowdown of {percent(visible)} or more"
     generations = f"{measured.generations} generations of {len(measured.processes) // measured.generations} processes"
     rows = [
-        ("measured", f"{generations} in {measured.seconds:.0f} s"),
+        ("measured", f"{generations} in {units.duration(measured.seconds)}"),
         ("spread", f"{percent(process_spread(measured.processes))} between processes of a generation"),
         ("visible", f"a gate of 60 s on this machine sees {slowdown}"),
         *_load_rows(measured.meanwhile, measured.involuntary_switches_s),
@@ -46,14 +51,16 @@ def noise(measured: Noise) -> Table:
 
 def findings(found: list[Finding]) -> Table:
     """Return the table of disturbances and their remedies."""
-    columns = Column("", "severity"), Column("found", "what"), Column("what to do", "remedy")
+    found_text = Column("found", lambda finding: f"{finding.what}{finding.names and ': '}{finding.names}")
+    columns = Column("", "severity"), found_text, Column("what to do", "remedy")
     return Table("Sources of noise", found, *columns)
 
 
 def score(value: int, noise: Noise | None) -> str:
-    """Return the score as a sentence."""
+    """Return what the score means, and the score, as a sentence."""
     basis = "from the findings and the noise" if noise else "from the findings alone; the noise was not measured"
-    return f"Score: {value} of 100, {basis}."
+    machine = "a quiet machine" if value >= QUIET else "a noisy machine" if value < LOW_SCORE else "some noise"
+    return f"Score {value}, {machine} (100: nothing disturbs; 0: times mean nothing), {basis}."
 
 
 def _machine_rows(facts: Facts, fingerprint: str) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from lcbench.report import formatting
-from lcbench.report.table import NAME, PLAIN, SECONDS, WORD, Column, Table
+from lcbench.report.table import LATE, NAME, PLAIN, SECONDS, WORD, Column, Table
 from lcbench.stats.history import MIN_RECORDS, Change, History, Point, Series, short_revision
 
 LONGEST_LINE = 16
@@ -37,9 +37,9 @@ def _table(title: str, all_series: list[Series]) -> Table:
         title,
         all_series,
         Column("implementation", "implementation", NAME),
-        Column("threads", "threads", PLAIN),
-        Column("results", lambda series: len(series.points), PLAIN),
-        Column("first", lambda series: series.points[0].median_s, SECONDS),
+        Column("threads", "threads", PLAIN, leaves=LATE + 1),
+        Column("results", lambda series: len(series.points), PLAIN, leaves=LATE),
+        Column("first", lambda series: series.points[0].median_s, SECONDS, leaves=LATE + 2),
         Column("last", lambda series: series.points[-1].median_s, SECONDS),
         Column("changes", lambda series: formatting.MISSING if series.missing else len(series.changes), PLAIN),
         Column("over time", lambda series: sparkline([point.median_s for point in series.points]), WORD),

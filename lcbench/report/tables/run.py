@@ -8,12 +8,15 @@ from typing import Any
 
 from rich.text import Text
 
+from lcbench import units
 from lcbench.record import CheckResult, MachinePeak, Record, Row, describe_fields
 from lcbench.report import formatting
 from lcbench.report.formatting import share
 from lcbench.report.table import (
+    AS_IS,
     BILLIONS,
     INTERVAL,
+    LATE,
     NAME,
     NUMBER,
     RATIO,
@@ -22,6 +25,7 @@ from lcbench.report.table import (
     SHARE,
     SPREAD,
     WORDS,
+    Arrangement,
     Cell,
     Column,
     Table,
@@ -30,10 +34,13 @@ from lcbench.stats import estimates
 from lcbench.stats.estimates import cpu_pressure, spread
 
 BUSY = 0.1
-"""Share of its time that a process waited for a CPU, above which a note calls the machine busy."""
+"""Share of its time that a process waited for a CPU, above which the machine is called busy."""
+
+TOO_BUSY = 0.5
+"""Share above which a run makes no statement about ratios: they are those of the load, and not of the code."""
 
 LOW_SCORE = 75
-"""Score of the machine below which a note gives the reasons."""
+"""Score of the machine below which it is called noisy, with the reasons."""
 
 SIMULATED = "simulated: no GPU, so there are no times"
 """Note on rows that Numba's CUDA simulator computed."""
@@ -48,18 +55,26 @@ DISTINGUISHING = ("classes", "data", "batch", "streamed", "threads")
 BEFORE_STEADY = (
     Column("first call", "first_call_s", SECONDS, "first call in a process that has compiled nothing yet"),
     Column("compilation", "compile_s", SECONDS, "part of the first call"),
-    Column("prepare + fetch", "prepare_s", SECONDS, "transfer of the data to the device, and of the result back"),
+    Column(
+        "prepare + fetch", "prepare_s", SECONDS, "transfer of the data to the device, and of the result back", leaves=1
+    ),
 )
 
 
-def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
-    """Yield the tables and notes of a run, in the order in which they are printed. Speed-ups are over `baseline`."""
+def tables(record: Record, baseline: str = "numpy", arrangement: Arrangement = AS_IS) -> Iterator[Table | Text]:
+    """Yield the tables and notes of a run, in the order in which they are printed. Speed-ups are over `baseline`.
+
+    arrangement: columns and order of the tables of times.
+    """
+    noise = [*noisy(record)]
+    yield from [*noise, Text()] if noise else ()
+    silent = too_busy(record)
     on_device = [row for row in record.rows if row.device != "simulator"]
     for workload in dict.fromkeys(row.workload for row in on_device):
         ranked = [row for row in on_device if row.workload == workload and row.ranked]
         if ranked:
             by_time = sorted(ranked, key=lambda row: row.median_s or 0.0)
-            yield times(str(workload), by_time, baseline)
+            yield times(str(workload), by_time, baseline, silent=silent).arranged(arrangement)
             yield Text()
     yield from _not_measured([row for row in on_device if not row.ranked])
     simulated = [row for row in record.rows if row.device == "simulator"]
@@ -77,20 +92,44 @@ def times(
     baseline: str,
     axes: Sequence[str] = (),
     label: str | Callable[[Row], str] = "implementation",
+    silent: bool = False,
 ) -> Table:
     """Return the table of times of `rows`, in their order; rows without a time give the reason.
 
-    axes: axes of a sweep, by which the rows differ. label: name of a row within the table.
+    axes: axes of a sweep, by which the rows differ. label: name of a row within the table. silent: whether the machine
+    was too busy for a statement: speed-ups and shares of the limit are left out.
     """
+    left_out = {"limit"} if silent else set()
+    if silent or not any(speedup(row, rows, baseline) for row in rows):
+        left_out.add(_over(baseline))
+    return Table(
+        title,
+        rows,
+        *(column for column in columns(rows, baseline, axes, label) if column.heading not in left_out),
+        sorted_by=1,
+        leading=1 + len(axes),
+        instead=_why_no_time,
+    )
+
+
+def _over(baseline: str) -> str:
+    """Return the heading of the speed-ups."""
+    return f"x {baseline}" if len(baseline) <= 14 else "x baseline"
+
+
+def columns(
+    rows: Sequence[Row] = (),
+    baseline: str = "numpy",
+    axes: Sequence[str] = (),
+    label: str | Callable[[Row], str] = "implementation",
+) -> list[Column]:
+    """Return all columns that a table of times may have."""
 
     def per_second(amount: str) -> Callable[[Row], float | None]:
         return lambda row: getattr(row, amount) / row.median_s if row.median_s else None
 
-    over = f"x {baseline}" if len(baseline) <= 14 else "x baseline"
     meaning = f"time of {baseline} over time of this row: geometric mean over generations, with 95 % interval"
-    return Table(
-        title,
-        rows,
+    return [
         Column("implementation", label, NAME),
         *(Column(axis, axis, WORDS if axis == "dtype" else NUMBER) for axis in axes),
         Column("time", "median_s", SECONDS, "seconds per call: geometric mean over the generations"),
@@ -101,19 +140,35 @@ def times(
             "interval of the time, from the spread between generations",
             detail=True,
         ),
-        Column("spread", spread, SPREAD, "half the range of the processes' times, relative to their median"),
-        Column(over, lambda row: _speedup(row, rows, baseline), RATIO, meaning, "descending")
-        if any(speedup(row, rows, baseline) for row in rows)
-        else None,
-        Column("GFLOP/s", per_second("flops"), BILLIONS, "4 N D C floating-point operations per call", "descending"),
-        Column("GB/s", per_second("bytes"), BILLIONS, "X and W read once, the gradient written once", "descending"),
-        Column("limit", _limit, SHARE, "share of the machine's limit, measured in the same run", "descending"),
+        Column("spread", spread, SPREAD, "half the range of the processes' times, relative to their median", leaves=3),
+        Column(_over(baseline), lambda row: _speedup(row, rows, baseline), RATIO, meaning, "descending"),
+        Column(
+            "GFLOP/s",
+            per_second("flops"),
+            BILLIONS,
+            "4 N D C floating-point operations per call",
+            "descending",
+            leaves=2,
+        ),
+        Column(
+            "GB/s",
+            per_second("bytes"),
+            BILLIONS,
+            "X and W read once, the gradient written once",
+            "descending",
+            leaves=1,
+        ),
+        Column(
+            "limit",
+            _limit,
+            SHARE,
+            "share of the machine's limit, measured in the same run",
+            "descending",
+            leaves=LATE + 1,
+        ),
         *(replace(column, detail=True) for column in BEFORE_STEADY),
-        Column("error", _error, SCIENTIFIC, "larger of the relative errors of loss and gradient"),
-        sorted_by=1,
-        leading=1 + len(axes),
-        instead=_why_no_time,
-    )
+        Column("error", _error, SCIENTIFIC, "larger of the relative errors of loss and gradient", leaves=LATE),
+    ]
 
 
 def speedup(row: Row, rows: Iterable[Row], baseline: str) -> estimates.Ratio | None:
@@ -232,9 +287,33 @@ def _before_steady(rows: list[Row]) -> Table:
         "Before the steady state: slowest over losses and sizes",
         slowest,
         Column("implementation", "implementation", NAME),
-        Column("import", "import_s", SECONDS),
+        Column("import", "import_s", SECONDS, leaves=2),
         *BEFORE_STEADY,
     )
+
+
+def too_busy(record: Record) -> bool:
+    """Return whether other load forbids statements about ratios."""
+    return cpu_pressure(record) > TOO_BUSY
+
+
+def noisy(record: Record) -> Iterator[Text]:
+    """Yield whether the machine was busy or noisy, why, and what that means for the times; nothing if it was quiet."""
+    waited = cpu_pressure(record)
+    if waited > BUSY:
+        meaning = (
+            "the load decides the ratios, so speed-ups and shares of the limit are left out"
+            if waited > TOO_BUSY
+            else "times and ratios hold under that load only"
+        )
+        yield Text(
+            f"BUSY MACHINE: processes waited for a CPU {units.percent(waited)} of the time, beside half of those "
+            f"measured; {meaning}. 'lcbench doctor' suggests remedies",
+            style="bold yellow",
+        )
+    if record.score is not None and record.score < LOW_SCORE:
+        reasons = "; ".join(finding.partition(": ")[2] or finding for finding in record.findings)
+        yield Text(f"NOISY MACHINE, score {record.score} where a quiet one has 100: {reasons}", style="yellow")
 
 
 def notes(record: Record) -> Iterator[Text]:
@@ -244,16 +323,7 @@ def notes(record: Record) -> Iterator[Text]:
     for name, convention in conventions.items():
         yield Text(f"{name} follows the {convention}")
     yield from note_on_impossible(record.rows)
-    waited = cpu_pressure(record)
-    if waited > BUSY:
-        yield Text(
-            f"the machine was busy: beside half of the processes, something waited for a CPU {waited:.0%} of the time "
-            "or more; 'lcbench doctor' suggests remedies",
-            style="yellow",
-        )
     yield from _limits(record.ceilings)
-    if record.score is not None and record.score < LOW_SCORE:
-        yield Text(f"the machine's score is {record.score} of 100: {'; '.join(record.findings)}", style="yellow")
 
 
 def _efficiencies(ranked: list[Row]) -> Iterator[Text]:
@@ -275,7 +345,7 @@ def _footnotes(record: Record, baseline: str) -> Iterator[Text]:
     if any(row.implementation == baseline and not row.side for row in record.rows if row.ranked):
         line += (
             "; x: geometric mean of the ratios within generations, with 95 % interval "
-            f"({formatting.NO_INTERVAL}: too few generations, or too noisy)"
+            f"({formatting.NO_INTERVAL}: too noisy for a statement, or one generation only)"
         )
     if process_note(record):
         yield Text(line)

@@ -8,9 +8,22 @@ from math import isfinite
 
 from rich.text import Text
 
+from lcbench import units
 from lcbench.record import Record, Row, describe_field, describe_fields
 from lcbench.report import formatting
-from lcbench.report.table import INTERVAL, NUMBER, PLAIN, RATIO, SECONDS, SHARE, Cell, Column, Kind, Table
+from lcbench.report.table import (
+    INTERVAL,
+    NUMBER,
+    PLAIN,
+    RATIO,
+    SECONDS,
+    SHARE,
+    Cell,
+    Column,
+    Kind,
+    Table,
+    without_common_file,
+)
 from lcbench.report.tables import run as run_tables
 from lcbench.stats.crossings import CacheEnd, Crossing, Efficiency, cache_ends, crossings, efficiencies
 from lcbench.stats.growth import Growth, growths
@@ -26,7 +39,7 @@ POOR_FIT = 0.15
 
 NO_FIT = "~"
 
-_NAME = Kind(str, breaks="anywhere", least=SHORTEST_NAME)
+_NAME = Kind(str, breaks="anywhere", least=SHORTEST_NAME, functions=True)
 _TIME = Kind(formatting.seconds, number=True, breaks="anywhere", least=SHORTEST_NAME)
 
 LEAST_GROWTH = 1.01
@@ -36,6 +49,8 @@ LEAST_GROWTH = 1.01
 def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
     """Yield the tables and notes of a sweep, in the order in which they are printed. Speed-ups are over `baseline`."""
     assert record.sweep
+    noise = [*run_tables.noisy(record)]
+    yield from [*noise, Text()] if noise else ()
     rows = [row for row in record.rows if row.device != "simulator"]
     first, *others = record.sweep.axes
     for loss, *place in product(dict.fromkeys(row.loss for row in rows), *(record.sweep.axes[name] for name in others)):
@@ -70,14 +85,18 @@ def _times(title: str, record: Record, rows: list[Row], axis: str, baseline: str
     names = [name for name in dict.fromkeys(row.implementation for row in rows) if _ranked_rows(rows, name)]
     base = {getattr(row, axis): row for row in _ranked_rows(rows, baseline)}
     names.sort(key=lambda name: name != baseline)  # the baseline first
+    functions, file = without_common_file(names)
+    short = dict(zip(names, functions, strict=True))
 
     def columns(name: str) -> Iterator[Column]:
         points = {getattr(row, axis): row for row in reversed(_ranked_rows(rows, name))}
-        yield Column(name, lambda value: points[value].median_s if value in points else None, _TIME)
+        yield Column(short[name], lambda value: points[value].median_s if value in points else None, _TIME)
         if base and name != baseline:
             yield Column("x", lambda value: _speedup(points.get(value), base.get(value)), PLAIN)
 
-    for number, group in enumerate(_name_groups(names, baseline if base else None)):
+    if file:
+        title = f"{title}; functions of {file}"
+    for number, group in enumerate(_name_groups(names, short, baseline if base else None)):
         if number:
             yield Text()
         of_group = [column for name in group for column in columns(name)]
@@ -90,12 +109,12 @@ def _ranked_rows(rows: list[Row], implementation: str) -> list[Row]:
     return [row for row in rows if row.implementation == implementation and row.ranked]
 
 
-def _name_groups(names: list[str], baseline: str | None) -> Iterator[list[str]]:
-    """Yield the names in groups that fit into one table."""
+def _name_groups(names: list[str], short: dict[str, str], baseline: str | None) -> Iterator[list[str]]:
+    """Yield the names in groups that fit into one table. short: names in the headings."""
     group: list[str] = []
     left = WIDTH - AXIS_WIDTH
     for name in names:
-        width = 1 + max(SHORTEST_NAME, min(len(name), LONGEST_NAME)) + (X_WIDTH if name != baseline else 0)
+        width = 1 + max(SHORTEST_NAME, min(len(short[name]), LONGEST_NAME)) + (X_WIDTH if name != baseline else 0)
         if group and width > left:
             yield group
             group, left = [], WIDTH - AXIS_WIDTH
@@ -194,7 +213,7 @@ def _interval_of_fixed(growth: Growth) -> tuple[float, float] | None:
 
 
 def _off_by(misfit: float) -> str:
-    return f"{misfit:.0%}" + (NO_FIT if misfit > POOR_FIT else "")
+    return units.percent(misfit) + (NO_FIT if misfit > POOR_FIT else "")
 
 
 def describe_place(other: dict[str, int | str]) -> str:
@@ -258,8 +277,8 @@ def note_on_misfit(growth: list[Growth]) -> Iterator[str]:
     """Yield the meaning of `NO_FIT`, if the mark is used."""
     if any(each.misfit > POOR_FIT for each in growth):
         yield (
-            f"{NO_FIT} the fit misses a point by more than {POOR_FIT:.0%}: the times do not follow a power law, and p "
-            "is the growth between the ends"
+            f"{NO_FIT} the fit misses a point by more than {units.percent(POOR_FIT)}: the times do not follow a power "
+            "law, and p is the growth between the ends"
         )
 
 

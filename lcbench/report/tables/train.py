@@ -74,4 +74,4 @@ def confusion(evaluation: Evaluation) -> Table:
         for number, name, row in zip(numbers, evaluation.class_names, evaluation.confusion, strict=True)
     ]
     columns = Column("", ""), Column("class", "class"), *(Column(number, number, PLAIN) for number in numbers)
-    return Table("confusion, true by predicted", rows, *columns)
+    return Table("confusion, true by predicted", rows, *columns, repeated=2)
