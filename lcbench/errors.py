@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from enum import IntEnum
+from pathlib import Path
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, among them those that reverse the direction of a text, and surrogates."""
@@ -35,6 +37,33 @@ def require(condition: bool, message: str) -> None:
 def one_line(error: Exception) -> str:
     """Return the message of another library's exception on one line, or the name of its type if it has none."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+_ADVICE = {
+    errno.ENOSPC: "free some space, or name folders on another disk with LCBENCH_RESULTS, LCBENCH_DATA and TMPDIR",
+    errno.EDQUOT: "free some space, or name folders on another disk with LCBENCH_RESULTS, LCBENCH_DATA and TMPDIR",
+    errno.EFBIG: "the size of files is limited: see 'ulimit -f'",
+    errno.EMFILE: "the number of open files is limited: see 'ulimit -n'",
+    errno.EACCES: "change the permissions, or name another file or folder",
+    errno.EPERM: "change the permissions, or name another file or folder",
+    errno.EROFS: "the disk is read-only: name another file or folder",
+    errno.EIO: "the disk or the network reports a fault: name a file or folder on another one",
+}
+"""What to do about errors of the operating system."""
+
+
+def os_error(error: OSError) -> str:
+    """Return an error of the operating system as one line: what is wrong, where, and what to do if that is known."""
+    try:
+        Path.cwd()
+    except OSError:
+        return "the current folder no longer exists: change to another one"
+    what = error.strerror or one_line(error)
+    places = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    advice = _ADVICE.get(error.errno or 0)
+    if re.search("requested and [0-9]+ written", what):  # NumPy and h5py have no number of the error
+        what, advice = f"a file could not be written whole ({what})", _ADVICE[errno.ENOSPC]
+    return (f"{places}: " if places else "") + what[:1].lower() + what[1:] + (f"; {advice}" if advice else "")
 
 
 class ExitCode(IntEnum):

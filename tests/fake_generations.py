@@ -23,7 +23,7 @@ class FakeGeneration:
     cells: list of cells by name of the member, for each workload in order.
     """
 
-    def __init__(self, fake, number, members, timeout_s, rng, together=True, first_round=0):
+    def __init__(self, fake, number, members, timeout_s, rng, together=True, first_round=0, begins=lambda what: None):
         self.fake, self.number, self.members, self.together, self.first_round = (
             fake,
             number,

@@ -122,7 +122,7 @@ def test_an_unavailable_implementation_has_a_row_with_the_reason(fake, monkeypat
 
 def test_an_interrupted_run_keeps_all_measurements(fake, results):
     def progress(stage, done, total, detail=""):
-        if stage == "workloads" and done == 3:
+        if stage == "seconds of measuring" and done == 3:
             raise KeyboardInterrupt
 
     result = lcbench.run(["numpy"], losses=["svm"], **TINY, blocks=5, progress=progress)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import enumerate as enumerate_threads
+
 import pytest
 
 from lcbench import progress as module
@@ -24,6 +26,8 @@ def test_lines_without_a_terminal(capsys, clock):
             clock[0] += 1
             progress("encoding", done, 40, f"loss {done}")
         progress("k-means", 1200, 1200)
+        progress("a short stage of one step", 0, 1)
+        progress("a short stage of one step", 1, 1)
         progress("a stage of one step", 1, 1)
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -36,6 +40,31 @@ def test_lines_without_a_terminal(capsys, clock):
     ]
 
 
+def test_a_silent_stage_shows_the_time_that_has_passed(capsys, clock):
+    lines = module._Lines()
+    lines("gradcheck", 0, 2, "mine.py:loss")
+    for clock[0] in range(0, 41, 5):
+        lines.tick()
+    lines("gradcheck", 1, 2, "mine.py:other")
+    clock[0] = 200.0
+    lines.tick()
+    lines("gradcheck", 2, 2)
+    assert capsys.readouterr().err.splitlines() == [
+        "gradcheck: 0 of 2 in 15 s; mine.py:loss",
+        "gradcheck: 0 of 2 in 30 s; mine.py:loss",
+        "gradcheck: 1 of 2 in 3 min, 3 min left; mine.py:other",
+        "gradcheck: 2 of 2 in 3 min",
+    ]
+
+
+def test_a_thread_ticks_unless_times_are_measured(capsys, monkeypatch):
+    monkeypatch.setattr(module, "LINE_INTERVAL_S", 0.0)
+    for timing, threads in ((True, []), (False, ["progress"])):
+        with show_progress(timing=timing):
+            assert [thread.name for thread in enumerate_threads() if thread.name == "progress"] == threads
+    assert "progress" not in [thread.name for thread in enumerate_threads()]
+
+
 def test_bars_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     with show_progress() as progress:
@@ -44,7 +73,7 @@ def test_bars_on_a_terminal(capsys, monkeypatch):
         progress("encoding", 2, 2, "loss [4]")
     printed = capsys.readouterr()
     assert printed.out == ""
-    for shown in ("checkpoints: m[1].h5", "encoding", "2/2", "loss [4]"):
+    for shown in ("checkpoints: m[1].h5", "encoding", "2/2", "0 s", "loss [4]"):
         assert shown in printed.err
 
 

@@ -37,7 +37,7 @@ def stop_in_generation(number, workloads=2):
     """Return a progress callback that raises KeyboardInterrupt in generation `number`, counted from 1."""
 
     def progress(stage, done=0, total=0, detail=""):
-        if stage == "workloads" and done >= (number - 1) * workloads:
+        if stage == "seconds of measuring" and done >= (number - 1) * workloads:
             raise KeyboardInterrupt
 
     return progress

@@ -19,7 +19,9 @@ def check_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.argument(
                 "targets", nargs=-1, metavar="[FILE.py[:FUNCTION] | NAME]...", shell_complete=complete.implementations
             ),
-            implementations_option("Same as an argument; repeatable."),
+            implementations_option(
+                "Same as an argument; repeatable. A file is run with your rights: name only code that you trust."
+            ),
             click.option(
                 "--timeout",
                 type=Seconds(1),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
@@ -27,8 +29,14 @@ def completion(context: click.Context, shell: str) -> None:
     script = get_completion_class(shell)
     assert script
     text = script(context.find_root().command, {}, "lcbench", "_LCBENCH_COMPLETE").source()
-    # bash would append a space to "rows=", although its values follow
-    text = text.replace("COMPREPLY+=($value)", "COMPREPLY+=($value); [[ $value == *= ]] && compopt -o nospace")
+    # A shell would append a space to "rows=", "folder/" and "softmax.py:", although more follows.
+    text = text.replace("COMPREPLY+=($value)", "COMPREPLY+=($value); [[ $value == *[=/:] ]] && compopt -o nospace")
+    text = text.replace(
+        'completions+=("$key")',
+        """if [[ "$key" == *[=/:] ]]; then compadd -U -S '' -- "$key"; else completions+=("$key"); fi""",
+    )
+    if shell == "bash":  # otherwise bash would take FILE.py:FUNCTION for three words
+        text += "\nCOMP_WORDBREAKS=${COMP_WORDBREAKS//:}"
     # fish: click splits each item at all commas, which would cut "numpy,numba-parallel"
     click.echo(text.replace('string split ","', 'string split --max 1 ","'))
 
@@ -40,18 +48,51 @@ def completion(context: click.Context, shell: str) -> None:
 
 
 def implementations(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return names of the catalog, possibly after others and a comma, or else files of user code."""
+    """Return names of the catalog, files of user code and their functions, possibly after others and a comma."""
     from lcbench.losses.catalog import CATALOG
 
     helps = {name: entry.what for name, entry in CATALOG.items()} | {"all": "all that run here"}
-    return _in_list(incomplete, helps) or _files(incomplete)
+    before, comma, last = incomplete.rpartition(",")
+    return _in_list(incomplete, helps) + _user_code(last, f"{before}{comma}")
 
 
 def implementation(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return names of the catalog, or else files of user code."""
+    """Return names of the catalog, files of user code and their functions."""
     from lcbench.losses.catalog import CATALOG
 
-    return _matching(incomplete, {name: entry.what for name, entry in CATALOG.items()}) or _files(incomplete)
+    return _matching(incomplete, {name: entry.what for name, entry in CATALOG.items()}) + _user_code(incomplete)
+
+
+def versions(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return branches and tags of the repository, names of the catalog, and files of user code or folders."""
+    revisions = _matching(incomplete, dict.fromkeys(["HEAD~1", *_git_names()], "git revision"))
+    return revisions + implementation(context, parameter, incomplete)
+
+
+def data(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the names of data, and files of data."""
+    named = {"cifar10": "CIFAR-10, downloaded", "synthetic": "synthetic images of the same shape"}
+    return _matching(incomplete, named) + _paths(incomplete, (".csv", ".tsv", ".npz", ".h5", ".hdf5"))
+
+
+def models(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the stored models, newest first, and other HDF5 files."""
+    from lcbench import files
+
+    stored = sorted((str(file) for file in files.models_folder().glob("*.h5")), reverse=True)
+    found = _matching(incomplete, dict.fromkeys(stored, "model"))
+    return found + [item for item in _paths(incomplete, (".h5", ".hdf5")) if item.value not in stored]
+
+
+def published_rows(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the rows that ``lcbench reproduce`` computes and that are not given yet."""
+    import json
+    from importlib import resources
+
+    # Read here, since lcbench.reproduction.figures imports NumPy.
+    rows = json.loads(resources.files("lcbench.reproduction").joinpath("figures.json").read_bytes())["rows"]
+    given = context.params.get("rows") or ()
+    return _matching(incomplete, {row["id"]: row["what"] for row in rows if row["id"] not in given})
 
 
 def features(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -91,7 +132,7 @@ def results(context: click.Context, parameter: click.Parameter, incomplete: str)
     stored = sorted((file.stem for file in files.results_folder().glob("[!.]*.json")), reverse=True)
     items = baselines(context, parameter, incomplete)
     items += [CompletionItem(name) for name in stored if name.startswith(incomplete)]
-    return items or _files(incomplete)
+    return items or _paths(incomplete, (".json",))
 
 
 def plots(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -108,7 +149,7 @@ def plotted(context: click.Context, parameter: click.Parameter, incomplete: str)
     kind = KINDS.get(str(context.params.get("kind")))
     if kind is None or "result" in kind.source or kind.source == "a sweep":
         return results(context, parameter, incomplete)
-    return _files(incomplete)
+    return _paths(incomplete, (".json",) if "search" in kind.source else (".h5", ".hdf5"))
 
 
 def _matching(incomplete: str, helps: Mapping[str, str]) -> list[CompletionItem]:
@@ -126,6 +167,48 @@ def _in_list(incomplete: str, helps: Mapping[str, str], prefix: str = "") -> lis
     ]
 
 
-def _files(incomplete: str) -> list[CompletionItem]:
-    """Return the item that makes the shell complete a path."""
-    return [CompletionItem(incomplete, type="file")]
+def _user_code(incomplete: str, prefix: str = "") -> list[CompletionItem]:
+    """Return files of Python code and folders, or after "FILE.py:" the functions of the file, each after `prefix`."""
+    file, colon, function = incomplete.rpartition(":")
+    if not colon:
+        return _paths(incomplete, (".py", ".ipynb"), prefix)
+    return [CompletionItem(f"{prefix}{file}:{name}") for name in _functions(Path(file)) if name.startswith(function)]
+
+
+def _functions(file: Path) -> list[str]:
+    """Return the names of the functions of a file that may be losses: public, with at least three parameters."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return []
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
+    return [node.name for node in functions if len(node.args.posonlyargs + node.args.args) >= 3]
+
+
+def _git_names() -> list[str]:
+    """Return the branches and tags of the repository of the current folder."""
+    import subprocess
+
+    command = ["git", "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes", "refs/tags"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=2, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return done.stdout.split()
+
+
+def _paths(incomplete: str, endings: tuple[str, ...], prefix: str = "") -> list[CompletionItem]:
+    """Return the folders, and the files with one of these endings, that complete a path, each after `prefix`."""
+    folder, slash, start = incomplete.rpartition("/")
+    try:
+        entries = sorted(Path(f"{folder}{slash}" or ".").expanduser().iterdir())
+    except OSError:
+        return []
+    found = []
+    for entry in entries:
+        if entry.name.startswith(start) and (start or not entry.name.startswith(".")):
+            if entry.is_dir():
+                found.append(CompletionItem(f"{prefix}{folder}{slash}{entry.name}/"))
+            elif entry.name.lower().endswith(endings):
+                found.append(CompletionItem(f"{prefix}{folder}{slash}{entry.name}"))
+    return found

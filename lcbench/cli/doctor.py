@@ -33,7 +33,7 @@ def doctor(seconds: float, no_noise: bool, as_json: bool, quiet: bool) -> None:
     from lcbench.api import machine
     from lcbench.progress import show_progress
 
-    with show_progress(quiet) as progress:
+    with show_progress(quiet, timing=True) as progress:
         found = machine.doctor(None if no_noise else seconds, progress=progress, note=partial(click.echo, err=True))
     if as_json:
         import json

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lcbench.cli import completion as complete
 from lcbench.cli.options import json_option, quiet_option
 
 if TYPE_CHECKING:
@@ -15,7 +16,13 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench evaluate\n  lcbench evaluate --split validation --json")
-@click.argument("model", required=False, type=click.Path(dir_okay=False, path_type=Path), metavar="[MODEL.h5]")
+@click.argument(
+    "model",
+    required=False,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="[MODEL.h5]",
+    shell_complete=complete.models,
+)
 @click.option(
     "--split",
     type=click.Choice(["train", "validation", "test"]),
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     metavar="NAME|FILE",
+    shell_complete=complete.data,
     help="Other data with the same columns: cifar10, synthetic or a file. Default: the data of the training.",
 )
 @click.option(

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from lcbench.cli import completion as complete
 from lcbench.cli.options import (
     SHARE,
     Seconds,
@@ -29,11 +30,16 @@ from lcbench.errors import ExitCode
 @click.option(
     "--base",
     metavar="VERSION",
+    shell_complete=complete.versions,
     help="Version to compare with: a git revision, a folder, a Python interpreter or virtual environment, or an "
     "implementation (FILE.py[:FUNCTION] or a name).",
 )
 @click.option(
-    "--head", show_default=True, metavar="VERSION", help="Version to test, given like --base. '.': the current folder."
+    "--head",
+    show_default=True,
+    metavar="VERSION",
+    shell_complete=complete.versions,
+    help="Version to test, given like --base. '.': the current folder.",
 )
 @implementations_option(
     "Implementations to measure in both versions, as in 'lcbench run': a FILE.py of your repository. Default: "
@@ -97,7 +103,7 @@ def gate(settings: dict[str, Any], self_test: bool, quiet: bool, output: Verdict
         settings["base"] = settings["head"] = settings.get("base", ".")
         settings["planted"] = PLANTED
     output.require_writable()
-    with show_progress(quiet) as progress:
+    with show_progress(quiet, timing=True) as progress:
         result = api.gate(progress=progress, **settings)
     assert result.gate
     judged = judge_gate(result.rows, result.gate)

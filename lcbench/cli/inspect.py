@@ -31,6 +31,7 @@ def _parse_capability(context: click.Context, option: click.Parameter, value: st
 @click.option("--pixels", is_flag=True, help="Compile for X of uint8 pixels.")
 @click.option("--classes", type=click.IntRange(2, 1000), default=10, show_default=True, help="Number of classes.")
 @click.option(
+    "--capability",
     "--cc",
     "capability",
     callback=_parse_capability,

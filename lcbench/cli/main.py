@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from lcbench.errors import ExitCode, LcbenchError, WrongResultError
+from lcbench.errors import ExitCode, LcbenchError, WrongResultError, os_error
 from lcbench.losses.implementation import LossError, did_you_mean
 
 COMMANDS = (
@@ -39,6 +39,16 @@ COMMANDS = (
 """Subcommands in the order of the help text. Each is defined in the module of its name."""
 
 
+SYNONYMS = {
+    "list": "impls", "ls": "impls", "implementations": "impls", "bench": "run", "benchmark": "run", "time": "run",
+    "measure": "run", "verify": "check", "validate": "check", "grad": "gradcheck", "gradient": "gradcheck",
+    "diff": "compare", "log": "history", "ci": "gate", "asm": "inspect", "info": "doctor", "machine": "doctor",
+    "fit": "train", "predict": "evaluate", "eval": "evaluate", "tune": "search", "data": "download", "html": "report",
+    "draw": "plot", "help": "--help", "version": "--version",
+}  # fmt: skip
+"""Names by which people look for a command, and its name."""
+
+
 class Commands(click.Group):
     """Group that imports a subcommand when it is requested, and suggests the nearest name for an unknown one."""
 
@@ -51,13 +61,19 @@ class Commands(click.Group):
         if name not in COMMANDS:
             return None
         command: click.Command = getattr(import_module(f"lcbench.cli.{name}"), name)
+        for option in command.params:  # click would show INTEGER RANGE
+            if isinstance(option, click.Option) and option.metavar is None and isinstance(option.type, click.IntRange):
+                option.metavar = "N"
+            elif isinstance(option, click.Option) and option.metavar is None and option.type.name == "float range":
+                option.metavar = "NUMBER"
         return command
 
     def resolve_command(self, context: click.Context, args: list[str]) -> Any:
         """Return what click returns, or fail with the nearest name."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
-            hint = did_you_mean(name, COMMANDS, "'lcbench --help' lists all.")
+            meant = SYNONYMS.get(name)
+            hint = f"did you mean '{meant}'?" if meant else did_you_mean(name, COMMANDS, "'lcbench --help' lists all.")
             context.fail(f"no command '{name}': {hint}")
         return super().resolve_command(context, args)
 
@@ -67,7 +83,7 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="\b\nExamples:\n  lcbench run\n  lcbench run --impl numpy,numba-parallel --loss softmax",
 )
-@click.version_option(package_name="lcbench", message="lcbench %(version)s")
+@click.version_option(None, "-V", "--version", package_name="lcbench", message="lcbench %(version)s")
 def lcbench() -> None:
     """Benchmark of linear-classifier losses on CIFAR-10.
 
@@ -104,8 +120,8 @@ def main() -> None:
         click.echo("error: not enough memory for arrays of that size; choose fewer rows, features or classes", err=True)
         code = ExitCode.ERROR
     except OSError as error:
-        # For example a full disk or a read-only folder; the message of the operating system says which.
-        click.echo(f"error: {error}", err=True)
+        # For example a full disk or a read-only folder.
+        click.echo(f"error: {os_error(error)}", err=True)
         code = ExitCode.ERROR
     except Exception as error:
         # Python's own exit status for an uncaught exception is 1, which means a regression to a CI job.

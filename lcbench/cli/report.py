@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from lcbench.cli import completion as complete
+
 
 @click.command(epilog="\b\nExamples:\n  lcbench report\n  lcbench report --output page.html --baseline numba-parallel")
-@click.argument("files", nargs=-1, metavar="[FILE]...")
+@click.argument("files", nargs=-1, metavar="[FILE]...", shell_complete=complete.results)
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -21,6 +23,7 @@ import click
     default="numpy",
     show_default=True,
     metavar="NAME",
+    shell_complete=complete.implementation,
     help="Implementation that speed-ups are relative to.",
 )
 def report(files: tuple[str, ...], output: Path | None, baseline: str) -> None:

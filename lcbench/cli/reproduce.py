@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench reproduce\n  lcbench reproduce lr-0.1-first softmax-layer")
-@click.argument("rows", nargs=-1, metavar="[ROW]...")
+@click.argument("rows", nargs=-1, metavar="[ROW]...", shell_complete=complete.published_rows)
 @click.option(
     "--impl",
     "implementation",

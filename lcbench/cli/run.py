@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lcbench.cli import completion as complete
 from lcbench.cli.options import (
     COUNTS,
     SettingsCommand,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     metavar="NAME|FILE",
+    shell_complete=complete.data,
     help="cifar10, synthetic, or an HDF5, NPZ or CSV file. Default: cifar10 if it is downloaded, else synthetic images "
     "of the same shape.",
 )
@@ -93,7 +95,7 @@ def run(
 
     arrangement.require_known(run_tables.columns(baseline=baseline))
     settings = with_default_data(RunSettings, settings, {})
-    with show_progress(quiet) as progress:
+    with show_progress(quiet, timing=True) as progress:
         result = api.run(progress=progress, note=partial(click.echo, err=True), **settings)
     names = dict.fromkeys(row.implementation for row in result.rows)
     if baseline != "numpy" and baseline not in names:

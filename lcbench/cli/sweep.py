@@ -58,6 +58,7 @@ NEWEST = "newest"
 @click.option(
     "--data",
     metavar="NAME|FILE",
+    shell_complete=complete.data,
     help="cifar10, synthetic, or an HDF5, NPZ or CSV file. Default: cifar10 if it is downloaded and all points fit it, "
     "else synthetic images of the same shape.",
 )
@@ -65,6 +66,7 @@ NEWEST = "newest"
 @blocks_option
 @budget_option
 @click.option(
+    "--most-call",
     "--most-seconds-a-call",
     "most_call_s",
     type=Seconds(0, min_open=True),
@@ -79,7 +81,7 @@ NEWEST = "newest"
     is_flag=False,
     flag_value=NEWEST,
     metavar="[FILE]",
-    help="Resume an unfinished sweep, with its own settings. Default: the newest.",
+    help="Resume an unfinished sweep, with its own settings; Python files that it names are run. Default: the newest.",
 )
 @json_option
 @quiet_option
@@ -107,7 +109,7 @@ def sweep(
     from lcbench.report.tables import sweep as sweep_tables
     from lcbench.settings import SweepSettings
 
-    with show_progress(quiet) as progress:
+    with show_progress(quiet, timing=True) as progress:
         callbacks: dict[str, Any] = {"progress": progress, "note": partial(click.echo, err=True)}
         if resume is not None:
             require_alone(context, "sweep", ("resume", "baseline", "scheduler", "as_json", "quiet"))

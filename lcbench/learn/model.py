@@ -219,6 +219,27 @@ def newest(note: NoteCallback = no_note) -> Path:
     raise LcbenchError(f"no model in {files.models_folder()}{only}: 'lcbench train' makes one, or name a file")
 
 
+def best() -> Path:
+    """Return the model with the best validation accuracy among the finished ones on the data of the newest one.
+
+    On ties, it is the newest one. Without a finished model, or without validation rows, it is `newest`.
+    """
+    last = newest()
+    chosen, best_accuracy = last, -1.0
+    wanted: tuple[str, list[str]] | None = None
+    for path in sorted(files.models_folder().glob("*.h5"), reverse=True):
+        try:
+            model = read(path)
+        except LcbenchError:
+            continue
+        kind = model.recipe.data, [*model.recipe.features]
+        wanted = wanted or kind
+        accuracy = model.accuracy.get("validation", -1.0) if model.status == "finished" else -1.0
+        if kind == wanted and accuracy > best_accuracy:
+            chosen, best_accuracy = path, accuracy
+    return chosen
+
+
 @contextmanager
 def _open(path: Path) -> Iterator[h5py.File]:
     """Open the model file. Every failure is raised as an LcbenchError with one line."""

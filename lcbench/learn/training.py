@@ -209,9 +209,10 @@ class _Run:
         )
         best = not before.steps.size or validation > before.validation_accuracy.max()
         self.model = replace(model, curves=curves, W=model.last_W if best or not model.recipe.patience else model.W)
-        loss = f"loss {curves.losses[-1]:.4g}  " if curves.losses.size else ""
-        on_validation = f"  validation {100 * validation:.1f} %" if len(self.splits.validation) else ""
-        self.progress("steps", model.step, model.recipe.iterations, f"{loss}train {100 * train:.1f} %{on_validation}")
+        loss = f"loss {curves.losses[-1]:.4g}, " if curves.losses.size else ""
+        on_validation = f", validation {100 * validation:.1f} %" if len(self.splits.validation) else ""
+        self.progress(f"step {model.step:,}: {loss}train {100 * train:.1f} %{on_validation}")
+        self.progress("steps", model.step, model.recipe.iterations)
 
     def _patience_exhausted(self) -> bool:
         accuracies, patience = self.model.curves.validation_accuracy, self.model.recipe.patience

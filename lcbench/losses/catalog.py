@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from lcbench.losses.implementation import (
@@ -133,11 +134,15 @@ def on_cluster(name: str) -> bool:
 
 
 def find(name: str) -> Entry:
-    """Return the entry `name`. Raise UnknownImplementation, with the nearest name, if there is none."""
+    """Return the entry `name`. Raise UnknownImplementation, with a file or the nearest name, if there is none."""
     try:
         return CATALOG[name]
     except KeyError:
         hint = did_you_mean(name, CATALOG, "'lcbench impls' lists all")
+        for file in (f"{name}.py", f"{name}.ipynb"):
+            if Path(file).is_file():
+                hint = f"did you mean '{file}'?"
+                break
         raise UnknownImplementation(f"no implementation '{name}': {hint}") from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -13,7 +14,7 @@ from numba import config, types
 from numba.core.dispatcher import Dispatcher
 
 from lcbench.errors import LcbenchError
-from lcbench.machine_code.loops import Loop, loops, without_labels
+from lcbench.machine_code.loops import PRANGE, Loop, loops, without_labels
 from lcbench.usercode.recognition import resolve
 
 ROWS, FEATURES = 500, 3073
@@ -39,14 +40,35 @@ def inspect_cpu(name: str, dtype: str, classes: int, pixels: bool) -> list[Loop]
     for loss in implementation.functions:
         implementation.loss(loss, W, X if pixels else X.astype(dtype), y, 0.1)
     distinct: dict[tuple[str, str], Loop] = {}
-    for assembly in _assemblies(dispatchers, dtype):
+    for dispatcher, signature, assembly in _assemblies(dispatchers, dtype):
         for loop in loops(assembly):
+            loop = replace(loop, name=_with_line(loop.name, dispatcher, signature))
             distinct.setdefault((loop.name, without_labels(loop.code)), loop)
     return sorted(distinct.values(), key=lambda loop: -loop.flops)
 
 
-def _assemblies(dispatchers: list[Any], dtype: str) -> Iterator[str]:
-    """Yield the assembly of each signature whose first floating-point matrix has `dtype`.
+def _with_line(name: str, dispatcher: Any, signature: Any) -> str:
+    """Return the name of a loop's function with its line in the source: "loss, line 3" or "loss: prange, line 9".
+
+    The body of a parallel loop is named after the function that contains it. If that has several, Numba does not tell
+    which is which, and the lines of all of them are given. Callees from other files have no line.
+    """
+    function = dispatcher.py_func
+    if name == function.__name__:
+        return f"{name}, line {function.__code__.co_firstlineno}"
+    if not name.startswith(PRANGE):
+        return name
+    diagnostics = (dispatcher.get_metadata(signature) or {}).get("parfor_diagnostics")
+    parfors = getattr(diagnostics, "initial_parfors", ())
+    lines = sorted({parfor.loc.line for parfor in parfors if parfor.loc.filename == function.__code__.co_filename})
+    if not lines:
+        return f"{function.__name__}: {name}"
+    where = f"line {lines[0]}" if len(lines) == 1 else f"lines {lines[0]} to {lines[-1]}"
+    return f"{function.__name__}: {name}, {where}"
+
+
+def _assemblies(dispatchers: list[Any], dtype: str) -> Iterator[tuple[Any, Any, str]]:
+    """Yield dispatcher, signature and assembly of each signature whose first floating-point matrix has `dtype`.
 
     Other signatures come from the recognition of a user's function, which calls it in float64.
     """
@@ -54,7 +76,7 @@ def _assemblies(dispatchers: list[Any], dtype: str) -> Iterator[str]:
         for signature, assembly in dispatcher.inspect_asm().items():
             matrices = (kind for kind in signature if isinstance(kind, types.Array) and kind.ndim > 1)
             if dtype == next((str(kind.dtype) for kind in matrices if isinstance(kind.dtype, types.Float)), None):
-                yield assembly
+                yield dispatcher, signature, assembly
 
 
 # Search for the compiled functions

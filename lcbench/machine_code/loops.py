@@ -24,6 +24,9 @@ LineRange = tuple[int, int]
 _LABEL = re.compile(r'^(?:"([^"]+)"|([^\s":#]+)):')
 """Line that begins with a label. The label is the group that matched."""
 
+PRANGE = "prange"
+"""Name of the body of a parallel loop, which is a function of its own; with a number if there are several."""
+
 _LOCAL_LABEL = re.compile(r"\.?L(BB|tmp|func|CPI)")
 _BLOCK_LABEL = re.compile(r"\.?L(BB|CPI)\d+_\d+")
 _NUMBA_WRAPPER = re.compile(r"_?(_ZN7cpython|cfunc\.)")
@@ -99,6 +102,8 @@ def loops(assembly: str, machine: str | None = None) -> list[Loop]:
     arm = (machine or platform.machine()).lower() in ("aarch64", "arm64")
     lines = assembly.splitlines()
     found = list[Loop]()
+    pranges = dict.fromkeys(symbol for symbol, *_ in _functions(lines) if source_name(symbol) == PRANGE)
+    numbers = {symbol: f" {number}" for number, symbol in enumerate(pranges, 1)} if len(pranges) > 1 else {}
     ranges_of_loops = list[list[LineRange]]()
     for symbol, start, end in _functions(lines):
         if _NUMBA_WRAPPER.match(symbol):
@@ -108,7 +113,7 @@ def loops(assembly: str, machine: str | None = None) -> list[Loop]:
         for blocks in innermost_loops(lines[start:end]):
             ranges = [(start + block.first, start + block.last) for block in blocks]
             loop_lines = [line for first, last in ranges for line in lines[first:last]]
-            loop = _loop(source_name(symbol), loop_lines, effect_of)
+            loop = _loop(source_name(symbol) + numbers.get(symbol, ""), loop_lines, effect_of)
             if loop.flops:
                 in_function.append(loop)
                 ranges_of_loops.append(ranges)
@@ -133,7 +138,7 @@ def source_name(symbol: str) -> str:
     while length := re.match(r"\d+", symbol[at:]):
         at += length.end() + int(length[0])
         part = symbol[at - int(length[0]) : at].replace("_3c", "<").replace("_3e", ">")
-        parts.append("prange" if part.startswith("__numba_parfor_gufunc") else part)
+        parts.append(PRANGE if part.startswith("__numba_parfor_gufunc") else part)
     parts = [part for part in parts if part != "<locals>"]
     if not parts:
         return symbol

@@ -175,6 +175,9 @@ BUDGET_S = 60.0
 MOST_GENERATIONS = 500
 """Maximum number of generations of a gate with a given precision."""
 
+SURE_SHARE = 0.8
+"""Share of `PACE.rounds_s` that the rounds of a generation take at least: their number is rounded."""
+
 LONGEST_OVERRUN = 1.25
 """Share of the budget after which the gate ends even if fewer generations than planned were measured."""
 
@@ -279,6 +282,7 @@ class _GateMeasurement:
         Each of the four processes has a cache of its own. Otherwise, the control could not show a difference between
         two compilations of the same code.
         """
+        self._require_time(0.0)
         self._folder = folder
         losses = list(dict.fromkeys(loss for pair in self._plan.pairs for loss in pair.losses))
         self._show("data")
@@ -289,6 +293,20 @@ class _GateMeasurement:
             for letter in SIDES:
                 for row in self._rows[pair, letter]:
                     row.processes.clear()
+        self._require_time(monotonic() - self._start)
+
+    def _require_time(self, spent_s: float) -> None:
+        """Raise LcbenchError if the given budget is too small for the rounds alone of the fewest generations."""
+        plan = self._plan
+        least_s = spent_s + SURE_SHARE * plan.fewest_generations * PACE.rounds_s * sum(
+            self._sides_ok(pair, index) for pair in plan.pairs for index in range(len(pair.losses))
+        )
+        if plan.settings.budget_s is not None and least_s > plan.settings.budget_s:
+            raise LcbenchError(
+                f"a budget of {plan.settings.budget_s:g} s is too short for a verdict, which needs "
+                f"{plan.fewest_generations} generations and at least {least_s:.0f} s, and about twice as long with the "
+                "start of the processes: give a longer --budget, or fewer losses or implementations"
+            )
 
     def measure_generations(self, decided: Callable[[GateResult], bool]) -> None:
         """Measure generations, with the interim analyses in between."""

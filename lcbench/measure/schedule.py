@@ -37,12 +37,18 @@ from lcbench.measure.turns import MOST_ROUNDS, Generation, Measured, Member, Pac
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, delayed, no_progress
 from lcbench.record import MachinePeak, Row, RowSide
-from lcbench.settings import RunSettings
+from lcbench.settings import RunSettings, defaults
+from lcbench.units import duration
 from lcbench.usercode.discovery import code_hash
 from lcbench.workers import process
 
 FEWEST_GENERATIONS = 5
 """Generations that are measured even if they exceed the time budget, unless fewer are requested."""
+
+FEWEST_IN_OVERRUN = 3
+"""Generations after which a run ends that takes `LONGEST_OVERRUN` of its budget, or of the default if that is more."""
+
+LONGEST_OVERRUN = 2.0
 
 ROUNDS = 4
 """Rounds of a workload in one generation."""
@@ -210,24 +216,35 @@ class _Generations:
         self._workloads = list(dict.fromkeys(cell for target in plan.targets for cell in target.cells))
         self._mapped, fits_together = _memory_for(plan)
         self._together = fits_together
-        self._done, self._total = 0.0, 0
+        self._start, self._expected_s, self._generation = monotonic(), 1, 0
 
     def measure(self, after_generation: Callable[[ScheduleState], None]) -> None:
         """Measure generations until the budget is spent."""
         settings, state = self._plan.settings, self._state
         first, start = state.rounds, monotonic() - state.spent_s
+        self._start = start
         longest_s, fewest = 0.0, min(settings.blocks, FEWEST_GENERATIONS)
+        most_s = LONGEST_OVERRUN * max(settings.budget_s, defaults(RunSettings)["budget_s"])
         for number in range(first, settings.blocks):
             generation_start = monotonic()
             spent_s = generation_start - start
             if number >= FEWEST_GENERATIONS and spent_s + longest_s > settings.budget_s:
                 break
-            fitting = int((settings.budget_s - spent_s) / longest_s) if longest_s else 0
-            self._total = len(self._workloads) * min(settings.blocks, max(fewest, number + fitting, number + 1))
+            if number >= FEWEST_IN_OVERRUN and spent_s + longest_s > most_s:
+                self._progress(
+                    f"stopped after {number} generations and {duration(spent_s)}: {fewest} would take much longer than "
+                    f"the budget of {duration(settings.budget_s)}; choose fewer rows or implementations, or a longer "
+                    "--budget, or stop other programs"
+                )
+                break
+            planned_s = min(settings.budget_s, spent_s + (settings.blocks - number) * longest_s or inf)
+            self._generation, self._expected_s = (
+                number + 1,
+                ceil(max(planned_s, spent_s + max(1, fewest - number) * longest_s, 1.0)),
+            )
             groups = self._groups(number)
             for index, group in enumerate(groups):
-                self._done = (number + index / len(groups)) * len(self._workloads)
-                self._measure_group(group, number, index * MOST_ROUNDS, 1 / len(groups))
+                self._measure_group(group, number, index * MOST_ROUNDS)
             if number > first:  # the first one includes compilation, so it does not predict the others
                 longest_s = max(longest_s, monotonic() - generation_start)
             state.rounds, state.spent_s = number + 1, monotonic() - start
@@ -246,14 +263,15 @@ class _Generations:
         groups = [*([together] if together else []), *alone]
         return [groups[index] for index in self._rng.permutation(len(groups)).tolist()]
 
-    def _measure_group(self, targets: list[Target], number: int, first_round: int, share: float) -> None:
-        """Measure all cells of the targets in one generation. share: of a workload that is done then."""
+    def _measure_group(self, targets: list[Target], number: int, first_round: int) -> None:
+        """Measure all cells of the targets in one generation."""
         limited = any(target.device == "cpu" for target in targets)
         members = [self._member(target) for target in targets]
         if limited:
             members.append(self._limit_member())
         timeout_s = self._plan.settings.timeout_s
-        with Generation(number, members, timeout_s, self._rng, number > 0, first_round) as generation:
+        self._show("starting processes")
+        with Generation(number, members, timeout_s, self._rng, number > 0, first_round, self._show) as generation:
             for cell in self._ordered(number):
                 self._refuse_too_long(targets, cell)
                 cells = {
@@ -274,7 +292,6 @@ class _Generations:
                             add(self._rows[targets[index], cell], measured)
                         else:
                             self._add_limit(self._limits[cell], measured)
-                self._done += share
 
     def _add_limit(self, row: Row, measured: Measured) -> None:
         add(row, measured)
@@ -317,7 +334,9 @@ class _Generations:
         return Member(LimitsJob(cells=cells), process.environment(self._plan.most_threads, self._folder / "compiled"))
 
     def _show(self, detail: str) -> None:
-        self._progress("workloads", min(int(self._done + 1e-6), self._total - 1), self._total, detail)
+        """Show the seconds since the start: numbers of generations are estimates, which would make the bar jump."""
+        done = min(int(monotonic() - self._start), self._expected_s - 1)
+        self._progress("seconds of measuring", done, self._expected_s, f"generation {self._generation}, {detail}")
 
 
 def _memory_for(plan: Plan) -> tuple[bool, bool]:

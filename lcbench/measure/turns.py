@@ -236,7 +236,7 @@ class Generation:
     together: whether the processes import and load at the same time, as many as there are cores; otherwise one after
     the other, which measures the time of the imports. first_round: number of the first round. Processes of the same
     generation that are not alive together must not have rounds of the same number, or times would be compared within
-    them.
+    them. begins: called before each start and each first call, which may take long, with a few words on it.
     """
 
     def __init__(
@@ -247,8 +247,10 @@ class Generation:
         rng: np.random.Generator,
         together: bool = True,
         first_round: int = 0,
+        begins: Callable[[str], None] = lambda what: None,
     ) -> None:
         self._number, self._rng, self._together, self._first_round = number, rng, together, first_round
+        self._begins = begins
         self._processes = [_LiveProcess(member, timeout_s) for member in members]
         for process in self._processes:
             process.alive_beside(self._processes)
@@ -273,6 +275,8 @@ class Generation:
             process.close()
 
     def _start(self, index: int) -> None:
+        if not self._together:  # threads start several processes
+            self._begins(f"starting {_described(self._processes[index].member)}")
         self._processes[index].start()
         self._processes[index].wait_for_import()
 
@@ -316,6 +320,7 @@ class Generation:
                 process.turns = [Turn(round=self._first_round, place=0, samples=[first_call_s], calls=1)]
         else:
             for index in order:
+                self._begins(f"first calls of {_described(processes[index].member)}")
                 _warm_up(processes[index], pace)
             start = monotonic()
             self._take_rounds(list(processes.values()), pace, taken)
@@ -373,6 +378,10 @@ class Generation:
             counters=timed.counters,
             turns=process.turns,
         )
+
+
+def _described(member: Member) -> str:
+    return member.job.implementation if isinstance(member.job, TurnsJob) else "the machine's limit"
 
 
 def _warm_up(process: _LiveProcess, pace: Pace) -> None:

@@ -20,12 +20,23 @@ from results import row
 def folder(tmp_path_factory):
     """Folder with a saved result, a Python file, and ``lcbench`` in bin/."""
     folder = tmp_path_factory.mktemp("work")
-    (folder / "softmax.py").write_text("")
+    (folder / "softmax.py").write_text(
+        "def softmax_loss_naive(W, X, y, reg): pass\ndef softmax_loss_vectorized(W, X, y, reg): pass\n"
+        "def softmax(scores): pass\ndef _private(W, X, y): pass\n"
+    )
+    (folder / "table.csv").write_text("")
+    (folder / "broken.py").write_text("def f(")
+    model = folder / "results" / "models" / "20260101T000000Z-0.h5"
+    model.parent.mkdir(parents=True)
+    model.write_text("")
     program = folder / "bin" / "lcbench"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m lcbench "$@"\n')
     program.chmod(0o755)
     (folder / "lcbench.bash").write_text(invoke(folder, "completion", "bash").stdout)
+    subprocess.run(["git", "init", "-q", "-b", "main", folder], check=True)
+    for command in (["add", "softmax.py"], ["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-q", "-m", "a"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LCBENCH_RESULTS", str(folder / "results"))
         record.write(make_record(row(medians=[1.0, 1.0])), "before")
@@ -66,7 +77,23 @@ def bash_completions(folder, *words):
         (["run", "--loss", "s"], ["svm", "softmax"]),
         (["run", "--impl", "numba-p"], ["numba-parallel"]),
         (["run", "--impl", "numpy,numba-p"], ["numpy,numba-parallel"]),
-        (["run", "--impl", "numpy,nump"], ["compopt -o default", ""]),
+        (["run", "--impl", "numpy,nump"], [""]),
+        (["run", "--impl", "sk"], ["sklearn"]),
+        (["run", "--impl", "numpy,soft"], ["numpy,softmax.py"]),
+        (["run", "--impl", "numpy,softmax.py:softmax_loss_v"], ["numpy,softmax.py:softmax_loss_vectorized"]),
+        (["check", "softmax.py:"], ["softmax.py:softmax_loss_naive", "softmax.py:softmax_loss_vectorized"]),
+        (["check", "broken.py:"], [""]),
+        (["check", "nowhere/"], [""]),
+        (["inspect", "soft"], ["softmax.py"]),
+        (["train", "--data", "s"], ["synthetic"]),
+        (["train", "--data", "ta"], ["table.csv"]),
+        (["run", "--data", "res"], ["compopt -o nospace", "results/"]),
+        (["evaluate", "results/m"], ["results/models/20260101T000000Z-0.h5"]),
+        (["report", "bef"], ["before"]),
+        (["gate", "--base", "HEAD"], ["HEAD~1"]),
+        (["gate", "--base", "mai"], ["main"]),
+        (["gate", "--head", "soft"], ["softmax.py"]),
+        (["reproduce", "softmax-l"], ["softmax-layer"]),
         (["train", "--impl", "numba-p"], ["numba-parallel"]),
         (["sweep", "--axis", "ro"], ["compopt -o nospace", "rows="]),
         (["sweep", "--axis", "rows=1:9", "--axis", "r"], [""]),
@@ -81,7 +108,10 @@ def bash_completions(folder, *words):
         (["compare", "before", "bef"], ["before"]),
         (["plot", "his"], ["history"]),
         (["plot", "bars", "bef"], ["before"]),
-        (["check", "./"], ["compopt -o default", ""]),
+        (
+            ["check", "./"],
+            ["compopt -o nospace", "compopt -o nospace", "./bin/", "./broken.py", "./results/", "./softmax.py"],
+        ),
         (["completion", "f"], ["fish"]),
     ],
 )
@@ -136,8 +166,11 @@ def test_unknown_shell_is_one_line_error(folder):
 
 
 def test_completion_imports_no_slow_module(folder):
-    heavy = "import sys; from lcbench.cli import completion as c; c.implementations(None, None, ''); "
-    heavy += "c.results(None, None, ''); c.plots(None, None, ''); "
+    heavy = (
+        "import sys; from types import SimpleNamespace; from lcbench.cli import completion as c; "
+        "[complete(SimpleNamespace(params={}), None, '') for complete in (c.implementations, c.results, c.plots, "
+        "c.data, c.models, c.published_rows, c.versions)]; "
+    )
     heavy += "print({'numpy', 'numba', 'h5py', 'msgspec', 'matplotlib', 'scipy', 'rich'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, cwd=folder, check=True)
     assert done.stdout.strip() == "set()"

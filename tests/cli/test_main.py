@@ -197,3 +197,39 @@ def test_internal_error_is_exit_code_2_with_traceback_on_request(monkeypatch, ca
     monkeypatch.setenv("LCBENCH_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
         exit_of_main(monkeypatch, capsys, ZeroDivisionError("oh"))
+
+
+@pytest.mark.parametrize("command", ["", *main.COMMANDS])
+def test_help_fits_into_80_columns_and_cuts_nothing(tmp_path, command):
+    helped = invoke(tmp_path, *command.split(), "--help")
+    lines = helped.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not any(line.endswith("...") and "]..." not in line for line in lines)
+    assert "RANGE" not in helped.stdout
+
+
+@pytest.mark.parametrize("option", ["-V", "--version"])
+def test_version(tmp_path, option):
+    assert invoke(tmp_path, option).stdout.startswith("lcbench ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("list", "impls"), ("benchmark", "run"), ("runn", "run"), ("help", "--help")]
+)
+def test_a_command_is_suggested(tmp_path, typed, meant):
+    refused = invoke(tmp_path, typed)
+    assert refused.returncode == 2
+    assert f"no command '{typed}': did you mean '{meant}'?" in refused.stderr
+
+
+def test_every_synonym_is_a_command():
+    assert {name for name in main.SYNONYMS.values() if not name.startswith("-")} <= {*main.COMMANDS}
+    assert not {*main.SYNONYMS} & {*main.COMMANDS}
+
+
+@pytest.mark.parametrize("command", ["check", "gradcheck", "inspect", "run --impl"])
+def test_a_file_of_that_name_is_suggested(tmp_path, command):
+    (tmp_path / "softmax.py").write_text("")
+    refused = invoke(tmp_path, *command.split(), "softmax")
+    assert refused.returncode == 2
+    assert "no implementation 'softmax': did you mean 'softmax.py'?" in refused.stderr

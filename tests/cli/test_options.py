@@ -130,3 +130,17 @@ def test_commands_warn_of_unused_scheduler(command, monkeypatch):
     assert result.exception
     assert "--scheduler has no effect" in result.output
     assert CliRunner().invoke(main.lcbench, [command, "--impl", "numpy", *wrong]).output.count("--scheduler") == 0
+
+
+SHORTENED = {"impl": ("implementations", "implementation"), "loss": ("losses",), "axis": ("axes",)}
+"""Options of which the name on the command line is a shorter form or the singular, as each takes one value."""
+
+
+@pytest.mark.parametrize("command", ["run", "sweep", "gate", "train", "search"])
+def test_an_option_has_the_name_of_its_setting(command):
+    program = getattr(import_module(f"lcbench.cli.{command}"), command)
+    fields = program.struct.__struct_fields__
+    for option in program.params:
+        if option.name in fields:
+            given = option.opts[0].removeprefix("--").replace("-", "_")
+            assert option.name in (given, f"{given}_s", *SHORTENED.get(given, ())), option.opts

@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
 def as_json(folder):
     """JSON of a run of numpy and of user functions, one of them wrong and one that ends its process."""
     return lcbench(
-        folder, "run", "--impl", "numpy,softmax.py", "--loss", "softmax", *TINY, "--json", "--save", "before"
+        folder, "run", "--impl", "numpy,softmax.py", "--loss", "softmax", *TINY, "--json", "--quiet", "--save", "before"
     )
 
 

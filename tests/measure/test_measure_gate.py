@@ -193,6 +193,7 @@ def measured_ok(generation, seconds=1e-3, calls=1):
 
 @pytest.fixture
 def fake(monkeypatch):
+    monkeypatch.setattr(gate, "SURE_SHARE", 0.0)  # its rounds are shorter than those of any gate
     return Fake(monkeypatch)
 
 
@@ -372,6 +373,22 @@ def test_a_budget_too_small_for_a_verdict_is_refused_after_the_first_generation(
         "give --budget 10s, or fewer rows, losses or implementations"
     )
     assert fake.now == 2
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "now"),
+    [
+        (15, 0),  # nine generations of two losses take at least 34.6 s: this is known before anything is measured
+        (34, 0),
+        (36, 2),  # and after the first calls, which took two seconds: 36.6 s
+    ],
+)
+def test_a_budget_too_small_for_the_rounds_alone_is_refused_at_once(fake, monkeypatch, budget_s, now):
+    monkeypatch.setattr(gate, "SURE_SHARE", 0.8)
+    pair = replace(PAIR, losses=tuple(BOTH))
+    with pytest.raises(LcbenchError, match=f"a budget of {budget_s} s is too short for a verdict, which needs 9 gener"):
+        gate.measure_gate(plan((pair,), budget_s=budget_s, fewest=9), never)
+    assert fake.now == now
 
 
 def test_the_suggested_budget_is_sufficient(fake):

@@ -505,30 +505,33 @@ def test_a_row_that_was_not_measured_before_an_interrupt_has_failed(fake):
     assert [(row.status, row.reason) for row in result.rows] == [("crashed", "stopped before it was measured")] * 2
 
 
-def test_progress_counts_workloads_up_to_the_total(fake):
+@pytest.mark.parametrize(
+    ("options", "last"),
+    [
+        ({"blocks": 4}, (7, 8)),  # as soon as the second generation tells how long one takes
+        ({"blocks": 20, "budget_s": 12.5}, (11, 13)),
+        ({"blocks": 20, "budget_s": 3.0}, (9, 10)),  # the fewest generations take longer than the budget
+    ],
+)
+def test_progress_shows_seconds_which_never_jump_back(fake, options, last):
     seen = []
-    schedule.run_schedule(plan(*targets("a", BOTH), blocks=4), lambda *given: seen.append(given))
-    workloads = [(done, total) for stage, done, total, _ in seen if stage == "workloads"]
-    assert [done for done, _ in workloads[::2]] == list(range(8))  # shown at the beginning and after every round
-    assert workloads[::2] == workloads[1::2]
-    assert all(done < total for done, total in workloads)
-    assert workloads[-1] == (7, 8)
-    assert {detail for stage, _, _, detail in seen} == {"svm 20", "softmax 20"}
+    schedule.run_schedule(plan(*targets("a", BOTH), **options), lambda *given: seen.append(given))
+    shown = [(done, total) for stage, done, total, _ in seen if stage == "seconds of measuring"]
+    assert shown == sorted(shown, key=lambda pair: pair[0])
+    assert all(done < total for done, total in shown)
+    assert shown[-1] == last
+    details = list(dict.fromkeys(detail for *_, detail in seen))
+    assert details[:2] == ["generation 1, starting processes", "generation 1, svm 20"]
 
 
-def test_progress_counts_workloads_of_targets_that_are_alone(fake):
-    seen = []
-    given = [*targets("a", BOTH), Target("cupy", "cuda", BOTH, alone=True)]
-    schedule.run_schedule(plan(*given, blocks=2), lambda *given: seen.append(given))
-    done = [done for stage, done, *_ in seen if stage == "workloads"]
-    assert done[::2] == [0, 0, 1, 1, 2, 2, 3, 3]
-
-
-def test_the_total_follows_from_the_budget(fake):
-    seen = []
-    schedule.run_schedule(plan(*targets("a"), blocks=20, budget_s=8.5), lambda *given: seen.append(given))
-    totals = [total for stage, _, total, _ in seen if stage == "workloads"]
-    assert (totals[0], totals[-1]) == (FEWEST_GENERATIONS, 8)
+def test_a_run_that_takes_twice_its_budget_ends_after_three_generations(fake):
+    fake.cell_s, seen = 50.0, []
+    result = schedule.run_schedule(plan(*targets("a"), blocks=20, budget_s=36.0), lambda *given: seen.append(given))
+    assert result.rounds == schedule.FEWEST_IN_OVERRUN
+    [(line,)] = [given for given in seen if len(given) == 1]
+    assert line.startswith("stopped after 3 generations and 2 min: 5 would take much longer than the budget of 36 s;")
+    fake.cell_s = 5.0
+    assert schedule.run_schedule(plan(*targets("a"), blocks=20, budget_s=1.0)).rounds == FEWEST_GENERATIONS
 
 
 # Problems

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
+from lcbench import files
 from lcbench.errors import LcbenchError
 from lcbench.record import MachinePeak, Record
 from lcbench.report import formatting
@@ -138,11 +140,18 @@ def of_two(records: list[Record], fail_above: float = 0.10) -> Verdicts | None:
     return _verdicts(
         compare_tables.valid_comparisons(judgement),
         fail_above,
-        f"{new.id} against {base.id}",
+        f"{result_name(new)} against {result_name(base)}",
         ("base", "new"),
         notes,
         doubt,
     )
+
+
+def result_name(record: Record) -> str:
+    """Return the saved name of a record, or else the time of its measurement, and its id."""
+    path = Path(record.path)
+    saved = path.parent.name == files.baselines_folder().name
+    return path.stem if saved else f"{record.created[:16].replace('T', ' ')} ({record.id})"
 
 
 def _verdicts(

@@ -7,16 +7,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from lcbench import files
 from lcbench.record import Record, Row
 from lcbench.report import formatting
 from lcbench.report.page import contents, plots, times
 from lcbench.report.page.plots import Plot
 from lcbench.report.plots import selection
 from lcbench.report.table import Table
+from lcbench.report.tables import gate as gate_tables
 from lcbench.report.tables import run as run_tables
 from lcbench.report.tables import sweep as sweep_tables
 from lcbench.stats.crossings import efficiencies
@@ -29,6 +32,10 @@ LICENCES = ("d3.LICENSE", "plot.LICENSE")
 
 SCRIPTS = ("page.js", "marks.js", "plots.js")
 """Scripts of the page in the order in which they must run."""
+
+
+MOST_NAMES = 3
+"""Number of implementations that the title of a result names."""
 
 
 @dataclass
@@ -73,6 +80,7 @@ class Section:
     machine: list[tuple[str, str]]
     details: list[tuple[str, str]]
     noisy: bool
+    noise: list[str]
     gate: contents.Verdicts | None
     gate_card: Card | None
     growth: list[Card]
@@ -128,16 +136,19 @@ def _section(page: _Page, number: int, record: Record, baseline: str) -> Section
     return Section(
         number=number,
         record=record,
-        title=f"{_kind(record)} {record.id}",
+        title=_name(record),
         created=f"{created.day} {created:%B %Y, %H:%M} UTC",
         command=shlex.join(["lcbench", *record.command]) if record.command else "",
         machine=contents.essentials(record),
         details=contents.everything(record),
         noisy=contents.is_noisy(record),
+        noise=[line.plain for line in run_tables.noisy(record)],
         gate=gate,
         gate_card=_verdict_card(page, gate) if gate else None,
         growth=_growth_cards(page, record, groups) if record.sweep else [],
-        fastest=[] if record.gate or record.sweep else _fastest(number, groups, baseline),
+        fastest=[]
+        if record.gate or record.sweep or run_tables.too_busy(record)
+        else _fastest(number, groups, baseline),
         times=cards,
         verification=_verification(rows),
         notes=[*(note.plain for note in run_tables.notes(record)), *_note_on_intervals(cards)],
@@ -146,7 +157,7 @@ def _section(page: _Page, number: int, record: Record, baseline: str) -> Section
 
 
 def _times_card(page: _Page, record: Record, group: times.Group, baseline: str) -> Card:
-    card = Card(times.table_of_times(group, baseline))
+    card = Card(times.table_of_times(group, baseline, run_tables.too_busy(record)))
     if group.ranked and not record.sweep:
         card.figures.append(page.figure("Median and 95 % interval", plots.bars(group, baseline)))
         roofline = plots.roofline(group, record)
@@ -211,8 +222,19 @@ def _kind(record: Record) -> str:
 
 
 def _title(records: list[Record]) -> str:
-    names = ", ".join(f"{_kind(record).lower()} {record.id}" for record in records)
-    return f"lcbench: {names}"
+    return f"lcbench: {', '.join(map(_name, records))}"
+
+
+def _name(record: Record) -> str:
+    """Return the kind and the name of a record: the saved one, or else what was measured."""
+    kind = _kind(record)
+    if Path(record.path).parent.name == files.baselines_folder().name:
+        return f"{kind} {Path(record.path).stem}"
+    if record.gate:
+        return f"{kind}: {gate_tables.heading(record.gate)}"
+    names = list(dict.fromkeys(row.implementation for row in record.rows))
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{kind} of {', '.join(names[:MOST_NAMES])}{more}"
 
 
 @cache

@@ -50,14 +50,16 @@ def groups(record: Record, rows: dict[str, Row]) -> list[Group]:
     return [Group(_title(next(iter(group.values())), axes), group, axes, styles) for group in found.values()]
 
 
-def table_of_times(group: Group, baseline: str) -> Table:
+def table_of_times(group: Group, baseline: str, silent: bool = False) -> Table:
     """Return the table of a group, by time or along the axes of a sweep.
 
-    Rows without a time are last, and give the reason.
+    Rows without a time are last, and give the reason. silent: as in `lcbench.report.tables.run.times`.
     """
     along_axes = sorted(group.ranked, key=lambda name: [getattr(group.rows[name], axis) for axis in group.axes])
     names = [*along_axes, *(name for name, row in group.rows.items() if not row.ranked)]
-    table = run_tables.times(group.title, [group.rows[name] for name in names], baseline, group.axes, group.label)
+    table = run_tables.times(
+        group.title, [group.rows[name] for name in names], baseline, group.axes, group.label, silent
+    )
     for name, row, line in zip(names, table.rows, table.lines, strict=True):
         line.row = name
         line.words = f"{row.loss} {row.rows} {row.dtype} {row.data} {row.device} {row.status} {row.convention}"

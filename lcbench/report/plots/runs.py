@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from matplotlib.transforms import ScaledTranslation, Transform
 from numpy.typing import NDArray
 
@@ -18,8 +19,8 @@ from lcbench.report.plots.selection import Bars, Key, Label, Point
 _ROW_INCHES = 0.27
 _TITLE_INCHES = 0.62
 _LONGEST_NAME = 20
-_LONGEST_BAR = 0.55
-"""Length of the longest bar as a share of the axis; the rest is for its numbers."""
+_BETWEEN_BAR_AND_TEXT = 5.0
+"""Points between a bar's interval and its numbers."""
 
 _SAMPLES_INCHES = 0.95
 _HEADING_INCHES = 0.3
@@ -55,19 +56,39 @@ def draw_bars(record: Record) -> Figure:
     heights = [_TITLE_INCHES + _ROW_INCHES * count for count in most]
     figure = style.figure(0.7 + sum(heights), "Time of a call, with its 95 % interval")
     titles, key = selection.titles(panels), selection.key_of(record, _LONGEST_NAME)
+    drawn = []
     for axes, (workload, rows) in zip(
         style.grid(figure, len(panels), columns, height_ratios=heights), panels.items(), strict=True
     ):
-        _draw_bars_of(axes, selection.bars(rows), key)
+        chosen = selection.bars(rows)
+        drawn.append((axes, chosen, _draw_bars_of(axes, chosen, key)))
         axes.set_title(titles[workload], loc="left")
     has_baseline = any(row.implementation == selection.BASELINE for rows in panels.values() for row in rows)
     baseline = f"x: speed-up over {selection.BASELINE}" if has_baseline else ""
     style.caption(figure, selection.caption(record, baseline, style.arrow_note(figure)))
+    figure.draw_without_rendering()  # lays the panels out: the numbers beside the bars need to know their width
+    for axes, chosen, texts in drawn:
+        _fit_axis(axes, chosen, texts)
     return figure
 
 
-def _draw_bars_of(axes: Axes, chosen: Bars, key: Key) -> None:
-    ends = chosen.ends
+def _fit_axis(axes: Axes, chosen: Bars, texts: Sequence[Annotation]) -> None:
+    """Set the end of the axis of times so that the numbers beside every bar just fit."""
+    width = axes.get_window_extent().width
+    gap = _BETWEEN_BAR_AND_TEXT * axes.figure.dpi / 72
+    shares = [max(0.1, 1 - (text.get_window_extent().width + 2 * gap) / width) for text in texts]
+    highs = [selection.clip_interval(bar.interval, chosen.ends)[1] for bar in chosen.bars]
+    if chosen.logarithmic:
+        low = axes.get_xlim()[0]
+        axes.set_xlim(low, low * max((high / low) ** (1 / share) for high, share in zip(highs, shares, strict=True)))
+    else:
+        axes.set_xlim(0, max(high / share for high, share in zip(highs, shares, strict=True)))
+    style.time_ticks(axes.xaxis)
+
+
+def _draw_bars_of(axes: Axes, chosen: Bars, key: Key) -> list[Annotation]:
+    """Draw the bars of one workload, and return their numbers."""
+    ends, texts = chosen.ends, []
     for place, bar in enumerate(chosen.bars):
         low, high = selection.clip_interval(bar.interval, ends)
         error = [[bar.median - low], [high - bar.median]]
@@ -85,7 +106,11 @@ def _draw_bars_of(axes: Axes, chosen: Bars, key: Key) -> None:
                 error_kw={"ecolor": ink, "capsize": 2.5, "elinewidth": 1.1},
             )  # fmt: skip
         style.draw_arrows(axes, [place], [bar.interval], ends, "x", ink)
-        axes.annotate(bar.text, (high, place), xytext=(5, 0), textcoords="offset points", va="center", size=style.SMALL)
+        beside = axes.annotate(
+            bar.text, (high, place), xytext=(_BETWEEN_BAR_AND_TEXT, 0), textcoords="offset points", va="center",
+            size=style.SMALL,
+        )  # fmt: skip
+        texts.append(beside)
     axes.set_yticks(range(len(chosen.bars)), [key.name(bar.row) for bar in chosen.bars])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(chosen.bars) - 0.5, -0.5)
@@ -93,12 +118,12 @@ def _draw_bars_of(axes: Axes, chosen: Bars, key: Key) -> None:
     axes.spines["left"].set_visible(False)
     if chosen.logarithmic:
         axes.set_xscale("log")
-        low = ends[0] / 1.4
-        axes.set_xlim(low, low * (ends[1] / low) ** (1 / _LONGEST_BAR))
+        axes.set_xlim(ends[0] / 1.4, 1.4 * ends[1])
     else:
-        axes.set_xlim(0, ends[1] / _LONGEST_BAR)
+        axes.set_xlim(0, ends[1])
         axes.locator_params(axis="x", nbins=5)
     style.time_ticks(axes.xaxis)
+    return texts
 
 
 def draw_samples(record: Record) -> Figure:
@@ -256,11 +281,20 @@ def _draw_labels(axes: Axes, labels: Sequence[Label], key: Key, roof_above: floa
         first = label.points[0]
         alone = len(label.points) == 1
         axes.annotate(
-            key.name(first.row), (first.intensity, np.exp(label.centre)),
+            f"{key.name(first.row)}{_shares(label)}", (first.intensity, np.exp(label.centre)),
             xycoords=_mark_place(axes, first, both) if alone else axes.transData,
             xytext=(edge, np.exp(place)), textcoords=beside, va="center", size=style.SMALL, bbox=style.BACKED,
             arrowprops=_LEADER | {"shrinkB": 5 if alone else 8},
         )  # fmt: skip
+
+
+def _shares(label: Label) -> str:
+    """Return the share of the limit of the label's points, as in ", 75 %" or ", 71 to 75 %"; empty if it is unknown."""
+    known = sorted(fraction for point in label.points if (fraction := point.row.roofline_fraction) is not None)
+    if not known:
+        return ""
+    low, high = formatting.share(known[0]), formatting.share(known[-1])
+    return f", {high}" if low == high else f", {low.removesuffix(' %')} to {high}"
 
 
 def _mark_place(axes: Axes, point: Point, both: bool) -> Transform:

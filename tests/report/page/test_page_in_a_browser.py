@@ -351,6 +351,14 @@ def test_dark_mode_is_dark(opened):
     assert opened(RUN, scheme="dark").evaluate(brightness) < 150
 
 
+def test_no_table_is_scrolled_out_of_sight_on_a_phone(opened):
+    shown = opened(RUN, width=PHONE)
+    hidden = "[...document.querySelectorAll('.scroll')].filter((box) => box.scrollWidth > box.clientWidth + 1).length"
+    assert shown.evaluate(hidden) == 0
+    first = shown.locator("table.sortable tbody td").first
+    assert first.evaluate("(cell) => getComputedStyle(cell, '::before').content") == '"time"'
+
+
 def test_plots_follow_the_width_of_the_window(opened):
     shown = opened(RUN)
     wide = shown.locator("figure.samples svg").first.bounding_box()["width"]
