@@ -13,6 +13,7 @@ from lcbench.losses.implementation import Device, LossError, LossName, Unavailab
 from lcbench.measure.messages import DiscoverJob, FunctionFound, ReachJob, Trying
 from lcbench.settings import TIMEOUT_S
 from lcbench.usercode.discovery import is_user_code
+from lcbench.usercode.source import SUFFIXES
 from lcbench.workers import process
 from lcbench.workers.messages import Failed
 from lcbench.workers.process import HERE, Place
@@ -78,7 +79,7 @@ def row_names(targets: Iterable[ResolvedTarget]) -> dict[str, str]:
 
 def _without_folders(name: str) -> str:
     file, colon, function = name.rpartition(":")
-    return f"{Path(file).name}:{function}" if colon and file.endswith(".py") else name
+    return f"{Path(file).name}:{function}" if colon and file.endswith(SUFFIXES) else name
 
 
 def _from_catalog(name: str, losses: list[LossName]) -> ResolvedTarget:

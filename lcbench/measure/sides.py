@@ -17,6 +17,7 @@ from lcbench.errors import LcbenchError, one_line
 from lcbench.losses import catalog
 from lcbench.measure.messages import InterpreterFound, InterpreterJob
 from lcbench.usercode.own_tree import OwnTree
+from lcbench.usercode.source import SUFFIXES
 from lcbench.workers import process
 from lcbench.workers.messages import Failed
 from lcbench.workers.process import HERE, Place
@@ -61,7 +62,7 @@ def open_sides(base: str, head: str, build: str | None = None) -> Iterator[tuple
 def _open_side(name: str, given: str, build: str | None) -> Iterator[GateSide]:
     path = Path(given)
     interpreter = _interpreter(path)
-    if given.rpartition(":")[0].endswith(".py") or given.endswith(".py") or given in catalog.CATALOG:
+    if given.rpartition(":")[0].endswith(SUFFIXES) or given.endswith(SUFFIXES) or given in catalog.CATALOG:
         side = GateSide(name, given, "implementation", HERE, implementation=given)
     elif interpreter:
         side = GateSide(name, given, "interpreter", Place(str(interpreter), losses=None))

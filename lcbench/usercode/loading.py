@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
+import dis
 import functools
 import importlib
 import itertools
@@ -19,6 +20,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -29,7 +31,7 @@ import numpy as np
 
 from lcbench.losses.implementation import CannotLoad
 from lcbench.usercode import own_tree
-from lcbench.usercode.source import Definition, Note, Source, read_source, syntax_reason
+from lcbench.usercode.source import Definition, Note, Source, place, read_source, syntax_reason
 
 _PYTHON_2_BUILTINS = {
     "basestring": str,
@@ -212,9 +214,12 @@ def _run(user_module: UserModule) -> None:
                 warnings.simplefilter("ignore")
                 code = compile(ast.Module([statement], []), source.filename, "exec", flags, dont_inherit=True)
                 exec(code, namespace)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            require_raised_by_code(error)
             fault = describe_error(error, source.filename)
-            user_module.notes.append(Note(fault.line or statement.lineno, fault.reason, _definitions_in(statement)))
+            line = fault.line or statement.lineno
+            where = place(source.filename, line)
+            user_module.notes.append(Note(line, fault.reason, _definitions_in(statement), where))
     user_module.notes.sort(key=lambda note: note.line)
 
 
@@ -305,8 +310,9 @@ def import_installed(name: str) -> ModuleType | None:
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
             return None
         raise CannotLoad(f"{name}: cannot be imported: {error}") from None
-    except (Exception, SystemExit) as error:
-        raise CannotLoad(f"{name}: cannot be imported: {type(error).__name__}: {error}") from None
+    except BaseException as error:
+        require_raised_by_code(error)
+        raise CannotLoad(f"{name}: cannot be imported: {type(error).__name__}: {_message(error)}") from None
 
 
 # Placeholders for modules that cannot be imported
@@ -453,26 +459,56 @@ class Fault:
     kind: FaultKind
     line: int | None
     reason: str
+    place: str = ""
+    """The line in words, or empty."""
 
     def __str__(self) -> str:
-        return self.reason if self.line is None else f"line {self.line}: {self.reason}"
+        return f"{self.place}: {self.reason}" if self.place else self.reason
+
+
+def require_raised_by_code(error: BaseException) -> None:
+    """Raise `error` again if it is an interrupt by the user, and not an exception that code raises by itself."""
+    if not isinstance(error, KeyboardInterrupt):
+        return
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    if not trace or dis.opname[trace.tb_frame.f_code.co_code[trace.tb_lasti]] != "RAISE_VARARGS":
+        raise error
 
 
 def describe_error(error: BaseException, filename: str) -> Fault:
     """Return the fault that `error` stands for, located at the innermost line of code from `filename`."""
     line = _line_in(error, filename)
+    kind, reason = _kind_and_reason(error, _message(error))
+    return Fault(kind, line, reason, "" if line is None else place(filename, line))
+
+
+def _kind_and_reason(error: BaseException, message: str) -> tuple[FaultKind, str]:
     if isinstance(error, NotImplementedError):
-        return Fault("unfinished", line, "unfinished: raises NotImplementedError")
-    if isinstance(error, AttributeError) and (reason := _removed_numpy_name(str(error))):
-        return Fault("removed-numpy-name", line, reason)
+        return "unfinished", "unfinished: raises NotImplementedError"
+    if isinstance(error, AttributeError) and (removed := _removed_numpy_name(message)):
+        return "removed-numpy-name", removed
     if isinstance(error, UsesMissingError):
-        return Fault("missing-module", line, str(error))
+        return "missing-module", message
     if isinstance(error, SyntaxError):
-        return Fault("raises", line, syntax_reason(error, error.text or ""))
-    message = str(error)
+        return "raises", syntax_reason(error, error.text or "")
+    if isinstance(error, AttributeError) and (name := re.match(r"module 'numpy' has no attribute '(\w+)'", message)):
+        near = get_close_matches(name[1], dir(np), n=1, cutoff=0.75)
+        message = f"NumPy has no {name[1]}" + (f"; did you mean np.{near[0]}?" if near else "")
     if isinstance(error, ImportError):
         message = re.sub(r" \([^()]*\)$", "", message)  # the path of the module
-    return Fault("raises", line, f"{type(error).__name__}: {_first_informative_line(message)}".rstrip(": "))
+    return "raises", f"{type(error).__name__}: {_first_informative_line(message)}".rstrip(": ")
+
+
+def _message(error: BaseException) -> str:
+    """Return the message of an exception of any class, as text that can be encoded and printed."""
+    try:
+        text = str(error)
+    except Exception:  # of its own __str__
+        return "its message cannot be shown"
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
 def _line_in(error: BaseException, filename: str) -> int | None:
@@ -480,7 +516,7 @@ def _line_in(error: BaseException, filename: str) -> int | None:
         return error.lineno
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == filename]
     # Numba raises its errors before the code runs, and names the line in the message.
-    named = re.search(rf'File "[^"\n]*{re.escape(Path(filename).name)}", line (\d+)', str(error))
+    named = re.search(rf'File "[^"\n]*{re.escape(Path(filename).name)}", line (\d+)', _message(error))
     return int(named[1]) if named else lines[-1] if lines else None
 
 
@@ -520,7 +556,7 @@ _REMOVED_NUMPY_NAMES: dict[str, tuple[str, str]] = {
 
 
 def _removed_numpy_name(message: str) -> str | None:
-    """Return the reason if NumPy's `message` is about a removed name, otherwise None.
+    """Return the reason if NumPy's `message` is about a name that it had once, otherwise None.
 
     NumPy has two forms: "module 'numpy' has no attribute 'int'" and "`np.infty` was removed ...".
     """
@@ -529,6 +565,6 @@ def _removed_numpy_name(message: str) -> str | None:
         return None
     name = match[1] or match[2]
     if name not in _REMOVED_NUMPY_NAMES:
-        return f"np.{name} does not exist in NumPy {np.__version__}"
+        return f"np.{name} was removed in NumPy {np.__version__}" if match[2] else None
     release, replacement = _REMOVED_NUMPY_NAMES[name]
     return f"np.{name} was removed in NumPy {release}; write {replacement}"

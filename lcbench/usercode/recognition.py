@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -18,8 +20,9 @@ from lcbench.losses.implementation import (
     LossName,
     WrongFunction,
 )
+from lcbench.usercode.conventions import UserConvention, libraries_of, mentions, other_forms, to_numpy
 from lcbench.usercode.discovery import UserFunction, is_user_code, load_functions
-from lcbench.usercode.loading import FaultKind, describe_error
+from lcbench.usercode.loading import FaultKind, describe_error, require_raised_by_code
 from lcbench.usercode.mistakes import TrialInputs, TrialOutput, find_mistake
 from lcbench.usercode.source import underlying
 
@@ -32,7 +35,8 @@ much smaller errors. Verification, not recognition, decides whether the precisio
 _HALF_PRECISION_ERROR = 5e-3
 """Upper limit of the relative error of sums in float16 on the small inputs."""
 
-RefusalKind = Literal["wrong", "cannot-load"] | FaultKind
+RefusalKind = Literal["wrong", "not checked", "cannot-load"] | FaultKind
+"""Why a function is none. not checked: nothing is known to be wrong, but it does not return what could be compared."""
 
 
 @dataclass(frozen=True)
@@ -68,51 +72,81 @@ def resolve(name: str) -> Implementation:
 def recognise(user_function: UserFunction) -> Implementation | Refusal:
     """Return the function as an implementation in the current convention, or the reason why it is none.
 
-    The function is called in each layout, (D, C) first, on copies of small float64 inputs. If its name does not contain
-    a loss, the output is compared with both losses. If the output is wrong, other inputs help to identify the mistake.
+    The function is called in each layout, (D, C) first, on copies of small float64 inputs, then with the arrays of the
+    libraries that it uses, then with one-hot labels and for a bias column inside. If its name does not contain a loss,
+    the output is compared with both losses. If the output is wrong, other inputs help to identify the mistake.
 
     An exception of the function becomes a Refusal. The function may also print or never return, which the caller must
     handle.
     """
     if user_function.problem is not None:
         return Refusal("cannot-load", user_function.problem)
-    failures = []
-    for columns in (False, True):
-        trial = _try(user_function, columns, TrialInputs.small())
+    trials: list[_Trial] = []
+    for form in _forms(user_function):
+        trial = _try(user_function, form, TrialInputs.small())
+        trials.append(trial)
         output = trial.output
         if isinstance(output, TrialOutput) and not output.changed:
             right = next((each for each in trial.comparisons() if each.loss_fits and each.gradient_fits), None)
             if right:
                 return _in_convention(user_function, right.loss_name, right.convention)
-        if isinstance(output, _Failure) and output.distance >= _RAISED:
-            failures.append(output)
+    # An unusual form explains a function only if no usual one has an output that can be compared.
+    usual = [trial for trial in trials if not (trial.form.one_hot or trial.form.bias)]
+    comparable = any(isinstance(trial.output, TrialOutput) for trial in usual)
+    failures = []
+    for trial in usual if comparable else trials:
+        if isinstance(trial.output, _Failure) and trial.output.distance >= _RAISED:
+            failures.append(trial.output)
         else:
-            failures.append(_explain(trial, _try(user_function, columns, TrialInputs.other())))
-    return min(failures, key=lambda failure: failure.distance).refusal
+            failures.append(_explain(trial, _try(user_function, trial.form, TrialInputs.other())))
+    nearest = min(failures, key=lambda failure: failure.distance).refusal
+    if user_function.plain and nearest.kind == "raises":
+        uncompiled = replace(user_function, function=user_function.plain, plain=None, compiles=False)
+        found = recognise(uncompiled)
+        if isinstance(found, Implementation):
+            return replace(found, convention=replace(_full(found.convention), others=(f"without Numba: {nearest}",)))
+    return nearest
 
 
 def recognise_by_loss(user_function: UserFunction) -> Implementation | Refusal:
     """Return the function as an implementation in the convention that fits its loss; its gradient may be wrong.
 
     This is for a gradient check, which compares a gradient with the slope of the function's own loss. If the loss fits
-    no convention, the result is the loss in the function's name, in the layout that the function accepts. The result is
+    no convention, the result is the loss in the function's name, in the form that the function accepts. The result is
     a Refusal if the name contains no loss, or if the output is not a number and an array with the shape of W.
     """
     losses = _possible_losses(user_function)
-    accepted_layouts = []
-    for columns in (False, True):
-        trial = _try(user_function, columns, TrialInputs.small())
+    accepted = []
+    for form in _forms(user_function) if user_function.problem is None else ():
+        trial = _try(user_function, form, TrialInputs.small())
         if not isinstance(trial.output, TrialOutput) or trial.output.changed:
             continue
         fitting = next((each for each in trial.comparisons() if each.loss_fits), None)
         if fitting:
             return _in_convention(user_function, fitting.loss_name, fitting.convention)
-        accepted_layouts.append(columns)
-    if accepted_layouts and user_function.loss:
-        return _in_convention(user_function, losses[0], Convention(accepted_layouts[0]))
+        accepted.append(trial.form)
+    if accepted and user_function.loss:
+        return _in_convention(user_function, losses[0], accepted[0])
     recognised = recognise(user_function)
     assert isinstance(recognised, Refusal)  # a right function has a loss that fits
     return recognised
+
+
+def _forms(user_function: UserFunction) -> Iterator[UserConvention]:
+    """Yield the forms in which the function is tried: layouts and libraries first, then the unusual ones."""
+    others = () if user_function.binding.as_usual else (str(user_function.binding),)
+    usual = [UserConvention(columns, others=others) for columns in (False, True)]
+    if user_function.prepare:
+        yield from usual
+        return
+    for library in libraries_of(user_function.function):
+        arrays = [replace(form, library=library) for form in usual if not form.library]
+        # Functions of JAX and CuPy may also take NumPy's arrays, which they would copy in every call.
+        first = library != "torch" and mentions(user_function.function, library)
+        usual = [*arrays, *usual] if first else [*usual, *arrays]
+    yield from usual
+    for form in usual:
+        yield from other_forms(form)
 
 
 # Trial calls
@@ -122,18 +156,17 @@ def _possible_losses(user_function: UserFunction) -> tuple[LossName, ...]:
     return (user_function.loss,) if user_function.loss else LOSSES
 
 
-def _try(user_function: UserFunction, columns: bool, inputs: TrialInputs) -> _Trial:
-    losses = _possible_losses(user_function)
-    candidate = _in_convention(user_function, losses[0], Convention(columns))
-    return _Trial(losses, columns, inputs, _call(candidate, user_function, inputs))
+def _try(user_function: UserFunction, form: UserConvention, inputs: TrialInputs) -> _Trial:
+    form, output = _call(user_function, form, inputs)
+    return _Trial(_possible_losses(user_function), form, inputs, output)
 
 
 @dataclass(frozen=True)
 class _Trial:
-    """Call of a function in one layout. losses: those that the function may compute."""
+    """Call of a function in one form. losses: those that the function may compute."""
 
     losses: tuple[LossName, ...]
-    columns: bool
+    form: UserConvention
     inputs: TrialInputs
     output: TrialOutput | _Failure
 
@@ -148,7 +181,7 @@ class _Trial:
                 loss, dW = right(inputs.W, inputs.X, inputs.y, inputs.reg / 2 if half else inputs.reg)
                 loss_error = abs(output.loss - loss) / abs(loss)
                 gradient_error = float(np.linalg.norm(output.gradient - dW) / np.linalg.norm(dW))
-                convention = Convention(self.columns, half)
+                convention = replace(self.form, half_regularisation=half)
                 found.append(_Comparison(loss_name, convention, _finite(loss_error), _finite(gradient_error)))
         return found
 
@@ -158,7 +191,7 @@ class _Comparison:
     """Relative errors of an output in one convention."""
 
     loss_name: LossName
-    convention: Convention
+    convention: UserConvention
     loss_error: float
     gradient_error: float
 
@@ -173,19 +206,25 @@ class _Comparison:
 
 @dataclass(frozen=True)
 class _Failure:
-    """Refusal in one layout. The layout with the smallest `distance` from a right output is reported."""
+    """Refusal in one form. The form with the smallest `distance` from a right output is reported."""
 
     refusal: Refusal
     distance: float
 
 
-_NOT_FINITE, _UNUSABLE, _RAISED, _RAISED_OVER_SHAPES = 1e50, 1e100, 1e200, 1e300
-"""Distances of outputs that cannot be compared. Errors over shapes suggest that the function needs another layout."""
+_NOT_FINITE, _UNUSABLE, _RAISED, _RAISED_OVER_SHAPES, _RAISED_OVER_ARRAYS = 1e50, 1e100, 1e200, 1e250, 1e300
+"""Distances of outputs that cannot be compared. Errors over shapes or arrays suggest that another form is needed."""
+
+_OF_A_LIBRARY = re.compile(r"Tensor|numpy\.ndarray|jaxlib|jax\.Array|cupy")
+"""Messages of errors that NumPy's arrays cause where those of another library are expected."""
 
 
-def _call(candidate: Implementation, user_function: UserFunction, inputs: TrialInputs) -> TrialOutput | _Failure:
-    """Return the output for `inputs`, or why there is none that can be compared."""
+def _call(
+    user_function: UserFunction, form: UserConvention, inputs: TrialInputs
+) -> tuple[UserConvention, TrialOutput | _Failure]:
+    """Return the form, with the order of the results, and the output, or why there is none that can be compared."""
     arrays = {"W": inputs.W.copy(), "X": inputs.X.copy(), "y": inputs.y.copy()}
+    candidate = _in_convention(user_function, "svm", form)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -193,88 +232,112 @@ def _call(candidate: Implementation, user_function: UserFunction, inputs: TrialI
             before = {name: _copy(array) for name, array in prepared.items()}
             [function] = candidate.functions.values()
             result: Any = function(prepared["W"], prepared["X"], prepared["y"], inputs.reg)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        require_raised_by_code(error)
         code = getattr(underlying(user_function.function), "__code__", None)
         fault = describe_error(error, code.co_filename if code else "")
-        over_shapes = isinstance(error, ValueError | IndexError)
-        return _Failure(Refusal(fault.kind, str(fault)), _RAISED_OVER_SHAPES if over_shapes else _RAISED)
+        distance = _RAISED
+        if isinstance(error, ValueError | IndexError) or (
+            form.library and not mentions(user_function.function, form.library)
+        ):
+            distance = _RAISED_OVER_SHAPES
+        if not form.library and _OF_A_LIBRARY.search(str(fault)):
+            distance = _RAISED_OVER_ARRAYS
+        return form, _Failure(Refusal(fault.kind, str(fault)), distance)
 
-    def unusable(kind: RefusalKind, reason: str) -> _Failure:
-        return _Failure(Refusal(kind, reason), _UNUSABLE)
+    def unusable(kind: RefusalKind, reason: str) -> tuple[UserConvention, _Failure]:
+        return form, _Failure(Refusal(kind, reason), _UNUSABLE)
 
     if result is None:
         return unusable("unfinished", "unfinished: returns nothing")
     if not isinstance(result, tuple | list) or len(result) != 2:
-        returned = f"{len(result)} values" if isinstance(result, tuple | list) else f"a {type(result).__name__}"
-        return unusable("wrong", f"returns {returned}, not (loss, dW)")
+        return unusable("not checked", _other_result(user_function, result))
     for value, part in zip(result, ("loss", "gradient"), strict=True):
         if value is None:
             return unusable("unfinished", f"unfinished: returns None for the {part}")
+    if _is_matrix(result[0]) and not _is_matrix(result[1]):
+        form, result = replace(form, gradient_first=True), result[::-1]
     try:
         loss, dW = candidate.fetch(*result)
-        dtype, dW = str(np.asarray(dW).dtype), np.asarray(dW, dtype=np.float64)
-    except (Exception, SystemExit):
-        return unusable("wrong", "must return (loss, dW) as a number and an array")
+        dtype, dW = str(dW.dtype), dW.astype(np.float64)
+    except Exception:
+        kinds = " and ".join(f"a {type(value).__name__}" for value in result)
+        return unusable("not checked", f"must return (loss, dW) as a number and an array, not {kinds}")
     if dW.shape != inputs.W.shape:
         returned_shape, expected_shape = (
-            tuple(shape[::-1]) if candidate.convention.columns else shape for shape in (dW.shape, inputs.W.shape)
+            tuple(shape[::-1]) if form.columns else shape for shape in (dW.shape, inputs.W.shape)
         )
         transposed = "gradient is transposed: it" if dW.shape == inputs.W.shape[::-1] else "gradient"
         return unusable("wrong", f"{transposed} has shape {returned_shape}, W has {expected_shape}")
     changed = [name for name, array in prepared.items() if not _same(array, before[name])]
-    return TrialOutput(loss, dW, ", ".join(changed), dtype)
+    return form, TrialOutput(loss, dW, ", ".join(changed), dtype)
+
+
+def _other_result(user_function: UserFunction, result: Any) -> str:
+    """Return what a function returns that does not return two values, and a line of code that adapts it."""
+    name = f"my_{user_function.loss or 'softmax'}_loss"
+    add = f"add one line that adapts it: def {name}(W, X, y, reg): return"
+    if isinstance(result, tuple | list):
+        which = f"; {add} {user_function.call}[:2]" if len(result) > 2 else ""
+        return f"returns {len(result)} values, not (loss, dW){which}"
+    if isinstance(result, dict):
+        keys = ", ".join(map(repr, [*result][:4]))
+        return f"returns a dict with {keys}, not (loss, dW); {add} tuple({user_function.call}.values())"
+    if _is_matrix(result):
+        return f"returns an array alone, not (loss, dW); {add} ..., {user_function.call}"
+    return f"returns the loss alone, so there is no gradient to check; {add} {user_function.call}, ..."
+
+
+def _is_matrix(value: Any) -> bool:
+    """Return whether a value is an array with more than one element."""
+    try:
+        return int(np.prod(value.shape)) > 1
+    except (AttributeError, TypeError):
+        return False
 
 
 def _copy(array: Any) -> Any:
-    return array.copy() if isinstance(array, np.ndarray) else None
+    """Return a copy of an array as NumPy's, or None if it is something else."""
+    try:
+        return to_numpy(array).copy() if hasattr(array, "shape") else None
+    except Exception:  # an object of the user's, or an array elsewhere
+        return None
 
 
 def _same(array: Any, before: Any) -> bool:
-    return before is None or np.array_equal(array, before)
+    return before is None or np.array_equal(to_numpy(array), before)
 
 
 def _finite(error: float) -> float:
     return error if np.isfinite(error) else np.inf
 
 
-def _in_convention(user_function: UserFunction, loss_name: LossName, convention: Convention) -> Implementation:
-    """Wrap the function in the current signature. Integer pixels are converted to W's dtype, as in the assignment."""
-    function = user_function.function
-    assert function is not None
+def _full(convention: Convention) -> UserConvention:
+    if isinstance(convention, UserConvention):
+        return convention
+    return UserConvention(convention.columns, convention.half_regularisation)
+
+
+def _in_convention(user_function: UserFunction, loss_name: LossName, convention: UserConvention) -> Implementation:
+    """Wrap the function in the current signature."""
+    assert user_function.function is not None
+    own_prepare, own_fetch = user_function.prepare, user_function.fetch
 
     def prepare(W: Any, X: Any, y: Any) -> tuple[Any, Any, Any]:
-        if X.dtype.kind in "ui":
-            X = X.astype(W.dtype)
-        if convention.columns:
-            W, X = np.ascontiguousarray(W.T), np.ascontiguousarray(X.T)
-        return user_function.prepare(W, X, y) if user_function.prepare else (W, X, y)
+        W, X, y = convention.arguments(W, X, y)
+        return own_prepare(W, X, y) if own_prepare else (W, X, y)
 
     def fetch(loss: Any, dW: Any) -> tuple[float, NDArray[Any]]:
-        if user_function.fetch:
-            loss, dW = user_function.fetch(loss, dW)
-        elif not _holds_numbers(dW):
-            raise TypeError(f"dW has type {type(dW).__name__}, which may be computed only when it is read")
-        dW = np.asarray(dW)
-        return np.asarray(loss, dtype=np.float64).item(), np.ascontiguousarray(dW.T) if convention.columns else dW
-
-    def with_doubled_reg(W: Any, X: Any, y: Any, reg: float) -> tuple[Any, Any]:
-        return function(W, X, y, 2 * reg)
+        return convention.results(*(own_fetch(loss, dW) if own_fetch else (loss, dW)))
 
     return Implementation(
         name=user_function.name,
-        device=user_function.device,
-        functions={loss_name: with_doubled_reg if convention.half_regularisation else function},
+        device="cuda" if convention.library == "cupy" else user_function.device,
+        functions={loss_name: convention.function(user_function.function)},
         prepare=prepare,
         fetch=fetch,
         compiles=user_function.compiles,
-        convention=convention,
-    )
-
-
-def _holds_numbers(value: Any) -> bool:
-    """Return whether `value` is a list or an array of any library."""
-    return isinstance(value, np.ndarray | list | tuple) or any(
-        hasattr(value, name) for name in ("__array_interface__", "__dlpack__", "__cuda_array_interface__")
+        convention=convention.reduced,
     )
 
 
@@ -296,7 +359,7 @@ def _explain(trial: _Trial, second: _Trial) -> _Failure:
     current = [each for each in comparisons if not each.convention.half_regularisation]
     nearest = min(fitting or current, key=lambda comparison: comparison.loss_error + comparison.gradient_error)
     distance = min(nearest.loss_error + nearest.gradient_error, _NOT_FINITE)
-    under = _under(nearest.convention)
+    under = _under(nearest.convention.reduced)
     loss, gradient = _in_words(nearest.loss_error), _in_words(nearest.gradient_error)
 
     loss_is_zero, gradient_is_zero = output.loss == 0, not output.gradient.any()
@@ -312,7 +375,7 @@ def _explain(trial: _Trial, second: _Trial) -> _Failure:
         refusal, distance = Refusal("wrong", mistake), 0.0
     elif len(trial.losses) > 1:
         reason = f"computes neither loss; compared with {nearest.loss_name}: loss {loss}; gradient {gradient}{under}"
-        refusal = Refusal("wrong", reason)
+        refusal = Refusal("wrong" if fitting else "not checked", reason)
     else:
         refusal = Refusal("wrong", f"loss {loss}; gradient {gradient}{under}")
     return _Failure(refusal, distance)
@@ -335,12 +398,13 @@ def _known_mistake(trial: _Trial, second: _Trial) -> str | None:
     for each in trial.comparisons():
         close = each.gradient_error < _HALF_PRECISION_ERROR and each.loss_error < _HALF_PRECISION_ERROR
         if close and each.gradient_error > RECOGNITION_TOLERANCE / 10:
-            return "right to three digits only, as in float16; use float32 or float64" + _under(each.convention)
+            return "right to three digits only, as in float16; use float32 or float64" + _under(each.convention.reduced)
     for other in LOSSES:
         if other not in trial.losses:
             for each in trial.comparisons((other,)):
                 if each.loss_fits and each.gradient_fits:
-                    return f"computes the {other} loss, but its name says {trial.losses[0]}{_under(each.convention)}"
+                    under = _under(each.convention.reduced)
+                    return f"computes the {other} loss, but its name says {trial.losses[0]}{under}"
 
     inputs, outputs = [trial.inputs], [output]
     if isinstance(second_output, TrialOutput):
@@ -357,7 +421,7 @@ def _known_mistake(trial: _Trial, second: _Trial) -> str | None:
         nearest = min(trial.comparisons((loss_name,)), key=lambda each: each.loss_error + each.gradient_error)
         part, error = ("gradient", nearest.gradient_error) if mistake.loss else ("loss", nearest.loss_error)
         words += f"; {part} {_in_words(error)}"
-    return words + _under(Convention(trial.columns, mistake.half_regularisation))
+    return words + _under(replace(trial.form, half_regularisation=mistake.half_regularisation).reduced)
 
 
 def _under(convention: Convention) -> str:

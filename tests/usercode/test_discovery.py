@@ -1,6 +1,7 @@
 """User's functions behind a value of --impl."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from lcbench.measure.workload import Size
 from lcbench.settings import RunSettings
 from lcbench.usercode import entry_point_names, load_functions
 from lcbench.usercode.discovery import code_hash
+from lcbench.usercode.loading import describe_error
 
 needs_the_jit = pytest.mark.skipif(config.DISABLE_JIT, reason="Numba's JIT is disabled")
 
@@ -78,7 +80,7 @@ def test_code_that_does_not_exist_has_no_hash(here, name):
 def test_imported_functions_are_left_out():
     [function] = loaded("assignment1/cs231n/classifiers/softmax.py")
     assert function.name == "softmax.py:softmax_loss_vectorized"
-    assert any("k_nearest_neighbor.py line 10: Python 2 syntax: print statement" in note for note in function.notes)
+    assert any("k_nearest_neighbor.py line 10: Python 2 syntax: tuple parameter" in note for note in function.notes)
 
 
 def test_one_function_of_a_file_by_name():
@@ -100,6 +102,140 @@ def test_spec_gives_the_same_function_again(here):
         assert [again.spec for again in load_functions(function.spec)] == [function.spec]
 
 
+CLASSES = """
+import numpy as np
+from lcbench.losses import vectorized
+
+class Linear:
+    def __init__(self, W=None):
+        self.W = W
+
+    def train(self, X, y, learning_rate=1e-3, reg=1e-5): pass
+
+    def loss(self, X, y, reg): pass
+
+class SVM(Linear):
+    def loss(self, X, y, reg):
+        return vectorized.svm_loss(self.W, X, y, reg)
+
+class Softmax(Linear):
+    def loss(self, W, X, y, reg):
+        return vectorized.softmax_loss(W, X, y, reg)
+
+class SoftmaxWithReg:
+    def __init__(self):
+        self.weights, self.lam = None, 0
+
+    def scores(self, X):
+        return X @ self.weights
+
+    def loss(self, X, y):
+        self.scores(X)
+        return vectorized.softmax_loss(self.weights, X, y, self.lam)
+
+class SVMOf:
+    def __init__(self, W, reg=1):
+        self.W, self.reg = W, reg
+
+    def loss(self, X, y):
+        return vectorized.svm_loss(self.W, X, y, self.reg)
+
+class SVMOfMany:
+    def __init__(self, features, classes):
+        self.W = np.zeros((features, classes))
+
+    def loss(self, X, y, reg):
+        return vectorized.svm_loss(self.W, X, y, reg)
+
+class SVMThatFails:
+    def __init__(self):
+        self.W = np.load("gone.npy")
+
+    def loss(self, X, y, reg):
+        return vectorized.svm_loss(self.W, X, y, reg)
+
+class Static:
+    @staticmethod
+    def hinge(X, y, W, reg):
+        return vectorized.svm_loss(W, X, y, reg)
+"""
+
+
+def test_methods_are_bound_by_the_names_of_parameters_and_attributes(here):
+    Path("a.py").write_text(CLASSES)
+    functions = load_functions("a.py")
+    assert [(function.name, function.problem) for function in functions] == [
+        ("a.py:SVM.loss", None),
+        ("a.py:Softmax.loss", None),
+        ("a.py:SoftmaxWithReg.loss", None),
+        ("a.py:SVMOf.loss", None),
+        ("a.py:SVMOfMany.loss", "its class needs arguments: SVMOfMany(features, classes)"),
+        (
+            "a.py:SVMThatFails.loss",
+            "SVMThatFails() cannot be constructed: line 48: FileNotFoundError: [Errno 2] No such file or directory: "
+            "'gone.npy'",
+        ),
+        ("a.py:Static.hinge", None),
+    ]
+    W, X, y = np.ones((3, 2)), np.ones((4, 3)), np.array([0, 1, 0, 1])
+    for function in functions:
+        if not function.problem:
+            right = np.log(2) if function.loss == "softmax" else 1
+            assert function.function(W, X, y, 0.5)[0] == pytest.approx(right + 0.5 * 6), function.name
+            [again] = load_functions(function.spec)
+            assert again.binding == function.binding
+
+
+def test_a_method_that_calls_a_function_of_the_file_is_left_out(here):
+    Path("a.py").write_text(
+        "def svm_loss(W, X, y, reg): pass\n"
+        "class SVM:\n    def loss(self, X, y, reg): return svm_loss(self.W, X, y, reg)\n"
+    )
+    assert [function.name for function in load_functions("a.py")] == ["a.py:svm_loss"]
+    assert load_functions("a.py:SVM.loss")[0].function is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("class Net:\n    def forward(self, x): pass\n", r"the file defines class Net with forward\(x\); add one line"),
+        (
+            "def predict(x): pass\ndef softmax_cost(X, Y, W, b, lamda): pass\n",
+            r"predict\(x\), softmax_cost\(X, Y, W, b, lamda\); add one line that adapts it: "
+            r"def my_softmax_loss\(W, X, y, reg\): return softmax_cost\(X, y, W, \.\.\., reg\)$",
+        ),
+        (
+            "class SVM:\n    def loss(self, X, y, reg, step): return self.W\n",
+            r"class SVM with loss\(X, y, reg, step\); add one line that adapts it: "
+            r"def my_svm_loss\(W, X, y, reg\): model = SVM\(\); model\.W = W; return model\.loss\(X, y, reg, \.\.\.\)$",
+        ),
+        ("from other import svm_loss\nx = 3\n", r"no function; it imports svm_loss from other\.py: name that file$"),
+        ("def train_softmax(X_tr, y_tr, X_te, y_te): pass\n", r"train_softmax\(X_tr, y_tr, X_te, y_te\); add one line"),
+        ("def svm(W, b, X, y): pass\n", r"svm\(W, b, X, y\); .*: return svm\(W, \.\.\., X, y\)$"),
+    ],
+)
+def test_what_a_file_has_instead_is_listed_with_an_adapter(here, text, message):
+    Path("a.py").write_text(text)
+    Path("other.py").write_text("def svm_loss(W, X, y, reg): pass\n")
+    with pytest.raises(CannotLoad, match=message) as caught:
+        load_functions("a.py")
+    assert "\n" not in str(caught.value)
+
+
+def test_functions_of_a_notebook(here):
+    cells = ["import numpy as np\n1 / 0\n", "def svm_loss(W, X, y, reg):\n    return np.zero(3)\n", "!ls\n"]
+    cells = [{"cell_type": "code", "source": cell} for cell in cells]
+    Path("work.ipynb").write_text(json.dumps({"cells": cells, "metadata": {}}))
+    [function] = load_functions("work.ipynb")
+    assert (function.spec, function.name, function.notes) == ("work.ipynb:svm_loss", "work.ipynb:svm_loss", ())
+    assert load_functions("work.ipynb:svm_loss")[0].line == function.line
+    assert code_hash("work.ipynb:svm_loss") == code_hash("work.ipynb") != ""
+    with pytest.raises(AttributeError) as caught:
+        function.function(1, 2, 3, 4)
+    fault = describe_error(caught.value, function.function.__code__.co_filename)
+    assert str(fault) == "code cell 2 line 2: AttributeError: NumPy has no zero; did you mean np.zeros?"
+
+
 def test_lambdas_classes_and_aliases_are_left_out(here):
     Path("a.py").write_text(
         "def my_loss(W, X, y, reg): pass\n"
@@ -115,23 +251,23 @@ def test_broken_functions_have_a_problem_and_keep_their_place(here):
         "@jitted\n"
         "def svm_loss(W, X, y, reg): pass\n"
         "def softmax_loss(W, X, y, reg): pass\n"
-        "def xent(W, X, y, reg):\n    print W\n"
-        "def helper(x):\n    print x\n"
+        "def xent(W, X, y, reg):\n    return lambda (a, b): a\n"
+        "def helper(x):\n    return x x\n"
     )
     functions = load_functions("a.py")
     assert [(function.name, function.problem) for function in functions] == [
         ("a.py:svm_loss", "line 1: NameError: name 'jitted' is not defined"),
         ("a.py:softmax_loss", None),
-        ("a.py:xent", "line 5: Python 2 syntax: print statement"),
+        ("a.py:xent", "line 5: Python 2 syntax: tuple parameter; unpack it inside the function"),
     ]
-    assert functions[0].notes[-1] == "line 7: Python 2 syntax: print statement, skipped (defines helper)"
-    assert load_functions("a.py:xent")[0].problem == "line 5: Python 2 syntax: print statement"
+    assert functions[0].notes[-1] == "line 7: syntax error: invalid syntax, skipped (defines helper)"
+    assert load_functions("a.py:xent")[0].problem == functions[2].problem
 
 
 def test_last_definition_counts_even_if_it_is_broken(here):
-    Path("a.py").write_text("def xent(W, X, y, reg): pass\ndef xent(W, X, y, reg):\n    print W\n")
+    Path("a.py").write_text("def xent(W, X, y, reg): pass\ndef xent(W, X, y, reg):\n    W W\n")
     [function] = load_functions("a.py")
-    assert function.problem == "line 3: Python 2 syntax: print statement"
+    assert function.problem == "line 3: syntax error: invalid syntax"
     assert load_functions("a.py:xent")[0].problem == function.problem
 
 
@@ -165,15 +301,17 @@ def test_prepare_fetch_and_device_of_a_file(here):
         ("softmaxx.py", r"^softmaxx\.py: no such file; did you mean softmax\.py\?$"),
         ("softmax.py:softmax_los", r"^softmax\.py:softmax_los: there is no softmax_los; did you mean softmax_loss\?$"),
         ("softmax.py:number", r"number: has type int, but must be a function \(W, X, y, reg\)$"),
-        ("softmax.py:helper", r"helper: takes \(x, y=1\), not four positional arguments \(W, X, y, reg\)$"),
         (
-            "helpers.py",
-            r"defines helper\(x\), old\(\) \(line 3: Python 2 syntax: print statement, skipped \(defines old\)\)$",
+            "softmax.py:helper",
+            r"helper: takes \(x, y\), not \(W, X, y, reg\); add one line that calls your code: "
+            r"def my_softmax_loss\(W, X, y, reg\): return \.\.\., \.\.\.$",
         ),
+        ("helpers.py", r"defines helper\(x\), old\(\); .* \(line 3: syntax error: .*, skipped \(defines old\)\)$"),
         ("empty.py", r"the file defines no function$"),
         ("junk.py", r"not a Python source file"),
         ("folder", r"^folder: is a folder"),
-        ("notes.ipynb", r"is a notebook; convert it with: jupyter nbconvert --to script notes.ipynb$"),
+        ("notes.ipynb", r"^notes\.ipynb: not a notebook: it has no code cells that can be read$"),
+        ("gone.ipynb", r"^gone\.ipynb: no such file; did you mean notes\.ipynb\?$"),
         ("nosuchmodule:f", r"no module nosuchmodule, neither installed nor in this folder"),
         ("json:nothing", r"^json:nothing: there is no nothing"),
         ("failing_module:f", r"^failing_module: cannot be imported: ZeroDivisionError"),
@@ -183,7 +321,7 @@ def test_prepare_fetch_and_device_of_a_file(here):
 )
 def test_error_messages(here, monkeypatch, spec, message):
     Path("softmax.py").write_text("number = 3\ndef softmax_loss(W, X, y, reg): pass\ndef helper(x, y=1): pass\n")
-    Path("helpers.py").write_text("def helper(x): pass\ndef old():\n    print 1\n")
+    Path("helpers.py").write_text("def helper(x): pass\ndef old():\n    1 1\n")
     Path("empty.py").write_text("")
     Path("junk.py").write_bytes(b"\0\1")
     Path("notes.ipynb").write_text("{}")

@@ -364,8 +364,45 @@ def test_fault_is_one_line_with_line_number(text, line):
     assert str(fault_of(text)) == line
 
 
-def test_unknown_numpy_name_has_no_replacement():
-    assert "np.nothing does not exist in NumPy" in str(fault_of("import numpy as np\nnp.nothing"))
+def test_unknown_numpy_name_is_no_removed_one():
+    fault = fault_of("import numpy as np\nnp.nothing")
+    assert (fault.kind, str(fault)) == ("raises", "line 2: AttributeError: NumPy has no nothing")
+    misspelt = fault_of("import numpy as np\nnp.zero_like")
+    assert str(misspelt) == "line 2: AttributeError: NumPy has no zero_like; did you mean np.zeros_like?"
+
+
+UNREADABLE = """
+class Odd(Exception):
+    def __str__(self):
+        raise ValueError
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"{UNREADABLE}raise Odd", "line 5: Odd: its message cannot be shown"),
+        ("raise ValueError('a\\udcffb')", "line 1: ValueError: a\\udcffb"),
+        ("raise ValueError('a\\x1b[2Jb')", "line 1: ValueError: a?[2Jb"),
+        ("raise KeyboardInterrupt", "line 1: KeyboardInterrupt"),
+        ("raise GeneratorExit('end')", "line 1: GeneratorExit: end"),
+        ("class Stop(BaseException): pass\nraise Stop", "line 2: Stop"),
+    ],
+)
+def test_exceptions_of_any_class_are_notes_that_can_be_printed(tmp_path, text, line):
+    (tmp_path / "a.py").write_text(f"{text}\nafter = 1\n")
+    namespace, notes = run(tmp_path / "a.py")
+    assert notes == [f"{line}, skipped"]
+    assert namespace["after"] == 1
+    notes[0].encode()
+
+
+def test_an_interrupt_by_the_user_is_no_note(tmp_path):
+    (tmp_path / "a.py").write_text(
+        "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nfor i in range(10**9): pass\n"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "a.py")
 
 
 def test_long_message_is_shortened():

@@ -123,15 +123,210 @@ def test_unfinished(spec, reason):
         ("softmax_wrong_loss", "loss wrong, relative error 0.084; gradient right"),
         ("softmax_that_is_not_finite", "loss not finite; gradient not finite"),
         ("softmax_that_changes_its_inputs", "changes W, X in place; change a copy instead"),
-        ("softmax_loss_only", "returns a float64, not (loss, dW)"),
-        ("softmax_with_scores", "returns 3 values, not (loss, dW)"),
         ("softmax_transposed_gradient", "gradient is transposed: it has shape (10, 13), W has (13, 10)"),
-        ("softmax_of_scores", "must return (loss, dW) as a number and an array"),
         ("some_loss", "returns the same result for different inputs; do not cache it"),
     ],
 )
 def test_wrong(name, reason):
     assert recognised(f"mistakes.py:{name}") == Refusal("wrong", reason)
+
+
+ADAPT = "add one line that adapts it: def my_softmax_loss(W, X, y, reg): return"
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ("loss", f"returns the loss alone, so there is no gradient to check; {ADAPT} f(W, X, y, reg), ..."),
+        ("(loss, dW, X.dot(W))", f"returns 3 values, not (loss, dW); {ADAPT} f(W, X, y, reg)[:2]"),
+        ("dW", f"returns an array alone, not (loss, dW); {ADAPT} ..., f(W, X, y, reg)"),
+        (
+            "{'loss': loss, 'dW': dW}",
+            f"returns a dict with 'loss', 'dW', not (loss, dW); {ADAPT} tuple(f(W, X, y, reg).values())",
+        ),
+        ("(X.dot(W), W)", "must return (loss, dW) as a number and an array, not a ndarray and a ndarray"),
+    ],
+)
+def test_what_cannot_be_compared_is_not_checked(written, result, reason):
+    [refusal] = written(
+        f"{RIGHT}def f(W, X, y, reg):\n    loss, dW = softmax_loss(W, X, y, reg)\n    return {result}\n"
+    )
+    assert refusal == Refusal("not checked", reason)
+
+
+def test_another_loss_under_a_name_that_says_nothing_is_not_checked(written):
+    [refusal] = written("def f(W, X, y, reg): return ((X @ W - 1) ** 2).mean(), 2 * X.T @ (X @ W - 1) / (X @ W).size\n")
+    assert refusal.kind == "not checked"
+    assert refusal.reason.startswith("computes neither loss")
+
+
+RIGHT = "import numpy as np\nfrom lcbench.losses.vectorized import softmax_loss, svm_loss\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "convention"),
+    [
+        ("def f(X, y, W, reg): return svm_loss(W, X, y, reg)", "arguments (X, y, W, reg)"),
+        (
+            "def f(X, W, y, lam): return svm_loss(W, X, y, lam / 2)",
+            "2016 convention: 0.5 reg sum(W W), arguments (X, W, y, reg)",
+        ),
+        ("def f(W, X, y, reg): return svm_loss(W, X, y, reg)[::-1]", "returns (dW, loss)"),
+        (
+            "class SVM:\n    def loss(self, X, y, reg): return svm_loss(self.W, X, y, reg)",
+            "arguments (X, y, reg), W in self.W",
+        ),
+        (
+            "def f(W, X, Y, reg): return svm_loss(W, X, (Y * np.arange(10)).sum(axis=1).astype(int), reg)",
+            "one-hot labels",
+        ),
+        (
+            "def f(W, X, Y, reg):\n"
+            "    loss, dW = svm_loss(W.T, X.T, Y.argmax(axis=0), reg)\n"
+            "    return loss, dW.T + 0 * (W @ X - Y).sum()",
+            "2015 layout: W (C, D), X (D, N), one-hot labels",
+        ),
+        (
+            "def f(W, X, y, reg): return svm_loss(W, np.hstack([X, np.ones((len(X), 1))]), y, reg)",
+            "it adds a bias to X as the last column",
+        ),
+        (
+            "def f(W, X, y, reg):\n"
+            "    loss, dW = svm_loss(W, np.insert(X, 0, 1, axis=1), y, 0)\n"
+            "    weights = W * (np.arange(len(W)) > 0)[:, None]\n"
+            "    return loss + reg * np.sum(weights ** 2), dW + 2 * reg * weights",
+            "it adds a bias to X as the first column",
+        ),
+        ("def f(W, X, y, reg): return svm_loss(W[:-1] + 0 * X[:1].T, X, y, reg)[0], W", None),
+    ],
+)
+def test_other_conventions_are_translated(written, text, convention):
+    [implementation] = written(RIGHT + text)
+    if convention is None:
+        assert isinstance(implementation, Refusal)
+        return
+    assert isinstance(implementation, Implementation), implementation
+    assert str(implementation.convention).removeprefix("convention: ") == convention
+    require_right(implementation, "svm")
+
+
+def require_right(implementation, loss, dtype=np.float64):
+    """Compare an implementation with the naive one on labels of one byte and an array with gaps, read backwards."""
+    rng = np.random.default_rng(1)
+    W, X, y = rng.normal(size=(6, 10)).astype(dtype), rng.normal(size=(18, 12)).astype(dtype), np.arange(9, dtype="u1")
+    X = X[::-2, ::2]
+    expected_loss, expected_gradient = getattr(naive, f"{loss}_loss")(W.astype(float), X.astype(float), y, 0.7)
+    actual_loss, actual_gradient = implementation.loss(loss, W, X, y, 0.7)
+    assert actual_loss == pytest.approx(expected_loss, rel=1e-5)
+    assert actual_gradient.dtype == dtype
+    np.testing.assert_allclose(actual_gradient, expected_gradient, rtol=1e-4, atol=1e-4)
+    prepared_W, _, _ = implementation.prepare(W, X[:1], y[:1])  # as for timing, without X
+    _, _, prepared_y = implementation.prepare(W[:1], np.zeros((len(y), 1), dtype), y)
+    again = implementation.functions[loss](prepared_W, implementation.prepare(W, X, y)[1], prepared_y, 0.7)
+    assert implementation.fetch(*again)[0] == pytest.approx(actual_loss)
+
+
+TORCH = """
+import torch
+
+def softmax_loss(W, X, y, reg):
+    dW = torch.zeros_like(W)
+    scores = X.mm(W)
+    p = torch.softmax(scores, dim=1)
+    rows = torch.arange(len(y))
+    loss = -torch.log(p[rows, y]).mean() + reg * torch.sum(W * W)
+    p[rows, y] -= 1
+    dW += X.t().mm(p) / len(y) + 2 * reg * W
+    return loss, dW
+
+def softmax_loss_autograd(W, X, y, reg):
+    W = W.clone().requires_grad_()
+    loss = torch.nn.functional.cross_entropy(X @ W, y) + reg * (W ** 2).sum()
+    loss.backward()
+    return loss, W.grad
+
+class Softmax:
+    def loss(self, W, X, y, reg):
+        return torch.nn.functional.cross_entropy(X @ W, y) + 0, softmax_loss_autograd(W, X, y, reg)[1]
+
+def softmax_loss_changing(W, X, y, reg):
+    X *= 1.5
+    return softmax_loss(W, X, y, reg)
+
+def softmax_loss_wrong(W, X, y, reg):
+    loss, dW = softmax_loss(W, X, y, reg)
+    return loss, dW - 2 * reg * W
+
+def softmax_loss_failing(W, X, y, reg):
+    scores = X.mm(W)
+    return scores.nothing
+
+def softmax_loss_of_numpy(W, X, y, reg):
+    return softmax_loss(*map(torch.from_numpy, (W, X, y)), reg)
+"""
+
+
+def test_functions_on_tensors_get_tensors(written):
+    pytest.importorskip("torch")
+    right, autograd, changing, wrong, failing, of_numpy = written(TORCH)
+    for implementation in (right, autograd):
+        assert str(implementation.convention) == "convention: torch tensors"
+        require_right(implementation, "softmax")
+        require_right(implementation, "softmax", np.float32)
+    assert changing == Refusal("wrong", "changes X in place; change a copy instead")
+    assert wrong == Refusal(
+        "wrong", "the regularisation is missing from the gradient (under the convention: torch tensors)"
+    )
+    assert failing == Refusal("raises", "line 34: AttributeError: 'Tensor' object has no attribute 'nothing'")
+    assert not of_numpy.convention.differs
+
+
+def test_gradient_of_torch_is_checked_by_its_loss(tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "a.py").write_text(TORCH)
+    [function] = load_functions(f"{tmp_path}/a.py:softmax_loss_wrong")
+    assert str(recognise_by_loss(function).convention) == "convention: torch tensors"
+
+
+JAX = """
+import jax
+import jax.numpy as jnp
+
+@jax.jit
+def softmax_loss_compiled(W, X, y, reg):
+    def loss(W):
+        logs = jax.nn.log_softmax(X @ W)
+        return -jnp.take_along_axis(logs, y[:, None], 1).mean() + reg * jnp.sum(W * W)
+    return jax.value_and_grad(loss)(W)
+
+def softmax_loss_updating(W, X, y, reg):
+    loss, dW = softmax_loss_compiled(W, X, y, reg)
+    return loss, dW.at[0].add(0) + 0 * W.at[0].set(1)
+"""
+
+
+def test_functions_on_jax_arrays_get_them(written):
+    pytest.importorskip("jax")
+    for implementation in written(JAX):
+        assert str(implementation.convention) == "convention: jax arrays"
+        require_right(implementation, "softmax", np.float32)
+
+
+@needs_the_jit
+def test_a_function_that_numba_does_not_compile_is_called_without_it(written):
+    [implementation] = written(
+        "from lcbench.losses.naive import svm_loss as right\n"
+        "from numba import jit\n"
+        "@jit(nopython=True)\n"
+        "def svm_loss(W, X, y, reg):\n"
+        "    if reg < 0:\n"
+        "        return None\n"
+        "    return right(W, X, y, reg)\n"
+    )
+    assert isinstance(implementation, Implementation), implementation
+    assert str(implementation.convention).startswith("convention: without Numba: line ")
+    assert not implementation.compiles
+    require_right(implementation, "svm")
 
 
 def test_half_precision_is_named(written):
@@ -185,8 +380,8 @@ def test_error_of_the_layout_in_which_the_function_got_furthest(written):
 
 
 def test_skipped_function_is_refused_with_its_problem(written):
-    [refusal] = written("def svm_loss(W, X, y, reg):\n    print W\n")
-    assert refusal == Refusal("cannot-load", "line 2: Python 2 syntax: print statement")
+    [refusal] = written("def svm_loss(W, X, y, reg):\n    W W\n")
+    assert refusal == Refusal("cannot-load", "line 2: syntax error: invalid syntax")
 
 
 def test_name_decides_which_loss_is_expected(written):

@@ -7,5 +7,5 @@ class KNearestNeighbor(object):
         self.X_train, self.y_train = X, y
 
     def predict(self, X):
-        print "predicting", X.shape
+        print sorted(X, key=lambda (a, b): a)
         return np.zeros(len(X))

@@ -1,0 +1,205 @@
+"""Conventions of users' functions: their arrays, labels, bias and results, translated from and to the current one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import FunctionType, ModuleType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcbench.losses.implementation import Convention
+from lcbench.usercode.loading import MissingModule
+from lcbench.usercode.source import underlying
+
+LIBRARIES = ("torch", "jax", "cupy")
+"""Libraries whose arrays a function may take instead of NumPy's."""
+
+
+@dataclass(frozen=True)
+class UserConvention(Convention):
+    """Convention of a user's function, which may take and return other things than an assignment's.
+
+    library: whose arrays it takes, or empty for NumPy's. one_hot: y is (N, C), or (C, N) if W is (C, D). bias: whether
+    the function appends a column of ones to X, as the last or the first one, so that W has one more row than X has
+    columns. gradient_first: it returns (dW, loss). others: further differences, in words.
+    """
+
+    library: str = ""
+    one_hot: bool = False
+    bias: Literal["", "last", "first"] = ""
+    gradient_first: bool = False
+    others: tuple[str, ...] = ()
+
+    @property
+    def _extra(self) -> list[str]:
+        named = (
+            (self.library, {"torch": "torch tensors"}.get(self.library, f"{self.library} arrays")),
+            (self.one_hot, "one-hot labels"),
+            (self.bias, f"it adds a bias to X as the {self.bias} column"),
+            (self.gradient_first, "returns (dW, loss)"),
+        )
+        return [*self.others, *(words for present, words in named if present)]
+
+    @property
+    def differs(self) -> bool:
+        """True unless this is the current convention."""
+        return super().differs or bool(self._extra)
+
+    def __str__(self) -> str:
+        if not self._extra:
+            return super().__str__()
+        first = [super().__str__()] if super().differs else []
+        return f"{'' if first else 'convention: '}{', '.join([*first, *self._extra])}"
+
+    @property
+    def reduced(self) -> Convention:
+        """The same as a plain `Convention` if it is one."""
+        return self if self._extra else Convention(self.columns, self.half_regularisation)
+
+    def arguments(self, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> tuple[Any, Any, Any]:
+        """Return W, X and y as the function takes them. Integer pixels are converted to W's dtype."""
+        if X.dtype.kind in "ui":
+            X = X.astype(W.dtype)
+        if self.one_hot:
+            y = np.eye(W.shape[1], dtype=W.dtype)[y]
+        if self.bias:  # a bias of zero changes neither the loss nor the rest of the gradient
+            zeros = np.zeros((1, W.shape[1]), W.dtype)
+            W = np.concatenate((W, zeros) if self.bias == "last" else (zeros, W))
+        if self.columns:
+            W, X = np.ascontiguousarray(W.T), np.ascontiguousarray(X.T)
+            y = np.ascontiguousarray(y.T) if self.one_hot else y
+        if not self.library:
+            return W, X, y
+        if not self.one_hot:
+            y = y.astype(np.int64, copy=False)
+        return _as_arrays_of(self.library, W), _as_arrays_of(self.library, X), _as_arrays_of(self.library, y)
+
+    def results(self, loss: Any, dW: Any) -> tuple[float, NDArray[Any]]:
+        """Return loss and dW (D, C) of the results of the function."""
+        if not _holds_numbers(dW):
+            raise TypeError(f"dW has type {type(dW).__name__}, which may be computed only when it is read")
+        dW = to_numpy(dW)
+        dW = np.ascontiguousarray(dW.T) if self.columns else dW
+        if self.bias and len(dW):
+            dW = dW[:-1] if self.bias == "last" else dW[1:]
+        return to_numpy(loss).astype(np.float64).item(), dW
+
+    def function(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function with the current regularisation and order of results, whose work is done on return."""
+        finish = _finish(self.library)
+        doubled, swapped = self.half_regularisation, self.gradient_first
+        if not (doubled or swapped or finish):
+            return function
+
+        def called(W: Any, X: Any, y: Any, reg: float) -> tuple[Any, Any]:
+            first, second = function(W, X, y, 2 * reg if doubled else reg)
+            if finish:
+                finish((first, second))
+            return (second, first) if swapped else (first, second)
+
+        return called
+
+
+def other_forms(convention: UserConvention) -> list[UserConvention]:
+    """Return the conventions with one-hot labels or a bias inside that otherwise equal `convention`."""
+    return [
+        replace(convention, one_hot=one_hot, bias=bias)
+        for bias in ("", "last", "first")
+        for one_hot in (False, True)
+        if one_hot or bias
+    ]
+
+
+# Arrays of libraries
+
+
+def _as_arrays_of(library: str, array: NDArray[Any]) -> Any:
+    """Return a contiguous array of the library; a tensor shares the memory of `array` if that is contiguous."""
+    if library == "torch":
+        import torch
+
+        array = np.ascontiguousarray(array)
+        return torch.from_numpy(array if array.flags.writeable else array.copy())
+    if library == "jax":
+        import jax.numpy
+
+        return jax.numpy.asarray(array)
+    import cupy
+
+    return cupy.asarray(array)
+
+
+def _finish(library: str) -> Callable[[Any], Any] | None:
+    """Return a function that waits until results are computed, or None if they always are."""
+    if library == "jax":
+        import jax
+
+        wait: Callable[[Any], Any] = jax.block_until_ready
+        return wait
+    if library == "cupy":
+        import cupy
+
+        return lambda results: cupy.cuda.get_current_stream().synchronize()
+    return None
+
+
+def to_numpy(value: Any) -> NDArray[Any]:
+    """Return a number or an array of any library as an array."""
+    if hasattr(value, "detach"):  # a tensor, of which autograd may keep track
+        value = value.detach().cpu()
+    elif type(value).__module__.partition(".")[0] == "cupy":
+        value = value.get()
+    return np.asarray(value)
+
+
+def _holds_numbers(value: Any) -> bool:
+    """Return whether `value` is a list or an array of any library."""
+    return isinstance(value, np.ndarray | list | tuple) or any(
+        hasattr(value, name) for name in ("__array_interface__", "__dlpack__", "__cuda_array_interface__")
+    )
+
+
+def libraries_of(function: Any) -> list[str]:
+    """Return those of `LIBRARIES` that a user's function, or its file or a file that this imports, uses."""
+    code = getattr(underlying(function), "__code__", None)
+    found = set(code.co_names if code else ()) & set(LIBRARIES)
+    stack, seen = [getattr(underlying(function), "__globals__", {})], set()
+    while stack:
+        namespace = stack.pop()
+        if id(namespace) in seen:
+            continue
+        seen.add(id(namespace))
+        for value in list(namespace.values()):
+            if isinstance(value, MissingModule):
+                continue
+            name = value.__name__ if isinstance(value, ModuleType) else getattr(type(value), "__module__", "")
+            if isinstance(value, type | FunctionType):
+                name = value.__module__
+            top = str(name).partition(".")[0].replace("jaxlib", "jax")
+            if top in LIBRARIES:
+                found.add(top)
+            elif isinstance(value, FunctionType):
+                stack.append(value.__globals__ if _is_users(value.__globals__) else {})
+            elif isinstance(value, ModuleType) and _is_users(vars(value)):
+                stack.append(vars(value))
+    return [library for library in LIBRARIES if library in found]
+
+
+def _is_users(namespace: dict[str, Any]) -> bool:
+    """Return whether these are the globals of a user's file, which have builtins of their own."""
+    names = namespace.get("__builtins__")
+    return isinstance(names, dict) and "xrange" in names
+
+
+def mentions(function: Any, library: str) -> bool:
+    """Return whether the function itself, not only its file, refers to the library."""
+    plain = underlying(function)
+    code = getattr(plain, "__code__", None)
+    names = code.co_names if code else ()
+    values = [getattr(plain, "__globals__", {}).get(name) for name in names]
+    return library in names or any(
+        isinstance(value, ModuleType) and value.__name__.partition(".")[0] == library for value in values
+    )
