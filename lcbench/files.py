@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -156,6 +157,24 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def require_regular_file(path: Path) -> None:
+    """Raise LcbenchError unless `path` is a regular file that may be read. Opening a FIFO would wait without end."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise LcbenchError(f"no file {path}; check its name and folder") from None
+    except (OSError, ValueError) as error:
+        raise LcbenchError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    if stat.S_ISDIR(mode):
+        raise LcbenchError(f"{path} is a folder; name a file in it")
+    if not stat.S_ISREG(mode):
+        kinds = ((stat.S_ISFIFO, "a named pipe (FIFO)"), (stat.S_ISSOCK, "a socket"))
+        what = next((kind for is_kind, kind in kinds if is_kind(mode)), "a device")
+        raise LcbenchError(f"{path} is {what}, not a regular file; write its content to a file and name that")
+    if not os.access(path, os.R_OK):
+        raise LcbenchError(f"cannot read {path}: Permission denied; check its permissions")
+
+
 # Atomic writing
 
 
@@ -250,6 +269,18 @@ def is_abandoned(folder: Path) -> bool:
     """Return whether `temporary_folder` named `folder` for a process of this machine that no longer exists."""
     match = re.fullmatch(f"lcbench-[a-z]+-{_pid_namespace()}-([0-9]+)-[a-z0-9_]{{8}}", folder.name)
     return match is not None and _is_dead(int(match[1]))
+
+
+@contextmanager
+def temporary_files_in(folder: Path) -> Iterator[None]:
+    """Turn an error while temporary files are written to `folder` into an LcbenchError that says how to move them."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or "there is too little space"  # NumPy has a text of its own, without a number
+        raise LcbenchError(
+            f"cannot write temporary files to {folder}: {reason}; TMPDIR can name another folder"
+        ) from error
 
 
 @cache

@@ -72,6 +72,18 @@ def test_only_what_can_be_made_again_is_replaced_without_being_asked(tmp_path, n
         files.require_replaceable(path)
 
 
+def test_an_error_of_temporary_files_names_the_folder_and_tmpdir(tmp_path):
+    for error, reason in (
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("Not enough free space to write 122920000 bytes after offset 128"), "there is too little space"),
+    ):
+        with pytest.raises(LcbenchError) as caught, files.temporary_files_in(tmp_path):
+            raise error
+        assert (
+            str(caught.value) == f"cannot write temporary files to {tmp_path}: {reason}; TMPDIR can name another folder"
+        )
+
+
 def test_only_a_complete_file_replaces_the_old_one(tmp_path):
     path = tmp_path / "new folder" / "file"
     write(path, b"old")

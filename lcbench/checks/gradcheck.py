@@ -77,7 +77,9 @@ class GradientJob(Job, kw_only=True):
 def save_inputs(file: Path, data: DataName, rows: int, seed: int) -> None:
     """Write `images` and a random W (3073, 10) to a file for the worker processes."""
     X, y = images(data, rows, seed)
-    np.savez(file, X=X, y=y, W=INITIAL_SCALE * np.random.default_rng(seed).standard_normal((X.shape[1], 10)))
+    W = INITIAL_SCALE * np.random.default_rng(seed).standard_normal((X.shape[1], 10))
+    with files.temporary_files_in(file.parent):
+        np.savez(file, X=X, y=y, W=W)
 
 
 def images(data: DataName, rows: int, seed: int) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -215,7 +215,8 @@ def save_first_rows(
     else:
         answers = oracle.expected_of_first(losses, problem.sets, problem.X, problem.reg, counts, progress)
     for rows, part, found in zip(counts, parts, answers, strict=True):
-        _write(part, found, folders[rows])
+        with files.temporary_files_in(folders[rows]):
+            _write(part, found, folders[rows])
 
 
 def _first_rows(problem: Problem, rows: int) -> Problem:

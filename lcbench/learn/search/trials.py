@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from lcbench import files
 from lcbench.datasets.examples import Examples, LabelledSplits
 from lcbench.datasets.rows import blocks
 from lcbench.errors import LcbenchError
@@ -148,7 +149,7 @@ _BLOCK_ROWS = 1024
 def write_shared_rows(folder: Path, splits: LabelledSplits) -> LabelledSplits:
     """Write the training and validation rows to `folder`; return `splits` with these rows mapped from there."""
     parts = (splits.train, splits.validation)
-    with (folder / "X").open("wb") as X, (folder / "y").open("wb") as y:
+    with files.temporary_files_in(folder), (folder / "X").open("wb") as X, (folder / "y").open("wb") as y:
         for part in parts:
             # With mapped files, a full disk would end the process (SIGBUS) instead of raising an exception.
             for _, block in blocks(part.X, _BLOCK_ROWS):
