@@ -387,7 +387,8 @@ def open_data(
             file = Path(folder) / "synthetic.h5"
             # a file needs a row of each class; the first rows do not depend on the number of rows
             written = max(*rows, synthetic.rows_of_all_classes(size.classes))
-            synthetic.write_hdf5(file, written, max(1, size.features - 1), size.classes)
+            hint = ": choose fewer rows, or another folder with TMPDIR"
+            synthetic.write_hdf5(file, written, max(1, size.features - 1), size.classes, hint=hint)
             yield replace(size, file=file), rows
 
 

@@ -32,8 +32,10 @@ def synth(file: Path, rows: int, features: int, classes: int, seed: int, force: 
     Every class has at least one row. A file with more rows begins with the same rows.
     """
     from lcbench.api import datasets
+    from lcbench.datasets.hdf5 import size_text
     from lcbench.progress import show_progress
 
     with show_progress(quiet) as progress:
         datasets.synth(file, rows, features=features, classes=classes, seed=seed, force=force, progress=progress)
-    click.echo(f"{file}: {rows:,} x {features:,} uint8 in {classes} classes, {file.stat().st_size / 1e9:,.2f} GB")
+    size = size_text(file.stat().st_size)
+    click.echo(f"{file}: {rows:,} x {features:,} uint8 in {classes} classes, {size}")

@@ -15,6 +15,7 @@ from lcbench import files
 from lcbench.control_groups import memory_available
 from lcbench.datasets import store, synthetic
 from lcbench.datasets.cifar10 import CIFAR10, Split
+from lcbench.datasets.hdf5 import size_text
 from lcbench.datasets.preprocessing import split_train_validation_test_dev
 from lcbench.datasets.rows import Rows, blocks, in_memory, open_rows, select_rows
 from lcbench.errors import LcbenchError
@@ -201,10 +202,21 @@ def fits_in_memory(size: int, copied: int = 0) -> bool:
     return 2 * size + copied <= memory_available()
 
 
+def require_memory(path: Path, name: str, size: int) -> None:
+    """Raise LcbenchError if `size` bytes, which `name` in the file would take, are more than the free memory."""
+    free = memory_available()
+    if size > free:
+        advice = "--stream leaves X in its file" if is_hdf5(path) else "convert it to HDF5, which can be streamed"
+        raise LcbenchError(
+            f"{path}: {name} takes {size_text(size)} in memory, and {size_text(free)} are free; "
+            f"use fewer rows, or {advice}"
+        )
+
+
 def _streaming_note(source: str, size: int) -> str:
     free = memory_available()
     return (
-        f"{source}: {size / 1e9:,.1f} GB of X and its copies do not fit in the {free / 1e9:,.1f} GB of free memory: "
+        f"{source}: {size_text(size)} of X and its copies do not fit in the {size_text(free)} of free memory: "
         "streamed from the file"
     )
 

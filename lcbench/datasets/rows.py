@@ -23,10 +23,13 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from lcbench.errors import LcbenchError, one_line
+from lcbench.datasets import hdf5
+from lcbench.errors import LcbenchError
 from lcbench.progress import ProgressCallback, no_progress
 
 T = TypeVar("T")
+
+_ADVICE = "write the file again"
 
 READ_AHEAD = 2
 """Number of results that `read_ahead` computes or holds beside the one in use."""
@@ -68,17 +71,13 @@ def open_rows(path: Path, name: str) -> RowsOnDisk:
 
     Raise LcbenchError if there is no such matrix.
     """
-    import h5py
-
-    try:
-        with h5py.File(path) as file:
-            return rows_of_dataset(path, file[name])
-    except (OSError, KeyError, RuntimeError) as error:
-        raise LcbenchError(f"{path}: {name} cannot be read ({one_line(error)})") from error
+    with hdf5.open_file(path, _ADVICE) as file:
+        return rows_of_dataset(path, file[name])
 
 
 def rows_of_dataset(path: Path, dataset: Any) -> RowsOnDisk:
     """Return the matrix of an open h5py dataset in the file `path`. Raise LcbenchError if it is no numeric matrix."""
+    hdf5.require_own_data(path, dataset)
     name = dataset.name.removeprefix("/")
     if dataset.shape is None or len(dataset.shape) < 2 or dataset.dtype.kind not in "biuf":
         raise LcbenchError(
@@ -390,7 +389,7 @@ class _HDF5Reader:
         try:
             self._dataset = h5py.File(stored.path)[stored.name]
         except (OSError, KeyError, RuntimeError) as error:
-            raise self._unreadable(error) from error
+            raise hdf5.unreadable(stored.path, error, _ADVICE) from error
 
     def read(self, start: int, out: NDArray[Any]) -> None:
         """Fill `out` with rows start..start+n."""
@@ -398,10 +397,7 @@ class _HDF5Reader:
             shaped = out.reshape(len(out), *self._stored.row_shape)
             self._dataset.read_direct(shaped, np.s_[start : start + len(out)])
         except (OSError, RuntimeError, ValueError, TypeError) as error:
-            raise self._unreadable(error) from error
-
-    def _unreadable(self, error: Exception) -> LcbenchError:
-        return LcbenchError(f"{self._stored.where} cannot be read ({one_line(error)}); write the file again")
+            raise hdf5.unreadable(self._stored.path, error, _ADVICE) from error
 
 
 @dataclass(frozen=True)

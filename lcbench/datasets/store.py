@@ -9,21 +9,21 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lcbench import files
+from lcbench.datasets import hdf5
 from lcbench.datasets.archives import Archive
 from lcbench.datasets.cifar10 import CIFAR10, SPLITS, Dataset, Layout, Split
-from lcbench.errors import LcbenchError, one_line
+from lcbench.errors import LcbenchError
 
 if TYPE_CHECKING:
     import h5py
@@ -64,31 +64,27 @@ def write(path: Path, archive: Archive, source: str, dataset: Dataset = CIFAR10)
 
     # HDF5 ends the process if it cannot close a file on a full disk. So it writes to memory, and Python to the disk.
     content = io.BytesIO()
-    with h5py.File(content, "w", libver=_HDF5_VERSIONS) as hdf5:
-        _fill(hdf5, archive, source, dataset)
+    with h5py.File(content, "w", libver=_HDF5_VERSIONS) as file:
+        _fill(file, archive, source, dataset)
     files.write_file(path, content.getbuffer())
 
 
 def _fill(file: h5py.File, archive: Archive, source: str, dataset: Dataset) -> None:
-    import h5py
-
     for name, array in archive.arrays.items():
         chunk = (min(_CHUNK_ROWS, len(array)), *array.shape[1:])
         file.create_dataset(name, data=array, chunks=chunk, fletcher32=True)
-    file.create_dataset("class_names", data=list(dataset.class_names), dtype=h5py.string_dtype())
-    file.attrs.update(
-        {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
-            "dataset": dataset.name,
-            "source": source,
-            "layout": archive.layout,
-            "archive_sha256": archive.sha256,
-            "archive_official": archive.official,
-            "member_sha256": json.dumps(archive.member_sha256),
-            "creator": _creator(),
-        }
-    )
+    file.create_dataset("class_names", data=hdf5.fixed_text(dataset.class_names))
+    texts = {
+        "format": FORMAT,
+        "dataset": dataset.name,
+        "source": source,
+        "layout": archive.layout,
+        "archive_sha256": archive.sha256,
+        "member_sha256": json.dumps(archive.member_sha256),
+        "creator": _creator(),
+    }
+    file.attrs.update({name: hdf5.fixed_text(value) for name, value in texts.items()})
+    file.attrs.update({"format_version": FORMAT_VERSION, "archive_official": archive.official})
 
 
 def _creator() -> str:
@@ -105,12 +101,12 @@ def origin(path: Path, dataset: Dataset = CIFAR10) -> Origin:
     """Return the origin of the content of the file. Raise LcbenchError as `read_split` does."""
     with _open(path, dataset) as file:
         return Origin(
-            source=file.attrs["source"],
-            layout=file.attrs["layout"],
-            archive_sha256=file.attrs["archive_sha256"],
+            source=hdf5.text(file.attrs["source"]),
+            layout=cast(Layout, hdf5.text(file.attrs["layout"])),
+            archive_sha256=hdf5.text(file.attrs["archive_sha256"]),
             archive_official=bool(file.attrs["archive_official"]),
             member_sha256=json.loads(file.attrs["member_sha256"]),
-            creator=file.attrs["creator"],
+            creator=hdf5.text(file.attrs["creator"]),
         )
 
 
@@ -167,25 +163,15 @@ def _open(path: Path, dataset: Dataset) -> Iterator[h5py.File]:
     """Open the file and check its format, shapes and class names. Errors of HDF5 become LcbenchError, one line."""
     if not path.exists():
         raise LcbenchError(f"no {path}: 'lcbench download' fetches it")
-    import h5py
-
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise LcbenchError(f"cannot read {path}: {error.strerror}") from error
-    if not h5py.is_hdf5(path):
-        raise LcbenchError(f"{path} is not an HDF5 file; {_ADVICE}")
-    try:
-        with h5py.File(path) as file:
-            _check(path, file, dataset)
-            yield file
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
-        # h5py raises any of these for damaged metadata
-        raise LcbenchError(f"{path} is damaged: {_reason(error)}; {_ADVICE}") from error
+    with hdf5.open_file(path, _ADVICE) as file:
+        hdf5.require_only_own_data(path, file)
+        _check(path, file, dataset)
+        yield file
 
 
 def _check(path: Path, file: h5py.File, dataset: Dataset) -> None:
-    if file.attrs.get("format") != FORMAT or file.attrs.get("dataset") != dataset.name:
+    found_format, found_dataset = (hdf5.text(file.attrs.get(name)) for name in ("format", "dataset"))
+    if found_format != FORMAT or found_dataset != dataset.name:
         raise LcbenchError(f"{path} is an HDF5 file, but not {dataset.name} as lcbench writes it; {_ADVICE}")
     found = file.attrs["format_version"]
     if found > FORMAT_VERSION:
@@ -200,10 +186,3 @@ def _check(path: Path, file: h5py.File, dataset: Dataset) -> None:
                 raise LcbenchError(f"{path}: {name} is {array.dtype} {array.shape}, not uint8 {shape}; {_ADVICE}")
     if tuple(file["class_names"].asstr()[()]) != dataset.class_names:
         raise LcbenchError(f"{path}: its class names are not those of {dataset.name}; {_ADVICE}")
-
-
-def _reason(error: Exception) -> str:
-    """Return an error of HDF5 in one line, without the text that h5py puts before it."""
-    text = one_line(error)
-    match = re.search(r"\((.*)\)", text)
-    return match[1] if match else text

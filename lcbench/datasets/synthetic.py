@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench import files
+from lcbench.datasets import hdf5
 from lcbench.errors import LcbenchError
 from lcbench.progress import ProgressCallback, no_progress
 
@@ -111,35 +111,33 @@ def write_hdf5(
     progress: ProgressCallback = no_progress,
     *,
     replace: bool = True,
+    hint: str = ": choose fewer rows or another disk",
 ) -> None:
     """Write `images` to an HDF5 file, block by block: X (rows, pixels) uint8, y (rows,) and class_names.
 
     y has the smallest unsigned type that holds the labels. X is contiguous in the file, so that rows can be read
     without HDF5. The new file replaces `path` when it is complete. replace: False keeps a file that exists by then.
+    hint: what to do if there is too little space.
     Raise LcbenchError if a class would have no row, the disk has too little space or the file cannot be written.
     """
     if min(rows, pixels, classes) < 1:
         raise LcbenchError(f"rows, features and classes must be at least 1, not {rows}, {pixels}, {classes}")
     label_type = np.min_scalar_type(classes - 1)
-    _require_space(path, rows * (pixels + label_type.itemsize))
+    _require_space(path, rows * (pixels + label_type.itemsize), hint)
     _require_every_class(path, rows, classes, seed)
-    import h5py
-
-    with files.atomic_write(path, replace=replace) as temporary:
+    # HDF5 allocates X and y and does not fill them: several threads write the rows, without HDF5.
+    aligned: dict[str, Any] = {"alignment_threshold": _LARGE_PAGE, "alignment_interval": _LARGE_PAGE}
+    with hdf5.write_file(path, hint, replace=replace, libver=("v110", "v110"), **aligned) as (file, temporary):
+        X_offset = hdf5.allocate(file, "X", (rows, pixels), np.dtype(np.uint8))
+        y_offset = hdf5.allocate(file, "y", (rows,), label_type)
+        file.attrs["source"] = hdf5.fixed_text(f"lcbench synth, seed {seed}")
+        file["class_names"] = hdf5.fixed_text([f"class {label}" for label in range(classes)])
+        file.close()
         y = np.empty(rows, label_type)
-        aligned = {"alignment_threshold": _LARGE_PAGE, "alignment_interval": _LARGE_PAGE}
-        with h5py.File(temporary, "w", libver=("v110", "v110"), **aligned) as file:
-            # HDF5 allocates all of X and does not fill it: several threads write the rows, without HDF5.
-            layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-            layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-            layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-            space = h5py.h5s.create_simple((rows, pixels))
-            offset = h5py.h5d.create(file.id, b"X", h5py.h5t.NATIVE_UINT8, space, layout).get_offset()
-            file.attrs["source"] = f"lcbench synth, seed {seed}"
-            file["class_names"] = [f"class {label}" for label in range(classes)]
-        _write_images(temporary, offset, ImageSource(pixels, classes, seed), rows, pixels, y, progress)
-        with h5py.File(temporary, "r+") as file:
-            file["y"] = y
+        _write_images(temporary, X_offset, ImageSource(pixels, classes, seed), rows, pixels, y, progress)
+        with temporary.open("rb+") as raw:
+            raw.seek(y_offset)
+            raw.write(y.data)
 
 
 def _require_every_class(path: Path, rows: int, classes: int, seed: int) -> None:
@@ -154,18 +152,10 @@ def _require_every_class(path: Path, rows: int, classes: int, seed: int) -> None
         )
 
 
-def _require_space(path: Path, needed: int) -> None:
+def _require_space(path: Path, needed: int, hint: str) -> None:
     if needed > _MAX_FILE_BYTES:
         raise LcbenchError(f"{path} would be larger than a file can be: choose fewer rows")
-    folder = path.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise LcbenchError(
-            f"{path} would take {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free there: "
-            "choose fewer rows or another disk"
-        )
+    hdf5.require_space(path, needed, hint)
 
 
 def _write_images(

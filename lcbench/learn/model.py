@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from lcbench import files
+from lcbench.datasets import hdf5
 from lcbench.datasets.preprocessing import Scaling
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, one_line
 from lcbench.learn.recipe import Recipe
 from lcbench.progress import NoteCallback, no_note
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 FORMAT = "lcbench model"
 FORMAT_VERSION = 1
+
+_ADVICE = "'lcbench train' makes one"
 
 Status = Literal["unfinished", "finished", "stopped early", "diverged"]
 
@@ -81,22 +83,22 @@ def write(path: Path, model: Model) -> None:
     import h5py
 
     content = io.BytesIO()
-    with h5py.File(content, "w") as file:
+    with h5py.File(content, "w", libver=("v110", "v110")) as file:  # its metadata has checksums
         file.attrs.update(
             {
-                "format": FORMAT,
+                "format": hdf5.fixed_text(FORMAT),
                 "format_version": FORMAT_VERSION,
-                "recipe": msgspec.json.encode(model.recipe).decode(),
-                "status": model.status,
+                "recipe": hdf5.fixed_text(msgspec.json.encode(model.recipe).decode()),
+                "status": hdf5.fixed_text(model.status),
                 "step": model.step,
-                "fingerprint": model.fingerprint,
+                "fingerprint": hdf5.fixed_text(model.fingerprint),
                 "threads": model.threads,
                 "image_shape": model.image_shape or (),
                 "written": datetime.now(UTC).isoformat(timespec="seconds"),
             }
         )
         for name in ("class_names", "feature_names"):
-            file.create_dataset(name, data=list(getattr(model, name)), dtype=h5py.string_dtype())
+            file.create_dataset(name, data=hdf5.fixed_text(getattr(model, name)))
         arrays = {"W": model.W, "last_W": model.last_W, "velocity": model.velocity}
         arrays |= {f"scaling/{name}": array for name, array in vars(model.scaling).items()}
         arrays |= {f"curves/{name}": array for name, array in vars(model.curves).items()}
@@ -111,6 +113,9 @@ def read(path: Path) -> Model:
     """Return the model in `path`. Raise LcbenchError if the file is missing, damaged or of a newer format."""
     with _open(path) as file:
         attributes = file.attrs
+        status = hdf5.text(attributes["status"])
+        if status not in get_args(Status):
+            raise ValueError(f"the status is {status!r}")
         image_shape = tuple(int(size) for size in attributes["image_shape"])
         model = Model(
             recipe=msgspec.json.decode(attributes["recipe"], type=Recipe),
@@ -119,10 +124,10 @@ def read(path: Path) -> Model:
             class_names=tuple(file["class_names"].asstr()[()]),
             feature_names=tuple(file["feature_names"].asstr()[()]),
             image_shape=image_shape if len(image_shape) == 3 else None,
-            fingerprint=attributes["fingerprint"],
+            fingerprint=hdf5.text(attributes["fingerprint"]),
             threads=int(attributes["threads"]),
             curves=Curves(**{name: array[()] for name, array in file["curves"].items()}),
-            status=attributes["status"],
+            status=cast(Status, status),
             step=int(attributes["step"]),
             last_W=file["last_W"][()],
             velocity=file["velocity"][()] if "velocity" in file else None,
@@ -243,22 +248,16 @@ def best() -> Path:
 @contextmanager
 def _open(path: Path) -> Iterator[h5py.File]:
     """Open the model file. Every failure is raised as an LcbenchError with one line."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise LcbenchError(f"no model {path}: it {what}; 'lcbench train' makes one")
-    if not os.access(path, os.R_OK):
-        raise LcbenchError(f"cannot read {path}: permission denied")
-    import h5py
-
+    if not path.exists():
+        raise LcbenchError(f"no model {path}: it does not exist; {_ADVICE}")
     try:
-        with h5py.File(path) as file:
-            if file.attrs.get("format") != FORMAT:
-                raise LcbenchError(f"{path} is an HDF5 file, but not a model: 'lcbench train' makes one")
+        with hdf5.open_file(path, _ADVICE) as file:
+            hdf5.require_only_own_data(path, file)
+            if hdf5.text(file.attrs.get("format")) != FORMAT:
+                raise LcbenchError(f"{path} is an HDF5 file, but not a model: {_ADVICE}")
             found = file.attrs["format_version"]
             if found > FORMAT_VERSION:
                 raise LcbenchError(f"{path} has format {found}, this lcbench reads up to {FORMAT_VERSION}: upgrade it")
             yield file
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, msgspec.MsgspecError) as error:
-        # h5py raises all of these for damaged files.
-        reason = " ".join(str(error).split())
-        raise LcbenchError(f"{path} is not a model, or damaged: {reason}") from error
+    except msgspec.MsgspecError as error:
+        raise LcbenchError(f"{path} is damaged: {one_line(error)}; {_ADVICE}") from error

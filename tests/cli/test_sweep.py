@@ -143,7 +143,10 @@ def test_help_has_80_columns(tmp_path):
             ["--resume", "--blocks", "9"],
             "Error: --resume uses the settings of the interrupted sweep: leave out --blocks",
         ),
-        (["--axis", "rows=1:10", "--most-seconds-a-call", "0"], "Error: Invalid value for '--most-call' / '--most-seconds-a-call'"),
+        (
+            ["--axis", "rows=1:10", "--most-seconds-a-call", "0"],
+            "Error: Invalid value for '--most-call' / '--most-seconds-a-call'",
+        ),
     ],
 )
 def test_invalid_input_is_one_line_error(tmp_path, arguments, message):

@@ -18,7 +18,7 @@ from commands import TIMEOUT_S, environment, invoke, lcbench, wait_until
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("synth")
     done = lcbench(folder, "synth", "--rows", "0.3k", "--features", "32", "--classes", "3", "data.h5")
-    assert (done.returncode, done.stdout) == (0, "data.h5: 300 x 32 uint8 in 3 classes, 0.00 GB\n")
+    assert (done.returncode, done.stdout) == (0, "data.h5: 300 x 32 uint8 in 3 classes, 2.12 MB\n")
     return folder
 
 

@@ -51,7 +51,7 @@ def test_missing_and_foreign_files_are_one_line_errors(tmp_path):
     (tmp_path / "text.h5").write_text("not HDF5")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = 1
-    expected = {"none.h5": "does not exist", "text.h5": "not a model", "other.h5": "not a model", "": "folder"}
+    expected = {"none.h5": "does not exist", "text.h5": "not an HDF5 file", "other.h5": "not a model", "": "folder"}
     for name, words in expected.items():
         with pytest.raises(LcbenchError, match=words) as caught:
             model_file.read(tmp_path / name)

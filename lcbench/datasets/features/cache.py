@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench import files
+from lcbench.datasets import hdf5
 from lcbench.errors import LcbenchError
 
 _BLOCK_BYTES = 1 << 20
@@ -43,27 +43,29 @@ def location(name: str, **parameters: Any) -> Path:
 
 
 def read(path: Path, into: Mapping[str, NDArray[Any]]) -> bool:
-    """Fill the arrays `into` from the file, by name. Return False if the file does not exist or is damaged."""
-    import h5py
+    """Fill the arrays `into` from the file, by name. Return False if the file does not exist or is damaged.
 
+    Raise LcbenchError if it is locked: a lock may last as long as the file system, and so would computing again.
+    """
+    if not path.is_file():
+        return False
     try:
-        with h5py.File(path) as file:
+        with hdf5.open_file(path, f"remove it{_HINT}") as file:
+            hdf5.require_only_own_data(path, file)
             for name, array in into.items():
                 if file[name].shape != array.shape or file[name].dtype != array.dtype:
                     return False
                 for block in _blocks(array):
                     array[block] = file[name][block]
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError):
-        return False  # h5py raises any of these for a damaged file
+    except hdf5.DamagedFileError:
+        return False
     return True
 
 
 def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write the arrays to the file atomically. Raises as `require_writable` does."""
     require_writable(path, arrays)
-    import h5py
-
-    with files.atomic_write(path, _HINT) as temporary, h5py.File(temporary, "w", libver="v110") as file:
+    with hdf5.write_file(path, _HINT, libver="v110") as (file, _):
         for name, array in arrays.items():
             blocks = _blocks(array)
             chunks = (min(len(array), blocks[0].stop), *array.shape[1:])
@@ -75,8 +77,7 @@ def write(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 def require_writable(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Create the folder of `path`. Raise LcbenchError if it is not writable or the disk has too little free space.
 
-    Called before the arrays are computed, and again before they are written: HDF5 ends the process if it cannot close
-    a file on a full disk.
+    Called before the arrays are computed, and again before they are written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,9 +85,7 @@ def require_writable(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         raise _cannot_write(path, error.strerror or str(error)) from None
     if not os.access(path.parent, os.W_OK):
         raise _cannot_write(path, "no permission to write")
-    free, size = shutil.disk_usage(path.parent).free, sum(array.nbytes for array in arrays.values())
-    if free < size + _MAX_OVERHEAD_BYTES:
-        raise _cannot_write(path, f"{size / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free")
+    hdf5.require_space(path, sum(array.nbytes for array in arrays.values()) + _MAX_OVERHEAD_BYTES, _HINT)
 
 
 def _cannot_write(path: Path, reason: str) -> LcbenchError:

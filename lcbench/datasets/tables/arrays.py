@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.datasets import store
+from lcbench.datasets import hdf5, store
 from lcbench.datasets.cifar10 import CIFAR10
-from lcbench.datasets.examples import IMAGE_SHAPE
+from lcbench.datasets.examples import IMAGE_SHAPE, require_memory
 from lcbench.datasets.rows import RowsOnDisk, rows_of_dataset
 from lcbench.datasets.tables.contents import SPLITS, Contents, Part, Split, quoted
 from lcbench.errors import LcbenchError, one_line
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 _FEATURE_NAMES = ("X", "images", "data", "features")
 _LABEL_NAMES = ("y", "labels", "target", "label", "targets")
 _SPLIT_NAMES = {"train": ("train", "training"), "validation": ("validation", "val", "valid"), "test": ("test",)}
-
-_HDF5_ERRORS = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)
-"""Errors that h5py raises for damaged files."""
 
 Load = Callable[[str], NDArray[Any]]
 
@@ -48,6 +45,10 @@ def read_npz(path: Path, label: str | int | None) -> Contents:
 
 
 def _load_npz(path: Path, archive: Any, name: str) -> NDArray[Any]:
+    # A file of a few megabytes can declare any size; what it holds is never smaller than what its directory states.
+    member = next((member for member in archive.zip.infolist() if member.filename in (name, f"{name}.npy")), None)
+    if member is not None:
+        require_memory(path, name, member.file_size)
     try:
         array = archive[name]
     except ValueError as error:
@@ -67,33 +68,35 @@ def read_hdf5(path: Path, label: str | int | None, on_disk: bool = False) -> Con
 
     on_disk: whether X is not read but returned as `RowsOnDisk`. Raise LcbenchError.
     """
+    with hdf5.open_file(path, "write it again, with h5py.File for example") as file:
+        names = _dataset_names(file)
+        contents = _contents(
+            path,
+            names,
+            lambda name: _load_hdf5(path, file[name]),
+            label,
+            load_X=(lambda name: rows_of_dataset(path, file[name])) if on_disk else None,
+        )
+        # `lcbench download` stores flattened images.
+        written_as = [hdf5.text(file.attrs.get(name)) for name in ("format", "dataset")]
+        return replace(contents, image_shape=IMAGE_SHAPE) if written_as == [store.FORMAT, CIFAR10.name] else contents
+
+
+def _dataset_names(file: h5py.File) -> list[str]:
     import h5py
 
-    if not h5py.is_hdf5(path):
-        raise LcbenchError(f"{path} is damaged or no HDF5 file; write it again, with h5py.File for example")
-    try:
-        with h5py.File(path) as file:
-            names: list[str] = []
-            file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-            contents = _contents(
-                path,
-                names,
-                lambda name: _load_hdf5(path, file[name]),
-                label,
-                load_X=(lambda name: rows_of_dataset(path, file[name])) if on_disk else None,
-            )
-            # `lcbench download` stores flattened images.
-            cifar10 = file.attrs.get("format") == store.FORMAT and file.attrs.get("dataset") == CIFAR10.name
-            return replace(contents, image_shape=IMAGE_SHAPE) if cifar10 else contents
-    except _HDF5_ERRORS as error:
-        raise LcbenchError(f"{path} is damaged ({one_line(error)}); write it again") from error
+    names: list[str] = []
+    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return names
 
 
 def _load_hdf5(path: Path, dataset: h5py.Dataset) -> NDArray[Any]:
     import h5py
 
+    hdf5.require_own_data(path, dataset)
     if dataset.shape is None:
         raise LcbenchError(f"{path}: {dataset.name[1:]} holds nothing; store an array of numbers")
+    require_memory(path, dataset.name[1:], dataset.nbytes)
     if h5py.check_string_dtype(dataset.dtype):
         return np.array(dataset.asstr()[()], dtype=np.str_)
     return np.asarray(dataset[()])
@@ -111,23 +114,11 @@ def npz_size(path: Path) -> int:
 def hdf5_size(path: Path) -> tuple[int, int]:
     """Return the bytes that the arrays of an HDF5 file would take in memory, and the number of their values.
 
-    Both are 0 if the file cannot be read.
+    Raise LcbenchError as `read_hdf5`.
     """
-    import h5py
-
-    size = values = 0
-
-    def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        nonlocal size, values
-        if isinstance(item, h5py.Dataset) and item.shape:
-            size, values = size + item.nbytes, values + item.size
-
-    try:
-        with h5py.File(path) as file:
-            file.visititems(add)
-    except _HDF5_ERRORS:
-        return 0, 0  # `read_hdf5` reports the error
-    return size, values
+    with hdf5.open_file(path, "write it again, with h5py.File for example") as file:
+        arrays = [file[name] for name in _dataset_names(file) if file[name].shape]
+        return sum(array.nbytes for array in arrays), sum(array.size for array in arrays)
 
 
 # Selection of X and y

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lcbench import files
 from lcbench.control_groups import memory_available
 from lcbench.datasets import examples
 from lcbench.datasets.examples import Examples, LabelledSplits, require_finite, require_rows
+from lcbench.datasets.hdf5 import size_text
 from lcbench.datasets.rows import Rows, select_rows
 from lcbench.datasets.tables import arrays, contents, delimited
 from lcbench.datasets.tables.contents import SPLITS, Contents, Split
@@ -67,7 +69,10 @@ def read_table(
     """
     fractions: dict[Split, float] = {"validation": validation, "test": test}
     contents.require_fractions(fractions)
-    found = _read(path, label, stream, copied_itemsize)
+    try:
+        found = _read(path, label, stream, copied_itemsize)
+    except MemoryError as error:
+        raise LcbenchError(f"{path} does not fit in the memory; use fewer rows, or HDF5, which is streamed") from error
 
     X: dict[Split, Rows] = {}
     for split, part in found.parts.items():
@@ -114,7 +119,7 @@ def _require_memory(path: Path, size: int, advice: str) -> None:
     """Raise LcbenchError if the arrays of a file, of `size` bytes or more, do not fit in the free memory."""
     free = memory_available()
     if size > free:
-        raise LcbenchError(f"{path} takes {size / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free: {advice}")
+        raise LcbenchError(f"{path} takes {size_text(size)} of memory, and {size_text(free)} are free: {advice}")
 
 
 def _format(path: Path) -> Format:
@@ -123,13 +128,10 @@ def _format(path: Path) -> Format:
     if named is None:
         endings = ", ".join(ending for format_ in FORMATS for ending in format_.endings)
         raise LcbenchError(f"{path}: unknown file extension; the known ones are {endings}")
-    if path.is_dir():
-        raise LcbenchError(f"{path} is a folder; name a file in it")
+    files.require_regular_file(path)
     try:
         with path.open("rb") as file:
             head = file.read(16)
-    except FileNotFoundError:
-        raise LcbenchError(f"no file {path}; check its name and folder") from None
     except OSError as error:
         raise LcbenchError(f"cannot read {path}: {error.strerror or error}; check its permissions") from error
     if not head:

@@ -69,7 +69,7 @@ def test_a_newer_version_is_computed_again(images, monkeypatch):
 def test_a_damaged_cache_file_is_computed_again(images):
     first = extract(["colour"], images)
     path = catalog.cache_files("colour", images, images["train"])["test"]
-    path.write_bytes(path.read_bytes()[:1000])
+    path.write_bytes(path.read_bytes()[:-100])
     calls = []
     again = extract(["colour"], images, calls)
     assert calls == [("colour, test", 4, 4)]

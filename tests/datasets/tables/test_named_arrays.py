@@ -1,7 +1,9 @@
 import pickle
+from collections import namedtuple
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 
 from lcbench.datasets import store
@@ -272,6 +274,16 @@ def test_other_hdf5_objects_than_arrays_are_rejected(in_groups, tmp_path):
         del file["X"]
         file["X"] = h5py.ExternalLink(str(elsewhere), "X")
     assert "has 'y' without features for it" in table_error(path)
+
+
+@pytest.mark.parametrize("which", ["X", "y"])
+def test_an_array_that_does_not_fit_in_memory_is_named_before_it_is_read(saved, which, monkeypatch):
+    arrays = {"X": X, "y": Y, which: np.zeros((12, 5000) if which == "X" else 60_000)}
+    path = saved(**arrays)
+    free = namedtuple("memory", "available")(100_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    message = table_error(path, stream=None if path.suffix == ".npz" else False)
+    assert f"{which} takes 480 kB in memory, and 100 kB are free" in message
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.95])

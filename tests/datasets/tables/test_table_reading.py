@@ -166,6 +166,16 @@ def test_a_path_that_is_no_file_is_rejected(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
+def test_a_file_that_is_no_regular_file_is_not_opened(tmp_path, ending):
+    path = tmp_path / f"table{ending}"
+    os.mkfifo(path)
+    assert "is a named pipe (FIFO), not a regular file" in table_error(path)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert "is a device, not a regular file" in table_error(path)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_content_of_another_format_is_named(tmp_path, ending):
     path = tmp_path / f"table{ending}"
     if not ending.endswith((".h5", ".hdf5")):
@@ -179,7 +189,7 @@ def test_content_of_another_format_is_named(tmp_path, ending):
         assert "rename it to end in .npz" in table_error(path)
     if not ending.endswith((".csv", ".tsv")):
         path.write_text("1,2,cat\n")
-        assert "damaged or no" in table_error(path)
+        assert any(words in table_error(path) for words in ("damaged or no", "is not an HDF5 file"))
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
