@@ -36,7 +36,8 @@ def download(
 ) -> Downloaded:
     """Download CIFAR-10, verify it, and write it into the data folder, unless it is there already.
 
-    url: URL of the archive, or of its folder if it ends with a slash. file: local archive to read instead. layout:
+    url: URL of the archive, or of its folder if it ends with a slash. file: local archive, or folder of its files,
+    to read instead. layout:
     which of the two official archives is downloaded. force: replace an existing file.
     Raise LcbenchError if there is no valid archive; an existing file is kept in that case.
     """
@@ -46,9 +47,12 @@ def download(
     from lcbench.datasets import store
 
     if write:
-        from lcbench.datasets.download import fetch_dataset
+        from lcbench.datasets.download import alone, fetch_dataset
 
-        fetch_dataset(path, url=url, file=file, layout=layout, note=note, progress=progress)
+        with alone(path.parent, note):
+            write = force or not path.exists()  # another process may have written it meanwhile
+            if write:
+                fetch_dataset(path, url=url, file=file, layout=layout, note=note, progress=progress)
     return Downloaded(path, store.origin(path).source, write)
 
 
@@ -99,13 +103,14 @@ def features(
     names: features, several separated by commas. words, seed: number of visual words and random seed. data: "cifar10"
     or "synthetic". Raise LcbenchError if a feature is unknown, or a package or the images are missing.
     """
-    from lcbench.datasets.features.catalog import WORDS, find_feature
+    from lcbench.datasets.features.catalog import WORDS, find_feature, require_settings
 
     wanted = [name for text in ([names] if isinstance(names, str) else names) for name in text.split(",") if name]
     for name in wanted:  # fail before the images are read
         find_feature(name)
     if not wanted:
         return []
+    require_settings(WORDS if words is None else words, seed)
     require(data in ("cifar10", "synthetic"), f"data is {data!r}: there is cifar10 and synthetic")
     from lcbench.datasets import examples
     from lcbench.datasets.features.catalog import precompute

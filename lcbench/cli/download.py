@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import click
+from click.core import ParameterSource
 
 from lcbench.cli.options import quiet_option
 
@@ -17,8 +18,8 @@ from lcbench.cli.options import quiet_option
 )
 @click.option(
     "--file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Read a local .tar.gz archive, in either layout, instead of downloading.",
+    type=click.Path(exists=True, path_type=Path),
+    help="Read a local archive (.tar.gz, .tar, or the folder of its files), in either layout, instead of downloading.",
 )
 @click.option(
     "--layout",
@@ -37,8 +38,12 @@ def download(
 
     An interrupted download resumes where it stopped.
     """
+    if url is not None and not url.strip():
+        raise click.UsageError("--url is empty: give an address, or leave it out.")
     if url and file:
         raise click.UsageError("--url and --file are two sources: give one.")
+    if file and click.get_current_context().get_parameter_source("layout") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--layout is that of a download: --file tells its own. Leave it out.")
 
     from lcbench.api import datasets
     from lcbench.datasets.cifar10 import CIFAR10

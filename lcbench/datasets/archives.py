@@ -1,13 +1,14 @@
-"""Reader of both official CIFAR-10 archives (.tar.gz) that trusts nothing in them.
+"""Reader of both official CIFAR-10 archives, packed, unpacked or extracted, that trusts nothing in them.
 
 An archive is read once, from its first member to its last. No member is written to disk, and no member path is used as
 a path. Every batch is verified by a checksum of its content, so a repacked archive of the official batches is accepted.
+What an archive declares is believed up to a limit only, since a small one can hold, or declare, any size.
 
 The batches of the python archive are pickles. A pickle is a program: loading it calls whatever it names. `read_batch`
 calls nothing. It splits the pickle into its opcodes with `pickletools.genops` and interprets the few opcodes that a
 batch needs: they build dictionaries, lists, tuples, numbers and text, and records of the calls (`Call`) that loading
 would make. The array is made from such a record, after a check of its type and shape. Everything else is rejected by
-name, and the work is linear in the size of the pickle.
+name, and the work is linear in the size of the pickle, whose opcodes are counted.
 """
 
 from __future__ import annotations
@@ -17,15 +18,24 @@ import hashlib
 import pickletools
 import tarfile
 import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench import files
 from lcbench.datasets.cifar10 import CIFAR10, SPLITS, Batch, Dataset, Layout
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, one_line
+
+_MAX_HEADER_BYTES = 1 << 16
+"""Most bytes of a member's header, which may hold a long name and other attributes."""
+
+_MAX_HEADERS_BYTES = 1 << 24
+"""Most bytes of the headers of all members: 30,000 headers."""
 
 
 class ArchiveError(LcbenchError):
@@ -36,8 +46,9 @@ class ArchiveError(LcbenchError):
 class Archive:
     """Verified content of an archive.
 
-    official: whether the file equals the official one. member_sha256: checksum of each batch file, by member name.
-    arrays: "train/images" (50000, 3072), "train/labels" (50000,) and the same for "test" (10000 rows), all uint8.
+    sha256: checksum of the file, empty for a folder. official: whether the file equals the official one. member_sha256:
+    checksum of each batch file, by member name. arrays: "train/images" (50000, 3072), "train/labels" (50000,) and the
+    same for "test" (10000 rows), all uint8.
     """
 
     layout: Layout
@@ -47,42 +58,152 @@ class Archive:
     arrays: dict[str, NDArray[np.uint8]]
 
 
-def read_archive(path: Path, dataset: Dataset = CIFAR10) -> Archive:
-    """Return the verified content of the archive at `path`. The member names tell its layout.
+@dataclass(frozen=True)
+class _Member:
+    """File in an archive: its name without folders, the size in bytes that it declares, and a function to read it."""
 
-    Raise ArchiveError unless it is a complete archive of the data set.
+    name: str
+    size: int
+    read: Callable[[], bytes]
+
+
+def read_archive(path: Path, dataset: Dataset = CIFAR10) -> Archive:
+    """Return the verified content of the archive at `path`: a .tar.gz or .tar file, or the folder of its batches.
+
+    The member names tell its layout. Raise ArchiveError unless it is a complete archive of the data set.
     """
+    digest = ""
     try:
-        _require_gzip(path)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        layout, member_sha256, arrays = _read_members(path, dataset)
+        if path.is_dir():
+            layout, member_sha256, arrays = _read_members(path, _folder_members(path, dataset), dataset)
+        else:
+            packed = _is_packed(path, dataset)
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            with gzip.open(path) if packed else path.open("rb") as unpacked:
+                members = _tar_members(_Limited(cast(IO[bytes], unpacked), path, _most_bytes(dataset)))
+                layout, member_sha256, arrays = _read_members(path, members, dataset)
     except EOFError as error:
         raise ArchiveError(f"{path} is truncated: it ends in the middle of its compressed data") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise ArchiveError(f"{path} is damaged: {error}") from error
-    except tarfile.TarError as error:
-        raise ArchiveError(f"{path} is damaged or not a tar archive: {error}") from error
+    except RecursionError as error:
+        raise ArchiveError(f"{path} is damaged: it has headers without end") from error
+    except (tarfile.TarError, ValueError) as error:  # tarfile lets a ValueError of a damaged header pass
+        raise ArchiveError(f"{path} is damaged or not a tar archive: {one_line(error)}") from error
     except OSError as error:
         raise ArchiveError(f"{path} cannot be read: {error.strerror or error}") from error
     official = digest == dataset.archives[layout].sha256
     return Archive(layout, digest, official, member_sha256, arrays)
 
 
-def _require_gzip(path: Path) -> None:
-    """Raise ArchiveError if the first bytes are not those of a gzip file."""
+def _most_bytes(dataset: Dataset) -> int:
+    """Return the size of the largest unpacked archive that is read: both layouts together have two thirds of it."""
+    return 3 * dataset.nbytes + _MAX_HEADERS_BYTES
+
+
+def _is_packed(path: Path, dataset: Dataset) -> bool:
+    """Return whether the file is a .tar.gz, False for a .tar. Raise ArchiveError if its first bytes show neither."""
+    try:
+        files.require_regular_file(path)
+    except LcbenchError as error:
+        raise ArchiveError(str(error)) from error
+    if path.stat().st_size > _most_bytes(dataset):
+        raise ArchiveError(f"{path} has {path.stat().st_size / 1e6:,.0f} MB: it is too large for {dataset.name}")
     with path.open("rb") as file:
         head = file.read(512)
     if head.startswith(b"\x1f\x8b"):
-        return
+        return True
+    if head[257:262] == b"ustar":
+        return False
     if not head:
         raise ArchiveError(f"{path} is empty")
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
         raise ArchiveError(f"{path} is a web page (HTML), not a .tar.gz archive")
-    raise ArchiveError(f"{path} is not a .tar.gz archive: it is not gzip data")
+    for name, signature in (("zip", b"PK"), ("bzip2", b"BZh"), ("xz", b"\xfd7zXZ"), ("zstd", b"\x28\xb5\x2f\xfd")):
+        if head.startswith(signature):
+            raise ArchiveError(f"{path} is packed with {name}, and only .tar.gz and .tar are read: unpack it first")
+    raise ArchiveError(f"{path} is not a .tar.gz or .tar archive: it is neither gzip data nor tar")
 
 
-def _read_members(path: Path, dataset: Dataset) -> tuple[Layout, dict[str, str], dict[str, NDArray[np.uint8]]]:
+class _Limited:
+    """Unpacked archive that raises ArchiveError where more is read from it than an honest archive has.
+
+    total: most bytes of it. `content`: bytes that may be read at once, for the content of a member; None while headers
+    are read.
+    """
+
+    def __init__(self, file: IO[bytes], path: Path, total: int) -> None:
+        self._file, self._total, self.path = file, total, path
+        self._headers = 0
+        self.content: int | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next `size` bytes."""
+        most = _MAX_HEADER_BYTES if self.content is None else self.content
+        if not 0 <= size <= most:
+            raise ArchiveError(f"{self.path} declares a header of {size:,} bytes: it is damaged, or made to be harmful")
+        if self.content is None:
+            self._headers += size
+            if self._headers > _MAX_HEADERS_BYTES:
+                raise ArchiveError(f"{self.path} has more headers than fit in {_MAX_HEADERS_BYTES / 1e6:.0f} MB")
+        self._require(self._file.tell() + size)
+        return self._file.read(size)
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        """Go to a position, from the beginning."""
+        self._require(position)
+        return self._file.seek(position, whence)
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._file.tell()
+
+    def read_to_the_end(self) -> None:
+        """Read the rest, for the checksum at its end."""
+        while piece := self._file.read(1 << 20):
+            self._require(self._file.tell() + len(piece))
+
+    def _require(self, position: int) -> None:
+        if position > self._total + (1 << 20):
+            raise ArchiveError(f"{self.path} holds, or declares, more than {self._total / 1e6:,.0f} MB: too much")
+
+
+def _tar_members(unpacked: _Limited) -> Iterator[_Member]:
+    """Yield the files in a tar archive."""
+    with tarfile.open(fileobj=cast(IO[bytes], unpacked), mode="r:") as tar:
+        while (member := tar.next()) is not None:
+            if member.isreg():
+                yield _Member(
+                    PurePosixPath(member.name).name, member.size, partial(_read_member, tar, unpacked, member)
+                )
+            vars(tar)["members"].clear()  # the list of all members, of which there may be many
+    # gzip checks its checksum at the end of the data, which is behind the end of the tar archive.
+    unpacked.read_to_the_end()
+
+
+def _read_member(tar: tarfile.TarFile, unpacked: _Limited, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    assert file is not None  # a regular file
+    unpacked.content = member.size
+    content = file.read()
+    unpacked.content = None
+    return content
+
+
+def _folder_members(folder: Path, dataset: Dataset) -> Iterator[_Member]:
+    """Yield the files of batches in a folder into which an archive was extracted, or in the folder within it."""
+    for place in (folder, folder / "cifar-10-batches-bin", folder / "cifar-10-batches-py"):
+        for split in SPLITS:
+            for batch in dataset.batches[split]:
+                for file in (place / f"{batch.name}.bin", place / batch.name):
+                    if file.is_file():
+                        yield _Member(file.name, file.stat().st_size, file.read_bytes)
+
+
+def _read_members(
+    path: Path, members: Iterable[_Member], dataset: Dataset
+) -> tuple[Layout, dict[str, str], dict[str, NDArray[np.uint8]]]:
     places = {}  # by the name of the batch, since members may come in any order
     arrays: dict[str, NDArray[np.uint8]] = {}
     for split in SPLITS:
@@ -97,30 +218,25 @@ def _read_members(path: Path, dataset: Dataset) -> tuple[Layout, dict[str, str],
 
     layout: Layout | None = None
     member_sha256: dict[str, str] = {}
-    with gzip.open(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as tar:
-        for member in tar:
-            name = PurePosixPath(member.name).name
-            batch_name = name.removesuffix(".bin")
-            if batch_name not in places or not member.isreg():
-                continue
-            member_layout: Layout = "binary" if name.endswith(".bin") else "python"
-            layout = layout or member_layout
-            if member_layout != layout:
-                continue
-            if name in member_sha256:
-                raise ArchiveError(f"{path} holds {name} twice")
-            batch, images, labels = places[batch_name]
-            content = _member_content(path, tar, member, batch, dataset.pixels)
-            records = content if layout == "binary" else _pickled_records(path, name, content, batch, dataset.pixels)
-            if hashlib.sha256(records).hexdigest() != batch.sha256:
-                raise ArchiveError(f"{path}: {name} is not {dataset.name}'s: its content has another checksum")
-            member_sha256[name] = hashlib.sha256(content).hexdigest()
-            table = np.frombuffer(records, np.uint8).reshape(batch.rows, 1 + dataset.pixels)
-            labels[:] = table[:, 0]
-            images[:] = table[:, 1:]
-        # gzip checks its checksum at the end of the data, which is behind the end of the tar archive.
-        while unpacked.read(1 << 20):
-            pass
+    for member in members:
+        batch_name = member.name.removesuffix(".bin")
+        if batch_name not in places:
+            continue
+        member_layout: Layout = "binary" if member.name.endswith(".bin") else "python"
+        layout = layout or member_layout
+        if member_layout != layout:
+            continue
+        if member.name in member_sha256:
+            raise ArchiveError(f"{path} holds {member.name} twice")
+        batch, images, labels = places[batch_name]
+        content = _member_content(path, member, batch, dataset.pixels)
+        records = content if layout == "binary" else _pickled_records(path, member.name, content, batch, dataset.pixels)
+        if hashlib.sha256(records).hexdigest() != batch.sha256:
+            raise ArchiveError(f"{path}: {member.name} is not {dataset.name}'s: its content has another checksum")
+        member_sha256[member.name] = hashlib.sha256(content).hexdigest()
+        table = np.frombuffer(records, np.uint8).reshape(batch.rows, 1 + dataset.pixels)
+        labels[:] = table[:, 0]
+        images[:] = table[:, 1:]
 
     if layout is None:
         raise ArchiveError(f"{path} holds no {dataset.name} batches (data_batch_1.bin or data_batch_1, ...)")
@@ -131,13 +247,12 @@ def _read_members(path: Path, dataset: Dataset) -> tuple[Layout, dict[str, str],
     return layout, member_sha256, arrays
 
 
-def _member_content(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, batch: Batch, pixels: int) -> bytes:
+def _member_content(path: Path, member: _Member, batch: Batch, pixels: int) -> bytes:
     # A pickle may store pixels as text, at up to two bytes each. A member that declares far more is not read.
     largest = 3 * batch.rows * (1 + pixels) + (1 << 20)
-    file = tar.extractfile(member)
-    if member.size > largest or file is None:
+    if member.size > largest:
         raise ArchiveError(f"{path}: {batch.name} declares {member.size:,} bytes, too many for a batch")
-    return file.read()
+    return member.read()
 
 
 def _pickled_records(path: Path, name: str, pickled: bytes, batch: Batch, pixels: int) -> bytes:
@@ -190,6 +305,10 @@ _KNOWN_NAMES = frozenset(
 )
 
 
+_OPCODES_PER_ROW = 20
+"""Most opcodes of a batch for each row: Python 3 needs nine in protocol 2, eight of them for a file name."""
+
+
 def read_batch(pickled: bytes, rows: int, pixels: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return images (rows, pixels) and labels (rows,), both uint8, of a pickled batch of protocol 2 or later.
 
@@ -197,20 +316,25 @@ def read_batch(pickled: bytes, rows: int, pixels: int) -> tuple[NDArray[np.uint8
     Raise PickleError for anything else.
     """
     try:
-        batch = _plain_data(pickled)
+        batch = _plain_data(pickled, _OPCODES_PER_ROW * rows + 1000)
         return _image_array(_entry(batch, "data"), rows, pixels), _label_array(_entry(batch, "labels"), rows)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
         # A malformed pickle causes any of these: a truncated argument, an empty stack, an unset memo entry.
         raise PickleError(f"not a well-formed pickle ({_shown(str(error))})") from error
 
 
-def _plain_data(pickled: bytes) -> Any:
-    """Return the pickled object, with dictionaries as lists of (key, value) pairs, globals as Name, objects as Call."""
+def _plain_data(pickled: bytes, most: int) -> Any:
+    """Return the pickled object, with dictionaries as lists of (key, value) pairs, globals as Name, objects as Call.
+
+    most: number of opcodes above which it is no batch.
+    """
     stack: list[Any] = []
     outer: list[list[Any]] = []  # stacks below each open mark
     memo: dict[int, Any] = {}
     argument: Any
-    for opcode, argument, _ in pickletools.genops(pickled):
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
+        if number > most:
+            raise PickleError(f"it has more than {most:,} opcodes, too many for a batch")
         match opcode.name:
             case "PROTO" | "FRAME":
                 pass

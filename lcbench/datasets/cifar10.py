@@ -57,6 +57,11 @@ class Dataset:
         """Return the number of images of a split."""
         return sum(batch.rows for batch in self.batches[split])
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all images and labels."""
+        return sum(self.rows(split) for split in SPLITS) * (1 + self.pixels)
+
 
 CIFAR10 = Dataset(
     name="CIFAR-10",

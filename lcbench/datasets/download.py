@@ -7,7 +7,11 @@ continues where it stopped.
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from time import sleep
@@ -20,13 +24,14 @@ from requests.adapters import HTTPAdapter
 from lcbench.datasets import store
 from lcbench.datasets.archives import Archive, ArchiveError, read_archive
 from lcbench.datasets.cifar10 import CIFAR10, Dataset, Layout
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, one_line
 from lcbench.progress import NoteCallback, ProgressCallback, delayed, no_progress
 
 _CONNECT_TIMEOUT_S = 10
 _READ_TIMEOUT_S = 30
 _LONGEST_PAUSE_S = 10
 _ADVICE = "give another address with --url, or a local archive with --file"
+_PROXY_ADVICE = "correct or unset HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or list the host in NO_PROXY"
 
 
 def fetch_dataset(
@@ -41,22 +46,22 @@ def fetch_dataset(
 ) -> Archive:
     """Download an archive, verify it, write it to `destination` as HDF5, and return it.
 
-    The archive is the local `file`, or is downloaded from `url`, or from the official site in the given layout. A
-    downloaded archive is stored in the folder of `destination` and removed after use, and also if it is not a valid
-    one, so that the next call starts from the beginning. Raise LcbenchError and leaves `destination` unchanged.
+    The archive is the local `file` or folder, or is downloaded from `url`, or from the official site in the given
+    layout. A downloaded archive is stored in the folder of `destination` and removed after use, and also if it is not a
+    valid one, so that the next call starts from the beginning. Raise LcbenchError and leaves `destination` unchanged.
     """
     if file is not None:
         try:
             archive = _read(file, note, dataset)
         except ArchiveError as error:
             raise LcbenchError(f"{error}; give another archive, or leave out --file to download one") from error
-        store.write(destination, archive, file.name, dataset)
+        store.write(destination, archive, file.resolve().name, dataset)
         return archive
 
     url = _archive_url(url, layout, dataset)
     note(f"fetching {_without_credentials(url)}")
     partial = PartialDownload(destination.parent, url)
-    fetch_archive(url, partial, note, progress)
+    fetch_archive(url, partial, note, progress, most=_most_bytes(dataset))
     try:
         archive = _read(partial.path, note, dataset)
     except ArchiveError as error:
@@ -73,7 +78,7 @@ def _read(path: Path, note: NoteCallback, dataset: Dataset) -> Archive:
     note(f"reading and verifying {path}")
     archive = read_archive(path, dataset)
     if not archive.official:
-        note("it is a repacked archive: not the official file, but every batch in it is the official one")
+        note("it is a repacked archive or a folder: not the official file, but every batch in it is the official one")
     return archive
 
 
@@ -90,13 +95,55 @@ def _archive_url(url: str | None, layout: Layout, dataset: Dataset) -> str:
     return url + PurePosixPath(urlsplit(official).path).name if url.endswith("/") else url
 
 
+def _most_bytes(dataset: Dataset) -> int:
+    """Return the largest size of an archive that is downloaded: its images, unpacked, and a quarter of that."""
+    return dataset.nbytes * 5 // 4 + (1 << 20)
+
+
+@contextmanager
+def alone(folder: Path, note: NoteCallback) -> Iterator[None]:
+    """Let one process at a time into the block for `folder`, which is created. `note` is called before a wait.
+
+    The lock is that of the operating system on the folder, so that it ends with the process. Where folders have no
+    locks, such as on some network file systems, the block is entered at once.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LcbenchError(f"cannot write {folder}: {error.strerror or error}") from error
+    try:
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):  # Windows, or a folder that may not be listed
+        yield
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note(f"another download to {folder} is running: waiting for it")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def fetch_archive(
-    url: str, partial: PartialDownload, note: NoteCallback, progress: ProgressCallback, tries: int = 6
+    url: str,
+    partial: PartialDownload,
+    note: NoteCallback,
+    progress: ProgressCallback,
+    tries: int = 6,
+    most: int = sys.maxsize,
 ) -> None:
     """Download `url` to ``partial.path`` without a check of the content.
 
-    A later call continues the download. Raise LcbenchError if the server cannot be reached or refuses, or if the
-    connection breaks `tries` times. Ctrl-C keeps the partial file and calls `note`.
+    A later call continues the download. most: bytes above which the file is not stored. Raise LcbenchError if the
+    server cannot be reached or refuses, if the file is too large, or if the connection breaks `tries` times. Ctrl-C
+    keeps the partial file and calls `note`.
     """
     try:
         version = partial.version()
@@ -109,7 +156,7 @@ def fetch_archive(
                     return
                 try:
                     with _request(session, url, partial) as response:
-                        _receive(response, partial, progress)
+                        _receive(response, partial, progress, most)
                     return
                 except urllib3.exceptions.HTTPError as error:
                     if not left:
@@ -200,27 +247,40 @@ def _request(session: requests.Session, url: str, partial: PartialDownload) -> r
         response = _get(session, url, {})
     if response.status_code != 200:
         response.close()
-        raise LcbenchError(f"{_without_credentials(url)} answers {response.status_code} {response.reason}; {_ADVICE}")
+        reason = "".join(character if character.isprintable() else "?" for character in response.reason or "")[:60]
+        through = f" through {_proxy(url)}" if _proxy(url) else ""
+        raise LcbenchError(f"{_without_credentials(url)} answers {response.status_code} {reason}{through}; {_ADVICE}")
     size = response.headers.get("Content-Length", "")
     partial.start(RemoteVersion(_without_credentials(url), _validator(response), int(size) if size.isdigit() else None))
     return response
 
 
-def _receive(response: requests.Response, partial: PartialDownload, progress: ProgressCallback) -> None:
+def _receive(response: requests.Response, partial: PartialDownload, progress: ProgressCallback, most: int) -> None:
     version, here = partial.version(), partial.size()
     size = version.size if version and version.size else 0
+    _require_size(size, partial, response, most)
     total, resumed = f" {size / 1e6:.1f} MB" if size else "", f", continuing at {here / 1e6:.1f} MB" if here else ""
     progress(f"downloading{total}{resumed}")
     report = delayed(progress)
     with partial.path.open("ab") as part:
         # Not decoded: some servers declare .gz as the encoding of the transfer.
         for piece in response.raw.stream(1 << 16, decode_content=False):
-            part.write(piece)
             here += len(piece)
+            _require_size(here, partial, response, most)
+            part.write(piece)
             if size:
                 report("downloading, kB", -(-here // 1000), -(-size // 1000))
     if here == size:
         progress(f"downloaded {here / 1e6:.1f} MB")
+
+
+def _require_size(size: int, partial: PartialDownload, response: requests.Response, most: int) -> None:
+    if size > most:
+        partial.discard()
+        raise LcbenchError(
+            f"{_without_credentials(response.url)} sends more than {most / 1e6:,.0f} MB: it is not this archive; "
+            f"{_ADVICE}"
+        )
 
 
 def _session() -> requests.Session:
@@ -241,8 +301,34 @@ def _get(session: requests.Session, url: str, headers: dict[str, str]) -> reques
     headers = {"Accept-Encoding": "identity", **headers}
     try:
         return session.get(url, headers=headers, stream=True, timeout=(_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S))
+    except requests.exceptions.ProxyError as error:
+        raise LcbenchError(
+            f"cannot reach {_host(url)} through {_proxy(url)}: {_root_cause(error)}; {_PROXY_ADVICE}"
+        ) from error
+    except requests.exceptions.InvalidProxyURL as error:
+        raise LcbenchError(f"{_proxy(url)} is no address of a proxy; {_PROXY_ADVICE}") from error
+    except requests.exceptions.SSLError as error:
+        raise LcbenchError(
+            f"cannot trust {_host(url)}: {_root_cause(error)}; {_certificates()}, or {_ADVICE}"
+        ) from error
     except (requests.RequestException, ValueError) as error:
         raise LcbenchError(f"cannot reach {_host(url)}: {_root_cause(error)}; {_ADVICE}") from error
+    except OSError as error:  # of a file of certificates that does not exist
+        raise LcbenchError(f"cannot reach {_host(url)}: {one_line(error)}; {_certificates()}") from error
+
+
+def _proxy(url: str) -> str:
+    """Return what to call the proxy for `url`, with its address without password; empty if there is none."""
+    address = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+    return f"the proxy {address.rpartition('@')[2].rpartition('//')[2]}" if address else ""
+
+
+def _certificates() -> str:
+    """Return which variable names the file of trusted certificates, and what to do about it."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if value := os.environ.get(name):
+            return f"{name} names {value}: correct it or unset it"
+    return "REQUESTS_CA_BUNDLE can name a file of certificates to trust"
 
 
 def _range(response: requests.Response) -> tuple[int, int | None] | None:

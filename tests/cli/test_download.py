@@ -109,7 +109,15 @@ def test_connection_error_names_url_and_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--file", "missing.tar.gz"), ("--url", "http://x/", "--file", "."), ("--layout", "matlab")]
+    "arguments",
+    [
+        ("--file", "missing.tar.gz"),
+        ("--url", "http://x/", "--file", "."),
+        ("--url", ""),
+        ("--file", ""),
+        ("--file", ".", "--layout", "binary"),
+        ("--layout", "matlab"),
+    ],
 )
 def test_wrong_usage_is_exit_code_2(tmp_path, arguments):
     done = lcbench(tmp_path, *arguments)
@@ -139,6 +147,26 @@ def test_download_resumes_after_ctrl_c(tmp_path):
     assert again.returncode == 0
     assert site.requests == [None, f"bytes={kept}-"]
     assert names(tmp_path / "data") == ["cifar10.h5"]
+
+
+def test_two_downloads_at_once_are_one(tmp_path):
+    part = tmp_path / "data" / "small.tar.gz.part"
+    program = ("-c", LCBENCH_WITH_SMALL_CIFAR10)
+    with serve(Site(CONTENT, stall=len(CONTENT) // 2)) as site:
+        first = start(tmp_path, "--url", site.url, program=program)
+        wait_until(lambda: part.exists() and part.stat().st_size)
+        second = start(tmp_path, "--url", site.url, program=program)
+        assert second.stderr.readline() == "another download to data is running: waiting for it\n"
+        site.stall = None
+        out = [process.communicate(timeout=TIMEOUT_S)[0] for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert "written from" in out[0]
+    assert "already exists" in out[1]
+    assert names(tmp_path / "data") == ["cifar10.h5"]
+
+
+def test_an_empty_folder_is_no_archive(tmp_path):
+    assert_one_line(lcbench(tmp_path, "--file", "."), "holds no CIFAR-10 batches", "leave out --file")
 
 
 def test_help_ends_with_two_examples(tmp_path):

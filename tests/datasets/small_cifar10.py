@@ -98,13 +98,16 @@ class Site:
     """File on a loopback server, the faults of the server, and the requests that it received.
 
     breaks: number of bytes of the body after which each response in turn closes the connection. stall: number of bytes
-    of the body after which nothing is sent until it is set to None. requests: Range header of each request.
+    of the body after which nothing is sent until it is set to None. length: whether Content-Length is sent. requests:
+    Range header of each request.
     """
 
     content: bytes
     ranges: bool = True
     etag: str = '"1"'
     status: int = 200
+    reason: str | None = None
+    length: bool = True
     breaks: list[int] = field(default_factory=list)
     stall: int | None = None
     url: str = ""
@@ -121,7 +124,7 @@ def serve(site: Site) -> Iterator[Site]:
             wanted = self.headers["Range"]
             site.requests.append(wanted)
             if site.status != 200:
-                self.send_error(site.status)
+                self.send_error(site.status, site.reason)
                 return
             body, status = site.content, 200
             condition = self.headers["If-Range"]
@@ -137,7 +140,8 @@ def serve(site: Site) -> Iterator[Site]:
                 self.send_header("Content-Range", f"bytes {start}-{len(site.content) - 1}/{len(site.content)}")
             if site.etag:
                 self.send_header("ETag", site.etag)
-            self.send_header("Content-Length", str(len(body)))
+            if site.length:
+                self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if site.stall is not None:
                 self.wfile.write(body[: site.stall])

@@ -1,3 +1,4 @@
+import gzip
 import io
 import os
 import pickle
@@ -86,7 +87,9 @@ def test_missing_and_duplicate_members_are_named(file):
         (b"", "is empty"),
         (b"<!DOCTYPE html><p>Please log in", "is a web page (HTML)"),
         (b"\xef\xbb\xbf\r\n <html>", "is a web page (HTML)"),
-        (b"PK\x03\x04", "is not gzip data"),
+        (b"PK\x03\x04", "is packed with zip, and only .tar.gz and .tar are read: unpack it first"),
+        (b"\xfd7zXZ\x00", "is packed with xz"),
+        (b"some text", "is not a .tar.gz or .tar archive"),
         (b"\x1f\x8b", "is truncated"),
     ],
 )
@@ -127,6 +130,75 @@ def test_a_link_is_not_followed(file):
     link = tarfile.TarInfo("cifar-10-batches-bin/data_batch_1.bin")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     assert "holds no CIFAR-10 in small batches" in archive_error(file, _pack_header(link))
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+@pytest.mark.parametrize("size", [5_000_000_000, 1 << 56])
+def test_a_header_that_declares_too_many_bytes_is_not_read(file, kind, size):
+    header = tarfile.TarInfo("long")
+    header.type, header.size = kind, size
+    content = gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+    assert f"declares a header of {size:,} bytes" in archive_error(file, content)
+
+
+def empty_members(count, kind=tarfile.REGTYPE):
+    header = tarfile.TarInfo("member")
+    header.type, header.size = kind, 0
+    return gzip.compress(header.tobuf(tarfile.GNU_FORMAT) * count, compresslevel=1)
+
+
+def test_what_a_small_archive_unpacks_to_is_limited(file):
+    member = tarfile.TarInfo("zeros")
+    member.size = 30_000_000
+    zeros = gzip.compress(member.tobuf() + bytes(member.size), compresslevel=1)
+    assert "holds, or declares, more than 18 MB" in archive_error(file, zeros)
+    after_the_end = gzip.compress(bytes(30_000_000), compresslevel=1)
+    assert "holds, or declares, more than 18 MB" in archive_error(file, after_the_end)
+    assert "more headers than fit in 17 MB" in archive_error(file, empty_members(33_000))
+    assert "headers without end" in archive_error(file, empty_members(3000, tarfile.GNUTYPE_LONGNAME))
+    file.write_bytes(b"")
+    with file.open("rb+") as large:
+        large.truncate(19_000_000)
+    with pytest.raises(ArchiveError, match="has 19 MB: it is too large for CIFAR-10 in small"):
+        read_archive(file, SMALL)
+
+
+def test_a_fifo_is_not_opened(file):
+    os.mkfifo(file)
+    with pytest.raises(ArchiveError, match=r"is a named pipe \(FIFO\), not a regular file"):
+        read_archive(file, SMALL)
+
+
+@pytest.mark.parametrize("members", [binary_members(), python_members()])
+@pytest.mark.parametrize("how", ["tar", "folder", "folder above"])
+def test_unpacked_archives_are_verified_member_by_member(tmp_path, members, how):
+    if how == "tar":
+        path = tmp_path / "mine.tar"
+        path.write_bytes(gzip.decompress(pack(members)))
+    else:
+        for name, content in members.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_bytes(content)
+        path = (tmp_path / name).parent if how == "folder" else tmp_path
+    archive = read_archive(path, SMALL)
+    assert not archive.official
+    assert set(archive.member_sha256) <= {name.rpartition("/")[2] for name in members}
+    for name, expected in arrays().items():
+        np.testing.assert_array_equal(archive.arrays[name], expected)
+    if how != "tar":
+        batch = next(path.rglob("data_batch_4*"))
+        batch.write_bytes(batch.read_bytes()[:-1] + b"\x07")
+        with pytest.raises(ArchiveError, match=f"{batch.name} is not "):
+            read_archive(path, SMALL)
+        batch.unlink()
+        os.mkfifo(batch)
+        with pytest.raises(ArchiveError, match=f"it lacks {batch.name}"):
+            read_archive(path, SMALL)
+
+
+def test_a_folder_without_batches_is_an_error(tmp_path):
+    with pytest.raises(ArchiveError, match="holds no CIFAR-10 in small batches"):
+        read_archive(tmp_path, SMALL)
 
 
 def _pack_header(info):
@@ -280,6 +352,10 @@ def test_malformed_and_huge_pickles_are_rejected_at_once(pickled):
     assert pickle_error(pickled)
 
 
+def test_a_pickle_with_more_opcodes_than_a_batch_is_rejected():
+    assert "more than 1,400 opcodes" in pickle_error(b"\x80\x02]" + b"Na" * 1000 + b".")
+
+
 def test_names_are_printed_without_control_characters():
     message = pickle_error(b"\x80\x02cevil\x1b[2J" + b"x" * 1000 + b"\nname\n.")
     assert "\x1b" not in message
@@ -296,9 +372,9 @@ def test_truncated_pickles_are_rejected():
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({b"data": [[0] * PIXELS] * ROWS}, "not a NumPy array"),
+        ({b"data": [[0] * PIXELS] * ROWS}, "not a NumPy array|opcodes"),
         ({b"data": np.zeros((ROWS, PIXELS), np.int8)}, "not of type uint8"),
-        ({b"data": np.zeros((ROWS, PIXELS), object)}, "not of type uint8"),
+        ({b"data": np.zeros((ROWS, PIXELS), object)}, "not of type uint8|opcodes"),
         ({b"data": np.zeros((PIXELS, ROWS), np.uint8)}, "not of shape (20, 3072)"),
         ({b"labels": [0] * (ROWS - 1)}, "not a list of 20 numbers"),
         ({b"labels": [256] * ROWS}, "not all class numbers"),

@@ -146,6 +146,54 @@ def test_only_a_busy_server_is_asked_again(tmp_path, status, requests):
     assert names(tmp_path) == []
 
 
+def test_the_reason_of_a_server_is_short_and_printable(tmp_path):
+    with serve(Site(CONTENT, status=404, reason="\x1b[2J" + "no " * 2000)) as site:
+        message = fetch_error(site, tmp_path)
+    assert message.isprintable()
+    assert len(message) < 300
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_server_that_sends_too_much_is_stopped(tmp_path, length):
+    with serve(Site(bytes(3_000_000), length=length)) as site:
+        with pytest.raises(LcbenchError, match=f"{site.url} sends more than 2 MB: it is not this archive; .*--file"):
+            fetch_small(tmp_path / "cifar10.h5", url=site.url)
+        assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("proxy", ["http://me:secret@127.0.0.1:1", "127.0.0.1:1"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_refuses_is_named(tmp_path, monkeypatch, proxy, scheme):
+    monkeypatch.delenv("NO_PROXY")
+    monkeypatch.setenv(f"{scheme}_proxy", proxy)
+    message = fetch_error(Site(b"", url=f"{scheme}://example.invalid/a.tar.gz"), tmp_path)
+    assert message.startswith("cannot reach example.invalid through the proxy 127.0.0.1:1: ")
+    assert "HTTPS_PROXY" in message
+    assert "secret" not in message
+
+
+def test_the_answer_of_a_proxy_is_not_blamed_on_the_server(tmp_path, monkeypatch):
+    with serve(Site(CONTENT, status=407)) as proxy:
+        monkeypatch.delenv("NO_PROXY")
+        monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/small.tar.gz"))
+        message = fetch_error(Site(b"", url="http://example.invalid/a.tar.gz"), tmp_path)
+    assert "answers 407 Proxy Authentication Required through the proxy 127.0.0.1:" in message
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
+def test_a_bad_file_of_certificates_is_named_with_its_variable(tmp_path, monkeypatch, variable, content):
+    bundle = tmp_path / "ca.pem"
+    if content is not None:
+        bundle.write_text(content)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(variable, str(bundle))
+    message = fetch_error(Site(b"", url="https://127.0.0.1:1/a.tar.gz"), tmp_path / "data")
+    if content is None:
+        assert f"{variable} names {bundle}: correct it or unset it" in message
+    assert "cannot write" not in message
+
+
 @pytest.mark.parametrize(
     ("url", "start"),
     [
@@ -253,6 +301,16 @@ def test_a_bad_archive_is_removed_and_the_old_file_kept(tmp_path, content):
         site.content = CONTENT
         fetch_small(destination, url=site.url)
     assert_is_small(destination)
+
+
+def test_a_folder_is_a_local_archive(tmp_path, lines):
+    destination, folder = tmp_path / "data" / "cifar10.h5", tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    for name, content in binary_members().items():
+        (tmp_path / name).write_bytes(content)
+    fetch_small(destination, lines, file=folder)
+    assert_is_small(destination)
+    assert store.origin(destination, SMALL).source == "cifar-10-batches-bin"
 
 
 def test_a_local_archive_is_never_removed(tmp_path):
