@@ -255,11 +255,14 @@ class Table:
         return lines
 
     def csv(self) -> str:
-        """Return comma-separated values. Numbers are not rounded."""
+        """Return comma-separated values. Numbers are not rounded.
+
+        Text that a spreadsheet would compute as a formula has an apostrophe before it, as spreadsheets mark text.
+        """
         file = StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(column.heading for column in self.columns)
-        writer.writerows([column.value(row) for column in self.columns] for row in self.rows)
+        writer.writerows([_no_formula(column.value(row)) for column in self.columns] for row in self.rows)
         return file.getvalue()
 
     def markdown(self) -> str:
@@ -362,6 +365,11 @@ def escaped(text: str) -> str:
     """Return the text as one line in which Markdown finds no markup."""
     line = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", " ".join(text.split()))
     return _SPECIAL.sub(lambda found: f"\\{found[0]}", line)
+
+
+def _no_formula(value: Any) -> Any:
+    """Return the value, with an apostrophe before text that begins as a formula does."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _bold(cell: Cell) -> str:

@@ -186,6 +186,12 @@ def test_csv_has_exact_values():
     assert table.csv() == 'name,median\n"a,""b""",0.02\nc,\n'
 
 
+@pytest.mark.parametrize("text", ["=1+1", "@SUM(A1)", "+1", "-1+cmd", "\t=1"])
+def test_csv_has_no_formulas(text):
+    table = Table("", [{"name": text, "median": -0.02}], Column("name", "name"), Column("median", "median", SECONDS))
+    assert table.csv().splitlines()[1] == f"'{text},-0.02"
+
+
 def test_square_brackets_are_not_markup():
     table = pairs("Install", [("dask", "pip install 'lcbench[dask]'")])
     assert printed([table])[-1] == "dask  pip install 'lcbench[dask]'"

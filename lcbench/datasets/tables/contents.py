@@ -55,8 +55,13 @@ class Contents:
 
 def quoted(names: list[str], most: int = 8) -> str:
     """Return the names for a message: quoted, and at most `most` of them."""
-    shown = ", ".join(repr(name) for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    first = ", ".join(shown(name) for name in names[:most])
+    return f"{first} and {len(names) - most} more" if len(names) > most else first
+
+
+def shown(name: str, most: int = 60) -> str:
+    """Return a name for a message: quoted, and at most `most` characters of it."""
+    return repr(name) if len(name) <= most else f"{repr(name[: most - 1])[:-1]}…'"
 
 
 # Labels
@@ -78,10 +83,10 @@ def number_labels(contents: Contents, path: Path) -> tuple[dict[Split, NDArray[n
     used = np.unique(y["train"])
     if len(used) < len(class_names):
         absent = class_names[_first_gap(used)]
-        raise LcbenchError(f"{path}: no training row is of class {absent!r}; add some or leave the class out")
+        raise LcbenchError(f"{path}: no training row is of class {shown(absent)}; add some or leave the class out")
     if len(used) == 1:
         rows = "the only row is" if len(y["train"]) == 1 else f"all {len(y['train']):,} rows are"
-        raise LcbenchError(f"{path}: {rows} of class {class_names[0]!r}; there must be at least two classes")
+        raise LcbenchError(f"{path}: {rows} of class {shown(class_names[0])}; there must be at least two classes")
     return y, class_names
 
 
@@ -97,8 +102,10 @@ def _number_text(contents: Contents) -> tuple[dict[Split, NDArray[np.int64]], tu
                 continue
             place = part.label(int(np.argmax(inverse == i)))
             if name.lower() in _MISSING_LABELS:
-                raise LcbenchError(f"{place} is {repr(name) if name else 'empty'}; fill it in or leave the row out")
-            raise LcbenchError(f"{place} is {name!r}, and class_names has only {quoted([*class_names])}; add it there")
+                raise LcbenchError(f"{place} is {shown(name) if name else 'empty'}; fill it in or leave the row out")
+            raise LcbenchError(
+                f"{place} is {shown(name)}, and class_names has only {quoted([*class_names])}; add it there"
+            )
         y[split] = np.array([number[name] for name in distinct.tolist()], np.int64)[inverse]
     return y, class_names
 
@@ -242,10 +249,10 @@ def _too_few_rows(
     rows = "1 row" if counts[first] == 1 else f"{counts[first]} rows"
     needed = f"{', '.join(('train', *filled[:-1]))} and {filled[-1]} need one each"
     if small.size == 1:
-        return f"{path}: class {class_names[first]!r} has {rows}, and {needed}; add rows or leave the class out"
+        return f"{path}: class {shown(class_names[first])} has {rows}, and {needed}; add rows or leave the class out"
     return (
-        f"{path}: {small.size:,} of {len(class_names):,} classes have too few rows (class {class_names[first]!r} has "
-        f"{rows}, and {needed}); are these the labels? --label chooses others"
+        f"{path}: {small.size:,} of {len(class_names):,} classes have too few rows (class {shown(class_names[first])} "
+        f"has {rows}, and {needed}); are these the labels? --label chooses others"
     )
 
 

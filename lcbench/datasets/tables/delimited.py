@@ -19,6 +19,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench.datasets.examples import fits_in_memory
 from lcbench.datasets.tables.contents import Contents, Part, quoted
 from lcbench.errors import LcbenchError, one_line
 from lcbench.losses.implementation import did_you_mean
@@ -27,6 +28,15 @@ _DELIMITERS = ("\t", ";", ",")
 """Delimiters by how rarely they occur inside fields, rarest first. The first that splits all lines evenly is used."""
 
 _SAMPLE_LINES = 20
+
+_MAX_LINE = 1 << 26
+"""Most characters of a line: ten million columns. A packed file of a few megabytes can have one line of any length."""
+
+_BLOCK_LINES = 1 << 12
+"""Lines between two checks of whether the table fits in memory."""
+
+csv.field_size_limit(_MAX_LINE)  # a whole line is one field for a delimiter that does not occur in it
+
 _LABEL_NAMES = ("label", "class", "y", "target")
 _MISSING = ("", "?", "na", "n/a", "null", "none")
 """Text that stands for a missing number."""
@@ -62,7 +72,7 @@ def read_delimited(path: Path, label: str | int | None) -> Contents:
             next(cells for cells in csv.reader(lines, delimiter=layout.delimiter) if cells)
         try:
             table = np.loadtxt(
-                lines,
+                _within_memory(path, lines, layout.columns),
                 delimiter=layout.delimiter,
                 comments=None,
                 quotechar='"',
@@ -107,18 +117,38 @@ def _label_values(distinct: list[str]) -> NDArray[Any]:
 
 
 @contextmanager
-def _lines(path: Path) -> Iterator[TextIO]:
-    """Open the file as text. Errors while it is read become LcbenchError."""
+def _lines(path: Path) -> Iterator[Iterator[str]]:
+    """Open the file as text and return its lines. Errors while it is read become LcbenchError."""
     try:
         opened = gzip.open if path.suffix.lower() == ".gz" else open
-        with opened(path, "rt", encoding="utf-8-sig") as lines:
-            yield lines
+        with opened(path, "rt", encoding="utf-8-sig") as text:
+            yield _limited_lines(path, text)
     except UnicodeDecodeError as error:
         raise LcbenchError(f"{path} is not text in UTF-8 ({error.reason}); save it as CSV in UTF-8") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise LcbenchError(f"{path} is damaged or not gzipped ({one_line(error)}); write it again") from error
     except csv.Error as error:
         raise LcbenchError(f"{path} is no CSV that can be read ({one_line(error)}); save it as CSV in UTF-8") from error
+
+
+def _limited_lines(path: Path, text: TextIO) -> Iterator[str]:
+    number = 0
+    while line := text.readline(_MAX_LINE):
+        number += 1
+        if len(line) == _MAX_LINE:
+            raise LcbenchError(f"{path}: line {number} has more than {_MAX_LINE:,} characters: this is no table")
+        yield line
+
+
+def _within_memory(path: Path, lines: Iterator[str], columns: int) -> Iterator[str]:
+    """Yield the lines while the table that they give, float64, fits in memory twice: X is a copy of it."""
+    for number, line in enumerate(lines):
+        if number % _BLOCK_LINES == 0 and not fits_in_memory(number * columns * np.dtype(np.float64).itemsize):
+            raise LcbenchError(
+                f"{path}: the first {number:,} lines fill the memory as float64; use fewer, or convert the table to "
+                "HDF5, which is streamed"
+            )
+        yield line
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:

@@ -3,6 +3,7 @@ import gzip
 import numpy as np
 import pytest
 
+from lcbench.datasets.tables import delimited
 from lcbench.datasets.tables.reading import read_table
 from table_errors import table_error
 
@@ -147,7 +148,7 @@ def test_an_index_column_without_a_name_is_rejected(table, header, start):
         ([f"1,{i}" for i in range(9)], "9 of 9 classes have too few rows (class '0' has 1 row"),
         ("1,2,cat\n1,\0,cat\n", "is not text"),
         ("1,2,cat\n" * 30 + "1,\0,cat\n", "line 31, column 1 (from 0) holds '\\x00'"),
-        ('1,2,"' + "x" * 200_000, "is no CSV that can be read"),
+        ('1,2,"' + "x" * 200_000, "the only row is of class 'xxx"),
     ],
 )
 def test_errors_in_a_table_are_named_in_one_line(table, lines, message):
@@ -181,6 +182,32 @@ def test_other_encodings_than_utf_8_are_rejected(table):
     assert "is not text in UTF-8" in table_error(table(ROWS, encoding="utf-16"))
     late = table([*(ROWS * 2000), "1,2,größe"], encoding="latin-1")
     assert "is not text in UTF-8" in table_error(late)
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("header", [True, False])
+def test_lines_may_be_long(table, mark, header):
+    columns = 30_000
+    lines = [mark.join([*(f"{row}.25" for _ in range(columns)), "cat" if row % 2 else "dog"]) for row in range(2)]
+    names = [mark.join([*(f"x{column}" for column in range(columns)), "label"])] if header else []
+    assert len(lines[0]) > 131_072
+    X, _, class_names = read_all(table([*names, *lines]))
+    assert X.shape == (2, columns)
+    assert class_names == ("cat", "dog")
+
+
+def test_a_line_without_end_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "_MAX_LINE", 1000)
+    path = tmp_path / "pets.csv.gz"
+    path.write_bytes(gzip.compress(b"1,2,cat\n" + b"1," * 600))
+    assert "line 2 has more than 1,000 characters" in table_error(path)
+
+
+def test_a_small_file_of_a_huge_table_is_stopped_when_memory_is_full(tmp_path, monkeypatch):
+    path = tmp_path / "pets.csv.gz"
+    path.write_bytes(gzip.compress(b"1,2,cat\n3,4,dog\n" * 20_000))
+    monkeypatch.setattr(delimited, "fits_in_memory", lambda size: size < 200_000)
+    assert "the first 12,288 lines fill the memory" in table_error(path)
 
 
 def test_a_truncated_gzipped_table_is_rejected(tmp_path):
