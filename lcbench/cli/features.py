@@ -13,11 +13,15 @@ from lcbench.cli.options import json_option, quiet_option
 @click.option("--list", "only_list", is_flag=True, help="List the available features; the default if no NAME is given.")
 @click.option(
     "--words",
-    type=click.IntRange(2, 100_000),
+    type=click.IntRange(2, 10_000),
     help="Number of visual words to learn, each with four values per image. Default: 1600.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed for learning visual words."
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Random seed for learning visual words.",
 )
 @click.option(
     "--data",
@@ -36,6 +40,13 @@ def features(
     Features are computed for the training, validation and test images. 'lcbench train' identifies stored features by
     the content of the images. Visual words are learned from the training images only.
     """
+    if any(not name.strip(" ,") for name in names):
+        raise click.UsageError("a NAME is empty: 'lcbench features' lists the features.")
+    if only_list and names:
+        raise click.UsageError("--list computes nothing: leave it out, or the names.")
+    if names and words is not None and not any("words" in name for name in names):
+        raise click.UsageError("--words is for the features words and words-hard: leave it out.")
+
     from lcbench.api import datasets
     from lcbench.progress import show_progress
 

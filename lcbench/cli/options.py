@@ -500,7 +500,7 @@ def recipe_options(what: str, listed: bool) -> Any:
             ),
             click.option(
                 "--words",
-                type=click.IntRange(2, 100_000),
+                type=click.IntRange(2, 10_000),
                 help="Number of visual words, for the features words and words-hard.",
             ),
             click.option(

@@ -10,10 +10,12 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from lcbench.datasets.features import cache, descriptors
 from lcbench.datasets.features.descriptors import PLANES, side_of
+from lcbench.datasets.hdf5 import size_text
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import did_you_mean
 from lcbench.progress import ProgressCallback, no_progress
@@ -22,6 +24,12 @@ INSTALL = "pip install 'lcbench[lab]'"
 
 WORDS = 1600
 """Default number of visual words."""
+
+MAX_WORDS = 10_000
+"""Largest number of visual words: features of CIFAR-10 then take 9.6 GB. Coates, Lee & Ng (2011) have at most 4,000."""
+
+MAX_SEED = 2**32 - 1
+"""Largest random seed that scikit-learn takes."""
 
 PATCHES = 400_000
 """Default number of patches from which the words are learnt, as in Coates, Lee & Ng (2011)."""
@@ -188,15 +196,34 @@ def extract(
     words, seed, patches: see `catalog.Settings`. progress: called only if a feature is not in the cache. Raises
     LcbenchError for an unknown name, a missing package, images of another shape, and if the cache cannot be written.
     """
+    require_settings(words, seed)
     settings = Settings(words, seed, patches)
     features = [find_feature(name) for name in names]
     side = _side([fit_on, *images.values()])
     ends = np.cumsum([0, *(feature.dimensions(settings, side) for feature in features)])
+    _require_memory(names, sum(map(len, images.values())) * int(ends[-1]) * np.dtype(np.float32).itemsize)
     matrices = {split: np.empty((len(rows), ends[-1]), np.float32) for split, rows in images.items()}
     for feature, start, end in zip(features, ends, ends[1:], strict=False):
         columns = {split: matrix[:, start:end] for split, matrix in matrices.items()}
         _fill(columns, feature, images, fit_on, settings, progress)
     return matrices
+
+
+def require_settings(words: int, seed: int) -> None:
+    """Raise LcbenchError unless the number of visual words and the random seed are within their limits."""
+    if not 2 <= words <= MAX_WORDS:
+        raise LcbenchError(f"words is {words}: choose 2 to {MAX_WORDS:,}")
+    if not 0 <= seed <= MAX_SEED:
+        raise LcbenchError(f"seed is {seed}: visual words take 0 to {MAX_SEED:,}")
+
+
+def _require_memory(names: Sequence[str], size: int) -> None:
+    free = psutil.virtual_memory().available
+    if size > free:
+        raise LcbenchError(
+            f"the features {', '.join(names)} take {size_text(size)} in memory, and {size_text(free)} are free: "
+            "choose fewer features or words"
+        )
 
 
 @dataclass(frozen=True)

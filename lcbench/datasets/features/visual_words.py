@@ -221,8 +221,8 @@ TILE_WORDS = simd.WIDE_VECTORS * simd.lanes(4)
 BLOCK_PATCHES = 4 * TILE_PATCHES
 """Patches per block: their distances stay in L2, and each word is read once for all of them."""
 
-BLOCK_IMAGES = 50
-"""Images that a thread encodes between two calls of `progress`."""
+BLOCK_WORDS = 80_000
+"""Images that a thread encodes between two calls of `progress`, times words: a signal waits for a second, or less."""
 
 
 def encode(
@@ -250,8 +250,10 @@ def encode(
     squares = np.zeros(minus_twice.shape[1], np.float32)
     squares[:words] = np.square(dictionary.words, dtype=np.float64).sum(axis=1)
 
+    block_images = max(1, BLOCK_WORDS // words)
+
     def encode_block(start: int) -> int:
-        block = np.ascontiguousarray(images[start : start + BLOCK_IMAGES])
+        block = np.ascontiguousarray(images[start : start + block_images])
         encoded = np.empty((len(block), out.shape[1]), np.float32)
         _encode_images(block, side, dictionary.centre, whitening, minus_twice, squares, words, hard, encoded)
         out[start : start + len(block)] = encoded
@@ -260,7 +262,7 @@ def encode(
     threads = ThreadPoolExecutor(jit.thread_count())
     try:
         done = 0
-        for count in threads.map(encode_block, range(0, len(images), BLOCK_IMAGES)):
+        for count in threads.map(encode_block, range(0, len(images), block_images)):
             done += count
             progress(stage, done, len(images))
     finally:

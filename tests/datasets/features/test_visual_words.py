@@ -175,7 +175,7 @@ def test_encoding_does_not_depend_on_threads_or_memory_layout(monkeypatch):
     images, dictionary = some_images(7), some_dictionary(4)
     whole, beside = np.empty((7, 16), np.float32), np.zeros((7, 20), np.float32)
     visual_words.encode(images, dictionary, False, whole)
-    monkeypatch.setattr(visual_words, "BLOCK_IMAGES", 2)
+    monkeypatch.setattr(visual_words, "BLOCK_WORDS", 2 * 4)
     calls = []
     visual_words.encode(images, dictionary, False, beside[:, 2:18], "words", lambda *arguments: calls.append(arguments))
     np.testing.assert_array_equal(beside[:, 2:18], whole)
