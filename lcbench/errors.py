@@ -28,6 +28,10 @@ class WrongResultError(LcbenchError):
     """Error: an implementation computes a wrong result, so that the exit code is that of a wrong result."""
 
 
+class WrongResultError(LcbenchError):
+    """Error: an implementation computes a wrong result, so that the exit code is that of a wrong result."""
+
+
 def require(condition: bool, message: str) -> None:
     """Raise LcbenchError with `message` if `condition` is false."""
     if not condition:

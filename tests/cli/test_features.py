@@ -48,7 +48,7 @@ def test_features_are_computed_once_then_read(tmp_path):
     ("arguments", "message"),
     [
         (["color"], "error: no feature 'color': did you mean 'colour'?"),
-        (["colour"], "error: no data/cifar10.h5: 'lcbench download' fetches it"),
+        (["colour"], "error: no data/cifar10.h5: 'lcbench download' fetches CIFAR-10, and --data synthetic"),
         (["colour", "--wrds", "3"], "Error: No such option '--wrds'"),
         (["words", "--words", "10001"], "Error: Invalid value for '--words'"),
         (["words", "--seed", str(2**90)], "Error: Invalid value for '--seed'"),
