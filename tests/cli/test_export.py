@@ -71,6 +71,7 @@ def test_saved_result_to_a_file(folder):
         (["--format", "xml"], "Error: Invalid value for '--format': 'xml' is not one of "),
         ([], "Error: Missing option '--format'. Choose from:"),
         (["before", "--format", "csv", "--output", "results"], "'results' is a directory."),
+        (["before", "--format", "csv", "--output", "results/baselines/before.json"], "which is not replaced"),
     ],
 )
 def test_invalid_input_is_an_error(folder, arguments, message):

@@ -201,3 +201,46 @@ def test_crash_or_timeout_affects_only_its_own_function(tmp_path):
     assert "svm_loss_segfaults: not checked: killed by SIGSEGV" in text
     assert text.endswith("1 right, 0 wrong, 4 not checked")
     assert done.returncode == 2
+
+
+ODD = """
+import ctypes, os, sys, threading, time
+from lcbench.losses import vectorized
+"""
+ODD_STATEMENTS = {
+    "base": "raise GeneratorExit('gone')",
+    "segfaults": "ctypes.string_at(0)",
+    "exits": "os._exit(0)",
+    "loops": "[0 for _ in iter(int, 1)]",
+    "forks": "os.fork()",
+    "closes": "os.closerange(0, 3)",
+    "waits": "threading.Thread(target=time.sleep, args=(1000,)).start()",
+}
+
+
+@pytest.mark.parametrize("rows", [None, 40])
+def test_user_code_that_dies_loops_or_forks(tmp_path, rows):
+    """rows: number of rows for which the statements are executed; None: always, also when functions are looked for."""
+    functions = [
+        f"def softmax_loss_{name}(W, X, y, reg):\n"
+        f"    if {'True' if rows is None else f'len(X) == {rows}'}: {statement}\n"
+        "    return vectorized.softmax_loss(W, X, y, reg)\n"
+        for name, statement in ODD_STATEMENTS.items()
+    ]
+    (tmp_path / "odd.py").write_text(ODD + "\n".join(functions))
+    asked = ("--rows", "40", "--coordinates", "2", "--timeout", "8", "--json", "--quiet")
+    done = invoke(tmp_path, "gradcheck", "odd.py", *asked)
+    assert done.returncode == 2
+    reports = json.loads(done.stdout)["reports"]
+    found = {each["implementation"].rpartition("loss_")[2]: (each["status"], each["reason"]) for each in reports}
+    assert list(found) == list(ODD_STATEMENTS)
+    for name in ("forks", "closes", "waits"):
+        assert found[name] == ("ok", "")
+    for name, words in (
+        ("base", "GeneratorExit: gone"),
+        ("segfaults", "killed by SIGSEGV"),
+        ("exits", "exited with status 0"),
+        ("loops", "no answer for 8 s"),
+    ):
+        assert found[name][0] == "unchecked"
+        assert words in found[name][1]

@@ -60,6 +60,8 @@ def test_suffix_selects_the_format_and_output_is_reproducible(folder):
             "error: m.h5 has no templates: its rows of 2 columns are not images; plots that it has",
         ),
         (["boundaries", "m.h5"], "error: no data 'points.csv'"),
+        (["--all", "m.h5", "--output", "a.png"], "several files are written; name a folder, without .png"),
+        (["--all", "m.h5", "--output", "m.h5"], "cannot write to m.h5: it is a file"),
         (["curves", "m.h5", "--dpi", "0"], "Invalid value for '--dpi'"),
         (["curves"], "error: no model in results/models: 'lcbench train' makes one, or name a file\n"),
         (["search"], "error: no search in results/searches: 'lcbench search' makes one, or name a file\n"),

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from commands import TIMEOUT_S, environment, invoke, lcbench, wait_until
+from lcbench import files
 from lcbench.learn import model
 from lcbench.learn.search import search_file
 
@@ -164,6 +165,47 @@ def test_invalid_input_is_one_line_error(folder, arguments, message):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].startswith(message)
     assert set(folder.rglob("*")) == before
+
+
+WRONG = """
+from lcbench.losses import vectorized
+def softmax_loss(W, X, y, reg):
+    loss, dW = vectorized.softmax_loss(W, X, y, reg)
+    return loss, 2 * dW
+"""
+
+
+def test_wrong_user_code_has_the_exit_code_of_a_wrong_result(folder):
+    (folder / "wrong.py").write_text(WRONG)
+    before = set(folder.rglob("*"))
+    done = invoke(folder, "search", *QUICK, "--impl", "wrong.py", "--output", "wrong.json")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "wrong.py: in the gradient, doubled" in done.stderr
+    assert set(folder.rglob("*")) == before
+
+
+def test_a_search_or_its_model_is_replaced_with_force_only(folder, searched):
+    before = (folder / "s.json").read_bytes()
+    one = ("search", *QUICK, "--lr", "1e-2", "--reg", "1e-3", "--workers", "1")
+    done = invoke(folder, *one, "--output", "s.json")
+    assert done.returncode == 2
+    assert "s.json is a search already: --force replaces it" in done.stderr
+    (folder / "n.h5").write_bytes((folder / "s.h5").read_bytes())
+    done = invoke(folder, *one, "--output", "n.json")
+    assert "n.h5 is a model already: --force replaces it" in done.stderr
+    assert (folder / "s.json").read_bytes() == before
+    done = lcbench(folder, *one, "--output", "n.json", "--force")
+    assert done.returncode == 0
+    assert len(search_file.read(folder / "n.json").trials) == 1
+
+
+def test_two_searches_at_once_do_not_write_the_same_file(folder):
+    one = ("search", *QUICK, "--lr", "1e-2", "--reg", "1e-3", "--workers", "1")
+    for name in ("both.json", "both.h5"):
+        with files.locked(folder / name):
+            done = invoke(folder, *one, "--output", "both.json")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{name} is being written by another process" in done.stderr
 
 
 def test_search_without_a_model_is_exit_code_2(folder):

@@ -99,6 +99,23 @@ def test_data_with_other_columns_is_an_error(table):
         invoke(evaluate, "m.h5", "--data", "synthetic")
 
 
+@pytest.mark.parametrize("command", [["train"], ["search"], ["features", "colour"]])
+def test_without_data_both_ways_to_data_are_named(tmp_path, command):
+    done = commands.invoke(tmp_path, *command)
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert "'lcbench download' fetches CIFAR-10" in line
+    assert "--data synthetic needs no download" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_growth_of_the_loss_is_divergence_with_advice(table):
+    numbers = ["--loss", "svm", "--scaling", "standard", "--lr", "2.1e-2", "--reg", "50", "--output", "m.h5"]
+    with pytest.raises(LcbenchError, match=r"diverged: the loss grew from .* in 60 steps; .* below 0.02 or less"):
+        invoke(train, "--data", table, *numbers, *SMALL)
+    assert "a diverged training" in invoke(evaluate, "m.h5").stderr
+
+
 def test_killed_training_resumes_to_the_same_model(table, tmp_path):
     def command(*arguments):
         return [sys.executable, "-m", "lcbench", "train", "--threads", "1", "--quiet", *arguments]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lcbench.learn.recipe import Recipe
@@ -54,6 +55,41 @@ def test_a_grid_with_diverged_trials():
     assert [line.split()[-2] for line in text if "accuracy  " in line] == ["39.0", "38.4", "37.1"]
     assert text[-1].split() == ["model", "results/searches/s.h5"]
     assert any(line.split()[1:] == ["learning", "rate", "1e-07,", "reg", "25000"] for line in text)
+
+
+def chosen(search, place):
+    refit = Refit(trial=place, model="s.h5", accuracy={"test": 0.3})
+    return " ".join(lines(msgspec.structs.replace(search, refit=refit)))
+
+
+def test_the_uncertainty_of_the_best_trial():
+    search = searched([0.1, 0.2], [1.0, 2.0], accuracy=lambda rate, reg: 0.36 + 0.02 * (rate > 0.1) + 0.02 * (reg > 1))
+    text = chosen(msgspec.structs.replace(search, validation_rows=1000), 3)
+    assert "validation accuracy 40.0 %, standard error 1.5 % (1,000 rows)" in text
+    assert "2 of the 3 other trials lie within two standard errors of the best" in text
+    exact = chosen(msgspec.structs.replace(search, validation_rows=1_000_000), 3)
+    assert "two standard errors" not in exact
+    old = chosen(search, 3)  # files of earlier versions lack the number of rows
+    assert "standard error" not in old
+
+
+@pytest.mark.parametrize(
+    ("fields", "place", "ends"),
+    [
+        ({}, 0, ["has the smallest learning rate of the grid", "has the smallest reg of the grid"]),
+        ({}, 4, []),
+        ({}, 5, ["has the largest reg of the grid"]),
+        ({"way": "random", "axes": {"learning_rate": [1e-9, 1e-1], "reg": [1.0, 4.0]}}, 5,
+         ["has the largest reg of the range"]),
+        ({"way": "random", "axes": {"learning_rate": [0.9e-3, 1.0], "reg": [0.0, 100.0]}}, 0,
+         ["is close to the smallest learning rate of the range"]),
+    ],
+)  # fmt: skip
+def test_a_best_trial_at_the_end_of_an_axis_is_told(fields, place, ends):
+    text = chosen(searched([1e-3, 1e-2, 1e-1], [1.0, 2.0, 4.0], **fields), place)
+    assert text.count("values beyond it may be better") == len(ends)
+    for end in ends:
+        assert f"the best trial {end}" in text
 
 
 def test_many_trials_show_the_best_and_no_grid_that_is_too_wide():

@@ -35,6 +35,20 @@ def softmax_loss(W, X, y, reg):
     return vectorized.softmax_loss(W, X, y, reg)
 """
 
+ODD_IMPLEMENTATION = """
+import os
+from lcbench.losses import vectorized
+
+def softmax_loss(W, X, y, reg):
+    while len(X) == 51:
+        pass
+    if len(X) == 52:
+        raise GeneratorExit("gone")
+    if len(X) == 53:
+        os.fork()
+    return vectorized.softmax_loss(W, X, y, reg)
+"""
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -71,6 +85,18 @@ def test_a_dying_process_costs_only_its_own_trial_after_one_retry(folder):
     assert answers[3].reason == "ValueError: 47 rows"
     assert answers[4].reason.startswith("exited with status 3")
     assert (folder / "died").exists()
+
+
+def test_user_code_that_hangs_or_forks_costs_only_its_own_trial(folder):
+    (folder / "odd.py").write_text(ODD_IMPLEMENTATION)
+    jobs = [job(batch, str(folder / "odd.py")) for batch in (51, 52, 53, 10)]
+    before = children()
+    with ProcessPool(1, folder, os.environ, timeout_s=5) as pool:
+        answers = dict(pool.run(jobs))
+    assert children() == before
+    assert (answers[0].status, answers[0].reason) == ("crashed", "no answer for 5 s")
+    assert (answers[1].status, answers[1].reason) == ("crashed", "GeneratorExit: gone")
+    assert answers[2].status == answers[3].status == "finished"
 
 
 def test_a_worker_gives_the_result_of_training_in_this_process(folder):

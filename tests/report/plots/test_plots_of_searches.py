@@ -1,5 +1,6 @@
 """Plot of a search for hyperparameters."""
 
+import msgspec
 import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
@@ -51,6 +52,17 @@ def test_all_diverged():
     assert {text.get_text() for text in axes.texts} == {"diverged"}
     assert figure.get_suptitle() == "search: softmax, all diverged or crashed"
     assert not axes.patches
+
+
+def test_noise_does_not_take_all_colours():
+    noisy = grid(lambda rate, reg: 0.36 + 0.01 * (reg > 10), RATES, REGS)
+    for rows, least, most in ((None, 0.01, 0.01), (1000, 0.1, 0.2), (10**8, 0.01, 0.0101)):
+        figure = draw_search(msgspec.structs.replace(noisy, validation_rows=rows))
+        low, high = figure.axes[0].images[0].get_clim()
+        assert low <= 0.36
+        assert high >= 0.37
+        assert least - 1e-9 <= high - low <= most + 1e-9
+        assert ("(standard error 1.5 %)" in figure.get_suptitle()) == (rows == 1000)
 
 
 def test_one_trial():
