@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 from time import perf_counter
-from types import FrameType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,9 +138,7 @@ class _Run:
             self._evaluate()
             self.last_checkpoint = -inf  # a mistake is found in the first steps, so the first checkpoint is after them
         objective = Objective(model.recipe, self.splits.train, model.scaling, implementation)
-        # In this process, nothing is compiled for code that runs in another one.
-        with nullcontext() if implementation else deferred_signals():
-            warm_up(objective, start)
+        warm_up(objective, start)
         if is_user_code(model.recipe.implementation) and (wrong := objective.mismatch(start.W)):
             raise WrongResultError(f"{model.recipe.implementation} is wrong on the first rows of the data: {wrong}")
         self.began = perf_counter()
@@ -217,26 +211,3 @@ class _Run:
     def _patience_exhausted(self) -> bool:
         accuracies, patience = self.model.curves.validation_accuracy, self.model.recipe.patience
         return bool(patience and len(accuracies) - 1 - int(np.argmax(accuracies)) >= patience)
-
-
-_DEFERRED = (signal.SIGINT, signal.SIGTERM)
-
-
-@contextmanager
-def deferred_signals() -> Iterator[None]:
-    """Defer SIGINT and SIGTERM to the end of the context, where they take their usual effect.
-
-    LLVM calls Python back while Numba compiles. An exception that a signal handler raises in such a call is lost.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    received: list[tuple[int, FrameType | None]] = []
-    handlers = {number: signal.signal(number, lambda *arguments: received.append(arguments)) for number in _DEFERRED}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    if received:
-        signal.raise_signal(received[0][0])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
 import numba
 from numba import config
+from numba.core import event
 
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 """Sums may be reordered and fused. NaN and infinity keep their meaning, so that overflow stays visible."""
@@ -24,6 +27,42 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": FASTMATH, "cache": CACHE,
 _AVX512_NAMES = ("skylake-avx512", "cascadelake", "cooperlake", "icelake", "tigerlake", "rocketlake", "sapphire",
                  "emerald", "granite", "diamond", "znver4", "znver5", "znver6", "x86-64-v4", "knl", "knm")  # fmt: skip
 _SSE_NAMES = ("generic", "x86-64", "x86-64-v2", "nehalem", "westmere", "core2", "penryn")
+
+
+class _CtrlCWaits(event.Listener):
+    """Listener that lets Ctrl-C take effect at the end of a compilation.
+
+    LLVM calls Python back while it compiles. The exception of Python's signal handler is lost in such a call. Other
+    handlers are left as they are.
+    """
+
+    def __init__(self) -> None:
+        self._nested = 0
+        self._waits = self._received = False
+
+    def on_start(self, event: event.Event) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if not self._nested and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._waits, self._received = True, False
+            signal.signal(signal.SIGINT, self._receive)
+        self._nested += 1
+
+    def on_end(self, event: event.Event) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._nested -= 1
+        if self._waits and not self._nested:
+            self._waits = False
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if self._received:
+                raise KeyboardInterrupt
+
+    def _receive(self, *_: Any) -> None:
+        self._received = True
+
+
+event.register("numba:compiler_lock", _CtrlCWaits())
 
 
 def compiled(function: Callable[..., Any]) -> Any:

@@ -1,7 +1,6 @@
-"""Training loop: results, checkpoints and resuming, early stopping, divergence, and deferred signals."""
+"""Training loop: results, checkpoints and resuming, early stopping, and divergence."""
 
 import dataclasses
-import signal
 
 import msgspec
 import numpy as np
@@ -12,7 +11,7 @@ from lcbench.learn import model as model_file
 from lcbench.learn import solvers, training
 from lcbench.learn.evaluation import accuracy, predict
 from lcbench.learn.recipe import Recipe
-from lcbench.learn.training import deferred_signals, train
+from lcbench.learn.training import train
 from small_splits import splits
 
 DATA = splits()
@@ -165,31 +164,3 @@ def test_early_stopping_needs_validation_rows():
     with pytest.raises(LcbenchError, match="no validation rows"):
         train(without_validation, Recipe(data="", patience=1))
     assert "validation" not in train(without_validation, RECIPE).accuracy
-
-
-def raise_signal_in_context(number, executed):
-    with deferred_signals():
-        signal.raise_signal(number)
-        executed.append("after the signal")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_deferred_signal_is_raised_at_the_end(number):
-    before = signal.signal(number, signal.default_int_handler)
-    executed = []
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            raise_signal_in_context(number, executed)
-        assert executed == ["after the signal"]
-        assert signal.getsignal(number) is signal.default_int_handler
-    finally:
-        signal.signal(number, before)
-
-
-def test_without_a_signal_handlers_are_restored_and_exceptions_propagate():
-    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with deferred_signals():
-        pass
-    with pytest.raises(ZeroDivisionError), deferred_signals():
-        _ = 1 / 0
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
