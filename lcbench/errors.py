@@ -6,6 +6,7 @@ import errno
 import re
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, among them those that reverse the direction of a text, and surrogates."""
@@ -28,8 +29,22 @@ class WrongResultError(LcbenchError):
     """Error: an implementation computes a wrong result, so that the exit code is that of a wrong result."""
 
 
-class WrongResultError(LcbenchError):
-    """Error: an implementation computes a wrong result, so that the exit code is that of a wrong result."""
+class NotSaved(LcbenchError):  # noqa: N818
+    """Error of writing a result, which is complete otherwise.
+
+    Attributes
+    ----------
+    result
+        What the function would have returned.
+    """
+
+    def __init__(self, error: LcbenchError, result: Any) -> None:
+        super().__init__(str(error))
+        self.result = result
+
+
+class ReaderGone(Exception):  # noqa: N818
+    """Error of writing to standard output after its reader, such as head or less, has closed it."""
 
 
 def require(condition: bool, message: str) -> None:
@@ -81,6 +96,7 @@ class ExitCode(IntEnum):
     WRONG = 4
     """Wrong result of an implementation."""
     STOPPED = 130
-    """Stopped by Ctrl-C. Measurements made before are kept."""
+    """Stopped by Ctrl-C, or with 128 + the number of the signal by another one: 143 by SIGTERM, 129 by SIGHUP.
+    Measurements made before are kept."""
     READER_GONE = 141
-    """Standard output was closed by its reader, such as head or less."""
+    """Standard output was closed by its reader, such as head or less, before everything was written."""

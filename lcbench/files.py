@@ -15,7 +15,7 @@ import socket
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -175,6 +175,46 @@ def require_regular_file(path: Path) -> None:
         raise LcbenchError(f"cannot read {path}: Permission denied; check its permissions")
 
 
+def require_writable(path: Path, size: int = 0, hint: str = "") -> None:
+    """Raise the LcbenchError that writing a file of `size` bytes to `path` would raise, before any work for it."""
+    with reserved(path, size, hint):
+        pass
+
+
+@contextmanager
+def reserved(path: Path, size: int, hint: str = "") -> Iterator[None]:
+    """Reserve space for the file `path` in its folder until the end of the context. Missing folders are created.
+
+    Parameters
+    ----------
+    path
+        File that is to be written after the context.
+    size
+        Number of bytes to reserve.
+    hint
+        Text appended to the error message.
+
+    Raises
+    ------
+    LcbenchError
+        If the name, the permissions or the space do not allow to write the file.
+    """
+    with ExitStack() as stack:
+        refused = path.parent if path.parent.name else path  # not "."
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            space = stack.enter_context(tempfile.TemporaryFile(buffering=0, dir=path.parent))
+            zeros = memoryview(bytes(size))
+            while zeros:  # a disk that becomes full takes a part of them
+                zeros = zeros[space.write(zeros) :]
+            refused = path
+            if path.is_dir():
+                raise LcbenchError(f"cannot write {path}: it is a folder; name a file")
+        except OSError as error:
+            raise LcbenchError(f"cannot write {refused}: {error.strerror or error}{hint}") from None
+        yield
+
+
 # Atomic writing
 
 
@@ -227,8 +267,11 @@ def _link(unfinished: Path, path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes | memoryview | str, hint: str = "") -> None:
-    """Replace `path` by `content` atomically. Text is encoded as UTF-8. Raise the same errors as `atomic_write`."""
-    data = content.encode() if isinstance(content, str) else content
+    """Replace `path` by `content` atomically. Raise the same errors as `atomic_write`.
+
+    Text is encoded as UTF-8; bytes of file names that are no text are escaped.
+    """
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     with atomic_write(path, hint) as unfinished:
         unfinished.write_bytes(data)
 
@@ -239,8 +282,11 @@ def write_file(path: Path, content: bytes | memoryview | str, hint: str = "") ->
 
 
 def temporary_path(path: Path) -> Path:
-    """Return a new hidden path in the folder of `path`, of the form ".NAME.NAMESPACE-PID-RANDOM.part"."""
-    return path.with_name(f".{path.name}.{_owner()}{secrets.token_hex(4)}.part")
+    """Return a new hidden path in the folder of `path`, of the form ".NAME.NAMESPACE-PID-RANDOM.part".
+
+    Of a long name it has the beginning, since `path` itself may be as long as the file system allows.
+    """
+    return path.with_name(f".{path.name[:50]}.{_owner()}{secrets.token_hex(4)}.part")
 
 
 def remove_abandoned_files(parent: Path) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import secrets
 import stat
-import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
@@ -24,6 +24,9 @@ from lcbench.progress import NoteCallback, no_note
 
 SCHEMA = 2
 """Schema version. Increase it with every change that an older lcbench cannot read; `read` converts older schemas."""
+
+SPACE = 1_000_000
+"""Bytes that are reserved for a record before it is measured. Few records take more."""
 
 Duration = Annotated[float, Meta(ge=1e-12, le=1e7)]
 """Measured time in seconds. The limits keep logarithms, ratios and their intervals finite."""
@@ -351,7 +354,22 @@ def to_json(value: Any, *, blocks: bool = True) -> str:
         del fields["path"]
     if blocks:
         fields = _with_blocks(fields)
-    return msgspec.json.format(msgspec.json.encode(fields), indent=1).decode()
+    try:
+        encoded = msgspec.json.encode(fields)
+    except UnicodeEncodeError:
+        encoded = msgspec.json.encode(_encodable(fields))
+    return msgspec.json.format(encoded, indent=1).decode()
+
+
+def _encodable(part: Any) -> Any:
+    """Return the part with escapes for bytes that are no text, as in the names of files and of other programs."""
+    if isinstance(part, str):
+        return part.encode(errors="backslashreplace").decode()
+    if isinstance(part, list | tuple):
+        return [_encodable(item) for item in part]
+    if isinstance(part, dict):
+        return {_encodable(name): _encodable(item) for name, item in part.items()}
+    return part
 
 
 def _with_blocks(part: Any) -> Any:
@@ -384,15 +402,16 @@ def write_unfinished(path: Path, record: Record) -> None:
     files.write_file(path, to_json(record, blocks=False), _FOLDER_HINT)
 
 
-def require_writable(name: str | None = None) -> None:
-    """Raise LcbenchError if `write` would fail. Called before a measurement."""
-    folder = _baseline_file(name).parent if name is not None else files.results_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise LcbenchError(f"cannot write {folder}: {error.strerror}{_FOLDER_HINT}") from None
+@contextmanager
+def reserved(name: str | None = None) -> Iterator[None]:
+    """Reserve space for a record until the end of the context, after which `write` is called with the same `name`.
+
+    Raise LcbenchError if `write` would fail.
+    """
+    if name is not None:
+        files.require_writable(_baseline_file(name), hint=_FOLDER_HINT)
+    with files.reserved(files.results_folder() / "result.json", SPACE, _FOLDER_HINT):
+        yield
 
 
 def _baseline_file(name: str) -> Path:

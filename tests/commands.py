@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -61,20 +60,16 @@ class _Program(click.Command):
     def main(self, args, prog_name, **_):
         formatting.FORCED_WIDTH = None  # set by CliRunner; COLUMNS must apply, as in a subprocess
         with mock.patch.object(sys, "argv", [prog_name, *args]):
-            main.main()
+            sys.exit(main.exit_code())
 
 
 def invoke(folder, *arguments, **variables):
     """Run ``lcbench`` in this process, which saves a second for errors, help texts and stored results.
 
-    The working directory, the environment and the signal handler are restored. Imported modules remain.
+    The working directory and the environment are restored. Imported modules remain.
     """
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        with mock.patch.dict(os.environ, environment(**variables), clear=True), contextlib.chdir(folder):
-            done = CliRunner().invoke(_Program("lcbench"), arguments)
-    finally:
-        signal.signal(signal.SIGTERM, handler)
+    with mock.patch.dict(os.environ, environment(**variables), clear=True), contextlib.chdir(folder):
+        done = CliRunner().invoke(_Program("lcbench"), arguments)
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
     assert "Traceback" not in done.stdout + done.stderr

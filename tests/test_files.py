@@ -124,6 +124,50 @@ def test_require_parent_folder(tmp_path, monkeypatch):
         files.require_parent_folder(tmp_path / "absent" / "file")
 
 
+def test_the_longest_name(tmp_path):
+    path = tmp_path / (255 * "n")
+    files.require_writable(path)
+    write(path, b"content")
+    assert path.read_bytes() == b"content"
+    with pytest.raises(LcbenchError, match=r"n: File name too long; elsewhere$"):
+        files.require_writable(tmp_path / (256 * "n"), hint="; elsewhere")
+
+
+def test_reserved_space_is_free_at_the_end(tmp_path):
+    with files.reserved(tmp_path / "new" / "file", 1000):
+        assert names(tmp_path) == {"new"}
+    assert names(tmp_path / "new") == set()
+
+
+class AlmostFull:
+    """File on a disk on which 25 bytes are free, and which takes 10 bytes at a time."""
+
+    written = 0
+
+    def __init__(self, **_):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *raised):
+        pass
+
+    def write(self, data):
+        taken = min(10, len(data), 25 - self.written)
+        if not taken:
+            raise OSError(28, "No space left on device")
+        self.written += taken
+        return taken
+
+
+def test_space_that_is_not_there_cannot_be_reserved(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", AlmostFull)
+    files.require_writable(tmp_path / "file", 25)
+    with pytest.raises(LcbenchError, match=r"^cannot write .*: No space left on device; elsewhere$"):
+        files.require_writable(tmp_path / "file", 26, "; elsewhere")
+
+
 LEAVE_FILES = """
 import sys
 from pathlib import Path

@@ -128,20 +128,38 @@ def test_an_interrupted_write_leaves_no_file(folder, monkeypatch):
 
 def test_a_file_instead_of_the_results_folder(folder):
     folder.write_text("I am a file")
-    assert "cannot write" in error_of(record.require_writable)
-    assert "cannot write" in error_of(record.require_writable, "before")
+    assert "cannot write" in error_of(reserve)
+    assert "cannot write" in error_of(reserve, "before")
     assert "cannot write" in error_of(record.write, a_record())
     assert folder.read_text() == "I am a file"
 
 
-def test_require_writable_leaves_no_file(folder):
-    record.require_writable()
-    assert list(folder.iterdir()) == []
+def reserve(name=None):
+    with record.reserved(name):
+        pass
+
+
+def test_reserved_space_leaves_no_file(folder):
+    reserve("before")
+    assert [path.name for path in folder.rglob("*")] == ["baselines"]
+
+
+def test_a_name_that_is_too_long_is_found_before_a_measurement(folder):
+    assert error_of(reserve, 251 * "n").endswith("n.json: File name too long; LCBENCH_RESULTS names another folder")
+    longest = 250 * "n"
+    reserve(longest)
+    record.write(a_record(), longest)
+    assert record.find(longest).path.endswith("n.json")
+
+
+def test_bytes_that_are_no_text_are_escaped(folder):
+    written = record.write(a_record(command=["run", "caf\udce9.py"]))
+    assert record.read(written).command == ["run", r"caf\udce9.py"]
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../up", ".hidden", ".."])
 def test_invalid_names_of_baselines(folder, name):
-    assert "is not a valid name for a baseline" in error_of(record.require_writable, name)
+    assert "is not a valid name for a baseline" in error_of(reserve, name)
     if name:
         assert "is not a valid name for a baseline" in error_of(record.write, a_record(), name)
 

@@ -8,7 +8,8 @@ import pytest
 
 from lcbench.api import learn
 from lcbench.datasets import examples
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, NotSaved
+from lcbench.learn import model
 from lcbench.learn.search import search_file
 from lcbench.learn.training import splits_of
 from small_splits import splits
@@ -96,3 +97,33 @@ def test_a_search_needs_validation_rows(table, monkeypatch):
     monkeypatch.setattr(learn, "splits_of", without_validation)
     with pytest.raises(LcbenchError, match="has no validation rows, which are needed"):
         learn.search(**table)
+
+
+@pytest.mark.parametrize("full", ["search", "model"])
+def test_the_winner_is_returned_though_it_cannot_be_written(table, monkeypatch, full):
+    write, files, notes = {"search": search_file.write, "model": model.write}[full], [], []
+
+    def fail(path, content):
+        files.append(path)
+        if full == "search" and len(files) == 1:  # before the first trial
+            return write(path, content)
+        raise LcbenchError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr({"search": search_file, "model": model}[full], "write", fail)
+    settings = {"iterations": 20, "workers": 1, "axes": {"reg": [0.1, 0.2], "learning_rate": [0.1]}}
+    with pytest.raises(NotSaved, match="No space left on device") as caught:
+        learn.search(**table, **settings, note=notes.append)
+    found, path = caught.value.result
+    assert path == table["output"]
+    assert found.refit.accuracy["test"] > 0.8
+    assert not found.waiting
+    unfinished = search_file.read(path)
+    assert (len(unfinished.waiting), unfinished.refit) == (2 if full == "search" else 0, None)
+    assert notes == ([f"warning: cannot write {path}: No space left on device"] if full == "search" else [])
+
+
+def test_an_output_that_cannot_be_written_is_an_error_before_the_data_is_read(table, tmp_path):
+    for path in (tmp_path / f"{255 * 'n'}.json", tmp_path / "s.json"):
+        (tmp_path / "s.h5").mkdir(exist_ok=True)
+        with pytest.raises(LcbenchError, match=r"cannot write .*: (File name too long|it is a folder)"):
+            learn.search(**table | {"output": path, "data": str(tmp_path / "nothing.csv")})

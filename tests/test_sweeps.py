@@ -8,7 +8,7 @@ import lcbench
 from fake_generations import FakeSchedule, measured_ok
 from lcbench import record
 from lcbench.api import measure
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, NotSaved
 from lcbench.measure import schedule, selection
 from lcbench.measure.selection import ResolvedTarget
 from lcbench.record import Sweep
@@ -204,3 +204,23 @@ def test_invalid_sweeps_are_refused(axes, settings, message, results):
     with pytest.raises(LcbenchError, match=message):
         lcbench.sweep(axes, "numpy", **(TINY | settings))
     assert not list(results.glob("**/*.json"))
+
+
+def test_a_sweep_is_returned_though_it_cannot_be_written(monkeypatch):
+    def fail(path, *arguments):
+        raise LcbenchError("cannot write it: No space left on device")
+
+    notes = []
+    monkeypatch.setattr(record.files, "write_file", fail)
+    with pytest.raises(NotSaved, match="No space left on device") as caught:
+        lcbench.sweep({"rows": [10, 20]}, "numpy", note=notes.append, **TINY)
+    found = caught.value.result
+    assert generations(found.rows) == [list(range(schedule.FEWEST_GENERATIONS))] * 2
+    assert found.rows[0].median_s == pytest.approx(1e-3)
+    assert notes == ["warning: cannot write it: No space left on device"]
+
+
+def test_a_name_that_is_too_long_is_an_error_before_measuring(monkeypatch):
+    monkeypatch.setattr(schedule, "run_schedule", None)
+    with pytest.raises(LcbenchError, match="File name too long"):
+        lcbench.sweep({"rows": [10, 20]}, "numpy", save=255 * "n", **TINY)

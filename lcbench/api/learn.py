@@ -19,7 +19,7 @@ from lcbench import files
 from lcbench.control_groups import memory_available
 from lcbench.datasets.examples import Examples, LabelledSplits, is_hdf5, load_splits, require_cifar10
 from lcbench.datasets.rows import Rows
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, NotSaved
 from lcbench.learn import model, training
 from lcbench.learn.evaluation import Evaluation, confusion, predict
 from lcbench.learn.model import Model
@@ -48,6 +48,11 @@ from lcbench.losses.implementation import Implementation
 from lcbench.progress import NoteCallback, ProgressCallback, delayed, no_note, no_progress
 from lcbench.usercode.discovery import is_user_code, require_known
 
+SPACE = 1_000_000
+"""Bytes that must be free for a search or a model before it is computed. Models of CIFAR-10 take less."""
+
+OUTPUT_HINT = "; --output names another file"
+
 
 def train(
     *,
@@ -74,6 +79,7 @@ def train(
     path = Path(output) if output else files.new_file_path(files.models_folder(), ".h5")
     if output:
         files.require_parent_folder(path)
+        files.require_writable(path, SPACE, OUTPUT_HINT)
     with files.locked(path) if output else nullcontext():
         model.require_free(path, force)
         with in_worker(asked.implementation, timeout_s=timeout_s) as implementation:
@@ -240,7 +246,8 @@ def search(
     recipe is trained on training and validation rows. output: by default a new file in `files.searches_folder()`; it is
     rewritten after every trial, and the model is written beside it. force: replace an existing search and its model.
     timeout_s: longest step of user code. settings: the other fields of `lcbench.learn.recipe.Recipe`, and epochs.
-    Raise LcbenchError if the data, a setting or the implementation is unsuitable: WrongResultError if it is wrong.
+    Raise LcbenchError if the data, a setting or the implementation is unsuitable: WrongResultError if it is wrong, and
+    NotSaved if a file cannot be written.
     """
     asked = Recipe.of(settings)
     require_known(asked.implementation)  # before the data is read
@@ -250,6 +257,7 @@ def search(
     path = Path(output) if output else files.new_file_path(files.searches_folder(), ".json")
     if output:
         files.require_parent_folder(path)
+        files.require_writable(path.with_suffix(".h5"), SPACE, OUTPUT_HINT)
     _require_name_of_search(path)
     with _locked_search(path) if output else nullcontext():
         _require_free_for_search(path, force)
@@ -324,6 +332,18 @@ def _run_trials(
     """Run the trials that are left, refit the best recipe, and write the search after every step."""
     if search.refit or not (search.waiting or ranking(search.trials)):
         return search, path
+    unsaved: LcbenchError | None = None
+
+    def save() -> None:
+        nonlocal unsaved
+        try:
+            search_file.write(path, search)
+            unsaved = None
+        except LcbenchError as error:  # the search goes on
+            if unsaved is None:
+                note(f"warning: {error}")
+            unsaved = error
+
     on_cluster = search.trials[0].recipe.implementation == CLUSTER_IMPLEMENTATION
     with files.temporary_folder("search", shared_folder() if on_cluster else None) as name:
         folder = Path(name)
@@ -342,15 +362,22 @@ def _run_trials(
                     trials, place = list(search.trials), waiting[index]
                     trials[place] = Trial(recipe=trials[place].recipe, **msgspec.structs.asdict(answer))
                     search = replace(search, trials=trials)
-                    search_file.write(path, search)
+                    save()
                     progress("trials", done, len(waiting), _best_so_far(search))
                 if best := ranking(search.trials)[:1]:
-                    search = replace(search, refit=_refit(pool, search, best[0], splits, path.with_suffix(".h5")))
-                    search_file.write(path, search)
+                    refit, best_model = _refit(pool, search, best[0], splits, path.with_suffix(".h5").name)
+                    search = replace(search, refit=refit)
+                    try:
+                        model.write(path.with_suffix(".h5"), best_model)
+                        save()
+                    except LcbenchError as error:  # --resume trains the best again
+                        unsaved = error
             except KeyboardInterrupt:
                 left = f"{len(search.waiting)} of {count} trials are left; {_best_so_far(search)}"
                 note(f"{left}; 'lcbench search --resume {path}' continues")
                 raise
+    if unsaved:
+        raise NotSaved(unsaved, (search, path))
     return search, path
 
 
@@ -385,8 +412,10 @@ def _try_one_step(pool: ProcessPool | ClusterPool, recipe: Recipe) -> None:
         raise LcbenchError(f"no trial can be started: {answer.reason}")
 
 
-def _refit(pool: ProcessPool | ClusterPool, search: Search, place: int, splits: LabelledSplits, path: Path) -> Refit:
-    """Train a trial's recipe again, on its own rows or on all, test the model and write it to `path`."""
+def _refit(
+    pool: ProcessPool | ClusterPool, search: Search, place: int, splits: LabelledSplits, name: str
+) -> tuple[Refit, Model]:
+    """Train a trial's recipe again, on its own rows or on all, and test the model, which is to be written to `name`."""
     file = pool.folder / "best.h5"
     recipe = search.trials[place].recipe
     [(_, answer)] = pool.run(
@@ -400,9 +429,7 @@ def _refit(pool: ProcessPool | ClusterPool, search: Search, place: int, splits: 
         seen = dataclasses.replace(splits, train=everything.train, validation=everything.validation)
     trained = model.read(file)
     accuracy = training.accuracies(trained, seen)
-    trained = dataclasses.replace(trained, accuracy=accuracy)
-    model.write(path, trained)
-    return Refit(trial=place, model=path.name, accuracy=accuracy)
+    return Refit(trial=place, model=name, accuracy=accuracy), dataclasses.replace(trained, accuracy=accuracy)
 
 
 def _require_name_of_search(path: Path) -> None:

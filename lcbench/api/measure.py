@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from lcbench import files, record
-from lcbench.errors import LcbenchError, require
+from lcbench.errors import LcbenchError, NotSaved, require
 from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
 from lcbench.settings import (
     CIFAR10_CLASSES,
@@ -53,11 +53,10 @@ def run(
 
     implementations: names as ``--impl`` takes them; empty means every implementation that runs here. settings: fields
     of `lcbench.settings.RunSettings`; losses and rows can be single values.
-    Raise LcbenchError or LossError if nothing can be measured.
+    Raise LcbenchError or LossError if nothing can be measured, and NotSaved if the record cannot be written.
     """
     chosen = RunSettings.from_keywords({"implementations": implementations, **settings})
-    record.require_writable(chosen.save)
-    with _plan_of(chosen, {}, note) as (plan, refused):
+    with record.reserved(chosen.save), _plan_of(chosen, {}, note) as (plan, refused):
         from lcbench.measure import schedule
 
         machine = MachineAtStart()
@@ -87,14 +86,14 @@ def sweep(
     `lcbench.settings.SweepSettings`.
 
     After each generation, the unfinished sweep is saved in a file, from which `resume_sweep` continues.
-    Raise LcbenchError or LossError if nothing can be measured, and KeyboardInterrupt after Ctrl-C.
+    Raise LcbenchError or LossError if nothing can be measured, NotSaved if the record cannot be written, and
+    KeyboardInterrupt after Ctrl-C.
     """
     chosen = SweepSettings.from_keywords({"implementations": implementations, **settings})
     from lcbench.measure import axes as axis
 
     wanted = record.Sweep(axes=axis.resolve(axes), settings=msgspec.to_builtins(chosen))
     chosen.validate_axes(wanted.axes)
-    record.require_writable(chosen.save)
     machine = MachineAtStart()
     unfinished = machine.record(rows=[], sweep=wanted, interrupted=True)
     file = files.new_file_path(files.sweeps_folder(), ".json")
@@ -174,15 +173,17 @@ def gate(
     in a file, or a name from the catalog). implementations: what to measure if base and head are not implementations;
     empty means ``numba-parallel``, which is for source trees of lcbench itself. settings: fields of
     `lcbench.settings.GateSettings`.
-    Raise LcbenchError or LossError if nothing can be measured, or too little for a verdict.
+    Raise LcbenchError or LossError if nothing can be measured, or too little for a verdict, and NotSaved if the record
+    cannot be written.
     """
     chosen = GateSettings.from_keywords({"base": base, "head": head, "implementations": implementations, **settings})
-    record.require_writable(chosen.save)
-
     from lcbench.measure import gate, selection, sides
     from lcbench.stats import gate as verdicts
 
-    with sides.open_sides(chosen.base, chosen.head, chosen.build) as (base_side, head_side):
+    with (
+        record.reserved(chosen.save),
+        sides.open_sides(chosen.base, chosen.head, chosen.build) as (base_side, head_side),
+    ):
         names = selection.split_names(chosen.implementations)
         pairs = gate.pair_targets(base_side, head_side, names, chosen.selected_losses, chosen.timeout_s)
         if not chosen.planted:
@@ -242,17 +243,25 @@ def _measure_sweep(
     from lcbench.measure import axes, schedule
 
     settings = SweepSettings.from_mapping(sweep.settings)
-    with _plan_of(settings, sweep.axes, note) as (plan, refused):
+    warned = ""
+    with record.reserved(settings.save), _plan_of(settings, sweep.axes, note) as (plan, refused):
         least_s = schedule.least_s(plan)
         if least_s > LONG_S and not sweep.rounds:
             note(f"{len(axes.points(sweep.axes)):,} points: this takes about {least_s / 60:.0f} minutes or more")
 
         def save(state: ScheduleState) -> None:
+            nonlocal warned
             first = not file.exists()
             sweep.rounds, sweep.spent_s = state.rounds, state.spent_s
             unfinished.rows, unfinished.ceilings = state.rows + refused, state.peaks
             unfinished.limits = state.limits
-            record.write_unfinished(file, unfinished)
+            try:
+                record.write_unfinished(file, unfinished)
+            except LcbenchError as error:  # the measurement goes on
+                if str(error) != warned:
+                    note(f"warning: {error}")
+                warned = str(error)
+                return
             if first:
                 progress(_progress_line(unfinished, file))
 
@@ -452,13 +461,16 @@ def without_folders(argument: str) -> str:
 
 
 def _write_record(machine: MachineAtStart, save: str | None, rows: list[Row], **fields: Any) -> Record:
-    """Return the record with its estimates; write it if anything was measured."""
+    """Return the record with its estimates; write it if anything was measured. Raise NotSaved if that fails."""
     from lcbench.stats import estimates
 
     found = machine.record(rows=rows, **fields)
     estimates.complete_record(found)
     if any(row.processes for row in found.rows):
-        record.write(found, save)
+        try:
+            record.write(found, save)
+        except LcbenchError as error:
+            raise NotSaved(error, found) from None
     return found
 
 

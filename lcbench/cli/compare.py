@@ -62,20 +62,22 @@ def compare(
 
     output.require_writable()
     judgement = results.compare(base, new, fail_above, note=note)
-    if output.as_json:
-        click.echo(record.to_json(judgement))
-    else:
-        for table in compare_tables.verdicts(judgement, arrangement):
-            style.console().print(table)
-    if output.beyond_tables:
-        notes = [] if judgement.same_machine else [compare_tables.OTHER_MACHINE]
-        notes += compare_tables.only_in_one(judgement)
-        heading = f"{new or 'the newest result'} against {base}"
-        output.write(
-            compare_tables.valid_comparisons(judgement),
-            judgement.fail_above,
-            heading,
-            notes,
-            compare_tables.machine_line(judgement),
-        )
+    try:
+        if output.as_json:
+            click.echo(record.to_json(judgement))
+        else:
+            for table in compare_tables.verdicts(judgement, arrangement):
+                style.console().print(table)
+    finally:
+        if output.beyond_tables:
+            notes = [] if judgement.same_machine else [compare_tables.OTHER_MACHINE]
+            notes += compare_tables.only_in_one(judgement)
+            heading = f"{new or 'the newest result'} against {base}"
+            output.write(
+                compare_tables.valid_comparisons(judgement),
+                judgement.fail_above,
+                heading,
+                notes,
+                compare_tables.machine_line(judgement),
+            )
     return judgement.exit_code

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from lcbench.cli import completion as complete
+from lcbench.cli.options import print_utf8
 from lcbench.report.exports import FORMATS
 
 
@@ -33,4 +34,5 @@ def export(result: str | None, form: str, output: Path | None) -> None:
 
     text = results.export(result, form, output=output, note=partial(click.echo, err=True))
     if not output:
+        print_utf8()
         click.echo(text, nl=False)

@@ -12,6 +12,7 @@ from lcbench.cli.options import (
     Seconds,
     SettingsCommand,
     VerdictOutput,
+    also_unsaved,
     implementations_option,
     measurement_options,
     print_result_file,
@@ -104,22 +105,26 @@ def gate(settings: dict[str, Any], self_test: bool, quiet: bool, output: Verdict
         settings["planted"] = PLANTED
     output.require_writable()
     with show_progress(quiet, timing=True) as progress:
-        result = api.gate(progress=progress, **settings)
+        result, unsaved = also_unsaved(api.gate, progress=progress, **settings)
     assert result.gate
     judged = judge_gate(result.rows, result.gate)
-    if output.as_json:
-        import msgspec
+    try:
+        if output.as_json:
+            import msgspec
 
-        fields = msgspec.to_builtins(judged) | {"exit_code": int(judged.exit_code), "record": result.path}
-        click.echo(record.to_json(fields))
-    else:
-        console = style.console()
-        for table in gate_tables.tables(judged, result.gate):
-            console.print(table)
-    if not self_test:  # its slowdown is artificial, and must not appear in reports about the code
-        notes = gate_tables.notes(judged, result.gate)
-        output.write(judged.comparisons, result.gate.fail_above, gate_tables.heading(result.gate), notes)
-    print_result_file(result)
+            fields = msgspec.to_builtins(judged) | {"exit_code": int(judged.exit_code), "record": result.path}
+            click.echo(record.to_json(fields))
+        else:
+            console = style.console()
+            for table in gate_tables.tables(judged, result.gate):
+                console.print(table)
+    finally:
+        if not self_test:  # its slowdown is artificial, and must not appear in reports about the code
+            notes = gate_tables.notes(judged, result.gate)
+            output.write(judged.comparisons, result.gate.fail_above, gate_tables.heading(result.gate), notes)
+        print_result_file(result)
+        if unsaved:
+            click.echo(f"warning: {unsaved}", err=True)
     if result.interrupted:
         return ExitCode.STOPPED
     return _self_test_exit_code(judged.exit_code) if self_test else judged.exit_code

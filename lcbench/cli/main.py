@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from importlib import import_module
 from typing import Any
 
 import click
 
-from lcbench.errors import ExitCode, LcbenchError, WrongResultError, os_error
+from lcbench.cli import process
+from lcbench.errors import ExitCode, LcbenchError, ReaderGone, WrongResultError, os_error
 from lcbench.losses.implementation import LossError, did_you_mean
 
 COMMANDS = (
@@ -93,41 +93,62 @@ def lcbench() -> None:
 
 
 def main() -> None:
-    """Run the command line, and exit with one line for any error that a user can correct.
+    """Run the command line as the only work of this process, and exit. It is the entry point of the console script."""
+    sys.exit(process.run(exit_code))
 
-    This is the entry point of the console script.
-    """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled CI job keeps what it has measured
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup ignores it
-        signal.signal(signal.SIGHUP, signal.default_int_handler)  # so does a closed terminal
+
+def exit_code() -> int:
+    """Run the command line and return its exit code, after one line for any error that a user can correct."""
     try:
         code = lcbench.main(prog_name="lcbench", standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        code = ExitCode.ERROR
+        return ExitCode.ERROR
+    except ReaderGone:
+        return ExitCode.READER_GONE
     except (LcbenchError, LossError) as error:
-        click.echo(f"error: {error}", err=True)
-        code = ExitCode.WRONG if isinstance(error, WrongResultError) else ExitCode.ERROR
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("stopped", err=True)
-        code = ExitCode.STOPPED
-    except BrokenPipeError:
-        # The reader of the output (head, less) has exited. Redirecting stdout avoids a second error when Python flushes
-        # it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = ExitCode.READER_GONE
+        _error(str(error))
+        return ExitCode.WRONG if isinstance(error, WrongResultError) else ExitCode.ERROR
+    except KeyboardInterrupt:
+        return _stopped()
+    except click.Abort as error:
+        # click raises it for KeyboardInterrupt, and for the EOFError of an incomplete file
+        return _internal_error(error.__cause__) if isinstance(error.__cause__, EOFError) else _stopped()
     except MemoryError:
-        click.echo("error: not enough memory for arrays of that size; choose fewer rows, features or classes", err=True)
-        code = ExitCode.ERROR
+        return _error("not enough memory for arrays of that size; choose fewer rows, features or classes")
     except OSError as error:
         # For example a full disk or a read-only folder.
-        click.echo(f"error: {os_error(error)}", err=True)
-        code = ExitCode.ERROR
+        return _error(os_error(error))
+    except UnicodeEncodeError as error:
+        # Python represents bytes of a file name that are no text as surrogates, which no file of lcbench can contain.
+        if not any("\ud800" <= character <= "\udfff" for character in error.object[error.start : error.end]):
+            return _internal_error(error)
+        encoding, name = sys.getfilesystemencoding(), repr(os.fsencode(error.object)).removeprefix("b")
+        hint = "" if encoding == "utf-8" else ", or set PYTHONUTF8=1"
+        return _error(f"the name {name} is no text in {encoding.upper()}: rename the file or folder{hint}")
     except Exception as error:
-        # Python's own exit status for an uncaught exception is 1, which means a regression to a CI job.
-        if "LCBENCH_TRACEBACK" in os.environ:
-            raise
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        click.echo(f"error: internal error in lcbench: {what}; set LCBENCH_TRACEBACK=1 to see the traceback", err=True)
-        code = ExitCode.ERROR
-    sys.exit(code if isinstance(code, int) else ExitCode.OK)
+        return _internal_error(error)
+    return code if isinstance(code, int) else ExitCode.OK
+
+
+def _error(line: str) -> ExitCode:
+    click.echo(f"error: {line}", err=True)
+    return ExitCode.ERROR
+
+
+def _stopped() -> ExitCode:
+    click.echo("stopped", err=True)
+    return ExitCode.STOPPED
+
+
+def _internal_error(error: Exception) -> ExitCode:
+    """Print an error that a user cannot correct.
+
+    Python's own exit status for an uncaught exception is 1, which means a regression to a CI job.
+    """
+    if process.SIGNALS.received:  # the library in which the command was interrupted raised another exception
+        return _stopped()
+    if "LCBENCH_TRACEBACK" in os.environ:
+        raise error
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return _error(f"internal error in lcbench: {what}; set LCBENCH_TRACEBACK=1 to see the traceback")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import wraps
@@ -17,7 +20,7 @@ import click
 from click.core import ParameterSource
 
 from lcbench.cli import completion as complete
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, NotSaved, ReaderGone
 from lcbench.losses.implementation import LOSSES
 
 if TYPE_CHECKING:
@@ -180,7 +183,21 @@ STEPS = click.IntRange(1, 10**9)
 # Options and output of many commands
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def print_utf8() -> None:
+    """Let standard output be UTF-8, whatever the locale: for JSON and other formats that are read by programs."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+
+
+def _for_programs(context: click.Context, option: click.Parameter, given: bool) -> bool:
+    if given:
+        print_utf8()
+    return given
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, callback=_for_programs, help="Print JSON instead of tables."
+)
 quiet_option = click.option("--quiet", is_flag=True, help="Do not show progress.")
 force_option: Any = click.option("--force", is_flag=True, help="Replace an existing file once the new one is complete.")
 user_code_timeout_option: Any = click.option(
@@ -246,6 +263,25 @@ def require_alone(context: click.Context, what: str, allowed: tuple[str, ...]) -
     ]
     if given:
         raise click.UsageError(f"--resume uses the settings of the interrupted {what}: leave out {', '.join(given)}")
+
+
+def also_unsaved(function: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[Any, NotSaved | None]:
+    """Return what a function of the API returns, also if it could not write it, and the error in that case."""
+    try:
+        return function(*arguments, **options), None
+    except NotSaved as error:
+        return error.result, error
+
+
+@contextmanager
+def errors_as_warnings() -> Iterator[None]:
+    """Print errors of a further output as warnings, since the main output, before it, has decided the exit code."""
+    try:
+        yield
+    except ReaderGone:
+        pass
+    except LcbenchError as error:
+        click.echo(f"warning: {error}", err=True)
 
 
 def print_result_file(result: Record) -> None:
@@ -573,7 +609,7 @@ def recipe_options(what: str, listed: bool) -> Any:
                 "--resume",
                 type=click.Path(dir_okay=False, path_type=Path),
                 metavar="FILE",
-                help=f"Resume the interrupted {what} in FILE, with its own settings. Python files that it names are run.",
+                help=f"Resume the interrupted {what} in FILE, with its settings. Python files that it names are run.",
             ),
         ),
         extra=("epochs",),
@@ -620,20 +656,25 @@ class VerdictOutput:
     ) -> None:
         """Write the files and, in the format github, the annotations and the job summary.
 
-        The command prints tables and JSON itself. heading: what was compared, in a few words. notes: further lines of
+        The command prints tables and JSON itself, before: an output that cannot be written is a warning, and the exit
+        code remains that of the verdict. heading: what was compared, in a few words. notes: further lines of
         Markdown. machine: line on what the machine did, a note in every format.
         """
         from lcbench.report import exports
         from lcbench.report.exports import ci, tables
 
         if self.junit:
-            exports.write(self.junit, ci.junit_verdicts(comparisons, fail_above, heading, machine))
+            with errors_as_warnings():
+                exports.write(self.junit, ci.junit_verdicts(comparisons, fail_above, heading, machine))
         page = tables.markdown_verdicts(comparisons, fail_above, heading, [*filter(None, [machine]), *notes])
         if self.markdown:
-            exports.write(self.markdown, page)
+            with errors_as_warnings():
+                exports.write(self.markdown, page)
         if self.form == "github":
-            click.echo(ci.github_verdicts(comparisons, fail_above, heading, machine), nl=False)
-            ci.append_summary(page)
+            with errors_as_warnings():
+                click.echo(ci.github_verdicts(comparisons, fail_above, heading, machine), nl=False)
+            with errors_as_warnings():
+                ci.append_summary(page)
 
 
 def verdict_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -656,6 +697,9 @@ def verdict_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         if as_json and form == "github":
             raise click.UsageError("--json and --format github exclude each other")
-        return command(*args, output=VerdictOutput("json" if as_json else form, junit, markdown), **options)
+        output = VerdictOutput("json" if as_json else form, junit, markdown)
+        if output.as_json:
+            print_utf8()
+        return command(*args, output=output, **options)
 
     return with_output

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lcbench.cli import completion as complete
-from lcbench.cli.options import json_option, quiet_option
+from lcbench.cli.options import errors_as_warnings, json_option, quiet_option
 from lcbench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def reproduce(
 
         files.require_folder(pictures)
         require_matplotlib()
+        files.require_writable(pictures / "plot.png" if pictures.is_dir() else pictures)
     from lcbench.api import datasets
     from lcbench.progress import show_progress
 
@@ -86,7 +87,8 @@ def reproduce(
         for part in reproduce_tables.overview(outcomes):
             console.print(part)
     if pictures:
-        _draw(outcomes, pictures)
+        with errors_as_warnings():
+            _draw(outcomes, pictures)
     verdicts = {outcome.verdict for outcome in outcomes}
     if "fails" in verdicts:
         return ExitCode.WRONG

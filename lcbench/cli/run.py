@@ -11,6 +11,7 @@ from lcbench.cli import completion as complete
 from lcbench.cli.options import (
     COUNTS,
     SettingsCommand,
+    also_unsaved,
     arrangement_options,
     baseline_option,
     batch_option,
@@ -96,19 +97,24 @@ def run(
     arrangement.require_known(run_tables.columns(baseline=baseline))
     settings = with_default_data(RunSettings, settings, {})
     with show_progress(quiet, timing=True) as progress:
-        result = api.run(progress=progress, note=partial(click.echo, err=True), **settings)
+        result, unsaved = also_unsaved(api.run, progress=progress, note=partial(click.echo, err=True), **settings)
     names = dict.fromkeys(row.implementation for row in result.rows)
     if baseline != "numpy" and baseline not in names:
         click.echo(f"--baseline {baseline}: no such row; there is {', '.join(names)}", err=True)
     _print_data(result, settings["data"])
-    if as_json:
-        click.echo(record.to_json(result))
-    else:
-        console = style.console()
-        for table in run_tables.tables(result, baseline, arrangement):
-            console.print(table)
-    print_result_file(result)
-    return _exit_code(result)
+    try:
+        if as_json:
+            click.echo(record.to_json(result))
+        else:
+            console = style.console()
+            for table in run_tables.tables(result, baseline, arrangement):
+                console.print(table)
+    finally:
+        print_result_file(result)
+    code = _exit_code(result)
+    if unsaved and code is ExitCode.OK:
+        raise unsaved
+    return code
 
 
 def _print_data(result: Record, data: str) -> None:

@@ -10,6 +10,7 @@ import click
 
 from lcbench.cli.options import (
     SettingsCommand,
+    also_unsaved,
     force_option,
     json_option,
     quiet_option,
@@ -88,27 +89,32 @@ def search(
         }
         if resume:
             require_alone(context, "search", ("resume", "workers", "timeout_s", "scheduler", "as_json", "quiet"))
-            found, path = learn.resume_search(resume, **options)
+            (found, path), unsaved = also_unsaved(learn.resume_search, resume, **options)
         else:
             from lcbench.learn.search.search_file import AXES
 
             axes = {name: settings.pop(name) for name in AXES if name in settings}
-            found, path = learn.search(
+            (found, path), unsaved = also_unsaved(
+                learn.search,
                 axes=axes, random=random, threads=threads, refit_all=refit_all, output=output, force=force,
                 **options, **settings,
             )  # fmt: skip
-    if as_json:
-        from lcbench.learn.search import search_file
+    try:
+        if as_json:
+            from lcbench.learn.search import search_file
 
-        click.echo(search_file.to_json(found, file=str(path)))
-    else:
-        from lcbench.report import style
-        from lcbench.report.tables import search as search_tables
+            click.echo(search_file.to_json(found, file=str(path)))
+        else:
+            from lcbench.report import style
+            from lcbench.report.tables import search as search_tables
 
-        console = style.console()
-        for table in search_tables.tables(found, path):
-            console.print(table, soft_wrap=False)
-    click.echo(f"search: {path}", err=True)
+            console = style.console()
+            for table in search_tables.tables(found, path):
+                console.print(table, soft_wrap=False)
+    finally:
+        click.echo(f"search: {path}", err=True)
+    if unsaved:
+        raise unsaved
     if not found.refit:
         raise LcbenchError("no trial produced a model: try smaller learning rates or less regularisation")
     return ExitCode.OK

@@ -14,6 +14,7 @@ from lcbench.cli.options import (
     COUNT,
     Seconds,
     SettingsCommand,
+    also_unsaved,
     baseline_option,
     batch_option,
     blocks_option,
@@ -113,18 +114,26 @@ def sweep(
         callbacks: dict[str, Any] = {"progress": progress, "note": partial(click.echo, err=True)}
         if resume is not None:
             require_alone(context, "sweep", ("resume", "baseline", "scheduler", "as_json", "quiet"))
-            result = measure.resume_sweep(None if resume == NEWEST else Path(resume), **callbacks)
+            result, unsaved = also_unsaved(
+                measure.resume_sweep, None if resume == NEWEST else Path(resume), **callbacks
+            )
         else:
             values = _parse_axes(axes, context)
-            result = measure.sweep(values, **callbacks, **with_default_data(SweepSettings, settings, values))
-    if as_json:
-        click.echo(record.to_json(result))
-    else:
-        console = style.console()
-        for table in sweep_tables.tables(result, baseline):
-            console.print(table)
-    print_result_file(result)
-    return _exit_code(result)
+            settings = with_default_data(SweepSettings, settings, values)
+            result, unsaved = also_unsaved(measure.sweep, values, **callbacks, **settings)
+    try:
+        if as_json:
+            click.echo(record.to_json(result))
+        else:
+            console = style.console()
+            for table in sweep_tables.tables(result, baseline):
+                console.print(table)
+    finally:
+        print_result_file(result)
+    code = _exit_code(result)
+    if unsaved and code is ExitCode.OK:
+        raise unsaved
+    return code
 
 
 def _parse_axes(texts: tuple[str, ...], context: click.Context) -> dict[str, list[int | str]]:

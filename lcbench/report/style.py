@@ -19,18 +19,12 @@ def console(stderr: bool = False) -> Console:
     Output that is not a terminal is plain text; a terminal has colours unless NO_COLOR is set. Square brackets are
     text, as in ``pip install 'lcbench[dask]'``, and not rich's markup.
     """
-    return _Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
 
 
 def recording_console(columns: int) -> Console:
     """Return a console that records what a colour terminal of that width would show, for `Console.export_svg`."""
-    return _Console(
+    return Console(
         file=io.StringIO(), record=True, width=columns, force_terminal=True, color_system="truecolor", no_color=False,
         legacy_windows=False, markup=False, highlight=False, emoji=False, _environ={},
     )  # fmt: skip
-
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        # rich would exit with status 1, which means "regression" here; the entry point handles this exception.
-        raise BrokenPipeError

@@ -38,6 +38,11 @@ LATE = 10
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
+HEIGHTS = "▁▂▃▄▅▆▇█"
+"""Characters of a curve that is drawn in a cell, from the lowest to the highest."""
+
+_DIGITS = str.maketrans(HEIGHTS, "12345678")
+
 _SPECIAL = re.compile(r"[\\`*<>|~$&]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])")
 """Characters that Markdown would take for markup. An underscore inside a word is not markup, and is not escaped."""
 
@@ -276,10 +281,16 @@ class Table:
         title = f"### {escaped(self.title)}\n\n" if self.title else ""
         return title + "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
-    def _shown(self) -> list[tuple[Column, list[Cell]]]:
-        """Return the columns that a terminal shows, with their cells."""
+    def _shown(self, encoding: str = "utf-8") -> list[tuple[Column, list[Cell]]]:
+        """Return the columns that a terminal shows, with their cells in characters of its encoding."""
         return [
-            (column, [line.cells[place] for line in self.lines])
+            (
+                column,
+                [
+                    replace(cell, text=encodable(cell.text, encoding))
+                    for cell in (line.cells[place] for line in self.lines)
+                ],
+            )
             for place, column in enumerate(self.columns)
             if not column.detail
         ]
@@ -292,8 +303,9 @@ class Table:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the table if it fits, otherwise groups of its columns, or a list."""
         if self.title:
-            yield Text(self.title, style="bold")  # a title of rich's table would be broken at the width of the table
-        whole, width = self._shown(), options.max_width
+            # a title of rich's table would be broken at the width of the table
+            yield Text(encodable(self.title, options.encoding), style="bold")
+        whole, width = self._shown(options.encoding), options.max_width
         shown, file = whole, ""
         if sum(most for _, most in _sizes(shown)) + _gaps(shown) > width:
             shown, file = _without_file(shown)
@@ -370,6 +382,15 @@ def escaped(text: str) -> str:
 def _no_formula(value: Any) -> Any:
     """Return the value, with an apostrophe before text that begins as a formula does."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def encodable(text: str, encoding: str) -> str:
+    """Return the text in characters of the encoding: curves as digits, other characters as escapes."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_DIGITS).encode(encoding, "backslashreplace").decode(encoding)
+    return text
 
 
 def _bold(cell: Cell) -> str:

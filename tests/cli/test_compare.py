@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -145,6 +146,22 @@ def test_verdicts_for_ci(folder, tmp_path, new, code, command, element):
     assert page.startswith(f"### lcbench: {new} against base\n")
     assert ("different machines" in page) == (new == "elsewhere")
     assert ("only in base: naive" in page) == (new not in ("same", "slower"))
+
+
+NO_SPACE = pytest.param("/dev/full", marks=pytest.mark.skipif(not Path("/dev/full").exists(), reason="none"))
+
+
+@pytest.mark.parametrize("path", [".", "nowhere/summary.md", NO_SPACE])
+@pytest.mark.parametrize("option", ["--markdown", "--junit", None])
+def test_a_report_that_cannot_be_written_does_not_change_the_exit_code(folder, path, option):
+    if option and path != "/dev/full":
+        pytest.skip("it is found before anything is compared")
+    options = (option, path) if option else ("--format", "github")
+    done = invoke(folder, "compare", "base", "slower", *options, GITHUB_STEP_SUMMARY=path)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0].startswith("softmax: ")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"warning: cannot write {path if option else f'GITHUB_STEP_SUMMARY={path}'}: ")
 
 
 def test_verdict_reports_need_a_base(folder, tmp_path):

@@ -10,8 +10,11 @@ import pytest
 
 from commands import invoke, lcbench
 from lcbench import record
+from lcbench.errors import LcbenchError, NotSaved
 from lcbench.measure import gate
 from lcbench.measure.turns import MOST_ROUNDS
+from results import record as make_record
+from results import row as make_row
 
 LOSS = """import numpy as np
 def softmax_loss(W, X, y, reg):
@@ -96,3 +99,32 @@ def test_invalid_input_is_one_line_error(folder, arguments, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert not (folder / "results").exists() or not list((folder / "results").glob("*.json"))
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_record_that_cannot_be_written_does_not_change_the_exit_code(tmp_path, monkeypatch, options):
+    rows = [
+        make_row(medians=[factor * seconds for seconds in (1e-3, 1.01e-3, 0.99e-3) * count], side=side)
+        for side, factor, count in (("base", 1, 4), ("control", 1, 4), ("head", 2, 8))
+    ]
+    for each in rows:
+        for number, process in enumerate(each.processes):
+            process.generation = number % 12
+    side = record.Side(given="a.py", kind="implementation", python="", versions={})
+    setup = record.Gate(base=side, head=side, fail_above=0.03, budget_s=60.0, orders=12 * ["bchh"])
+    measured = make_record(*rows, gate=setup)
+    done = {}
+    for name in ("kept", "lost"):
+
+        def gate(*_, name=name, **settings):
+            if name == "lost":
+                raise NotSaved(LcbenchError("cannot write results/x.json: No space left on device"), measured)
+            return measured
+
+        monkeypatch.setattr("lcbench.api.gate", gate)
+        done[name] = invoke(tmp_path, "gate", "--base", "a.py", "--junit", f"{name}.xml", *options)
+    assert done["lost"].returncode == done["kept"].returncode == 3
+    assert done["lost"].stdout == done["kept"].stdout
+    assert "inconclusive" in done["lost"].stdout
+    assert done["lost"].stderr == "warning: cannot write results/x.json: No space left on device\n"
+    assert len((tmp_path / "lost.xml").read_text()) == len((tmp_path / "kept.xml").read_text())

@@ -12,7 +12,7 @@ import pytest
 from commands import environment, invoke, lcbench
 from lcbench.cli import main
 from lcbench.cli.options import SHARE
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, ReaderGone
 from lcbench.losses.implementation import UnknownImplementation
 from lcbench.settings import defaults
 
@@ -162,17 +162,23 @@ def test_shares_are_shown_in_percent(tmp_path, name, default):
 
 
 def exit_of_main(monkeypatch, capsys, error):
-    """Return the exit code and the standard error of `main` if the command raises `error`."""
+    """Return the exit code and the standard error if the command raises `error`."""
 
     def command(**options):
         raise error
 
     monkeypatch.setattr(main.lcbench, "main", command)
-    with pytest.raises(SystemExit) as left:
-        main.main()
+    code = main.exit_code()
     output = capsys.readouterr()
     assert output.out == ""
-    return left.value.code, output.err
+    return code, output.err
+
+
+def of_unfinished_file():
+    """Return the exception of click for the EOFError of an unfinished gzip file."""
+    aborted = click.Abort()
+    aborted.__cause__ = EOFError("no end-of-stream marker")
+    return aborted
 
 
 @pytest.mark.parametrize(
@@ -183,6 +189,19 @@ def exit_of_main(monkeypatch, capsys, error):
         (OSError(28, "No space left on device"), 2, "error: [Errno 28] No space left on device\n"),
         (click.ClickException("wrong option"), 2, "Error: wrong option\n"),
         (KeyboardInterrupt(), 130, "stopped\n"),
+        (click.Abort(), 130, "stopped\n"),
+        (ReaderGone(), 141, ""),
+        (
+            UnicodeEncodeError("utf-8", "caf\udce9.py", 3, 4, "surrogates not allowed"),
+            2,
+            r"error: the name 'caf\xe9.py' is no text in UTF-8: rename the file or folder" "\n",
+        ),
+        (
+            of_unfinished_file(),
+            2,
+            "error: internal error in lcbench: EOFError: no end-of-stream marker; "
+            "set LCBENCH_TRACEBACK=1 to see the traceback\n",
+        ),
     ],
 )
 def test_error_is_one_line_and_an_exit_code(monkeypatch, capsys, error, code, line):

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from commands import invoke, lcbench
+from lcbench.errors import LcbenchError
 from lcbench.reproduction import figures
 
 WRONG = """
@@ -75,6 +76,24 @@ def test_plots_are_written_and_named(tmp_path):
     assert done.returncode == 0
     assert done.stderr == "plot: drawn/learning-rates.png\n"
     assert (tmp_path / "drawn" / "learning-rates.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_plot_that_cannot_be_written_does_not_change_the_exit_code(tmp_path, monkeypatch):
+    def fail(outcomes, folder):
+        raise LcbenchError(f"cannot write {folder}: No space left on device")
+
+    monkeypatch.setattr("lcbench.report.plots.files.draw_reproduced", fail)
+    done = invoke(tmp_path, "reproduce", "hardmax", "--impl", "numpy", "--pictures", "drawn")
+    assert done.returncode == 0
+    assert "hardmax" in done.stdout
+    assert done.stderr.splitlines()[-1] == "warning: cannot write drawn: No space left on device"
+
+
+def test_a_folder_of_plots_that_cannot_be_made_is_an_error_before_computing(tmp_path):
+    (tmp_path / "file").touch()
+    done = invoke(tmp_path, "reproduce", "hardmax", "--impl", "numpy", "--pictures", "file/below")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: cannot write file: File exists\n"
 
 
 def test_rows_without_a_plot_print_a_note(tmp_path):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 
-from commands import TINY, environment, invoke, lcbench
+from commands import TINY, invoke, lcbench
+from lcbench.errors import LcbenchError, NotSaved
 from results import as_printed, row
 from results import record as make_record
 
@@ -176,18 +174,6 @@ def test_requested_implementation_that_is_unavailable_is_exit_code_2(folder):
     assert "cupy unavailable: " in done.stdout
 
 
-def test_closed_pipe_is_exit_code_141(folder, as_json):
-    """As in ``lcbench compare | head -0``. Exit code 1 would mean a regression."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    process = subprocess.run(
-        [sys.executable, "-m", "lcbench", "compare"], cwd=folder, env=environment(), stdout=writer,
-        stderr=subprocess.PIPE, encoding="utf-8", check=False,
-    )  # fmt: skip
-    os.close(writer)
-    assert (process.returncode, process.stderr) == (141, "")
-
-
 def test_interrupted_run_prints_its_result_file(monkeypatch, tmp_path):
     stopped = make_record(row(medians=[1e-3, 1e-3]), interrupted=True, path="results/x.json")
     monkeypatch.setattr("lcbench.api.run", lambda *arguments, **options: stopped)
@@ -195,6 +181,34 @@ def test_interrupted_run_prints_its_result_file(monkeypatch, tmp_path):
     assert done.returncode == 130
     assert "1.00 ms" in done.stdout
     assert done.stderr.splitlines()[-1] == "stopped early; what was measured is in results/x.json"
+
+
+@pytest.mark.parametrize("status", ["ok", "wrong"])
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_tables_are_printed_though_the_result_cannot_be_written(monkeypatch, tmp_path, status, options):
+    measured = make_record(row(medians=[1e-3, 1e-3], status=status))
+
+    def run(*arguments, **settings):
+        raise NotSaved(LcbenchError("cannot write results/x.json: No space left on device"), measured)
+
+    monkeypatch.setattr("lcbench.api.run", run)
+    done = invoke(tmp_path, "run", *options)
+    if status == "wrong":
+        assert done.returncode == 4
+        assert "wrong" in done.stdout
+    else:
+        assert done.returncode == 2
+        assert ('"median_s": 0.001' if options else "1.00 ms") in done.stdout
+        assert done.stderr.splitlines()[-1] == "error: cannot write results/x.json: No space left on device"
+
+
+def test_a_full_disk_is_an_error_before_measuring(monkeypatch, tmp_path):
+    def reserved(*arguments):
+        raise LcbenchError("cannot write results: No space left on device")
+
+    monkeypatch.setattr("lcbench.files.reserved", reserved)
+    line = invoke(tmp_path, "run", "--impl", "numpy", *TINY).stderr.splitlines()[-1]
+    assert line == "error: cannot write results: No space left on device"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +40,7 @@ def write(path: Path, text: str) -> None:
     something else than an export (`files.require_replaceable`).
     """
     files.require_replaceable(path)
-    if path.exists() and not path.is_file():
+    if _is_special(path):
         try:
             path.write_text(text, encoding="utf-8")
         except OSError as error:
@@ -51,15 +51,17 @@ def write(path: Path, text: str) -> None:
 
 def require_writable(path: Path) -> None:
     """Raise LcbenchError if `write` would fail, so that this is known before a measurement."""
-    if path.is_dir():
-        raise LcbenchError(f"cannot write {path}: it is a folder; name a file")
-    files.require_replaceable(path)
-    if path.exists() and not path.is_file():
-        return
-    probe = path.resolve().with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        probe.parent.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise LcbenchError(f"cannot write {path}: {error.strerror}") from None
+    with suppress(OSError):  # of a name that is too long, for example
+        if _is_special(path) and not path.is_dir():
+            return
+        if path.is_symlink():
+            path = path.resolve()
+        files.require_replaceable(path)
+    files.require_writable(path)
+
+
+def _is_special(path: Path) -> bool:
+    """Return whether `path` is a terminal, a pipe, a device or a folder."""
+    with suppress(OSError):  # of a name that is too long, for example
+        return path.exists() and not path.is_file()
+    return False

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from lcbench.errors import LcbenchError
 from lcbench.record import Record, Row
 from lcbench.report import formatting
 from lcbench.report.exports import trackers
@@ -141,11 +142,17 @@ def github_verdicts(comparisons: Sequence[Comparison], fail_above: float, headin
 
 
 def append_summary(markdown: str) -> None:
-    """Append `markdown` to the job summary; do nothing outside GitHub Actions."""
+    """Append `markdown` to the job summary; do nothing outside GitHub Actions.
+
+    Raise LcbenchError if it cannot be written.
+    """
     name = os.environ.get(SUMMARY)
     if name:
-        with Path(name).open("a", encoding="utf-8") as file:
-            file.write(f"{markdown}\n")
+        try:
+            with Path(name).open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"{markdown}\n")
+        except OSError as error:
+            raise LcbenchError(f"cannot write {SUMMARY}={name}: {error.strerror}") from None
 
 
 def _command(command: str, title: str, message: str) -> str:

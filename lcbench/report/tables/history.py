@@ -11,13 +11,11 @@ from rich.padding import Padding
 from rich.text import Text
 
 from lcbench.report import formatting
-from lcbench.report.table import LATE, NAME, PLAIN, SECONDS, WORD, Column, Table
+from lcbench.report.table import HEIGHTS, LATE, NAME, PLAIN, SECONDS, WORD, Column, Table
 from lcbench.stats.history import MIN_RECORDS, Change, History, Point, Series, short_revision
 
 LONGEST_LINE = 16
 """Characters of the sparkline of a series; with more results, each character stands for several."""
-
-_HEIGHTS = "▁▂▃▄▅▆▇█"
 
 
 def tables(history: History) -> Iterator[Table | Text | Padding]:
@@ -53,7 +51,7 @@ def sparkline(times: list[float]) -> str:
     heights = [log(median(times[start:end])) for start, end in pairwise(ends)]
     low = min(heights)
     reach = max(max(heights) - low, log(1.05))  # noise alone does not use the whole height
-    return "".join(_HEIGHTS[round((height - low) / reach * (len(_HEIGHTS) - 1))] for height in heights)
+    return "".join(HEIGHTS[round((height - low) / reach * (len(HEIGHTS) - 1))] for height in heights)
 
 
 def _change_lines(series: Series, change: Change) -> Iterator[Text | Padding]:

@@ -19,13 +19,22 @@ def test_folders_are_made_and_a_file_is_replaced(tmp_path):
     assert [left.name for left in path.parent.iterdir()] == ["file.txt"]
 
 
-def test_a_failure_leaves_what_was_there(tmp_path):
+def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
     path = tmp_path / "file.txt"
     path.write_text("before")
-    with pytest.raises(UnicodeEncodeError):
-        exports.write(path, "after, \udc80")
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(LcbenchError, match="No space left on device"):
+        exports.write(path, "after")
     assert path.read_text() == "before"
     assert [left.name for left in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_bytes_of_a_name_that_are_no_text_are_escaped(tmp_path):
+    exports.write(tmp_path / "file.txt", "caf\udce9.py")
+    assert (tmp_path / "file.txt").read_text() == r"caf\udce9.py"
 
 
 def test_a_reader_of_the_old_file_keeps_it(tmp_path):
@@ -56,7 +65,7 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
     assert [left.name for left in tmp_path.iterdir()] == ["pipe"]
 
 
-@pytest.mark.parametrize("name", ["", "file.txt/within"])
+@pytest.mark.parametrize("name", ["", "file.txt/within", 260 * "n"])
 def test_where_nothing_can_be_written_one_line_says_so(tmp_path, name):
     (tmp_path / "file.txt").write_text("before")
     path = tmp_path / name
