@@ -45,18 +45,20 @@ PLANTED = 0.05
 def run(
     implementations: str | Iterable[str] = (),
     *,
+    baseline: str = "",
     progress: ProgressCallback = no_progress,
     note: NoteCallback = no_note,
     **settings: Any,
 ) -> Record:
     """Time and verify implementations, write the record into the results folder and return it.
 
-    implementations: names as ``--impl`` takes them; empty means every implementation that runs here. settings: fields
-    of `lcbench.settings.RunSettings`; losses and rows can be single values.
+    implementations: names as ``--impl`` takes them; empty means every implementation that runs here. baseline: what is
+    measured beside user code if nothing else is named. settings: fields of `lcbench.settings.RunSettings`; losses and
+    rows can be single values.
     Raise LcbenchError or LossError if nothing can be measured, and NotSaved if the record cannot be written.
     """
     chosen = RunSettings.from_keywords({"implementations": implementations, **settings})
-    with record.reserved(chosen.save), _plan_of(chosen, {}, note) as (plan, refused):
+    with record.reserved(chosen.save), _plan_of(chosen, {}, note, baseline) as (plan, refused):
         from lcbench.measure import schedule
 
         machine = MachineAtStart()
@@ -314,12 +316,20 @@ def _rows_to_continue(empty: list[Row], rows: list[Row], file: Path) -> list[Row
 
 
 @contextmanager
-def _plan_of(settings: RunSettings, axes: Axes, note: NoteCallback) -> Iterator[tuple[Plan, list[Row]]]:
-    """Yield the plan, whose data exists for the duration, and the rows of targets that cannot be measured."""
+def _plan_of(
+    settings: RunSettings, axes: Axes, note: NoteCallback, baseline: str = ""
+) -> Iterator[tuple[Plan, list[Row]]]:
+    """Yield the plan, whose data exists for the duration, and the rows of targets that cannot be measured.
+
+    baseline: as in `run`. Call `note` with each remark on a user's file.
+    """
     from lcbench.measure import schedule, selection
 
     names = selection.split_names(settings.implementations)
     resolved = selection.select_targets(names, settings.selected_losses, settings.timeout_s)
+    resolved = selection.with_baseline(resolved, baseline)
+    for line in dict.fromkeys(f"{Path(each.file).name}: {line}" for each in resolved for line in each.notes):
+        note(line)
     unavailable = {each.name: each for each in resolved if each.unavailable}
     with open_data(settings, axes, note) as (size, rows):
         targets = _targets(resolved, settings, axes, size, rows)

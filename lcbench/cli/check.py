@@ -78,8 +78,8 @@ def check(
     Every test case compares the loss and the gradient with a float64 oracle, and the gradient with central differences
     of the loss. If your own code is wrong, the report names the mistake where it is a known one.
 
-    Default: all implementations that run on this machine. With FILE.py: every function in it with the signature
-    (W, X, y, reg).
+    Default: all implementations that run on this machine. With FILE.py or FILE.ipynb: every function and method in it
+    that takes W, X, y and reg.
 
     Exit status: 0 if all are right, 4 if one is wrong, 2 if one could not be checked.
     """

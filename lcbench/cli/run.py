@@ -36,10 +36,12 @@ if TYPE_CHECKING:
 @click.command(
     cls=SettingsCommand,
     settings="lcbench.settings:RunSettings",
-    epilog="\b\nExamples:\n  lcbench run\n  lcbench run --impl numpy,numba-parallel --rows 5000 --save before",
+    epilog="\b\nExamples:\n  lcbench run\n  lcbench run softmax.py\n"
+    "  lcbench run --impl numpy,numba-parallel --rows 5000 --save before",
 )
+@click.argument("targets", nargs=-1, metavar="[FILE.py[:FUNCTION] | NAME]...", shell_complete=complete.implementations)
 @implementations_option(
-    "Implementation: a name from 'lcbench impls', FILE.py, FILE.py:FUNCTION, MODULE:FUNCTION or 'all'. "
+    "Same as an argument: a name from 'lcbench impls', FILE.py, FILE.py:FUNCTION, MODULE:FUNCTION or 'all'. "
     "Repeat the option, or separate names by commas. Default: all that run on this machine."
 )
 @click.option(
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
 @quiet_option
 def run(
     settings: dict[str, Any],
+    targets: tuple[str, ...],
     baseline: str,
     arrangement: Arrangement,
     require_gpu: bool,
@@ -80,6 +83,8 @@ def run(
 
     The loss of every timed call, and the gradient of the last call in every sample, are compared with a float64 oracle.
     Each implementation runs in several generations of worker processes, which take turns in random order.
+
+    If only code of your own is named, the baseline is measured beside it, on the same losses.
     """
     if require_gpu:
         from lcbench.losses.cuda.backend import why_no_gpu
@@ -95,9 +100,12 @@ def run(
     from lcbench.settings import RunSettings
 
     arrangement.require_known(run_tables.columns(baseline=baseline))
+    if targets:
+        settings["implementations"] = [*targets, *settings.get("implementations", ())]
     settings = with_default_data(RunSettings, settings, {})
     with show_progress(quiet, timing=True) as progress:
-        result, unsaved = also_unsaved(api.run, progress=progress, note=partial(click.echo, err=True), **settings)
+        options: dict[str, Any] = {"progress": progress, "note": partial(click.echo, err=True), "baseline": baseline}
+        result, unsaved = also_unsaved(api.run, **options, **settings)
     names = dict.fromkeys(row.implementation for row in result.rows)
     if baseline != "numpy" and baseline not in names:
         click.echo(f"--baseline {baseline}: no such row; there is {', '.join(names)}", err=True)
@@ -109,6 +117,8 @@ def run(
             console = style.console()
             for table in run_tables.tables(result, baseline, arrangement):
                 console.print(table)
+            if sentence := run_tables.conclusion(result):
+                console.print(sentence)
     finally:
         print_result_file(result)
     code = _exit_code(result)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lcbench.losses import catalog
-from lcbench.losses.implementation import Device, LossError, LossName, Unavailable, UnknownImplementation
+from lcbench.losses.implementation import LOSSES, Device, LossError, LossName, Unavailable, UnknownImplementation
 from lcbench.measure.messages import DiscoverJob, FunctionFound, ReachJob, Trying
 from lcbench.settings import TIMEOUT_S
 from lcbench.usercode.discovery import is_user_code
@@ -24,7 +24,7 @@ class ResolvedTarget:
     """Implementation that a name resolves to.
 
     losses: the requested losses that it offers. unavailable: why it cannot be measured, or empty; `status` is the
-    status of its rows in that case.
+    status of its rows in that case. notes: remarks on the user's file that it is in.
     """
 
     name: str
@@ -32,6 +32,12 @@ class ResolvedTarget:
     losses: tuple[LossName, ...] = ()
     unavailable: str = ""
     status: str = "unavailable"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> str:
+        """Path or module before the function's name."""
+        return self.name.rpartition(":")[0] or self.name
 
 
 def split_names(values: Iterable[str]) -> list[str]:
@@ -68,6 +74,17 @@ def select_targets(names: list[str], losses: list[LossName], timeout_s: float = 
             targets.append(_from_catalog(name, losses))
     targets = [_check_reachable(target, names, timeout_s) for target in targets]
     return list({target.name: target for target in targets}.values())
+
+
+def with_baseline(targets: list[ResolvedTarget], baseline: str) -> list[ResolvedTarget]:
+    """Return the targets and, before them, an implementation of the catalog to compare with, on the same losses.
+
+    It is added if all targets are user code, at least one of which can be measured.
+    """
+    offered = {loss for target in targets if not target.unavailable for loss in target.losses}
+    if baseline not in catalog.CATALOG or not offered or any(target.name in catalog.CATALOG for target in targets):
+        return targets
+    return [_from_catalog(baseline, [loss for loss in LOSSES if loss in offered]), *targets]
 
 
 def row_names(targets: Iterable[ResolvedTarget]) -> dict[str, str]:
@@ -150,11 +167,10 @@ def user_targets(spec: str, losses: list[LossName], timeout_s: float, place: Pla
     for found in discover(spec, timeout_s, place):
         # If a function failed and its name does not contain its loss, it could be meant for any.
         offered = tuple(loss for loss in losses if loss in (found.losses or losses))
-        if offered and found.problem:
-            status = found.kind if found.kind in ("wrong", "crashed", "timeout") else "unavailable"
-            targets.append(ResolvedTarget(found.implementation, "cpu", offered, found.problem, status))
-        elif offered:
-            targets.append(ResolvedTarget(found.implementation, "cpu", offered))
+        if offered:
+            refused = found.kind if found.kind in ("wrong", "crashed", "timeout") else "unavailable"
+            notes = tuple(found.notes)
+            targets.append(ResolvedTarget(found.implementation, "cpu", offered, found.problem, refused, notes))
     if not targets:
         raise UnknownImplementation(f"{spec} has no function for the requested loss ({', '.join(losses)})")
     return targets

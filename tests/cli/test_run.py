@@ -228,6 +228,26 @@ def test_exit_codes(monkeypatch, tmp_path, statuses, code):
     assert invoke(tmp_path, "run").returncode == code
 
 
+def test_names_may_be_arguments(monkeypatch, tmp_path):
+    given = []
+    monkeypatch.setattr("lcbench.api.run", lambda *a, **options: given.append(options) or make_record())
+    invoke(tmp_path, "run", "softmax.py", "svm.py:f", "--impl", "numba-parallel", "--baseline", "naive")
+    assert given[0]["implementations"] == ["softmax.py", "svm.py:f", "numba-parallel"]
+    assert given[0]["baseline"] == "naive"
+
+
+def test_a_file_is_measured_beside_numpy_on_the_losses_that_it_has(folder):
+    (folder / "mine.py").write_text("raise ValueError('top')\n" + MINE.partition("def softmax_loss_off")[0])
+    done = lcbench(folder, "run", "mine.py", *TINY)
+    assert done.returncode == 0
+    tables = [line for line in done.stdout.splitlines() if "rows x" in line]
+    assert [line.partition(":")[0] for line in tables] == ["softmax"]
+    assert re.search("^numpy  .*^mine.py:|^mine.py:.*^numpy  ", done.stdout, re.MULTILINE | re.DOTALL)
+    sentence = " ".join(done.stdout.split()).rpartition(" or too noisy) ")[2] or done.stdout
+    assert re.search(r"is the fastest: .* times as fast as|the noise does not tell which is faster", sentence)
+    assert "mine.py: line 1: ValueError: top, skipped" in done.stderr.splitlines()
+
+
 def test_cifar10_is_the_default_if_downloaded(monkeypatch, tmp_path):
     data = []
     monkeypatch.setattr("lcbench.api.run", lambda *a, **options: data.append(options["data"]) or make_record())

@@ -144,6 +144,27 @@ def test_a_missing_file_is_an_error_with_a_suggestion(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("targets", "baseline", "names"),
+    [
+        ([("a.py:f", ("svm",), "")], "numpy", [("numpy", ("svm",)), ("a.py:f", ("svm",))]),
+        (
+            [("a.py:f", ("softmax",), ""), ("a.py:g", ("svm",), "crashed")],
+            "naive",
+            [("naive", ("softmax",)), ("a.py:f", ("softmax",)), ("a.py:g", ("svm",))],
+        ),
+        ([("a.py:f", ("svm",), "crashed")], "numpy", [("a.py:f", ("svm",))]),
+        ([("a.py:f", ("svm",), ""), ("numpy", ("svm",), "")], "numpy", [("a.py:f", ("svm",)), ("numpy", ("svm",))]),
+        ([("a.py:f", ("svm",), ""), ("naive", ("svm",), "")], "numpy", [("a.py:f", ("svm",)), ("naive", ("svm",))]),
+        ([("a.py:f", ("svm",), "")], "", [("a.py:f", ("svm",))]),
+        ([("a.py:f", ("svm",), "")], "b.py:g", [("a.py:f", ("svm",))]),
+    ],
+)
+def test_the_baseline_is_added_to_user_code_alone_for_its_losses(targets, baseline, names):
+    resolved = [selection.ResolvedTarget(name, "cpu", losses, why) for name, losses, why in targets]
+    assert [(each.name, each.losses) for each in selection.with_baseline(resolved, baseline)] == names
+
+
 def test_row_names_have_no_folders_unless_they_are_ambiguous():
     names = ["numpy", "a/x.py:f", "b/x.py:f", "b/x.py:g", "package.module:f", "C:g"]
     assert selection.row_names([selection.ResolvedTarget(name) for name in names]) == {

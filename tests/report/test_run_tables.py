@@ -50,6 +50,37 @@ def test_all_tables_of_a_run():
     assert "\n".join(printed(run_tables.tables(A_RUN))) + "\n" == PRINTED
 
 
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (A_RUN.rows, "numba-parallel is the fastest: 5.00 [5.00,5.00] times as fast as numpy (softmax, 500 rows)"),
+        (
+            [row("numpy", [1.0, 1.1, 1.2]), row("a.py:f", [1.2, 1.1, 1.01])],
+            "the noise does not tell which is faster, numpy or a.py:f (softmax, 500 rows)",
+        ),
+        (
+            [
+                row("numpy", [2.0, 2.2], loss="svm"), row("a.py:f", [1.0, 1.1], loss="svm"),
+                row("numpy", [6.0, 6.0], rows=10_000), row("a.py:g", [2.0, 2.0], rows=10_000),
+                row("numpy", [4.0, 4.0]), row("a.py:g", [2.0, 2.0]),
+            ],
+            "a.py:f is the fastest: 2.00 [2.00,2.00] times as fast as numpy (svm, 500 rows); "
+            "a.py:g is the fastest: 3.00 [3.00,3.00] times as fast as numpy (softmax, 10,000 rows), "
+            "2.00 [2.00,2.00] times as fast as numpy (softmax, 500 rows)",
+        ),
+        ([row("numpy", [1.0]), row("a.py:f", [2.0])],
+         "the noise does not tell which is faster, numpy or a.py:f (softmax, 500 rows)"),
+        ([row("numpy", [1.0, 1.0]), row("a.py:f", status="wrong", blocks=[])], None),
+        ([row("numpy", [1.0, 1.0]), row("numba-cuda", [1.0, 1.0], device="simulator")], None),
+        ([row("numpy", [1.0, 1.0], threads=1), row("numpy", [1.0, 1.0], threads=2)], None),
+        ([], None),
+    ],
+)  # fmt: skip
+def test_conclusion_is_one_sentence(rows, sentence):
+    found = run_tables.conclusion(record(*rows))
+    assert (found and found.plain) == sentence
+
+
 LARGE = {"rows": 49_000}
 EXTREMES = record(
     row("numpy", [1234.0, 999.0, 1111.0], **LARGE),

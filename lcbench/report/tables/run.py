@@ -86,6 +86,31 @@ def tables(record: Record, baseline: str = "numpy", arrangement: Arrangement = A
     yield from _footnotes(record, baseline)
 
 
+def conclusion(record: Record) -> Text | None:
+    """Return one sentence: which implementation is the fastest, and how many times as fast as the next one.
+
+    Return None if no workload has times of two implementations. If the interval of the ratio includes 1, the sentence
+    says that the noise does not tell.
+    """
+    rows = [row for row in record.rows if row.ranked and row.device != "simulator" and not row.side]
+    clauses: dict[str, list[str]] = {}
+    for workload in dict.fromkeys(row.workload for row in rows):
+        ranked = sorted((row for row in rows if row.workload == workload), key=lambda row: row.median_s or 0.0)
+        first, second = ranked[0], ranked[min(1, len(ranked) - 1)]
+        if first.implementation == second.implementation:
+            continue
+        ratio, where = estimates.speedup(first, second), f"({first.loss}, {first.rows:,} rows)"
+        if ratio.low > 1:
+            factor = formatting.ratio_with_interval(*ratio).replace("\n", " ")
+            clause = f"{factor} times as fast as {second.implementation} {where}"
+            clauses.setdefault(f"{first.implementation} is the fastest: ", []).append(clause)
+        else:
+            names = f"{first.implementation} or {second.implementation}"
+            clauses.setdefault(f"the noise does not tell which is faster, {names} ", []).append(where)
+    sentence = "; ".join(beginning + ", ".join(parts) for beginning, parts in clauses.items())
+    return Text(sentence, style="bold") if sentence else None
+
+
 def times(
     title: str,
     rows: Sequence[Row],
