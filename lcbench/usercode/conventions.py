@@ -22,11 +22,13 @@ LIBRARIES = ("torch", "jax", "cupy")
 class UserConvention(Convention):
     """Convention of a user's function, which may take and return other things than an assignment's.
 
-    library: whose arrays it takes, or empty for NumPy's. one_hot: y is (N, C), or (C, N) if W is (C, D). bias: whether
-    the function appends a column of ones to X, as the last or the first one, so that W has one more row than X has
-    columns. gradient_first: it returns (dW, loss). others: further differences, in words.
+    mixed: W is (C, D) and X is (N, D) or, with `columns`, W is (D, C) and X is (D, N). library: whose arrays it takes,
+    or empty for NumPy's. one_hot: y is (N, C), or (C, N) with `columns`. bias: whether the function appends a column of
+    ones to X, as the last or the first one, so that W has one more row than X has columns. gradient_first: it returns
+    (dW, loss). others: further differences, in words.
     """
 
+    mixed: bool = False
     library: str = ""
     one_hot: bool = False
     bias: Literal["", "last", "first"] = ""
@@ -34,8 +36,14 @@ class UserConvention(Convention):
     others: tuple[str, ...] = ()
 
     @property
+    def transposes_W(self) -> bool:
+        """Whether W and dW are (C, D)."""
+        return self.columns != self.mixed
+
+    @property
     def _extra(self) -> list[str]:
         named = (
+            (self.mixed, f"W ({'D, C' if self.columns else 'C, D'}), X ({'D, N' if self.columns else 'N, D'})"),
             (self.library, {"torch": "torch tensors"}.get(self.library, f"{self.library} arrays")),
             (self.one_hot, "one-hot labels"),
             (self.bias, f"it adds a bias to X as the {self.bias} column"),
@@ -51,7 +59,8 @@ class UserConvention(Convention):
     def __str__(self) -> str:
         if not self._extra:
             return super().__str__()
-        first = [super().__str__()] if super().differs else []
+        named = Convention(self.columns and not self.mixed, self.half_regularisation)
+        first = [str(named)] if named.differs else []
         return f"{'' if first else 'convention: '}{', '.join([*first, *self._extra])}"
 
     @property
@@ -68,8 +77,10 @@ class UserConvention(Convention):
         if self.bias:  # a bias of zero changes neither the loss nor the rest of the gradient
             zeros = np.zeros((1, W.shape[1]), W.dtype)
             W = np.concatenate((W, zeros) if self.bias == "last" else (zeros, W))
+        if self.transposes_W:
+            W = np.ascontiguousarray(W.T)
         if self.columns:
-            W, X = np.ascontiguousarray(W.T), np.ascontiguousarray(X.T)
+            X = np.ascontiguousarray(X.T)
             y = np.ascontiguousarray(y.T) if self.one_hot else y
         if not self.library:
             return W, X, y
@@ -82,7 +93,7 @@ class UserConvention(Convention):
         if not _holds_numbers(dW):
             raise TypeError(f"dW has type {type(dW).__name__}, which may be computed only when it is read")
         dW = to_numpy(dW)
-        dW = np.ascontiguousarray(dW.T) if self.columns else dW
+        dW = np.ascontiguousarray(dW.T) if self.transposes_W else dW
         if self.bias and len(dW):
             dW = dW[:-1] if self.bias == "last" else dW[1:]
         return to_numpy(loss).astype(np.float64).item(), dW
@@ -104,12 +115,13 @@ class UserConvention(Convention):
 
 
 def other_forms(convention: UserConvention) -> list[UserConvention]:
-    """Return the conventions with one-hot labels or a bias inside that otherwise equal `convention`."""
+    """Return the conventions with mixed layouts, one-hot labels or a bias inside that otherwise equal `convention`."""
     return [
-        replace(convention, one_hot=one_hot, bias=bias)
+        replace(convention, mixed=mixed, one_hot=one_hot, bias=bias)
         for bias in ("", "last", "first")
         for one_hot in (False, True)
-        if one_hot or bias
+        for mixed in (False, True)
+        if mixed or one_hot or bias
     ]
 
 

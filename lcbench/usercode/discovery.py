@@ -285,8 +285,8 @@ class _Candidate:
 def _candidates(user_module: UserModule, every: bool = False) -> Iterator[_Candidate]:
     """Yield the functions that the file defines, compiled ones included but no lambdas, and methods of its classes.
 
-    Of methods, only those are bound that are named like a loss, do not only call a function that is bound too, and
-    belong to a class without subclasses here. Others are yielded if `every` is true.
+    Of methods, only those are bound that are named like a loss and belong to a class without subclasses here, none of
+    whose losses calls a function that is bound too. Others are yielded if `every` is true.
     """
     namespace = vars(user_module.module)
     seen, functions = set(), []
@@ -306,13 +306,15 @@ def _candidates(user_module: UserModule, every: bool = False) -> Iterator[_Candi
     classes = {name: member for name, member in namespace.items() if _is_class_of(user_module, member)}
     for name, owner in classes.items():
         has_subclass = any(other is not owner and issubclass(other, owner) for other in classes.values())
-        for method, member in _methods(owner) if every or not (has_subclass or name in used) else ():
+        methods = list(_methods(owner)) if every or not (has_subclass or name in used) else []
+        bound_names = {each.name for each in bound}
+        calls_bound = any(may_be_a_loss(method) and not bound_names.isdisjoint(_names_in(m)) for method, m in methods)
+        for method, member in methods:
             is_static = isinstance(member, staticmethod)
             function = member.__func__ if is_static else member
             candidate = _Candidate(f"{name}.{method}", function, owner=None if is_static else owner)
-            calls_found = not {each.name for each in bound}.isdisjoint(_names_in(function))
             binding = None
-            if may_be_a_loss(method) and not calls_found:
+            if may_be_a_loss(method) and not calls_bound:
                 binding = loss_binding(method, *candidate.parameters, candidate.attributes)
             yield replace(candidate, binding=binding)
 
@@ -398,13 +400,19 @@ def _imported_losses(user_module: UserModule) -> str:
 
 def _adapter(candidates: Iterable[_Candidate]) -> str:
     """Return advice with one line of code that makes one of the candidates, or code of the user's, a loss function."""
-    likely = [each for each in candidates if may_be_a_loss(each.name.rpartition(".")[2])]
-    best = max(likely, key=lambda each: len({role_of(name) for name in each.parameters[0]} - {None}), default=None)
+
+    def known(candidate: _Candidate) -> int:
+        return len({role_of(name) for name in candidate.parameters[0]} - {None})
+
+    likely = [each for each in candidates if may_be_a_loss(each.name.rpartition(".")[2]) and known(each) > 1]
+    best = max(likely, key=known, default=None)
     if best is None:
         return "add one line that calls your code: def my_softmax_loss(W, X, y, reg): return ..., ..."
     names, required = best.parameters
-    roles = [role_of(name) for name in names[:required]]
-    arguments = ", ".join(role if role and roles.count(role) == 1 else "..." for role in roles)
+    roles = [role_of(name) for name in names]
+    given = [role if role and roles.count(role) == 1 else "..." for role in roles[:required]]
+    given += [f"{name}={role}" for name, role in zip(names[required:], roles[required:], strict=True) if role]
+    arguments = ", ".join(given)
     if best.owner is None:
         body = f"return {best.name}({arguments})"
     else:
@@ -460,7 +468,8 @@ def _user_function(
         called = _bound(function, binding, candidate.owner)
     except CannotLoad as error:
         loss = loss_in_name(candidate.name)
-        return UserFunction(spec, _row_name(spec, file), None, loss, file, line, str(error), notes)
+        problem = f"{error}; {_adapter([candidate])}"
+        return UserFunction(spec, _row_name(spec, file), None, loss, file, line, problem, notes)
     prepare, fetch, device = (getattr(owner, name, None) for name in ("prepare", "fetch", "device"))
     transfers = callable(prepare) and callable(fetch)
     compiled = hasattr(function, "py_func")

@@ -73,8 +73,9 @@ def recognise(user_function: UserFunction) -> Implementation | Refusal:
     """Return the function as an implementation in the current convention, or the reason why it is none.
 
     The function is called in each layout, (D, C) first, on copies of small float64 inputs, then with the arrays of the
-    libraries that it uses, then with one-hot labels and for a bias column inside. If its name does not contain a loss,
-    the output is compared with both losses. If the output is wrong, other inputs help to identify the mistake.
+    libraries that it uses, then in mixed layouts, with one-hot labels and for a bias column inside. If its name does
+    not contain a loss, the output is compared with both losses. If the output is wrong, other inputs help to identify
+    the mistake.
 
     An exception of the function becomes a Refusal. The function may also print or never return, which the caller must
     handle.
@@ -91,7 +92,7 @@ def recognise(user_function: UserFunction) -> Implementation | Refusal:
             if right:
                 return _in_convention(user_function, right.loss_name, right.convention)
     # An unusual form explains a function only if no usual one has an output that can be compared.
-    usual = [trial for trial in trials if not (trial.form.one_hot or trial.form.bias)]
+    usual = [trial for trial in trials if not (trial.form.mixed or trial.form.one_hot or trial.form.bias)]
     comparable = any(isinstance(trial.output, TrialOutput) for trial in usual)
     failures = []
     for trial in usual if comparable else trials:
@@ -265,7 +266,7 @@ def _call(
         return unusable("not checked", f"must return (loss, dW) as a number and an array, not {kinds}")
     if dW.shape != inputs.W.shape:
         returned_shape, expected_shape = (
-            tuple(shape[::-1]) if form.columns else shape for shape in (dW.shape, inputs.W.shape)
+            tuple(shape[::-1]) if form.transposes_W else shape for shape in (dW.shape, inputs.W.shape)
         )
         transposed = "gradient is transposed: it" if dW.shape == inputs.W.shape[::-1] else "gradient"
         return unusable("wrong", f"{transposed} has shape {returned_shape}, W has {expected_shape}")

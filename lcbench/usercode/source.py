@@ -86,6 +86,7 @@ class Source:
     filename: name for its code objects. This is the file's path if the file was parsed unchanged, so that tracebacks
         and Numba's cache find it. Otherwise it is no path, since Numba would parse the file again and fail.
     guarded: lines inside the body of a ``try`` with handlers.
+    only_definitions: whether statements that load data, train and draw were left out.
     """
 
     file: Path
@@ -93,6 +94,7 @@ class Source:
     statements: tuple[ast.stmt, ...]
     notes: tuple[Note, ...]
     guarded: frozenset[int]
+    only_definitions: bool = False
 
 
 def read_source(file: Path) -> Source:
@@ -229,7 +231,7 @@ def _only_definitions(source: Source) -> Source:
         reason = f"{count} not run: of a notebook, only imports, definitions and constants are"
         where = place(source.filename, left_out[0].lineno)
         notes = (*notes, Note(left_out[0].lineno, reason, place=f"from {where}", skipped=False))
-    return replace(source, statements=kept, notes=notes)
+    return replace(source, statements=kept, notes=notes, only_definitions=True)
 
 
 _DEFINING_CALLS = frozenset({
@@ -470,7 +472,7 @@ Role = Literal["W", "X", "y", "reg"]
 ROLES: tuple[Role, ...] = ("W", "X", "y", "reg")
 
 _NAMES: dict[Role, str] = {
-    "W": r"w\d?|w_?t|weights?|weight_?(matrix|s)|theta\d?|coefs?|params?|beta",
+    "W": r"w\d?|w_?t|weights?|weight_?(matrix|s)|theta\d?|coefs?|beta",
     "X": r"x.*|tx|\w+_x|data|inputs?|images|features|samples",
     "y": r"y.*|\w+_y|labels?|targets?|t",
     "reg": r"reg.*|_?lam\w*|lmbda|alpha|l2(_?reg)?|penalty|strength|weight_decay",
@@ -556,7 +558,7 @@ def bind(
 
 def _attributes_for(role: Role, attributes: Collection[str]) -> list[str]:
     """Return the attribute that holds an argument, alone in a list, or an empty list."""
-    fitting = [name for name in attributes if role_of(name) == role and name.lower() not in ("params", "param")]
+    fitting = [name for name in attributes if role_of(name) == role]
     return sorted(fitting, key=lambda name: (name != role, len(name), name))[:1]
 
 

@@ -169,11 +169,16 @@ def test_methods_are_bound_by_the_names_of_parameters_and_attributes(here):
         ("a.py:Softmax.loss", None),
         ("a.py:SoftmaxWithReg.loss", None),
         ("a.py:SVMOf.loss", None),
-        ("a.py:SVMOfMany.loss", "its class needs arguments: SVMOfMany(features, classes)"),
+        (
+            "a.py:SVMOfMany.loss",
+            "its class needs arguments: SVMOfMany(features, classes); add one line that adapts it: "
+            "def my_svm_loss(W, X, y, reg): model = SVMOfMany(...); model.W = W; return model.loss(X, y, reg)",
+        ),
         (
             "a.py:SVMThatFails.loss",
             "SVMThatFails() cannot be constructed: line 48: FileNotFoundError: [Errno 2] No such file or directory: "
-            "'gone.npy'",
+            "'gone.npy'; add one line that adapts it: "
+            "def my_svm_loss(W, X, y, reg): model = SVMThatFails(); model.W = W; return model.loss(X, y, reg)",
         ),
         ("a.py:Static.hinge", None),
     ]
@@ -189,7 +194,8 @@ def test_methods_are_bound_by_the_names_of_parameters_and_attributes(here):
 def test_a_method_that_calls_a_function_of_the_file_is_left_out(here):
     Path("a.py").write_text(
         "def svm_loss(W, X, y, reg): pass\n"
-        "class SVM:\n    def loss(self, X, y, reg): return svm_loss(self.W, X, y, reg)\n"
+        "class Linear:\n    def _loss(self, X, y, reg): return self.W\n"
+        "class SVM(Linear):\n    def loss(self, X, y, reg): return svm_loss(self.W, X, y, reg)\n"
     )
     assert [function.name for function in load_functions("a.py")] == ["a.py:svm_loss"]
     assert load_functions("a.py:SVM.loss")[0].function is not None
@@ -211,6 +217,11 @@ def test_a_method_that_calls_a_function_of_the_file_is_left_out(here):
         ),
         ("from other import svm_loss\nx = 3\n", r"no function; it imports svm_loss from other\.py: name that file$"),
         ("def train_softmax(X_tr, y_tr, X_te, y_te): pass\n", r"train_softmax\(X_tr, y_tr, X_te, y_te\); add one line"),
+        (
+            "def cost(b, W, X, Y, lam=0.1): pass\ndef plot_loss(W): pass\n",
+            r"def my_softmax_loss\(W, X, y, reg\): return cost\(\.\.\., W, X, y, lam=reg\)$",
+        ),
+        ("def nn_loss(params, X, y, reg, size): pass\n", r"return nn_loss\(\.\.\., X, y, reg, \.\.\.\)$"),
         ("def svm(W, b, X, y): pass\n", r"svm\(W, b, X, y\); .*: return svm\(W, \.\.\., X, y\)$"),
     ],
 )
@@ -223,7 +234,11 @@ def test_what_a_file_has_instead_is_listed_with_an_adapter(here, text, message):
 
 
 def test_functions_of_a_notebook(here):
-    cells = ["import numpy as np\n1 / 0\n", "def svm_loss(W, X, y, reg):\n    return np.zero(3)\n", "!ls\n"]
+    cells = [
+        "import numpy as np\n1 / 0\nx = trained.W",
+        "def svm_loss(W, X, y, reg):\n    return np.zero(3)\n",
+        "!ls\n",
+    ]
     cells = [{"cell_type": "code", "source": cell} for cell in cells]
     Path("work.ipynb").write_text(json.dumps({"cells": cells, "metadata": {}}))
     [function] = load_functions("work.ipynb")

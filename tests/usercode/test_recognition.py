@@ -187,6 +187,14 @@ RIGHT = "import numpy as np\nfrom lcbench.losses.vectorized import softmax_loss,
             "2015 layout: W (C, D), X (D, N), one-hot labels",
         ),
         (
+            "def f(W, X, y, reg):\n    loss, dW = svm_loss(W.T, X, y, reg / 2)\n    return loss, dW.T + 0 * X[0, 0]",
+            "2016 convention: 0.5 reg sum(W W), W (C, D), X (N, D)",
+        ),
+        (
+            "def f(W, X, Y, reg): return svm_loss(W, X.T + 0 * X.T, Y.argmax(axis=0), reg)",
+            "W (D, C), X (D, N), one-hot labels",
+        ),
+        (
             "def f(W, X, y, reg): return svm_loss(W, np.hstack([X, np.ones((len(X), 1))]), y, reg)",
             "it adds a bias to X as the last column",
         ),
