@@ -25,7 +25,7 @@ from lcbench.errors import ExitCode, LcbenchError
     cls=SettingsCommand,
     settings="lcbench.learn.recipe:Recipe",
     epilog="\b\nExamples:\n  lcbench search --data synthetic --loss svm --lr 1e-7,5e-5 --reg 2.5e4,5e4\n"
-    "  lcbench search --data synthetic --random 5 --lr 1e-8:1e-6 --reg 1:1e4 --iterations 200",
+    "  lcbench search --data synthetic --random 5 --lr 1e-8:1e-6 --iterations 200",
 )
 @recipe_options("search", listed=True)
 @click.option(

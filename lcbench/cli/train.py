@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     cls=SettingsCommand,
     settings="lcbench.learn.recipe:Recipe",
     epilog="\b\nExamples:\n  lcbench train --data synthetic --loss svm\n"
-    "  lcbench train --data synthetic --solver lbfgs --iterations 20 --output best.h5",
+    "  lcbench train --data synthetic --solver lbfgs --iterations 20",
 )
 @recipe_options("training", listed=False)
 @click.option(

@@ -42,29 +42,27 @@ def inspect_cpu(name: str, dtype: str, classes: int, pixels: bool) -> list[Loop]
     distinct: dict[tuple[str, str], Loop] = {}
     for dispatcher, signature, assembly in _assemblies(dispatchers, dtype):
         for loop in loops(assembly):
-            loop = replace(loop, name=_with_line(loop.name, dispatcher, signature))
+            loop = _placed(loop, dispatcher, signature)
             distinct.setdefault((loop.name, without_labels(loop.code)), loop)
     return sorted(distinct.values(), key=lambda loop: -loop.flops)
 
 
-def _with_line(name: str, dispatcher: Any, signature: Any) -> str:
-    """Return the name of a loop's function with its line in the source: "loss, line 3" or "loss: prange, line 9".
+def _placed(loop: Loop, dispatcher: Any, signature: Any) -> Loop:
+    """Return the loop with its line in the source; a parallel loop also with the name of the function that has it.
 
-    The body of a parallel loop is named after the function that contains it. If that has several, Numba does not tell
-    which is which, and the lines of all of them are given. Callees from other files have no line.
+    If a function has several parallel loops, Numba does not tell which is which, and the lines span all of them.
+    Callees from other files have no line.
     """
     function = dispatcher.py_func
-    if name == function.__name__:
-        return f"{name}, line {function.__code__.co_firstlineno}"
-    if not name.startswith(PRANGE):
-        return name
+    if loop.name == function.__name__:
+        return replace(loop, line=str(function.__code__.co_firstlineno))
+    if not loop.name.startswith(PRANGE):
+        return loop
     diagnostics = (dispatcher.get_metadata(signature) or {}).get("parfor_diagnostics")
     parfors = getattr(diagnostics, "initial_parfors", ())
     lines = sorted({parfor.loc.line for parfor in parfors if parfor.loc.filename == function.__code__.co_filename})
-    if not lines:
-        return f"{function.__name__}: {name}"
-    where = f"line {lines[0]}" if len(lines) == 1 else f"lines {lines[0]} to {lines[-1]}"
-    return f"{function.__name__}: {name}, {where}"
+    line = "-".join(map(str, dict.fromkeys([lines[0], lines[-1]]))) if lines else ""
+    return replace(loop, name=f"{function.__name__}: {loop.name}", line=line)
 
 
 def _assemblies(dispatchers: list[Any], dtype: str) -> Iterator[tuple[Any, Any, str]]:

@@ -51,6 +51,7 @@ class Loop:
     remainder: True if the loop processes what does not fill the vectors of the wider loop before it.
     code_bytes: length of the machine code, or None if unknown.
     code: assembly.
+    line: line of the function in its source, or lines of the parallel loops that it may be; empty if unknown.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Loop:
     remainder: bool
     code_bytes: int | None
     code: str
+    line: str = ""
 
     @property
     def verdict(self) -> str:

@@ -237,7 +237,8 @@ class _Generations:
                     "--budget, or stop other programs"
                 )
                 break
-            planned_s = min(settings.budget_s, spent_s + (settings.blocks - number) * longest_s or inf)
+            end_s = spent_s + (settings.blocks - number) * longest_s if longest_s else inf
+            planned_s = min(settings.budget_s, end_s)
             self._generation, self._expected_s = (
                 number + 1,
                 ceil(max(planned_s, spent_s + max(1, fewest - number) * longest_s, 1.0)),

@@ -88,7 +88,7 @@ def bash_completions(folder, *words):
         (["train", "--data", "s"], ["synthetic"]),
         (["train", "--data", "ta"], ["table.csv"]),
         (["run", "--data", "res"], ["compopt -o nospace", "results/"]),
-        (["evaluate", "results/m"], ["results/models/20260101T000000Z-0.h5"]),
+        (["evaluate", "results/models/"], ["results/models/20260101T000000Z-0.h5"]),
         (["report", "bef"], ["before"]),
         (["gate", "--base", "HEAD"], ["HEAD~1"]),
         (["gate", "--base", "mai"], ["main"]),

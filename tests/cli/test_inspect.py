@@ -47,7 +47,7 @@ def svm_loss(W, X, y, reg):
 
 @compiles
 def test_table_has_80_columns(tmp_path):
-    done = lcbench(tmp_path, "inspect", "numba-njit")
+    done = lcbench(tmp_path, "inspect", "numba-njit", "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0].rstrip() == "numba-njit: float32, 10 classes"
@@ -57,7 +57,7 @@ def test_table_has_80_columns(tmp_path):
 
 @compiles
 def test_json_with_and_without_code(tmp_path):
-    done = lcbench(tmp_path, "inspect", "numba-njit", "--dtype", "float64", "--json")
+    done = lcbench(tmp_path, "inspect", "numba-njit", "--dtype", "float64", "--json", "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)["found"]
     assert {"verdict", "vector_bits", "fma", "stack", "remainder"} <= set(found[0])
@@ -76,10 +76,10 @@ def test_numba_cache_does_not_change_the_output(tmp_path):
 @compiles
 def test_user_file_and_its_assembly(tmp_path):
     (tmp_path / "mine.py").write_text(MINE)
-    done = lcbench(tmp_path, "inspect", "mine.py", "--asm")
+    done = lcbench(tmp_path, "inspect", "mine.py", "--asm", "--quiet")
     assert (done.returncode, done.stderr) == (0, "")
     assert "\n# softmax_loss: " in done.stdout
-    python_only = lcbench(tmp_path, "inspect", "mine.py:svm_loss")
+    python_only = lcbench(tmp_path, "inspect", "mine.py:svm_loss", "--quiet")
     assert (python_only.returncode, python_only.stdout) == (2, "")
     assert python_only.stderr == "error: mine.py:svm_loss is not compiled by Numba: nothing to inspect\n"
 
@@ -87,7 +87,7 @@ def test_user_file_and_its_assembly(tmp_path):
 def test_kernel_of_a_compute_capability(tmp_path):
     if cuda_backend.is_simulator():
         pytest.skip("Numba's simulator compiles nothing")
-    done = lcbench(tmp_path, "inspect", "numba-cuda", "--cc", "8.0")
+    done = lcbench(tmp_path, "inspect", "numba-cuda", "--cc", "8.0", "--quiet")
     if "pip install" in done.stderr:
         pytest.skip(done.stderr)
     assert (done.returncode, done.stderr) == (0, "")

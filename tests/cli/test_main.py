@@ -12,7 +12,7 @@ import pytest
 from commands import environment, invoke, lcbench
 from lcbench.cli import main
 from lcbench.cli.options import SHARE
-from lcbench.errors import LcbenchError, ReaderGone
+from lcbench.errors import LcbenchError, ReaderGone, os_error
 from lcbench.losses.implementation import UnknownImplementation
 from lcbench.settings import defaults
 
@@ -186,7 +186,7 @@ def of_unfinished_file():
     [
         (LcbenchError("no such result"), 2, "error: no such result\n"),
         (UnknownImplementation("no implementation"), 2, "error: no implementation\n"),
-        (OSError(28, "No space left on device"), 2, "error: [Errno 28] No space left on device\n"),
+        (OSError(28, "No space left on device"), 2, f"error: {os_error(OSError(28, 'No space left on device'))}\n"),
         (click.ClickException("wrong option"), 2, "Error: wrong option\n"),
         (KeyboardInterrupt(), 130, "stopped\n"),
         (click.Abort(), 130, "stopped\n"),

@@ -35,15 +35,17 @@ def test_training_reports_progress_and_accuracies():
     reported = []
     model = train(DATA, RECIPE, progress=lambda *given: reported.append(given))
     assert model.status == "finished"
-    assert {(stage, total) for stage, _, total, _ in reported} == {("steps", 45)}
-    assert [step for _, step, _, _ in reported] == model.curves.steps.tolist() == [0, 10, 20, 30, 40, 45]
+    lines, bars = reported[::2], reported[1::2]
+    assert {(stage, total) for stage, _, total in bars} == {("steps", 45)}
+    assert [step for _, step, _ in bars] == model.curves.steps.tolist() == [0, 10, 20, 30, 40, 45]
+    assert [line.partition(":")[0] for (line,) in lines] == [f"step {step}" for _, step, _ in bars]
     assert model.curves.losses.shape == (45,)
     assert model.accuracy["test"] > 0.8 > model.curves.validation_accuracy[0]
     for name, part in (("train", DATA.train), ("validation", DATA.validation), ("test", DATA.test)):
         assert model.accuracy[name] == accuracy(predict(model.W, model.scaling, part.X), part.y)
     assert model.curves.validation_accuracy[-1] == model.accuracy["validation"]
-    last = f"loss {model.curves.losses[-1]:.4g}  train {100 * model.curves.train_accuracy[-1]:.1f} %  "
-    assert reported[-1][3] == f"{last}validation {100 * model.accuracy['validation']:.1f} %"
+    last = f"step 45: loss {model.curves.losses[-1]:.4g}, train {100 * model.curves.train_accuracy[-1]:.1f} %, "
+    assert lines[-1][0] == f"{last}validation {100 * model.accuracy['validation']:.1f} %"
 
 
 @pytest.mark.parametrize("solver", ["sgd", "lbfgs", "random"])
@@ -142,7 +144,7 @@ def test_nothing_is_checkpointed_before_the_first_steps():
 
 
 def test_an_interrupted_training_is_checkpointed_at_its_last_step():
-    def stop(stage, step, total, detail):
+    def stop(stage, step=0, total=0, detail=""):
         if step == 20:
             raise KeyboardInterrupt
 

@@ -107,3 +107,36 @@ def test_search_follows_modules_nested_functions_and_closures(load):
 def test_search_ends_for_mutual_recursion(load):
     user = load(rounds="def a(W, X, y, reg):\n    return b(W)\ndef b(W):\n    return a(W, W, W, 0)\n")
     assert names(user.a) == []
+
+
+PARALLEL = """
+import numpy as np
+from numba import njit, prange
+
+@njit(parallel=True)
+def softmax_loss(W, X, y, reg):
+    scores = np.dot(X, W)
+    losses = np.zeros(X.shape[0])
+    for i in prange(X.shape[0]):
+        highest = scores[i].max()
+        total = 0.0
+        for c in range(W.shape[1]):
+            total += np.exp(scores[i, c] - highest)
+        losses[i] = np.log(total) + highest - scores[i, y[i]]
+        for c in range(W.shape[1]):
+            scores[i, c] = np.exp(scores[i, c] - highest) / total / X.shape[0]
+        scores[i, y[i]] -= 1.0 / X.shape[0]
+    return losses.mean() + reg * np.sum(W * W), np.dot(X.T, scores) + 2 * reg * W
+"""
+
+
+@compiles
+def test_a_loop_has_its_function_and_line(tmp_path):
+    (tmp_path / "mine.py").write_text(PARALLEL)
+    found = inspected(tmp_path, "mine.py:softmax_loss", "--dtype", "float64")
+    inside = [loop for loop in found if loop["name"].startswith("softmax_loss: prange")]
+    assert inside
+    for loop in inside:
+        lines = [int(line) for line in loop["line"].split("-")]
+        assert lines[0] <= 9 <= lines[-1] <= 18
+    assert {loop["line"] for loop in found if loop["name"] == "softmax_loss"} <= {"5", "6"}

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from lcbench.machine_code.gpu import Kernel
 from lcbench.machine_code.loops import Loop
-from lcbench.report.table import NAME, NUMBER, PLAIN, SIZE, Column, Table
+from lcbench.report.table import LATE, NAME, NUMBER, PLAIN, SIZE, Column, Table
 
 _COUNTS = (
     Column("bits", lambda loop: loop.vector_bits or "scalar", PLAIN),
@@ -18,7 +18,7 @@ _COUNTS = (
     Column("other", "arithmetic", PLAIN),
     Column("load", "loads", PLAIN),
     Column("store", "stores", PLAIN),
-    Column("pref", "prefetches", PLAIN),
+    Column("pref", "prefetches", PLAIN, leaves=1),
     Column("call", "calls", PLAIN),
     Column("stack", "stack", PLAIN),
     Column("regs", "vector_registers", PLAIN),
@@ -43,7 +43,7 @@ def _loops(title: str, found: list[Loop]) -> Iterator[Table | Text]:
         return
     alike: dict[tuple[Any, ...], list[Loop]] = {}
     for loop in shown:
-        alike.setdefault((loop.name, *(column.value(loop) for column in _COUNTS)), []).append(loop)
+        alike.setdefault((loop.name, loop.line, *(column.value(loop) for column in _COUNTS)), []).append(loop)
     yield Table(
         title,
         [
@@ -51,8 +51,9 @@ def _loops(title: str, found: list[Loop]) -> Iterator[Table | Text]:
             for first, *more in alike.values()
         ],
         Column("function", "name", NAME),
+        Column("line", lambda loop: loop.line or None, PLAIN, leaves=LATE + 1),
         *_COUNTS,
-        Column("bytes", "code_bytes", NUMBER),
+        Column("bytes", "code_bytes", NUMBER, leaves=LATE),
     )
     hottest = {loop.name: loop for loop in reversed(shown)}
     for loop in sorted(hottest.values(), key=lambda loop: -loop.flops):
