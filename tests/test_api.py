@@ -11,7 +11,7 @@ import pytest
 import lcbench
 from fake_generations import FakeSchedule, measured_ok
 from lcbench import files, record
-from lcbench.api.measure import installed_version
+from lcbench.api.measure import installed_version, without_folders
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
 from lcbench.losses.implementation import LossError, UnknownImplementation
@@ -277,3 +277,21 @@ def test_invalid_arguments_of_inspect_and_download_are_refused():
         lcbench.inspect("numba-njt")
     with pytest.raises(LcbenchError, match="two sources: give one"):
         lcbench.download(url="a", file="b")
+
+
+@pytest.mark.parametrize(
+    ("argument", "recorded"),
+    [
+        ("--impl", "--impl"),
+        ("/home/me/hw/softmax.py:f", "softmax.py:f"),
+        ("numpy,/home/me/a.py,~/b.py", "numpy,a.py,b.py"),
+        ("--data=/srv/data.h5", "--data=data.h5"),
+        ("C:\\Users\\me\\a.py", "a.py"),
+        ("hw/softmax.py", "hw/softmax.py"),
+        ("../a/b.py", "../a/b.py"),
+        ("tcp://HOST:8786", "tcp://HOST:8786"),
+        ("1e-3", "1e-3"),
+    ],
+)
+def test_a_record_has_no_folders_of_the_machine(argument, recorded):
+    assert without_folders(argument) == recorded

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
-from lcbench.cli.options import COUNTS, flatten, implementations_option, json_option
+from lcbench.cli.options import COUNTS, arrangement_options, flatten, implementations_option, json_option
+
+if TYPE_CHECKING:
+    from lcbench.report.table import Arrangement
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench history\n  lcbench history --impl numba-parallel --loss softmax")
@@ -29,8 +33,14 @@ from lcbench.cli.options import COUNTS, flatten, implementations_option, json_op
     help="First date, such as 2026-01-31, or first measured git revision. Default: the first result.",
 )
 @json_option
+@arrangement_options
 def history(
-    implementations: tuple[str, ...], losses: tuple[str, ...], rows: tuple[int, ...], since: str | None, as_json: bool
+    implementations: tuple[str, ...],
+    losses: tuple[str, ...],
+    rows: tuple[int, ...],
+    since: str | None,
+    as_json: bool,
+    arrangement: Arrangement,
 ) -> None:
     """Show results over time and where a time changed.
 
@@ -53,5 +63,5 @@ def history(
         click.echo(msgspec.json.format(msgspec.json.encode(fields), indent=1))
         return
     console = style.console()
-    for table in history_tables.tables(found):
+    for table in history_tables.tables(found, arrangement):
         console.print(table)

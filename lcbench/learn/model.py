@@ -78,8 +78,8 @@ class Model:
     """Time at which the file was written, UTC, ISO 8601; empty for a model that was not read from a file."""
 
 
-def write(path: Path, model: Model) -> None:
-    """Write the model to `path`, whole or not at all. Raise LcbenchError if it cannot be written."""
+def write(path: Path, model: Model, hint: str = "; --output names another file") -> None:
+    """Write the model to `path`, whole or not at all. Raise LcbenchError, which ends in `hint`, if that fails."""
     import h5py
 
     content = io.BytesIO()
@@ -106,7 +106,7 @@ def write(path: Path, model: Model) -> None:
             if array is not None:
                 file.create_dataset(name, data=array, fletcher32=array.size > 0, chunks=array.size > 0 or None)
         file.create_group("accuracy").attrs.update(model.accuracy)
-    files.write_file(path, content.getbuffer(), "; --output names another file")
+    files.write_file(path, content.getbuffer(), hint)
 
 
 def read(path: Path) -> Model:
@@ -236,6 +236,8 @@ def best() -> Path:
         try:
             model = read(path)
         except LcbenchError:
+            if path == last:
+                return last  # whoever reads it says why it cannot be read
             continue
         kind = model.recipe.data, [*model.recipe.features]
         wanted = wanted or kind

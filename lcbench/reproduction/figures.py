@@ -322,7 +322,8 @@ def write_models(outcome: Outcome, folder: Path) -> Iterator[tuple[str, Path]]:
     for model_name, model in outcome.models.items():
         name = outcome.row.id if len(outcome.models) == 1 else f"{outcome.row.id}-{model_name}"
         path = folder / f"{name}.h5"
-        models.write(path, _with_data_file(model, outcome.points, path) if outcome.points else model)
+        written = _with_data_file(model, outcome.points, path) if outcome.points else model
+        models.write(path, written, "; --pictures names another folder")
         yield name, path
 
 
@@ -333,6 +334,6 @@ def _with_data_file(model: Model, points: Points, path: Path) -> Model:
     # There are no other points, so all splits are the same.
     np.savez(content, X_train=X, y_train=y, X_validation=X, y_validation=y, X_test=X, y_test=y)
     table = path.with_suffix(".npz")
-    files.write_file(table, content.getbuffer())
+    files.write_file(table, content.getbuffer(), "; --pictures names another folder")
     recipe = msgspec.structs.replace(model.recipe, data=str(table))
     return replace(model, recipe=recipe, fingerprint=load_splits(str(table)).fingerprint())

@@ -52,6 +52,11 @@ def test_tables_show_the_change(folder):
     assert "8 results of this machine from 2026-01-01 to 2026-01-08 (UTC); 1 of other machines left out" in text
 
 
+def test_columns_are_chosen(folder):
+    lines = invoke(folder, "history", "--columns", "last,results").stdout.splitlines()
+    assert lines[1].split() == ["implementation", "last", "results"]
+
+
 def test_json_is_the_only_output(folder):
     done = invoke(folder, "history", "--json")
     assert (done.returncode, done.stderr) == (0, PASSED_OVER)

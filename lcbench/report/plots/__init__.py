@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -151,6 +152,9 @@ def render_plot(
 
     from lcbench.report.plots import style
 
-    with style.use_style():
+    with style.use_style(), warnings.catch_warnings(record=True) as caught:
         figure = chosen.make(*content)
-        return style.figure_bytes(figure, "svg" if form == "svg" else "png", dpi, warn)
+        drawn = style.figure_bytes(figure, "svg" if form == "svg" else "png", dpi, warn)
+    for line in dict.fromkeys(" ".join(str(each.message).split()) for each in caught):
+        warn(line)
+    return drawn

@@ -289,5 +289,5 @@ def draw_reproduced(outcomes: Sequence[Outcome], folder: Path) -> Iterator[Path]
         shown = [stored[model] for model in wanted if model in stored]
         if shown:
             path = folder / f"{name}.png"
-            files.write_file(path, render_plot(KINDS[kind], shown))
+            files.write_file(path, render_plot(KINDS[kind], shown), "; --pictures names another folder")
             yield path

@@ -122,7 +122,7 @@ def _dates(axes: Axes, shown: Sequence[Series]) -> None:
     half = max(0.54 * (last - first), _SHORTEST / 2)
     middle = first + (last - first) / 2
     axes.set_xlim(middle - half, middle + half)
-    locator = AutoDateLocator(maxticks=6)
+    locator = AutoDateLocator(minticks=2, maxticks=6)  # with more, it has no interval for some spans, and warns
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,7 +67,8 @@ def draw_bars(record: Record) -> Figure:
     has_baseline = any(row.implementation == selection.BASELINE for rows in panels.values() for row in rows)
     baseline = f"x: speed-up over {selection.BASELINE}" if has_baseline else ""
     style.caption(figure, selection.caption(record, baseline, style.arrow_note(figure)))
-    figure.draw_without_rendering()  # lays the panels out: the numbers beside the bars need to know their width
+    with warnings.catch_warnings(action="ignore"):  # they come again when the figure is written
+        figure.draw_without_rendering()  # lays the panels out: the numbers beside the bars need to know their width
     for axes, chosen, texts in drawn:
         _fit_axis(axes, chosen, texts)
     return figure
@@ -110,6 +112,7 @@ def _draw_bars_of(axes: Axes, chosen: Bars, key: Key) -> list[Annotation]:
             bar.text, (high, place), xytext=(_BETWEEN_BAR_AND_TEXT, 0), textcoords="offset points", va="center",
             size=style.SMALL,
         )  # fmt: skip
+        beside.set_in_layout(False)  # the axis is made long enough for it
         texts.append(beside)
     axes.set_yticks(range(len(chosen.bars)), [key.name(bar.row) for bar in chosen.bars])
     axes.tick_params(axis="y", length=0)
@@ -289,12 +292,12 @@ def _draw_labels(axes: Axes, labels: Sequence[Label], key: Key, roof_above: floa
 
 
 def _shares(label: Label) -> str:
-    """Return the share of the limit of the label's points, as in ", 75 %" or ", 71 to 75 %"; empty if it is unknown."""
+    """Return the share of the limit of the label's points, as in " 75 %" or " 71-75 %"; empty if it is unknown."""
     known = sorted(fraction for point in label.points if (fraction := point.row.roofline_fraction) is not None)
     if not known:
         return ""
     low, high = formatting.share(known[0]), formatting.share(known[-1])
-    return f", {high}" if low == high else f", {low.removesuffix(' %')} to {high}"
+    return f" {high}" if low == high else f" {low.removesuffix(' %')}-{high}"
 
 
 def _mark_place(axes: Axes, point: Point, both: bool) -> Transform:

@@ -141,7 +141,7 @@ def figure(height: float, title: str) -> Figure:
 def figure_bytes(plot: Figure, form: PlotFormat, dpi: int, warn: Callable[[str], None] = lambda line: None) -> bytes:
     """Return the figure as the bytes of a file; the same figure gives the same bytes.
 
-    `warn` is called if there are characters that no font has, which are drawn as boxes.
+    `warn` is called if there are characters that no font has, which are drawn as boxes, and with other warnings.
     """
     content = io.BytesIO()
     metadata = {"Date": None} if form == "svg" else {"Software": None}
@@ -152,9 +152,8 @@ def figure_bytes(plot: Figure, form: PlotFormat, dpi: int, warn: Callable[[str],
     if missing:
         scripts = sorted({unicodedata.name(chr(letter), "UNKNOWN").split()[0] for letter in missing})
         warn(f"no installed font has these characters, which are drawn as boxes: {', '.join(scripts)}")
-    for each in caught:
-        if not _MISSING.match(str(each.message)):
-            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    for line in dict.fromkeys(str(each.message) for each in caught if not _MISSING.match(str(each.message))):
+        warn(" ".join(line.split()))
     if form == "svg":
         return remove_non_xml(content.getvalue().decode()).encode()
     return content.getvalue()

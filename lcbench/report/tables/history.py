@@ -11,18 +11,20 @@ from rich.padding import Padding
 from rich.text import Text
 
 from lcbench.report import formatting
-from lcbench.report.table import HEIGHTS, LATE, NAME, PLAIN, SECONDS, WORD, Column, Table
+from lcbench.report.table import AS_IS, HEIGHTS, LATE, NAME, PLAIN, SECONDS, WORD, Arrangement, Column, Table
 from lcbench.stats.history import MIN_RECORDS, Change, History, Point, Series, short_revision
 
 LONGEST_LINE = 16
 """Characters of the sparkline of a series; with more results, each character stands for several."""
 
 
-def tables(history: History) -> Iterator[Table | Text | Padding]:
+def tables(history: History, arrangement: Arrangement = AS_IS) -> Iterator[Table | Text | Padding]:
     """Yield a table for each workload, its change points, and notes."""
     for workload in dict.fromkeys(series.workload for series in history.series):
         ours = [series for series in history.series if series.workload == workload]
-        yield _table(str(workload), ours)
+        table = _table(str(workload), ours)
+        arrangement.require_known(table.columns)
+        yield table.arranged(arrangement)
         for series in ours:
             for change in series.changes:
                 yield from _change_lines(series, change)

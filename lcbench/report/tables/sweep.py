@@ -83,7 +83,7 @@ def _times(title: str, record: Record, rows: list[Row], axis: str, baseline: str
     """Yield tables with a line for each point and columns for each implementation, as many as their width requires."""
     assert record.sweep
     names = [name for name in dict.fromkeys(row.implementation for row in rows) if _ranked_rows(rows, name)]
-    base = {getattr(row, axis): row for row in _ranked_rows(rows, baseline)}
+    base = {getattr(row, axis): row for row in _ranked_rows(rows, baseline)} if not run_tables.too_busy(record) else {}
     names.sort(key=lambda name: name != baseline)  # the baseline first
     functions, file = without_common_file(names)
     short = dict(zip(names, functions, strict=True))

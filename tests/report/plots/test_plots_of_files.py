@@ -1,5 +1,6 @@
 """Plots of files as bytes, and all plots that a set of files allows."""
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,7 +16,7 @@ from lcbench.errors import LcbenchError
 from lcbench.learn import model as models
 from lcbench.learn.search import search_file
 from lcbench.report import plots
-from lcbench.report.plots.files import find_plots
+from lcbench.report.plots.files import find_plots, newest_files
 from results import record as a_record
 
 POINTS = "x,y,label\n" + "".join(f"{np.sin(7 * k):.3f},{np.cos(5 * k):.3f},{k % 3}\n" for k in range(60))
@@ -226,6 +227,21 @@ def test_without_files_the_newest_files_are_plotted(results):
     assert not unread
     found = {plot.kind.name: plot.files[0] for plot in planned if plot.kind.name != "history"}
     assert found == {"bars": newest, "samples": newest, "roofline": newest, "scaling": swept, "table": newest}
+
+
+def test_a_model_is_the_best_finished_one_on_the_data_of_the_newest(results):
+    folder = results / "results" / "models"
+    folder.mkdir(parents=True)
+    stored = {
+        "1": model(learning_rate=1.0), "2": model(learning_rate=2.0), "3": model(learning_rate=3.0),
+        "4": model(status="diverged"), "5": model(data="synthetic"), "6": model(),
+    }  # fmt: skip
+    for (name, one), accuracy in zip(stored.items(), (0.3, 0.4, 0.4, 0.9, 0.9, 0.2), strict=True):
+        models.write(folder / f"{name}.h5", replace(one, accuracy={"validation": accuracy}))
+    assert models.best() == folder / "3.h5"
+    assert newest_files(plots.find_kind("templates")) == [folder / "3.h5"]
+    (folder / "7.h5").write_bytes(b"no model")
+    assert models.best() == folder / "7.h5"  # its reader reports the damage
 
 
 def test_a_damaged_newest_file_is_reported_and_the_others_are_plotted(results):

@@ -1,5 +1,6 @@
 """Plot of times over dates and their change points."""
 
+import warnings
 from datetime import UTC, datetime, timedelta
 from math import isclose
 
@@ -143,3 +144,13 @@ def test_the_newest_history_has_all_results_of_its_machine(tmp_path, monkeypatch
         plots.render_plot(chosen, [*files, elsewhere])
     content = plots.render_plot(chosen, files, "svg")
     assert content == plots.render_plot(chosen, files[::-1], "svg")
+
+
+@pytest.mark.parametrize("hours", [0.01, 0.5, 3.3, 4.9, 30.0, 24.0 * 11, 24.0 * 45, 24.0 * 700])
+def test_dates_of_any_span_have_ticks_and_no_warning(hours):
+    given = [of(row(medians=[1e-3, 1.01e-3]), day=day) for day in (0, hours / 48, hours / 24)]
+    with warnings.catch_warnings(action="error"), style.use_style():
+        figure = drawn(given)
+        figure.draw_without_rendering()
+    low, high = figure.axes[0].get_xlim()
+    assert 1 <= sum(low <= tick <= high for tick in figure.axes[0].get_xticks()) <= 9

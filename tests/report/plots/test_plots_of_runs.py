@@ -68,6 +68,16 @@ def test_a_logarithmic_axis_has_points_instead_of_bars():
     assert [line.get_color() for line in points] == [line_style("naive").colour]
 
 
+@pytest.mark.parametrize("names", [NARROW, ("numpy", "naive", "torch")])
+def test_bars_and_their_numbers_use_the_whole_axis(names):
+    figure = runs.draw_bars(run(names))
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        ends = [text.get_window_extent().x1 for text in axes.texts]
+        panel = axes.get_window_extent()
+        assert 0.9 * panel.width < max(ends) - panel.x0 <= panel.width
+
+
 def test_bars_have_the_colour_of_their_implementation():
     (axes,) = runs.draw_bars(run(NARROW, losses=["svm"], sizes=[500])).axes
     colours = [to_hex(bar.get_facecolor()).upper() for bar in axes.patches]
@@ -184,9 +194,23 @@ def test_points_have_the_counted_intensity_and_the_measured_rate():
 
 
 def test_simulated_and_wrong_rows_have_no_point():
-    named = {text.get_text() for axes in runs.draw_roofline(run()).axes for text in axes.texts}
+    named = {text.get_text().split(" ")[0] for axes in runs.draw_roofline(run()).axes for text in axes.texts}
     assert "numpy" in named
     assert not {"numba-cuda", "jax", "cupy"} & named
+
+
+def test_names_have_the_share_of_the_limit():
+    given = run(("numpy", "torch"), losses=["svm"], sizes=[500])
+    (axes,) = runs.draw_roofline(given).axes
+    shares = {r.implementation: formatting.share(r.roofline_fraction) for r in given.rows if r.ranked}
+    texts = {text.get_text() for text in axes.texts}
+    assert {f"{name} {share}" for name, share in shares.items()} <= texts
+
+
+def test_marks_that_share_a_name_have_the_range_of_their_shares():
+    label = selection.Label([selection.Point(row(roofline_fraction=share), 1.0, 1.0) for share in (0.5, 0.53)])
+    assert runs._shares(label) == " 50-53 %"
+    assert runs._shares(selection.Label([selection.Point(row(), 1.0, 1.0)])) == ""
 
 
 def test_names_do_not_overlap():
@@ -204,7 +228,7 @@ def leaders(axes):
     found = {}
     for text in axes.texts:
         if hasattr(text, "xy"):
-            found.setdefault(text.get_text(), []).append(tuple(text.xycoords.transform(text.xy)))
+            found.setdefault(text.get_text().split(" ")[0], []).append(tuple(text.xycoords.transform(text.xy)))
     return found
 
 
