@@ -100,3 +100,14 @@ class ExitCode(IntEnum):
     Measurements made before are kept."""
     READER_GONE = 141
     """Standard output was closed by its reader, such as head or less, before everything was written."""
+
+
+def message_of(error: BaseException) -> str:
+    """Return the message of an exception, which any code may have raised.
+
+    It can be encoded. It is empty if the exception cannot tell it.
+    """
+    try:
+        return str(error).encode(errors="backslashreplace").decode()
+    except Exception:
+        return ""

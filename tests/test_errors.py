@@ -1,4 +1,4 @@
-"""Messages of errors of the operating system."""
+"""Messages of errors of the operating system, and of exceptions of other code."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import pytest
 
 from lcbench.errors import os_error
+from lcbench.workers.messages import Failed, encode, one_line
 
 
 @pytest.mark.parametrize(
@@ -37,3 +38,22 @@ def test_a_deleted_current_folder_is_named(tmp_path, monkeypatch):
     gone.rmdir()
     told = os_error(FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
     assert told == "the current folder no longer exists: change to another one"
+
+
+class Mute(Exception):  # noqa: N818
+    def __str__(self):
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("a\n  b"), "ValueError: a b"),
+        (ValueError(), "ValueError"),
+        (ValueError("bad \ud800 text"), r"ValueError: bad \ud800 text"),
+        (Mute(), "Mute"),
+    ],
+)
+def test_every_exception_is_one_line_that_can_be_sent(error, line):
+    assert one_line(error) == line
+    encode(Failed("crashed", one_line(error)))

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
+from lcbench.errors import message_of
+
 Emit = Callable[[Any], None]
 """Callback that is called with each event of a job."""
 
@@ -79,5 +81,5 @@ def _decoder(answers: Any) -> msgspec.json.Decoder[Any]:
 
 def one_line(error: BaseException) -> str:
     """Return an exception as one line: its type and its message."""
-    text = " ".join(str(error).split())
+    text = " ".join(message_of(error).split())
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

@@ -30,7 +30,7 @@ from typing import Any, cast, get_type_hints
 import msgspec
 
 from lcbench.workers.guard import children
-from lcbench.workers.messages import Done, Emit, JobMessage, Orders, encode
+from lcbench.workers.messages import Done, Emit, Failed, JobMessage, Orders, encode, one_line
 
 
 def main() -> None:
@@ -50,7 +50,12 @@ def main() -> None:
         module, _, name = message.does.rpartition(".")
         do = getattr(import_module(module), name)
         job = msgspec.json.decode(message.job, type=get_type_hints(do)["job"])
-        do(job, emit, **({"orders": orders} if "orders" in inspect.signature(do).parameters else {}))
+        try:
+            do(job, emit, **({"orders": orders} if "orders" in inspect.signature(do).parameters else {}))
+        except (Exception, SystemExit):
+            raise
+        except BaseException as error:  # raised by measured code, such as KeyboardInterrupt
+            emit(Failed("crashed", f"raises {one_line(error)}"))
         emit(Done())
     _wait_with_descendants()
     # Exit at once: the exit handlers of some libraries take up to a second, and nothing depends on them.
