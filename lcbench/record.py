@@ -35,7 +35,7 @@ Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e18)]
 Rate = Annotated[float, Meta(gt=0, le=1e18)]
 
-Status = Literal["ok", "wrong", "crashed", "timeout", "unavailable"]
+Status = Literal["ok", "unstable", "wrong", "crashed", "timeout", "unavailable"]
 RowSide = Literal["", "base", "control", "head"]
 AxisName = Literal["rows", "features", "classes", "batch", "threads", "dtype"]
 AxisValues = Annotated[list[Positive | str], Meta(min_length=1)]
@@ -126,8 +126,14 @@ class Row(msgspec.Struct, kw_only=True):
 
     @property
     def ranked(self) -> bool:
-        """Return whether the row has a time that can be compared with other rows."""
-        return self.status == "ok" and self.device != "simulator" and self.median_s is not None and bool(self.processes)
+        """Return whether the row has a time that can be compared with other rows, and is right for all scores."""
+        return self.status == "ok" and self.timed
+
+    @property
+    def timed(self) -> bool:
+        """Return whether the row has a time, which may be that of an unstable function."""
+        right = self.status in ("ok", "unstable")
+        return right and self.device != "simulator" and self.median_s is not None and bool(self.processes)
 
     @property
     def blocks(self) -> list[list[float]]:
@@ -308,6 +314,16 @@ class Sweep(msgspec.Struct, kw_only=True):
     """Time spent on them."""
 
 
+class Example(msgspec.Struct):
+    """Small inputs for which a user's function is wrong.
+
+    inputs: lines of Python code. results: name ("loss", "dW[0, 2]"), expected and actual value.
+    """
+
+    inputs: list[str]
+    results: list[tuple[str, str, str]]
+
+
 class CheckResult(msgspec.Struct, tag="checked", kw_only=True):
     """Result of `lcbench check` for one loss of an implementation in one dtype."""
 
@@ -321,12 +337,19 @@ class CheckResult(msgspec.Struct, tag="checked", kw_only=True):
     cases: int = 0
     left_out: int = 0
     """Number of cases that would take too long in the simulator."""
+    single_precision: bool = False
+    """Whether a user's function is accurate to single precision only, in float64."""
     error_loss: float = 0.0
     error_grad: float = 0.0
     """Largest relative error of all cases."""
     reason: str = ""
+    line: int | None = None
+    code: str = ""
+    """Line of the user's file that the reason is about, or that defines the function."""
+    example: Example | None = None
+    """Small inputs for which the result is wrong, if there are any."""
     notes: list[str] = []
-    """Optional features that the implementation does not have; one line each."""
+    """Limits of an implementation that is right; one line each."""
     file_notes: list[str] = []
     """Parts of the user's file that were skipped; the same for each of its functions."""
     convention: str = ""

@@ -29,10 +29,13 @@ def environment(**variables):
     return {**kept, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", **variables}
 
 
-def lcbench(folder, *arguments, **variables):
-    """Run ``lcbench`` with `arguments` in `folder`, and fail if it prints a traceback."""
+def lcbench(folder, *arguments, program=("-m", "lcbench"), **variables):
+    """Run ``lcbench`` with `arguments` in `folder`, and fail if it prints a traceback.
+
+    program: arguments with which Python runs it.
+    """
     done = subprocess.run(
-        [sys.executable, "-m", "lcbench", *arguments],
+        [sys.executable, *program, *arguments],
         cwd=folder,
         env=environment(**variables),
         capture_output=True,

@@ -26,7 +26,7 @@ from lcbench.settings import (
 )
 
 if TYPE_CHECKING:
-    from lcbench.measure.gate import GateResult
+    from lcbench.measure.gate import GateResult, Pair
     from lcbench.measure.schedule import Plan, ScheduleState, Target
     from lcbench.measure.selection import ResolvedTarget
     from lcbench.measure.sides import GateSide
@@ -58,7 +58,7 @@ def run(
     Raise LcbenchError or LossError if nothing can be measured, and NotSaved if the record cannot be written.
     """
     chosen = RunSettings.from_keywords({"implementations": implementations, **settings})
-    with record.reserved(chosen.save), _plan_of(chosen, {}, note, baseline) as (plan, refused):
+    with record.reserved(chosen.save), _plan_of(chosen, {}, note, progress, baseline) as (plan, refused, unstable):
         from lcbench.measure import schedule
 
         machine = MachineAtStart()
@@ -67,6 +67,7 @@ def run(
         machine,
         chosen.save,
         state.rows + refused,
+        unstable,
         limits=state.limits,
         ceilings=state.peaks,
         interrupted=state.interrupted,
@@ -190,6 +191,7 @@ def gate(
         pairs = gate.pair_targets(base_side, head_side, names, chosen.selected_losses, chosen.timeout_s)
         if not chosen.planted:
             gate.require_own_code(base_side, head_side, names)
+        pairs = _judged(pairs, head_side, chosen.timeout_s, progress)
         comparisons = sum(len(pair.losses) for pair in pairs)
         plan = gate.GatePlan(
             base_side,
@@ -222,6 +224,20 @@ def gate(
     return _write_record(machine, chosen.save, result.rows, gate=gate_record, interrupted=result.interrupted)
 
 
+def _judged(pairs: list[Pair], head: GateSide, timeout_s: float, progress: ProgressCallback) -> list[Pair]:
+    """Return the pairs, in which a function of head that is wrong or unstable has this problem."""
+    from lcbench.checks import runner
+
+    heads = {pair.head: pair.losses for pair in pairs if not pair.head_problem}
+    verdicts = runner.judge(heads, timeout_s, progress, head.place)
+    judged = []
+    for pair in pairs:
+        failed = [verdict for verdict in verdicts.get(pair.head, []) if verdict.status != "ok"]
+        problem = (failed[0].status, failed[0].reason) if failed else pair.head_problem
+        judged.append(replace(pair, head_problem=problem))
+    return judged
+
+
 def _side_record(side: GateSide) -> record.Side:
     return record.Side(
         given=side.given,
@@ -246,7 +262,10 @@ def _measure_sweep(
 
     settings = SweepSettings.from_mapping(sweep.settings)
     warned = ""
-    with record.reserved(settings.save), _plan_of(settings, sweep.axes, note) as (plan, refused):
+    with (
+        record.reserved(settings.save),
+        _plan_of(settings, sweep.axes, note, progress) as (plan, refused, unstable),
+    ):
         least_s = schedule.least_s(plan)
         if least_s > LONG_S and not sweep.rounds:
             note(f"{len(axes.points(sweep.axes)):,} points: this takes about {least_s / 60:.0f} minutes or more")
@@ -284,6 +303,7 @@ def _measure_sweep(
         machine,
         settings.save,
         state.rows + refused,
+        unstable,
         limits=state.limits,
         ceilings=state.peaks,
         sweep=sweep,
@@ -315,30 +335,81 @@ def _rows_to_continue(empty: list[Row], rows: list[Row], file: Path) -> list[Row
     return kept
 
 
+Unstable = dict[tuple[str, str], str]
+"""Reasons why a user's function is unstable, by the name of its rows and the loss."""
+
+
 @contextmanager
 def _plan_of(
-    settings: RunSettings, axes: Axes, note: NoteCallback, baseline: str = ""
-) -> Iterator[tuple[Plan, list[Row]]]:
-    """Yield the plan, whose data exists for the duration, and the rows of targets that cannot be measured.
+    settings: RunSettings, axes: Axes, note: NoteCallback, progress: ProgressCallback, baseline: str = ""
+) -> Iterator[tuple[Plan, list[Row], Unstable]]:
+    """Yield the plan, whose data exists for the duration, the rows that cannot be measured, and what is unstable.
 
-    baseline: as in `run`. Call `note` with each remark on a user's file.
+    User's functions are checked first: wrong ones are not measured, nor in float64 those of single precision. baseline:
+    as in `run`. Call `note` with remarks on users' files and functions.
     """
+    from lcbench.checks import runner
     from lcbench.measure import schedule, selection
 
     names = selection.split_names(settings.implementations)
     resolved = selection.select_targets(names, settings.selected_losses, settings.timeout_s)
     resolved = selection.with_baseline(resolved, baseline)
-    for line in dict.fromkeys(f"{Path(each.file).name}: {line}" for each in resolved for line in each.notes):
-        note(line)
-    unavailable = {each.name: each for each in resolved if each.unavailable}
+    row_names = selection.row_names(resolved)
+    _show_skipped(resolved, note)
+    available = {each.name: each.losses for each in resolved if not each.unavailable}
+    verdicts = {
+        (name, verdict.loss): verdict
+        for name, found in runner.judge(available, settings.timeout_s, progress).items()
+        for verdict in found
+    }
+    for (name, _), verdict in verdicts.items():
+        for limit in verdict.notes:
+            note(f"{row_names[name]}: right, but {limit}")
+
+    def why_not(each: ResolvedTarget, loss: str, dtype: str) -> tuple[str, str] | None:
+        if each.unavailable:
+            return each.status, each.unavailable
+        verdict = verdicts.get((each.name, loss))
+        if verdict and verdict.status == "wrong":
+            return "wrong", verdict.reason
+        if verdict and verdict.single_precision and dtype == "float64":
+            return "unavailable", f"{runner.SINGLE_PRECISION}: measure it with --dtype float32"
+        return None
+
     with open_data(settings, axes, note) as (size, rows):
-        targets = _targets(resolved, settings, axes, size, rows)
-        plan = schedule.Plan(tuple(target for target in targets if target.name not in unavailable), settings)
-        refused: list[Row] = []
-        for target in targets:
-            if each := unavailable.get(target.name):
-                refused += schedule.refused_rows(target, each.status, each.unavailable, plan)
-        yield plan, refused
+        measured, refused = [], []
+        by_name = {each.name: each for each in resolved}
+        for target in _targets(resolved, settings, axes, size, rows):
+            reasons = {cell: why_not(by_name[target.name], cell[0], cell[1].dtype) for cell in target.cells}
+            cells = tuple(cell for cell, reason in reasons.items() if reason is None)
+            if cells:
+                measured.append(replace(target, cells=cells))
+            refused += [(replace(target, cells=(cell,)), reason) for cell, reason in reasons.items() if reason]
+        plan = schedule.Plan(tuple(measured), settings)
+        unstable = {
+            (row_names[name], loss): verdict.reason
+            for (name, loss), verdict in verdicts.items()
+            if verdict.status == "unstable"
+        }
+        yield (
+            plan,
+            [row for target, reason in refused for row in schedule.refused_rows(target, *reason, plan)],
+            unstable,
+        )
+
+
+MOST_NOTES = 3
+"""Number of skipped parts of a file that are shown before a measurement."""
+
+
+def _show_skipped(resolved: list[ResolvedTarget], note: NoteCallback) -> None:
+    """Show which parts of the users' files were skipped."""
+    notes = {Path(each.file).name: each.notes for each in resolved if each.notes}
+    for file, lines in notes.items():
+        for line in lines[:MOST_NOTES]:
+            note(f"{file}: {line}")
+        if len(lines) > MOST_NOTES:
+            note(f"{file}: {len(lines) - MOST_NOTES} more such lines; 'lcbench check {file}' shows them")
 
 
 def _targets(
@@ -470,12 +541,18 @@ def without_folders(argument: str) -> str:
     return re.sub(r"(?<![\w.~:/-])(?:~|[A-Za-z]:)?[/\\](?:[^/\\,=\s]+[/\\])*(?=[^/\\,=\s])", "", argument)
 
 
-def _write_record(machine: MachineAtStart, save: str | None, rows: list[Row], **fields: Any) -> Record:
+def _write_record(
+    machine: MachineAtStart, save: str | None, rows: list[Row], unstable: Unstable | None = None, **fields: Any
+) -> Record:
     """Return the record with its estimates; write it if anything was measured. Raise NotSaved if that fails."""
     from lcbench.stats import estimates
 
     found = machine.record(rows=rows, **fields)
     estimates.complete_record(found)
+    for row in found.rows:
+        reason = (unstable or {}).get((row.implementation, row.loss))
+        if reason and row.status == "ok":
+            row.status, row.reason = "unstable", reason
     if any(row.processes for row in found.rows):
         try:
             record.write(found, save)

@@ -13,15 +13,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench import files, usercode
+from lcbench import files
 from lcbench.checks import gradient
+from lcbench.checks.checking import load
+from lcbench.checks.example import add_example, filename_of
 from lcbench.checks.gradient import GradientCheck, GradientProblem
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import Implementation, LossName, Unavailable
-from lcbench.measure.worker import load_implementation
-from lcbench.usercode.discovery import is_user_code
+from lcbench.record import Example
 from lcbench.usercode.loading import describe_error
-from lcbench.usercode.source import underlying
 from lcbench.workers.messages import Began, Emit, Job
 
 Status = Literal["ok", "wrong", "unchecked"]
@@ -45,6 +45,11 @@ class GradientReport(msgspec.Struct):
     convention: str = ""
     margin: float | None = None
     """None for a loss without a margin."""
+    line: int | None = None
+    code: str = ""
+    """Line of the user's file that the reason is about, or that defines the function, if it is wrong."""
+    example: Example | None = None
+    """Small inputs for which loss or gradient differ from the oracle's, if the status is "wrong"."""
     found: GradientCheck | None = None
 
 
@@ -108,26 +113,18 @@ def check_gradients(job: GradientJob, emit: Emit) -> None:
     """Check the gradient of each loss of the job and emit its report."""
     with np.load(job.inputs) as arrays:
         W, X, y = (arrays[name] for name in ("W", "X", "y"))
-    implementation, filename = _load(job, emit)
+    implementation, function = load(job.implementation, job.mistake, emit)
     if implementation is None:
         return
     for index, loss in enumerate(job.cells):
         emit(Began(index))
         if loss in implementation.functions:
             problem = GradientProblem(loss, W, X, y, job.reg, job.margin if loss == "svm" else 1.0)
-            report = _report(job, implementation, problem, filename, _keep_alive(index, emit))
+            report = _report(job, implementation, problem, filename_of(function), _keep_alive(index, emit))
+            if report.status == "wrong":
+                add_example(report, implementation, function)
             emit(Reported(msgspec.msgpack.encode(report)))
     implementation.release()
-
-
-def _load(job: GradientJob, emit: Emit) -> tuple[Implementation | None, str]:
-    """Return the implementation and, for a user's function, the filename of its code objects."""
-    if not is_user_code(job.implementation):
-        return load_implementation(job.implementation, emit)[0], ""
-    function = next(iter(usercode.load_functions(job.implementation)))
-    code = getattr(underlying(function.function), "__code__", None)
-    recognised = (usercode.recognise_by_loss if job.mistake else usercode.recognise)(function)
-    return recognised if isinstance(recognised, Implementation) else None, code.co_filename if code else ""
 
 
 def _report(

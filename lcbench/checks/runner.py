@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec.structs import replace
 
+from lcbench.checks.checking import SINGLE_PRECISION as SINGLE_PRECISION
 from lcbench.checks.checking import CheckJob
 from lcbench.checks.gradcheck import GradientJob, GradientReport, Reported, Status
 from lcbench.host.counters import usable_cores
@@ -20,6 +21,10 @@ from lcbench.record import CheckResult
 from lcbench.usercode.discovery import is_user_code
 from lcbench.workers import process
 from lcbench.workers.messages import Failed
+from lcbench.workers.process import HERE, Place
+
+FEWEST_THREADS = 4
+"""Number of threads of Numba in a check of a user's function, at least."""
 
 Target = ResolvedTarget | FunctionFound
 """Implementation of the catalog, or a user's function."""
@@ -48,6 +53,12 @@ def _check_function(target: FunctionFound, dtypes: list[str], timeout_s: float) 
     losses = target.losses or ["?"]
     if target.problem:
         results = _unchecked(target.implementation, losses, target.kind or "unavailable", target.problem)
+        if target.kind == "wrong" and target.losses:  # its result is shown, if there is one
+            shown = _check(target.implementation, target.losses, ["float64"], timeout_s, mistake=target.problem)
+            if len(shown) == len(results) and all(each.reason == target.problem for each in shown):
+                results = shown
+                for result in results:
+                    result.dtype = ""  # it is wrong in any
     else:
         results = _check(target.implementation, losses, dtypes, timeout_s)
     for result in results:
@@ -62,12 +73,39 @@ def _check_from_catalog(target: ResolvedTarget, dtypes: list[str], timeout_s: fl
     return _check(target.name, losses, dtypes, timeout_s, target.device == "simulator")
 
 
+def judge(
+    functions: dict[str, tuple[LossName, ...]],
+    timeout_s: float,
+    progress: ProgressCallback = no_progress,
+    place: Place = HERE,
+) -> dict[str, list[CheckResult]]:
+    """Check the users' functions among `functions`, as `check` does by default, before they are measured.
+
+    functions: losses by name. Return the results by name: right, unstable or wrong. A function that crashes or is too
+    slow has none, since that depends on the inputs: the measurement decides.
+    """
+    users = [name for name in functions if is_user_code(name)]
+    results = {}
+    for number, name in enumerate(users):
+        progress("check", number, len(users), name)
+        checked = _check(name, functions[name], ["float64"], timeout_s, place=place)
+        results[name] = [result for result in checked if result.status in ("ok", "unstable", "wrong")]
+    return results
+
+
 def _check(
-    name: str, losses: Iterable[str], dtypes: list[str], timeout_s: float, simulator: bool = False
+    name: str,
+    losses: Iterable[str],
+    dtypes: list[str],
+    timeout_s: float,
+    simulator: bool = False,
+    mistake: str = "",
+    place: Place = HERE,
 ) -> list[CheckResult]:
     results: list[CheckResult] = []
-    job = CheckJob(implementation=name, cells=[(loss, dtype) for loss in losses for dtype in dtypes])
-    for cell, event in _answers(job, timeout_s, simulator):
+    cells = [(cast(LossName, loss), dtype) for loss in losses for dtype in dtypes]
+    job = CheckJob(implementation=name, cells=cells, mistake=mistake)
+    for cell, event in _answers(job, timeout_s, simulator, place):
         if isinstance(event, CheckResult):
             results.append(event)
         elif cell:
@@ -157,14 +195,18 @@ def _name(target: Target) -> str:
     return target.implementation if isinstance(target, FunctionFound) else target.name
 
 
-def _answers(job: CheckJob | GradientJob, timeout_s: float, simulator: bool = False) -> Iterator[tuple[Any, Any]]:
+def _answers(
+    job: CheckJob | GradientJob, timeout_s: float, simulator: bool = False, place: Place = HERE
+) -> Iterator[tuple[Any, Any]]:
     """Yield (None, answer) of the cells, in order, and (cell, Failed) for a cell that ended the worker process.
 
     After such a cell, another process continues with the rest. (None, Failed) means that no cell could begin.
     """
     variables = process.environment(usable_cores(), None, simulator)
+    if is_user_code(job.implementation):  # a race needs threads that interrupt each other
+        variables["NUMBA_NUM_THREADS"] = str(max(FEWEST_THREADS, usable_cores()))
     while job.cells:
-        events = process.work(job, variables, timeout_s)
+        events = process.work(job, variables, timeout_s, place)
         yield from ((None, event) for event in events if isinstance(event, job.answers))
         failed = next((event for event in events if isinstance(event, Failed)), None)
         if failed is None:

@@ -51,7 +51,7 @@ def print_reports(found: Any, reports: list[Any], tables: Iterable[Any], as_json
         for table in tables:
             console.print(table)
     statuses = {report.status for report in reports}
-    if "wrong" in statuses:
+    if statuses & {"wrong", "unstable"}:
         return ExitCode.WRONG
     return ExitCode.OK if statuses == {"ok"} else ExitCode.ERROR
 
@@ -76,12 +76,13 @@ def check(
     """Check losses and gradients against a float64 oracle.
 
     Every test case compares the loss and the gradient with a float64 oracle, and the gradient with central differences
-    of the loss. If your own code is wrong, the report names the mistake where it is a known one.
+    of the loss. If your own code is wrong, the report names the mistake where it is a known one, and shows a line of
+    the code and a small example. Code that is right for ordinary scores only is unstable.
 
     Default: all implementations that run on this machine. With FILE.py or FILE.ipynb: every function and method in it
     that takes W, X, y and reg.
 
-    Exit status: 0 if all are right, 4 if one is wrong, 2 if one could not be checked.
+    Exit status: 0 if all are right, 4 if one is wrong or unstable, 2 if one could not be checked.
     """
     from lcbench.api.checks import check
     from lcbench.progress import show_progress

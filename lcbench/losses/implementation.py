@@ -87,6 +87,10 @@ class Convention:
         """True unless this is the current convention."""
         return self.columns or self.half_regularisation
 
+    def strength(self, rows: int) -> float:
+        """Return the factor of `reg` with which a function computes the current loss of `rows` rows."""
+        return 2.0 if self.half_regularisation else 1.0
+
     def __str__(self) -> str:
         if self.columns and self.half_regularisation:
             return "2015 convention: W (C, D), X (D, N), 0.5 reg sum(W W)"

@@ -24,7 +24,7 @@ class ResolvedTarget:
     """Implementation that a name resolves to.
 
     losses: the requested losses that it offers. unavailable: why it cannot be measured, or empty; `status` is the
-    status of its rows in that case. notes: remarks on the user's file that it is in.
+    status of its rows in that case. notes: on skipped parts of the user's file, one line each.
     """
 
     name: str

@@ -345,7 +345,7 @@ def _doubt(control: list[Comparison]) -> str:
 def _not_measured(trio: _Trio) -> Comparison:
     """Return the comparison of rows that were not all measured. A wrong head takes precedence over other failures."""
     broken_base = trio.base if trio.base.status != "ok" else trio.control
-    return Comparison(broken_base, trio.head, "wrong" if trio.head.status == "wrong" else "not measured")
+    return Comparison(broken_base, trio.head, "wrong" if trio.head.status in ("wrong", "unstable") else "not measured")
 
 
 # Plan of a gate

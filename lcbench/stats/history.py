@@ -184,7 +184,7 @@ def history(
         measured = _measured(record)
         records.append(measured)
         for row in record.rows:
-            if not row.ranked:
+            if not row.timed:
                 continue
             names[row.implementation] = None
             if wanted(row):

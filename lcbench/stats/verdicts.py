@@ -158,12 +158,12 @@ def compare_records(base: Record, new: Record, fail_above: float = 0.10) -> Judg
     before = {_key(row): row for row in base.rows if row.device != "simulator"}
     after = {_key(row): row for row in new.rows if row.device != "simulator"}
     both = [(row, after[key]) for key, row in before.items() if key in after]
-    pairs = [(base_row, new_row) for base_row, new_row in both if base_row.ranked or new_row.status == "wrong"]
+    pairs = [(base_row, new_row) for base_row, new_row in both if base_row.timed or new_row.status == "wrong"]
     if not pairs:
         raise LcbenchError(
             "the two results have no measured row in common: use the same implementations, losses, sizes and threads"
         )
-    measured = [_Pair.of(*rows) for rows in pairs if rows[1].ranked]
+    measured = [_Pair.of(*rows) for rows in pairs if rows[1].timed]
     machine = _Machine(base, new, measured)
     judged = [machine.tests(pair) for pair in measured]
     slower = holm([_p_value(tests, fail_above, "greater") for tests in judged])
@@ -186,12 +186,12 @@ def compare_records(base: Record, new: Record, fail_above: float = 0.10) -> Judg
         factor = machine.factor_of(pair)
         comparisons.append(Comparison(pair.base, pair.new, verdict, _ratio(tests), _detectable(tests), factor))
     for base_row, new_row in pairs:
-        if not new_row.ranked:
+        if not new_row.timed:
             comparisons.append(Comparison(base_row, new_row, "wrong" if new_row.status == "wrong" else "not measured"))
     return Judgement(
         comparisons,
         [row for key, row in before.items() if key not in after],
-        [row for key, row in after.items() if key not in before or (row.ranked and not before[key].ranked)],
+        [row for key, row in after.items() if key not in before or (row.timed and not before[key].timed)],
         base.fingerprint == new.fingerprint,
         fail_above,
         machine.basis,

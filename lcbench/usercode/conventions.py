@@ -25,7 +25,8 @@ class UserConvention(Convention):
     mixed: W is (C, D) and X is (N, D) or, with `columns`, W is (D, C) and X is (D, N). library: whose arrays it takes,
     or empty for NumPy's. one_hot: y is (N, C), or (C, N) with `columns`. bias: whether the function appends a column of
     ones to X, as the last or the first one, so that W has one more row than X has columns. gradient_first: it returns
-    (dW, loss). others: further differences, in words.
+    (dW, loss). averaged_regularisation: the loss adds ``reg / (2 * N) * sum(W * W)``, as in the courses of Ng. others:
+    further differences, in words.
     """
 
     mixed: bool = False
@@ -33,6 +34,7 @@ class UserConvention(Convention):
     one_hot: bool = False
     bias: Literal["", "last", "first"] = ""
     gradient_first: bool = False
+    averaged_regularisation: bool = False
     others: tuple[str, ...] = ()
 
     @property
@@ -48,6 +50,7 @@ class UserConvention(Convention):
             (self.one_hot, "one-hot labels"),
             (self.bias, f"it adds a bias to X as the {self.bias} column"),
             (self.gradient_first, "returns (dW, loss)"),
+            (self.averaged_regularisation, "reg / (2 N) sum(W W)"),
         )
         return [*self.others, *(words for present, words in named if present)]
 
@@ -67,6 +70,10 @@ class UserConvention(Convention):
     def reduced(self) -> Convention:
         """The same as a plain `Convention` if it is one."""
         return self if self._extra else Convention(self.columns, self.half_regularisation)
+
+    def strength(self, rows: int) -> float:
+        """Return the factor of `reg` with which a function computes the current loss of `rows` rows."""
+        return 2.0 * rows if self.averaged_regularisation else super().strength(rows)
 
     def arguments(self, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> tuple[Any, Any, Any]:
         """Return W, X and y as the function takes them. Integer pixels are converted to W's dtype."""
@@ -101,12 +108,13 @@ class UserConvention(Convention):
     def function(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function with the current regularisation and order of results, whose work is done on return."""
         finish = _finish(self.library)
-        doubled, swapped = self.half_regularisation, self.gradient_first
-        if not (doubled or swapped or finish):
+        as_usual, swapped = self.strength(1) == 1, self.gradient_first
+        if as_usual and not (swapped or finish):
             return function
 
         def called(W: Any, X: Any, y: Any, reg: float) -> tuple[Any, Any]:
-            first, second = function(W, X, y, 2 * reg if doubled else reg)
+            rows = X.shape[1 if self.columns else 0]
+            first, second = function(W, X, y, reg if as_usual else self.strength(rows) * reg)
             if finish:
                 finish((first, second))
             return (second, first) if swapped else (first, second)

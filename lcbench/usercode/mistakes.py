@@ -24,6 +24,9 @@ TOLERANCE = 1e-5
 It is far above single precision, and smaller than the tolerance of recognition, since many mistakes are tried."""
 
 
+EARLIER_RESULT = "returns the result of an earlier call"
+
+
 @dataclass(frozen=True)
 class TrialInputs:
     """W (D, C), X (N, D), y (N,) in [0, C) and the regularisation strength, as the losses take them."""
@@ -115,6 +118,11 @@ def find_mistake(
     return replace(best[0], words=" or: ".join(words[:2]))
 
 
+def unrepeatable(compiled: bool) -> str:
+    """Return in one line that two calls of a function, which Numba has `compiled` or not, gave different results."""
+    return "two calls on the same arrays differ: " + ("a race in prange?" if compiled else "random numbers, or a race?")
+
+
 # Explanations of a loss or of a gradient
 
 
@@ -168,7 +176,7 @@ def _fitting(outputs: Sequence[float | FloatArray], candidates: Sequence[Iterato
 
 
 def _losses(loss_name: LossName, inputs: TrialInputs) -> Iterator[_Explanation]:
-    regularisations = list(_regularisations(inputs))
+    regularisations, rows = list(_regularisations(inputs)), len(inputs.X)
     for data in _data(loss_name, inputs):
         if data.loss is not None:
             for reg in regularisations:
@@ -178,10 +186,12 @@ def _losses(loss_name: LossName, inputs: TrialInputs) -> Iterator[_Explanation]:
                     for mistake, factor in _scales(inputs):
                         words = (f"{mistake}, including the regularisation",)
                         yield _Explanation(words, words, reg, factor * value)
+                    words = ("divided by N + reg sum(W W), not by N alone",)
+                    yield _Explanation(words, words, reg, data.loss * rows / (rows + reg.loss))
 
 
 def _gradients(loss_name: LossName, inputs: TrialInputs) -> Iterator[_Explanation]:
-    shape = inputs.W.shape
+    shape, rows = inputs.W.shape, len(inputs.X)
     regularisations = list(_regularisations(inputs))
     for data in _data(loss_name, inputs):
         if data.gradient is not None:
@@ -190,6 +200,7 @@ def _gradients(loss_name: LossName, inputs: TrialInputs) -> Iterator[_Explanatio
                 yield _Explanation(data.kinds, data.mistakes, reg, value)
                 if not data.kinds and reg.right:
                     for mistake, wrong_value in (
+                        ("divided by N + reg W, not by N alone", data.gradient * rows / (rows + reg.gradient)),
                         ("dW is truncated to integers", np.trunc(value)),
                         ("reshaped, not transposed", value.T.reshape(shape)),
                         ("the rows of dW are in reverse order", value[::-1]),
@@ -219,12 +230,25 @@ def _regularisations(inputs: TrialInputs) -> Iterator[_Regularisation]:
         yield squares("the regularisation is divided by the number of rows", factor, 1 / rows)
         yield squares("the regularisation is multiplied by the number of rows", factor, rows)
         yield squares("the regularisation is subtracted", factor, -1)
+        yield squares("the regularisation is not multiplied by reg", factor, 1 / reg)
         yield squares("the last row of W (a bias?) is not regularised", factor, kept=slice(None, -1))
         yield squares("the first row of W (a bias?) is not regularised", factor, kept=slice(1, None))
     norm = float(np.linalg.norm(W))
     yield _Regularisation("the regularisation uses |W|, not W W", 1, reg * float(np.abs(W).sum()), reg * np.sign(W))
     yield _Regularisation("the regularisation uses W, not W W", 1, reg * float(W.sum()), reg * np.ones_like(W))
     yield _Regularisation("the regularisation uses the square root of sum(W W)", 1, reg * norm, reg * W / norm)
+    for words, sums in (
+        ("the regularisation is sum(W.dot(W.T)), not sum(W * W)", W.sum(axis=0, keepdims=True)),
+        ("the regularisation is sum(W.T.dot(W)), not sum(W * W)", W.sum(axis=1, keepdims=True)),
+        ("the regularisation is sum(W) squared, not sum(W * W)", W.sum(keepdims=True)),
+    ):
+        for factor in (1.0, 0.5):
+            gradient = np.broadcast_to(2 * factor * reg * sums, W.shape)
+            yield _Regularisation(words, factor, factor * reg * float((sums**2).sum()), gradient)
+    square_sum = float(np.sum(W**2))
+    yield _Regularisation("reg is added to sum(W W), not multiplied by it", 1, reg + square_sum, reg + 2 * W)
+    for factor in (1.0, 0.5):
+        yield _Regularisation("reg is added without W", factor, factor * reg, np.full_like(W, 2 * factor * reg))
 
 
 # Data loss: the sum over the rows and its scale

@@ -23,7 +23,7 @@ from lcbench.losses.implementation import (
 from lcbench.usercode.conventions import UserConvention, libraries_of, mentions, other_forms, to_numpy
 from lcbench.usercode.discovery import UserFunction, is_user_code, load_functions
 from lcbench.usercode.loading import FaultKind, describe_error, require_raised_by_code
-from lcbench.usercode.mistakes import TrialInputs, TrialOutput, find_mistake
+from lcbench.usercode.mistakes import EARLIER_RESULT, TrialInputs, TrialOutput, find_mistake, unrepeatable
 from lcbench.usercode.source import underlying
 
 RECOGNITION_TOLERANCE = 1e-4
@@ -31,6 +31,9 @@ RECOGNITION_TOLERANCE = 1e-4
 
 Conventions differ by more than 10 % on the small inputs. Single precision, or an epsilon inside a logarithm, causes
 much smaller errors. Verification, not recognition, decides whether the precision suffices."""
+
+REPEATED = 4
+"""Number of further calls on the same inputs, if a result is wrong: a race gives other results now and then."""
 
 _HALF_PRECISION_ERROR = 5e-3
 """Upper limit of the relative error of sums in float16 on the small inputs."""
@@ -100,6 +103,9 @@ def recognise(user_function: UserFunction) -> Implementation | Refusal:
             failures.append(trial.output)
         else:
             failures.append(_explain(trial, _try(user_function, trial.form, TrialInputs.other())))
+            repeated = [_try(user_function, trial.form, trial.inputs).output for _ in range(REPEATED)]
+            if str(failures[-1].refusal) != EARLIER_RESULT and not all(_agree(each, trial.output) for each in repeated):
+                return Refusal("wrong", unrepeatable(user_function.compiles))
     nearest = min(failures, key=lambda failure: failure.distance).refusal
     if user_function.plain and nearest.kind == "raises":
         uncompiled = replace(user_function, function=user_function.plain, plain=None, compiles=False)
@@ -178,11 +184,14 @@ class _Trial:
         found = []
         for loss_name in losses or self.losses:
             right = oracle.svm_loss if loss_name == "svm" else oracle.softmax_loss
-            for half in (False, True):
-                loss, dW = right(inputs.W, inputs.X, inputs.y, inputs.reg / 2 if half else inputs.reg)
+            for convention in (
+                self.form,
+                replace(self.form, half_regularisation=True),
+                replace(self.form, averaged_regularisation=True),
+            ):
+                loss, dW = right(inputs.W, inputs.X, inputs.y, inputs.reg / convention.strength(len(inputs.y)))
                 loss_error = abs(output.loss - loss) / abs(loss)
                 gradient_error = float(np.linalg.norm(output.gradient - dW) / np.linalg.norm(dW))
-                convention = replace(self.form, half_regularisation=half)
                 found.append(_Comparison(loss_name, convention, _finite(loss_error), _finite(gradient_error)))
         return found
 
@@ -297,6 +306,16 @@ def _is_matrix(value: Any) -> bool:
         return False
 
 
+def _agree(one: TrialOutput | _Failure, other: TrialOutput | _Failure) -> bool:
+    """Return whether two outputs for the same inputs agree to single precision, if both can be compared."""
+    if not (isinstance(one, TrialOutput) and isinstance(other, TrialOutput)):
+        return True
+    return all(
+        np.allclose(mine, others, rtol=1e-5, atol=1e-6, equal_nan=True)
+        for mine, others in ((one.loss, other.loss), (one.gradient, other.gradient))
+    )
+
+
 def _copy(array: Any) -> Any:
     """Return a copy of an array as NumPy's, or None if it is something else."""
     try:
@@ -350,14 +369,14 @@ def _explain(trial: _Trial, second: _Trial) -> _Failure:
     if isinstance(second.output, TrialOutput):
         second_output_for_first_inputs = replace(trial, output=second.output)
         if any(each.loss_fits and each.gradient_fits for each in second_output_for_first_inputs.comparisons()):
-            return _Failure(Refusal("wrong", "returns the result of an earlier call"), 0.0)
+            return _Failure(Refusal("wrong", EARLIER_RESULT), 0.0)
     output = trial.output
     if isinstance(output, _Failure):
         return output
 
     comparisons = trial.comparisons()
     fitting = [each for each in comparisons if each.loss_fits or each.gradient_fits]
-    current = [each for each in comparisons if not each.convention.half_regularisation]
+    current = [each for each in comparisons if each.convention.strength(1) == 1]
     nearest = min(fitting or current, key=lambda comparison: comparison.loss_error + comparison.gradient_error)
     distance = min(nearest.loss_error + nearest.gradient_error, _NOT_FINITE)
     under = _under(nearest.convention.reduced)

@@ -17,7 +17,7 @@ def implementation(softmax=vectorized.softmax_loss, name="mine", device="cpu", *
 
 
 @pytest.mark.parametrize("loss", ["svm", "softmax"])
-@pytest.mark.parametrize(("dtype", "tried"), [("float32", len(CASES) + 1), ("float64", len(CASES) + 2)])
+@pytest.mark.parametrize(("dtype", "tried"), [("float32", len(CASES) + 2), ("float64", len(CASES) + 3)])
 def test_right_code_passes_every_case(loss, dtype, tried):
     checked = checking.check(implementation(), loss, dtype)
     assert (checked.status, checked.reason, checked.notes) == ("ok", "", [])
@@ -69,25 +69,30 @@ def no_gradient(W, X, y, reg):
 
 
 @pytest.mark.parametrize(
-    ("function", "reason"),
+    ("function", "status", "reason"),
     [
         (
             unshifted,
-            "exp overflows; subtract the maximum of each row first "
-            "(scores of 1e4: loss is nan; gradient holds NaN or infinity)",
+            "unstable",
+            "right only up to scores of about 710; subtract the maximum of each row before exp "
+            "(scores near 1e3: loss is nan; gradient holds NaN or infinity)",
         ),
-        (half_regularised, "one row: loss is"),
-        (ten_classes_only, "right for 10 classes only; take the number of classes from W (remainders of every"),
-        (centring, "one row: changes its input X"),
-        (raising, "primes: ValueError: no primes"),
-        (whole_numbers, "one row: gradient has dtype int64, not a floating-point one"),
-        (no_gradient, "one row: gradient has dtype object"),
-        (lambda W, X, y, reg: None, "one row: TypeError"),
+        (half_regularised, "wrong", "one row: loss is"),
+        (
+            ten_classes_only,
+            "wrong",
+            "right for 10 classes only; take the number of classes from W (remainders of every",
+        ),
+        (centring, "wrong", "one row: changes its input X"),
+        (raising, "crashed", "primes: ValueError: no primes"),
+        (whole_numbers, "wrong", "one row: gradient has dtype int64, not a floating-point one"),
+        (no_gradient, "wrong", "one row: gradient has dtype object"),
+        (lambda W, X, y, reg: None, "crashed", "one row: TypeError"),
     ],
 )
-def test_mistake_fails_its_case(function, reason):
+def test_mistake_fails_its_case(function, status, reason):
     checked = checking.check(implementation(function), "softmax", "float64")
-    assert checked.status == "wrong"
+    assert checked.status == status
     assert checked.reason.startswith(reason)
     assert "\n" not in checked.reason
 
@@ -101,9 +106,9 @@ def refusing_pixels(W, X, y, reg):
 def test_demanding_case_is_a_note_for_user_code_and_wrong_for_the_catalog():
     users = checking.check(implementation(refusing_pixels), "softmax", "float64")
     assert (users.status, users.notes) == ("ok", ["X of uint8 pixels: TypeError: pixels"])
-    assert users.cases == len(CASES) + 1  # all but one, the second call and the numerical gradient
+    assert users.cases == len(CASES) + 2  # all but one, repeated calls and the numerical gradient
     own = checking.check(implementation(refusing_pixels, name="numpy"), "softmax", "float64")
-    assert (own.status, own.reason) == ("wrong", "X of uint8 pixels: TypeError: pixels")
+    assert (own.status, own.reason) == ("crashed", "X of uint8 pixels: TypeError: pixels")
 
 
 def test_simulator_runs_the_small_cases():
@@ -137,7 +142,8 @@ def test_inputs_of_a_case(case):
     if case.layout == "strided":
         assert X.strides[0] < 0 < X.strides[1] != X.itemsize
     if case.shift:
-        assert (X @ W).mean() == pytest.approx(case.shift, rel=0.1)
+        assert np.abs(X @ W).max() == pytest.approx(abs(case.shift), rel=0.1)
+        assert np.abs(X @ W).mean() == pytest.approx(abs(case.shift), rel=0.1) or case.one_row
     if case.labels in ("int8", "uint8"):
         assert y.dtype == case.labels
     if case.labels == "equal":

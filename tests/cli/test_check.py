@@ -49,6 +49,9 @@ def svm_loss_remembering(W, X, y, reg):
     if X.shape not in remembered:
         remembered[X.shape] = vectorized.svm_loss(W, X, y, reg)
     return remembered[X.shape]
+
+def softmax_loss_interrupting(W, X, y, reg):
+    raise KeyboardInterrupt
 """
 
 
@@ -69,7 +72,8 @@ def test_every_function_has_a_verdict(output):
     assert "softmax_loss_vectorized: right (softmax; " in text
     assert "softmax_loss_old: right, under the 2015 layout: W (C, D), X (D, N)" in text
     assert "svm_loss_unstable: crashed (float64): killed by SIGABRT" in text
-    assert output.stdout.splitlines()[-1] == "2 right, 3 wrong, 1 not checked"
+    assert output.stdout.splitlines()[-1] == "2 right, 2 wrong, 1 unstable, 2 not checked"
+    assert "softmax_loss_interrupting: crashed: raises KeyboardInterrupt" in text
 
 
 def test_known_mistakes_are_named(output):
@@ -77,14 +81,29 @@ def test_known_mistakes_are_named(output):
     for function, verdict, mistake in (
         (
             "softmax_loss_unshifted",
-            "wrong (float64):",
-            "exp overflows; subtract the maximum of each row first (scores of",
+            "unstable (float64):",
+            "right only up to scores of about 710; subtract the maximum of each row",
         ),
         ("softmax_loss_without_gradient_of_reg", "wrong:", "the regularisation is missing from the gradient"),
         ("svm_loss_remembering", "wrong (float64):", "returns the result of an earlier call (X"),
     ):
         line = lines.index(f"{function}: {verdict}")
         assert lines[line + 1].startswith(mistake)
+
+
+def test_a_line_and_a_small_example_show_the_mistake(output):
+    lines = [line.strip() for line in output.stdout.splitlines()]
+    unshifted = lines[lines.index("softmax_loss_unshifted: unstable (float64):") :]
+    assert "line 21: p = np.exp(X @ W)" in unshifted
+    without = lines[lines.index("softmax_loss_without_gradient_of_reg: wrong:") :]
+    assert without[2].startswith("line 28: ")
+    assert without[3].startswith("W = np.array([[")
+    assert "expected  actual" in without[6]
+    loss, first = (line.split() for line in without[7:9])
+    assert loss[0] == "loss"
+    assert loss[1] == loss[2]
+    assert first[0].startswith("dW[")
+    assert first[-1] != first[-2]
 
 
 def test_wrong_result_is_exit_code_4(output):
@@ -127,7 +146,7 @@ def fake_workers(monkeypatch, *processes):
     """Replace the worker processes by lists of events, one per process, and return the jobs that they receive."""
     jobs, events = [], iter(processes)
 
-    def work(job, variables, timeout_s):
+    def work(job, variables, timeout_s, place):
         jobs.append(job)
         return next(events)
 

@@ -71,6 +71,15 @@ def test_wrong_head_is_exit_code_4_with_a_reason_in_json(folder):
     assert (comparison["new"]["blocks"], comparison["new"]["processes"]) == ([], [])
 
 
+def test_unstable_head_is_exit_code_4(folder):
+    (folder / "new.py").write_text(LOSS.replace(" - scores.max(axis=1, keepdims=True)", ""))
+    done = invoke(folder, "gate", "--base", "old.py", "--head", "new.py", *TINY)
+    assert done.returncode == 4, done.stderr
+    assert "unstable: right only up to scores of about 710; subtract the maximum of each row" in " ".join(
+        done.stdout.split()
+    )
+
+
 def test_wrong_base_is_exit_code_2(folder):
     (folder / "old.py").write_text(LOSS.replace("2 * reg", "3 * reg"))
     done = lcbench(folder, "gate", "--base", "old.py", "--head", "new.py", *TINY)

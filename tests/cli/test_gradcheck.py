@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -67,6 +68,13 @@ def test_known_mistake_is_named_and_every_weight_is_wrong(output):
     table = output.stdout.partition("svm_loss_without_gradient_of_reg: h ")[2].partition("gradients compared")[0]
     assert [line.split()[-1] for line in table.splitlines()[-5:-1]] == ["wrong"] * 4
     assert "the regularisation is missing from the gradient" in " ".join(output.stdout.split())
+
+
+def test_a_line_and_a_small_example_show_the_mistake(output):
+    shown = output.stdout.rpartition("svm_loss_without_gradient_of_reg: wrong")[2]
+    assert re.search(r"^  line \d+: ", shown, re.MULTILINE)
+    assert re.search(r"^  loss +(\S+)  \1$", shown, re.MULTILINE)
+    assert re.search(r"^  dW\[\d, \d\] +\S+  \S+$", shown, re.MULTILINE)
 
 
 def test_wrong_gradient_is_exit_code_4_and_user_output_is_not_in_tables(output):

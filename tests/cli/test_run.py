@@ -215,6 +215,7 @@ def test_a_full_disk_is_an_error_before_measuring(monkeypatch, tmp_path):
     ("statuses", "code"),
     [
         (["ok"], 0),
+        (["ok", "unstable"], 0),
         (["ok", "crashed"], 2),
         (["ok", "unavailable"], 2),
         (["timeout"], 2),
@@ -223,7 +224,10 @@ def test_a_full_disk_is_an_error_before_measuring(monkeypatch, tmp_path):
     ],
 )
 def test_exit_codes(monkeypatch, tmp_path, statuses, code):
-    rows = [row(f"impl-{k}", [1.0, 1.0] if status == "ok" else [], status=status) for k, status in enumerate(statuses)]
+    rows = [
+        row(f"impl-{k}", [1.0, 1.0] if status in ("ok", "unstable") else [], status=status)
+        for k, status in enumerate(statuses)
+    ]
     monkeypatch.setattr("lcbench.api.run", lambda *arguments, **options: make_record(*rows))
     assert invoke(tmp_path, "run").returncode == code
 
@@ -284,3 +288,55 @@ def test_an_unknown_column_is_refused_before_anything_is_measured(tmp_path):
     assert refused.returncode == 2
     assert "no column 'watts': the columns are implementation, time, " in refused.stderr
     assert not [*tmp_path.iterdir()]
+
+
+CHECKED = """
+import numpy as np
+from lcbench.losses import vectorized
+
+def _softmax(scores, W, X, y, reg):
+    p = np.exp(scores)
+    p /= p.sum(axis=1, keepdims=True)
+    loss = -np.log(p[np.arange(len(y)), y]).mean() + reg * np.sum(W * W)
+    p[np.arange(len(y)), y] -= 1
+    return loss, X.T @ p / len(y) + 2 * reg * W
+
+def softmax_loss_unstable(W, X, y, reg):
+    return _softmax(X @ W, W, X, y, reg)
+
+def softmax_loss_limited(W, X, y, reg):
+    return _softmax(X @ W - (X @ W).max(axis=1, keepdims=True), W, X, y, reg)
+
+def softmax_loss_ten_classes(W, X, y, reg):
+    loss, dW = vectorized.softmax_loss(W, X, y, reg)
+    return loss, np.where(np.arange(W.shape[1]) < 10, dW, 0)
+
+def softmax_loss_single(W, X, y, reg):
+    return vectorized.softmax_loss(W.astype(np.float32), X.astype(np.float32), y, reg)
+
+raise RuntimeError("enough")
+"""
+
+
+def test_a_run_says_of_a_file_what_a_check_says(tmp_path):
+    (tmp_path / "mine.py").write_text(CHECKED)
+    done = lcbench(tmp_path, "run", "--impl", "mine.py", *TINY, "--dtype", "float64", "--json")
+    rows = {each["implementation"].rpartition("_")[2]: each for each in json.loads(done.stdout)["rows"]}
+    found = {name: (each["status"], bool(each["median_s"])) for name, each in rows.items()}
+    assert found == {
+        "unstable": ("unstable", True),
+        "limited": ("ok", True),
+        "classes": ("wrong", False),
+        "single": ("unavailable", False),
+    }
+    assert rows["unstable"]["reason"].startswith("right only up to scores of about 710; subtract the maximum of each")
+    assert rows["classes"]["reason"].startswith("right for 10 classes only")
+    assert rows["single"]["reason"] == "accurate to single precision only: measure it with --dtype float32"
+    assert done.returncode == 4
+    notes = done.stderr.splitlines()
+    assert "mine.py:softmax_loss_limited: right, but with scores more than about 740 apart, loss is inf" in notes
+    assert "mine.py: line 26: RuntimeError: enough, skipped" in notes
+
+    alone = lcbench(tmp_path, "run", "--impl", "mine.py:softmax_loss_unstable", *TINY)
+    assert alone.returncode == 0, alone.stderr
+    assert "(unstable)" in alone.stdout

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lcbench.record import CheckResult
+from lcbench.record import CheckResult, Example
 from lcbench.report.tables import check as check_tables
 from printed import printed
 
@@ -62,8 +62,8 @@ def test_a_users_function():
     told = users(notes=["X of uint8 pixels: loss is nan"], file_notes=["line 3: IPython magic: %load, skipped"])
     assert printed(check_tables.tables([told])) == [
         "homework/softmax.py",
-        "  softmax_loss_vectorized: right (softmax; 17 cases, float64); but X of uint8",
-        "  pixels: loss is nan",
+        "  softmax_loss_vectorized: right (softmax; 17 cases, float64)",
+        "    but X of uint8 pixels: loss is nan",
         "  note: line 3: IPython magic: %load, skipped",
         "1 right, 0 wrong",
     ]
@@ -97,3 +97,22 @@ def test_long_reasons_are_wrapped_and_not_cut():
     reason = "no file " + "/a/long/path" * 20
     lines = printed(check_tables.tables([users(status="crashed", reason=reason)]))
     assert "".join(reason.split()) in "".join("".join(lines).split())
+
+
+def test_a_wrong_function_has_a_line_and_an_example():
+    example = Example(["W = np.array([[0.5, -1.0]])", "y = np.array([1]); reg = 0.1"],
+                      [("loss", "2.5", "2.25"), ("dW[0, 1]", "-0.125", "nan")])  # fmt: skip
+    reason = "the regularisation is missing from the gradient"
+    report = users(status="wrong", dtype="", reason=reason, line=12, code="return loss, dW", example=example)
+    assert printed(check_tables.tables([report, users(status="unstable", reason="right only up to 710")])) == [
+        "homework/softmax.py",
+        "  softmax_loss_vectorized: wrong:",
+        "    the regularisation is missing from the gradient",
+        "    line 12: return loss, dW",
+        "    W = np.array([[0.5, -1.0]])",
+        "    y = np.array([1]); reg = 0.1",
+        "              expected  actual",
+        "    loss           2.5  2.25",
+        "    dW[0, 1]    -0.125  nan",
+        "0 right, 1 wrong, 1 unstable",
+    ]

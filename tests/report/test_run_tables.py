@@ -81,6 +81,18 @@ def test_conclusion_is_one_sentence(rows, sentence):
     assert (found and found.plain) == sentence
 
 
+def test_an_unstable_row_is_marked_and_not_before_others():
+    fast = row("mine.py:f", [1e-4, 1e-4], status="unstable", reason="right only up to scores of about 710")
+    rows = record(row("numpy", [2e-3, 2e-3]), row("naive", [2e-2, 2e-2]))
+    fast.median_s = 1e-4
+    rows.rows.insert(0, fast)
+    lines = printed(run_tables.tables(rows))
+    assert [line.split()[0] for line in lines[3:6]] == ["numpy", "naive", "mine.py:f"]
+    assert "mine.py:f (unstable)" in lines[5]
+    assert "100 us" in lines[5]
+    assert "mine.py:f unstable (softmax): right only up to scores of about 710" in lines
+
+
 LARGE = {"rows": 49_000}
 EXTREMES = record(
     row("numpy", [1234.0, 999.0, 1111.0], **LARGE),

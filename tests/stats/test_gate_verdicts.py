@@ -313,6 +313,7 @@ def test_older_records_have_processes_one_after_the_other():
     ("side", "status", "code"),
     [
         ("head", "wrong", ExitCode.WRONG),
+        ("head", "unstable", ExitCode.WRONG),
         ("head", "crashed", ExitCode.ERROR),
         ("base", "wrong", ExitCode.ERROR),
         ("control", "timeout", ExitCode.ERROR),

@@ -40,7 +40,7 @@ def junit(record: Record) -> str:
     """Return a record as JUnit XML.
 
     A wrong row is a `failure`, a crash or timeout an `error`, an unavailable row is `skipped`. `time` is the median in
-    seconds per call; simulated rows have none.
+    seconds per call; simulated rows have none. An unstable row has a time, and the reason as `system-out`.
     """
     cases = [_Case(trackers.group(row), row, *_row_outcome(row)) for row in record.rows]
     return _document("lcbench", datetime.fromisoformat(record.created), cases)
@@ -48,7 +48,11 @@ def junit(record: Record) -> str:
 
 def _row_outcome(row: Row) -> tuple[str | None, str, str]:
     element = {"wrong": "failure", "crashed": "error", "timeout": "error", "unavailable": "skipped"}.get(row.status)
-    message = row.reason or (f"right; {SIMULATED}" if row.device == "simulator" else "")
+    message = (
+        f"unstable: {row.reason}"
+        if row.status == "unstable"
+        else row.reason or (f"right; {SIMULATED}" if row.device == "simulator" else "")
+    )
     return element, row.status, message
 
 
@@ -85,7 +89,7 @@ def _document(heading: str, created: datetime, cases: Sequence[_Case], note: str
             "name": _text(heading),
             **counts,
             "skipped": str(elements.count("skipped")),
-            "time": f"{sum(case.row.median_s or 0.0 for case in cases if case.row.ranked):.3f}",
+            "time": f"{sum(case.row.median_s or 0.0 for case in cases if case.row.timed):.3f}",
             "timestamp": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         },
     )
@@ -101,7 +105,7 @@ def _document(heading: str, created: datetime, cases: Sequence[_Case], note: str
 def _test_case(case: _Case) -> ElementTree.Element:
     row, message = case.row, _text(case.message)
     element = ElementTree.Element("testcase", {"classname": f"lcbench.{case.group}", "name": _text(trackers.name(row))})
-    if row.ranked and row.median_s:
+    if row.timed and row.median_s:
         element.set("time", f"{row.median_s:.9f}")
     if case.element:
         ElementTree.SubElement(element, case.element, {"type": case.kind, "message": message}).text = message

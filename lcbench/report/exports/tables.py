@@ -68,7 +68,7 @@ def csv(record: Record) -> str:
     samples = [
         _Sample(record, row, block, sample, seconds)
         for row in record.rows
-        for block, sample, seconds in (_samples(row) if row.ranked else [(None, None, None)])
+        for block, sample, seconds in (_samples(row) if row.timed else [(None, None, None)])
     ]
     return Table(
         "",

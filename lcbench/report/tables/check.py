@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.padding import Padding
 from rich.text import Text
 
-from lcbench.record import CheckResult
+from lcbench.record import CheckResult, Example
 from lcbench.report import formatting
 from lcbench.report.table import PLAIN, SCIENTIFIC, WORD, Cell, Column, Table
 from lcbench.report.tables.run import why_not
@@ -54,7 +54,7 @@ def _result(report: CheckResult) -> Cell:
     simulated = " (simulated)" if report.device == "simulator" else ""
     if report.status == "ok":
         return Cell(f"right{simulated}")
-    return Cell(report.status + simulated, mood="bad" if report.status == "wrong" else "open")
+    return Cell(report.status + simulated, mood="bad" if report.status in ("wrong", "unstable") else "open")
 
 
 def _user_functions(file: str, reports: list[CheckResult]) -> Iterator[Text | Padding]:
@@ -73,21 +73,37 @@ def _verdict(function: str, reports: list[CheckResult]) -> Text:
     if failed:
         where = f" ({failed.dtype})" if failed.dtype else ""
         reason = failed.reason.removeprefix(f"{failed.status}: ")
-        colour = "red" if failed.status == "wrong" else "yellow"
+        colour = "red" if failed.status in ("wrong", "unstable") else "yellow"
         verdict = f"{failed.status}{where}:"
         fits = len(f"{text}{verdict} {reason}") <= WIDTH
-        return text.append(verdict + (" " if fits else "\n  ") + reason, style=colour)
+        text.append(verdict + (" " if fits else "\n  ") + reason, style=colour)
+        return text.append("".join(f"\n  {line}" for line in why(failed.line, failed.code, failed.example)))
     convention = reports[0].convention
     dtypes = " and ".join(dict.fromkeys(report.dtype for report in reports))
     cases = sum(report.cases for report in reports)
     text.append(f"right, under the {convention}" if convention else "right", style="green")
     text.append(f" ({reports[0].loss}; {cases} cases, {dtypes})")
     notes = dict.fromkeys(note for report in reports for note in report.notes)
-    return text.append("".join(f"; but {note}" for note in notes))
+    return text.append("".join(f"\n  but {note}" for note in notes))
+
+
+def why(line: int | None, code: str, example: Example | None) -> Iterator[str]:
+    """Yield lines with a line of the code, and with a small example: its inputs, expected and actual values."""
+    if line is not None:
+        yield f"line {line}: {code}".removesuffix(": ")
+    if example:
+        yield from example.inputs
+        cells = [("", "expected", "actual"), *example.results]
+        first, second = (max(len(row[place]) for row in cells) for place in (0, 1))
+        for name, expected, actual in cells:
+            yield f"{name:<{first}}  {expected:>{second}}  {actual}"
 
 
 def _summary(reports: list[CheckResult]) -> Text:
-    wrong = sum(report.status == "wrong" for report in reports)
-    right = sum(report.status == "ok" for report in reports)
-    other = len(reports) - wrong - right
-    return Text(f"{right} right, {wrong} wrong" + (f", {other} not checked" if other else ""))
+    right, wrong, unstable = (sum(report.status == each for report in reports) for each in ("ok", "wrong", "unstable"))
+    other = len(reports) - wrong - right - unstable
+    return Text(
+        f"{right} right, {wrong} wrong"
+        + (f", {unstable} unstable" if unstable else "")
+        + (f", {other} not checked" if other else "")
+    )

@@ -265,7 +265,7 @@ def statement(comparison: Comparison, fail_above: float) -> str:
 
 def _why_no_ratio(comparison: Comparison) -> str:
     for side, row in (("", comparison.new), ("base: ", comparison.base)):
-        if not row.ranked:
+        if not row.timed:
             known = row.reason if row.status == comparison.verdict else f"{row.status}: {row.reason}"
             return f"{side}{known if row.reason else row.status}"
     return comparison.verdict

@@ -11,6 +11,7 @@ from lcbench.checks.gradcheck import GradientReport
 from lcbench.checks.gradient import Coordinate, GradientCheck, GradientMethod
 from lcbench.report import formatting
 from lcbench.report.table import NUMBER, PLAIN, SCIENTIFIC, SECONDS, Cell, Column, Mood, Table
+from lcbench.report.tables.check import why
 
 MOODS: dict[str, Mood] = {"right": "", "kink": "open", "wrong": "bad"}
 COLOURS = {"ok": "green", "wrong": "bold red", "unchecked": "bold yellow"}
@@ -93,7 +94,7 @@ def _verdict(report: GradientReport) -> Text:
         text.append(f": {report.reason}")
     if report.found and report.status != "unchecked":
         text.append(f" ({_counted(report.found)})")
-    return text
+    return text.append("".join(f"\n  {line}" for line in why(report.line, report.code, report.example)))
 
 
 def _counted(found: GradientCheck) -> str:

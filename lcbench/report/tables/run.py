@@ -45,6 +45,9 @@ LOW_SCORE = 75
 SIMULATED = "simulated: no GPU, so there are no times"
 """Note on rows that Numba's CUDA simulator computed."""
 
+UNSTABLE = " (unstable)"
+"""Suffix of the name of a function that is right for ordinary scores only; a note gives the reason."""
+
 CLUSTER, ALONE = "dask", "numba-parallel"
 """Implementation that runs the kernel on the workers of a cluster, and the one that runs it in a single process."""
 
@@ -71,17 +74,17 @@ def tables(record: Record, baseline: str = "numpy", arrangement: Arrangement = A
     silent = too_busy(record)
     on_device = [row for row in record.rows if row.device != "simulator"]
     for workload in dict.fromkeys(row.workload for row in on_device):
-        ranked = [row for row in on_device if row.workload == workload and row.ranked]
-        if ranked:
-            by_time = sorted(ranked, key=lambda row: row.median_s or 0.0)
+        timed = [row for row in on_device if row.workload == workload and row.timed]
+        if timed:
+            by_time = sorted(timed, key=lambda row: (not row.ranked, row.median_s or 0.0))  # unstable ones last
             yield times(str(workload), by_time, baseline, silent=silent).arranged(arrangement)
             yield Text()
-    yield from _not_measured([row for row in on_device if not row.ranked])
+    yield from _not_measured([row for row in on_device if not row.timed])
     simulated = [row for row in record.rows if row.device == "simulator"]
     if simulated:
         yield _simulated(simulated)
         yield Text()
-    if any(row.ranked for row in record.rows):
+    if any(row.timed for row in record.rows):
         yield _before_steady(record.rows)
     yield from _footnotes(record, baseline)
 
@@ -153,9 +156,12 @@ def columns(
     def per_second(amount: str) -> Callable[[Row], float | None]:
         return lambda row: getattr(row, amount) / row.median_s if row.median_s else None
 
+    def name(row: Row) -> str:
+        return (label(row) if callable(label) else getattr(row, label)) + UNSTABLE * (row.status == "unstable")
+
     meaning = f"time of {baseline} over time of this row: geometric mean over generations, with 95 % interval"
     return [
-        Column("implementation", label, NAME),
+        Column("implementation", name, NAME),
         *(Column(axis, axis, WORDS if axis == "dtype" else NUMBER) for axis in axes),
         Column("time", "median_s", SECONDS, "seconds per call: geometric mean over the generations"),
         Column(
@@ -203,7 +209,7 @@ def speedup(row: Row, rows: Iterable[Row], baseline: str) -> estimates.Ratio | N
     """
     same = (other for other in rows if other.workload == row.workload and other.threads == row.threads)
     base = next((other for other in same if other.implementation == baseline and other.ranked and not other.side), None)
-    return estimates.speedup(row, base) if base and row.ranked and not row.side else None
+    return estimates.speedup(row, base) if base and row.timed and not row.side else None
 
 
 def _speedup(row: Row, rows: Iterable[Row], baseline: str) -> Cell | estimates.Ratio | None:
@@ -220,8 +226,12 @@ def _error(row: Row) -> float:
     return max(row.error_loss or 0.0, row.error_grad or 0.0)
 
 
+def _measured_right(row: Row) -> bool:
+    return row.status in ("ok", "unstable")
+
+
 def _why_no_time(row: Row) -> Cell | None:
-    if row.ranked:
+    if row.timed:
         return None
     if row.status == "ok":
         simulated = row.device == "simulator"
@@ -254,8 +264,8 @@ def errors(rows: Sequence[Row]) -> Table:
         Column("dtype", "dtype"),
         Column("device", "device"),
         *(Column(name, name, WORDS if name in ("data", "streamed") else NUMBER) for name in differing),
-        Column("loss error", lambda row: row.error_loss if row.status == "ok" else None, SCIENTIFIC, loss),
-        Column("gradient error", lambda row: row.error_grad if row.status == "ok" else None, SCIENTIFIC, gradient),
+        Column("loss error", lambda row: row.error_loss if _measured_right(row) else None, SCIENTIFIC, loss),
+        Column("gradient error", lambda row: row.error_grad if _measured_right(row) else None, SCIENTIFIC, gradient),
         Column("result", result),
         convention if any(row.convention for row in rows) else None,
     )
@@ -283,7 +293,7 @@ def why_not(rows: Iterable[Row | CheckResult], place: Callable[[Any], str]) -> I
         where.setdefault((row.implementation, row.status, row.reason), []).append(place(row))
     for (implementation, status, reason), places in where.items():
         text = Text(f"{implementation} ").append(status, style="bold red" if status == "wrong" else "bold yellow")
-        listed = ", ".join(filter(None, places))
+        listed = ", ".join(dict.fromkeys(filter(None, places)))
         yield text.append(f" ({listed}): {reason}" if listed else f": {reason}")
 
 
@@ -302,8 +312,8 @@ def _simulated(rows: list[Row]) -> Table:
 
 def _before_steady(rows: list[Row]) -> Table:
     slowest = []
-    for name in dict.fromkeys(row.implementation for row in rows if row.ranked):
-        own = [row for row in rows if row.implementation == name and row.ranked]
+    for name in dict.fromkeys(row.implementation for row in rows if row.timed):
+        own = [row for row in rows if row.implementation == name and row.timed]
         line: dict[str, str | float | None] = {"implementation": name}
         for field in ("import_s", "first_call_s", "compile_s", "prepare_s"):
             line[field] = max((value for row in own if (value := getattr(row, field)) is not None), default=None)
@@ -344,6 +354,7 @@ def noisy(record: Record) -> Iterator[Text]:
 def notes(record: Record) -> Iterator[Text]:
     """Yield notes on the files and the machine that are needed to read the times."""
     yield from _efficiencies([row for row in record.rows if row.ranked])
+    yield from why_not([row for row in record.rows if row.status == "unstable"], lambda row: row.loss)
     conventions = {row.implementation: row.convention for row in record.rows if row.convention}
     for name, convention in conventions.items():
         yield Text(f"{name} follows the {convention}")
@@ -378,7 +389,7 @@ def _footnotes(record: Record, baseline: str) -> Iterator[Text]:
 
 def process_note(record: Record) -> str:
     """Return how many processes each time is estimated from, or an empty string if there are no times."""
-    counts = {len(row.processes) for row in record.rows if row.ranked}
+    counts = {len(row.processes) for row in record.rows if row.timed}
     processes = " to ".join(map(str, sorted({min(counts), max(counts)}))) if counts else ""
     return processes and f"times of {processes} processes each"
 

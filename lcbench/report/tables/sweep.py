@@ -59,7 +59,7 @@ def tables(record: Record, baseline: str = "numpy") -> Iterator[Table | Text]:
             for row in rows
             if row.loss == loss and all(getattr(row, name) == value for name, value in zip(others, place, strict=True))
         ]
-        if any(row.ranked for row in selected):
+        if any(row.timed for row in selected):
             yield from _times(f"{loss}: {common_fields(selected[0], [first])}", record, selected, first, baseline)
             yield Text()
     yield from _missing(record)
@@ -106,7 +106,7 @@ def _times(title: str, record: Record, rows: list[Row], axis: str, baseline: str
 
 
 def _ranked_rows(rows: list[Row], implementation: str) -> list[Row]:
-    return [row for row in rows if row.implementation == implementation and row.ranked]
+    return [row for row in rows if row.implementation == implementation and row.timed]
 
 
 def _name_groups(names: list[str], short: dict[str, str], baseline: str | None) -> Iterator[list[str]]:

@@ -101,14 +101,3 @@ def svm_loss_in_batches(W, X, y, reg):
         loss += m.sum()
         dW += x.T @ a
     return loss / len(X) + reg * np.sum(W * W), dW / len(X) + 2 * reg * W
-
-
-def softmax_loss_global_shift(W, X, y, reg):
-    n = len(y)
-    f = X.dot(W)
-    f -= np.max(f)
-    e = np.exp(f)
-    p = e / np.sum(e, axis=1).reshape(n, 1)
-    loss = np.sum(-np.log(p[np.arange(n), y])) / n + reg * np.sum(W * W)
-    p[np.arange(n), y] -= 1
-    return loss, np.matmul(X.T, p) / n + 2 * reg * W

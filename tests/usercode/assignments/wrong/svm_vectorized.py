@@ -145,3 +145,57 @@ def svm_loss_of_probabilities(W, X, y, reg):
     loss = -np.log(p[np.arange(n), y]).mean() + reg * np.sum(W * W)
     p[np.arange(n), y] -= 1
     return loss, X.T @ p / n + 2 * reg * W
+
+
+def _svm(W, X, y):
+    n = len(y)
+    s = X @ W
+    m = np.maximum(0, s - s[np.arange(n), y][:, None] + 1)
+    m[np.arange(n), y] = 0
+    mask = (m > 0) * 1.0
+    mask[np.arange(n), y] -= mask.sum(axis=1)
+    return m.sum(), X.T @ mask
+
+
+def svm_loss_reg_forgotten(W, X, y, reg):
+    loss, dW = _svm(W, X, y)
+    loss /= len(y)
+    loss += np.sum(W * W)
+    return loss, dW / len(y) + 2 * reg * W
+
+
+def svm_loss_reg_forgotten_twice(W, X, y, reg):
+    loss, dW = _svm(W, X, y)
+    return loss / len(y) + np.sum(W * W), dW / len(y) + 2 * W
+
+
+def svm_loss_divided_by_rows_and_reg(W, X, y, reg):
+    loss, dW = _svm(W, X, y)
+    loss /= len(y) + reg * np.sum(W * W)
+    return loss, dW / len(y) + 2 * reg * W
+
+
+def svm_loss_gradient_divided_by_rows_and_reg(W, X, y, reg):
+    loss, dW = _svm(W, X, y)
+    dW /= len(y) + 2 * reg * W
+    return loss / len(y) + reg * np.sum(W * W), dW
+
+
+def svm_loss_sum_of_products(W, X, y, reg):
+    loss, dW = _svm(W, X, y)
+    return loss / len(y) + reg * np.sum(W.dot(W.T)), dW / len(y) + 2 * reg * W
+
+
+def svm_loss_sum_of_other_products(W, X, y, reg):
+    loss, dW = _svm(W, X, y)
+    return loss / len(y) + 0.5 * reg * np.sum(W.T.dot(W)), dW / len(y) + reg * W
+
+
+def svm_loss_reg_added(W, X, y, reg):
+    loss, dW = _svm(W, X, y)
+    return loss / len(y) + reg + np.sum(W * W), dW / len(y) + 2 * reg * W
+
+
+def svm_loss_gradient_of_reg_without_W(W, X, y, reg):
+    loss, dW = _svm(W, X, y)
+    return loss / len(y) + reg * np.sum(W * W), dW / len(y) + 2 * reg
