@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -58,11 +58,16 @@ def run(
     Raise LcbenchError or LossError if nothing can be measured, and NotSaved if the record cannot be written.
     """
     chosen = RunSettings.from_keywords({"implementations": implementations, **settings})
-    with record.reserved(chosen.save), _plan_of(chosen, {}, note, progress, baseline) as (plan, refused, unstable):
+    with (
+        record.reserved(chosen.save),
+        _unchanging() as changed,
+        _plan_of(chosen, {}, note, progress, baseline) as (plan, refused, unstable),
+    ):
         from lcbench.measure import schedule
 
         machine = MachineAtStart()
         state = schedule.run_schedule(plan, progress)
+        machine.tell(changed(), note)
     return _write_record(
         machine,
         chosen.save,
@@ -166,6 +171,7 @@ def gate(
     implementations: str | Iterable[str] = (),
     *,
     progress: ProgressCallback = no_progress,
+    note: NoteCallback = no_note,
     **settings: Any,
 ) -> Record:
     """Measure base and head in turn, write the record and return it.
@@ -175,7 +181,7 @@ def gate(
     base, head: a git revision, a folder, a Python interpreter or environment, or an implementation (a file, a function
     in a file, or a name from the catalog). implementations: what to measure if base and head are not implementations;
     empty means ``numba-parallel``, which is for source trees of lcbench itself. settings: fields of
-    `lcbench.settings.GateSettings`.
+    `lcbench.settings.GateSettings`. note: called with a line for each file that changed meanwhile.
     Raise LcbenchError or LossError if nothing can be measured, or too little for a verdict, and NotSaved if the record
     cannot be written.
     """
@@ -185,6 +191,7 @@ def gate(
 
     with (
         record.reserved(chosen.save),
+        _unchanging() as changed,
         sides.open_sides(chosen.base, chosen.head, chosen.build) as (base_side, head_side),
     ):
         names = selection.split_names(chosen.implementations)
@@ -219,6 +226,7 @@ def gate(
 
         machine = MachineAtStart()
         result = gate.measure_gate(plan, decided, progress)
+        machine.tell(changed(), note)
         gate_record.orders, gate_record.interim_analyses = result.orders, result.interim_analyses
         gate_record.started_s, gate_record.spent_s = result.started_s, result.spent_s
     return _write_record(machine, chosen.save, result.rows, gate=gate_record, interrupted=result.interrupted)
@@ -236,6 +244,12 @@ def _judged(pairs: list[Pair], head: GateSide, timeout_s: float, progress: Progr
         problem = (failed[0].status, failed[0].reason) if failed else pair.head_problem
         judged.append(replace(pair, head_problem=problem))
     return judged
+
+
+def _unchanging() -> AbstractContextManager[Callable[[], list[str]]]:
+    from lcbench.usercode.source import unchanging
+
+    return unchanging()
 
 
 def _side_record(side: GateSide) -> record.Side:
@@ -264,6 +278,7 @@ def _measure_sweep(
     warned = ""
     with (
         record.reserved(settings.save),
+        _unchanging() as changed,
         _plan_of(settings, sweep.axes, note, progress) as (plan, refused, unstable),
     ):
         least_s = schedule.least_s(plan)
@@ -295,6 +310,7 @@ def _measure_sweep(
             state.peaks, state.rounds, state.spent_s = unfinished.ceilings, sweep.rounds, sweep.spent_s
             progress(_progress_line(unfinished, file))
         schedule.run_schedule(plan, progress, state, save)
+        machine.tell(changed(), note)
     if state.interrupted:
         if file.exists():
             note(f"complete generations are saved: 'lcbench sweep --resume {file}' continues")
@@ -514,6 +530,13 @@ class MachineAtStart:
         self._facts = machine.facts()
         self._conditions = conditions(self._facts)
         self._observer = BackgroundObserver()
+        self._told: list[str] = []
+
+    def tell(self, lines: list[str], note: NoteCallback) -> None:
+        """Call `note` with findings on the measurement itself, which are kept in the record."""
+        self._told += lines
+        for line in lines:
+            note(line)
 
     def record(self, **fields: Any) -> Record:
         """Return a new record of this machine, checkout and command, with the given fields."""
@@ -531,7 +554,8 @@ class MachineAtStart:
             machine=cast("dict[str, object]", self._facts),
             score=disturbances.score(found),
             findings=[f"{finding.severity}: {finding.what}" for finding in found]
-            + ([f"low: the git revision is unknown: {unknown}"] if unknown else []),
+            + ([f"low: the git revision is unknown: {unknown}"] if unknown else [])
+            + [f"medium: {line}" for line in self._told],
             **{"command": [without_folders(argument) for argument in sys.argv[1:]], **fields},
         )
 

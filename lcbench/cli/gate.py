@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
@@ -105,7 +106,7 @@ def gate(settings: dict[str, Any], self_test: bool, quiet: bool, output: Verdict
         settings["planted"] = PLANTED
     output.require_writable()
     with show_progress(quiet, timing=True) as progress:
-        result, unsaved = also_unsaved(api.gate, progress=progress, **settings)
+        result, unsaved = also_unsaved(api.gate, progress=progress, note=partial(click.echo, err=True), **settings)
     assert result.gate
     judged = judge_gate(result.rows, result.gate)
     try:

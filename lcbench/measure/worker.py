@@ -63,7 +63,9 @@ def load_implementation(
     except Unavailable as error:
         emit(Failed("unavailable", str(error)))
     except LossError as error:
-        emit(Failed("wrong", str(error)))
+        file = Path(spec if spec.endswith(".py") else spec.rpartition(":")[0])
+        vanished = file.suffix == ".py" and not file.exists()
+        emit(Failed("unavailable" if vanished else "wrong", str(error)))
     except Exception as error:
         emit(Failed("crashed", one_line(error)))
     return None, 0.0

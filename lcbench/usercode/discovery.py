@@ -37,10 +37,12 @@ from lcbench.usercode.source import (
     Definition,
     Role,
     bind,
+    is_file,
     loss_binding,
     loss_in_name,
     may_be_a_loss,
     positional_parameters,
+    read_once,
     role_of,
     summarised,
     underlying,
@@ -80,7 +82,7 @@ def code_hash(name: str) -> str:
     is no such file. No code is run or imported.
     """
     try:
-        return hashlib.sha256(_code_file(name).read_bytes()).hexdigest()[:12]
+        return hashlib.sha256(read_once(_code_file(name), keep=False)).hexdigest()[:12]
     except (OSError, ValueError):  # find_spec and paths refuse some names
         return ""
 
@@ -224,7 +226,7 @@ def _load_file(path: str) -> tuple[UserModule, tuple[str, ...]]:
 def _require_file(path: str) -> None:
     """Raise CannotLoad, with the nearest name in its folder, if there is no file `path`."""
     file = Path(path)
-    if not file.exists():
+    if not (file.exists() or is_file(file)):
         siblings = [sibling.name for sibling in file.parent.glob("*") if sibling.suffix in SUFFIXES]
         raise CannotLoad(f"{path}: no such file{_suggestion(file.name, siblings)}")
 
@@ -241,7 +243,7 @@ def _enable_numba_cache(module: ModuleType) -> None:
     registered = sys.modules.setdefault(module.__name__, module)
     if registered is module and "NUMBA_CACHE_DIR" in os.environ:
         for function in compiled:
-            with suppress(RuntimeError):  # the function's source is not a file
+            with suppress(RuntimeError, OSError):  # the function's source is not a file, or no longer one
                 function.enable_caching()
 
 

@@ -31,7 +31,7 @@ import numpy as np
 
 from lcbench.losses.implementation import CannotLoad
 from lcbench.usercode import own_tree
-from lcbench.usercode.source import Definition, Note, Source, place, read_source, syntax_reason
+from lcbench.usercode.source import Definition, Note, Source, is_file, place, read_source, syntax_reason
 
 _PYTHON_2_BUILTINS = {
     "basestring": str,
@@ -275,12 +275,12 @@ def _module_path(folder: Path, name: str, namespaces: bool = True) -> Path | Non
     takes precedence over such a folder: a folder ``numba`` with a user's kernels is not Numba.
     """
     package, file = folder / name, folder / f"{name}.py"
-    if (package / "__init__.py").is_file():
+    if is_file(package / "__init__.py"):
         return package
     for extension in (folder / f"{name}{suffix}" for suffix in _EXTENSIONS):
         if extension.is_file():
             return extension
-    if file.is_file():
+    if is_file(file):
         return file
     if namespaces and package.is_dir() and (any(package.glob("*.py")) or any(package.glob("*/*.py"))):
         return package

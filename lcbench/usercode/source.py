@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import inspect
 import json
 import linecache
+import os
 import re
 import tokenize
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from lcbench import files
 from lcbench.losses.implementation import CannotLoad, LossName
 
 SUFFIXES = (".py", ".ipynb")
@@ -377,9 +381,78 @@ def syntax_reason(error: SyntaxError, line: str) -> str:
     return f"syntax error: {error.msg}"
 
 
+# Files that stay as they were first read
+#
+# All worker processes of a measurement must run the same code, also if the file changes meanwhile. The first process
+# that reads a file copies it into a folder of the measurement, and all others read the copy.
+
+COPIES = "LCBENCH_SOURCES"
+"""Environment variable with the folder of the copies, which a measurement sets for its worker processes."""
+
+
+@contextmanager
+def unchanging() -> Iterator[Callable[[], list[str]]]:
+    """Have this process, and those that it starts, read each file once; yield the function that lists changed files.
+
+    The function returns a line for each file that no longer is as it was read.
+    """
+    before = os.environ.get(COPIES)
+    with files.temporary_folder("sources") as folder:
+        os.environ[COPIES] = folder
+        try:
+            yield lambda: list(_changed(Path(folder)))
+        finally:
+            if before is None:
+                os.environ.pop(COPIES, None)
+            else:
+                os.environ[COPIES] = before
+
+
+def _changed(folder: Path) -> Iterator[str]:
+    for name in sorted(folder.glob("*.path")):
+        file = Path(os.fsdecode(name.read_bytes()))
+        try:
+            if file.read_bytes() == name.with_suffix(".copy").read_bytes():
+                continue
+            what = "has changed"
+        except OSError:
+            what = "cannot be read any more"
+        yield f"{file} {what} since it was read: what was measured is its content at the start"
+
+
+def _copy_of(file: Path) -> Path | None:
+    """Return the path of the copy of `file`, which may not exist yet; None outside a measurement."""
+    folder = os.environ.get(COPIES)
+    return Path(folder) / f"{hashlib.sha256(os.fsencode(file.absolute())).hexdigest()}.copy" if folder else None
+
+
+def is_file(file: Path) -> bool:
+    """Return whether there is a file, or was one when it was read first."""
+    copy = _copy_of(file)
+    return file.is_file() or (copy is not None and copy.is_file())
+
+
+def read_once(file: Path, keep: bool = True) -> bytes:
+    """Return the content of a file as it was first read in a measurement. Raise OSError if it cannot be read.
+
+    keep: whether this counts as the first time.
+    """
+    copy = _copy_of(file)
+    if copy is None or not (keep or copy.is_file()):
+        return file.read_bytes()
+    if not copy.is_file():
+        new = copy.with_suffix(f".{os.getpid()}")
+        new.write_bytes(file.read_bytes())
+        copy.with_suffix(".path").write_bytes(os.fsencode(file.absolute()))
+        with suppress(FileExistsError):  # another process was faster
+            os.link(new, copy)
+        new.unlink()
+    return copy.read_bytes()
+
+
 def _read_bytes(file: Path) -> bytes:
     try:
-        raw = file.read_bytes()
+        raw = read_once(file)
     except FileNotFoundError:
         raise CannotLoad(f"{file}: no such file") from None
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from hashlib import sha256
 
 import pytest
 
@@ -26,6 +27,22 @@ def softmax_loss_off(W, X, y, reg):
 
 def softmax_loss_gone(W, X, y, reg):
     os._exit(5)
+"""
+
+
+RIGHT = """
+from lcbench.losses import vectorized
+
+def softmax_loss(W, X, y, reg):
+    return vectorized.softmax_loss(W, X, y, reg)
+"""
+
+
+RIGHT = """
+from lcbench.losses import vectorized
+
+def softmax_loss(W, X, y, reg):
+    return vectorized.softmax_loss(W, X, y, reg)
 """
 
 
@@ -172,6 +189,25 @@ def test_requested_implementation_that_is_unavailable_is_exit_code_2(folder):
     done = lcbench(folder, "run", "--impl", "cupy", *TINY, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 2
     assert "cupy unavailable: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("Path(__file__).write_text(Path(__file__).read_text() + '\\nraise SystemExit\\n')", "has changed"),
+        ("Path(__file__).unlink(missing_ok=True)", "cannot be read any more"),
+    ],
+)
+def test_a_file_that_changes_is_measured_as_it_was(tmp_path, change, told):
+    file = tmp_path / "mine.py"
+    code = f"{RIGHT}\nfrom pathlib import Path\n{change}\n"
+    file.write_text(code)
+    done = lcbench(tmp_path, "run", "--impl", "mine.py", "--loss", "softmax", *TINY)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert f"{file} {told} since it was read" in done.stderr
+    [result] = [json.loads(path.read_text()) for path in (tmp_path / "results").glob("*.json")]
+    assert [row["code"] for row in result["rows"]] == [sha256(code.encode()).hexdigest()[:12]]
+    assert any(told in finding for finding in result["findings"])
 
 
 def test_interrupted_run_prints_its_result_file(monkeypatch, tmp_path):

@@ -2,11 +2,13 @@
 
 import ast
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from lcbench.losses.implementation import CannotLoad
+from lcbench.usercode import source
 from lcbench.usercode.source import (
     Binding,
     Definition,
@@ -367,3 +369,28 @@ def test_signature(header, expected):
 )
 def test_loss_in_name(name, loss):
     assert loss_in_name(name) == loss
+
+
+def test_files_stay_as_they_were_first_read(tmp_path, monkeypatch):
+    monkeypatch.delenv(source.COPIES, raising=False)
+    changed, vanished, same, new = (tmp_path / f"{name}.py" for name in ("changed", "vanished", "same", "new"))
+    for file in (changed, vanished, same):
+        file.write_text("a = 1\n")
+    with source.unchanging() as changes:
+        assert not source.is_file(new)
+        for file in (changed, vanished, same):
+            source.read_source(file)
+        assert list(changes()) == []
+        changed.write_text("a = 2\n")
+        vanished.unlink()
+        new.write_text("a = 3\n")
+        for file, value in ((changed, 1), (vanished, 1), (same, 1), (new, 3)):
+            assert source.is_file(file)
+            assert source.read_source(file).statements[0].value.value == value
+        assert source.read_once(changed, keep=False) == b"a = 1\n"
+        assert {line.partition(" since")[0] for line in changes()} == {
+            f"{changed} has changed",
+            f"{vanished} cannot be read any more",
+        }
+    assert source.COPIES not in os.environ
+    assert source.read_source(changed).statements[0].value.value == 2
