@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lcbench import start as start
+
 if TYPE_CHECKING:
     from lcbench.api.checks import check, gradcheck
     from lcbench.api.datasets import download, features, reproduce, synth

@@ -72,6 +72,7 @@ def compare(
         if output.beyond_tables:
             notes = [] if judgement.same_machine else [compare_tables.OTHER_MACHINE]
             notes += compare_tables.only_in_one(judgement)
+            notes += compare_tables.other_software(judgement.comparisons)
             heading = f"{new or 'the newest result'} against {base}"
             output.write(
                 compare_tables.valid_comparisons(judgement),

@@ -293,6 +293,8 @@ def print_result_file(result: Record) -> None:
         newer = record.newer_than(Path(result.path))
         clock = f"; {newer} is dated later, and stays the newest result: was the clock set back?" if newer else ""
         click.echo(f"{what} {result.path}{clock}", err=True)
+    elif result.interrupted:
+        click.echo("stopped early: nothing was measured completely, and no result was written", err=True)
 
 
 # Cluster of --impl dask

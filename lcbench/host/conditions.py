@@ -16,6 +16,7 @@ from lcbench.host.counters import SYSTEM_ROOT, parse_core_list, pressure_s, read
 from lcbench.host.gpu_state import Gpu, GpuState
 from lcbench.host.machine import Facts
 from lcbench.losses.implementation import Unavailable
+from lcbench.workers.process import affinity
 
 # Background load
 
@@ -132,9 +133,10 @@ def _programs() -> CpuTimes:
 
 def _times_of_usable_cores() -> list[Any]:
     all_cores: list[Any] = psutil.cpu_times(percpu=True)
-    if not hasattr(os, "sched_getaffinity") or max(os.sched_getaffinity(0)) >= len(all_cores):  # some are offline
+    usable = affinity()
+    if not usable or max(usable) >= len(all_cores):  # some are offline
         return all_cores
-    return [all_cores[core] for core in os.sched_getaffinity(0)]
+    return [all_cores[core] for core in usable]
 
 
 def _sum_fields(times: Any, *names: str) -> float:
@@ -185,8 +187,8 @@ def conditions(facts: Facts) -> Conditions:
         swap_bytes=psutil.swap_memory().used,
         on_battery=None if battery is None or battery.power_plugged is None else not battery.power_plugged,
         huge_pages=huge_pages(),
-        usable_physical_cores=usable_physical_cores(_usable()),
-        numa_nodes=numa_nodes(_usable()),
+        usable_physical_cores=usable_physical_cores(affinity()),
+        numa_nodes=numa_nodes(affinity()),
         virtual=virtual(),
         thermal_throttles=thermal_throttles(),
         pools=_pools(),
@@ -235,10 +237,6 @@ def _pools() -> tuple[tuple[str, int], ...]:
     from threadpoolctl import threadpool_info
 
     return tuple((library["prefix"], library["num_threads"]) for library in threadpool_info())
-
-
-def _usable() -> frozenset[int]:
-    return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
 
 
 def _load() -> float | None:

@@ -18,6 +18,7 @@ except ImportError:  # Windows
 from lcbench.control_groups import SYSTEM_ROOT, control_groups, read_system_file
 from lcbench.host import gpu_state
 from lcbench.record import Counters
+from lcbench.workers.process import affinity
 
 
 def parse_core_list(text: str) -> frozenset[int]:
@@ -144,4 +145,4 @@ def _frequency_mhz() -> float | None:
 
 def usable_cores() -> int:
     """Return the number of logical cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(affinity()) or os.cpu_count() or 1

@@ -219,11 +219,19 @@ def _environment(facts: Facts) -> Iterator[Finding]:
             yield Finding(
                 f"{name}={value}, fewer than the {usable} usable cores", f"unset {name} unless intended", "low"
             )
-    for name in KERNEL_VARIABLES:
-        if facts["environment"].get(name, "") not in ("", "0"):
+    for name, value in facts["environment"].items():
+        if name in THREAD_VARIABLES or value in ("", KERNEL_VARIABLES.get(name)):
+            continue
+        if name in KERNEL_VARIABLES:
             yield Finding(
-                f"{name}={facts['environment'][name]} selects code that is not optimal for this processor",
+                f"{name}={value} selects code that is not optimal for this processor",
                 f"unset {name} unless intended",
+            )
+        else:
+            yield Finding(
+                f"{name}={value} can change which code runs, and where",
+                f"unset {name} unless intended; compare only with results that have the same",
+                "low",
             )
 
 

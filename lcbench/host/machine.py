@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,18 +22,33 @@ import psutil
 
 from lcbench.host import counters
 from lcbench.host.counters import SYSTEM_ROOT, read_system_file, usable_cores
-from lcbench.workers.process import THREAD_VARIABLES
+from lcbench.workers.process import THREAD_VARIABLES, affinity
 
 DISTRIBUTIONS = (
     "lcbench", "numpy", "numba", "llvmlite", "scipy", "h5py", "torch", "jax", "jaxlib", "scikit-learn", "numba-cuda",
-    "numba-cuda-mlir", "cupy", "cupy-cuda12x", "cupy-cuda13x", "dask", "distributed", "tbb",
+    "numba-cuda-mlir", "cupy", "cupy-cuda12x", "cupy-cuda13x", "dask", "distributed", "tbb", "icc-rt",
+    "intel-cmplr-lib-rt", "intel-openmp", "mkl", "triton", "jax-cuda12-plugin", "jax-cuda13-plugin",
 )  # fmt: skip
 """Packages whose version can influence times."""
 
-KERNEL_VARIABLES = ("OPENBLAS_CORETYPE", "NUMBA_CPU_NAME", "NUMBA_DISABLE_JIT")
-"""Environment variables that select code for another processor, or none."""
+KERNEL_VARIABLES = {
+    "OPENBLAS_CORETYPE": "", "NUMBA_CPU_NAME": "", "NUMBA_CPU_FEATURES": "", "NUMBA_DISABLE_JIT": "0",
+    "NUMBA_OPT": "3", "NUMBA_BOUNDSCHECK": "0", "NUMBA_DEBUGINFO": "0", "NUMBA_LOOP_VECTORIZE": "1",
+    "NPY_DISABLE_CPU_FEATURES": "", "ATEN_CPU_CAPABILITY": "", "ONEDNN_MAX_CPU_ISA": "", "DNNL_MAX_CPU_ISA": "",
+    "MKL_ENABLE_INSTRUCTIONS": "", "MKL_DEBUG_CPU_TYPE": "", "MKL_CBWR": "",
+}  # fmt: skip
+"""Environment variables that select slower code or code for another processor, with their default."""
 
-OTHER_VARIABLES = ("NUMBA_THREADING_LAYER", "NUMBA_ENABLE_CUDASIM", "CUDA_VISIBLE_DEVICES")
+CODE_PREFIXES = (
+    "NUMBA_", "LLVMLITE_", "NPY_", "OPENBLAS_", "GOTO_", "MKL_", "BLIS_", "VECLIB_", "ATEN_", "TORCH", "PYTORCH_",
+    "ONEDNN_", "DNNL_", "XLA_", "JAX_", "CUDA_", "CUPY_", "TRITON_", "NVIDIA_TF32_", "OMP_", "GOMP_", "KMP_", "TBB_",
+    "SCIPY_", "SKLEARN_", "MALLOC_", "PYTHONOPTIMIZE", "PYTHONMALLOC", "PYTHON_JIT", "PYTHON_GIL", "LD_PRELOAD",
+    "GLIBC_TUNABLES",
+)  # fmt: skip
+"""Beginnings of the environment variables that can change which code runs, where its threads run, or its memory."""
+
+NO_CODE_ENDINGS = ("_DIR", "_HOME", "_PATH", "_ROOT", "_LOGS", "_VERSION", "_VERBOSE")
+"""Endings of variables with such a beginning that hold a path or describe the installation."""
 
 SIMD = (
     "sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512bf16", "amx-tile", "neon", "sve", "sve2",
@@ -111,12 +127,17 @@ def facts() -> Facts:
         "python": python_build(),
         "versions": versions(),
         "blas": blas_libraries(),
-        "environment": {
-            name: os.environ[name]
-            for name in (*THREAD_VARIABLES, *KERNEL_VARIABLES, *OTHER_VARIABLES)
-            if name in os.environ
-        },
+        "environment": environment(os.environ),
     }
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return those of `variables` that select threads, code or a device. Libraries in them are without their folder."""
+    found = {}
+    for name, value in sorted(variables.items()):
+        if name in THREAD_VARIABLES or (name.startswith(CODE_PREFIXES) and not name.endswith(NO_CODE_ENDINGS)):
+            found[name] = " ".join(Path(part).name for part in re.split("[ :]+", value)) if "/" in value else value
+    return found
 
 
 def fingerprint(facts: Facts) -> str:
@@ -166,7 +187,7 @@ def cpu_facts() -> CpuFacts:
 
 def cache_facts(root: Path = SYSTEM_ROOT) -> Caches:
     """Return the cache sizes of the first usable core, in bytes."""
-    core = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    core = min(affinity(), default=0)
     sizes: dict[str, int] = {}
     for index in (root / f"sys/devices/system/cpu/cpu{core}/cache").glob("index*"):
         level, kind, size = (read_system_file(index / name).strip() for name in ("level", "type", "size"))

@@ -248,6 +248,8 @@ def measure_gate(
         except KeyboardInterrupt:
             measurement.result.interrupted = True
     measurement.drop_incomplete_generation()
+    if measurement.result.interrupted:
+        schedule.fail_unmeasured(measurement.result.rows)
     return measurement.result
 
 

@@ -151,10 +151,15 @@ def run_schedule(
             state.peaks = _with_gemm(state.peaks, plan, folder, progress)
         except KeyboardInterrupt:
             state.interrupted = True
-    for row in state.rows:
+    fail_unmeasured(state.rows)
+    return state
+
+
+def fail_unmeasured(rows: list[Row]) -> None:
+    """Set the status of the rows that were not measured before the measurement was stopped."""
+    for row in rows:
         if row.status == "ok" and not row.processes:
             row.fail("crashed", "stopped before it was measured")
-    return state
 
 
 def refused_rows(target: Target, status: str, reason: str, plan: Plan) -> list[Row]:

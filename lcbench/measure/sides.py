@@ -190,9 +190,8 @@ def _with_own_trees(base: GateSide, head: GateSide) -> tuple[GateSide, GateSide]
     here = run_git("rev-parse", "--show-toplevel")
     listed = (run_git("worktree", "list", "--porcelain") or "").splitlines()
     worktrees = [line.removeprefix("worktree ") for line in listed if line.startswith("worktree ")]
-    trees = dict.fromkeys(
-        Path(each).resolve() for each in (*filter(None, roots), *([here] if here else []), *worktrees)
-    )
+    paths: list[str | Path] = [*(root for root in roots if root), *filter(None, [here]), *worktrees]
+    trees = dict.fromkeys(Path(each).resolve() for each in paths)
     sides = []
     for side, root in zip((base, head), roots, strict=True):
         if root and (side.place.folder or roots[0] != roots[1]):

@@ -251,13 +251,14 @@ def judge_gate(rows: list[Row], gate: Gate) -> GateVerdicts:
     """Return the verdicts of the interim analyses so far, from the rows of a gate's record."""
     trios = _trios(rows)
     count = len(gate.orders)
-    measured = [_Times(trio, _times(trio, count, min), _times(trio, count, fmean)) for trio in trios if trio.measured]
+    usable = [trio for trio in trios if count and trio.measured]
+    measured = [_Times(trio, _times(trio, count, min), _times(trio, count, fmean)) for trio in usable]
     comparisons = _all_analyses(measured, gate)
     control = _all_analyses([times.of_base() for times in measured], gate)
     doubt = _doubt(control)
     if doubt:
         comparisons = [replace(comparison, verdict="inconclusive") for comparison in comparisons]
-    comparisons += [_not_measured(trio) for trio in trios if not trio.measured]
+    comparisons += [_not_measured(trio) for trio in trios if trio not in usable]
     return GateVerdicts(comparisons, control, count, gate.fail_above, doubt)
 
 
@@ -320,8 +321,6 @@ def _comparison(times: _Times, finding: _Finding) -> Comparison:
     """Return the comparison with its ratio, and the smallest slowdown above the threshold detected with `POWER`."""
     shown = times.mean if finding.by_mean else times.fastest
     base, head = times.trio.base, times.trio.head
-    if not len(shown):
-        return Comparison(base, head, finding.verdict, Ratio(1.0, 0.0, inf))
     centre = estimate(shown)
     ratio = Ratio(exp(centre), exp(lower_bound(shown, 0.025)), exp(upper_bound(shown, 0.025)))
     half_width = centre - lower_bound(shown, ALPHA_SLOWER)

@@ -10,7 +10,7 @@ are judged by their change beyond that of the yardsticks. See docs/verdicts.md f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import comb, exp, expm1, inf, isfinite, log, log1p, pi, sqrt
@@ -66,6 +66,12 @@ LIBRARIES = {
 }
 """Implementations that can be yardsticks, with the packages that determine their times."""
 
+COMPILERS = ("numba", "llvmlite", "numpy", "tbb", "icc-rt", "intel-cmplr-lib-rt")
+"""Packages that determine the times of implementations which Numba compiles."""
+
+OTHER_PACKAGES = ("scipy", "torch", "jax", "jaxlib", "scikit-learn", "cupy", "cupy-cuda12x", "cupy-cuda13x", "mkl")
+"""Packages that can determine the times of a user's file, if both records have them."""
+
 LIMIT_PACKAGES = ("numba", "llvmlite", "numpy")
 """Packages that determine the measured limits of the machine."""
 
@@ -78,6 +84,7 @@ class Comparison:
 
     ratio: new time over base time, divided by `factor` if that is not None. factor: how many times as long the machine
     took for this row's workload. detectable: smallest slowdown above the threshold that is detected with `POWER`.
+    differences: differences of the software that the row runs on, for which there is no verdict on its code.
     """
 
     base: Row
@@ -86,6 +93,7 @@ class Comparison:
     ratio: Ratio | None = None
     detectable: float | None = None
     factor: float | None = None
+    differences: tuple[str, ...] = ()
 
 
 Basis = Literal["library rows", "limits", "none"]
@@ -183,8 +191,12 @@ def compare_records(base: Record, new: Record, fail_above: float = 0.10) -> Judg
             verdict = "inconclusive" if machine.is_lone_yardstick(pair) else "slower"
         elif p_not_slower < ALPHA:
             verdict = "not slower"
-        factor = machine.factor_of(pair)
-        comparisons.append(Comparison(pair.base, pair.new, verdict, _ratio(tests), _detectable(tests), factor))
+        factor, differences = machine.factor_of(pair), software_differences(pair.base, base, new)
+        if differences:
+            verdict = "inconclusive"
+        comparisons.append(
+            Comparison(pair.base, pair.new, verdict, _ratio(tests), _detectable(tests), factor, differences)
+        )
     for base_row, new_row in pairs:
         if not new_row.timed:
             comparisons.append(Comparison(base_row, new_row, "wrong" if new_row.status == "wrong" else "not measured"))
@@ -318,9 +330,11 @@ class _Machine:
             used = [one for pair in measured if pair.base.device == device for one in self._yardsticks[id(pair)]]
         if not used:
             return
+        before, after = (list(logs.values()) for logs in _factor_logs(used))
+        if not before or not after:
+            return
         self.basis = "library rows" if used[0] in self._libraries else "limits"
         self.names = list(dict.fromkeys("limit" if self.basis == "limits" else one.base.implementation for one in used))
-        before, after = (list(logs.values()) for logs in _factor_logs(used))
         test = _test(before, after, _share(used) * 2 * self._beyond, self._beyond_freedom)
         self.factor = _ratio([test])
         self.established = abs(test.difference) > log1p(LEAST_FACTOR) and not self.factor.low <= 1 <= self.factor.high
@@ -338,16 +352,19 @@ class _Machine:
             return [_test(*logs, 2 * RUN_TO_RUN**2, inf)]
         allowed = 2 * self._beyond
         share = 1 + _share(yardsticks)
-        beyond = _test(*_relative(pair, yardsticks), share * allowed, self._beyond_freedom)
+        relative = _relative(pair, yardsticks)
+        if not all(relative):  # no generation has both: nothing but the plain ratio is known
+            return [_Test(fmean(logs[1]) - fmean(logs[0]), inf, 1.0)]
+        beyond = _test(*relative, share * allowed, self._beyond_freedom)
         return [beyond] if self.established else [_test(*logs, allowed, self._beyond_freedom), beyond]
 
     def factor_of(self, pair: _Pair) -> float | None:
         """Return the factor by which the ratio of a row is divided, or None if it is not."""
         yardsticks = self._yardsticks[id(pair)]
-        if not yardsticks or not self.established:
+        if not yardsticks or not self.established or not all(_relative(pair, yardsticks)):
             return None
         before, after = _factor_logs(yardsticks)
-        return exp(fmean(after.values()) - fmean(before.values())) if before and after else None
+        return exp(fmean(after.values()) - fmean(before.values()))
 
     def is_yardstick(self, pair: _Pair) -> bool:
         """Return whether only the machine can have changed the times of a row."""
@@ -383,13 +400,55 @@ def _same_software(base: Record, new: Record, packages: Sequence[str]) -> bool:
         relevant = {name: value for name, value in environment.items() if not name.startswith("NUMBA_")}
         return machine.get("python"), [versions.get(name) for name in packages], relevant
 
-    def blas(record: Record) -> set[tuple[object, ...]]:
-        libraries = record.machine.get("blas") or []
-        return {tuple(str(library.get(name)) for name in ("name", "version", "kernels")) for library in libraries}
-
     python, versions, _ = found = software(base)
-    same_blas = blas(base) <= blas(new) or blas(new) <= blas(base)
-    return bool(python) and any(versions) and found == software(new) and same_blas
+    return bool(python) and any(versions) and found == software(new) and _same_blas(base, new)
+
+
+def _blas(record: Record) -> set[tuple[object, ...]]:
+    libraries = record.machine.get("blas") or []
+    return {tuple(str(library.get(name)) for name in ("name", "version", "kernels")) for library in libraries}
+
+
+def _same_blas(base: Record, new: Record) -> bool:
+    return _blas(base) <= _blas(new) or _blas(new) <= _blas(base)
+
+
+def software_differences(row: Row, base: Record, new: Record) -> tuple[str, ...]:
+    """Return how the software that can change a row's times differs between two records: "numba 0.61 -> 0.62".
+
+    Facts that a record does not have do not count. Numbers of threads do not count either: the row has its own.
+    """
+    before, after = base.machine, new.machine
+    name = row.implementation
+    compiled = name.startswith("numba-") or name in ("dask", "naive")
+    known = LIBRARIES.get(name, COMPILERS if compiled else (*COMPILERS, *OTHER_PACKAGES))
+    found = []
+    if before.get("python") and after.get("python") and before["python"] != after["python"]:
+        found.append(f"{before['python']} -> {after['python']}")
+    old, later = before.get("versions") or {}, after.get("versions") or {}
+    for package in known if old and later else ():
+        present = package in old and package in later
+        if old.get(package) != later.get(package) and (present or package not in OTHER_PACKAGES):
+            found.append(f"{package} {old.get(package, 'none')} -> {later.get(package, 'none')}")
+    if not compiled and not _same_blas(base, new):
+        described = ["+".join(sorted(" ".join(map(str, each)) for each in _blas(record))) for record in (base, new)]
+        found.append(f"BLAS {' -> '.join(described)}")
+    if "environment" in before and "environment" in after:
+        found += _differing_variables(before["environment"] or {}, after["environment"] or {}, name in LIBRARIES)
+    return tuple(found)
+
+
+def _differing_variables(before: dict[str, str], after: dict[str, str], of_library: bool) -> Iterator[str]:
+    for name in sorted({*before, *after}):
+        threads = name.endswith(("_NUM_THREADS", "_MAXIMUM_THREADS", "NPROC"))
+        if threads or (of_library and name.startswith("NUMBA_")) or before.get(name) == after.get(name):
+            continue
+        if name not in before:
+            yield f"{name}={after[name]} in new, not set in base"
+        elif name not in after:
+            yield f"{name}={before[name]} in base, not set in new"
+        else:
+            yield f"{name}={before[name]} -> {after[name]}"
 
 
 def _same_code(base_row: Row, new_row: Row, base: Record, new: Record) -> bool:
@@ -482,7 +541,7 @@ class _Test(NamedTuple):
 
 
 def _test(before: list[float], after: list[float], allowance: float, freedom: float) -> _Test:
-    """Return the test of the difference of two means. The error is infinite if a side has fewer than two values.
+    """Return the test of the difference of two means. The error is infinite if a side has a single value.
 
     Source: Welch 1947, "The generalization of 'Student's' problem when several different population variances are
     involved". The degrees of freedom are those of Satterthwaite 1946, "An approximate distribution of estimates of
@@ -498,7 +557,7 @@ def _test(before: list[float], after: list[float], allowance: float, freedom: fl
         Degrees of freedom of `allowance`.
     """
     if min(len(before), len(after)) < 2:
-        return _Test(fmean(after or [0.0]) - fmean(before or [0.0]), inf, 1.0)
+        return _Test(fmean(after) - fmean(before), inf, 1.0)
     parts = [(_variance_of_mean(logs), len(logs) - 1.0) for logs in (before, after)] + [(allowance, freedom)]
     total = sum(variance for variance, _ in parts)
     estimated = sum(variance**2 / own for variance, own in parts)

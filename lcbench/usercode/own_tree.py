@@ -207,9 +207,9 @@ class OwnImports:
             )
         starts = tuple(f"{other}/" for other in self._others)
         for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None)
-            if isinstance(file, str) and file.startswith(starts) and self._tree_of(Path(file)) in self._others:
-                raise CannotLoad(f"{name} was imported from {file}, which is not in {side}'s own tree {self._own}")
+            place = getattr(module, "__file__", None)
+            if isinstance(place, str) and place.startswith(starts) and self._tree_of(Path(place)) in self._others:
+                raise CannotLoad(f"{name} was imported from {place}, which is not in {side}'s own tree {self._own}")
 
     def explain(self, reason: str) -> str:
         """Return the reason for which code cannot be loaded, with the modules that the own tree does not have."""
@@ -233,7 +233,7 @@ def use(tree: OwnTree | None) -> OwnImports | None:
         return None
     if _imports is None:
         _imports = OwnImports(tree)
-        sys.meta_path.insert(0, _imports)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _imports)
     return _imports
 
 
@@ -277,7 +277,7 @@ def _distributions_of(trees: Sequence[Path]) -> Iterator[tuple[set[str], Path | 
     for distribution in metadata.distributions():
         source = _installed_from(distribution)
         from_tree = source is not None and any(source.is_relative_to(tree) for tree in trees)
-        if from_tree or _normalised(distribution.metadata["Name"] or "") in projects:
+        if from_tree or (projects and _normalised(distribution.metadata["Name"] or "") in projects):
             yield set(_top_level(distribution)), source if source and source.is_dir() else None
 
 

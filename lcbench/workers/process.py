@@ -25,6 +25,7 @@ import psutil
 
 from lcbench import files
 from lcbench.control_groups import memory_available
+from lcbench.start import AFFINITY
 from lcbench.workers import guard, messages
 from lcbench.workers.guard import GUARD
 from lcbench.workers.messages import Began, Done, Failed, Job, JobMessage
@@ -39,6 +40,9 @@ THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREAD
 
 CACHE_VARIABLES = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")
 """Variables that set the compilation cache of the libraries."""
+
+BINDING_VARIABLES = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
+"""Variables with which OpenMP runtimes bind threads to cores."""
 
 MEMORY_MARGIN = 4 * 10**9
 """Memory in bytes that a worker process cannot allocate and fill within a second."""
@@ -139,6 +143,7 @@ class WorkerProcess:
         self._read, self._received, self._answers, self._single = 0, list[Any](), None, shared is None
         self._done = self._killed = False
         self._cannot_stop = False
+        affinity()
         mark = f"{GUARD.mark}.{next(_NUMBERS)}."
         with self._errors.open("wb") as stderr, _STARTING:
             self._process = subprocess.Popen(
@@ -370,6 +375,21 @@ def work(job: Job, variables: Mapping[str, str], timeout_s: float, place: Place 
     with WorkerProcess(variables, place) as worker:
         worker.send(job)
         return worker.wait(timeout_s)
+
+
+def affinity() -> frozenset[int]:
+    """Return the logical cores that this process may use; empty if the system does not tell them.
+
+    A binding by an OpenMP runtime, which holds for the thread that loaded it, does not count, and is undone: worker
+    processes would inherit it.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return frozenset()
+    now = frozenset(os.sched_getaffinity(0))
+    if now < AFFINITY and any(name in os.environ for name in BINDING_VARIABLES):
+        os.sched_setaffinity(0, AFFINITY)
+        return AFFINITY
+    return now
 
 
 def _open_fifo(path: Path) -> int | None:

@@ -50,7 +50,7 @@ def on_gpu(**changed) -> Conditions:
 
 
 def test_a_quiet_machine_has_no_findings():
-    here = facts(OMP_NUM_THREADS="4", NUMBA_NUM_THREADS="4", granted=4.0, NUMBA_DISABLE_JIT="0")
+    here = facts(OMP_NUM_THREADS="4", NUMBA_NUM_THREADS="4", granted=4.0, NUMBA_DISABLE_JIT="0", NUMBA_OPT="3")
     assert findings(here, QUIET) == []
     assert findings(here, QUIET, NOTHING) == []
     assert findings(facts(), Conditions()) == []
@@ -80,6 +80,9 @@ def test_a_quiet_machine_has_no_findings():
         (facts(OMP_NUM_THREADS="2,1"), Conditions(), "OMP_NUM_THREADS=2,1, fewer than the 4", "low"),
         (facts(OPENBLAS_CORETYPE="Haswell"), Conditions(), "OPENBLAS_CORETYPE=Haswell", "medium"),
         (facts(NUMBA_DISABLE_JIT="1"), Conditions(), "NUMBA_DISABLE_JIT=1", "medium"),
+        (facts(NUMBA_OPT="0"), Conditions(), "NUMBA_OPT=0", "medium"),
+        (facts(NPY_DISABLE_CPU_FEATURES="AVX2"), Conditions(), "NPY_DISABLE_CPU_FEATURES=AVX2", "medium"),
+        (facts(OMP_PROC_BIND="true"), Conditions(), "OMP_PROC_BIND=true can change which code runs", "low"),
         (facts(), Conditions(gpu_unknown="NVML is gone", gpu_remedy="get it back"), "NVML is gone", "low"),
         (facts(), on_gpu(utilisation=0.8, other_processes=1), "80 % busy", "high"),
         (facts(), on_gpu(other_processes=2), "other processes hold the GPU: 2", "low"),

@@ -6,11 +6,14 @@ import copy
 import json
 import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from lcbench.host import machine
+from lcbench.host import counters, machine
+from lcbench.workers import process
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,53 @@ def test_a_set_variable_is_recorded(monkeypatch):
     environment = machine.facts()["environment"]
     assert environment["OMP_NUM_THREADS"] == "3"
     assert environment["OPENBLAS_CORETYPE"] == "Haswell"
+
+
+def test_variables_that_can_change_the_code_are_recorded():
+    changing = {
+        "NUMBA_OPT": "0",
+        "NUMBA_BOUNDSCHECK": "1",
+        "NUMBA_CPU_FEATURES": "-avx512f",
+        "NPY_DISABLE_CPU_FEATURES": "AVX512F",
+        "OMP_PROC_BIND": "true",
+        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+        "TORCHINDUCTOR_FREEZING": "1",
+        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2_Usable",
+        "NPROC": "2",
+    }
+    others = {"NUMBA_CACHE_DIR": "/x", "CUDA_HOME": "/x", "TORCH_LOGS": "all", "CUDA_VERSION": "13", "HOME": "/x"}
+    assert machine.environment(changing | others) == changing
+    preloaded = machine.environment({"LD_PRELOAD": "/home/me/libtcmalloc.so:/usr/lib/libjemalloc.so.2"})
+    assert preloaded == {"LD_PRELOAD": "libtcmalloc.so libjemalloc.so.2"}
+
+
+BOUND = """
+import lcbench
+from importlib import import_module
+import_module("numba.np.ufunc.omppool")
+from lcbench.host import counters, machine
+print(counters.usable_cores(), machine.cpu_facts()["usable_cores"])
+"""
+
+
+@pytest.mark.skipif(counters.usable_cores() == 1, reason="needs two cores")
+def test_a_binding_by_openmp_does_not_hide_cores():
+    done = subprocess.run(
+        [sys.executable, "-c", BOUND], env=os.environ | {"OMP_PROC_BIND": "true"}, capture_output=True, text=True
+    )
+    assert done.stdout.split() == [str(counters.usable_cores())] * 2, done.stderr
+
+
+def test_cores_that_the_caller_gave_up_do_not_count(monkeypatch):
+    now = {0, 1, 2}
+    monkeypatch.setattr(process, "AFFINITY", frozenset({0, 1, 2, 3}))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: now, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cores: now.update(cores), raising=False)
+    for name in process.BINDING_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert process.affinity() == {0, 1, 2}
+    monkeypatch.setenv("OMP_PLACES", "cores")
+    assert process.affinity() == now == {0, 1, 2, 3}
 
 
 def change(facts, path, value):

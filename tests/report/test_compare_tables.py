@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from lcbench.record import MachinePeak
+import pytest
+
+from lcbench.measure.schedule import fail_unmeasured
+from lcbench.record import Gate, MachinePeak, Side
+from lcbench.report.exports import ci, tables
+from lcbench.report.page import page
 from lcbench.report.tables import compare as compare_tables
+from lcbench.report.tables import gate as gate_tables
 from lcbench.stats import verdicts
+from lcbench.stats.gate import judge_gate
 from lcbench.stats.verdicts import compare_records, latest
 from printed import printed
 from results import MACHINE, record, row
@@ -65,6 +72,31 @@ def test_large_numbers_are_not_cut_off():
 def test_one_block_has_no_interval():
     lines = printed(compare_tables.verdicts(compare_records(record(row(medians=[1.0])), record(row(medians=[2.0])))))
     assert lines[3].split() == ["numpy", "1.00", "s", "2.00", "s", "2.000", "[?]", "-", "inconclusive"]
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_no_report_of_a_gate_has_a_ratio_without_a_measurement(stopped):
+    times = {"base": [1e-3], "control": [1e-3], "head": [1e-3, 1e-3]}
+    rows = [row("numpy", own, side=name) for name, own in times.items()]
+    if stopped:
+        for own in rows:
+            own.processes, own.median_s = [], None
+        fail_unmeasured(rows)
+    side = Side(given=".", kind="folder", python="CPython", versions={})
+    gate = Gate(base=side, head=side, fail_above=0.03, budget_s=60)
+    judged = judge_gate(rows, gate)
+    reports = [
+        "\n".join(printed(gate_tables.tables(judged, gate))),
+        ci.junit_verdicts(judged.comparisons, 0.03, "head against base"),
+        ci.github_verdicts(judged.comparisons, 0.03, "head against base"),
+        tables.markdown_verdicts(judged.comparisons, 0.03, "head against base"),
+        page.html([record(*rows, gate=gate)], "numpy").partition("<body")[2].partition("<script")[0],
+    ]
+    reason = "stopped before it was measured" if stopped else "no usable measurement"
+    for report in reports:
+        assert reason in " ".join(report.split())
+        for wrong in ("+0.0", "1.000", "one process", 'message="ok"'):
+            assert wrong not in report
 
 
 FACTS = {"python": "CPython 3.13.1", "versions": {"numpy": "2.3.0", "torch": "2.9.0", "numba": "0.62.0"}}

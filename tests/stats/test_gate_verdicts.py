@@ -184,6 +184,14 @@ def heavy_tailed(rng):
     return 0.02 * rng.standard_cauchy(4) + [0.0, 0.2, 0.0, 0.1] + 0.01 * rng.standard_cauchy((ROUNDS, 4))
 
 
+def test_without_a_complete_generation_there_is_no_ratio():
+    rows, of_gate = measured(np.random.default_rng(3), quiet, count=1)
+    of_gate.orders, of_gate.interim_analyses = [], []
+    judged = judge_gate(rows, of_gate)
+    assert [(one.ratio, one.verdict) for one in judged.comparisons] == [(None, "not measured")]
+    assert (judged.control, judged.exit_code) == ([], ExitCode.ERROR)
+
+
 def codes(trials, *arguments, **options):
     rng = np.random.default_rng(3)
     return [judge_gate(*measured(rng, *arguments, **options)).exit_code for _ in range(trials)]

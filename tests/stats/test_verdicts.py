@@ -12,6 +12,7 @@ from scipy import stats
 
 from lcbench.errors import ExitCode, LcbenchError
 from lcbench.record import Gate, MachinePeak, Side, Sweep
+from lcbench.report.tables import compare as compare_tables
 from lcbench.stats import verdicts
 from lcbench.stats.verdicts import ALPHA, compare_records, holm, latest
 from results import MACHINE, record, row
@@ -289,6 +290,50 @@ def test_yardsticks_of_the_same_workload_come_first():
     assert judgement.machine_factor.value == pytest.approx((1.2 * 1.4) ** 0.5)
 
 
+@pytest.mark.parametrize(
+    ("facts", "differences", "affected"),
+    [
+        (changed("environment NUMBA_OPT", "0"), "NUMBA_OPT=0 in new, not set in base", {"numba-njit", "mine"}),
+        (changed("versions numba", "2"), "numba 1 -> 2", {"numba-njit", "mine"}),
+        (changed("versions tbb", "2022"), "tbb none -> 2022", {"numba-njit", "mine"}),
+        (changed("versions torch", "2"), "torch 1 -> 2", {"torch", "mine"}),
+        (changed("versions scipy", "2"), "", set()),
+        (changed("versions numpy", "2"), "numpy 1 -> 2", {"numpy", "numba-njit", "mine"}),
+        (changed("environment OMP_NUM_THREADS", "1"), "", set()),
+        (
+            changed("environment NPY_DISABLE_CPU_FEATURES", "AVX2"),
+            "NPY_DISABLE_CPU_FEATURES=AVX2 in new, not set in base",
+            {"numpy", "torch", "numba-njit", "mine"},
+        ),
+        (
+            changed("python", "CPython 3.14.0"),
+            "CPython 3.13.1 -> CPython 3.14.0",
+            {"numpy", "torch", "numba-njit", "mine"},
+        ),
+        (
+            changed("blas", [{"name": "openblas", "version": "0.3", "threads": 2, "kernels": "Haswell"}]),
+            "BLAS openblas 0.3 Zen -> openblas 0.3 Haswell",
+            {"numpy", "torch", "mine"},
+        ),
+        ({}, "", set()),
+    ],
+)
+def test_there_is_no_verdict_on_code_across_other_software(facts, differences, affected):
+    names = ("numpy", "torch", "numba-njit", "mine")
+    base, new = run_of(dict.fromkeys(names, 2)), run_of(dict.fromkeys(names, 6), machine=facts)
+    for before, after in ((base, new), (new, base)):
+        found = compare_records(before, after).comparisons
+        assert {one.new.implementation for one in found if one.differences} == affected
+        assert all(one.verdict == "inconclusive" for one in found if one.differences)
+    forward = compare_records(base, new)
+    assert {one.differences for one in forward.comparisons if one.differences} == (
+        {(differences,)} if affected else set()
+    )
+    if affected:
+        lines = " ".join(map(str, compare_tables.verdicts(forward)))
+        assert f"{differences}: no verdict on the code of " in lines
+
+
 def with_limits(factor, kind, **fields):
     """A run without libraries on a machine that takes `factor` times as long, with limits of a kind."""
     result = run_of({"mine": 2 * factor, "yours": factor}, **fields)
@@ -367,6 +412,7 @@ def test_generations_that_a_yardstick_lacks_do_not_count():
         one.generation = 100 + new.rows[2].processes.index(one)
     mine = by_name(compare_records(base, new))["mine"]
     assert (mine.verdict, mine.ratio.high, mine.detectable) == ("inconclusive", np.inf, None)
+    assert (mine.ratio.value, mine.factor) == (pytest.approx(1.3), None)  # plain, and not 1
 
 
 def test_qn_is_the_standard_deviation_of_normal_values_and_ignores_a_minority():

@@ -135,6 +135,7 @@ def of_two(records: list[Record], fail_above: float = 0.10) -> Verdicts | None:
     notes = [
         *filter(None, [compare_tables.machine_line(judgement)]),
         *compare_tables.only_in_one(judgement),
+        *compare_tables.other_software(judgement.comparisons),
         compare_tables.basis(judgement),
     ]
     return _verdicts(

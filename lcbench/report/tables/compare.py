@@ -43,6 +43,9 @@ MOODS: dict[Verdict, Mood] = {
 VISIBLE = "smallest slowdown beyond the threshold that is detected with a power of 80 %"
 """Meaning of the column "visible"."""
 
+NO_TIME = "no usable measurement"
+"""Reason why a row has no ratio if its result was right."""
+
 OTHER_MACHINE = "the two results are from different machines: no verdict is valid"
 
 
@@ -55,6 +58,7 @@ def verdicts(judgement: Judgement, arrangement: Arrangement = AS_IS) -> Iterator
     yield from side_by_side(judgement.comparisons, "base", "new", arrangement)
     yield from map(Text, only_in_one(judgement))
     yield from not_compared(judgement.comparisons)
+    yield from (Text(line, style="yellow") for line in other_software(judgement.comparisons))
     if not judgement.same_machine:
         yield Text(OTHER_MACHINE, style="yellow")
     yield Text(basis(judgement))
@@ -104,6 +108,16 @@ def only_in_one(judgement: Judgement) -> Iterator[str]:
             losses = " and ".join(dict.fromkeys(row.loss for row in rows))
             sizes = ", ".join(f"{size:,}" for size in sorted({row.rows for row in rows}))
             yield f"only in {side}: {len(rows)} rows of {names} ({losses}; {sizes} rows)"
+
+
+def other_software(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Yield a line for each difference of the software, with the implementations on which there is no verdict."""
+    names: dict[str, list[str]] = {}
+    for comparison in comparisons:
+        for difference in comparison.differences:
+            names.setdefault(difference, []).append(comparison.new.implementation)
+    for difference, rows in names.items():
+        yield f"{difference}: no verdict on the code of {_listed(list(dict.fromkeys(rows)))}"
 
 
 def valid_comparisons(judgement: Judgement) -> list[Comparison]:
@@ -188,7 +202,7 @@ def not_compared(comparisons: list[Comparison]) -> Iterator[Text]:
         if comparison.ratio is None:
             row = comparison.base if comparison.new.status == "ok" else comparison.new
             side = f" on {row.side}" if row.side else ""
-            yield Text(f"{row.implementation}, {row.loss}: {comparison.verdict}{side}: {row.reason}")
+            yield Text(f"{row.implementation}, {row.loss}: {comparison.verdict}{side}: {row.reason or NO_TIME}")
 
 
 def _visible(slowdown: float | None) -> str:
@@ -230,7 +244,7 @@ def change(ratio: Ratio | None) -> str:
     if ratio is None:
         return formatting.MISSING
     if not isfinite(ratio.high):
-        return f"{_growth(ratio.value)} (no interval: one process)"
+        return f"{_growth(ratio.value)} (no interval: too few processes)"
     return f"{_growth(ratio.value)} (95 %: {_growth(ratio.low)} to {_growth(ratio.high)})"
 
 
@@ -256,6 +270,8 @@ def statement(comparison: Comparison, fail_above: float) -> str:
         return f"{times}; slower than the {allowed} allowed"
     if comparison.verdict == "not slower":
         return f"{times}; not slower than the {allowed} allowed"
+    if comparison.differences:
+        return f"{times}; no verdict on the code: {', '.join(comparison.differences)}"
     open_question = f"{times}; the noise is too large to decide whether that is more than the {allowed} allowed"
     if comparison.detectable is None or not isfinite(comparison.detectable):
         return open_question
@@ -266,9 +282,10 @@ def statement(comparison: Comparison, fail_above: float) -> str:
 def _why_no_ratio(comparison: Comparison) -> str:
     for side, row in (("", comparison.new), ("base: ", comparison.base)):
         if not row.timed:
-            known = row.reason if row.status == comparison.verdict else f"{row.status}: {row.reason}"
-            return f"{side}{known if row.reason else row.status}"
-    return comparison.verdict
+            if not row.reason:
+                return f"{side}{NO_TIME if row.status == 'ok' else row.status}"
+            return f"{side}{row.reason if row.status == comparison.verdict else f'{row.status}: {row.reason}'}"
+    return NO_TIME
 
 
 def summary(comparisons: Sequence[Comparison], fail_above: float) -> str:

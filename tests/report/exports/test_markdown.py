@@ -24,7 +24,7 @@ softmax: 500 rows x 3,073 features, 10 classes, float32, synthetic
 | gone | **not measured** | 1.05 s | - | crashed: killed |
 | grown | **slower** | 400 us | 500 us | +25.0 % (95 %: +22.2 % to +27.9 %) |
 | \\_\\_init\\_\\_.py:f\\|g | **inconclusive** | 2.99 ms | 3.19 ms | +6.7 % (95 %: -14.4 % to +33.1 %) |
-| once | **inconclusive** | 1.00 s | 2.00 s | +100.0 % (no interval: one process) |
+| once | **inconclusive** | 1.00 s | 2.00 s | +100.0 % (no interval: too few processes) |
 | same | not slower | 2.00 ms | 2.00 ms | +0.0 % (95 %: -2.2 % to +2.3 %) |
 
 seen on \\<this\\> machine
