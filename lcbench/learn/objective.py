@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from lcbench.control_groups import memory_available
 from lcbench.datasets.examples import Examples
 from lcbench.datasets.preprocessing import Scaling
-from lcbench.datasets.rows import blocks, in_memory, scattered_blocks
+from lcbench.datasets.rows import Rows, blocks, in_memory, scattered_blocks
 from lcbench.errors import LcbenchError
 from lcbench.learn.recipe import FUSED, Recipe
 from lcbench.losses.implementation import Implementation
@@ -49,14 +49,14 @@ class Objective:
 
     - `FUSED` reads pixels in place as uint8: it subtracts the mean while reading, and the divisor of the scaling is
       applied to the weights instead. Rows larger than `MAX_COPY_BYTES` are also read in place.
-    - Otherwise the scaled design matrix is computed once. For rows on disk, it is computed per block or batch.
+    - Otherwise the scaled design matrix is computed once. For rows on disk, and if it does not fit in the free memory,
+      it is computed per block or batch.
     - An implementation that holds its data elsewhere, as a cluster does, is sent X and y once.
 
     The result is the same for rows in memory and on disk, bit for bit. implementation: that of the recipe, if it is
     loaded already.
 
-    Raise LcbenchError if the implementation lacks the loss of the recipe, or if the design matrix does not fit in the
-    free memory.
+    Raise LcbenchError if the implementation lacks the loss of the recipe.
     """
 
     def __init__(
@@ -76,9 +76,8 @@ class Objective:
         self.in_place = remote or (self.fused and readable and (scaling.only_shifts or recipe.solver == "lbfgs"))
         self.scaling = scaling
         self.columns = len(scaling.mean)
-        self.streamed = not (remote or in_memory(examples.X))
-        if not (self.in_place or self.streamed):
-            _require_memory(len(examples) * (self.columns + 1) * self.dtype.itemsize)
+        copied = len(examples) * (self.columns + 1) * self.dtype.itemsize
+        self.streamed = not remote and not (in_memory(examples.X) and (self.in_place or copied <= memory_available()))
         self.X: Any = examples.X if self.streamed else self._scaled_unless_in_place(examples.X)
         self.y = examples.y
         self.mean = scaling.mean.astype(self.dtype) if self.in_place else None
@@ -103,7 +102,7 @@ class Objective:
     def subset(self, rows: NDArray[np.int64], buffers: Buffers | None = None) -> Objective:
         """Return the objective on X[rows], in memory: its row k is row rows[k] of this one.
 
-        buffers: arrays to read the rows into, if they are on disk.
+        buffers: arrays to read the rows into, if they are streamed.
         """
         if self._remote_data:
             return Objective(self.recipe, Examples(self.X[rows], self.y[rows]), self.scaling, self.implementation)
@@ -114,7 +113,7 @@ class Objective:
             found.X = self.X[rows]
             return found
         buffers = buffers or Buffers()
-        X = self.X.take(rows, buffers.array("rows", len(rows), self.columns, self.X.dtype))
+        X = _take(self.X, rows, buffers.array("rows", len(rows), self.columns, self.X.dtype))
         design = None if self.in_place else buffers.array("design", len(rows), self.columns + 1, self.dtype)
         found.X = self._scaled_unless_in_place(X, out=design)
         return found
@@ -209,14 +208,9 @@ class Objective:
         return X, y
 
 
-def _require_memory(size: int) -> None:
-    """Raise LcbenchError if a design matrix of `size` bytes does not fit in the free memory."""
-    free = memory_available()
-    if size > free:
-        raise LcbenchError(
-            f"the scaled rows take {size / 1e9:,.1f} GB of memory, and {free / 1e9:,.1f} GB are free: --stream reads "
-            "an HDF5 file as needed; or choose fewer rows"
-        )
+def _take(X: Rows, rows: NDArray[np.int64], out: NDArray[Any]) -> NDArray[Any]:
+    """Write X[rows] to `out` (n, D) and return it."""
+    return np.take(X, rows, axis=0, out=out, mode="clip") if isinstance(X, np.ndarray) else X.take(rows, out)
 
 
 LossOfWeights = Callable[..., tuple[float, NDArray[Any]]]

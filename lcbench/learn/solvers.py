@@ -273,7 +273,7 @@ class BatchReader:
         if not self.objective.streamed:
             yield self.objective, batches
             return
-        size = CHUNKED_READ_BYTES if self.objective.X.in_chunks else READ_BYTES
+        size = CHUNKED_READ_BYTES if getattr(self.objective.X, "in_chunks", False) else READ_BYTES
         steps = max(1, size // (batches.shape[1] * self.objective.row_bytes))
         parts = (batches[first : first + steps] for first in range(0, len(batches), steps))
         yield from read_ahead(

@@ -235,10 +235,10 @@ def test_data_that_does_not_fit_in_memory_is_streamed_with_a_note(table, monkeyp
     [line] = notes
     assert "t.h5" in line
     assert "streamed" in line
-    assert not load_splits(str(table), stream=False, note=notes.append).streamed
-    assert len(notes) == 1
     enough = 2 * (X.nbytes + 8 * len(X))
     monkeypatch.setattr(examples, "memory_available", lambda: enough)
+    assert not load_splits(str(table), stream=False, note=notes.append).streamed
+    assert len(notes) == 1
     assert [load_splits(str(table), copied_itemsize=size).streamed for size in (0, 4)] == [False, True]
 
 

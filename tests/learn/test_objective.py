@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -48,16 +47,6 @@ def test_pixels_that_the_kernel_can_read_in_place_are_not_copied():
     recipe = Recipe(data="", solver="sgd")
     assert Objective(recipe, train, fit_scaling("mean", train.X)).X is train.X
     assert Objective(recipe, train, fit_scaling("standard", train.X)).X.dtype == np.float32
-
-
-def test_a_design_matrix_that_does_not_fit_in_memory_is_refused(monkeypatch):
-    train = splits(dtype="uint8").train
-    recipe = Recipe(data="", implementation="numpy")
-    monkeypatch.setattr(objective, "memory_available", lambda: 4 * 120 * 7 - 1)
-    with pytest.raises(LcbenchError, match=r"the scaled rows take .* are free: --stream"):
-        Objective(recipe, train, fit_scaling("mean", train.X))
-    fused = msgspec.structs.replace(recipe, implementation="numba-parallel")
-    assert Objective(fused, train, fit_scaling("mean", train.X)).X is train.X
 
 
 def test_large_rows_are_read_in_place(monkeypatch):

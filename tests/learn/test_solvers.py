@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lcbench.datasets.preprocessing import fit_scaling
@@ -112,6 +112,7 @@ def test_batches_with_replacement_depend_on_the_steps_and_the_seed_only():
     assert 0 <= first.min() <= first.max() < 50
 
 
+@settings(deadline=None)
 @given(rows=st.integers(1, 40), batch=st.integers(1, 60), steps=st.integers(1, 30), cut=st.integers(0, 30))
 def test_shuffled_batches_have_each_row_once_per_epoch_and_can_be_drawn_in_parts(rows, batch, steps, cut):
     whole = draw_batches("shuffle", rows, batch, 0, steps, seed=3)

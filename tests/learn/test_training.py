@@ -6,9 +6,10 @@ import msgspec
 import numpy as np
 import pytest
 
+from lcbench.datasets.preprocessing import Scaling
 from lcbench.errors import LcbenchError
 from lcbench.learn import model as model_file
-from lcbench.learn import solvers, training
+from lcbench.learn import objective, solvers, training
 from lcbench.learn.evaluation import accuracy, predict
 from lcbench.learn.recipe import Recipe
 from lcbench.learn.training import train
@@ -76,6 +77,19 @@ def test_checkpoints_between_two_evaluations_resume_bit_for_bit_too(monkeypatch,
         for unfinished in checkpoints:
             model_file.write(tmp_path / "model.h5", unfinished)
             assert equal_models(train(DATA, recipe, resume=model_file.read(tmp_path / "model.h5")), whole)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "lbfgs", "random"])
+@pytest.mark.parametrize("implementation", ["numpy", "numba-parallel"])
+def test_a_design_matrix_that_does_not_fit_in_memory_is_not_made(monkeypatch, solver, implementation):
+    recipe = msgspec.structs.replace(RECIPE, solver=solver, implementation=implementation)
+    in_memory = train(DATA, recipe)
+    monkeypatch.setattr(objective, "memory_available", lambda: 4 * 120 * 7 - 1)
+    designs = []
+    make = Scaling.design_matrix
+    monkeypatch.setattr(Scaling, "design_matrix", lambda self, X, *more: designs.append(len(X)) or make(self, X, *more))
+    assert equal_models(train(DATA, recipe), in_memory)
+    assert designs
 
 
 def test_the_evaluation_interval_does_not_change_the_weights():

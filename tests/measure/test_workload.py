@@ -37,6 +37,12 @@ def test_images_are_centred_and_have_a_column_of_ones():
     assert X[:, :-1].std() > 10
 
 
+def test_a_problem_that_does_not_fit_in_memory_is_refused(monkeypatch):
+    monkeypatch.setattr(workload, "memory_available", lambda: 3 * TINY.footprint)
+    with pytest.raises(LcbenchError, match=r"20 rows x 33 features x 3 classes take about 0.0 GB .* are free: choose"):
+        workload.build_problem(TINY)
+
+
 def test_a_seed_determines_the_problem():
     one, again, other = workload.build_problem(TINY), workload.build_problem(TINY), workload.build_problem(TINY, seed=1)
     np.testing.assert_array_equal(one.sets[1][0], again.sets[1][0])

@@ -116,10 +116,12 @@ def _read(path: Path, label: str | int | None, stream: bool | None, copied_items
 
 
 def _require_memory(path: Path, size: int, advice: str) -> None:
-    """Raise LcbenchError if the arrays of a file, of `size` bytes or more, do not fit in the free memory."""
-    free = memory_available()
-    if size > free:
-        raise LcbenchError(f"{path} takes {size_text(size)} of memory, and {size_text(free)} are free: {advice}")
+    """Raise LcbenchError if the arrays of a file, at least `size` bytes, and a copy do not fit in memory."""
+    if not examples.fits_in_memory(size):
+        raise LcbenchError(
+            f"{path} takes {size_text(2 * size)} of memory with a copy of its rows, and "
+            f"{size_text(memory_available())} are free: {advice}"
+        )
 
 
 def _format(path: Path) -> Format:
