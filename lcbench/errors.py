@@ -54,8 +54,12 @@ def require(condition: bool, message: str) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """Return the message of another library's exception on one line, or the name of its type if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """Return the message of another library's exception on one line, or the name of its type if it has none.
+
+    It has at most 200 characters: damaged files are quoted in some messages.
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:199]}…"
 
 
 _ADVICE = {

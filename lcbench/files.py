@@ -317,18 +317,6 @@ def is_abandoned(folder: Path) -> bool:
     return match is not None and _is_dead(int(match[1]))
 
 
-@contextmanager
-def temporary_files_in(folder: Path) -> Iterator[None]:
-    """Turn an error while temporary files are written to `folder` into an LcbenchError that says how to move them."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or "there is too little space"  # NumPy has a text of its own, without a number
-        raise LcbenchError(
-            f"cannot write temporary files to {folder}: {reason}; TMPDIR can name another folder"
-        ) from error
-
-
 @cache
 def _remove_abandoned_folders(parent: Path) -> None:
     _remove_abandoned(parent, "lcbench-[a-z]+-", "")
@@ -377,3 +365,15 @@ def _is_own(entry: os.DirEntry[str]) -> bool:
     with suppress(OSError):
         return not hasattr(os, "getuid") or entry.stat(follow_symlinks=False).st_uid == os.getuid()
     return False
+
+
+@contextmanager
+def temporary_files_in(folder: Path) -> Iterator[None]:
+    """Turn an error while temporary files are written to `folder` into an LcbenchError that says how to move them."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or "there is too little space"  # NumPy has a text of its own, without a number
+        raise LcbenchError(
+            f"cannot write temporary files to {folder}: {reason}; TMPDIR can name another folder"
+        ) from error

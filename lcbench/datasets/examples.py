@@ -202,17 +202,6 @@ def fits_in_memory(size: int, copied: int = 0) -> bool:
     return 2 * size + copied <= memory_available()
 
 
-def require_memory(path: Path, name: str, size: int) -> None:
-    """Raise LcbenchError if `size` bytes, which `name` in the file would take, are more than the free memory."""
-    free = memory_available()
-    if size > free:
-        advice = "--stream leaves X in its file" if is_hdf5(path) else "convert it to HDF5, which can be streamed"
-        raise LcbenchError(
-            f"{path}: {name} takes {size_text(size)} in memory, and {size_text(free)} are free; "
-            f"use fewer rows, or {advice}"
-        )
-
-
 def _streaming_note(source: str, size: int) -> str:
     free = memory_available()
     return (

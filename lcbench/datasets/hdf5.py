@@ -13,8 +13,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from io import FileIO
 from pathlib import Path
@@ -76,7 +76,7 @@ def open_file(path: Path, advice: str) -> Iterator[h5py.File]:
                 _probe(path, values, advice, path.stat().st_mtime_ns)
             yield file
     except MemoryError as error:
-        raise LcbenchError(f"{path} does not fit in the memory: {_reason(error)}") from error
+        raise LcbenchError(f"{path} does not fit in the memory: {one_line(error)}") from error
     except _ERRORS as error:
         raise unreadable(path, error, advice) from error
 
@@ -190,9 +190,19 @@ def require_only_own_data(path: Path, file: h5py.File) -> None:
 # Text of fixed length, which is beside its attribute or dataset and has its checksum
 
 
-def text(value: Any) -> str:
-    """Return an attribute that holds text of fixed or of variable length."""
-    return value.decode() if isinstance(value, bytes) else str(value)
+def attributes(item: h5py.Group) -> dict[str, Any]:
+    """Return the attributes of a group or a file, text as str; without those of types that NumPy does not have."""
+    found = {}
+    for name in item.attrs:
+        with suppress(TypeError):
+            value = item.attrs[name]
+            found[name] = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return found
+
+
+def set_attributes(item: h5py.Group, values: Mapping[str, Any]) -> None:
+    """Set attributes of a group or a file, text with a fixed length."""
+    item.attrs.update({name: fixed_text(value) if isinstance(value, str) else value for name, value in values.items()})
 
 
 def fixed_text(values: str | Sequence[str]) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,17 +74,20 @@ def _fill(file: h5py.File, archive: Archive, source: str, dataset: Dataset) -> N
         chunk = (min(_CHUNK_ROWS, len(array)), *array.shape[1:])
         file.create_dataset(name, data=array, chunks=chunk, fletcher32=True)
     file.create_dataset("class_names", data=hdf5.fixed_text(dataset.class_names))
-    texts = {
-        "format": FORMAT,
-        "dataset": dataset.name,
-        "source": source,
-        "layout": archive.layout,
-        "archive_sha256": archive.sha256,
-        "member_sha256": json.dumps(archive.member_sha256),
-        "creator": _creator(),
-    }
-    file.attrs.update({name: hdf5.fixed_text(value) for name, value in texts.items()})
-    file.attrs.update({"format_version": FORMAT_VERSION, "archive_official": archive.official})
+    hdf5.set_attributes(
+        file,
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "dataset": dataset.name,
+            "source": source,
+            "layout": archive.layout,
+            "archive_sha256": archive.sha256,
+            "archive_official": archive.official,
+            "member_sha256": json.dumps(archive.member_sha256),
+            "creator": _creator(),
+        },
+    )
 
 
 def _creator() -> str:
@@ -100,13 +103,14 @@ def _creator() -> str:
 def origin(path: Path, dataset: Dataset = CIFAR10) -> Origin:
     """Return the origin of the content of the file. Raise LcbenchError as `read_split` does."""
     with _open(path, dataset) as file:
+        attributes = hdf5.attributes(file)
         return Origin(
-            source=hdf5.text(file.attrs["source"]),
-            layout=cast(Layout, hdf5.text(file.attrs["layout"])),
-            archive_sha256=hdf5.text(file.attrs["archive_sha256"]),
-            archive_official=bool(file.attrs["archive_official"]),
-            member_sha256=json.loads(file.attrs["member_sha256"]),
-            creator=hdf5.text(file.attrs["creator"]),
+            source=attributes["source"],
+            layout=attributes["layout"],
+            archive_sha256=attributes["archive_sha256"],
+            archive_official=bool(attributes["archive_official"]),
+            member_sha256=json.loads(attributes["member_sha256"]),
+            creator=attributes["creator"],
         )
 
 
@@ -170,10 +174,10 @@ def _open(path: Path, dataset: Dataset) -> Iterator[h5py.File]:
 
 
 def _check(path: Path, file: h5py.File, dataset: Dataset) -> None:
-    found_format, found_dataset = (hdf5.text(file.attrs.get(name)) for name in ("format", "dataset"))
-    if found_format != FORMAT or found_dataset != dataset.name:
+    attributes = hdf5.attributes(file)
+    if attributes.get("format") != FORMAT or attributes.get("dataset") != dataset.name:
         raise LcbenchError(f"{path} is an HDF5 file, but not {dataset.name} as lcbench writes it; {_ADVICE}")
-    found = file.attrs["format_version"]
+    found = attributes["format_version"]
     if found > FORMAT_VERSION:
         raise LcbenchError(
             f"{path} has format {found}, and this lcbench reads up to {FORMAT_VERSION}: upgrade lcbench, or {_ADVICE}"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -84,18 +84,19 @@ def write(path: Path, model: Model, hint: str = "; --output names another file")
 
     content = io.BytesIO()
     with h5py.File(content, "w", libver=("v110", "v110")) as file:  # its metadata has checksums
-        file.attrs.update(
+        hdf5.set_attributes(
+            file,
             {
-                "format": hdf5.fixed_text(FORMAT),
+                "format": FORMAT,
                 "format_version": FORMAT_VERSION,
-                "recipe": hdf5.fixed_text(msgspec.json.encode(model.recipe).decode()),
-                "status": hdf5.fixed_text(model.status),
+                "recipe": msgspec.json.encode(model.recipe).decode(),
+                "status": model.status,
                 "step": model.step,
-                "fingerprint": hdf5.fixed_text(model.fingerprint),
+                "fingerprint": model.fingerprint,
                 "threads": model.threads,
                 "image_shape": model.image_shape or (),
                 "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
+            },
         )
         for name in ("class_names", "feature_names"):
             file.create_dataset(name, data=hdf5.fixed_text(getattr(model, name)))
@@ -112,8 +113,8 @@ def write(path: Path, model: Model, hint: str = "; --output names another file")
 def read(path: Path) -> Model:
     """Return the model in `path`. Raise LcbenchError if the file is missing, damaged or of a newer format."""
     with _open(path) as file:
-        attributes = file.attrs
-        status = hdf5.text(attributes["status"])
+        attributes = hdf5.attributes(file)
+        status = attributes["status"]
         if status not in get_args(Status):
             raise ValueError(f"the status is {status!r}")
         image_shape = tuple(int(size) for size in attributes["image_shape"])
@@ -124,10 +125,10 @@ def read(path: Path) -> Model:
             class_names=tuple(file["class_names"].asstr()[()]),
             feature_names=tuple(file["feature_names"].asstr()[()]),
             image_shape=image_shape if len(image_shape) == 3 else None,
-            fingerprint=hdf5.text(attributes["fingerprint"]),
+            fingerprint=attributes["fingerprint"],
             threads=int(attributes["threads"]),
             curves=Curves(**{name: array[()] for name, array in file["curves"].items()}),
-            status=cast(Status, status),
+            status=status,
             step=int(attributes["step"]),
             last_W=file["last_W"][()],
             velocity=file["velocity"][()] if "velocity" in file else None,
@@ -190,7 +191,7 @@ def require_free(path: Path, force: bool = False) -> None:
         return
     try:
         found = read(path)
-    except LcbenchError:
+    except hdf5.DamagedFileError:
         raise LcbenchError(f"{path} exists and is not a model: name another file") from None
     if force:
         return
@@ -255,11 +256,12 @@ def _open(path: Path) -> Iterator[h5py.File]:
     try:
         with hdf5.open_file(path, _ADVICE) as file:
             hdf5.require_only_own_data(path, file)
-            if hdf5.text(file.attrs.get("format")) != FORMAT:
-                raise LcbenchError(f"{path} is an HDF5 file, but not a model: {_ADVICE}")
-            found = file.attrs["format_version"]
+            attributes = hdf5.attributes(file)
+            if attributes.get("format") != FORMAT:
+                raise hdf5.DamagedFileError(f"{path} is an HDF5 file, but not a model: {_ADVICE}")
+            found = attributes["format_version"]
             if found > FORMAT_VERSION:
                 raise LcbenchError(f"{path} has format {found}, this lcbench reads up to {FORMAT_VERSION}: upgrade it")
             yield file
     except msgspec.MsgspecError as error:
-        raise LcbenchError(f"{path} is damaged: {one_line(error)}; {_ADVICE}") from error
+        raise hdf5.DamagedFileError(f"{path} is damaged: {one_line(error)}; {_ADVICE}") from error

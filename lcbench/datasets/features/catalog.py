@@ -10,9 +10,9 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
+from lcbench.datasets import examples
 from lcbench.datasets.features import cache, descriptors
 from lcbench.datasets.features.descriptors import PLANES, side_of
 from lcbench.datasets.hdf5 import size_text
@@ -218,11 +218,10 @@ def require_settings(words: int, seed: int) -> None:
 
 
 def _require_memory(names: Sequence[str], size: int) -> None:
-    free = psutil.virtual_memory().available
-    if size > free:
+    if not examples.fits_in_memory(size):
         raise LcbenchError(
-            f"the features {', '.join(names)} take {size_text(size)} in memory, and {size_text(free)} are free: "
-            "choose fewer features or words"
+            f"the features {', '.join(names)} take {size_text(size)} in memory twice, more than is free: choose fewer "
+            "features or words"
         )
 
 

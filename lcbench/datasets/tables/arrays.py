@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lcbench.datasets import hdf5, store
 from lcbench.datasets.cifar10 import CIFAR10
-from lcbench.datasets.examples import IMAGE_SHAPE, require_memory
+from lcbench.datasets.examples import IMAGE_SHAPE
 from lcbench.datasets.rows import RowsOnDisk, rows_of_dataset
 from lcbench.datasets.tables.contents import SPLITS, Contents, Part, Split, quoted
 from lcbench.errors import LcbenchError, one_line
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _FEATURE_NAMES = ("X", "images", "data", "features")
 _LABEL_NAMES = ("y", "labels", "target", "label", "targets")
 _SPLIT_NAMES = {"train": ("train", "training"), "validation": ("validation", "val", "valid"), "test": ("test",)}
+
+_HDF5_ADVICE = "write it again, with h5py.File for example"
 
 Load = Callable[[str], NDArray[Any]]
 
@@ -39,16 +41,14 @@ def read_npz(path: Path, label: str | int | None) -> Contents:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return _contents(path, archive.files, lambda name: _load_npz(path, archive, name), label)
+    except MemoryError as error:
+        raise LcbenchError(f"{path} does not fit in the memory: {one_line(error)}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError, ValueError) as error:
         # zipfile and NumPy raise any of these for damaged and for encrypted archives.
         raise LcbenchError(f"{path} is damaged ({one_line(error)}); write it again with numpy.savez") from error
 
 
 def _load_npz(path: Path, archive: Any, name: str) -> NDArray[Any]:
-    # A file of a few megabytes can declare any size; what it holds is never smaller than what its directory states.
-    member = next((member for member in archive.zip.infolist() if member.filename in (name, f"{name}.npy")), None)
-    if member is not None:
-        require_memory(path, name, member.file_size)
     try:
         array = archive[name]
     except ValueError as error:
@@ -68,7 +68,7 @@ def read_hdf5(path: Path, label: str | int | None, on_disk: bool = False) -> Con
 
     on_disk: whether X is not read but returned as `RowsOnDisk`. Raise LcbenchError.
     """
-    with hdf5.open_file(path, "write it again, with h5py.File for example") as file:
+    with hdf5.open_file(path, _HDF5_ADVICE) as file:
         names = _dataset_names(file)
         contents = _contents(
             path,
@@ -78,8 +78,9 @@ def read_hdf5(path: Path, label: str | int | None, on_disk: bool = False) -> Con
             load_X=(lambda name: rows_of_dataset(path, file[name])) if on_disk else None,
         )
         # `lcbench download` stores flattened images.
-        written_as = [hdf5.text(file.attrs.get(name)) for name in ("format", "dataset")]
-        return replace(contents, image_shape=IMAGE_SHAPE) if written_as == [store.FORMAT, CIFAR10.name] else contents
+        attributes = hdf5.attributes(file)
+        cifar10 = attributes.get("format") == store.FORMAT and attributes.get("dataset") == CIFAR10.name
+        return replace(contents, image_shape=IMAGE_SHAPE) if cifar10 else contents
 
 
 def _dataset_names(file: h5py.File) -> list[str]:
@@ -96,7 +97,6 @@ def _load_hdf5(path: Path, dataset: h5py.Dataset) -> NDArray[Any]:
     hdf5.require_own_data(path, dataset)
     if dataset.shape is None:
         raise LcbenchError(f"{path}: {dataset.name[1:]} holds nothing; store an array of numbers")
-    require_memory(path, dataset.name[1:], dataset.nbytes)
     if h5py.check_string_dtype(dataset.dtype):
         return np.array(dataset.asstr()[()], dtype=np.str_)
     return np.asarray(dataset[()])
@@ -116,9 +116,9 @@ def hdf5_size(path: Path) -> tuple[int, int]:
 
     Raise LcbenchError as `read_hdf5`.
     """
-    with hdf5.open_file(path, "write it again, with h5py.File for example") as file:
-        arrays = [file[name] for name in _dataset_names(file) if file[name].shape]
-        return sum(array.nbytes for array in arrays), sum(array.size for array in arrays)
+    with hdf5.open_file(path, _HDF5_ADVICE) as file:
+        found = [file[name] for name in _dataset_names(file) if file[name].shape]
+        return sum(dataset.nbytes for dataset in found), sum(dataset.size for dataset in found)
 
 
 # Selection of X and y

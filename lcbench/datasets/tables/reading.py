@@ -69,10 +69,7 @@ def read_table(
     """
     fractions: dict[Split, float] = {"validation": validation, "test": test}
     contents.require_fractions(fractions)
-    try:
-        found = _read(path, label, stream, copied_itemsize)
-    except MemoryError as error:
-        raise LcbenchError(f"{path} does not fit in the memory; use fewer rows, or HDF5, which is streamed") from error
+    found = _read(path, label, stream, copied_itemsize)
 
     X: dict[Split, Rows] = {}
     for split, part in found.parts.items():
