@@ -74,7 +74,7 @@ def limit(failure: Raised) -> str | None:
 
 
 def repeated_calls(implementation: Implementation, loss: LossName, dtype: str) -> str | None:
-    """Call many times with the same inputs; return how the results differ, or None.
+    """Call many times with the same inputs; return how the results differ, or None. Very slow code is called twice.
 
     Threads that write to the same element lose updates now and then. So there are many rows, if calls are fast.
     """
@@ -92,6 +92,8 @@ def repeated_calls(implementation: Implementation, loss: LossName, dtype: str) -
         start = perf_counter()
         call()
         times.append(perf_counter() - start)
+    if min(times) > REPEATED_S:
+        return None
     rows = min(MOST_ROWS, int(case.rows * LONG_ENOUGH_S / min(times)))
     if rows > case.rows and implementation.compiles:
         inputs = replace(PLAIN, rows=rows).inputs(dtype)

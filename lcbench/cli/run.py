@@ -149,4 +149,4 @@ def _exit_code(result: Record) -> ExitCode:
     if "wrong" in statuses:
         return ExitCode.WRONG
     # A requested implementation that is unavailable or crashed must not pass in CI.
-    return ExitCode.OK if statuses <= {"ok", "unstable"} else ExitCode.ERROR
+    return ExitCode.OK if statuses and statuses <= {"ok", "unstable"} else ExitCode.ERROR

@@ -181,11 +181,11 @@ LIMITS = {
     "svm_loss_choose": ["np.choose takes at most "],
     "svm_loss_no_small_labels": [
         "np.choose takes at most ",
-        "with int8 labels: line 65: TypeError: labels must be int32 or int64",
-        "with uint8 labels: line 65: TypeError: labels must be int32 or int64",
+        "with int8 labels: line 57: TypeError: labels must be int32 or int64",
+        "with uint8 labels: line 57: TypeError: labels must be int32 or int64",
     ],
     "softmax_loss_contiguous_only": [
-        "with X with gaps, backwards: line 71: ValueError: at least one stride is negative",
+        "with X with gaps, backwards: line 63: ValueError: at least one stride is negative",
         NO_PROBABILITIES,
     ],
     "softmax_loss_average": [NO_PROBABILITIES],

@@ -371,7 +371,7 @@ def test_a_run_says_of_a_file_what_a_check_says(tmp_path):
     assert done.returncode == 4
     notes = done.stderr.splitlines()
     assert "mine.py:softmax_loss_limited: right, but with scores more than about 740 apart, loss is inf" in notes
-    assert "mine.py: line 26: RuntimeError: enough, skipped" in notes
+    assert "mine.py: line 25: RuntimeError: enough, skipped" in notes
 
     alone = lcbench(tmp_path, "run", "--impl", "mine.py:softmax_loss_unstable", *TINY)
     assert alone.returncode == 0, alone.stderr

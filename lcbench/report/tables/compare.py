@@ -202,7 +202,8 @@ def not_compared(comparisons: list[Comparison]) -> Iterator[Text]:
         if comparison.ratio is None:
             row = comparison.base if comparison.new.status == "ok" else comparison.new
             side = f" on {row.side}" if row.side else ""
-            yield Text(f"{row.implementation}, {row.loss}: {comparison.verdict}{side}: {row.reason or NO_TIME}")
+            verdict = row.status if row.status == "unstable" else comparison.verdict
+            yield Text(f"{row.implementation}, {row.loss}: {verdict}{side}: {row.reason or NO_TIME}")
 
 
 def _visible(slowdown: float | None) -> str:
