@@ -28,7 +28,7 @@ _HEADING_INCHES = 0.3
 _BETWEEN = 1.5
 """Gap between two workloads, in strips."""
 
-_COLUMNS = 3
+_COLUMNS = 2
 _PANEL_INCHES = 3.9
 _AROUND_INCHES = 1.2
 """Height of a panel's title and tick labels."""

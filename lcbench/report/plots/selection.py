@@ -320,7 +320,7 @@ def roofline_limits(panels: dict[MachinePeak, list[Point]]) -> tuple[Interval, I
     left = min(*intensities, *ridges) / 3
     right = max(*intensities, *ridges)
     highest = max(*rates, *(peak.flops_s for peak in panels))
-    return (left, right * (right / left) ** 1.4), (min(rates) / 2.5, 1.9 * highest)
+    return (left, right * (right / left) ** 1.3), (min(rates) / 2.5, 1.9 * highest)
 
 
 class Label(NamedTuple):

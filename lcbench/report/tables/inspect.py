@@ -51,7 +51,9 @@ def _loops(title: str, found: list[Loop]) -> Iterator[Table | Text]:
             for first, *more in alike.values()
         ],
         Column("function", "name", NAME),
-        Column("line", lambda loop: loop.line or None, PLAIN, leaves=LATE + 1),
+        Column("line", lambda loop: loop.line or None, PLAIN, leaves=LATE + 1)
+        if any(loop.line for loop in shown)
+        else None,
         *_COUNTS,
         Column("bytes", "code_bytes", NUMBER, leaves=LATE),
     )
