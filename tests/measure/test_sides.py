@@ -323,3 +323,16 @@ def test_revision_and_changes_of_a_repository(tmp_path):
     assert sides.git_has_changes(tmp_path) is False
     (tmp_path / "a").write_text("two")
     assert sides.git_has_changes(tmp_path) is True
+
+
+def test_git_in_a_folder_whose_name_the_locale_cannot_decode(tmp_path):
+    folder = tmp_path / "dé"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    program = (
+        "import sys; from pathlib import Path; from lcbench.measure.sides import run_git; "
+        "sys.exit(Path(run_git('rev-parse', '--show-toplevel')).resolve() != Path.cwd().resolve())"
+    )
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=os.environ | locale, check=False)
+    assert done.returncode == 0
