@@ -9,7 +9,8 @@ import pytest
 import lcbench
 from lcbench.api import learn
 from lcbench.datasets.tables import arrays, reading
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, NotSaved
+from lcbench.learn import model, training
 from small_splits import splits
 
 RECIPE = {"iterations": 30, "batch": 20, "learning_rate": 1e-6, "report_every": 10}
@@ -81,3 +82,21 @@ def test_only_default_folders_are_created(folder):
     assert not (folder / "absent").exists()
     _, path = learn.train(data="clouds.h5", **RECIPE)
     assert path.parent.name == "models"
+
+
+def test_a_model_is_returned_though_it_cannot_be_written(folder, monkeypatch):
+    write, notes = model.write, []
+
+    def fail(path, trained):
+        if not trained.step:
+            return write(path, trained)
+        raise LcbenchError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr(model, "write", fail)
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    with pytest.raises(NotSaved, match="No space left on device") as caught:
+        learn.train(data="clouds.h5", output=folder / "m.h5", note=notes.append, **RECIPE)
+    trained, path = caught.value.result
+    assert (trained.status, trained.step, path) == ("finished", 30, folder / "m.h5")
+    assert notes == [f"warning: cannot write {path}: No space left on device; the training goes on"]
+    assert model.read(path).status == "unfinished"

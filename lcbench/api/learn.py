@@ -71,7 +71,8 @@ def train(
     worker process. stream: whether rows stay in their HDF5 file and are read when needed; None means only
     if they do not fit in memory, which `note` is told. The model is the same either way. settings: fields of
     `lcbench.learn.recipe.Recipe`, and epochs; defaults depend on data and loss.
-    Raise LcbenchError if the data, a setting or the implementation is unsuitable: WrongResultError if it is wrong.
+    Raise LcbenchError if the data, a setting or the implementation is unsuitable: WrongResultError if it is wrong, and
+    NotSaved if the model cannot be written.
     """
     asked = Recipe.of(settings)
     require_known(asked.implementation)  # before the data is read
@@ -103,6 +104,7 @@ def resume_training(
     """
     with files.locked(path) if path.exists() else nullcontext():
         unfinished = model.read(path)
+        files.require_writable(path, SPACE)
         recipe = unfinished.recipe
         with in_worker(recipe.implementation, timeout_s=timeout_s) as implementation:
             splits = splits_of(recipe, progress, stream, note)
@@ -120,12 +122,19 @@ def _train(
 ) -> tuple[Model, Path]:
     """Train a new or `unfinished` model; write it, and checkpoints during training, to `path`."""
     progress(f"checkpoints: {path} (--resume continues from there after a crash)")
-    checkpoints = int(unfinished is not None)
+    checkpoints, warned = int(unfinished is not None), False
 
     def checkpoint(state: Model) -> None:
-        nonlocal checkpoints
-        model.write(path, state)
-        checkpoints += 1
+        nonlocal checkpoints, warned
+        try:
+            model.write(path, state)
+            checkpoints += 1
+        except LcbenchError as error:
+            if not state.step:
+                raise  # nothing is lost yet
+            if not warned:
+                note(f"warning: {error}; the training goes on")
+            warned = True
 
     try:
         trained = training.train(
@@ -140,7 +149,10 @@ def _train(
         if checkpoints:
             note(f"'lcbench train --resume {path}' continues from here")
         raise
-    model.write(path, trained)
+    try:
+        model.write(path, trained)
+    except LcbenchError as error:
+        raise NotSaved(error, (trained, path)) from None
     return trained, path
 
 

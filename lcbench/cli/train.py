@@ -12,6 +12,7 @@ import click
 
 from lcbench.cli.options import (
     SettingsCommand,
+    also_unsaved,
     force_option,
     json_option,
     quiet_option,
@@ -89,9 +90,9 @@ def train(
         if resume:
             free = ("resume", "threads", "timeout_s", "scheduler", "stream", "as_json", "quiet")
             require_alone(context, "training", free)
-            model, path = learn.resume_training(resume, **options)
+            (model, path), unsaved = also_unsaved(learn.resume_training, resume, **options)
         else:
-            model, path = learn.train(output=output, force=force, **options, **settings)
+            (model, path), unsaved = also_unsaved(learn.train, output=output, force=force, **options, **settings)
     if as_json:
         click.echo(_json(model, path))
     else:
@@ -99,6 +100,8 @@ def train(
         from lcbench.report.tables import train as train_tables
 
         style.console().print(train_tables.trained(model))
+    if unsaved:
+        raise unsaved
     click.echo(f"model: {path}", err=True)
     from lcbench.losses.jit import thread_count
 
