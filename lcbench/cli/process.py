@@ -10,6 +10,7 @@ continues. Here such an exception is raised again until it is not lost.
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import signal
@@ -24,6 +25,7 @@ from typing import Any, TextIO
 from lcbench.errors import LcbenchError, ReaderGone
 
 HAS_TIMER = hasattr(signal, "setitimer")
+"""Whether the system can send this process a signal later. Windows cannot."""
 
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
 """Signals that stop a command, which keeps what it has measured."""
@@ -73,6 +75,7 @@ class Signals:
         if HAS_TIMER:
             signal.signal(signal.SIGALRM, self._raise)
         sys.unraisablehook = self._after_loss
+        atexit.register(self._ignore)  # the first to be registered is the last to be called
 
     def release(self) -> None:
         """Let the signals end the process at once, as nothing is left that could be lost."""
@@ -83,6 +86,11 @@ class Signals:
 
     def _exit(self, number: int, frame: FrameType | None) -> None:
         os._exit(128 + (self.received or number))
+
+    def _ignore(self) -> None:
+        """Ignore the signals while the interpreter is taken down: it would give them their default effect again."""
+        for number in self._handled:
+            signal.signal(number, signal.SIG_IGN)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.received is None:

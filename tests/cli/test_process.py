@@ -189,9 +189,16 @@ def test_a_second_signal_does_not_disturb_the_end():
 
 
 def test_a_signal_at_the_exit_of_the_process_does_not_disturb_it():
-    before = "import atexit\natexit.register(lambda: (interrupt(signal.SIGTERM), print('continued')))"
+    body = "import atexit\natexit.register(lambda: (interrupt(signal.SIGTERM), print('continued')))\n"
+    assert run_interrupted(f"{body}interrupt()") == (130, "", "")
+    assert run_interrupted(body) == (143, "", "")
+
+
+def test_a_signal_while_the_interpreter_is_taken_down_does_not_change_the_exit_code():
+    before = "Thing.__del__ = lambda self, kill=os.kill, pid=os.getpid(): kill(pid, signal.SIGTERM)\nlate = Thing()"
+    before = before.replace("signal.SIGTERM", str(int(signal.SIGTERM)))
     assert run_interrupted("interrupt()", before=before) == (130, "", "")
-    assert run_interrupted("pass", before=before) == (143, "", "")
+    assert run_interrupted("pass", before=before) == (0, "", "")
 
 
 def test_a_later_signal_stops_a_command_that_did_not_stop():
