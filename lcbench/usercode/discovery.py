@@ -411,8 +411,8 @@ def _adapter(candidates: Iterable[_Candidate]) -> str:
     if best is None:
         return "add one line that calls your code: def my_softmax_loss(W, X, y, reg): return ..., ..."
     names, required = best.parameters
-    roles = [role_of(name) for name in names]
-    given = [role if role and roles.count(role) == 1 else "..." for role in roles[:required]]
+    roles = _first_of_each_role(names)
+    given: list[str] = [role or "..." for role in roles[:required]]
     given += [f"{name}={role}" for name, role in zip(names[required:], roles[required:], strict=True) if role]
     arguments = ", ".join(given)
     if best.owner is None:
@@ -420,7 +420,7 @@ def _adapter(candidates: Iterable[_Candidate]) -> str:
     else:
         held = [name for name in best.attributes if role_of(name) == "W"]
         set_W = f"model.{held[0]} = W; " if held and "W" not in roles else ""
-        constructor = "" if _constructor_roles(best.owner) == () else "..."
+        constructor = ", ".join(role or "..." for _, role in _needed_by_constructor(best.owner))
         method = best.name.rpartition(".")[2]
         body = f"model = {best.owner.__name__}({constructor}); {set_W}return model.{method}({arguments})"
     return f"add one line that adapts it: def my_{loss_in_name(best.name) or 'softmax'}_loss(W, X, y, reg): {body}"
@@ -523,25 +523,39 @@ def _bound(function: Any, binding: Binding, owner: type | None) -> Callable[...,
     return called
 
 
-def _constructor_roles(owner: type) -> tuple[tuple[str, Role], ...] | None:
-    """Return the arguments W, X, y or reg that a constructor requires, by parameter; None if it requires others."""
+def _first_of_each_role(names: Iterable[str]) -> list[Role | None]:
+    """Return the argument that each parameter takes, if no earlier one does."""
+    roles: list[Role | None] = []
+    for name in names:
+        role = role_of(name)
+        roles.append(None if role in roles else role)
+    return roles
+
+
+def _needed_by_constructor(owner: type) -> list[tuple[str, Role | None]]:
+    """Return the parameters of a constructor that have no default, with the argument that each takes."""
     try:
         parameters = inspect.signature(owner).parameters.values()
     except (TypeError, ValueError):
-        return ()
-    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    roles = [(name, role) for name in needed if (role := role_of(name))]
-    return tuple(roles) if len({role for _, role in roles}) == len(needed) else None
+        return []
+    names = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    roles = _first_of_each_role(names)
+    return [(name, None if name in _SIZES else role) for name, role in zip(names, roles, strict=True)]
+
+
+_SIZES = frozenset({"features", "inputs", "labels", "samples"})
+"""Parameters of constructors that are numbers."""
 
 
 def _constructed(owner: type) -> tuple[Any, dict[str, int]]:
     """Return an object of the class, or None and the places of its constructor's arguments in (W, X, y, reg)."""
-    roles = _constructor_roles(owner)
-    if roles is None:
+    needed = _needed_by_constructor(owner)
+    places = {name: ROLES.index(role) for name, role in needed if role}
+    if len(places) < len(needed):
         parameters = ", ".join(inspect.signature(owner).parameters)
         raise CannotLoad(f"its class needs arguments: {owner.__name__}({parameters})")
-    if roles:
-        return None, {name: ROLES.index(role) for name, role in roles}
+    if places:
+        return None, places
     try:
         return owner(), {}
     except BaseException as error:

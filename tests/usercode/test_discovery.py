@@ -172,7 +172,7 @@ def test_methods_are_bound_by_the_names_of_parameters_and_attributes(here):
         (
             "a.py:SVMOfMany.loss",
             "its class needs arguments: SVMOfMany(features, classes); add one line that adapts it: "
-            "def my_svm_loss(W, X, y, reg): model = SVMOfMany(...); model.W = W; return model.loss(X, y, reg)",
+            "def my_svm_loss(W, X, y, reg): model = SVMOfMany(..., ...); model.W = W; return model.loss(X, y, reg)",
         ),
         (
             "a.py:SVMThatFails.loss",
@@ -220,6 +220,14 @@ def test_a_method_that_calls_a_function_of_the_file_is_left_out(here):
         (
             "def cost(b, W, X, Y, lam=0.1): pass\ndef plot_loss(W): pass\n",
             r"def my_softmax_loss\(W, X, y, reg\): return cost\(\.\.\., W, X, y, lam=reg\)$",
+        ),
+        (
+            "class Softmax:\n    def __init__(self, size, lam): pass\n    def cost(self, theta, X, y, a): pass\n",
+            r": model = Softmax\(\.\.\., reg\); return model\.cost\(W, X, y, \.\.\.\)$",
+        ),
+        (
+            "class SVM:\n    def loss(self, x, y, x_scores, y_predicted): pass\n",
+            r"model = SVM\(\); return model\.loss\(X, y, \.\.\., \.\.\.\)$",
         ),
         ("def nn_loss(params, X, y, reg, size): pass\n", r"return nn_loss\(\.\.\., X, y, reg, \.\.\.\)$"),
         ("def svm(W, b, X, y): pass\n", r"svm\(W, b, X, y\); .*: return svm\(W, \.\.\., X, y\)$"),
