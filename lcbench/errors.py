@@ -89,6 +89,29 @@ def os_error(error: OSError) -> str:
     return (f"{places}: " if places else "") + what[:1].lower() + what[1:] + (f"; {advice}" if advice else "")
 
 
+_WHERE = re.compile(r"(.*) - at `\$\.?(.*?)`")
+_BOUND = re.compile(r"Expected `(?:int|float)` (>=|>|<=|<) (.*)")
+_TYPE = re.compile(r"Expected `(.*)`, got `(.*)`")
+_TYPES = {"int": "an integer", "float": "a number", "str": "a text", "bool": "true or false", "null": "nothing",
+          "array": "a list", "object": "an object"}  # fmt: skip
+
+
+def plain_error(error: Exception) -> str:
+    """Return the message of an error of msgspec, or of a similar check, as in "seed must be at least 0"."""
+    found = _WHERE.fullmatch(str(error))
+    if not found:
+        return str(error)
+    what, name = found.groups()
+    if bound := _BOUND.fullmatch(what):
+        relation = {">=": "at least", ">": "above", "<=": "at most", "<": "below"}[bound[1]]
+        limit = float(bound[2])
+        return f"{name} must be {relation} {f'{limit:,.0f}' if limit.is_integer() and limit < 1e15 else f'{limit:g}'}"
+    if types := _TYPE.fullmatch(what):
+        expected, got = (" or ".join(_TYPES.get(each, each) for each in kinds.split(" | ")) for kinds in types.groups())
+        return f"{name} is {got}, must be {expected}"
+    return f"{name}: {what[0].lower()}{what[1:]}"
+
+
 class ExitCode(IntEnum):
     """Exit codes of all commands."""
 

@@ -21,12 +21,12 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, require
 
 
 def data_folder() -> Path:
     """Return the folder of downloaded data."""
-    return Path(os.environ.get("LCBENCH_DATA", "data"))
+    return _folder("LCBENCH_DATA", "data")
 
 
 def cifar10_file() -> Path:
@@ -41,7 +41,14 @@ def features_folder() -> Path:
 
 def results_folder() -> Path:
     """Return the folder of result files, one per run."""
-    return Path(os.environ.get("LCBENCH_RESULTS", "results"))
+    return _folder("LCBENCH_RESULTS", "results")
+
+
+def _folder(variable: str, default: str) -> Path:
+    """Return the folder that an environment variable names. Raise LcbenchError if its value is empty."""
+    name = os.environ.get(variable, default)
+    require(bool(name.strip()), f"{variable} is empty: name a folder, or unset it for {default}")
+    return Path(name)
 
 
 def baselines_folder() -> Path:
@@ -264,6 +271,25 @@ def _link(unfinished: Path, path: Path) -> None:
         if isinstance(error, FileExistsError) or path.exists():
             raise LcbenchError(f"{path} was created by another process and is not replaced: use another name") from None
         unfinished.rename(path)  # the file system has no hard links
+
+
+LARGEST_TEXT = 1 << 30
+"""Largest size in bytes of a file that `read_file` reads. A result of a thousand points has some megabytes."""
+
+
+def read_file(path: Path, hint: str = "") -> bytes:
+    """Return the content of a file of results. Raise LcbenchError if it is no file, cannot be read, or is too large.
+
+    A pipe would block, and a device may have no end. hint: text appended to the error message.
+    """
+    try:
+        facts = path.stat()
+        readable = stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)
+        require(readable, f"cannot read {path}: it is a pipe or a device, not a file{hint}")
+        require(facts.st_size <= LARGEST_TEXT, f"cannot read {path}: it has {facts.st_size:,} bytes{hint}")
+        return path.read_bytes()
+    except OSError as error:
+        raise LcbenchError(f"cannot read {path}: {error.strerror or error}{hint}") from None
 
 
 def write_file(path: Path, content: bytes | memoryview | str, hint: str = "") -> None:

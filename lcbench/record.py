@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
-import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -19,7 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from lcbench import files
-from lcbench.errors import LcbenchError, printable, require
+from lcbench.errors import LcbenchError, plain_error, printable
 from lcbench.progress import NoteCallback, no_note
 
 SCHEMA = 2
@@ -37,7 +36,7 @@ Rate = Annotated[float, Meta(gt=0, le=1e18)]
 
 Status = Literal["ok", "unstable", "wrong", "crashed", "timeout", "unavailable"]
 RowSide = Literal["", "base", "control", "head"]
-AxisName = Literal["rows", "features", "classes", "batch", "threads", "dtype"]
+AxisName = Annotated[str, Meta(pattern="^(rows|features|classes|batch|threads|dtype)$")]
 AxisValues = Annotated[list[Positive | str], Meta(min_length=1)]
 
 
@@ -461,7 +460,7 @@ def find(name: str) -> Record:
     raise LcbenchError(f"{problem} in {files.results_folder()}; {known}")
 
 
-def newest_first(note: NoteCallback = no_note) -> Iterator[Record]:
+def newest_first(note: NoteCallback = no_note) -> Generator[Record, None, None]:
     """Yield all records in the results folder, newest first; a copy of a record is left out.
 
     Files that cannot be read are passed over. At its end the iterator calls `note` with one line about them.
@@ -515,24 +514,12 @@ def _stamp_of(time: datetime) -> str:
     return time.strftime("%Y%m%dT%H%M%SZ")
 
 
-LARGEST_FILE = 1 << 30
-"""Largest size of a result file in bytes. A sweep of a thousand points has some megabytes."""
-
-
 def read(path: Path) -> Record:
     r"""Return the validated record in `path`. Raise LcbenchError if the file cannot be read or is not valid.
 
     Control characters in its texts, such as escapes of a terminal, become visible: "\x1b".
     """
-    try:
-        facts = path.stat()
-        # a pipe would block, and a device may have no end
-        readable = stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)
-        require(readable, f"cannot read {path}: it is a pipe or a device, not a file")
-        require(facts.st_size <= LARGEST_FILE, f"{path} is not an lcbench result: it has {facts.st_size:,} bytes")
-        content = path.read_bytes()
-    except OSError as error:
-        raise LcbenchError(f"cannot read {path}: {error.strerror}") from None
+    content = files.read_file(path)
     try:
         schema = msgspec.json.decode(content, type=_SchemaVersion).schema
         if schema > SCHEMA:
@@ -550,7 +537,7 @@ def read(path: Path) -> Record:
         record.created = _time(record.created)
         _require_plausible(record)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
-        raise LcbenchError(f"{path} is not an lcbench result: {error}") from None
+        raise LcbenchError(f"{path} is not an lcbench result: {plain_error(error)}") from None
     record.path = str(path)
     return record
 

@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from msgspec import Meta
 
-from lcbench.errors import LcbenchError, require
+from lcbench.errors import LcbenchError, plain_error, require
 from lcbench.losses.implementation import LOSSES, LossName, did_you_mean
+from lcbench.ranges import RANGES
 
 ScalingName = Literal["none", "mean", "halved", "standard"]
 """Scaling of the features.
@@ -37,7 +38,16 @@ TIMEOUT_S = 60.0
 
 _BYTES = {"float32": 4, "float64": 8}
 
-NotNegative = Annotated[float, Meta(ge=0)]
+
+def within(setting: str) -> Meta:
+    """Return the range of a setting as a constraint of msgspec."""
+    low, high, above, below = RANGES[setting]
+    limits: dict[str, Any] = {"gt" if above else "ge": low, "lt" if below else "le": high}
+    return Meta(**limits)
+
+
+Rows = Annotated[int, within("rows")]
+Budget = Annotated[float, within("budget_s")]
 
 
 class MeasurementSettings(msgspec.Struct, kw_only=True, frozen=True):
@@ -46,19 +56,19 @@ class MeasurementSettings(msgspec.Struct, kw_only=True, frozen=True):
     implementations: tuple[str, ...] = ()
     """Implementations as for ``--impl``; empty means all that run on this machine."""
     losses: tuple[str, ...] = LOSSES
-    rows: int | tuple[int, ...] = ()
+    rows: Rows | tuple[Rows, ...] = ()
     """Rows of X. Empty means `dev` (500, all implementations) and `train` (10,000, all but `naive`), or, if X is
     streamed, all rows."""
-    features: int = CIFAR10_FEATURES
-    classes: int = CIFAR10_CLASSES
+    features: Annotated[int, within("features")] = CIFAR10_FEATURES
+    classes: Annotated[int, within("classes")] = CIFAR10_CLASSES
     dtype: str = "float32"
     data: str = "synthetic"
     """"synthetic", "cifar10" or a file. A file determines the numbers of features and classes."""
-    threads: int | None = None
+    threads: Annotated[int, within("threads")] | None = None
     """Threads of each library; None means all usable cores."""
-    timeout_s: Annotated[float, Meta(gt=0)] = TIMEOUT_S
+    timeout_s: Annotated[float, within("timeout_s")] = TIMEOUT_S
     """Kill a worker process after this long without output."""
-    seed: Annotated[int, Meta(ge=0)] | None = None
+    seed: Annotated[int, within("seed")] | None = None
     """Random seed for the order of processes and inputs."""
     save: str | None = None
     """Name of a baseline as which the record is saved, too."""
@@ -76,13 +86,14 @@ class MeasurementSettings(msgspec.Struct, kw_only=True, frozen=True):
         if "patience_s" in values:  # former name, used in records of older sweeps
             values["timeout_s"] = values.pop("patience_s")
         require_known(values, cls)
+        require_not_empty(values)
         for name, default in defaults(cls).items():
             if isinstance(default, tuple) and name in values and not isinstance(values[name], tuple):
                 values[name] = (values[name],)
         try:
             settings = msgspec.convert(values, cls)
         except msgspec.ValidationError as error:
-            raise LcbenchError(f"invalid settings: {error}") from None
+            raise LcbenchError(f"invalid settings: {plain_error(error)}") from None
         settings.validate()
         return settings
 
@@ -100,9 +111,6 @@ class MeasurementSettings(msgspec.Struct, kw_only=True, frozen=True):
             bool(self.losses) and set(self.losses) <= set(LOSSES),
             f"losses are {list(self.losses)}, available are {' and '.join(LOSSES)}",
         )
-        require(min([self.features, *self.row_counts]) >= 1, "rows and features must be at least 1")
-        require(self.classes >= 2, "classes must be at least 2")
-        require(self.threads is None or self.threads >= 1, "threads must be at least 1")
 
     @property
     def row_counts(self) -> tuple[int, ...]:
@@ -118,16 +126,16 @@ class MeasurementSettings(msgspec.Struct, kw_only=True, frozen=True):
 class RunSettings(MeasurementSettings, kw_only=True, frozen=True):
     """Settings of `lcbench.run`."""
 
-    batch: int | None = None
+    batch: Annotated[int, within("batch")] | None = None
     """Number of rows that each call draws at random and gathers."""
     stream: bool = False
     """Leave X in its HDF5 file and read it block by block in every call. This is also done if X does not fit in
     memory."""
-    blocks: int = 20
+    blocks: Annotated[int, within("blocks")] = 20
     """Maximum number of generations. Each one has a worker process of each implementation."""
-    budget_s: NotNegative = 36.0
+    budget_s: Budget = 36.0
     """Time budget: no generation is started that would end later, except the first five."""
-    most_call_s: float | None = None
+    most_call_s: Annotated[float, within("most_call_s")] | None = None
     """Longest call to measure, estimated from smaller problems. Slower ones are skipped; None means no limit."""
 
     def validate(self) -> None:
@@ -137,9 +145,6 @@ class RunSettings(MeasurementSettings, kw_only=True, frozen=True):
             self.data in NAMED_DATA or bool(Path(self.data).suffix) or Path(self.data).exists(),
             f"no data '{self.data}': use synthetic, cifar10, or a CSV, NPZ or HDF5 file",
         )
-        require(self.blocks >= 1, "blocks must be at least 1")
-        require(self.batch is None or self.batch >= 1, "batch must be at least 1")
-        require(self.most_call_s is None or self.most_call_s > 0, "most_call_s must be above 0")
         self.validate_axes({})
 
     def validate_axes(self, axes: Mapping[str, list[Any]]) -> None:
@@ -172,9 +177,9 @@ class RunSettings(MeasurementSettings, kw_only=True, frozen=True):
 class SweepSettings(RunSettings, kw_only=True, frozen=True):
     """Settings of `lcbench.sweep`, without its axes."""
 
-    rows: int = 10_000
-    budget_s: NotNegative = 100.0
-    most_call_s: float = 1.0
+    rows: Rows = 10_000
+    budget_s: Budget = 100.0
+    most_call_s: Annotated[float, within("most_call_s")] = 1.0
 
 
 class GateSettings(MeasurementSettings, kw_only=True, frozen=True):
@@ -184,11 +189,11 @@ class GateSettings(MeasurementSettings, kw_only=True, frozen=True):
     """Git revision, folder, Python interpreter or environment, or implementation (a file, a function of a file, or a
     name in the catalog)."""
     head: str = "."
-    rows: int = 5000
+    rows: Rows = 5000
     """Rows of X: enough work for all cores, and few enough for a dozen generations per minute."""
     fail_above: float = 0.03
     """Tolerated slowdown of head: 0.03 is 3 %."""
-    budget_s: float | None = None
+    budget_s: Annotated[float, within("gate_budget_s")] | None = None
     """Time budget for everything, compilation included; None means a minute, or longer if a verdict needs it."""
     precision: float | None = None
     """Half width of the 95 % interval to reach: 0.01 is 1 %. None means that the budget decides."""
@@ -202,7 +207,6 @@ class GateSettings(MeasurementSettings, kw_only=True, frozen=True):
         super().validate()
         require(self.data in NAMED_DATA, f"data is {self.data!r}, must be {' or '.join(NAMED_DATA)}")
         require(0 <= self.fail_above < 1, f"fail_above is {self.fail_above}, must be at least 0 and below 1")
-        require(self.budget_s is None or self.budget_s > 0, "the budget must be above 0 seconds")
         require(self.precision is None or self.precision > 0, "the precision must be above 0 %")
         require(
             self.precision is None or self.budget_s is None,
@@ -215,6 +219,13 @@ def defaults(struct: type[msgspec.Struct]) -> dict[str, Any]:
     return {
         field.name: field.default for field in msgspec.structs.fields(struct) if field.default is not msgspec.NODEFAULT
     }
+
+
+def require_not_empty(values: Mapping[str, Any]) -> None:
+    """Raise LcbenchError if a setting is an empty text, or has one among its values."""
+    for name, value in values.items():
+        several = value if isinstance(value, list | tuple) else [value]
+        require(not any(isinstance(each, str) and not each.strip() for each in several), f"{name} is empty")
 
 
 def require_known(names: Iterable[str], struct: type[msgspec.Struct]) -> None:

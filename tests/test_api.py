@@ -138,8 +138,13 @@ def test_an_interrupted_run_keeps_all_measurements(fake, results):
         ({"data": "mnist"}, "no data 'mnist': use synthetic, cifar10, or a CSV, NPZ or HDF5 file"),
         ({"losses": ["hinge"]}, r"losses are \['hinge'\], available are svm and softmax"),
         ({"losses": []}, r"losses are \[\]"),
-        ({"rows": [20, 0]}, "rows and features must be at least 1"),
-        ({"features": 0}, "rows and features must be at least 1"),
+        ({"rows": [20, 0]}, r"rows\[1\] must be at least 1"),
+        ({"features": 0}, "features must be at least 1"),
+        ({"threads": 2000}, "threads must be at most 1,024"),
+        ({"seed": 2**90}, "seed must be at most 4,294,967,295"),
+        ({"budget_s": 1e308}, "budget_s must be at most 1,000,000,000"),
+        ({"timeout_s": float("nan")}, "timeout_s must be above 0"),
+        ({"save": ""}, "save is empty"),
         ({"classes": 1}, "classes must be at least 2"),
         ({"blocks": 0}, "blocks must be at least 1"),
         ({"save": "../before"}, "'../before' is not a valid name for a baseline"),
@@ -162,7 +167,7 @@ def test_a_deprecated_keyword_is_accepted_with_a_warning(fake):
 def test_an_unknown_keyword_has_a_suggestion():
     with pytest.raises(LcbenchError, match="no setting 'impl': did you mean 'implementations'"):
         lcbench.run(impl="numpy")
-    with pytest.raises(LcbenchError, match=r"invalid settings: Expected `int`, got `str` - at .*features"):
+    with pytest.raises(LcbenchError, match="invalid settings: features is a text, must be an integer"):
         lcbench.run(features="many")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 
 import lcbench
@@ -191,10 +194,41 @@ def test_an_unavailable_implementation_has_rows_with_the_reason(monkeypatch):
 @pytest.mark.parametrize(
     ("axes", "settings", "message"),
     [
+        ({"rows": [20, 10]}, {}, "the values of an axis are not in ascending order"),
+        ({"threads": [1, 2000]}, {}, "axis 'threads': 2000 is not from 1 to 1,024"),
+        ({}, {"seed": -1}, "invalid settings: seed must be at least 0"),
+        ({}, {"blocks": 0}, "invalid settings: blocks must be at least 1"),
+        ({}, {"budget_s": -5}, "invalid settings: budget_s must be at least 0"),
+        ({}, {"threads": -1}, "invalid settings: threads must be at least 1"),
+        ({}, {"data": "nowhere"}, "no data 'nowhere'"),
+        ({}, {"save": "../../x"}, "'../../x' is not a valid name for a baseline"),
+        ({}, {"colour": 1}, "no setting 'colour'"),
+        ({}, {"features": 50}, "has rows with features 33, and its settings give 50"),
+        ({}, {"dtype": "float64"}, "has rows with dtype float32, and its settings give float64"),
+        ({"rows": [10, 30]}, {}, "has rows with rows 20, and its settings give 30"),
+    ],
+)
+def test_an_edited_sweep_is_not_continued(axes, settings, message, results):
+    with pytest.raises(KeyboardInterrupt):
+        lcbench.sweep({"rows": [10, 20]}, "numpy", blocks=5, progress=stop_in_generation(2), **TINY)
+    [file] = (results / "sweeps").glob("*.json")
+    content = json.loads(file.read_text())
+    content["sweep"]["axes"] |= axes
+    content["sweep"]["settings"] |= settings
+    file.write_text(json.dumps(content))
+    with pytest.raises(LcbenchError, match=re.escape(message)) as refused:
+        measure.resume_sweep(file)
+    assert str(file) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("axes", "settings", "message"),
+    [
         ({}, {}, "one or two axes, not 0"),
         ({"row": [1]}, {}, "did you mean 'rows'"),
         ({"rows": [10]}, {"losses": "hinge"}, "losses are"),
-        ({"rows": [10**18]}, {}, "X of 1,000,000,000,000,000,000 x 33 is too large for an array"),
+        ({"rows": [10**18]}, {}, "axis 'rows': 1000000000000000000 is not from 1 to 1,000,000,000,000"),
+        ({"rows": [10**12]}, {"features": 10**8}, "X of 1,000,000,000,000 x 100,000,000 is too large for an array"),
         ({"rows": [10]}, {"blocks": 0}, "blocks must be at least 1"),
         ({"rows": [10]}, {"most_call_s": 0}, "most_call_s must be above 0"),
         ({"batch": [10, 50]}, {"rows": 20}, "a batch of 50 cannot be drawn from 20 rows"),

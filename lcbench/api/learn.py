@@ -106,6 +106,7 @@ def resume_training(
         unfinished = model.read(path)
         files.require_writable(path, SPACE)
         recipe = unfinished.recipe
+        require_known(recipe.implementation)
         with in_worker(recipe.implementation, timeout_s=timeout_s) as implementation:
             splits = splits_of(recipe, progress, stream, note)
             return _train(path, splits, recipe, unfinished, implementation, progress, note)
@@ -295,6 +296,7 @@ def resume_search(
     """
     with _locked_search(path) if path.exists() else nullcontext():
         unfinished = search_file.read(path)
+        require_known(unfinished.trials[0].recipe.implementation)
         splits = splits_of(unfinished.trials[0].recipe, progress, None, note)
         if splits.fingerprint() != unfinished.fingerprint:
             raise LcbenchError(f"{path} searched on different data from this {splits.source}: start a new search")

@@ -125,6 +125,7 @@ def resume_sweep(
     unfinished = record.read(file)
     if unfinished.sweep is None or not unfinished.interrupted:
         raise LcbenchError(f"{file} is no unfinished sweep: 'lcbench sweep --resume' continues the newest")
+    _require_resumable(file, unfinished.sweep)
     machine = MachineAtStart()
     here = machines.facts()
     if unfinished.fingerprint != machines.fingerprint(here):
@@ -132,6 +133,20 @@ def resume_sweep(
     if unfinished.machine.get("versions") != here["versions"]:
         raise LcbenchError(f"{file} was started with other versions of Python packages: start a new sweep")
     return _measure_sweep(unfinished, unfinished.sweep, file, machine, progress, note)
+
+
+def _require_resumable(file: Path, sweep: Sweep) -> None:
+    """Raise LcbenchError if the axes or settings of a sweep are not those that `sweep` would have written."""
+    from lcbench.measure import axes
+
+    try:
+        settings = SweepSettings.from_mapping(sweep.settings)
+        require(axes.resolve(sweep.axes) == sweep.axes, "the values of an axis are not in ascending order")
+        settings.validate_axes(sweep.axes)
+        with record.reserved(settings.save):
+            pass
+    except LcbenchError as error:
+        raise LcbenchError(f"{file} cannot be resumed: {error}; start a new sweep") from None
 
 
 def newest_unfinished_sweep(note: NoteCallback = no_note) -> Path:
@@ -346,8 +361,15 @@ def _rows_to_continue(empty: list[Row], rows: list[Row], file: Path) -> list[Row
     Raise LcbenchError if they are others.
     """
     kept = rows[: len(empty)]
-    if [(row.implementation, row.workload) for row in kept] != [(row.implementation, row.workload) for row in empty]:
+    if [row.implementation for row in kept] != [row.implementation for row in empty]:
         raise LcbenchError(f"{file} has other implementations than are available now: start a new sweep")
+    for old, new in zip(kept, empty, strict=True):
+        for field in (*new.workload._fields, "threads"):
+            there, here = getattr(old, field), getattr(new, field)
+            if there != here:
+                raise LcbenchError(
+                    f"{file} has rows with {field} {there}, and its settings give {here}: start a new sweep"
+                )
     return kept
 
 

@@ -24,7 +24,7 @@ def check_options(command: Callable[..., Any]) -> Callable[..., Any]:
             ),
             click.option(
                 "--timeout",
-                type=Seconds(1),
+                type=Seconds.within("timeout_s", least=1),
                 default=120.0,
                 show_default=True,
                 metavar="SECONDS",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lcbench.cli import completion as complete
-from lcbench.cli.options import SHARE, VerdictOutput, arrangement_options, verdict_options
+from lcbench.cli.options import SHARE, VerdictOutput, arrangement_options, refuse_unused, verdict_options
 from lcbench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def compare(
             raise click.UsageError(
                 "--format github, --junit and --markdown write verdicts: name a BASE to compare with"
             )
+        refuse_unused("without a BASE there is no verdict", "fail_above")
         groups = results.latest(note)
         if output.as_json:
             click.echo(record.to_json(groups))

@@ -111,7 +111,7 @@ def axes(context: click.Context, parameter: click.Parameter, incomplete: str) ->
         return _in_list(values, dict.fromkeys(axes.DTYPES, ""), f"{name}=") if name == "dtype" else []
     given = {text.partition("=")[0] for text in context.params.get("axes") or ()}
     return [
-        CompletionItem(f"{axis}=", help=axes.FORMS if axis in axes.LEAST else " or ".join(axes.DTYPES))
+        CompletionItem(f"{axis}=", help=axes.FORMS if axis in axes.NUMERIC else " or ".join(axes.DTYPES))
         for axis in axes.AXES
         if axis.startswith(name) and axis not in given
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lcbench.cli.options import Seconds, json_option, quiet_option
+from lcbench.cli.options import Seconds, json_option, quiet_option, refuse_unused
 
 if TYPE_CHECKING:
     from lcbench.measure.noise import Noise
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command(epilog="\b\nExamples:\n  lcbench doctor --no-noise\n  lcbench doctor --seconds 3 --json")
 @click.option(
     "--seconds",
-    type=Seconds(0, min_open=True),
+    type=Seconds.within("noise_s"),
     default=10.0,
     show_default=True,
     metavar="SECONDS",
@@ -30,6 +30,8 @@ def doctor(seconds: float, no_noise: bool, as_json: bool, quiet: bool) -> None:
 
     The score is between 0 and 100. The noise and every finding lower it.
     """
+    if no_noise:
+        refuse_unused("the noise is not measured", "seconds")
     from lcbench.api import machine
     from lcbench.progress import show_progress
 

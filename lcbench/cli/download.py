@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 import click
-from click.core import ParameterSource
 
-from lcbench.cli.options import quiet_option
+from lcbench.cli.options import quiet_option, refuse_unused
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench download\n  lcbench download --verify")
@@ -42,8 +41,10 @@ def download(
         raise click.UsageError("--url is empty: give an address, or leave it out.")
     if url and file:
         raise click.UsageError("--url and --file are two sources: give one.")
-    if file and click.get_current_context().get_parameter_source("layout") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--layout is that of a download: --file tells its own. Leave it out.")
+    if file:
+        refuse_unused("the archive of --file shows its own layout", "layout")
+    elif verify and not (force or url):
+        refuse_unused("--verify alone downloads nothing", "layout")
 
     from lcbench.api import datasets
     from lcbench.datasets.cifar10 import CIFAR10

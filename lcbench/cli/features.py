@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lcbench.cli import completion as complete
-from lcbench.cli.options import json_option, quiet_option
+from lcbench.cli.options import integer, json_option, quiet_option, refuse_unused
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench features --list\n  lcbench features colour --data synthetic")
@@ -13,15 +13,11 @@ from lcbench.cli.options import json_option, quiet_option
 @click.option("--list", "only_list", is_flag=True, help="List the available features; the default if no NAME is given.")
 @click.option(
     "--words",
-    type=click.IntRange(2, 10_000),
+    type=integer("words"),
     help="Number of visual words to learn, each with four values per image. Default: 1600.",
 )
 @click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=0,
-    show_default=True,
-    help="Random seed for learning visual words.",
+    "--seed", type=integer("seed"), default=0, show_default=True, help="Random seed for learning visual words."
 )
 @click.option(
     "--data",
@@ -50,6 +46,10 @@ def features(
     from lcbench.api import datasets
     from lcbench.progress import show_progress
 
+    if only_list or not names:
+        refuse_unused("the features are only listed", "names", "data", "seed")
+    elif not any(name.startswith("words") for name in names):
+        refuse_unused("none of these features has visual words", "words", "seed")
     computed = []
     if not only_list:
         with show_progress(quiet) as progress:

@@ -15,9 +15,11 @@ from lcbench.cli.options import (
     VerdictOutput,
     also_unsaved,
     implementations_option,
+    integer,
     measurement_options,
     print_result_file,
     quiet_option,
+    refuse_unused,
     verdict_options,
 )
 from lcbench.errors import ExitCode
@@ -47,7 +49,7 @@ from lcbench.errors import ExitCode
     "Implementations to measure in both versions, as in 'lcbench run': a FILE.py of your repository. Default: "
     "numba-parallel, if the versions are of lcbench itself."
 )
-@click.option("--rows", type=click.IntRange(1), show_default=True, metavar="N", help="Rows of X.")
+@click.option("--rows", type=integer("rows"), show_default=True, metavar="N", help="Rows of X.")
 @click.option("--data", type=click.Choice(["synthetic", "cifar10"]), show_default=True, help="Data to measure on.")
 @click.option(
     "--fail-above",
@@ -59,7 +61,7 @@ from lcbench.errors import ExitCode
 @click.option(
     "--budget",
     "budget_s",
-    type=Seconds(0, min_open=True),
+    type=Seconds.within("gate_budget_s"),
     metavar="SECONDS",
     help="Total time, including compilation. The gate stops earlier once the verdicts are clear. Default: 60s, or the "
     "time that a verdict needs.",
@@ -102,6 +104,10 @@ def gate(settings: dict[str, Any], self_test: bool, quiet: bool, output: Verdict
     from lcbench.stats.gate import judge_gate
 
     if self_test:
+        refuse_unused("--self-test measures base and a slower copy of it, and reports nothing about the code",
+                      "head", "junit", "markdown", "form")  # fmt: skip
+        if "base" not in settings:
+            refuse_unused("without --base, --self-test measures the current folder as it is", "build")
         settings["base"] = settings["head"] = settings.get("base", ".")
         settings["planted"] = PLANTED
     output.require_writable()

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import click
 
 from lcbench.cli.check import check_options, print_reports
-from lcbench.cli.options import FiniteFloat
+from lcbench.cli.options import FiniteFloat, integer, refuse_unused
 from lcbench.errors import ExitCode
 
 FEATURES, CLASSES = 3073, 10
@@ -63,7 +63,7 @@ class Coordinate(click.ParamType):
 @click.option(
     "--at", type=Coordinate(), multiple=True, metavar="ROW,CLASS", help="Weight to check instead; repeatable."
 )
-@click.option("--rows", type=click.IntRange(1), default=500, show_default=True, metavar="N", help="Number of images.")
+@click.option("--rows", type=integer("rows"), default=500, show_default=True, metavar="N", help="Number of images.")
 @click.option(
     "--data",
     type=click.Choice(["synthetic", "cifar10"]),
@@ -72,7 +72,7 @@ class Coordinate(click.ParamType):
 @click.option("--reg", type=FiniteFloat(0, 1e9), default=50.0, show_default=True, help="Regularisation strength.")
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=integer("seed"),
     default=0,
     show_default=True,
     help="Random seed for W, the images and the checked weights.",
@@ -104,6 +104,10 @@ def gradcheck(
 
     Exit status: 0 if all are right, 4 if a gradient is wrong, 2 if one could not be checked.
     """
+    if at:
+        refuse_unused("--at names the weights", "count")
+    if loss == "softmax":
+        refuse_unused("softmax has no margin", "margin")
     from lcbench.api.checks import gradcheck
     from lcbench.progress import show_progress
     from lcbench.report.tables import gradcheck as gradcheck_tables

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from lcbench.cli import process
-from lcbench.errors import ExitCode, LcbenchError, ReaderGone, WrongResultError, os_error
+from lcbench.errors import ExitCode, LcbenchError, ReaderGone, WrongResultError, os_error, printable
 from lcbench.losses.implementation import LossError, did_you_mean
 
 COMMANDS = (
@@ -75,7 +75,12 @@ class Commands(click.Group):
             meant = SYNONYMS.get(name)
             hint = f"did you mean '{meant}'?" if meant else did_you_mean(name, COMMANDS, "'lcbench --help' lists all.")
             context.fail(f"no command '{name}': {hint}")
-        return super().resolve_command(context, args)
+        found, command, rest = super().resolve_command(context, args)
+        if command and not context.resilient_parsing:
+            from lcbench.cli.options import refuse_empty_values
+
+            refuse_empty_values(click.Context(command, context, name), rest)
+        return found, command, rest
 
 
 @click.group(
@@ -102,12 +107,14 @@ def exit_code() -> int:
     try:
         code = lcbench.main(prog_name="lcbench", standalone_mode=False)
     except click.ClickException as error:
+        if not isinstance(error, click.MissingParameter):  # which lists the choices on lines of their own
+            error.message = printable(error.message)  # type: ignore[misc]  # it is Final in click's annotations
         error.show()
         return ExitCode.ERROR
     except ReaderGone:
         return ExitCode.READER_GONE
     except (LcbenchError, LossError) as error:
-        _error(str(error))
+        _error(printable(str(error)))
         return ExitCode.WRONG if isinstance(error, WrongResultError) else ExitCode.ERROR
     except KeyboardInterrupt:
         return _stopped()

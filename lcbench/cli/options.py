@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
+from decimal import Decimal, InvalidOperation
 from functools import wraps
 from importlib import import_module
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 from click.core import ParameterSource
@@ -22,6 +22,7 @@ from click.core import ParameterSource
 from lcbench.cli import completion as complete
 from lcbench.errors import LcbenchError, NotSaved, ReaderGone
 from lcbench.losses.implementation import LOSSES
+from lcbench.ranges import RANGES
 
 if TYPE_CHECKING:
     from lcbench.learn.search.search_file import Axis
@@ -33,10 +34,22 @@ if TYPE_CHECKING:
 # Parameter types
 
 
+def integer(setting: str, least: int | None = None) -> click.IntRange:
+    """Return the type of an option that takes an integer within the range of a setting, and at least `least`."""
+    bounds = RANGES[setting]
+    return click.IntRange(int(bounds.low) if least is None else least, int(bounds.high))
+
+
 class FiniteFloat(click.FloatRange):
     """Finite number within a range."""
 
     name = "number"
+
+    @classmethod
+    def within(cls, setting: str, least: float | None = None) -> Self:
+        """Return the type for the range of a setting, and at least `least`."""
+        low, high, above, below = RANGES[setting]
+        return cls(low, high, above, below) if least is None else cls(least, high, max_open=below)
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
         """Return the number, or fail with a usage error."""
@@ -81,25 +94,30 @@ SHARE = Share()
 
 
 class Count(click.ParamType):
-    """Positive integer, written as 5000000, 5_000_000, 5M, 500k or 1e6."""
+    """Positive integer in the range of a setting, written as 5000000, 5_000_000, 5M, 500k or 1e6."""
 
     name = "count"
     _FACTORS = {"k": 10**3, "m": 10**6, "g": 10**9}  # noqa: RUF012
+
+    def __init__(self, setting: str) -> None:
+        self._bounds = RANGES[setting]
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
         """Return the integer, or fail with a usage error."""
         text = str(value).strip().lower()
         factor = self._FACTORS.get(text[-1:], 1)
         try:
-            number = Fraction(text[:-1] if factor > 1 else text) * factor
-        except (ValueError, ZeroDivisionError):
-            number = Fraction(0)
-        if number < 1 or number.denominator > 1:
+            number = Decimal(text[:-1] if factor > 1 else text)  # 1e30000000 is not expanded, as it would be by int
+        except InvalidOperation:
+            number = Decimal(0)
+        if number.is_finite() and number > self._bounds.high / factor:
+            self.fail(f"'{value}' is too large: it must be {self._bounds}", parameter, context)
+        if not number.is_finite() or number * factor < 1 or number * factor % 1:
             self.fail(f"'{value}' is not a positive integer: write 50000, 500k, 5M or 1e6", parameter, context)
-        return int(number)
+        return int(number * factor)
 
 
-COUNT = Count()
+COUNT = Count("rows")
 
 
 class Counts(click.ParamType):
@@ -138,8 +156,8 @@ class SearchAxis(click.ParamType):
 
     name = "list"
 
-    def __init__(self, integers: bool = False, allow_zero: bool = False) -> None:
-        self.integers, self.allow_zero = integers, allow_zero
+    def __init__(self, setting: str) -> None:
+        self._bounds, self._integers = RANGES[setting], setting == "batch"
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Axis:
         """Return the list or the range, or fail with a usage error."""
@@ -163,21 +181,16 @@ class SearchAxis(click.ParamType):
 
     def _number(self, text: str, parameter: click.Parameter | None, context: click.Context | None) -> float:
         try:
-            number = int(text) if self.integers else float(text)
+            number = int(text) if self._integers else float(text)
         except ValueError:
-            kind = "an integer" if self.integers else "a number"
+            kind = "an integer" if self._integers else "a number"
             self.fail(f"'{text.strip()}' is not {kind}: write 1,2,3 or LOW:HIGH:COUNT", parameter, context)
-        if not isfinite(number) or number < 0 or (number == 0 and not self.allow_zero):
-            self.fail(f"{text.strip()} is not {'0 or more' if self.allow_zero else 'above 0'}", parameter, context)
+        if number not in self._bounds:
+            self.fail(f"{text.strip()} is not {self._bounds}", parameter, context)
         return number
 
 
 DTYPES = click.Choice(["float32", "float64"])
-
-# 1e30: the square is a finite float64, and the number itself a finite float32.
-POSITIVE = FiniteFloat(0, 1e30, min_open=True)
-NOT_NEGATIVE = FiniteFloat(0, 1e30)
-STEPS = click.IntRange(1, 10**9)
 
 
 # Options and output of many commands
@@ -251,6 +264,20 @@ def arrangement_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_arrangement
 
 
+def refuse_empty_values(context: click.Context, args: Sequence[str]) -> None:
+    """Raise UsageError if an option or argument in `args` is an empty text, as a shell variable without a value gives.
+
+    context: of the command, which the message is about. Each command would otherwise take it for something else: for
+    the default, for the current folder, or for a name that does not exist.
+    """
+    values, _, order = context.command.make_parser(context).parse_args(list(args))
+    for parameter in order:
+        given = values[str(parameter.name)]
+        for value in given if isinstance(given, list | tuple) else [given]:
+            if isinstance(value, str) and not value.strip():
+                raise click.BadParameter("the value is empty", context, parameter)
+
+
 def require_alone(context: click.Context, what: str, allowed: tuple[str, ...]) -> None:
     """Raise UsageError if an option is given beside --resume that is not in `allowed`, as it would have no effect.
 
@@ -282,6 +309,21 @@ def errors_as_warnings() -> Iterator[None]:
         pass
     except LcbenchError as error:
         click.echo(f"warning: {error}", err=True)
+
+
+def refuse_unused(reason: str, *names: str) -> None:
+    """Raise UsageError if an option or argument of `names` was given on the command line, because of `reason`.
+
+    names: of parameters of the command. An option that has no effect would hide that something else is done than asked.
+    """
+    context = click.get_current_context()
+    given = [
+        option.opts[0] if isinstance(option, click.Option) else option.human_readable_name
+        for option in context.command.params
+        if option.name in names and context.get_parameter_source(option.name) == ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{', '.join(given)} has no effect: {reason}; leave it out")
 
 
 def print_result_file(result: Record) -> None:
@@ -410,25 +452,25 @@ measurement_options = settings_options(
             help="Loss to measure; repeatable. Default: both.",
         ),
         click.option(
-            "--features", type=click.IntRange(1), show_default=True, help="Columns of X, including the bias column."
+            "--features", type=integer("features"), show_default=True, help="Columns of X, including the bias column."
         ),
-        click.option("--classes", type=click.IntRange(2), show_default=True, help="Number of classes."),
+        click.option("--classes", type=integer("classes"), show_default=True, help="Number of classes."),
         click.option("--dtype", type=DTYPES, show_default=True, help="Data type of W and X."),
         click.option(
             "--threads",
-            type=click.IntRange(1, 1024),
+            type=integer("threads"),
             help="Number of threads of every library. Default: all usable cores.",
         ),
         click.option(
             "--timeout",
             "timeout_s",
-            type=Seconds(1),
+            type=Seconds.within("timeout_s", least=1),
             show_default=True,
             metavar="SECONDS",
             help="Kill a worker process that reports nothing for this long.",
         ),
         scheduler_option,
-        click.option("--seed", type=click.IntRange(0), help="Random seed for process order and input data."),
+        click.option("--seed", type=integer("seed"), help="Random seed for process order and input data."),
         click.option(
             "--save",
             metavar="NAME",
@@ -444,7 +486,7 @@ measurement_options = settings_options(
 
 batch_option: Any = click.option(
     "--batch",
-    type=COUNT,
+    type=Count("batch"),
     metavar="N",
     help="Compute each call on N random rows of X; the time includes gathering them.",
 )
@@ -455,14 +497,14 @@ stream_option: Any = click.option(
 )
 blocks_option: Any = click.option(
     "--blocks",
-    type=click.IntRange(1),
+    type=integer("blocks"),
     show_default=True,
     help="Maximum number of generations, each with a worker process of every implementation.",
 )
 budget_option: Any = click.option(
     "--budget",
     "budget_s",
-    type=Seconds(0),
+    type=Seconds.within("budget_s"),
     show_default=True,
     metavar="SECONDS",
     help="Start no new generation of worker processes after this long. At least five are measured.",
@@ -538,7 +580,7 @@ def recipe_options(what: str, listed: bool) -> Any:
             ),
             click.option(
                 "--words",
-                type=click.IntRange(2, 10_000),
+                type=integer("words"),
                 help="Number of visual words, for the features words and words-hard.",
             ),
             click.option(
@@ -558,9 +600,12 @@ def recipe_options(what: str, listed: bool) -> Any:
                 "--solver", type=click.Choice(["sgd", "lbfgs", "random"]), show_default=True,
                 help="sgd: stochastic gradient descent. lbfgs: L-BFGS on all rows. random: best of random weights.",
             ),
-            click.option("--iterations", type=STEPS, help="Number of steps. Default: by data, loss and solver."),
             click.option(
-                "--epochs", type=FiniteFloat(0, 1e6, min_open=True),
+                "--iterations", type=integer("iterations"),
+                help="Number of steps. Default: by data, loss and solver.",
+            ),
+            click.option(
+                "--epochs", type=FiniteFloat.within("epochs"),
                 help="Number of passes over the training rows, instead of --iterations.",
             ),
             click.option(
@@ -568,43 +613,47 @@ def recipe_options(what: str, listed: bool) -> Any:
                 help="Learning-rate schedule.",
             ),
             click.option(
-                "--decay", type=POSITIVE, show_default=True, help="Factor of each step of the step schedule."
+                "--decay", type=FiniteFloat.within("decay"), show_default=True,
+                help="Factor of each step of the step schedule.",
             ),
             click.option(
-                "--decay-every", type=STEPS, show_default=True, metavar="N",
+                "--decay-every", type=integer("decay_every"), show_default=True, metavar="N",
                 help="Apply the factor every N steps in the step schedule.",
             ),
             click.option(
-                "--momentum", type=click.FloatRange(0, 1, max_open=True), show_default=True, help="Momentum of SGD."
+                "--momentum", type=FiniteFloat.within("momentum"), show_default=True, help="Momentum of SGD."
             ),
             click.option(
-                "--initial-scale", type=NOT_NEGATIVE, show_default=True,
+                "--initial-scale", type=FiniteFloat.within("initial_scale"), show_default=True,
                 help="Standard deviation of the initial weights.",
             ),
-            click.option("--seed", type=click.IntRange(0), show_default=True, help="Random seed."),
+            click.option("--seed", type=integer("seed"), show_default=True, help="Random seed."),
             click.option(
-                "--report-every", type=STEPS, show_default=True, metavar="N", help="Evaluate every N steps."
+                "--report-every", type=integer("report_every"), show_default=True, metavar="N",
+                help="Evaluate every N steps.",
             ),
             click.option(
-                "--patience", type=STEPS, metavar="N",
+                "--patience", type=integer("patience", least=1), metavar="N",
                 help="Stop after N evaluations without a better validation accuracy and keep the best weights.",
             ),
             click.option(
-                "--learning-rate", "--lr", type=SearchAxis() if listed else POSITIVE, **axis,
+                "--learning-rate", "--lr",
+                type=SearchAxis("learning_rate") if listed else FiniteFloat.within("learning_rate"), **axis,
                 help="Learning rates: 1e-7,5e-7, or the range 1e-8:1e-6:5 of five values." if listed
                 else "Learning rate. Default: by data and loss.",
             ),
             click.option(
-                "--reg", type=SearchAxis(allow_zero=True) if listed else NOT_NEGATIVE, **axis,
+                "--reg", type=SearchAxis("reg") if listed else FiniteFloat.within("reg"), **axis,
                 help="Regularisation strengths (factors of sum(W * W))." if listed
                 else "Regularisation strength (factor of sum(W * W)). Default: by data and loss.",
             ),
             click.option(
-                "--batch", type=SearchAxis(integers=True) if listed else STEPS, **axis, show_default=True,
+                "--batch", type=SearchAxis("batch") if listed else integer("batch"), **axis, show_default=True,
                 help="Batch sizes." if listed else "Batch size.",
             ),
             click.option(
-                "--margin", type=SearchAxis() if listed else POSITIVE, **axis, show_default=True,
+                "--margin", type=SearchAxis("margin") if listed else FiniteFloat.within("margin"), **axis,
+                show_default=True,
                 help="Margins of the SVM loss." if listed else "Margin of the SVM loss.",
             ),
             click.option(

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from lcbench.cli import completion as complete
-from lcbench.cli.options import quiet_option
+from lcbench.cli.options import quiet_option, refuse_unused
 from lcbench.report.plots import FORMATS, KINDS
 
 _HELP = "\n".join(
@@ -53,6 +53,9 @@ def plot(kind: str | None, files: tuple[str, ...], plot_all: bool, output: Path 
         raise click.UsageError(f"--all draws every kind: leave out '{kind}', or --all")
     if not plot_all and kind is None:
         raise click.UsageError("name a KIND of plot, or use --all; 'lcbench plot --help' lists the kinds")
+    drawn = KINDS.get(kind or "")
+    if drawn and not plot_all and (output.suffix.lower() if output else drawn.suffix) == ".svg":
+        refuse_unused("an SVG file has no pixels", "dpi")
     from lcbench.api import results
     from lcbench.progress import show_progress
 

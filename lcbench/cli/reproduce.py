@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lcbench.cli import completion as complete
-from lcbench.cli.options import errors_as_warnings, json_option, quiet_option
+from lcbench.cli.options import errors_as_warnings, json_option, quiet_option, refuse_unused
 from lcbench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def reproduce(
 
     console = style.console()
     if only_list:
+        refuse_unused("the rows are only listed", "implementation", "pictures")
         if as_json:
             click.echo(msgspec.json.format(msgspec.json.encode(reproduce_tables.listed(selected)), indent=1))
         else:

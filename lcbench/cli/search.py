@@ -12,6 +12,7 @@ from lcbench.cli.options import (
     SettingsCommand,
     also_unsaved,
     force_option,
+    integer,
     json_option,
     quiet_option,
     recipe_options,
@@ -30,18 +31,16 @@ from lcbench.errors import ExitCode, LcbenchError
 @recipe_options("search", listed=True)
 @click.option(
     "--random",
-    type=click.IntRange(1, 100_000),
+    type=integer("trials"),
     metavar="N",
     help="Draw N random points instead of a grid: log-uniform in a range LOW:HIGH, uniform in a list.",
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1, 1024),
+    type=integer("workers"),
     help="Number of worker processes. Default: usable cores divided by --threads.",
 )
-@click.option(
-    "--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Threads per worker process."
-)
+@click.option("--threads", type=integer("threads"), default=1, show_default=True, help="Threads per worker process.")
 @click.option("--refit-all", is_flag=True, help="Refit the best recipe on training and validation rows.")
 @click.option(
     "--output",

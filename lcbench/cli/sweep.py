@@ -70,7 +70,7 @@ NEWEST = "newest"
     "--most-call",
     "--most-seconds-a-call",
     "most_call_s",
-    type=Seconds(0, min_open=True),
+    type=Seconds.within("most_call_s"),
     show_default=True,
     metavar="SECONDS",
     help="Skip points whose calls would take longer, extrapolated from smaller points.",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lcbench.cli.options import COUNT, force_option, quiet_option
+from lcbench.cli.options import COUNT, force_option, integer, quiet_option
 
 
 @click.command(epilog="\b\nExamples:\n  lcbench synth --rows 20k synth.h5\n  lcbench synth --rows 1k --force synth.h5")
@@ -16,13 +16,13 @@ from lcbench.cli.options import COUNT, force_option, quiet_option
 )
 @click.option(
     "--features",
-    type=click.IntRange(1),
+    type=integer("features"),
     default=3072,
     show_default=True,
     help="Values per image: pixels times 3 colours.",
 )
-@click.option("--classes", type=click.IntRange(2), default=10, show_default=True, help="Number of classes.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed.")
+@click.option("--classes", type=integer("classes"), default=10, show_default=True, help="Number of classes.")
+@click.option("--seed", type=integer("seed"), default=0, show_default=True, help="Random seed.")
 @force_option
 @quiet_option
 def synth(file: Path, rows: int, features: int, classes: int, seed: int, force: bool, quiet: bool) -> None:

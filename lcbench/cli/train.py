@@ -14,6 +14,7 @@ from lcbench.cli.options import (
     SettingsCommand,
     also_unsaved,
     force_option,
+    integer,
     json_option,
     quiet_option,
     recipe_options,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 )
 @recipe_options("training", listed=False)
 @click.option(
-    "--threads", type=click.IntRange(1, 1024), help="Number of threads of every library. Default: all usable cores."
+    "--threads", type=integer("threads"), help="Number of threads of every library. Default: all usable cores."
 )
 @click.option(
     "--output",

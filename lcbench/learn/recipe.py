@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import msgspec
-from msgspec import Meta
 from msgspec.structs import replace
 
-from lcbench.errors import LcbenchError
-from lcbench.settings import ScalingName, defaults, require_known
+from lcbench.errors import LcbenchError, plain_error
+from lcbench.settings import NAMED_DATA, ScalingName, defaults, require_known, require_not_empty, within
 
 if TYPE_CHECKING:
     from lcbench.datasets.examples import LabelledSplits
@@ -28,10 +27,6 @@ Solver = Literal["sgd", "lbfgs", "random"]
 Sampling = Literal["replacement", "shuffle"]
 """replacement: each batch is drawn with replacement, as in the assignment. shuffle: each row once per epoch."""
 
-Positive = Annotated[float, Meta(gt=0, le=1e30)]
-NotNegative = Annotated[float, Meta(ge=0, le=1e30)]
-Count = Annotated[int, Meta(ge=1, le=10**9)]
-
 
 class Recipe(msgspec.Struct, kw_only=True, frozen=True):
     """Settings of a training. Equal recipe, data and number of threads give bit-for-bit equal weights."""
@@ -42,34 +37,34 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True):
     """Column of a CSV file that holds the labels."""
     features: list[str] = []
     """Names of the image features to concatenate; empty: raw pixels."""
-    words: Count | None = None
+    words: Annotated[int, within("words")] | None = None
     """Number of visual words, if they are among the features; None: the default number."""
     scaling: ScalingName = "mean"
     loss: Literal["svm", "softmax"] = "softmax"
-    margin: Positive = 1.0
+    margin: Annotated[float, within("margin")] = 1.0
     """Margin of the hinge loss."""
-    reg: NotNegative = 0.0
+    reg: Annotated[float, within("reg")] = 0.0
     implementation: str = "numba-parallel"
     dtype: Literal["float32", "float64"] = "float32"
     solver: Solver = "sgd"
-    iterations: Count = 1500
-    batch: Count = 200
+    iterations: Annotated[int, within("iterations")] = 1500
+    batch: Annotated[int, within("batch")] = 200
     """Rows per step of SGD, or rows on which random search compares weights."""
     sampling: Sampling = "replacement"
-    learning_rate: Positive = 1e-7
+    learning_rate: Annotated[float, within("learning_rate")] = 1e-7
     schedule: ScheduleName = "constant"
-    decay: Positive = 0.95
+    decay: Annotated[float, within("decay")] = 0.95
     """Factor of the step schedule."""
-    decay_every: Count = 250
+    decay_every: Annotated[int, within("decay_every")] = 250
     """Steps between two decays of the step schedule."""
-    momentum: Annotated[float, Meta(ge=0, lt=1)] = 0.0
-    initial_scale: NotNegative = 1e-3
+    momentum: Annotated[float, within("momentum")] = 0.0
+    initial_scale: Annotated[float, within("initial_scale")] = 1e-3
     """Standard deviation of the initial weights. L-BFGS starts at zero instead."""
-    seed: Annotated[int, Meta(ge=0)] = 0
+    seed: Annotated[int, within("seed")] = 0
     """Random seed of the initial weights, the batches and the features."""
-    report_every: Count = 100
+    report_every: Annotated[int, within("report_every")] = 100
     """Evaluate the accuracies every N steps. Early stopping is decided after an evaluation."""
-    patience: Annotated[int, Meta(ge=0)] = 0
+    patience: Annotated[int, within("patience")] = 0
     """Stop after N evaluations without a better validation accuracy, and keep the best weights; 0: never stop early."""
 
     @classmethod
@@ -82,10 +77,11 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True):
         given = {name: value for name, value in settings.items() if value is not None}
         fields = {name: value for name, value in given.items() if name != "epochs"}
         require_known(fields, cls)
+        require_not_empty(fields)
         try:
             recipe = msgspec.convert(fields, cls)
         except msgspec.ValidationError as error:
-            raise LcbenchError(f"invalid training settings: {error}") from None
+            raise LcbenchError(f"invalid training settings: {plain_error(error)}") from None
         recipe._require_effect(given)
         return recipe
 
@@ -103,6 +99,8 @@ class Recipe(msgspec.Struct, kw_only=True, frozen=True):
             raise LcbenchError(f"{unused}: L-BFGS takes all rows at once and starts at zero; leave it out")
         if self.schedule != "step" and (unused := among("decay", "decay_every")):
             raise LcbenchError(f"{unused}: a setting of the step schedule; leave it out, or choose schedule step")
+        if self.label is not None and self.data in NAMED_DATA:
+            raise LcbenchError(f"label: a column of a file, and {self.data} has none; leave it out")
         if self.words is not None and not _REG_OF_WORDS.keys() & set(self.features):
             raise LcbenchError("words: the features have no visual words; leave it out, or add words to the features")
         if self.loss != "svm" and self.margin != defaults(Recipe)["margin"]:

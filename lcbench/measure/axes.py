@@ -10,23 +10,21 @@ import numpy as np
 
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import did_you_mean
+from lcbench.ranges import RANGES, Bounds
 
-LEAST = {"rows": 1, "features": 1, "classes": 2, "batch": 1, "threads": 1}
-"""Smallest value of each numeric axis."""
+NUMERIC = ("rows", "features", "classes", "batch", "threads")
+"""Axes whose values are numbers, in the ranges of the settings of these names."""
 
 DTYPES = ("float32", "float64")
 
-AXES = (*LEAST, "dtype")
+AXES = (*NUMERIC, "dtype")
 
 MOST_AXES = 2
 
-MOST_POINTS = 1000
+MOST_POINTS = int(RANGES["points"].high)
 """Maximum number of points of a sweep."""
 
 POINTS_PER_DECADE = 3
-
-MOST = int(np.iinfo(np.intp).max)
-"""Values must be smaller: NumPy cannot index a larger array."""
 
 FORMS = "LOW:HIGH, LOW:HIGH:COUNT, lin:LOW:HIGH:COUNT or a list as 1,2,4"
 
@@ -104,7 +102,9 @@ def _range(name: str, text: str) -> list[float]:
     low, high = _number(name, parts[0]), _number(name, parts[1])
     if low >= high:
         raise LcbenchError(f"axis '{name}': '{text}' is not a range, since {parts[0]} is not below {parts[1]}")
-    count = round(POINTS_PER_DECADE * log10(high / low)) + 1 if len(parts) == 2 else round(_number(name, parts[2], 2))
+    count = (
+        round(POINTS_PER_DECADE * log10(high / low)) + 1 if len(parts) == 2 else round(_number(name, parts[2], _COUNTS))
+    )
     count = max(2, count)
     if count > MOST_POINTS:  # before an array of that length is allocated
         raise LcbenchError(f"axis '{name}': {_too_many(count)}")
@@ -112,19 +112,21 @@ def _range(name: str, text: str) -> list[float]:
     return [float(number) for number in spaced(low, high, count)]
 
 
-def _number(name: str, text: str, least: int | None = None) -> float:
-    """Return the integer that `text` means, which must be at least `least` (None: the axis' own minimum)."""
-    least = LEAST[name] if least is None else least
+_COUNTS = Bounds(2, 10**18)
+"""Numbers of values for which there is a message about the number of points."""
+
+
+def _number(name: str, text: str, bounds: Bounds | None = None) -> float:
+    """Return the integer that `text` means, which must be within `bounds` (None: the range of the axis)."""
+    bounds = bounds or RANGES[name]
     try:
         number = float(text)
     except ValueError:
         raise LcbenchError(f"axis '{name}': '{text}' is not a number: write {FORMS}") from None
     if not isfinite(number) or number != round(number):
         raise LcbenchError(f"axis '{name}': {text} is not an integer")
-    if number < least:
-        raise LcbenchError(f"axis '{name}': {text} is less than {least}")
-    if number >= MOST:
-        raise LcbenchError(f"axis '{name}': {text} is more than an array can have")
+    if number not in bounds:
+        raise LcbenchError(f"axis '{name}': {text} is not {bounds}")
     return number
 
 

@@ -273,7 +273,7 @@ def git(*arguments: str, folder: Path | None = None, timeout_s: float | None = 6
     command = ["git", "-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false", *arguments]
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, errors="surrogateescape", errors="replace", timeout=timeout_s,
+            command, cwd=folder, capture_output=True, text=True, errors="surrogateescape", timeout=timeout_s,
             env=_git_environment(),
         )  # fmt: skip
     except FileNotFoundError:

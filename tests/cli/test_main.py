@@ -123,6 +123,63 @@ def test_misspelled_command_suggests_the_nearest(tmp_path, name, hint):
     assert done.stderr.splitlines()[-1] == f"Error: no command '{name}': {hint}"
 
 
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        ("gate --base ''", "'--base'"),
+        ("gate --base . --junit ''", "'--junit'"),
+        ("gate --base . --build ' '", "'--build'"),
+        ("search --output ''", "'--output'"),
+        ("search --lr=", "'--learning-rate' / '--lr'"),
+        ("export '' --format csv", "'[RESULT]'"),
+        ("run --data ''", "'--data'"),
+        ("run --impl numpy --impl ''", "'--impl'"),
+        ("run --save ''", "'--save'"),
+        ("sweep --baseline ''", "'--baseline'"),
+        ("sweep --axis rows=1:2 --data ''", "'--data'"),
+        ("sweep --resume ''", "'--resume'"),
+        ("features ''", "'[NAME]...'"),
+        ("inspect ''", "'NAME | FILE.py[:FUNCTION]'"),
+        ("check numpy ''", "'[FILE.py[:FUNCTION] | NAME]...'"),
+        ("compare '' before", "'[BASE]'"),
+        ("plot bars ''", "'[FILE]...'"),
+        ("report --output ''", "'--output'"),
+        ("history --since ''", "'--since'"),
+        ("train --scheduler ''", "'--scheduler'"),
+        ("evaluate ''", "'[MODEL.h5]'"),
+        ("download --url ''", "'--url'"),
+        ("synth '' --rows 5", "'FILE'"),
+        ("reproduce --pictures ''", "'--pictures'"),
+    ],
+)
+def test_an_empty_value_is_a_usage_error(tmp_path, line, where):
+    done = invoke(tmp_path, *shlex.split(line))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1] == f"Error: Invalid value for {where}: the value is empty"
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(("variable", "line"), [("LCBENCH_RESULTS", "history"), ("LCBENCH_DATA", "download --verify")])
+def test_an_empty_folder_variable_is_an_error(tmp_path, variable, line):
+    done = invoke(tmp_path, *line.split(), **{variable: ""})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {variable} is empty: name a folder, or unset it for ")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "evaluate NAME.h5", "check NAME.py", "run --impl NAME.py", "run --data NAME.csv", "export NAME --format csv",
+        "plot bars NAME.json", "gate --base NAME", "doctor --seconds NAME",
+    ],
+)  # fmt: skip
+def test_control_characters_of_names_are_visible(tmp_path, line):
+    done = invoke(tmp_path, *(word.replace("NAME", "a\nb\x1b[2J") for word in line.split()))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert r"a\nb\x1b[2J" in done.stderr.splitlines()[-1]
+    assert "\x1b" not in done.stderr
+
+
 def commands():
     return [main.lcbench.get_command(click.Context(main.lcbench), name) for name in main.COMMANDS]
 

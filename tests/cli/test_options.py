@@ -54,10 +54,62 @@ def test_ambiguous_counts_are_usage_errors(text):
         COUNTS.convert(text, None, None)
 
 
-@pytest.mark.parametrize("text", ["", "500,", "500;600", "0,5000"])
+@pytest.mark.parametrize("text", ["1e30000000", "1e308", "9" * 10_000, "2000G", "1e30000000k"])
+def test_counts_beyond_reason_are_refused_at_once(text):
+    with pytest.raises(click.BadParameter, match="is too large: it must be from 1 to 1,000,000,000,000"):
+        COUNT.convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run --threads 1025", "run --seed 1" + 30 * "0", "run --blocks 1e9", "run --budget 1e308", "run --timeout inf",
+        "run --batch 1e30", "run --features 1" + 30 * "0", "run --classes 10000000", "sweep --axis threads=1,2000",
+        "sweep --axis rows=1:10 --most-seconds-a-call 1e308", "gate --base . --budget 1e308", "doctor --seconds 1e308",
+        "gate --base . --rows 1" + 30 * "0", "train --momentum nan", "train --momentum 1", "train --words 100000",
+        "train --batch 1" + 30 * "0", "train --epochs 1e30", "search --random 1000000", "search --lr 1:2:1000000000",
+        "search --batch 1,10000000000", "search --workers 100000", "features words --words 100000",
+        "features words --seed 1" + 30 * "0", "synth x.h5 --rows 1e20", "gradcheck --seed 1" + 30 * "0",
+    ],
+)  # fmt: skip
+def test_values_beyond_reason_are_refused(line):
+    started = CliRunner().invoke(main.lcbench, line.split())
+    error = started.exception if started.exception and not isinstance(started.exception, SystemExit) else started.output
+    assert "range" in str(error) or "is not" in str(error) or "must be" in str(error)
+    assert started.exit_code in (1, 2)
+
+
+@pytest.mark.parametrize("text", ["", "500,", "500;600", "0,5000", "nan", "-inf", "1e-30000000", "1/2"])
 def test_invalid_counts_are_usage_errors(text):
     with pytest.raises(click.BadParameter, match="is not a positive integer"):
         COUNTS.convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "options"),
+    [
+        ("gate --self-test --head HEAD", "--head"),
+        ("gate --self-test --junit x.xml --markdown x.md", "--junit, --markdown"),
+        ("gate --self-test --format github", "--format"),
+        ("gate --self-test --build make", "--build"),
+        ("features colour --words 5", "--words"),
+        ("features colour --seed 5", "--seed"),
+        ("features --list colour", "[NAME]..."),
+        ("features --data synthetic", "--data"),
+        ("reproduce --list --pictures x", "--pictures"),
+        ("reproduce --list --impl numpy", "--impl"),
+        ("doctor --no-noise --seconds 5", "--seconds"),
+        ("compare --fail-above 5%", "--fail-above"),
+        ("download --verify --layout python", "--layout"),
+        ("gradcheck --at 0,0 --coordinates 5", "--coordinates"),
+        ("gradcheck --loss softmax --margin 2", "--margin"),
+        ("plot bars --output x.svg --dpi 100", "--dpi"),
+    ],
+)
+def test_options_without_effect_are_usage_errors(line, options):
+    done = CliRunner().invoke(main.lcbench, line.split())
+    assert done.exit_code == 2
+    assert f"Error: {options} has no effect: " in done.output
 
 
 WITH_PROGRESS = [

@@ -144,7 +144,7 @@ def test_refit_on_all_rows(folder):
         (["--lr", "1e-7:1e-6"], "error: learning_rate 1e-07:1e-06: how many values?"),
         (["--lr", "1e-6:1e-7:3"], "Error: Invalid value for '--learning-rate' / '--lr': invalid range 1e-06:1e-07:3"),
         (["--lr", "0"], "Error: Invalid value for '--learning-rate' / '--lr': 0 is not above 0"),
-        (["--reg", "nan"], "Error: Invalid value for '--reg': nan is not 0 or more"),
+        (["--reg", "nan"], "Error: Invalid value for '--reg': nan is not from 0 to 1e+30"),
         (["--batch", "1.5"], "Error: Invalid value for '--batch': '1.5' is not an integer"),
         (["--solver", "lbfgs", "--lr", "1"], "error: learning_rate: a setting of the sgd solver"),
         (["--solver", "lbfgs", "--batch", "1"], "error: batch: L-BFGS takes all rows at once"),

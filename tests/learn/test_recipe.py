@@ -30,6 +30,11 @@ def test_epochs_set_iterations_and_shuffling():
         ({"solver": "lbfgs", "batch": 5}, "batch: L-BFGS takes all rows"),
         ({"iterations": 5, "epochs": 2}, "iterations and epochs both set the number of steps"),
         ({"decay": 0.5}, "decay: a setting of the step schedule"),
+        ({"data": "synthetic", "label": "x"}, "label: a column of a file, and synthetic has none"),
+        ({"momentum": float("nan")}, "momentum must be at least 0"),
+        ({"iterations": 10**18}, "iterations must be at most 1,000,000,000"),
+        ({"seed": 2**90}, "seed must be at most 4,294,967,295"),
+        ({"implementation": ""}, "implementation is empty"),
         ({"words": 5}, "words: the features have no visual words"),
         ({"loss": "softmax", "margin": 2.0}, "margin: a setting of the svm loss"),
         ({"loss": "hinge"}, "invalid training settings: .*'hinge'"),
@@ -39,5 +44,5 @@ def test_epochs_set_iterations_and_shuffling():
 )
 def test_settings_without_effect_or_out_of_range_are_one_line_errors(settings, message):
     with pytest.raises(LcbenchError, match=message) as caught:
-        recipe_for(DATA, data="clouds", **settings)
+        recipe_for(DATA, **({"data": "clouds"} | settings))
     assert "\n" not in str(caught.value)

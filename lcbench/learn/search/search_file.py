@@ -18,9 +18,11 @@ import numpy as np
 from msgspec import Meta
 
 from lcbench import files
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, plain_error, require
 from lcbench.learn.recipe import Recipe, Solver
 from lcbench.losses.implementation import LossName
+from lcbench.ranges import RANGES
+from lcbench.settings import within
 
 FORMAT: Final = "lcbench search"
 
@@ -76,17 +78,17 @@ class Search(msgspec.Struct, kw_only=True, frozen=True):
     created: str
     """UTC, ISO 8601."""
     way: Literal["grid", "random"]
-    axes: dict[str, list[float]]
+    axes: dict[Annotated[str, Meta(pattern="^(learning_rate|reg|batch|margin)$")], list[float]]
     """Requested values by field of the recipe, in ascending order. For a range of a random search: its two ends."""
     fingerprint: str
     """Fingerprint of the data."""
     validation_rows: Annotated[int, Meta(ge=1)] | None = None
     """Number of validation rows; None in files of earlier versions."""
-    threads: Annotated[int, Meta(ge=1)]
+    threads: Annotated[int, within("threads")]
     """Threads of each worker. They affect the last bits of a model."""
     refit_all: bool = False
     """Whether the best recipe is refitted on the validation rows too."""
-    trials: Annotated[list[Trial], Meta(min_length=1)]
+    trials: Annotated[list[Trial], Meta(min_length=1, max_length=int(RANGES["trials"].high))]
     refit: Refit | None = None
     """None until all trials have ended, and if none gave a model."""
 
@@ -134,10 +136,7 @@ class _Head(msgspec.Struct):
 
 def read(path: Path) -> Search:
     """Return the search in `path`. Raise LcbenchError if the file is missing, damaged or of a newer schema."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise LcbenchError(f"cannot read {path}: {error.strerror or error}; 'lcbench search' makes one") from None
+    content = files.read_file(path, "; 'lcbench search' makes one")
     try:
         head = msgspec.json.decode(content, type=_Head)
         if head.format != FORMAT:
@@ -147,11 +146,26 @@ def read(path: Path) -> Search:
                 f"{path} has search schema {head.schema}, this lcbench reads up to {SCHEMA}: upgrade lcbench"
             )
         search = msgspec.json.decode(content, type=Search)
-        if search.refit and search.refit.trial >= len(search.trials):
-            raise msgspec.ValidationError(f"it refitted trial {search.refit.trial} of {len(search.trials)}")
+        _require_consistent(search)
         return search
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise LcbenchError(f"{path} is not a search, or damaged: {error}; 'lcbench search' makes one") from None
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        reason = plain_error(error)
+        raise LcbenchError(f"{path} is not a search, or damaged: {reason}; 'lcbench search' makes one") from None
+
+
+def _require_consistent(search: Search) -> None:
+    """Raise ValueError if the parts of a search contradict each other."""
+    first, refit = search.trials[0].recipe, search.refit
+    varying = {name: getattr(first, name) for name in (*AXES, "iterations")}  # epochs give iterations by batch
+    for number, trial in enumerate(search.trials, 1):
+        if msgspec.structs.replace(trial.recipe, **varying) != first:
+            raise ValueError(f"trial {number} has other settings than trial 1 beyond {', '.join(varying)}")
+        if trial.status not in ("finished", "stopped early") and trial.succeeded:
+            raise ValueError(f"trial {number} is {trial.status} and has an accuracy")
+    if refit and refit.trial >= len(search.trials):
+        raise ValueError(f"it refitted trial {refit.trial} of {len(search.trials)}")
+    if refit and refit.model != Path(refit.model).name:
+        raise ValueError(f"its model '{refit.model}' is not in the folder of the search")
 
 
 def newest() -> Path:
@@ -180,8 +194,8 @@ class Range:
         """Raise LcbenchError if the range is empty or not positive."""
         if not 0 < self.low <= self.high < math.inf:
             raise LcbenchError(f"invalid range {self}: the lower end must be above 0, and the upper end not below it")
-        if self.count is not None and self.count < 1:
-            raise LcbenchError(f"invalid range {self}: the number of values must be at least 1")
+        if self.count is not None and self.count not in RANGES["trials"]:
+            raise LcbenchError(f"invalid range {self}: the number of values must be {RANGES['trials']}")
 
     def __str__(self) -> str:
         """Return the range as the command line takes it."""
@@ -218,7 +232,13 @@ def grid(axes: Axes) -> list[Point]:
     """Return all combinations of the values of the axes."""
     names = [name for name in AXES if name in axes]
     values = [grid_values(axes[name], name) for name in names]
+    require_trials(math.prod(map(len, values)))
     return [dict(zip(names, point, strict=True)) for point in product(*values)]
+
+
+def require_trials(count: int) -> None:
+    """Raise LcbenchError if that many trials cannot be asked for."""
+    require(count in RANGES["trials"], f"{count:,} trials: the number must be {RANGES['trials']}")
 
 
 def grid_values(axis: Axis, name: str) -> list[float]:
@@ -236,6 +256,13 @@ def random_points(axes: Axes, count: int, seed: int) -> list[Point]:
     Random search follows Bergstra & Bengio, JMLR 13, 2012. Each point depends on `seed` and on its index only, so a
     larger count extends the same sequence of points.
     """
+    require_trials(count)
+    if not any(isinstance(axis, Range) and axis.low < axis.high for axis in axes.values()):
+        combinations = math.prod(len(set(axis)) if not isinstance(axis, Range) else 1 for axis in axes.values())
+        require(
+            count <= combinations,
+            f"{count:,} random points of {combinations:,} combinations would repeat: leave random out, or give a range",
+        )
     points: list[Point] = []
     for index in range(count):
         draws = np.random.default_rng([seed, 6, index]).random(len(AXES))

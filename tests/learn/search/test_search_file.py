@@ -55,6 +55,16 @@ def changed_json(**fields):
         (changed_json(trials=[{"recipe": {"data": "x", "loss": "hinge"}}]), "is not a search, or damaged: .*hinge"),
         (changed_json(refit={"trial": 3, "model": "s.h5", "accuracy": {}}), "it refitted trial 3 of 3"),
         (changed_json()[:200], "is not a search, or damaged"),
+        (changed_json(axes={"a": [1.0]}), "is not a search, or damaged: .*learning_rate"),
+        (changed_json(trials=[{"recipe": {"seed": -1}}]), r"damaged: trials\[0\]\.recipe\.seed must be at least 0"),
+        (changed_json(trials=[{"recipe": {"batch": 10**18}}]), "recipe.batch must be at most 1,000,000,000"),
+        (
+            changed_json(trials=[{"recipe": {}}, {"recipe": {"data": "x.csv"}}]),
+            "trial 2 has other settings than trial 1",
+        ),
+        (changed_json(trials=[{"recipe": {}, "validation_accuracy": 0.5}]), "trial 1 is waiting and has an accuracy"),
+        (changed_json(refit={"trial": 0, "model": "../s.h5", "accuracy": {}}), "is not in the folder of the search"),
+        ('{"format": ' + 5000 * "[", "is not a search, or damaged"),
         ("\udcff", "is not a search, or damaged"),
     ],
 )

@@ -55,6 +55,24 @@ def test_a_grid_needs_the_number_of_values():
         grid({"reg": Range(1, 100)})
 
 
+def test_random_points_that_must_repeat_are_refused():
+    assert len(random_points({"reg": [1.0, 2.0], "margin": [1.0]}, 2, seed=0)) == 2
+    for axes in ({}, {"learning_rate": [1e-8]}, {"reg": Range(5.0, 5.0)}, {"reg": [1.0, 2.0], "margin": [1.0, 1.0]}):
+        with pytest.raises(LcbenchError, match=r"random points of [12] combinations would repeat"):
+            random_points(axes, 3, seed=0)
+
+
+def test_more_trials_than_can_be_asked_for_are_refused_before_they_are_made():
+    values = list(range(1, 1001))
+    for make in (
+        lambda: grid({"learning_rate": values, "reg": values}),
+        lambda: random_points({"reg": Range(1, 2)}, 10**9, seed=0),
+        lambda: Range(1, 2, 10**9),
+    ):
+        with pytest.raises(LcbenchError, match="from 1 to 100,000"):
+            make()
+
+
 @pytest.mark.parametrize("pixels", [True, False])
 @pytest.mark.parametrize("loss", ["svm", "softmax"])
 def test_default_axes_work_for_grids_and_random_points(pixels, loss):
