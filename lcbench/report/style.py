@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from typing import Literal
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from lcbench.errors import printable
 
 Mood = Literal["", "good", "open", "bad", "best"]
 
@@ -19,7 +23,7 @@ def console(stderr: bool = False) -> Console:
     Output that is not a terminal is plain text; a terminal has colours unless NO_COLOR is set. Square brackets are
     text, as in ``pip install 'lcbench[dask]'``, and not rich's markup.
     """
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    return _Console(stderr=stderr, markup=False, highlight=False, emoji=False)
 
 
 def recording_console(columns: int) -> Console:
@@ -28,3 +32,18 @@ def recording_console(columns: int) -> Console:
         file=io.StringIO(), record=True, width=columns, force_terminal=True, color_system="truecolor", no_color=False,
         legacy_windows=False, markup=False, highlight=False, emoji=False, _environ={},
     )  # fmt: skip
+
+
+class _Console(Console):
+    """Console that shows control characters in names and messages of users' files as text.
+
+    They must not move the cursor or change colours.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                text = "\n".join(map(printable, segment.text.split("\n")))
+                yield Segment(text, segment.style)

@@ -22,7 +22,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, printable
 from lcbench.losses.implementation import did_you_mean
 from lcbench.report import formatting
 from lcbench.report.style import STYLES, Mood
@@ -267,7 +267,7 @@ class Table:
         file = StringIO()
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(column.heading for column in self.columns)
-        writer.writerows([_no_formula(column.value(row)) for column in self.columns] for row in self.rows)
+        writer.writerows([_as_text(column.value(row)) for column in self.columns] for row in self.rows)
         return file.getvalue()
 
     def markdown(self) -> str:
@@ -358,7 +358,9 @@ class Table:
             first, *others = (Text(cell.text, STYLES[cell.mood], overflow="fold") for cell in cells)
             yield first
             paragraph = table.Table.grid(
-                table.Column(no_wrap=not self.header), table.Column(overflow="fold"), padding=(0, 1, 0, 0)
+                table.Column(no_wrap=not self.header, overflow="fold"),
+                table.Column(overflow="fold"),
+                padding=(0, 1, 0, 0),
             )
             for (column, _), cell in zip(shown[1:], others, strict=True):
                 paragraph.add_row(*((column.heading, cell) if self.header else (cell, "")))
@@ -379,9 +381,11 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(lambda found: f"\\{found[0]}", line)
 
 
-def _no_formula(value: Any) -> Any:
-    """Return the value, with an apostrophe before text that begins as a formula does."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+def _as_text(value: Any) -> Any:
+    """Return the value. Control characters of text are visible, and an apostrophe precedes what a formula begins with."""
+    if not isinstance(value, str):
+        return value
+    return ("'" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else "") + printable(value)
 
 
 def encodable(text: str, encoding: str) -> str:
