@@ -382,7 +382,7 @@ def escaped(text: str) -> str:
 
 
 def _as_text(value: Any) -> Any:
-    """Return the value. Control characters of text are visible, and an apostrophe precedes what a formula begins with."""
+    """Return the value. In text, control characters are visible, and an apostrophe precedes what would be a formula."""
     if not isinstance(value, str):
         return value
     return ("'" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else "") + printable(value)

@@ -232,7 +232,7 @@ def complete_record(record: Record) -> None:
         peak = peak_for(row, record.ceilings)
         of_peak = roofline_time_s(row, peak) / row.median_s if peak else None
         limit = _limit_of(row, limits)
-        row.roofline_fraction = speedup(row, limit).value if limit else of_peak
+        row.roofline_fraction = _share_of(row, limit) if limit else of_peak
         # The best limit of the whole run is used here, since a single one may have been measured on a busy machine.
         if of_peak and of_peak > IMPOSSIBLE:
             row.status = "wrong"
@@ -259,6 +259,12 @@ def _limit_of(row: Row, limits: list[Row]) -> Row | None:
         if (limit.workload, limit.device) == (row.workload, row.device) and generations(row).keys() & generations(limit)
     ]
     return min(same, key=lambda limit: limit.threads != row.threads, default=None)
+
+
+def _share_of(row: Row, limit: Row) -> float:
+    """Return the time of the limit over that of the row, within the generations that both have."""
+    own, its = by_generation(row), by_generation(limit)
+    return exp(float(np.mean([its[number] - own[number] for number in own if number in its])))
 
 
 def peak_for(row: Row, peaks: list[MachinePeak]) -> MachinePeak | None:
@@ -309,11 +315,29 @@ class Ratio(NamedTuple):
 def speedup(row: Row, baseline: Row) -> Ratio:
     """Return the time of `baseline` divided by the time of `row`, for two rows of the same run.
 
-    The ratio is the geometric mean over the generations that both have, with Student's interval of the log-ratios.
-    Without a common generation, it is the ratio of the times of the rows, without an interval.
+    The value is the ratio of the times of the two rows, so that a table cannot contradict itself. If both have the same
+    generations, it is the geometric mean of the ratios within them, and the interval is Student's of the log-ratios,
+    from which drift cancels. Otherwise the interval is Welch's, of two independent means.
     """
     own, its = by_generation(row), by_generation(baseline)
-    logs = [its[number] - own[number] for number in own if number in its]
-    if not logs:
-        return Ratio(exp(float(np.mean(list(its.values())) - np.mean(list(own.values())))), *interval([]))
-    return Ratio(exp(float(np.mean(logs))), *interval(logs))
+    if own.keys() == its.keys():
+        logs = [its[number] - own[number] for number in own]
+        return Ratio(exp(float(np.mean(logs))), *interval(logs))
+    return Ratio(*independent_ratio(list(own.values()), list(its.values())))
+
+
+def independent_ratio(logs: list[float], baseline: list[float], allowance: float = 0.0) -> tuple[float, float, float]:
+    """Return the exponentiated difference of the means of `baseline` and of `logs`, with Welch's interval.
+
+    With fewer than two values on a side, the interval is (0, inf). allowance: known variance of the difference, apart
+    from that within the two sides. Sources: as for the verdicts, Welch 1947 and Satterthwaite 1946.
+    """
+    difference = float(np.mean(baseline) - np.mean(logs))
+    if min(len(logs), len(baseline)) < 2:
+        return exp(difference), 0.0, inf
+    parts = [(float(np.var(side, ddof=1)) / len(side), len(side) - 1) for side in (logs, baseline)]
+    total = sum(variance for variance, _ in parts) + allowance
+    estimated = sum(variance**2 / freedom for variance, freedom in parts)
+    freedom = total**2 / estimated if estimated else inf
+    half = t_quantile((1 + CONFIDENCE) / 2, freedom) * total**0.5 if total else 0.0
+    return exp(difference), exp(difference - half), exp(difference + half)

@@ -11,7 +11,7 @@ are judged by their change beyond that of the yardsticks. See docs/verdicts.md f
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import comb, exp, expm1, inf, isfinite, log, log1p, pi, sqrt
 from statistics import fmean, median
@@ -21,7 +21,16 @@ import numpy as np
 
 from lcbench.errors import ExitCode, LcbenchError
 from lcbench.record import Record, Row, Workload
-from lcbench.stats.estimates import CONFIDENCE, Ratio, by_generation, peak_for, roofline_time_s, t_quantile
+from lcbench.stats.estimates import (
+    CONFIDENCE,
+    Ratio,
+    by_generation,
+    independent_ratio,
+    peak_for,
+    roofline_time_s,
+    speedup,
+    t_quantile,
+)
 
 ALPHA = 0.05
 POWER = 0.8
@@ -608,12 +617,20 @@ def _detectable(tests: list[_Test]) -> float | None:
 # Newest results
 
 
+_SAME = Ratio(1.0, 1.0, 1.0)
+
+
 @dataclass(frozen=True)
 class LatestRow:
-    """Row with the time of its measurement (UTC, ISO 8601)."""
+    """Row with the time of its measurement (UTC, ISO 8601).
+
+    speed: speed relative to the fastest row of the group, at most 1, with its 95 % interval. Rows of different results
+    also differ by `RUN_TO_RUN`.
+    """
 
     row: Row
     created: str
+    speed: Ratio
 
 
 @dataclass(frozen=True)
@@ -630,15 +647,26 @@ def latest(newest_first: Iterable[Record], fingerprint: str) -> list[Latest]:
 
     Groups are in the order of their last measurement.
     """
-    groups: dict[tuple[Workload, int], dict[str, LatestRow]] = {}
+    groups: dict[tuple[Workload, int], dict[str, tuple[str, LatestRow]]] = {}
     for record in newest_first:
         if record.fingerprint != fingerprint or record.sweep:  # each process of a sweep measures many sizes
             continue
         for row in record.rows:
             if row.ranked and not row.side:  # a gate may measure code that is never used
                 entries = groups.setdefault((row.workload, row.threads), {})
-                entries.setdefault(row.implementation, LatestRow(row, record.created))
-    return [
-        Latest(workload, threads, sorted(entries.values(), key=lambda entry: entry.row.median_s or 0.0))
-        for (workload, threads), entries in groups.items()
-    ]
+                entries.setdefault(row.implementation, (record.id, LatestRow(row, record.created, _SAME)))
+    return [Latest(*key, _relative_to_fastest([*entries.values()])) for key, entries in groups.items()]
+
+
+def _relative_to_fastest(entries: list[tuple[str, LatestRow]]) -> list[LatestRow]:
+    """Return the rows, fastest first, with their speeds. entries: rows with the ids of their records."""
+    ordered = sorted(entries, key=lambda entry: entry[1].row.median_s or 0.0)
+    record, fastest = ordered[0]
+
+    def speed(of_record: str, entry: LatestRow) -> Ratio:
+        if of_record == record:
+            return speedup(entry.row, fastest.row)
+        own, its = (list(by_generation(each.row).values()) for each in (entry, fastest))
+        return Ratio(*independent_ratio(own, its, 2 * RUN_TO_RUN**2))
+
+    return [fastest, *(replace(entry, speed=speed(own, entry)) for own, entry in ordered[1:])]

@@ -12,7 +12,7 @@ from lcbench.report.tables import compare as compare_tables
 from lcbench.report.tables import gate as gate_tables
 from lcbench.stats import verdicts
 from lcbench.stats.gate import judge_gate
-from lcbench.stats.verdicts import compare_records, latest
+from lcbench.stats.verdicts import RUN_TO_RUN, compare_records, latest
 from printed import printed
 from results import MACHINE, record, row
 
@@ -140,14 +140,26 @@ def test_different_machines_are_noted():
 
 LATEST = """\
 softmax: 500 rows x 3,073 features, 10 classes, float32, synthetic, 2 threads
-implementation                         time  x fastest   limit  measured (UTC)
-────────────────────────────────────────────────────────────────────────────────
-numba-parallel                       200 us       1.00  154 %!  2026-01-02 03:04
-softmax.py:softmax_loss_vectorized  3.00 ms      15.00    10 %  2026-01-02 03:04
+functions of softmax.py
+implementation              time         x fastest   limit  measured (UTC)
+────────────────────────────────────────────────────────────────────────────
+numba-parallel            200 us                 1  154 %!  2026-01-02 03:04
+softmax_loss_vectorized  3.00 ms  0.07 [0.07,0.07]    10 %  2026-01-02 03:04
 
 ! above the measured limit of the machine, which is impossible: the time or the
 limit is wrong
 """
+
+
+def test_newest_results_of_different_runs_differ_by_their_runs_too():
+    older, newer = record(row("a", [1.0, 1.01, 0.99])), record(row("b", [2.0, 2.02, 1.98]))
+    [group] = latest([newer, older], MACHINE)
+    fastest, slower = group.entries
+    assert (fastest.row.implementation, slower.row.implementation) == ("a", "b")
+    assert slower.speed.value == pytest.approx(0.5)
+    assert slower.speed.low < 0.5 * (1 - RUN_TO_RUN)  # within one result, the interval would be much narrower
+    [group] = latest([record(*older.rows, *newer.rows)], MACHINE)
+    assert group.entries[1].speed == pytest.approx((0.5, 0.5, 0.5))
 
 
 def test_the_newest_results_side_by_side():

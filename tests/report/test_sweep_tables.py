@@ -21,19 +21,19 @@ def test_lines_are_points_and_columns_are_implementations():
     assert lines[0] == "softmax: 3,073 features, 10 classes, float32, 1 thread, synthetic"
     assert lines[1].split() == ["rows", "numpy", "clever", "x"]
     assert [line.split() for line in lines[3:9]] == [
-        ["10", "10.0", "us", "101", "us", "0.0990"],
-        ["30", "30.0", "us", "103", "us", "0.291"],
-        ["100", "100", "us", "110", "us", "0.909"],
-        ["300", "300", "us", "130", "us", "2.31"],
-        ["1,000", "1.00", "ms", "200", "us", "5.00"],
-        ["3,000", "3.00", "ms", "400", "us", "7.50"],
+        ["10", "10.0", "us", "101", "us", "0.10", "[0.10,0.10]"],
+        ["30", "30.0", "us", "103", "us", "0.29", "[0.29,0.29]"],
+        ["100", "100", "us", "110", "us", "0.91", "[0.91,0.91]"],
+        ["300", "300", "us", "130", "us", "2.31", "[2.31,2.31]"],
+        ["1,000", "1.00", "ms", "200", "us", "5.00", "[5.00,5.00]"],
+        ["3,000", "3.00", "ms", "400", "us", "7.50", "[7.50,7.50]"],
     ]
 
 
 def test_the_baseline_of_speed_ups_is_noted():
     lines = printed(tables(sweep("rows", ROWS, LAWS), "clever"))
-    assert "x: speed-up over clever" in lines
-    assert "x: speed-up over numpy" in printed(tables(sweep("rows", ROWS, LAWS)))
+    assert "x: speed-up over clever, with 95 % interval" in lines
+    assert "x: speed-up over numpy, with 95 % interval" in printed(tables(sweep("rows", ROWS, LAWS)))
     for laws, baseline in ((LAWS, "gone"), ({"numpy": LAWS["numpy"]}, "numpy")):
         assert not any(line.startswith("x:") for line in printed(tables(sweep("rows", ROWS, laws), baseline)))
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from lcbench.record import Counters, MachinePeak
 from lcbench.stats import estimates
-from lcbench.stats.estimates import by_generation, polish, process_times, speedup
+from lcbench.stats.estimates import by_generation, independent_ratio, polish, process_times, speedup
 from results import in_turns, processes, record, row
 
 NO_TURN = np.nan
@@ -278,11 +278,23 @@ def test_the_speedup_of_one_generation_has_no_interval():
     assert speedup(row(medians=[1.0]), row(medians=[2.0])) == (pytest.approx(2.0), 0.0, inf)
 
 
-def test_generations_of_one_row_only_are_excluded():
-    assert speedup(row(medians=[1.0, 1.0, 50.0]), row(medians=[2.0, 2.0])).value == pytest.approx(2.0)
+@pytest.mark.parametrize(
+    ("own", "its"),
+    [([1.0, 1.1, 50.0], [2.0, 2.1]), ([2.0, 2.1], [1.0, 1.1, 50.0]), ([1.0, 4.0], [6.0]), ([1.3], [1.2, 2.0, 0.9])],
+)
+def test_a_ratio_is_that_of_the_times_also_with_other_generations(own, its):
+    found = record(row("one", own), row("other", its))
+    one, other = found.rows
+    ratio = speedup(one, other)
+    assert ratio.value == pytest.approx(other.median_s / one.median_s)
+    assert ratio.low < ratio.value < ratio.high
+    assert (ratio.high == inf) == (min(len(own), len(its)) < 2)
 
 
-def test_without_a_common_generation_the_times_of_the_rows_are_compared():
-    early, late = row(medians=[1.0, 4.0]), row(medians=[6.0])
-    late.processes[0].generation = 2
-    assert speedup(early, late) == (pytest.approx(3.0), 0.0, inf)
+def test_the_interval_of_independent_means_is_welch_s():
+    from scipy import stats
+
+    one, other = np.log([1.0, 1.1, 1.3, 0.9]), np.log([2.0, 2.5, 1.9])
+    low, high = stats.ttest_ind(other, one, equal_var=False).confidence_interval(0.95)
+    found = independent_ratio(list(one), list(other))
+    assert found == pytest.approx((np.exp(other.mean() - one.mean()), np.exp(low), np.exp(high)))

@@ -16,7 +16,7 @@ from lcbench.report.table import (
     FINE_RATIO,
     LATE,
     NAME,
-    PLAIN,
+    RATIO,
     SECONDS,
     SHARE,
     WORD,
@@ -45,6 +45,10 @@ VISIBLE = "smallest slowdown beyond the threshold that is detected with a power 
 
 NO_TIME = "no usable measurement"
 """Reason why a row has no ratio if its result was right."""
+
+
+SPEED = "time of the fastest over time of this row, with 95 % interval"
+"""Meaning of the column "x fastest"."""
 
 OTHER_MACHINE = "the two results are from different machines: no verdict is valid"
 
@@ -220,7 +224,7 @@ def latest(groups: list[Latest], arrangement: Arrangement = AS_IS) -> Iterator[T
             group.entries,
             Column("implementation", "row.implementation", NAME),
             Column("time", "row.median_s", SECONDS),
-            Column("x fastest", _times_fastest(group), PLAIN),
+            Column("x fastest", _speed(group), RATIO, SPEED, "descending"),
             Column("limit", "row.roofline_fraction", SHARE, leaves=LATE),
             Column("measured (UTC)", lambda entry: entry.created[:16].replace("T", " "), WORD),
         )
@@ -230,9 +234,8 @@ def latest(groups: list[Latest], arrangement: Arrangement = AS_IS) -> Iterator[T
     yield from note_on_impossible(entry.row for group in groups for entry in group.entries)
 
 
-def _times_fastest(group: Latest) -> Callable[[LatestRow], str]:
-    fastest = group.entries[0].row.median_s or 0.0
-    return lambda entry: f"{(entry.row.median_s or 0.0) / fastest:.2f}"
+def _speed(group: Latest) -> Callable[[LatestRow], Cell | Ratio]:
+    return lambda entry: Cell("1", 1.0) if entry is group.entries[0] else entry.speed
 
 
 def report_title(heading: str) -> str:

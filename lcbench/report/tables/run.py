@@ -159,7 +159,7 @@ def columns(
     def name(row: Row) -> str:
         return (label(row) if callable(label) else getattr(row, label)) + UNSTABLE * (row.status == "unstable")
 
-    meaning = f"time of {baseline} over time of this row: geometric mean over generations, with 95 % interval"
+    meaning = f"time of {baseline} over time of this row, with 95 % interval"
     return [
         Column("implementation", name, NAME),
         *(Column(axis, axis, WORDS if axis == "dtype" else NUMBER) for axis in axes),
@@ -380,8 +380,8 @@ def _footnotes(record: Record, baseline: str) -> Iterator[Text]:
     line = f"{process_note(record)}; spread: half the range of their times"
     if any(row.implementation == baseline and not row.side for row in record.rows if row.ranked):
         line += (
-            "; x: geometric mean of the ratios within generations, with 95 % interval "
-            f"({formatting.NO_INTERVAL}: too noisy for a statement, or one generation only)"
+            f"; x: time of {baseline} over time of the row, with 95 % interval "
+            f"({formatting.NO_INTERVAL}: too few generations, or too noisy)"
         )
     if process_note(record):
         yield Text(line)

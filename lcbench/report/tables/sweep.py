@@ -26,11 +26,12 @@ from lcbench.report.table import (
 )
 from lcbench.report.tables import run as run_tables
 from lcbench.stats.crossings import CacheEnd, Crossing, Efficiency, cache_ends, crossings, efficiencies
+from lcbench.stats.estimates import Ratio, speedup
 from lcbench.stats.growth import Growth, growths
 
 WIDTH = 80
 AXIS_WIDTH = 10
-X_WIDTH = 7
+X_WIDTH = 17
 SHORTEST_NAME, LONGEST_NAME = 8, 20
 """Widths in characters: of the terminal, of the columns of a table, and of the shortest and longest names."""
 
@@ -92,7 +93,7 @@ def _times(title: str, record: Record, rows: list[Row], axis: str, baseline: str
         points = {getattr(row, axis): row for row in reversed(_ranked_rows(rows, name))}
         yield Column(short[name], lambda value: points[value].median_s if value in points else None, _TIME)
         if base and name != baseline:
-            yield Column("x", lambda value: _speedup(points.get(value), base.get(value)), PLAIN)
+            yield Column("x", lambda value: _speedup(points.get(value), base.get(value)), RATIO)
 
     if file:
         title = f"{title}; functions of {file}"
@@ -102,7 +103,7 @@ def _times(title: str, record: Record, rows: list[Row], axis: str, baseline: str
         of_group = [column for name in group for column in columns(name)]
         yield Table("" if number else title, record.sweep.axes[axis], Column(axis, _value, PLAIN), *of_group)
     if base and len(names) > 1:
-        yield Text(f"x: speed-up over {baseline}")
+        yield Text(f"x: speed-up over {baseline}, with 95 % interval")
 
 
 def _ranked_rows(rows: list[Row], implementation: str) -> list[Row]:
@@ -128,10 +129,8 @@ def _value(value: int | str | None) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _speedup(row: Row | None, base: Row | None) -> str:
-    if row is None or base is None or not row.median_s or not base.median_s:
-        return formatting.MISSING
-    return formatting.ratio(base.median_s / row.median_s).removesuffix(" x")
+def _speedup(row: Row | None, base: Row | None) -> Ratio | None:
+    return speedup(row, base) if row and base else None
 
 
 def _missing(record: Record) -> Iterator[Text]:
