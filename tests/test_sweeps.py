@@ -143,6 +143,17 @@ def test_a_sweep_that_was_measured_without_turns_cannot_be_continued(results):
         measure.resume_sweep(file)
 
 
+def test_a_sweep_whose_code_has_changed_cannot_be_continued(results):
+    with pytest.raises(KeyboardInterrupt):
+        lcbench.sweep({"rows": [10, 20]}, "numpy", progress=stop_in_generation(2), **TINY)
+    file = measure.newest_unfinished_sweep()
+    unfinished = record.read(file)
+    unfinished.rows[0].code = "0123456789ab"
+    record.write_unfinished(file, unfinished)
+    with pytest.raises(LcbenchError, match=r"the code of numpy has changed since .* was begun: start a new sweep$"):
+        measure.resume_sweep(file)
+
+
 @pytest.mark.parametrize(
     ("rounds", "spent_s", "blocks", "budget_s", "left_s"),
     [(1, 10.0, 20, 100.0, 90.0), (1, 60.0, 20, 100.0, 240.0), (1, 1.0, 5, 100.0, 4.0), (5, 250.0, 20, 100.0, 0.0)],

@@ -370,6 +370,10 @@ def _rows_to_continue(empty: list[Row], rows: list[Row], file: Path) -> list[Row
                 raise LcbenchError(
                     f"{file} has rows with {field} {there}, and its settings give {here}: start a new sweep"
                 )
+        if old.code and new.code and old.code != new.code:
+            raise LcbenchError(
+                f"the code of {old.implementation} has changed since {file} was begun: start a new sweep"
+            )
     return kept
 
 

@@ -50,6 +50,9 @@ CODE_PREFIXES = (
 NO_CODE_ENDINGS = ("_DIR", "_HOME", "_PATH", "_ROOT", "_LOGS", "_VERSION", "_VERBOSE")
 """Endings of variables with such a beginning that hold a path or describe the installation."""
 
+SET_BY_LIBRARIES = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "CUDA_MODULE_LOADING")
+"""Variables with such a beginning that libraries set themselves when they are imported."""
+
 SIMD = (
     "sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vl", "avx512bf16", "amx-tile", "neon", "sve", "sve2",
 )  # fmt: skip
@@ -135,7 +138,8 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return those of `variables` that select threads, code or a device. Libraries in them are without their folder."""
     found = {}
     for name, value in sorted(variables.items()):
-        if name in THREAD_VARIABLES or (name.startswith(CODE_PREFIXES) and not name.endswith(NO_CODE_ENDINGS)):
+        chooses_code = name.startswith(CODE_PREFIXES) and not name.endswith(NO_CODE_ENDINGS)
+        if name in THREAD_VARIABLES or (chooses_code and name not in SET_BY_LIBRARIES):
             found[name] = " ".join(Path(part).name for part in re.split("[ :]+", value)) if "/" in value else value
     return found
 

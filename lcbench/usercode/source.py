@@ -416,7 +416,7 @@ def _changed(folder: Path) -> Iterator[str]:
                 continue
             what = "has changed"
         except OSError:
-            what = "cannot be read any more"
+            what = "has become unreadable" if file.exists() else "has vanished"
         yield f"{file} {what} since it was read: what was measured is its content at the start"
 
 

@@ -78,6 +78,19 @@ def test_unstable_head_is_exit_code_4(folder):
     assert "unstable on head: right only up to scores of about 710" in " ".join(done.stdout.split())
 
 
+def test_a_gate_that_is_stopped_before_a_generation_is_complete_says_so(folder, monkeypatch):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gate._GateMeasurement, "measure_generations", stop)
+    done = invoke(folder, "gate", "--base", "old.py", "--head", "new.py", *TINY, "--junit", "junit.xml")
+    assert done.returncode == 130
+    assert done.stderr.splitlines()[-1].startswith("stopped early: nothing was measured")
+    assert "stopped before it was measured" in " ".join(done.stdout.split())
+    [error] = ET.parse(folder / "junit.xml").getroot().iter("error")
+    assert error.get("message") == "crashed: stopped before it was measured"
+
+
 def test_wrong_base_is_exit_code_2(folder):
     (folder / "old.py").write_text(LOSS.replace("2 * reg", "3 * reg"))
     done = lcbench(folder, "gate", "--base", "old.py", "--head", "new.py", *TINY)

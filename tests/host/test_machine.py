@@ -75,6 +75,7 @@ def test_variables_that_can_change_the_code_are_recorded():
         "NPROC": "2",
     }
     others = {"NUMBA_CACHE_DIR": "/x", "CUDA_HOME": "/x", "TORCH_LOGS": "all", "CUDA_VERSION": "13", "HOME": "/x"}
+    others |= dict.fromkeys(machine.SET_BY_LIBRARIES, "1")
     assert machine.environment(changing | others) == changing
     preloaded = machine.environment({"LD_PRELOAD": "/home/me/libtcmalloc.so:/usr/lib/libjemalloc.so.2"})
     assert preloaded == {"LD_PRELOAD": "libtcmalloc.so libjemalloc.so.2"}

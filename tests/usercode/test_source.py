@@ -390,7 +390,7 @@ def test_files_stay_as_they_were_first_read(tmp_path, monkeypatch):
         assert source.read_once(changed, keep=False) == b"a = 1\n"
         assert {line.partition(" since")[0] for line in changes()} == {
             f"{changed} has changed",
-            f"{vanished} cannot be read any more",
+            f"{vanished} has vanished",
         }
     assert source.COPIES not in os.environ
     assert source.read_source(changed).statements[0].value.value == 2
