@@ -94,6 +94,19 @@ def test_a_sweep_continues_after_ctrl_c_from_its_complete_generations(results):
     assert not file.exists()
 
 
+def test_an_invalid_name_in_an_unfinished_sweep_is_an_error_before_measuring(monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        lcbench.sweep({"rows": [10, 20]}, "numpy", progress=stop_in_generation(3), **(TINY | {"budget_s": 1e9}))
+    file = measure.newest_unfinished_sweep()
+    unfinished = record.read(file)
+    unfinished.sweep.settings["save"] = "../../x"
+    record.write_unfinished(file, unfinished)
+    monkeypatch.setattr(schedule, "run_schedule", None)
+    with pytest.raises(LcbenchError, match="is not a valid name for a baseline"):
+        measure.resume_sweep()
+    assert file.exists()
+
+
 def test_an_interrupt_in_the_first_generation_leaves_no_file(results):
     with pytest.raises(KeyboardInterrupt):
         lcbench.sweep({"rows": [10, 20]}, "numpy", progress=stop_in_generation(1), **TINY)

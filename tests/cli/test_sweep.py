@@ -11,7 +11,9 @@ import sys
 import pytest
 
 from commands import environment, invoke, lcbench
+from lcbench.errors import LcbenchError, NotSaved
 from results import as_printed
+from simulated_sweeps import sweep
 
 TINY = ("--features", "33", "--classes", "3", "--loss", "softmax", "--budget", "0")
 TWO = ("--blocks", "2")
@@ -46,6 +48,19 @@ def test_exponents_are_printed_and_the_record_is_written(folder, swept):
     assert [(row["rows"], len(row["processes"])) for row in content["limits"]] == [(10, 2), (22, 2), (46, 2), (100, 2)]
     assert not list(folder.glob("results/sweeps/*"))
     assert json.loads((folder / "results" / "baselines" / "curve.json").read_text()) == content
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_tables_are_printed_though_the_result_cannot_be_written(tmp_path, monkeypatch, options):
+    measured = sweep("rows", [10, 100, 1000], {"numpy": lambda rows: 1e-6 * rows})
+
+    def fail(*arguments, **settings):
+        raise NotSaved(LcbenchError("cannot write it: No space left on device"), measured)
+
+    monkeypatch.setattr("lcbench.api.measure.sweep", fail)
+    done = invoke(tmp_path, "sweep", "--axis", "rows=10:1000", "--impl", "numpy", *options)
+    assert (done.returncode, done.stderr) == (2, "error: cannot write it: No space left on device\n")
+    assert ('"sweep": {' if options else "Growth: ") in done.stdout
 
 
 def test_compare_does_not_list_sweeps(folder, swept):

@@ -56,6 +56,21 @@ def test_train_and_evaluate_a_table(table):
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_accuracies_are_printed_though_the_model_cannot_be_written(table, monkeypatch):
+    write = model_file.write
+
+    def fail(path, model):
+        if model.status == "finished":
+            raise LcbenchError(f"cannot write {path}: No space left on device")
+        write(path, model)
+
+    monkeypatch.setattr(model_file, "write", fail)
+    done = CliRunner().invoke(train, ["--data", str(table), "--impl", "numpy", "--output", "m.h5", *SMALL])
+    assert str(done.exception) == "cannot write m.h5: No space left on device"
+    assert "test accuracy" in done.stdout
+    assert "model: " not in done.stderr
+
+
 def test_default_output_is_in_the_results_folder(table, tmp_path):
     result = invoke(train, "--data", table, *SMALL)
     [file] = (tmp_path / "results" / "models").iterdir()
