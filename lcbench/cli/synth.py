@@ -31,11 +31,11 @@ def synth(file: Path, rows: int, features: int, classes: int, seed: int, force: 
     The file contains X (rows, features) uint8 and y (rows,), as 'run --data FILE' and 'train --data FILE' read them.
     Every class has at least one row. A file with more rows begins with the same rows.
     """
+    from lcbench import units
     from lcbench.api import datasets
-    from lcbench.datasets.hdf5 import size_text
     from lcbench.progress import show_progress
 
     with show_progress(quiet) as progress:
         datasets.synth(file, rows, features=features, classes=classes, seed=seed, force=force, progress=progress)
-    size = size_text(file.stat().st_size)
+    size = units.size(file.stat().st_size)
     click.echo(f"{file}: {rows:,} x {features:,} uint8 in {classes} classes, {size}")

@@ -27,7 +27,7 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench import files
+from lcbench import files, units
 from lcbench.datasets.cifar10 import CIFAR10, SPLITS, Batch, Dataset, Layout
 from lcbench.errors import LcbenchError, one_line
 
@@ -109,7 +109,7 @@ def _is_packed(path: Path, dataset: Dataset) -> bool:
     except LcbenchError as error:
         raise ArchiveError(str(error)) from error
     if path.stat().st_size > _most_bytes(dataset):
-        raise ArchiveError(f"{path} has {path.stat().st_size / 1e6:,.0f} MB: it is too large for {dataset.name}")
+        raise ArchiveError(f"{path} has {units.size(path.stat().st_size)}: it is too large for {dataset.name}")
     with path.open("rb") as file:
         head = file.read(512)
     if head.startswith(b"\x1f\x8b"):
@@ -146,7 +146,7 @@ class _Limited:
         if self.content is None:
             self._headers += size
             if self._headers > _MAX_HEADERS_BYTES:
-                raise ArchiveError(f"{self.path} has more headers than fit in {_MAX_HEADERS_BYTES / 1e6:.0f} MB")
+                raise ArchiveError(f"{self.path} has more headers than fit in {units.size(_MAX_HEADERS_BYTES)}")
         self._require(self._file.tell() + size)
         return self._file.read(size)
 
@@ -166,7 +166,7 @@ class _Limited:
 
     def _require(self, position: int) -> None:
         if position > self._total + (1 << 20):
-            raise ArchiveError(f"{self.path} holds, or declares, more than {self._total / 1e6:,.0f} MB: too much")
+            raise ArchiveError(f"{self.path} holds, or declares, more than {units.size(self._total)}: too much")
 
 
 def _tar_members(unpacked: _Limited) -> Iterator[_Member]:

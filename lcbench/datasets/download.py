@@ -21,6 +21,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from lcbench import units
 from lcbench.datasets import store
 from lcbench.datasets.archives import Archive, ArchiveError, read_archive
 from lcbench.datasets.cifar10 import CIFAR10, Dataset, Layout
@@ -164,8 +165,8 @@ def fetch_archive(
                             f"the connection to {_host(url)} broke {tries} times ({_root_cause(error)}); "
                             f"{partial.summary()}; or {_ADVICE}"
                         ) from error
-                    here = partial.size() / 1e6
-                    note(f"the connection broke at {here:.1f} MB ({_root_cause(error)}); trying again")
+                    here = units.size(partial.size())
+                    note(f"the connection broke at {here} ({_root_cause(error)}); trying again")
                     sleep(min(tries - left, _LONGEST_PAUSE_S))
     except KeyboardInterrupt:
         note(partial.summary())
@@ -228,7 +229,7 @@ class PartialDownload:
         """Return one line on what was received and how to continue."""
         if not self.size():
             return "nothing was received yet"
-        return f"{self.size() / 1e6:.1f} MB are kept in {self.path}: run the same command again to continue"
+        return f"{units.size(self.size())} are kept in {self.path}: run the same command again to continue"
 
 
 def _request(session: requests.Session, url: str, partial: PartialDownload) -> requests.Response:
@@ -259,7 +260,7 @@ def _receive(response: requests.Response, partial: PartialDownload, progress: Pr
     version, here = partial.version(), partial.size()
     size = version.size if version and version.size else 0
     _require_size(size, partial, response, most)
-    total, resumed = f" {size / 1e6:.1f} MB" if size else "", f", continuing at {here / 1e6:.1f} MB" if here else ""
+    total, resumed = f" {units.size(size)}" if size else "", f", continuing at {units.size(here)}" if here else ""
     progress(f"downloading{total}{resumed}")
     report = delayed(progress)
     with partial.path.open("ab") as part:
@@ -269,16 +270,16 @@ def _receive(response: requests.Response, partial: PartialDownload, progress: Pr
             _require_size(here, partial, response, most)
             part.write(piece)
             if size:
-                report("downloading, kB", -(-here // 1000), -(-size // 1000))
+                report("downloading, KiB", -(-here // 1024), -(-size // 1024))
     if here == size:
-        progress(f"downloaded {here / 1e6:.1f} MB")
+        progress(f"downloaded {units.size(here)}")
 
 
 def _require_size(size: int, partial: PartialDownload, response: requests.Response, most: int) -> None:
     if size > most:
         partial.discard()
         raise LcbenchError(
-            f"{_without_credentials(response.url)} sends more than {most / 1e6:,.0f} MB: it is not this archive; "
+            f"{_without_credentials(response.url)} sends more than {units.size(most)}: it is not this archive; "
             f"{_ADVICE}"
         )
 

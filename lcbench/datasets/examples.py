@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench import files
+from lcbench import files, units
 from lcbench.control_groups import memory_available
 from lcbench.datasets import store, synthetic
 from lcbench.datasets.cifar10 import CIFAR10, Split
-from lcbench.datasets.hdf5 import size_text
 from lcbench.datasets.preprocessing import split_train_validation_test_dev
 from lcbench.datasets.rows import Rows, blocks, in_memory, open_rows, select_rows
 from lcbench.errors import LcbenchError
@@ -205,7 +204,7 @@ def fits_in_memory(size: int, copied: int = 0) -> bool:
 def _streaming_note(source: str, size: int) -> str:
     free = memory_available()
     return (
-        f"{source}: {size_text(size)} of X and its copies do not fit in the {size_text(free)} of free memory: "
+        f"{source}: {units.size(size)} of X and its copies do not fit in the {units.size(free)} of free memory: "
         "streamed from the file"
     )
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench import files
+from lcbench import files, units
 from lcbench.errors import LcbenchError, one_line
 
 if TYPE_CHECKING:
@@ -293,11 +293,11 @@ def require_space(path: Path, size: int, hint: str = "") -> None:
     limit = _largest_file()
     if size > limit:
         raise LcbenchError(
-            f"{path} would take {size_text(size)}, and files may have {size_text(limit)} here: raise the limit "
+            f"{path} would take {units.size(size)}, and files may have {units.size(limit)} here: raise the limit "
             f"(ulimit -f){hint}"
         )
     if size > free:
-        raise LcbenchError(f"{path} would take {size_text(size)}, and {size_text(free)} are free there{hint}")
+        raise LcbenchError(f"{path} would take {units.size(size)}, and {units.size(free)} are free there{hint}")
 
 
 def _largest_file() -> int:
@@ -308,11 +308,3 @@ def _largest_file() -> int:
         return 2**63 - 1
     limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
     return 2**63 - 1 if limit == resource.RLIM_INFINITY else limit
-
-
-def size_text(size: int) -> str:
-    """Return a size with three significant digits, in a unit in which it is not 0."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= factor:
-            return f"{size / factor:,.0f} {unit}" if size >= 100 * factor else f"{size / factor:.3g} {unit}"
-    return f"{size} bytes"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench import files
+from lcbench import files, units
 from lcbench.control_groups import memory_available
 from lcbench.datasets import preprocessing
 from lcbench.datasets.examples import is_hdf5
@@ -169,7 +169,7 @@ def _require_memory(size: Size) -> None:
     if not fits_in_memory(size):
         raise LcbenchError(
             f"{size.rows:,} rows x {size.features:,} features x {size.classes:,} classes take about "
-            f"{_memory_needed(size) / 1e9:,.1f} GB of memory, and {memory_available() / 1e9:,.1f} GB are free: "
+            f"{units.size(_memory_needed(size))} of memory, and {units.size(memory_available())} are free: "
             "choose fewer"
         )
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import psutil
 
-from lcbench import files
+from lcbench import files, units
 from lcbench.control_groups import memory_available
 from lcbench.start import AFFINITY
 from lcbench.workers import guard, messages
@@ -316,7 +316,7 @@ class WorkerProcess:
         allowed = total - min(total // 4, MEMORY_MARGIN)
         if used <= allowed:
             return None
-        return Failed("crashed", f"used more than {allowed / 1e9:,.1f} GB of memory, all that was free")
+        return Failed("crashed", f"used more than {units.size(allowed)} of memory, all that was free")
 
     def _memory(self) -> int:
         """Return the resident memory of the process in bytes; 0 if it has ended."""

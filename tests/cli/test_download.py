@@ -66,8 +66,8 @@ def test_second_call_downloads_nothing_unless_forced(tmp_path):
     ]
     assert first.err.splitlines() == [
         f"fetching {site.url}",
-        "downloading 0.4 MB",
-        "downloaded 0.4 MB",
+        "downloading 361 KiB",
+        "downloaded 361 KiB",
         "reading and verifying data/small.tar.gz.part",
     ]
     assert "already exists" in second.out

@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("synth")
     done = lcbench(folder, "synth", "--rows", "0.3k", "--features", "32", "--classes", "3", "data.h5")
     assert done.returncode == 0
-    assert re.fullmatch(r"data\.h5: 300 x 32 uint8 in 3 classes, 1\d\.\d kB\n", done.stdout)
+    assert re.fullmatch(r"data\.h5: 300 x 32 uint8 in 3 classes, 1\d\.\d KiB\n", done.stdout)
     return folder
 
 
@@ -39,11 +39,11 @@ def test_existing_file_is_replaced_only_with_force(folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--rows", "1e14", "huge.h5"), "GB are free there"),
+        (("--rows", "1e11", "huge.h5"), "iB are free there"),
         (("--rows", "0", "none.h5"), "not a positive integer"),
         (("--rows", "5", "none.csv"), "end its name in .h5"),
         (("none.h5",), "Missing option '--rows'"),
-        (("--rows", "1e30", "huge.h5"), "huge.h5 would be larger than a file can be"),
+        (("--rows", "1e30", "huge.h5"), "it must be from 1 to 1,000,000,000,000"),
         (("--rows", "9", "few.h5"), "few.h5: 9 rows cannot contain all 10 classes"),
         (("--rows", "1k", "absent/folder/some.h5"), "no folder absent/folder; create it first"),
     ],

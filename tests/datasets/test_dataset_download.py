@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from lcbench import units
 from lcbench.datasets import store
 from lcbench.datasets.download import PartialDownload, fetch_archive, fetch_dataset
 from lcbench.errors import LcbenchError
@@ -50,9 +51,9 @@ def test_a_download_reports_its_progress(tmp_path, monkeypatch):
     with serve(Site(CONTENT)) as site:
         archive = fetch(site, tmp_path / "data", progress=lambda *arguments: calls.append(arguments))
     assert archive.read_bytes() == CONTENT
-    megabytes, kilobytes = f"{len(CONTENT) / 1e6:.1f} MB", -(-len(CONTENT) // 1000)
-    assert (calls[0], calls[-1]) == ((f"downloading {megabytes}",), (f"downloaded {megabytes}",))
-    assert calls[-2] == ("downloading, kB", kilobytes, kilobytes, "")
+    size, blocks = units.size(len(CONTENT)), -(-len(CONTENT) // 1024)
+    assert (calls[0], calls[-1]) == ((f"downloading {size}",), (f"downloaded {size}",))
+    assert calls[-2] == ("downloading, KiB", blocks, blocks, "")
 
 
 def test_a_broken_connection_is_resumed(tmp_path, lines):
@@ -156,7 +157,7 @@ def test_the_reason_of_a_server_is_short_and_printable(tmp_path):
 @pytest.mark.parametrize("length", [True, False])
 def test_a_server_that_sends_too_much_is_stopped(tmp_path, length):
     with serve(Site(bytes(3_000_000), length=length)) as site:
-        with pytest.raises(LcbenchError, match=f"{site.url} sends more than 2 MB: it is not this archive; .*--file"):
+        with pytest.raises(LcbenchError, match=f"{site.url} sends more than .* MiB: it is not this archive; .*--file"):
             fetch_small(tmp_path / "cifar10.h5", url=site.url)
         assert names(tmp_path) == []
 

@@ -186,9 +186,9 @@ def test_a_file_that_cannot_be_written_is_an_error_and_not_the_end_of_the_proces
 def test_a_limit_of_the_file_size_is_named_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setenv("LCBENCH_DATA", str(tmp_path / "data"))
     with largest_file(512):
-        with pytest.raises(LcbenchError, match=r"would take 3\.07 kB, and files may have 512 bytes.*ulimit -f"):
+        with pytest.raises(LcbenchError, match=r"would take 3 KiB, and files may have 512 B.*ulimit -f"):
             hdf5.require_space(tmp_path / "some.h5", 3072)
-        with pytest.raises(LcbenchError, match=r"s\.h5 would take .* MB, and files may have 512 bytes.*ulimit -f"):
+        with pytest.raises(LcbenchError, match=r"s\.h5 would take .* MiB, and files may have 512 B.*ulimit -f"):
             synthetic.write_hdf5(tmp_path / "s.h5", 2000)
         with pytest.raises(LcbenchError, match=r"thing-.*h5 would take .*ulimit -f.*LCBENCH_DATA moves it"):
             cache.write(cache.location("thing"), {"features": np.ones((1000, 8))})

@@ -50,7 +50,7 @@ def test_a_worker_that_uses_all_memory_is_killed(monkeypatch):
         return 300_000_000 - sum(child.memory_info().rss for child in own)
 
     monkeypatch.setattr(process, "memory_available", available)
-    assert outcome("hoard") == [Began(0), Failed("crashed", "used more than 0.2 GB of memory, all that was free")]
+    assert outcome("hoard") == [Began(0), Failed("crashed", "used more than 191 MiB of memory, all that was free")]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel")

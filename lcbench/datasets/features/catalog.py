@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lcbench import units
 from lcbench.datasets import examples
 from lcbench.datasets.features import cache, descriptors
 from lcbench.datasets.features.descriptors import PLANES, side_of
-from lcbench.datasets.hdf5 import size_text
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import did_you_mean
 from lcbench.progress import ProgressCallback, no_progress
@@ -220,7 +220,7 @@ def require_settings(words: int, seed: int) -> None:
 def _require_memory(names: Sequence[str], size: int) -> None:
     if not examples.fits_in_memory(size):
         raise LcbenchError(
-            f"the features {', '.join(names)} take {size_text(size)} in memory twice, more than is free: choose fewer "
+            f"the features {', '.join(names)} take {units.size(size)} in memory twice, more than is free: choose fewer "
             "features or words"
         )
 

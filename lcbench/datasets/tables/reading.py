@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lcbench import files
+from lcbench import files, units
 from lcbench.control_groups import memory_available
 from lcbench.datasets import examples
 from lcbench.datasets.examples import Examples, LabelledSplits, require_finite, require_rows
-from lcbench.datasets.hdf5 import size_text
 from lcbench.datasets.rows import Rows, select_rows
 from lcbench.datasets.tables import arrays, contents, delimited
 from lcbench.datasets.tables.contents import SPLITS, Contents, Split
@@ -116,8 +115,8 @@ def _require_memory(path: Path, size: int, advice: str) -> None:
     """Raise LcbenchError if the arrays of a file, at least `size` bytes, and a copy do not fit in memory."""
     if not examples.fits_in_memory(size):
         raise LcbenchError(
-            f"{path} takes {size_text(2 * size)} of memory with a copy of its rows, and "
-            f"{size_text(memory_available())} are free: {advice}"
+            f"{path} takes {units.size(2 * size)} of memory with a copy of its rows, and "
+            f"{units.size(memory_available())} are free: {advice}"
         )
 
 

@@ -108,8 +108,8 @@ def test_a_folder_without_write_permission_is_a_one_line_error(monkeypatch):
 def test_a_full_disk_is_reported_before_writing(folder, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("usage", "free")(1000))
     path = cache.location("thing")
-    with pytest.raises(LcbenchError, match=r"would take .* MB, and 1 kB are free there; LCBENCH_DATA moves it"):
+    with pytest.raises(LcbenchError, match=r"would take .* MiB, and 1000 B are free there; LCBENCH_DATA moves it"):
         cache.require_writable(path, arrays())
-    with pytest.raises(LcbenchError, match=r"would take .* MB, and 1 kB are free there; LCBENCH_DATA moves it"):
+    with pytest.raises(LcbenchError, match=r"would take .* MiB, and 1000 B are free there; LCBENCH_DATA moves it"):
         cache.write(path, arrays())
     assert list(folder.iterdir()) == []

@@ -52,7 +52,7 @@ def test_a_table_that_does_not_fit_in_memory_is_not_read(tmp_path, monkeypatch, 
     np.savez_compressed(tmp_path / "c.npz", X=X, y=y)
     write_hdf5(tmp_path / "d.h5", X, y)
     monkeypatch.setattr(reading.examples, "memory_available", lambda: 10_000)
-    with pytest.raises(LcbenchError, match=rf"{name} takes 0.0 GB of memory with a copy of its rows, .*: .*{advice}"):
+    with pytest.raises(LcbenchError, match=rf"{name} takes .* of memory with a copy of its rows, .*: .*{advice}"):
         read_table(tmp_path / name, stream=False)
 
 
