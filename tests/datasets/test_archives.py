@@ -159,7 +159,7 @@ def test_what_a_small_archive_unpacks_to_is_limited(file):
     file.write_bytes(b"")
     with file.open("rb+") as large:
         large.truncate(19_000_000)
-    with pytest.raises(ArchiveError, match="has .* MiB: it is too large for CIFAR-10 in small"):
+    with pytest.raises(ArchiveError, match=r"has .* MiB: it is too large for CIFAR-10 in small"):
         read_archive(file, SMALL)
 
 
