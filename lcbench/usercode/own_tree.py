@@ -11,19 +11,21 @@ import re
 import sys
 import sysconfig
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from configparser import ConfigParser
 from configparser import Error as ConfigError
 from contextlib import suppress
 from importlib import metadata
-from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
 from lcbench.losses.implementation import CannotLoad
+from lcbench.usercode.source import read_once
 
 
 class OwnTree(msgspec.Struct, frozen=True):
@@ -79,14 +81,14 @@ class OwnImports:
         places = _places(found)
         in_others = [place for place in places if self._tree_of(place) in self._others]
         if not in_others and (name not in self._names or self._is_own(places)):
-            return None
+            return _read_once(found) if any(self._tree_of(place) == self._own for place in places) else None
         own = self._in_own_tree(name, found, in_others)
         if own:
             if own.origin and own.submodule_search_locations is None:
                 self.note(Path(own.origin).parent, name, True, name)
             if not in_others and places:
                 self._copies[name] = places[0]
-            return own
+            return _read_once(own)
         if places and found.loader:  # a folder without __init__.py may not be meant at all
             self._foreign[name] = Path(found.origin or places[0])
         elif places:
@@ -102,7 +104,7 @@ class OwnImports:
         for folder in map(Path, own):
             self.note(folder, name.rpartition(".")[2], found is not None, name)
         if found:
-            return found
+            return _read_once(found)
         found = self._found_by_others(name, path)
         foreign = next((place for place in _places(found) if self._tree_of(place) in self._others), None)
         if foreign:
@@ -221,6 +223,23 @@ class OwnImports:
         if absent is None:
             return reason
         return f"{reason}; {self._tree.side}'s own tree has no {absent[0]}, which {absent[1]} is: --build may make it"
+
+
+class _ReadOnce(SourceFileLoader):
+    """Loader of a module whose source stays as a measurement first read it, without the cache of its byte code."""
+
+    def get_data(self, path: str) -> bytes:
+        return read_once(Path(path)) if path.endswith(".py") else super().get_data(path)
+
+    def path_stats(self, path: str) -> Mapping[str, Any]:
+        raise OSError  # the cached code may be that of another content
+
+
+def _read_once(spec: ModuleSpec) -> ModuleSpec:
+    """Return the module with a source that stays as it was first read, if it has a source."""
+    if type(spec.loader) is SourceFileLoader and spec.origin:
+        spec.loader = _ReadOnce(spec.name, spec.origin)
+    return spec
 
 
 _imports: OwnImports | None = None

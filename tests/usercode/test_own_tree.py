@@ -15,6 +15,7 @@ import pytest
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import LossError
 from lcbench.measure import selection, sides
+from lcbench.usercode.source import unchanging
 
 KERNEL = "def softmax_loss(W, X, y, reg):\n    from mypackage.core import version\n    raise ValueError(version)\n"
 EARLY = "from mypackage.core import version\ndef softmax_loss(W, X, y, reg):\n    raise ValueError(version)\n"
@@ -124,6 +125,16 @@ def test_what_only_another_tree_has_is_refused_with_its_path(repository, monkeyp
             LossError, match=rf"onlyhere is not in base's own tree, only in {repository}/new/onlyhere.py"
         ):
             loaded(FILE, "HEAD")
+
+
+def test_modules_of_the_tree_stay_as_they_were_first_read(repository, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{repository}/src")
+    with unchanging() as changes:
+        assert loaded(FILE) == [version("first"), version("third")]
+        (repository / "src" / "mypackage" / "core.py").write_text("version = 'version fourth'\n")
+        assert loaded(FILE)[1] == version("third")
+        assert any(line.startswith(f"{repository}/src/mypackage/core.py has changed") for line in changes())
+    assert loaded(FILE)[1] == version("fourth")
 
 
 def test_a_module_loaded_by_its_path_is_refused(repository, monkeypatch):
