@@ -42,7 +42,7 @@ def write(path: Path, text: str) -> None:
     files.require_replaceable(path)
     if _is_special(path):
         try:
-            path.write_text(text, encoding="utf-8")
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise LcbenchError(f"cannot write {path}: {error.strerror}") from None
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,7 @@ def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
 
 def test_bytes_of_a_name_that_are_no_text_are_escaped(tmp_path):
     exports.write(tmp_path / "file.txt", "caf\udce9.py")
+    exports.write(Path(os.devnull), "caf\udce9.py")
     assert (tmp_path / "file.txt").read_text() == r"caf\udce9.py"
 
 
