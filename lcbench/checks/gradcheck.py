@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench import files
-from lcbench.checks import gradient
+from lcbench.checks import diagnosis, gradient
 from lcbench.checks.checking import load
 from lcbench.checks.example import add_example, filename_of
 from lcbench.checks.gradient import GradientCheck, GradientProblem
@@ -120,11 +121,21 @@ def check_gradients(job: GradientJob, emit: Emit) -> None:
         emit(Began(index))
         if loss in implementation.functions:
             problem = GradientProblem(loss, W, X, y, job.reg, job.margin if loss == "svm" else 1.0)
-            report = _report(job, implementation, problem, filename_of(function), _keep_alive(index, emit))
+            report = _race(job, implementation, loss) if function and not job.mistake else None
+            report = report or _report(job, implementation, problem, filename_of(function), _keep_alive(index, emit))
             if report.status == "wrong":
                 add_example(report, implementation, function)
             emit(Reported(msgspec.msgpack.encode(report)))
     implementation.release()
+
+
+def _race(job: GradientJob, implementation: Implementation, loss: LossName) -> GradientReport | None:
+    """Return a report if two calls of a user's function on the same arrays differ, since a comparison means nothing."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"), suppress(Exception):
+        warnings.simplefilter("ignore")
+        if differing := diagnosis.repeated_calls(implementation, loss, "float64"):
+            return GradientReport(job.implementation, loss, "wrong", differing)
+    return None
 
 
 def _report(

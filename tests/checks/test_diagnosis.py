@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lcbench import usercode
-from lcbench.checks import checking
+from lcbench.checks import checking, gradcheck
 from lcbench.checks.cases import CASES
 from lcbench.usercode import Refusal
 
@@ -305,3 +305,30 @@ def test_single_precision_is_wrong_for_the_catalog():
         return vectorized.softmax_loss(W.astype("float32"), X.astype("float32"), y, reg)
 
     assert checking.check(Implementation("numpy", "cpu", {"softmax": rounding}), "softmax", "float64").status == "wrong"
+
+
+@pytest.mark.parametrize("rows", [1, 500])
+def test_results_that_differ_between_calls_are_wrong(tmp_path, rows):
+    """Recognition sees a difference for few rows, repeated calls one for many."""
+    text = f"""
+import numpy as np
+from lcbench.losses.vectorized import softmax_loss as right
+rng = np.random.default_rng(1)
+def softmax_loss(W, X, y, reg):
+    loss, dW = right(W, X, y, reg)
+    return loss, dW * (1 + (0.01 if len(X) >= {rows} else 0) * rng.random(dW.shape))
+"""
+    (tmp_path / "a.py").write_text(text)
+    [function] = usercode.load_functions(str(tmp_path / "a.py"))
+    found = usercode.recognise(function)
+    if rows == 1:
+        assert isinstance(found, Refusal)
+        reason = found.reason
+    else:
+        reason = checking.check(found, "softmax", "float64").reason
+        assert gradcheck._race(Job, found, "softmax").reason in reason
+    assert reason.endswith("two calls on the same arrays differ: random numbers, or a race?")
+
+
+class Job:
+    implementation = "a.py:softmax_loss"
