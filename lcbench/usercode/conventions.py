@@ -43,6 +43,11 @@ class UserConvention(Convention):
         return self.columns != self.mixed
 
     @property
+    def unusual(self) -> bool:
+        """Whether W, X or y have shapes that assignments do not give them."""
+        return self.mixed or self.one_hot or bool(self.bias)
+
+    @property
     def _extra(self) -> list[str]:
         named = (
             (self.mixed, f"W ({'D, C' if self.columns else 'C, D'}), X ({'D, N' if self.columns else 'N, D'})"),

@@ -87,15 +87,21 @@ def recognise(user_function: UserFunction) -> Implementation | Refusal:
         return Refusal("cannot-load", user_function.problem)
     trials: list[_Trial] = []
     for form in _forms(user_function):
-        trial = _try(user_function, form, TrialInputs.small())
+        # Numba writes beyond the end of arrays whose shapes do not fit, so Python tells first whether they do.
+        uncompiled = _uncompiled(user_function)
+        trial = _try(uncompiled, form, TrialInputs.small())
+        right = _right_comparison(trial)
+        if right and user_function.plain:
+            trial = _try(user_function, form, TrialInputs.small())
+            if isinstance(trial.output, _Failure) and trial.output.refusal.kind == "raises":
+                others = (*right.convention.others, f"without Numba: {trial.output.refusal}")
+                return _in_convention(uncompiled, right.loss_name, replace(right.convention, others=others))
+            right = _right_comparison(trial)
         trials.append(trial)
-        output = trial.output
-        if isinstance(output, TrialOutput) and not output.changed:
-            right = next((each for each in trial.comparisons() if each.loss_fits and each.gradient_fits), None)
-            if right:
-                return _in_convention(user_function, right.loss_name, right.convention)
+        if right:
+            return _in_convention(user_function, right.loss_name, right.convention)
     # An unusual form explains a function only if no usual one has an output that can be compared.
-    usual = [trial for trial in trials if not (trial.form.mixed or trial.form.one_hot or trial.form.bias)]
+    usual = [trial for trial in trials if not trial.form.unusual]
     comparable = any(isinstance(trial.output, TrialOutput) for trial in usual)
     failures = []
     for trial in usual if comparable else trials:
@@ -103,16 +109,10 @@ def recognise(user_function: UserFunction) -> Implementation | Refusal:
             failures.append(trial.output)
         else:
             failures.append(_explain(trial, _try(user_function, trial.form, TrialInputs.other())))
-            repeated = [_try(user_function, trial.form, trial.inputs).output for _ in range(REPEATED)]
-            if str(failures[-1].refusal) != EARLIER_RESULT and not all(_agree(each, trial.output) for each in repeated):
+            repeated = [_try(user_function, trial.form, trial.inputs).output for _ in range(1 + REPEATED)]
+            if str(failures[-1].refusal) != EARLIER_RESULT and not all(_agree(each, repeated[0]) for each in repeated):
                 return Refusal("wrong", unrepeatable(user_function.compiles))
-    nearest = min(failures, key=lambda failure: failure.distance).refusal
-    if user_function.plain and nearest.kind == "raises":
-        uncompiled = replace(user_function, function=user_function.plain, plain=None, compiles=False)
-        found = recognise(uncompiled)
-        if isinstance(found, Implementation):
-            return replace(found, convention=replace(_full(found.convention), others=(f"without Numba: {nearest}",)))
-    return nearest
+    return min(failures, key=lambda failure: failure.distance).refusal
 
 
 def recognise_by_loss(user_function: UserFunction) -> Implementation | Refusal:
@@ -125,7 +125,7 @@ def recognise_by_loss(user_function: UserFunction) -> Implementation | Refusal:
     losses = _possible_losses(user_function)
     accepted = []
     for form in _forms(user_function) if user_function.problem is None else ():
-        trial = _try(user_function, form, TrialInputs.small())
+        trial = _try(_uncompiled(user_function), form, TrialInputs.small())
         if not isinstance(trial.output, TrialOutput) or trial.output.changed:
             continue
         fitting = next((each for each in trial.comparisons() if each.loss_fits), None)
@@ -152,8 +152,16 @@ def _forms(user_function: UserFunction) -> Iterator[UserConvention]:
         first = library != "torch" and mentions(user_function.function, library)
         usual = [*arrays, *usual] if first else [*usual, *arrays]
     yield from usual
-    for form in usual:
-        yield from other_forms(form)
+    if user_function.plain or not user_function.compiles:  # compiled code that it calls checks no bounds
+        for form in usual:
+            yield from other_forms(form)
+
+
+def _uncompiled(user_function: UserFunction) -> UserFunction:
+    """Return the function without Numba, if it is compiled itself."""
+    if user_function.plain is None:
+        return user_function
+    return replace(user_function, function=user_function.plain, plain=None, compiles=False)
 
 
 # Trial calls
@@ -194,6 +202,13 @@ class _Trial:
                 gradient_error = float(np.linalg.norm(output.gradient - dW) / np.linalg.norm(dW))
                 found.append(_Comparison(loss_name, convention, _finite(loss_error), _finite(gradient_error)))
         return found
+
+
+def _right_comparison(trial: _Trial) -> _Comparison | None:
+    """Return the convention in which the output is right, or None."""
+    if not isinstance(trial.output, TrialOutput) or trial.output.changed:
+        return None
+    return next((each for each in trial.comparisons() if each.loss_fits and each.gradient_fits), None)
 
 
 @dataclass(frozen=True)
@@ -330,12 +345,6 @@ def _same(array: Any, before: Any) -> bool:
 
 def _finite(error: float) -> float:
     return error if np.isfinite(error) else np.inf
-
-
-def _full(convention: Convention) -> UserConvention:
-    if isinstance(convention, UserConvention):
-        return convention
-    return UserConvention(convention.columns, convention.half_regularisation)
 
 
 def _in_convention(user_function: UserFunction, loss_name: LossName, convention: UserConvention) -> Implementation:

@@ -321,6 +321,40 @@ def test_functions_on_jax_arrays_get_them(written):
 
 
 @needs_the_jit
+def test_unusual_shapes_are_tried_without_numba_which_checks_no_bounds(tmp_path):
+    text = "from numba import njit\nfrom lcbench.losses.naive import svm_loss as right\nshapes = []\n"
+    text += "@njit\ndef same(x): return x\n"
+    (tmp_path / "a.py").write_text(
+        f"{text}def svm_loss(W, X, y, reg):\n    shapes.append(W.shape)\n    return same(1.0), W\n"
+    )
+    [function] = load_functions(str(tmp_path / "a.py"))
+    assert isinstance(recognise(function), Refusal)
+    assert set(function.function.__globals__["shapes"]) == {(13, 10), (10, 13)}
+    (tmp_path / "b.py").write_text(
+        "import numpy as np\nfrom numba import njit\n"
+        "@njit\n"
+        "def svm_loss(W, X, y, reg):\n"
+        "    loss, dW = 0.0, np.zeros_like(W)\n"
+        "    for i in range(len(X)):\n"
+        "        for j in range(len(W)):\n"
+        "            margin = 1.0\n"
+        "            for k in range(X.shape[1]):\n"
+        "                margin += X[i, k] * (W[j, k] - W[y[i], k])\n"
+        "            if j != y[i] and margin > 0:\n"
+        "                loss += margin\n"
+        "                for k in range(X.shape[1]):\n"
+        "                    dW[j, k] += X[i, k]\n"
+        "                    dW[y[i], k] -= X[i, k]\n"
+        "    return loss / len(X) + reg * np.sum(W * W), dW / len(X) + 2 * reg * W\n"
+    )
+    [function] = load_functions(str(tmp_path / "b.py"))
+    implementation = recognise(function)
+    assert str(implementation.convention) == "convention: W (C, D), X (N, D)"
+    assert implementation.compiles
+    require_right(implementation, "svm")
+
+
+@needs_the_jit
 def test_a_function_that_numba_does_not_compile_is_called_without_it(written):
     [implementation] = written(
         "from lcbench.losses.naive import svm_loss as right\n"
@@ -470,9 +504,12 @@ def test_compiled_functions_in_files_that_were_parsed_in_part(written, broken):
 
 @needs_the_jit
 def test_compilation_error_is_one_line_with_line_number(written):
-    [refusal] = written("from numba import njit\n@njit\ndef svm_loss(W, X, y, reg):\n    return W.append(3), W\n")
-    assert refusal.kind == "raises"
-    assert refusal.reason.startswith("line 4: TypingError: Unknown attribute 'append'")
+    text = "from lcbench.losses.naive import svm_loss as right\nfrom numba import njit\n@njit\n"
+    [found] = written(f"{text}def svm_loss(W, X, y, reg):\n    return right(W, X, y, reg)\n")
+    [words] = found.convention.others
+    assert words.startswith("without Numba: line 5: TypingError: Untyped global name 'right'")
+    [refusal] = written(f"{text}def svm_loss(W, X, y, reg):\n    return W.append(3), W\n")
+    assert refusal == Refusal("raises", "line 5: AttributeError: 'numpy.ndarray' object has no attribute 'append'")
 
 
 @pytest.mark.parametrize("result", ["float('nan'), W * np.nan", "np.inf, W", "0.5, W / 0"])
