@@ -273,7 +273,7 @@ def test_synthetic_images_features_and_reproduction(tmp_path, monkeypatch):
     assert (colour.dimensions, colour.kept) == (10, False)
     [outcome] = lcbench.reproduce(["softmax-of-123"], implementation="numpy")
     assert outcome.verdict == "passes"
-    with pytest.raises(LcbenchError, match="'lcbench download' fetches it"):
+    with pytest.raises(LcbenchError, match="'lcbench download' fetches CIFAR-10"):
         lcbench.features("colour")
 
 
