@@ -81,8 +81,8 @@ def synth(
     row of each class.
     """
     path = Path(file)
-    require(force or not path.exists(), f"{path} is there already: --force replaces it")
     require(path.name.lower().endswith((".h5", ".hdf5")), f"{path}: end its name in .h5, so that it is read as HDF5")
+    require(force or not path.exists(), f"{path} is there already: --force replaces it")
     files.require_parent_folder(path)
     from lcbench.datasets import synthetic
 

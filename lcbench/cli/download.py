@@ -37,8 +37,6 @@ def download(
 
     An interrupted download resumes where it stopped.
     """
-    if url is not None and not url.strip():
-        raise click.UsageError("--url is empty: give an address, or leave it out.")
     if url and file:
         raise click.UsageError("--url and --file are two sources: give one.")
     if file:

@@ -36,13 +36,6 @@ def features(
     Features are computed for the training, validation and test images. 'lcbench train' identifies stored features by
     the content of the images. Visual words are learned from the training images only.
     """
-    if any(not name.strip(" ,") for name in names):
-        raise click.UsageError("a NAME is empty: 'lcbench features' lists the features.")
-    if only_list and names:
-        raise click.UsageError("--list computes nothing: leave it out, or the names.")
-    if names and words is not None and not any("words" in name for name in names):
-        raise click.UsageError("--words is for the features words and words-hard: leave it out.")
-
     from lcbench.api import datasets
     from lcbench.progress import show_progress
 

@@ -111,7 +111,8 @@ def alone(folder: Path, note: NoteCallback) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LcbenchError(f"cannot write {folder}: {error.strerror or error}") from error
+        reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or error
+        raise LcbenchError(f"cannot write to the folder {folder}: {reason}; LCBENCH_DATA names another one") from error
     try:
         import fcntl
 

@@ -113,9 +113,7 @@ def test_connection_error_names_url_and_file(tmp_path):
     [
         ("--file", "missing.tar.gz"),
         ("--url", "http://x/", "--file", "."),
-        ("--url", ""),
         ("--file", ""),
-        ("--file", ".", "--layout", "binary"),
         ("--layout", "matlab"),
     ],
 )
@@ -163,6 +161,11 @@ def test_two_downloads_at_once_are_one(tmp_path):
     assert "written from" in out[0]
     assert "already exists" in out[1]
     assert names(tmp_path / "data") == ["cifar10.h5"]
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path):
+    (tmp_path / "data").touch()
+    assert_one_line(lcbench(tmp_path), "cannot write to the folder data: it is a file; LCBENCH_DATA names another one")
 
 
 def test_an_empty_folder_is_no_archive(tmp_path):

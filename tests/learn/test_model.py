@@ -97,6 +97,17 @@ def test_a_damaged_file_is_an_error(path, damage):
         model_file.read(path)
 
 
+def test_a_model_with_texts_of_variable_length_is_read(path):  # as earlier versions wrote it
+    new = model_file.read(path)
+    with h5py.File(path, "a") as file:
+        file.attrs.update({name: file.attrs[name].decode() for name in ("format", "recipe", "status", "fingerprint")})
+        del file["class_names"]
+        file.create_dataset("class_names", data=list(new.class_names), dtype=h5py.string_dtype())
+    old = model_file.read(path)
+    assert (old.recipe, old.status, old.fingerprint) == (new.recipe, new.status, new.fingerprint)
+    assert old.class_names == new.class_names
+
+
 def test_a_truncated_file_is_an_error(path):
     whole = path.read_bytes()
     for size in range(0, len(whole), 997):

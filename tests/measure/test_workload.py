@@ -39,9 +39,7 @@ def test_images_are_centred_and_have_a_column_of_ones():
 
 def test_a_problem_that_does_not_fit_in_memory_is_refused(monkeypatch):
     monkeypatch.setattr(workload, "memory_available", lambda: 3 * TINY.footprint)
-    with pytest.raises(
-        LcbenchError, match=r"20 rows x 33 features x 3 classes take about .* are free: choose"
-    ):
+    with pytest.raises(LcbenchError, match=r"20 rows x 33 features x 3 classes take about .* are free: choose"):
         workload.build_problem(TINY)
 
 

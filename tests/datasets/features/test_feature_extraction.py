@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lcbench import files
+from lcbench.datasets import examples
 from lcbench.datasets.features import cache, catalog, descriptors
 from lcbench.errors import LcbenchError
 from lcbench.progress import no_progress
@@ -164,3 +165,22 @@ def test_other_arrays_than_images_are_a_one_line_error(images, wrong):
     with pytest.raises(LcbenchError, match="features are of ") as raised:
         extract(["colour"], {"train": images["train"], "test": wrong})
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"words": 10_001}, "words is 10001: choose 2 to 10,000"),
+        ({"words": 1}, "words is 1"),
+        ({"seed": 2**32}, "seed is"),
+    ],
+)
+def test_words_and_seeds_have_limits(images, settings, words):
+    with pytest.raises(LcbenchError, match=words):
+        catalog.extract(["words"], images, images["train"], **settings)
+
+
+def test_features_that_do_not_fit_in_memory_are_refused_before_they_are_computed(images, monkeypatch):
+    monkeypatch.setattr(examples, "fits_in_memory", lambda size: size < 100)
+    with pytest.raises(LcbenchError, match=r"the features colour take .* in memory twice, more than is free"):
+        extract(["colour"], images)
