@@ -12,9 +12,13 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udff
 """Control characters, among them those that reverse the direction of a text, and surrogates."""
 
 
-def printable(text: str) -> str:
-    r"""Return the text on one line, with control characters as Python writes them, such as "\n" and "\x1b"."""
-    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+def printable(text: str, lines: bool = False) -> str:
+    r"""Return the text on one line, with control characters as Python writes them, such as "\n" and "\x1b".
+
+    lines: keep the ends of lines.
+    """
+    text = text.replace("\r\n", "\n") if lines else text
+    return _CONTROL.sub(lambda found: found[0] if lines and found[0] == "\n" else repr(found[0])[1:-1], text)
 
 
 class LcbenchError(Exception):

@@ -30,6 +30,7 @@ SPACE = 1_000_000
 Duration = Annotated[float, Meta(ge=1e-12, le=1e7)]
 """Measured time in seconds. The limits keep logarithms, ratios and their intervals finite."""
 
+Dtype = Annotated[str, Meta(pattern="^float(32|64)$")]
 Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e18)]
 Rate = Annotated[float, Meta(gt=0, le=1e18)]
@@ -78,7 +79,7 @@ class Row(msgspec.Struct, kw_only=True):
 
     implementation: str
     loss: str
-    dtype: str
+    dtype: Dtype
     rows: Positive
     features: Positive
     classes: Positive
@@ -246,7 +247,7 @@ class MachinePeak(msgspec.Struct, kw_only=True, frozen=True):
     """Limits of the machine, measured in the same run: all threads of the CPU together, or the GPU."""
 
     device: Literal["cpu", "cuda"] = "cpu"
-    dtype: str
+    dtype: Dtype
     footprint: Positive
     """Bytes that are read repeatedly to measure `read_bytes_s`: the size of the workload's X, so that caches have the
     same effect."""
@@ -296,8 +297,8 @@ class Side(msgspec.Struct, kw_only=True, frozen=True):
 class InterimAnalysis(msgspec.Struct, kw_only=True, frozen=True):
     """Interim analysis of a gate: the number of generations (`blocks`) so far, and its share of the permitted error."""
 
-    blocks: int
-    share: float
+    blocks: Positive
+    share: Annotated[float, Meta(ge=0, le=1)]
 
 
 class Sweep(msgspec.Struct, kw_only=True):
@@ -595,6 +596,31 @@ def _require_plausible(record: Record) -> None:
             raise ValueError(f"the interval of row {number} is {list(row.ci95_s)}")
         if row.ranked and not (row.flops and row.bytes):
             raise ValueError(f"row {number} has a time for 0 {'bytes' if row.flops else 'floating-point operations'}")
+    if record.gate:
+        _require_complete(record.gate, record.rows)
+
+
+def _require_complete(gate: Gate, rows: list[Row]) -> None:
+    """Raise ValueError unless the sides of a gate have their processes in every generation."""
+    count = len(gate.orders)
+    if any(analysis.blocks > count for analysis in gate.interim_analyses):
+        raise ValueError(f"it has {count} generations, and an analysis of more")
+    sides: dict[tuple[object, ...], list[Row]] = {}
+    for row in rows:
+        sides.setdefault((row.implementation, row.workload), []).append(row)
+    for (name, _), compared in sides.items():
+        if sorted(row.side for row in compared) != ["base", "control", "head"]:
+            raise ValueError(f"{name} has the sides {', '.join(row.side or 'none' for row in compared)}")
+        if any(row.status != "ok" for row in compared):
+            continue
+        for row in compared:
+            each = 2 if row.side == "head" else 1
+            numbers = [  # older records do not have the number
+                index // each if process.generation is None else process.generation
+                for index, process in enumerate(row.processes)
+            ]
+            if any(numbers.count(number) != each for number in range(count)):
+                raise ValueError(f"{name} on {row.side} does not have {each} in each of {count} generations")
 
 
 class _SchemaVersion(msgspec.Struct):

@@ -14,6 +14,7 @@ from lcbench import record
 from lcbench.errors import LcbenchError
 from lcbench.record import Counters, MachinePeak, ProcessResult, Record, Turn
 from lcbench.stats import estimates
+from lcbench.stats.gate import judge_gate
 from lcbench.stats.verdicts import latest
 from results import record as make_record
 from results import row
@@ -256,7 +257,8 @@ def test_a_gate_and_limits_are_read_as_written(folder):
     )
     turns = [Turn(round=number, place=1, samples=[1e-3], calls=5) for number in range(2)]
     limit = row("limit", processes=[ProcessResult(generation=3, turns=turns)])
-    written = a_record(gate=gate, limits=[limit])
+    sides = {"base": 2, "control": 2, "head": 4}
+    written = make_record(*(row(medians=n * [1e-3], side=side) for side, n in sides.items()), gate=gate, limits=[limit])
     found = record.read(record.write(written))
     assert found == written
     assert found.gate.orders == ["bchh", "hbhc"]
@@ -292,7 +294,8 @@ def broken_ceiling(**changes):
      *(broken(machine=facts) for facts in ({"versions": 3}, {"versions": {"numpy": 2}}, {"environment": ["A"]},
                                            {"blas": {}}, {"cpu": {"caches": {"l1d": "32K"}}}, {"memory_bytes": 0})),
      *(broken_row(**fields) for fields in ({"ci95_s": [5, -5]}, {"ci95_s": [2, 1]}, {"flops": 0}, {"bytes": -1},
-                                           {"rows": 0}, {"threads": -1}, {"features": 2**70}, {"median_s": 1e300})),
+                                           {"rows": 0}, {"dtype": "int8"}, {"threads": -1}, {"features": 2**70},
+                                           {"median_s": 1e300})),
      *(broken_ceiling(**fields) for fields in ({"flops_s": 0}, {"read_bytes_s": -1}, {"footprint": 0},
                                                {"gemm_flops_s": 0})),
      *(broken(sweep={"axes": axes}) for axes in ({}, {"a": [1]}, {"rows": []}, {"rows": [0]}, {"rows": [None]})),
@@ -302,6 +305,31 @@ def test_malformed_files(tmp_path, text):
     file = tmp_path / "bad.json"
     file.write_text(text)
     assert error_of(record.read, file).startswith(f"{file} is not an lcbench result: ")
+
+
+def a_gate(sides=("base", "control", "head"), blocks=2, **fields):
+    side = {"given": "main", "kind": "folder", "python": "CPython 3.11.0", "versions": {}}
+    gate = {"base": side, "head": side, "fail_above": 0.03, "budget_s": 60, "orders": ["bchh", "hbhc"]}
+    gate["interim_analyses"] = [{"blocks": blocks, "share": 1.0}]
+    rows = [row(medians=[1e-3] * (4 if each == "head" else 2), side=each) for each in sides]
+    content = json.loads(record.to_json(make_record(*rows))) | {"gate": gate}
+    content["rows"] = [each | fields for each in content["rows"]]
+    return json.dumps(content)
+
+
+def test_a_gate_without_a_side_or_a_generation_is_refused(tmp_path):
+    file = tmp_path / "gate.json"
+    file.write_text(a_gate())
+    assert judge_gate(record.read(file).rows, record.read(file).gate).comparisons
+    two = json.loads(record.to_json(make_record(row(medians=[1e-3]))))["rows"][0]["processes"]
+    for text, reason in (
+        (a_gate(("base", "head")), "numpy has the sides base, head"),
+        (a_gate(("base", "", "head")), "numpy has the sides base, none, head"),
+        (a_gate(blocks=3), "it has 2 generations, and an analysis of more"),
+        (a_gate(processes=two), "numpy on base does not have 1 in each of 2 generations"),
+    ):
+        file.write_text(text)
+        assert error_of(record.read, file) == f"{file} is not an lcbench result: {reason}"
 
 
 def test_facts_that_are_null_are_left_out(tmp_path):

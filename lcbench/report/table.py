@@ -65,7 +65,7 @@ class Kind:
 def _words(value: str | int | None) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return value if isinstance(value, str) else formatting.count(value)
+    return printable(value, lines=True) if isinstance(value, str) else formatting.count(value)
 
 
 def _ratio(decimals: int) -> Kind:

@@ -7,6 +7,7 @@ from operator import itemgetter
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from lcbench.errors import LcbenchError
 from lcbench.report import style
@@ -201,3 +202,13 @@ def test_consoles_write_to_stdout_or_stderr():
     assert isinstance(style.console(), Console)
     assert style.console(stderr=True).stderr
     assert not style.console().stderr
+
+
+def test_control_characters_are_visible_in_a_terminal(capsys):
+    style.console().print(Table("title \x1b]0;x\x07", [{"name": "a\x1b[2J"}], Column("name", "name")))
+    style.console().print(Text("reason: \x1b[31m\u202e"))
+    shown = capsys.readouterr().out
+    assert not set("\x1b\x07\u202e") & set(shown)
+    assert r"title \x1b]0;x" in shown
+    assert r"a\x1b[2J" in shown
+    assert r"reason: \x1b[31m\u202e" in shown

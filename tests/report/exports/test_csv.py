@@ -50,3 +50,10 @@ def test_files_of_several_results_can_be_joined():
 def test_names_may_hold_commas_and_quotes():
     name = 'my "best", so far.py:f'
     assert lines_of(record(row(name, [1.0])))[0]["implementation"] == name
+
+
+def test_control_characters_are_visible():
+    found = export(record(row("a\x1b[31m\nb", [1e-3])), "csv")
+    assert "\x1b" not in found
+    assert r"a\x1b[31m\nb" in found
+    assert len(found.splitlines()) == 2
