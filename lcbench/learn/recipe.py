@@ -143,10 +143,13 @@ def recipe_for(splits: LabelledSplits, **settings: Any) -> Recipe:
     if recipe.solver == "lbfgs":
         usual = usual | next((_REG_OF_WORDS[name] for name in recipe.features if name in _REG_OF_WORDS), {})
     recipe = replace(recipe, **{name: value for name, value in usual.items() if settings.get(name) is None})
+    rows = len(splits.train)
+    if settings.get("batch") is not None and recipe.batch > rows:
+        raise LcbenchError(f"batch: {recipe.batch:,} rows, of {rows:,} training rows in {splits.source}; choose fewer")
     epochs = settings.get("epochs")
     if epochs is None:
         return recipe
-    steps = max(1, round(epochs * len(splits.train) / recipe.batch))
+    steps = max(1, round(epochs * rows / recipe.batch))
     return replace(recipe, iterations=steps, sampling="shuffle")
 
 

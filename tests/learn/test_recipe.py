@@ -35,6 +35,7 @@ def test_epochs_set_iterations_and_shuffling():
         ({"iterations": 10**18}, "iterations must be at most 1,000,000,000"),
         ({"seed": 2**90}, "seed must be at most 4,294,967,295"),
         ({"implementation": ""}, "implementation is empty"),
+        ({"batch": 10**9}, "batch: 1,000,000,000 rows, of 120 training rows in clouds; choose fewer"),
         ({"words": 5}, "words: the features have no visual words"),
         ({"loss": "softmax", "margin": 2.0}, "margin: a setting of the svm loss"),
         ({"loss": "hinge"}, "invalid training settings: .*'hinge'"),
