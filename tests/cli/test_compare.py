@@ -281,7 +281,7 @@ def test_columns_are_chosen_and_rows_sorted(folder):
         (("--columns", "memory"), "no column 'memory': the columns are implementation, time, x fastest, limit"),
         (("--sort", "tme"), "no column 'tme': did you mean 'time'?"),
         (("--columns", "time", "--json"), "--columns is for tables, and --json prints none"),
-        (("--columns", ""), "--columns needs the heading of a column"),
+        (("--columns", ""), "'--columns': the value is empty"),
         (("--sort", "-"), "--sort needs the heading of a column"),
     ],
 )

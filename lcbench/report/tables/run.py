@@ -92,11 +92,11 @@ def tables(record: Record, baseline: str = "numpy", arrangement: Arrangement = A
 def conclusion(record: Record) -> Text | None:
     """Return one sentence: which implementation is the fastest, and how many times as fast as the next one.
 
-    Return None if no workload has times of two implementations, or if other load decides the ratios. If the interval of
-    the ratio includes 1, the sentence says that the noise does not tell.
+    Return None if no workload has times of two implementations. If the interval of the ratio includes 1, or if other
+    load decides the ratios, the sentence says that the noise does not tell.
     """
     if too_busy(record):
-        return None  # the first line says that the load decides the ratios
+        return Text("the noise does not tell which is faster: other load decides the ratios", style="bold")
     rows = [row for row in record.rows if row.ranked and row.device != "simulator" and not row.side]
     clauses: dict[str, list[str]] = {}
     for workload in dict.fromkeys(row.workload for row in rows):
