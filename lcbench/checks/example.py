@@ -17,6 +17,7 @@ from lcbench.losses import oracle
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.losses.oracle import Expected
 from lcbench.record import Example
+from lcbench.usercode.conventions import strength
 from lcbench.usercode.discovery import UserFunction
 from lcbench.usercode.source import underlying
 from lcbench.workers.messages import one_line
@@ -124,7 +125,7 @@ def _inputs(implementation: Implementation, W: NDArray[Any], X: NDArray[Any], y:
     return [
         f"W = np.array({W.tolist()})",
         f"X = np.array({X.tolist()})",
-        f"y = np.array({y.tolist()}); reg = {convention.strength(len(y)) * reg:g}",
+        f"y = np.array({y.tolist()}); reg = {strength(convention, len(y)) * reg:g}",
     ]
 
 

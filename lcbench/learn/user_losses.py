@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from lcbench import files
 from lcbench.errors import LcbenchError, WrongResultError
-from lcbench.losses.implementation import Implementation, LossError, LossName, WrongFunction
+from lcbench.losses.implementation import Implementation, LossError, LossName
 from lcbench.usercode.discovery import is_user_code
 from lcbench.usercode.loading import describe_error
+from lcbench.usercode.recognition import WrongFunction
 from lcbench.workers import messages, process
 from lcbench.workers.messages import Emit, Failed, Orders
 from lcbench.workers.process import WorkerProcess

@@ -47,10 +47,6 @@ class CannotLoad(LossError):  # noqa: N818
     """Error: a user's file, module or entry point has no usable implementation."""
 
 
-class WrongFunction(CannotLoad):
-    """Error: a user's function computes something else than a loss and its gradient."""
-
-
 # An implementation has two losses with the signature of Stanford's cs231n assignments, so that an assignment file is an
 # implementation as it is:
 #
@@ -86,10 +82,6 @@ class Convention:
     def differs(self) -> bool:
         """True unless this is the current convention."""
         return self.columns or self.half_regularisation
-
-    def strength(self, rows: int) -> float:
-        """Return the factor of `reg` with which a function computes the current loss of `rows` rows."""
-        return 2.0 if self.half_regularisation else 1.0
 
     def __str__(self) -> str:
         if self.columns and self.half_regularisation:

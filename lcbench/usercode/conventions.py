@@ -76,10 +76,6 @@ class UserConvention(Convention):
         """The same as a plain `Convention` if it is one."""
         return self if self._extra else Convention(self.columns, self.half_regularisation)
 
-    def strength(self, rows: int) -> float:
-        """Return the factor of `reg` with which a function computes the current loss of `rows` rows."""
-        return 2.0 * rows if self.averaged_regularisation else super().strength(rows)
-
     def arguments(self, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> tuple[Any, Any, Any]:
         """Return W, X and y as the function takes them. Integer pixels are converted to W's dtype."""
         if X.dtype.kind in "ui":
@@ -113,18 +109,25 @@ class UserConvention(Convention):
     def function(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function with the current regularisation and order of results, whose work is done on return."""
         finish = _finish(self.library)
-        as_usual, swapped = self.strength(1) == 1, self.gradient_first
+        as_usual, swapped = strength(self, 1) == 1, self.gradient_first
         if as_usual and not (swapped or finish):
             return function
 
         def called(W: Any, X: Any, y: Any, reg: float) -> tuple[Any, Any]:
             rows = X.shape[1 if self.columns else 0]
-            first, second = function(W, X, y, reg if as_usual else self.strength(rows) * reg)
+            first, second = function(W, X, y, reg if as_usual else strength(self, rows) * reg)
             if finish:
                 finish((first, second))
             return (second, first) if swapped else (first, second)
 
         return called
+
+
+def strength(convention: Convention, rows: int) -> float:
+    """Return the factor of `reg` with which a function in `convention` computes the current loss of `rows` rows."""
+    if isinstance(convention, UserConvention) and convention.averaged_regularisation:
+        return 2.0 * rows
+    return 2.0 if convention.half_regularisation else 1.0
 
 
 def other_forms(convention: UserConvention) -> list[UserConvention]:

@@ -18,9 +18,8 @@ from lcbench.losses.implementation import (
     Convention,
     Implementation,
     LossName,
-    WrongFunction,
 )
-from lcbench.usercode.conventions import UserConvention, libraries_of, mentions, other_forms, to_numpy
+from lcbench.usercode.conventions import UserConvention, libraries_of, mentions, other_forms, strength, to_numpy
 from lcbench.usercode.discovery import UserFunction, is_user_code, load_functions
 from lcbench.usercode.loading import FaultKind, describe_error, require_raised_by_code
 from lcbench.usercode.mistakes import EARLIER_RESULT, TrialInputs, TrialOutput, find_mistake, unrepeatable
@@ -51,6 +50,10 @@ class Refusal:
 
     def __str__(self) -> str:
         return self.reason
+
+
+class WrongFunction(CannotLoad):
+    """Error: a user's function computes something else than a loss and its gradient."""
 
 
 def resolve(name: str) -> Implementation:
@@ -197,7 +200,7 @@ class _Trial:
                 replace(self.form, half_regularisation=True),
                 replace(self.form, averaged_regularisation=True),
             ):
-                loss, dW = right(inputs.W, inputs.X, inputs.y, inputs.reg / convention.strength(len(inputs.y)))
+                loss, dW = right(inputs.W, inputs.X, inputs.y, inputs.reg / strength(convention, len(inputs.y)))
                 loss_error = abs(output.loss - loss) / abs(loss)
                 gradient_error = float(np.linalg.norm(output.gradient - dW) / np.linalg.norm(dW))
                 found.append(_Comparison(loss_name, convention, _finite(loss_error), _finite(gradient_error)))
@@ -385,7 +388,7 @@ def _explain(trial: _Trial, second: _Trial) -> _Failure:
 
     comparisons = trial.comparisons()
     fitting = [each for each in comparisons if each.loss_fits or each.gradient_fits]
-    current = [each for each in comparisons if each.convention.strength(1) == 1]
+    current = [each for each in comparisons if strength(each.convention, 1) == 1]
     nearest = min(fitting or current, key=lambda comparison: comparison.loss_error + comparison.gradient_error)
     distance = min(nearest.loss_error + nearest.gradient_error, _NOT_FINITE)
     under = _under(nearest.convention.reduced)
