@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, printable
 from lcbench.report import style
 from lcbench.report.table import (
     LATE,
@@ -190,7 +190,7 @@ def test_csv_has_exact_values():
 @pytest.mark.parametrize("text", ["=1+1", "@SUM(A1)", "+1", "-1+cmd", "\t=1"])
 def test_csv_has_no_formulas(text):
     table = Table("", [{"name": text, "median": -0.02}], Column("name", "name"), Column("median", "median", SECONDS))
-    assert table.csv().splitlines()[1] == f"'{text},-0.02"
+    assert table.csv().splitlines()[1] == f"'{printable(text)},-0.02"
 
 
 def test_square_brackets_are_not_markup():
