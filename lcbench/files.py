@@ -101,9 +101,9 @@ def require_replaceable(path: Path) -> None:
 
     Pictures, pages and exports replace older ones without being asked, but nothing that cannot be made again.
     """
-    if not path.is_file():
-        return
     try:
+        if not path.is_file():
+            return
         with path.open("rb") as file:
             head = file.read(512)
     except OSError:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.command(
     cls=SettingsCommand,
     settings="lcbench.settings:RunSettings",
-    epilog="\b\nExamples:\n  lcbench run\n  lcbench run softmax.py\n"
+    epilog="\b\nExamples:\n  lcbench run softmax.py\n"
     "  lcbench run --impl numpy,numba-parallel --rows 5000 --save before",
 )
 @click.argument("targets", nargs=-1, metavar="[FILE.py[:FUNCTION] | NAME]...", shell_complete=complete.implementations)

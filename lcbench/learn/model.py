@@ -225,20 +225,19 @@ def newest(note: NoteCallback = no_note) -> Path:
     raise LcbenchError(f"no model in {files.models_folder()}{only}: 'lcbench train' makes one, or name a file")
 
 
-def best() -> Path:
+def best(note: NoteCallback = no_note) -> Path:
     """Return the model with the best validation accuracy among the finished ones on the data of the newest one.
 
-    On ties, it is the newest one. Without a finished model, or without validation rows, it is `newest`.
+    On ties, it is the newest one. Without a finished model, or without validation rows, it is `newest`. note: called
+    with what was passed over.
     """
-    last = newest()
+    last = newest(note)
     chosen, best_accuracy = last, -1.0
     wanted: tuple[str, list[str]] | None = None
     for path in sorted(files.models_folder().glob("*.h5"), reverse=True):
         try:
             model = read(path)
         except LcbenchError:
-            if path == last:
-                return last  # whoever reads it says why it cannot be read
             continue
         kind = model.recipe.data, [*model.recipe.features]
         wanted = wanted or kind

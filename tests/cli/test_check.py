@@ -73,7 +73,7 @@ def test_every_function_has_a_verdict(output):
     assert "softmax_loss_old: right, under the 2015 layout: W (C, D), X (D, N)" in text
     assert "svm_loss_unstable: crashed (float64): killed by SIGABRT" in text
     assert output.stdout.splitlines()[-1] == "2 right, 2 wrong, 1 unstable, 2 not checked"
-    assert "softmax_loss_interrupting: crashed: raises KeyboardInterrupt" in text
+    assert "softmax_loss_interrupting: raises: line 39: KeyboardInterrupt" in text
 
 
 def test_known_mistakes_are_named(output):

@@ -42,7 +42,7 @@ def test_existing_file_is_replaced_only_with_force(folder):
         (("--rows", "1e11", "huge.h5"), "iB are free there"),
         (("--rows", "0", "none.h5"), "not a positive integer"),
         (("--rows", "5", "none.csv"), "end its name in .h5"),
-        (("--rows", "5", ""), "end its name in .h5"),
+        (("--rows", "5", ""), "the value is empty"),
         (("none.h5",), "Missing option '--rows'"),
         (("--rows", "1e30", "huge.h5"), "it must be from 1 to 1,000,000,000,000"),
         (("--rows", "9", "few.h5"), "few.h5: 9 rows cannot contain all 10 classes"),

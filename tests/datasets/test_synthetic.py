@@ -78,7 +78,7 @@ def test_labels_have_the_smallest_type_that_holds_them(tmp_path):
 
 
 def test_a_full_disk_is_reported_before_anything_is_written(tmp_path):
-    with pytest.raises(LcbenchError, match=r"would take .* GB are free"):
+    with pytest.raises(LcbenchError, match=r"would take .* GiB are free"):
         synthetic.write_hdf5(tmp_path / "synth.h5", 10**15)
     assert not list(tmp_path.iterdir())
 

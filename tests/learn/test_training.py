@@ -148,7 +148,7 @@ def test_a_training_whose_loss_grows_has_diverged_unless_the_best_weights_are_ke
 
 
 def test_nothing_is_checkpointed_before_the_first_steps():
-    def stop(stage, step, total, detail):
+    def stop(*arguments):
         raise KeyboardInterrupt
 
     checkpoints = []

@@ -81,7 +81,7 @@ def newest_files(chosen: Kind, note: NoteCallback = no_note) -> list[Path]:
         return _records_of_newest_machine(chosen, note)
     if chosen.source in _OF_RECORDS:
         return [_newest_record(chosen, note)]
-    return [search_file.newest() if chosen.source == "a search" else model.best()]
+    return [search_file.newest() if chosen.source == "a search" else model.best(note)]
 
 
 def _newest_record(chosen: Kind, note: NoteCallback = no_note) -> Path:
