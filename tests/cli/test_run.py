@@ -206,8 +206,8 @@ def test_a_file_that_changes_is_measured_as_it_was(tmp_path, change, told):
     assert done.returncode == 0, done.stderr + done.stdout
     assert f"{file} {told} since it was read" in done.stderr
     [result] = [json.loads(path.read_text()) for path in (tmp_path / "results").glob("*.json")]
-    codes = {row["implementation"]: row["code"] for row in result["rows"]}
-    assert codes["mine.py"] == sha256(code.encode()).hexdigest()[:12]
+    codes = [row["code"] for row in result["rows"] if row["implementation"] != "numpy"]
+    assert codes == [sha256(code.encode()).hexdigest()[:12]]
     assert any(told in finding for finding in result["findings"])
 
 

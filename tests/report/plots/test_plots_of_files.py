@@ -250,7 +250,7 @@ def test_a_damaged_newest_file_is_reported_and_the_others_are_plotted(results):
     record.write(run())
     damaged = results / "results" / "models" / "m.h5"
     damaged.parent.mkdir(parents=True)
-    models.write(damaged.with_name("a.h5"), model(accuracy={"validation": 0.5}))
+    models.write(damaged.with_name("a.h5"), replace(model(), accuracy={"validation": 0.5}))
     damaged.write_bytes(b"no model")
     notes = []
     planned, _ = find_plots([], notes.append)
