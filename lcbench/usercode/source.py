@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import errno
 import hashlib
 import inspect
 import json
 import linecache
 import os
 import re
+import stat
 import tokenize
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -412,7 +414,7 @@ def _changed(folder: Path) -> Iterator[str]:
     for name in sorted(folder.glob("*.path")):
         file = Path(os.fsdecode(name.read_bytes()))
         try:
-            if file.read_bytes() == name.with_suffix(".copy").read_bytes():
+            if _content(file) == name.with_suffix(".copy").read_bytes():
                 continue
             what = "has changed"
         except OSError:
@@ -439,15 +441,23 @@ def read_once(file: Path, keep: bool = True) -> bytes:
     """
     copy = _copy_of(file)
     if copy is None or not (keep or copy.is_file()):
-        return file.read_bytes()
+        return _content(file)
     if not copy.is_file():
         new = copy.with_suffix(f".{os.getpid()}")
-        new.write_bytes(file.read_bytes())
+        new.write_bytes(_content(file))
         copy.with_suffix(".path").write_bytes(os.fsencode(file.absolute()))
         with suppress(FileExistsError):  # another process was faster
             os.link(new, copy)
         new.unlink()
     return copy.read_bytes()
+
+
+def _content(file: Path) -> bytes:
+    """Return the content of a file. Raise OSError for a FIFO or a device, which could be read without end."""
+    mode = file.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return file.read_bytes()
 
 
 def _read_bytes(file: Path) -> bytes:

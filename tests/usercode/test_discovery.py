@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -333,6 +334,7 @@ def test_prepare_fetch_and_device_of_a_file(here):
         ("empty.py", r"the file defines no function$"),
         ("junk.py", r"not a Python source file"),
         ("folder", r"^folder: is a folder"),
+        ("pipe.py", r"^pipe\.py: cannot be read: it is not a regular file$"),
         ("notes.ipynb", r"^notes\.ipynb: not a notebook: it has no code cells that can be read$"),
         ("gone.ipynb", r"^gone\.ipynb: no such file; did you mean notes\.ipynb\?$"),
         ("nosuchmodule:f", r"no module nosuchmodule, neither installed nor in this folder"),
@@ -347,6 +349,7 @@ def test_error_messages(here, monkeypatch, spec, message):
     Path("helpers.py").write_text("def helper(x): pass\ndef old():\n    1 1\n")
     Path("empty.py").write_text("")
     Path("junk.py").write_bytes(b"\0\1")
+    os.mkfifo("pipe.py")
     Path("notes.ipynb").write_text("{}")
     Path("folder").mkdir()
     Path("installed").mkdir()
