@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 import click
 
 from lcbench.cli import process
-from lcbench.errors import ExitCode, LcbenchError, ReaderGone, WrongResultError, os_error, printable
+from lcbench.errors import ExitCode, LcbenchError, ReaderGone, WrongResultError, os_error, printable, require
 from lcbench.losses.implementation import LossError, did_you_mean
 
 COMMANDS = (
@@ -105,6 +106,7 @@ def main() -> None:
 def exit_code() -> int:
     """Run the command line and return its exit code, after one line for any error that a user can correct."""
     try:
+        _require_threads()
         code = lcbench.main(prog_name="lcbench", standalone_mode=False)
     except click.ClickException as error:
         if not isinstance(error, click.MissingParameter):  # which lists the choices on lines of their own
@@ -136,6 +138,13 @@ def exit_code() -> int:
     except Exception as error:
         return _internal_error(error)
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _require_threads() -> None:
+    """Raise LcbenchError if Numba is to use less than one thread, which it refuses only when it starts them."""
+    with suppress(ValueError):  # Numba ignores what is no number, with a warning
+        count = int(os.environ.get("NUMBA_NUM_THREADS", "1"))
+        require(count >= 1, f"NUMBA_NUM_THREADS is {count}: give at least 1 thread, or unset it for all usable cores")
 
 
 def _error(line: str) -> ExitCode:

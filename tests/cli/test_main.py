@@ -309,3 +309,11 @@ def test_a_file_of_that_name_is_suggested(tmp_path, command):
     refused = invoke(tmp_path, *command.split(), "softmax")
     assert refused.returncode == 2
     assert "no implementation 'softmax': did you mean 'softmax.py'?" in refused.stderr
+
+
+@pytest.mark.parametrize("count", ["0", "-1"])
+@pytest.mark.parametrize("arguments", [["inspect", "numba-njit"], ["train", "--data", "synthetic"]])
+def test_less_than_one_thread_of_numba_is_refused(tmp_path, arguments, count):
+    done = invoke(tmp_path, *arguments, NUMBA_NUM_THREADS=count)
+    line = f"error: NUMBA_NUM_THREADS is {count}: give at least 1 thread, or unset it for all usable cores\n"
+    assert (done.returncode, done.stderr) == (2, line)
