@@ -41,6 +41,12 @@ def test_default_output_is_next_to_the_file(folder):
     assert (folder / "m-curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_backend_that_matplotlib_has_not_is_named(folder):
+    done = lcbench(folder, "plot", "curves", "m.h5", MPLBACKEND="nix")
+    line = "error: matplotlib has no backend 'nix': unset MPLBACKEND, which no plot needs\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
+
+
 def test_suffix_selects_the_format_and_output_is_reproducible(folder):
     (folder / "new").mkdir()
     for name in ("new/one.svg", "new/two.svg"):

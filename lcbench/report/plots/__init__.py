@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, require
 from lcbench.losses.implementation import did_you_mean
 from lcbench.progress import ProgressCallback, no_progress
 
@@ -129,6 +131,19 @@ def require_matplotlib() -> None:
         raise LcbenchError(f"plots need matplotlib, which is not installed: {INSTALL}")
 
 
+@contextmanager
+def _names_backend() -> Iterator[None]:
+    """Raise LcbenchError if MPLBACKEND is no backend, which matplotlib finds when it is imported."""
+    try:
+        yield
+    except ValueError as error:
+        backend = os.environ.get("MPLBACKEND")
+        unknown = str(error).startswith("Key backend")
+        require(not unknown, f"matplotlib has no backend {backend!r}: unset MPLBACKEND, which no plot needs")
+        raise
+
+
+@_names_backend()
 def render_plot(
     chosen: Kind,
     files: Sequence[Path],
