@@ -28,9 +28,8 @@ import click
 import h5py
 import psutil
 
-HANG_S, LEFT_S = 240.0, 15.0  # for a command, and for its worker processes after it
-
 # fmt: off
+HANG_S, LEFT_S = 240.0, 15.0  # for a command, and for its worker processes after it
 TOP = ("os._exit(0)", "sys.exit(0)", "raise BaseException('x')", "raise ValueError('a\\nb')", "while True: pass",
        "raise GeneratorExit", "class E(Exception):\n    def __str__(self): 1 / 0\nraise E")
 INSIDE = (*TOP[:3], TOP[4], "raise ValueError('a\\nb\\udc80')", "os.kill(os.getpid(), 11)",
@@ -51,11 +50,11 @@ KILLED = (  # seconds, command line, and how it is resumed
     (3, "lcbench train --data data.h5 --iterations 20000 --output new.h5", "lcbench train --resume new.h5"),
     (3, "lcbench train --data data.h5 --solver lbfgs --iterations 500 --output model.h5 --force", ""),
     (6, "lcbench search --data data.h5 --random 6 --output new.json", "lcbench search --resume new.json"),
-    (12, f"lcbench run --impl numpy,numba-njit --rows 8 {SMALL} --save again", ""), (4, "lcbench inspect numpy", ""),
+    (12, f"lcbench run --impl numpy,numba-njit --rows 8 {SMALL}", ""), (4, "lcbench inspect numba-njit", ""),
     (12, f"lcbench sweep --impl numpy --axis rows=8,16 {SMALL}", "lcbench sweep --resume --quiet"),
     (5, "lcbench gradcheck numba-njit --data synthetic --rows 20", ""), (3, "lcbench reproduce hinge-example", "")
 )
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL}
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
 TABLE = """
 2 : lcbench {} '' : run --rows|run --data|run --loss|run --save|train --data|train --output|train --label|plot
 2 : lcbench {} '' : search --output|search --lr|sweep --axis|sweep --baseline|gate --base|gate --junit|export|inspect
@@ -75,7 +74,8 @@ TABLE = """
 0 3 : PYTHONIOENCODING=cp1252 LC_ALL=C lcbench {} : history|impls|report --output p.html|compare base swept
 0 2 3 : lcbench {} >&- 2>&- : history|impls|compare base swept
 2 : mkdir gone; cd gone; rmdir ../gone; lcbench {} : history|synth x.h5 --rows 5
-2 : NUMBA_NUM_THREADS=0 lcbench {} : train --data data.h5 --iterations 5 --output x.h5
+2 : NUMBA_NUM_THREADS=0 lcbench {} : train --data data.h5 --iterations 5 --output x.h5|doctor --no-noise
+0 2 : MPLBACKEND=nix lcbench {} : plot bars base --output p.png
 2 : ulimit -f 1; lcbench {} : synth x.h5 --rows 5000
 2 : export REQUESTS_CA_BUNDLE=/nope.pem; lcbench {} : download --url https://127.0.0.1:9/x.tar.gz
 """
@@ -142,7 +142,7 @@ class Trial:
         if "Traceback (most recent" in text and (not signalled or "/lcbench/" in text):  # or before lcbench is imported
             faults.append(text[text.index("Traceback") :][-600:])
         faults += [text[-300:] for words in ("internal error", "Exception ignored") if words in text]
-        errors = re.split("^[Ee]rror: ", text, flags=re.MULTILINE)[1:] or [text or "\n"] * (code == 2)
+        errors = re.split("^[Ee]rror: ", text, flags=re.MULTILINE)[1:] or ["" if text else "\n"] * (code == 2)
         if errors and "\n" in errors[-1] and not signalled and ">" not in self.command:
             faults.append(f"an error that is not one line: {text[-300:]!r}")
         after, kept = contents(self.folder), not re.search("--(force|resume)", self.command)
@@ -190,8 +190,8 @@ def kill_round(base, draw):
     sleep(after_s)
     trial.process.send_signal(number)
     found = trial.finish((0, 3, CODES[number], -number), f"  # {number.name} after {after_s:.2f} s")
-    files = [*trial.folder.glob("new.*"), *trial.folder.glob("results/sweeps/*.json")]
-    return found + (Trial(trial.folder, resume).finish((0, 3)) if resume and files and trial.process.returncode else [])
+    left = trial.process.returncode and any([*trial.folder.glob("new.*"), *trial.folder.glob("results/sweeps/*.json")])
+    return found + (Trial(trial.folder, resume).finish((0, 3)) if resume and left else [])
 
 
 @click.command()
