@@ -110,10 +110,13 @@ class Signals:
             signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
 
     def _after_loss(self, lost: Any) -> None:
-        """Raise a lost KeyboardInterrupt again. Report other exceptions as Python does."""
+        """Raise a lost KeyboardInterrupt again. Report other exceptions as Python does, but not those after a signal.
+
+        An object that was interrupted while it was created may be unable to close itself.
+        """
         if issubclass(lost.exc_type, KeyboardInterrupt):
             self._raise_soon()
-        else:
+        elif self.received is None:
             sys.__unraisablehook__(lost)
 
 

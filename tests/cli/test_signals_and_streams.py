@@ -218,6 +218,12 @@ def test_other_errors_in_callbacks_are_reported():
     assert "ZeroDivisionError" in errors
 
 
+@pytest.mark.parametrize("name", ["INT", "TERM"])
+def test_an_object_that_a_signal_left_incomplete_is_closed_without_a_word(name):
+    body = "Thing.__init__ = lambda self: interrupt()\nThing.__del__ = lambda self: self.missing\nThing()"
+    assert run_interrupted(body, name) == (128 + getattr(signal, f"SIG{name}"), "", "")
+
+
 def test_an_error_that_a_signal_causes_in_a_library_is_no_internal_error():
     body = (
         "from lcbench.cli import main\n"
