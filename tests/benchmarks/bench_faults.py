@@ -166,9 +166,9 @@ def environment(**more):
 
 
 def contents(folder):
-    """Return the bytes of every file below `folder` by its name."""
+    """Return the bytes of every file below `folder` by its name, but of no unfinished sweep, which ends as a result."""
     files = [path for path in folder.rglob("*") if path.is_file() and path.stem not in ("bad", "odd")]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.parent.name != "sweeps"}
 
 
 def readable(path):
