@@ -87,7 +87,7 @@ ODD_RESULTS = (  # in results/
 )
 READERS = "history", "compare base swept", "report --output p.html", "plot bars --output p.png", "export --format csv"
 DAMAGES = ("head -c 900 {0} > bad{1}", ": > bad{1}", "mkdir bad{1}", "mkfifo bad{1}", "head -c 4000 /dev/zero > bad{1}",
-           "cat {0} {0} > bad{1}; truncate -s -2000 bad{1}")
+           "(head -c 600 {0}; head -c 300 /dev/zero) > bad{1}")
 DAMAGED = (
     ("data.h5", ".h5", "train --data bad.h5 --iterations 5 --output x.h5"), ("model.h5", ".h5", "evaluate bad.h5"),
     ("data.h5", ".h5", "run --impl numpy --data bad.h5"), ("model.h5", ".h5", "train --resume bad.h5"),
