@@ -6,9 +6,12 @@ import signal
 
 import numba
 import pytest
+from numba import config
 from numba.extending import overload
 
 from lcbench.losses import jit  # noqa: F401 registers what is tested
+
+pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled where the JIT is off")
 
 
 def interrupted_compilation():
