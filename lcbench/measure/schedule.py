@@ -48,7 +48,7 @@ FEWEST_GENERATIONS = 5
 FEWEST_IN_OVERRUN = 3
 """Generations after which a run ends that takes `LONGEST_OVERRUN` of its budget, or of the default if that is more."""
 
-LONGEST_OVERRUN = 2.0
+LONGEST_OVERRUN = 4.0
 
 ROUNDS = 4
 """Rounds of a workload in one generation."""

@@ -524,7 +524,7 @@ def test_progress_shows_seconds_which_never_jump_back(fake, options, last):
     assert details[:2] == ["generation 1, starting processes", "generation 1, svm 20"]
 
 
-def test_a_run_that_takes_twice_its_budget_ends_after_three_generations(fake):
+def test_a_run_that_takes_four_times_its_budget_ends_after_three_generations(fake):
     fake.cell_s, seen = 50.0, []
     result = schedule.run_schedule(plan(*targets("a"), blocks=20, budget_s=36.0), lambda *given: seen.append(given))
     assert result.rounds == schedule.FEWEST_IN_OVERRUN
