@@ -37,7 +37,7 @@ VARIABLE = "LCBENCH_TEST_OF_ENDS"
 FOLDER = "LCBENCH_TEST_FOLDER"
 """Environment variable with the folder in which the measured functions write files."""
 
-GUARD = guard.__file__.encode()
+GUARD = b"/".join(part.encode() for part in Path(guard.__file__).parts[-3:])  # of the installed package
 
 MINE = """
 import ctypes, os, signal, subprocess, threading, time
@@ -106,11 +106,12 @@ class Ends:
         return found
 
     def named(self, part):
-        """Return the processes of the test with `part` in their command lines."""
+        """Return the processes of the test whose command lines have a word that ends in `part`."""
         found = []
         for pid in self.alive():
             with contextlib.suppress(OSError):
-                if part in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if any(word.endswith(part) for word in words):
                     found.append(pid)
         return found
 
