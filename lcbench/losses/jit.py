@@ -91,6 +91,14 @@ def vector_registers() -> int:
     return 16 if is_x86() and vector_bytes() < 64 else 32
 
 
+def has_features(*names: str) -> bool:
+    """Return whether the target CPU has the features, as LLVM names them ("avx512vnni")."""
+    if config.CPU_NAME in (None, "host"):
+        features = llvm.get_host_cpu_features()
+        return all(features.get(name) for name in names)
+    return all(f"+{name}" in (config.CPU_FEATURES or "").split(",") for name in names)
+
+
 def is_x86() -> bool:
     """Return True if Numba compiles for an x86 processor."""
     return bool(llvm.get_default_triple().startswith(("x86", "i386", "amd64")))

@@ -29,7 +29,7 @@ from numba import types
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from lcbench.losses import jit, simd
+from lcbench.losses import jit, pixels, simd
 from lcbench.losses.implementation import require_fitting
 from lcbench.losses.row_steps import hinge_step, look_up_labels, regularise, softmax_step, two_products
 from lcbench.losses.simd import CLASSES, ROWS, VECTORS, WIDE_CLASSES, WIDE_VECTORS
@@ -112,7 +112,11 @@ def _loss(
     if prefer_two_products(rows, W):
         loss, dW, bad = two_products(W, X, y, reg, hinge, order, mean)
     else:
-        loss, dW, bad = _one_pass(W, X, y, reg, hinge, order, mean)
+        bad = pixels.NOT_FINITE
+        if pixels.suits(W, X):
+            loss, dW, bad = pixels.one_pass(W, X, y, reg, hinge, order, mean)
+        if bad == pixels.NOT_FINITE:
+            loss, dW, bad = _one_pass(W, X, y, reg, hinge, order, mean)
     if bad >= 0:
         _raise_for_bad_row(bad, len(X), W.shape[1], y, order)
     return loss, dW

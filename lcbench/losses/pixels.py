@@ -1,0 +1,525 @@
+"""Losses on uint8 pixels by products of bytes: single pass over X on all cores, with float32's accuracy.
+
+Pixels are exact in 8 bits. A weight is cut into three signed digits of 8 bits, whose sum is the weight to 24 bits of
+the largest weight of its class::
+
+    W[f, c] = scale[c] (d0 + d1 / 254 + d2 / 254^2)      scale[c] = max |W[:, c]| / 127,  |d| <= 127
+
+All products and their sums are then exact integers (the splitting of Ozaki et al. 2012, "Error-free transformations of
+matrix multiplication by using fast routines of matrix multiplication and its applications"). The gradient with respect
+to the scores is cut in the same way, with scale 1/127; that of the hinge loss is a small integer and has one digit. The
+mean image and the bias become one constant of each class.
+
+Each thread processes its own rows block by block, in the layouts of `int8`::
+
+    X (N, F)       a block of rows                                                   held in
+    +---------+    0. copy      rows, and quads: four rows interleaved               L2
+    |  block  |    1. scores    S = rows Wq, a column for each digit and class       registers, Wq in L2,
+    +---------+                                                                      next block on its way to L2
+    |  ...    |    2. row step  s (C, B) from S; the loss; digits dq of ds           L1
+    +---------+    3. gradient  G += dq quads                                        registers, quads in L2
+
+    G holds exact sums over all rows of a thread. Before they can overflow they are added to sums in int64.
+
+The threads wait for each other at three barriers: after the largest weights are known, after Wq is complete, and after
+all gradients are complete. The gradient of the hinge loss is exact up to the rounding of dW, so that it does not depend
+on the number of threads.
+"""
+
+from __future__ import annotations
+
+from math import isfinite, log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lcbench.losses import int8, jit, simd
+from lcbench.losses.int8 import COLUMNS, FEATURE_ORDER, GROUP, NARROW, TILE_FEATURES, TILE_ROWS, WIDE
+from lcbench.losses.row_steps import look_up_labels, regularise
+from lcbench.losses.threads import barrier, begin, leave, team
+
+Array = NDArray[Any]
+
+DIGITS = 3
+BASE = 254.0
+LARGEST = 127.0
+"""Number of digits, their base, and the largest absolute value of a digit.
+
+The latter is half the base, so that a remainder of half a unit is still a digit.
+"""
+
+MAX_FEATURES = 65_536
+"""Most features, and most rows between two additions to int64, for which sums of 255 * 127 fit int32."""
+
+MIN_PRODUCTS_PER_THREAD = 20_000_000
+"""About what a core computes while another thread wakes up. For less work the calling thread alone is faster."""
+
+NOT_FINITE = -2
+"""Result of a pass for weights with NaN or infinity, which have no digits."""
+
+
+def suits(W: Array, X: Array) -> bool:
+    """Return whether this module can compute the losses of X with W, on this processor."""
+    fits = X.dtype == np.uint8 and W.dtype == np.float32 and X.shape[1] <= MAX_FEATURES and W.shape[1] <= LARGEST
+    return int8.UNIT is not None and fits
+
+
+class Workspace:
+    """Threads and work arrays of a pass. Their size does not grow with N.
+
+    `int8` describes rows, quads, Wq, S, dq and G. Each thread has its own, except Wq.
+    Wt (C, F'): W transposed. digits (3, C, F') int8: its digits.
+    most, products, sums (threads, C) float64: largest absolute weight, product of the digits with the mean, and sum of
+    the absolute weights, of the features of each thread.
+    s (threads, C + 2, B): scores, and two rows of work space. labels (threads, B).
+    counted (threads, K') int64: sums of dq over all rows. exact (threads, K', F') int64: what was flushed from G.
+    loss (threads, 2): loss, and squared weights. bad (threads,): as in `numba_parallel`, or NOT_FINITE.
+    """
+
+    def __init__(self, W: Array, X: Array, rows: int, hinge: bool) -> None:
+        features, classes = X.shape[1], W.shape[1]
+        useful_threads = 2 * rows * features * classes // MIN_PRODUCTS_PER_THREAD
+        threads = self.threads = max(1, min(jit.thread_count(), rows // TILE_ROWS, useful_threads))
+        self.team = team(threads)
+        block = int8.BLOCK_ROWS
+        wide = _up_to(max(features, 1), GROUP)
+        # Rows an odd number of cache lines apart do not share few sets of the caches.
+        row_bytes = wide + (GROUP if wide // GROUP % 2 == 0 else 0)
+        columns, gradients = _up_to(DIGITS * classes, COLUMNS), _up_to((1 if hinge else DIGITS) * classes, NARROW)
+        byte, int32 = np.dtype(np.int8), np.dtype(np.int32)
+        self.Wt = simd.aligned((classes, wide), np.dtype(np.float32))
+        self.digits = simd.aligned((DIGITS, classes, wide), byte)
+        self.Wq = simd.aligned((wide // 4, 4 * columns), byte)
+        self.most, self.products, self.sums = (np.empty((threads, classes)) for _ in range(3))
+        self.rows = simd.aligned((threads, block, row_bytes), np.dtype(np.uint8))
+        self.rows[:] = 0
+        self.quads = simd.aligned((threads, block // 4, 4 * wide + simd.CACHE_LINE), np.dtype(np.uint8))
+        self.S = simd.aligned((threads, block, columns), int32)
+        self.s = simd.aligned((threads, classes + 2, block), np.dtype(np.float32))
+        self.dq = simd.aligned((threads, gradients, block), byte)
+        self.G = simd.aligned((threads, gradients, wide + simd.CACHE_LINE // 4), int32)
+        flushes = rows // threads >= MAX_FEATURES - block
+        self.exact = np.zeros((threads, gradients, wide) if flushes else (threads, 0, 0), np.int64)
+        self.labels = np.zeros((threads, block), np.int64)
+        self.counted = np.empty((threads, gradients), np.int64)
+        self.loss = np.empty((threads, 2))
+        self.bad = np.full(threads, -1)
+
+
+def _up_to(count: int, tile: int) -> int:
+    return -(-count // tile) * tile
+
+
+def one_pass(
+    W: Array, X: Array, y: Array, reg: float, hinge: bool, order: Array | None,
+    mean: Array | None,
+) -> tuple[float, Array, int]:  # fmt: skip
+    """Return the loss, dW (D, C), and the position of a row or label that does not exist, or -1, or NOT_FINITE.
+
+    W (D, C) contiguous float32, X (N, F) uint8 with D = F, or D = F + 1 for a bias, y (N,) int64, order (M,) int64 or
+    None. mean (F,) float32 or None.
+    """
+    rows = len(X) if order is None else len(order)
+    work = Workspace(W, X, rows, hinge)
+    dW = np.empty_like(W)
+    # Empty or zero arrays instead of None, so that one compiled function serves all cases.
+    order = np.empty(0, np.int64) if order is None else order
+    mean = np.zeros(X.shape[1], W.dtype) if mean is None else mean
+    threads, words = work.threads, work.team.words
+
+    def part(thread: int) -> None:
+        _pass(
+            thread, threads, words, W, X, y, order, mean, rows, reg, hinge, work.Wt, work.digits, work.Wq, work.most,
+            work.products, work.sums, work.rows, work.quads, work.S, work.s, work.dq, work.G, work.exact, work.labels,
+            work.counted, work.loss, work.bad, dW,
+        )  # fmt: skip
+
+    work.team.run(part)
+    bad = work.bad[work.bad != -1]
+    loss = float(work.loss[:, 0].sum() / rows + reg * work.loss[:, 1].sum())
+    return loss, dW, int(bad.min()) if bad.size else -1
+
+
+@jit.compiled
+def _pass(
+    thread: int, threads: int, words: Array, W: Array, X: Array, y: Array, order: Array,
+    mean: Array, rows: int, reg: float, hinge: bool, Wt: Array, digits: Array, Wq: Array,
+    most: Array, products: Array, sums: Array, block: Array, quads: Array,
+    S: Array, s: Array, dq: Array, G: Array, exact: Array, labels: Array,
+    counted: Array, loss: Array, bad: Array, dW: Array,
+) -> None:  # fmt: skip
+    """Compute a thread's share of Wq, then of the rows, then of dW, with a barrier after each."""
+    begin(words, thread)
+    first, end = share_of_groups(thread, threads, Wt.shape[1])
+    transpose(W, X.shape[1], first, end, Wt)
+    measure(Wt, X.shape[1], first, end, most[thread], sums[thread])
+    barrier(words, threads)
+    cut(Wt, mean, X.shape[1], first, end, most, digits, Wq, products[thread])
+    barrier(words, threads)
+    total = 0.0
+    for each in sums:
+        for c in range(each.size):
+            total += each[c]
+    if isfinite(total):
+        start, stop = rows * thread // threads, rows * (thread + 1) // threads
+        bad[thread] = add_up_rows(
+            X, y, order, start, stop, rows - 1, W[X.shape[1] :], hinge, Wq, most, products, block[thread],
+            quads[thread], S[thread], s[thread], dq[thread], G[thread], exact[thread], labels[thread], counted[thread],
+            loss[thread],
+        )  # fmt: skip
+        barrier(words, threads)
+        loss[thread, 1] = _finish(
+            G,
+            exact,
+            counted,
+            hinge,
+            W,
+            mean,
+            X.shape[1],
+            rows,
+            reg,
+            first,
+            min(end, X.shape[1]),
+            end == Wt.shape[1],
+            dW,
+        )
+    else:
+        bad[thread] = NOT_FINITE
+    leave(words, thread, threads)
+
+
+@jit.compiled
+def share_of_groups(thread: int, threads: int, features: int) -> tuple[int, int]:
+    """Return the start and the end of a thread's share of the features, whole groups."""
+    groups = features // GROUP
+    return groups * thread // threads * GROUP, groups * (thread + 1) // threads * GROUP
+
+
+@jit.compiled
+def transpose(W: Array, features: int, first: int, end: int, Wt: Array) -> None:
+    """Set columns first..end of Wt (C, F') to the first `features` rows of W (D, C) transposed, and to zero behind."""
+    last = max(first, min(end, features))
+    for c in range(W.shape[1]):
+        column, row = W[first:last, c], Wt[c, first:end]
+        for f in range(column.size):
+            row[f] = column[f]
+        row[column.size :] = 0
+
+
+@jit.compiled
+def measure(
+    Wt: Array, features: int, first: int, end: int, most: Array, sums: Array
+) -> None:  # fmt: skip
+    """Set most (C,) and sums (C,) to the largest and to the sum of the absolute values in columns first..end of Wt."""
+    last = max(first, min(end, features))
+    for c in range(Wt.shape[0]):
+        row = Wt[c, first:last]
+        largest, total = row.dtype.type(0), 0.0
+        for f in range(row.size):
+            size = abs(row[f])
+            largest = max(largest, size)
+            total += size
+        most[c], sums[c] = largest, total
+
+
+@jit.compiled
+def cut(
+    Wt: Array, mean: Array, features: int, first: int, end: int, most: Array, digits: Array,
+    Wq: Array, products: Array,
+) -> None:  # fmt: skip
+    """Write the digits of columns first..end of Wt (C, F') to `digits` and, in the order of `int8`, to Wq.
+
+    products (C,) becomes the product of these columns with the mean, in units of the last digit. It is that of the
+    digits and not of the weights, so that pixels equal to the mean add exactly nothing.
+    """
+    classes = Wt.shape[0]
+    count = max(0, min(end, features) - first)
+    for c in range(classes):
+        largest = 0.0
+        for thread in range(most.shape[0]):
+            largest = max(largest, most[thread, c])
+        inverse = LARGEST / largest if largest > 0 else 0.0
+        row = Wt[c, first:end]
+        d0, d1, d2 = digits[0, c, first:end], digits[1, c, first:end], digits[2, c, first:end]
+        for f in range(row.size):
+            number = np.float64(row[f]) * inverse
+            unit = np.rint(number)
+            rest = (number - unit) * BASE
+            digit = np.rint(rest)
+            d0[f] = np.int8(unit)
+            d1[f] = np.int8(digit)
+            d2[f] = np.int8(np.rint((rest - digit) * BASE))
+        product = 0.0
+        centre = mean[first : first + count]
+        for f in range(count):
+            number = (np.float64(d0[f]) * BASE + np.float64(d1[f])) * BASE + np.float64(d2[f])
+            product += number * np.float64(centre[f])
+        products[c] = product
+    fours = digits.reshape(DIGITS * classes, digits.shape[2]).view(np.int32)
+    target = Wq.view(np.int32)
+    for group in range(first // 4, end // 4):
+        row = target[group]
+        for k in range(DIGITS * classes):
+            row[k] = fours[k, group]
+        row[DIGITS * classes :] = 0
+
+
+@jit.compiled
+def add_up_rows(
+    X: Array, y: Array, order: Array, start: int, stop: int, last: int, bias: Array, hinge: bool,
+    Wq: Array, most: Array, products: Array, block: Array, quads: Array,
+    S: Array, s: Array, dq: Array, G: Array, exact: Array, labels: Array,
+    counted: Array, loss: Array,
+) -> int:  # fmt: skip
+    """Set G, exact, counted and loss[0] to the sums over positions start..stop. Return the first bad position, or -1.
+
+    bias (0 or 1, C). Later rows may be prefetched, up to position `last`.
+    """
+    G[:] = 0
+    counted[:] = 0
+    dq[:] = 0
+    loss[0] = 0.0
+    since_flush = 0
+    classes = s.shape[0] - 2
+    scale, constant = np.empty(classes), np.empty(classes)
+    for c in range(classes):
+        largest = product = 0.0
+        for other in range(most.shape[0]):
+            largest = max(largest, most[other, c])
+            product += products[other, c]
+        scale[c] = largest / (LARGEST * BASE * BASE)
+        constant[c] = -scale[c] * product
+        for k in range(bias.shape[0]):
+            constant[c] += bias[k, c]
+    int8.begin_tiles()
+    for position in range(start, stop, labels.size):
+        rows = min(labels.size, stop - position)
+        bad = _look_up_labels(y, order, position, rows, X.shape[0], classes, labels)
+        if bad >= 0:
+            int8.end_tiles()
+            return bad
+        if since_flush + labels.size > MAX_FEATURES:
+            _flush(G, exact)
+            since_flush = 0
+        since_flush += labels.size
+        _copy(X, order, position, rows, 4 * Wq.shape[0], block, quads)
+        _scores(X, order, position, rows, last, block, Wq, S)
+        _combine(S, scale, constant, s)
+        loss[0] += _hinge_step(s, rows, labels, dq) if hinge else _softmax_step(s, rows, labels, dq)
+        _count(dq, counted)
+        _gradient(quads, rows, 4 * Wq.shape[0], dq, G)
+    int8.end_tiles()
+    return -1
+
+
+@jit.inlined
+def _look_up_labels(
+    y: Array, order: Array, position: int, rows: int, all_rows: int, classes: int, labels: Array
+) -> int:  # fmt: skip
+    if order.size > 0:
+        return look_up_labels(y, order, position, rows, all_rows, classes, labels)
+    return look_up_labels(y, None, position, rows, all_rows, classes, labels)
+
+
+@jit.compiled
+def _flush(G: Array, exact: Array) -> None:
+    for k in range(exact.shape[0]):
+        total, source = exact[k], G[k]
+        for f in range(total.size):
+            total[f] += source[f]
+        source[:] = 0
+
+
+@jit.compiled
+def _copy(
+    X: Array, order: Array, position: int, rows: int, features: int, block: Array, quads: Array
+) -> None:  # fmt: skip
+    """Copy the rows at position..position+rows of X to `block`, and interleaved to `quads`."""
+    for r in range(0, rows, 4):
+        for k in range(r, min(r + 4, rows)):
+            source = X[order[position + k] if order.size > 0 else position + k]
+            target = block[k, : source.size]
+            for f in range(source.size):
+                target[f] = source[f]
+        int8.interleave(block, r, features, quads)
+
+
+@jit.compiled
+def _scores(
+    X: Array, order: Array, position: int, rows: int, last: int, block: Array, Wq: Array,
+    S: Array,
+) -> None:  # fmt: skip
+    """Set S to the products of the rows of the block with all columns of Wq."""
+    for r in range(0, rows, TILE_ROWS):
+        int8.score_tile_fetching(block, r, Wq, 0, S, X, order, position + S.shape[0], last)
+        for k in range(COLUMNS, S.shape[1], COLUMNS):
+            int8.score_tile(block, r, Wq, k, S, X, order, position + S.shape[0], last)
+
+
+@jit.compiled
+def _combine(S: Array, scale: Array, constant: Array, s: Array) -> None:
+    """Set s (C, B) to the scores from those of their digits, S (B, K), which are exact in float64."""
+    classes = scale.size
+    for c in range(classes):
+        row = s[c]
+        high, middle, low = S[:, c], S[:, classes + c], S[:, 2 * classes + c]
+        for r in range(row.size):
+            number = (np.float64(high[r]) * BASE + np.float64(middle[r])) * BASE + np.float64(low[r])
+            row[r] = number * scale[c] + constant[c]
+
+
+@jit.compiled
+def _hinge_step(s: Array, rows: int, labels: Array, dq: Array) -> float:
+    """Return the summed hinge loss of the first `rows` scores s (C + 2, B), and write their gradient to dq.
+
+    The last two rows of s are work space.
+    """
+    classes = s.shape[0] - 2
+    one, zero = s.dtype.type(1), s.dtype.type(0)
+    threshold, violations = s[classes], s[classes + 1]
+    for r in range(rows):
+        threshold[r] = s[labels[r], r] - one
+        violations[r] = zero
+        s[labels[r], r] = -np.inf  # adds nothing
+    total = 0.0
+    for c in range(classes):
+        row, digit = s[c], dq[c]
+        for r in range(rows):
+            margin = row[r] - threshold[r]
+            # Written so that NaN stays NaN.
+            total += zero if margin <= zero else margin
+            violation = one if margin > zero else zero
+            violations[r] += violation
+            digit[r] = np.int8(violation)
+        digit[rows:] = 0
+    for r in range(rows):
+        dq[labels[r], r] = np.int8(-violations[r])
+    return total
+
+
+@jit.compiled
+def _softmax_step(s: Array, rows: int, labels: Array, dq: Array) -> float:
+    """Return the summed cross-entropy of the first `rows` scores s (C + 2, B), and write their gradient to dq.
+
+    The last two rows of s are work space.
+    """
+    classes, block = s.shape[0] - 2, s.shape[1]
+    number = s.dtype.type
+    highest, denominator = s[classes], s[classes + 1]
+    highest[:] = -np.inf
+    for c in range(classes):
+        row = s[c]
+        for r in range(block):
+            highest[r] = max(highest[r], row[r])
+    for c in range(classes):
+        row = s[c]
+        for r in range(block):
+            row[r] -= highest[r]
+    total = 0.0
+    for r in range(rows):
+        total -= s[labels[r], r]
+    simd.exponentials(s[:classes].reshape(classes * block), classes * block)
+    denominator[:] = 0
+    for c in range(classes):
+        row = s[c]
+        for r in range(block):
+            denominator[r] += row[r]
+    for r in range(rows):
+        total += log(denominator[r])
+        s[labels[r], r] -= denominator[r]
+    for r in range(block):
+        denominator[r] = number(LARGEST) / denominator[r]
+    for c in range(classes):
+        row, d0, d1, d2 = s[c], dq[c], dq[classes + c], dq[2 * classes + c]
+        for r in range(rows):
+            scaled = row[r] * denominator[r]
+            unit = np.rint(scaled)
+            rest = (scaled - unit) * number(BASE)
+            digit = np.rint(rest)
+            d0[r] = np.int8(unit)
+            d1[r] = np.int8(digit)
+            d2[r] = np.int8(np.rint((rest - digit) * number(BASE)))
+        d0[rows:] = 0
+        d1[rows:] = 0
+        d2[rows:] = 0
+    return total
+
+
+@jit.compiled
+def _count(dq: Array, counted: Array) -> None:
+    """Add the sums of the rows of dq (K', B) to counted (K',)."""
+    for k in range(counted.size):
+        row, total = dq[k], np.int32(0)
+        for r in range(row.size):
+            total += np.int32(row[r])
+        counted[k] += total
+
+
+@jit.compiled
+def _gradient(quads: Array, rows: int, features: int, dq: Array, G: Array) -> None:
+    """Add the gradients of the digits dq of `rows` rows to G."""
+    columns = dq.shape[0]
+    wide = columns // WIDE * WIDE
+    for f in range(0, features, TILE_FEATURES):
+        for k in range(0, wide, WIDE):
+            int8.wide_gradient_tile(quads, rows, dq, k, f, G)
+        for k in range(wide, columns, NARROW):
+            int8.narrow_gradient_tile(quads, rows, dq, k, f, G)
+
+
+@jit.compiled
+def _finish(
+    G: Array, exact: Array, counted: Array, hinge: bool, W: Array, mean: Array,
+    features: int, rows: int, reg: float, first: int, end: int, last: bool, dW: Array,
+) -> float:  # fmt: skip
+    """Compute rows first..end of dW (D, C) and, if `last`, that of the bias. Return sum(W * W) of these rows."""
+    classes, columns = W.shape[1], G.shape[1]
+    digits = columns_of(hinge, classes)
+    one_over_rows, twice_reg = W.dtype.type(1.0 / rows), W.dtype.type(2 * reg)
+    scale = 1.0 if hinge else 1 / (LARGEST * BASE * BASE)
+    squares = 0.0
+    totals, counts = np.empty((columns, GROUP), np.int64), np.empty(columns)
+    for k in range(columns):
+        count = 0
+        for thread in range(G.shape[0]):
+            count += counted[thread, k]
+        counts[k] = count
+    for group in range(first, end, GROUP):
+        for k in range(digits):
+            total = totals[k]
+            total[:] = 0
+            for thread in range(G.shape[0]):
+                addend = G[thread, k, group : group + GROUP]
+                for p in range(GROUP):
+                    total[p] += addend[p]
+                if exact.size > 0:
+                    flushed = exact[thread, k, group : group + GROUP]
+                    for p in range(GROUP):
+                        total[p] += flushed[p]
+        for c in range(classes):
+            count = value_of(counts, c, classes, hinge)
+            for f in range(group, min(group + GROUP, end)):
+                p = FEATURE_ORDER[f - group]
+                dW[f, c] = scale * (value_of(totals[:, p], c, classes, hinge) - mean[f] * count)
+        gradient, weights = dW[group : min(group + GROUP, end)], W[group : min(group + GROUP, end)]
+        squares += regularise(gradient.reshape(gradient.size), weights.reshape(weights.size), one_over_rows, twice_reg)
+    if last and features < W.shape[0]:
+        for c in range(classes):
+            dW[features, c] = scale * value_of(counts, c, classes, hinge)
+        squares += regularise(dW[features], W[features], one_over_rows, twice_reg)
+    return squares
+
+
+@jit.inlined
+def columns_of(hinge: bool, classes: int) -> int:
+    """Return the number of columns of the gradient with respect to the scores: one for each digit and class."""
+    return classes if hinge else DIGITS * classes
+
+
+@jit.inlined
+def value_of(sums: Array, c: int, classes: int, hinge: bool) -> float:
+    """Return the number whose digits are sums[c], sums[classes + c] and so on, in units of the last one."""
+    if hinge:
+        return float(sums[c])
+    return (np.float64(sums[c]) * BASE + np.float64(sums[classes + c])) * BASE + np.float64(sums[2 * classes + c])

@@ -1,0 +1,91 @@
+"""Losses on pixels by the unit that LCBENCH_INT8 names, against the oracle.
+
+python tests/losses/pixel_losses.py [few]
+
+Print, as JSON, what is wrong in each case, and the number of cases. `few`: cases that are fast without the JIT.
+"""
+
+import json
+import sys
+
+import numpy as np
+
+from lcbench.losses import int8, oracle, pixels
+
+FEW = ((1, 1, 2), (13, 64, 3), (50, 65, 5))
+ALL = (*FEW, (300, 75, 10), (200, 3072, 10), (130, 128, 64), (1000, 70, 12))
+
+
+def main() -> None:
+    few = "few" in sys.argv
+    wrong, count = {}, 0
+    for rows, features, classes in FEW if few else ALL:
+        for bias in (False, True):
+            for centred in (False, True):
+                for by_index in (False, True):
+                    for fill in (None, 0, 255):
+                        for loss in ("svm", "softmax"):
+                            found = mismatch(loss, rows, features, classes, bias, centred, by_index, fill)
+                            count += 1
+                            if found:
+                                wrong[str((loss, rows, features, classes, bias, centred, by_index, fill))] = found
+    if not few:
+        # int32 sums over so many rows overflow unless they are flushed.
+        for loss in ("svm", "softmax"):
+            found = mismatch(loss, 1_000_000, 3, 2, True, True, False, 255)
+            found = found or mismatch(loss, 1_000_000, 3, 2, False, False, False, 255)
+            count += 1
+            if found:
+                wrong[f"{loss}, 1,000,000 rows of 255"] = found
+        wrong |= not_finite()
+    print(json.dumps({"unit": int8.UNIT.name if int8.UNIT else "", "cases": count, "wrong": wrong}))
+
+
+def problem(rows, features, classes, bias, fill=None):
+    """Return W, X and y."""
+    rng = np.random.default_rng(rows)
+    X = rng.integers(0, 256, (rows, features), np.uint8) if fill is None else np.full((rows, features), fill, np.uint8)
+    W = (0.002 * rng.normal(0, 1, (features + bias, classes))).astype(np.float32)
+    W[:, -1] *= 1000  # each class has digits of its own size
+    return W, X, rng.integers(0, classes, rows)
+
+
+def mismatch(loss, rows, features, classes, bias, centred, by_index, fill):
+    """Return what is wrong, or None."""
+    W, X, y = problem(rows, features, classes, bias, fill)
+    mean = X.mean(axis=0).astype(np.float32) if centred else None
+    order = np.arange(rows - 1, -1, -2) if by_index else None
+    value, dW, bad = pixels.one_pass(W, X, y, 0.1, loss == "svm", order, mean)
+    selected = X.astype(np.float64) - (0.0 if mean is None else mean.astype(np.float64))
+    if bias:
+        selected = np.hstack([selected, np.ones((rows, 1))])
+    if order is not None:
+        selected, y = selected[order], y[order]
+    return oracle.expected(loss, W, selected.astype(np.float32), y, 0.1).mismatch(value, dW) or (
+        f"bad {bad}" if bad != -1 else None
+    )
+
+
+def not_finite():
+    """Return what is wrong with weights that are not finite, and with bad labels and rows."""
+    wrong = {}
+    for number in (np.nan, np.inf, -np.inf):
+        W, X, y = problem(100, 75, 10, True)
+        W[3, 4] = number
+        bad = pixels.one_pass(W, X, y, 0.1, True, None, None)[2]
+        if bad != pixels.NOT_FINITE:
+            wrong[f"weight {number}"] = bad
+    W, X, y = problem(500, 75, 10, True)
+    y[77] = 10
+    if pixels.one_pass(W, X, y, 0.1, False, None, None)[2] != 77:
+        wrong["label"] = "not found"
+    order = np.arange(500)
+    order[400] = 500
+    y[77] = 0
+    if pixels.one_pass(W, X, y, 0.1, False, order, None)[2] != 400:
+        wrong["row"] = "not found"
+    return wrong
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Micro-kernels on bytes: each unit against its NumPy definition, by its instructions where the processor has them."""
+
+import numpy as np
+import pytest
+from numba import config
+
+from lcbench.losses import int8, jit, simd
+from lcbench.losses.int8 import COLUMNS, FEATURE_ORDER, GROUP, UNITS
+
+pytestmark = [
+    pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS),
+    pytest.mark.skipif(bool(config.DISABLE_JIT), reason="the definitions replace the kernels if the JIT is off"),
+]
+
+
+def random(rng, dtype, *shape):
+    """Return random bytes of the whole range."""
+    info = np.iinfo(dtype)
+    return rng.integers(info.min, info.max, shape, dtype, endpoint=True)
+
+
+@pytest.mark.parametrize("extreme", [False, True])
+@pytest.mark.parametrize("fetch", [False, True])
+def test_score_tile_is_exact(unit, fetch, extreme):
+    rng = np.random.default_rng(0)
+    tile = int8.make_score_tile(unit, fetch)
+
+    @jit.compiled
+    def call(rows, r, Wq, k, S, X, order, ahead, last):
+        tile(rows, r, Wq, k, S, X, order, ahead, last)
+
+    X, features = random(rng, np.uint8, 50, 70), 2 * GROUP
+    rows, Wq = (
+        random(rng, np.uint8, 2 * unit.tile_rows, features + 13),
+        random(rng, np.int8, features // 4, 8 * COLUMNS),
+    )
+    if extreme:
+        rows[:], Wq[:] = 255, -128
+    found, right = (np.full((2 * unit.tile_rows, 2 * COLUMNS), 7, np.int32) for _ in range(2))
+    for order in (np.empty(0, np.int64), rng.permutation(50)):
+        call(rows, unit.tile_rows, Wq, COLUMNS, found, X, order, 30, 49)
+        int8.score_tile_in_numpy(unit)(rows, unit.tile_rows, Wq, COLUMNS, right, X, order, 30, 49)
+        np.testing.assert_array_equal(found, right)
+        assert (found[: unit.tile_rows] == 7).all()
+
+
+@pytest.mark.parametrize("size", ["wide", "narrow"])
+@pytest.mark.parametrize("rows", [4, 20, 64, 100])
+def test_gradient_tile_is_exact(unit, size, rows):
+    rng = np.random.default_rng(rows)
+    columns = getattr(unit, size)
+    tile = int8.make_gradient_tile(unit, columns)
+
+    @jit.compiled
+    def call(quads, rows, dq, k, f, G):
+        tile(quads, rows, dq, k, f, G)
+
+    quads, dq = random(rng, np.uint8, 32, 4 * 2 * GROUP + 64), random(rng, np.int8, columns + 3, 128)
+    dq[:, rows:] = 0
+    found = rng.integers(-(2**20), 2**20, (columns + 3, 2 * GROUP + 16)).astype(np.int32)
+    right = found.copy()
+    call(quads, rows, dq, 2, GROUP, found)
+    int8.gradient_tile_in_numpy(unit, columns)(quads, rows, dq, 2, GROUP, right)
+    np.testing.assert_array_equal(found, right)
+
+
+def test_four_rows_are_interleaved_in_the_order_of_the_features(unit):
+    @jit.compiled
+    def call(rows, r, features, quads):
+        int8.interleave(rows, r, features, quads)
+
+    byte = np.dtype(np.uint8)
+    rows, quads, right = (simd.aligned(shape, byte) for shape in ((8, 3 * GROUP), (2, 9 * GROUP), (2, 9 * GROUP)))
+    rows[:] = random(np.random.default_rng(0), np.uint8, 8, 3 * GROUP)
+    quads[:] = right[:] = 0
+    call(rows, 4, 2 * GROUP, quads)
+    int8.interleave_in_numpy(rows, 4, 2 * GROUP, right)
+    np.testing.assert_array_equal(quads, right)
+    position = int(np.flatnonzero(FEATURE_ORDER == 21)[0])
+    np.testing.assert_array_equal(quads[1, 4 * position : 4 * position + 4], rows[4:, 21])
