@@ -42,6 +42,12 @@ MIN_BLOCK_ROWS = 12
 MAX_BLOCK_ROWS = 256
 """Limits of the rows of a block. Each block reads all of Wt and Gt, which is too expensive for fewer rows."""
 
+FOLD_BLOCKS = 64
+"""Blocks whose gradients are added up in W's dtype, before that sum is added to one in float64.
+
+The rounding errors of a sum grow with its length. Centred pixels have the same fraction, so they do not cancel.
+"""
+
 # Sizes for which one pass was measured to be faster than two products. With many classes BLAS uses the caches better.
 # With a small X the overhead of one pass is larger than its gain; the more so if it reads a block once for every ten
 # classes.
@@ -148,7 +154,7 @@ def _one_pass(
     def part(thread: int) -> None:
         _pass(
             thread, threads, words, W, X, y, order, mean, rows, reg, hinge,
-            work.Wt, work.scores, work.labels, work.packed, work.Gt, work.sums, work.bad, dW,
+            work.Wt, work.scores, work.labels, work.packed, work.Gt, work.totals, work.sums, work.bad, dW,
         )  # fmt: skip
 
     work.team.run(part)
@@ -165,6 +171,7 @@ class Workspace:
 
     Wt (C', D'): W transposed, padded to whole tiles with zeros.
     Gt (threads, C', D'): gradient of each thread, transposed and padded.
+    totals (threads, C', D') float64: sum of the gradients of earlier blocks, used only by threads with many blocks.
     scores (threads, B, C') and labels (threads, B): those of a block of B rows.
     packed (threads, B, D''): rows of X in W's dtype, or None if X can be read in place.
     sums (threads, 2): loss and squared weights.
@@ -186,6 +193,7 @@ class Workspace:
         tiles = _up_to(classes, CLASSES), _up_to(width, VECTORS * lanes)
         self.Wt = simd.aligned(tiles, W.dtype)
         self.Gt = simd.aligned((self.threads, *tiles), W.dtype)
+        self.totals = simd.aligned((self.threads, *tiles), np.dtype(np.float64))
         # The last tile may write after the last row.
         self.scores = simd.aligned((self.threads, block_rows + ROWS, tiles[0]), W.dtype)
         self.labels = np.empty((self.threads, block_rows), np.int64)
@@ -229,7 +237,7 @@ def _up_to(count: int, tile: int) -> int:
 def _pass(
     thread: int, threads: int, words: NDArray[Any], W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], order: Any,
     mean: Any, rows: int, reg: float, hinge: bool, Wt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any],
-    packed: Any, Gt: NDArray[Any], sums: NDArray[Any], bad: NDArray[Any], dW: NDArray[Any],
+    packed: Any, Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any], bad: NDArray[Any], dW: NDArray[Any],
 ) -> None:  # fmt: skip
     """Compute a thread's share of Wt, then of the rows, then of dW, with a barrier after each."""
     begin(words, thread)
@@ -239,7 +247,7 @@ def _pass(
     start, stop = share(thread, threads, rows)
     bad[thread] = add_up_rows(
         X, y, order, mean, start, stop, rows - 1, Wt, W.shape[1], hinge, scores[thread], labels[thread], thread, packed,
-        Gt[thread], sums[thread],
+        Gt[thread], totals[thread], sums[thread],
     )  # fmt: skip
     barrier(words, threads)
     sums[thread, 1] = _finish(Gt, W, rows, reg, first, min(end, W.shape[0]), dW)
@@ -272,22 +280,46 @@ def transpose(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
 def add_up_rows(
     X: NDArray[Any], y: NDArray[Any], order: Any, mean: Any, start: int, stop: int, last: int, Wt: NDArray[Any],
     classes: int, hinge: bool, scores: NDArray[Any], labels: NDArray[Any], thread: int, packed: Any, Gt: NDArray[Any],
-    loss: NDArray[Any],
+    totals: NDArray[Any], loss: NDArray[Any],
 ) -> int:  # fmt: skip
     """Set Gt (C', D') and loss[0] to the sums over positions start..stop. Return the first bad position, or -1.
 
-    Later rows may be prefetched, up to position `last`.
+    totals (C', D') float64 is work memory. Later rows may be prefetched, up to position `last`.
     """
     Gt[:] = 0
     loss[0] = 0.0
+    fold_rows = FOLD_BLOCKS * labels.size
     for position in range(start, stop, labels.size):
+        if position > start and (position - start) % fold_rows == 0:
+            _fold(Gt, totals, position - start == fold_rows)
         rows = min(labels.size, stop - position)
         bad = look_up_labels(y, order, position, rows, X.shape[0], classes, labels)
         if bad >= 0:
             return bad
         block = _readable(X, order, mean, position, rows, last, packed, thread)
         loss[0] += _block(block[0], block[1], block[2], rows, block[3], labels, Wt, classes, hinge, scores, Gt)
+    if stop - start > fold_rows:
+        _add_totals(Gt, totals)
     return -1
+
+
+@jit.compiled
+def _fold(Gt: NDArray[Any], totals: NDArray[Any], first: bool) -> None:
+    """Add Gt (C', D') to totals (C', D'), or store it there if it is the first. Set Gt to zero."""
+    for c in range(Gt.shape[0]):
+        addend, total = Gt[c], totals[c]
+        for f in range(addend.size):
+            total[f] = addend[f] + (0.0 if first else total[f])
+            addend[f] = 0
+
+
+@jit.compiled
+def _add_totals(Gt: NDArray[Any], totals: NDArray[Any]) -> None:
+    """Add totals (C', D') to Gt (C', D')."""
+    for c in range(Gt.shape[0]):
+        total, addend = Gt[c], totals[c]
+        for f in range(total.size):
+            total[f] = addend[f] + total[f]
 
 
 def _readable(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lcbench.datasets import synthetic
 from lcbench.losses import jit, numba_parallel, oracle, simd
 
 
@@ -41,6 +42,20 @@ def test_repeated_calls_return_the_same_bits(monkeypatch, loss):
         value, dW = loss(W, X, y, reg)
         assert value == first_loss
         np.testing.assert_array_equal(dW, first_dW)
+
+
+@pytest.mark.parametrize("loss", ["svm", "softmax"])
+def test_rounding_errors_do_not_grow_with_the_number_of_blocks(monkeypatch, loss):
+    monkeypatch.setattr(numba_parallel, "prefer_two_products", lambda rows, W: False)
+    monkeypatch.setattr(numba_parallel, "MAX_BLOCK_ROWS", 12)  # as many blocks as with thousands of features
+    # Centred pixels have the same fraction, so the rounding errors of one long sum in float32 do not cancel.
+    pixels, y = synthetic.images(49_000, 16)
+    X = (pixels - pixels.mean(axis=0)).astype(np.float32)
+    W = np.zeros((16, 10), np.float32)
+    right = oracle.expected(loss, W, X, y, 0.0)
+    value, dW = getattr(numba_parallel, f"{loss}_loss")(W, X, y, 0.0)
+    assert right.error_of_loss(value) < 1e-7
+    assert right.error_of_gradient(dW) < 1e-6
 
 
 @pytest.mark.parametrize("label", [-1, 10, 127])
