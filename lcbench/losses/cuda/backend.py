@@ -11,7 +11,7 @@ Access to `cuda` imports Numba. The functions about the device call the driver d
 from __future__ import annotations
 
 import ctypes
-import importlib
+import importlib.util
 import os
 import sys
 import threading
@@ -21,7 +21,7 @@ from typing import Any
 
 from lcbench.losses.implementation import Unavailable
 
-INSTALL = "pip install 'numba-cuda[cu13]' 'numpy<2.5'"
+INSTALL = "pip install 'numba-cuda[cu13]'"
 
 BACKEND_VARIABLE = "LCBENCH_CUDA_BACKEND"
 BACKENDS = {"numba-cuda": "numba.cuda", "numba-cuda-mlir": "numba_cuda_mlir.cuda"}
@@ -44,9 +44,8 @@ def _backend() -> tuple[str, Any]:
     first_error: Unavailable | None = None
     for name in [selected] if selected else BACKENDS:
         try:
-            module = importlib.import_module(BACKENDS[name])
-        except ImportError as error:
-            # numba-cuda does not import with NumPy 2.5, or without NVIDIA's cuda-bindings
+            module = _import(name)
+        except Exception as error:  # not only ImportError: for example AttributeError, if a dependency is too new
             reason = f"{BACKENDS[name]} does not import: {' '.join(str(error).split())}"
             first_error = first_error or Unavailable(reason, INSTALL if name == "numba-cuda" else f"pip install {name}")
             if is_simulator() or why_no_gpu() is not None:
@@ -57,6 +56,24 @@ def _backend() -> tuple[str, Any]:
             return name, module
     assert first_error is not None
     raise first_error
+
+
+def _import(name: str) -> Any:
+    """Return the module of the backend `name`."""
+    module = importlib.import_module(BACKENDS[name])
+    if name == "numba-cuda" and not is_simulator() and importlib.util.find_spec("numba_cuda") is not None:
+        import numpy
+
+        # numba-cuda up to 0.30.4 reads numpy.row_stack when it compiles its first kernel. NumPy 2.5 has removed it.
+        missing = not hasattr(numpy, "row_stack")
+        if missing:
+            numpy.row_stack = numpy.vstack  # type: ignore[attr-defined]
+        try:
+            importlib.import_module("numba.cuda.np.arrayobj")
+        finally:
+            if missing:
+                del numpy.row_stack  # type: ignore[attr-defined]
+    return module
 
 
 @cache

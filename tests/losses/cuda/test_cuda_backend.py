@@ -8,6 +8,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,6 +113,31 @@ def test_backend_that_does_not_import_is_unavailable(monkeypatch: pytest.MonkeyP
     with pytest.raises(Unavailable, match=r"numba\.cuda does not import") as caught:
         _ = cuda_backend.cuda
     assert "numba-cuda" in caught.value.install
+
+
+def test_backend_that_fails_to_import_in_another_way_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_backend.py").write_text("import numpy\nnumpy.a_name_that_is_gone\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(cuda_backend.BACKENDS, "numba-cuda", "broken_backend")
+    with pytest.raises(Unavailable, match=r"broken_backend does not import: .*a_name_that_is_gone"):
+        _ = cuda_backend.cuda
+
+
+def test_numba_cuda_works_with_a_numpy_that_has_no_row_stack() -> None:
+    pytest.importorskip("numba_cuda")
+    program = (
+        "import numba.np.arrayobj, numpy\n"
+        "vars(numpy).pop('row_stack', None)\n"  # as in NumPy 2.5
+        "from lcbench.losses.cuda.backend import cuda\n"
+        "import numba.cuda.np.arrayobj\n"  # as numba-cuda does at the first launch
+        "assert 'row_stack' not in vars(numpy)\n"
+        "print('fine')\n"
+    )
+    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "0", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    child = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert child.stdout == "fine\n", child.stderr
 
 
 def test_successor_is_used_if_it_is_the_only_backend(
