@@ -11,7 +11,7 @@ import pytest
 import lcbench
 from fake_generations import FakeSchedule, measured_ok
 from lcbench import files, record
-from lcbench.api.measure import installed_version, without_folders
+from lcbench.api.measure import without_folders
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
 from lcbench.losses.implementation import LossError, UnknownImplementation
@@ -84,7 +84,7 @@ def test_a_run_with_worker_processes(results):
     assert (limit.implementation, limit.loss, len(limit.processes)) == ("limit", "svm", 2)
     assert record.read(results / "baselines" / "before.json").id == result.id
     assert record.find("before").rows == result.rows
-    assert (result.lcbench, result.machine["python"]) == (installed_version(), result.machine["python"])
+    assert (result.lcbench, result.machine["python"]) == (files.installed_version(), result.machine["python"])
 
 
 def test_default_sizes(fake):

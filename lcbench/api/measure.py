@@ -573,7 +573,7 @@ class MachineAtStart:
         revision = sides.git_revision()
         unknown = "" if revision else sides.why_no_revision()
         return record.new(
-            lcbench=installed_version(),
+            lcbench=files.installed_version(),
             git_revision=revision,
             git_dirty=sides.git_has_changes() if revision else None,
             fingerprint=machine.fingerprint(self._facts),
@@ -609,10 +609,3 @@ def _write_record(
         except LcbenchError as error:
             raise NotSaved(error, found) from None
     return found
-
-
-def installed_version() -> str:
-    """Return the version of lcbench."""
-    from importlib.metadata import version
-
-    return version("lcbench")

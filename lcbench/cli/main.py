@@ -84,12 +84,28 @@ class Commands(click.Group):
         return found, command, rest
 
 
+def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from lcbench.files import installed_version
+
+        click.echo(f"lcbench {installed_version()}")
+        context.exit()
+
+
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="\b\nExamples:\n  lcbench run\n  lcbench run --impl numpy,numba-parallel --loss softmax",
 )
-@click.version_option(None, "-V", "--version", package_name="lcbench", message="lcbench %(version)s")
+@click.option(
+    "-V",
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 def lcbench() -> None:
     """Benchmark of linear-classifier losses on CIFAR-10.
 

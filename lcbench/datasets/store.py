@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,11 +92,7 @@ def _fill(file: h5py.File, archive: Archive, source: str, dataset: Dataset) -> N
 def _creator() -> str:
     import h5py
 
-    try:
-        own = version("lcbench")
-    except PackageNotFoundError:  # not installed
-        own = "(source tree)"
-    return f"lcbench {own}, h5py {h5py.__version__}, HDF5 {h5py.version.hdf5_version}"
+    return f"lcbench {files.installed_version()}, h5py {h5py.__version__}, HDF5 {h5py.version.hdf5_version}"
 
 
 def origin(path: Path, dataset: Dataset = CIFAR10) -> Origin:
