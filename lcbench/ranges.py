@@ -1,4 +1,4 @@
-"""Ranges of the numbers that can be asked for: in options, keyword arguments, axes, and files that are resumed.
+"""Ranges of the numbers, and the data types, that can be asked for: in options, keyword arguments, axes, and files.
 
 Every number has an upper limit. Beyond it a value is a mistake, and work that is started with it would not end, would
 fill the memory, or would fail in a library that does not check it. The limits of memory and of the data are narrower;
@@ -76,3 +76,22 @@ RANGES: dict[str, Bounds] = {
     "trials": Bounds(1, 100_000),
 }
 """Ranges by the name of the setting. "points" are those of a sweep, "trials" those of a search."""
+
+ITEMSIZES = {"float32": 4, "float64": 8, "uint8": 1}
+"""Data types of a measured X, with the bytes of an element. W and dW have the same type, or `FLOAT_OF_PIXELS`."""
+
+FLOAT_OF_PIXELS = "float32"
+"""Data type of W and dW if X holds uint8 pixels, and of X after its conversion."""
+
+FLOATS = tuple(dtype for dtype in ITEMSIZES if dtype != "uint8")
+"""Data types of weights."""
+
+
+def dtype_of_W(dtype: str) -> str:
+    """Return the data type of W and dW if X has `dtype`."""
+    return dtype if dtype in FLOATS else FLOAT_OF_PIXELS
+
+
+def bytes_of_X(rows: int, features: int, dtype: str) -> int:
+    """Return the bytes of X (rows, features). The column of ones is not stored with uint8 pixels."""
+    return rows * (features if dtype in FLOATS else features - 1) * ITEMSIZES[dtype]

@@ -20,8 +20,9 @@ from msgspec import Meta
 from lcbench import files
 from lcbench.errors import LcbenchError, plain_error, printable
 from lcbench.progress import NoteCallback, no_note
+from lcbench.ranges import FLOAT_OF_PIXELS, ITEMSIZES, bytes_of_X
 
-SCHEMA = 2
+SCHEMA = 3
 """Schema version. Increase it with every change that an older lcbench cannot read; `read` converts older schemas."""
 
 SPACE = 1_000_000
@@ -30,13 +31,19 @@ SPACE = 1_000_000
 Duration = Annotated[float, Meta(ge=1e-12, le=1e7)]
 """Measured time in seconds. The limits keep logarithms, ratios and their intervals finite."""
 
-Dtype = Annotated[str, Meta(pattern="^float(32|64)$")]
+Dtype = Annotated[str, Meta(pattern=f"^({'|'.join(ITEMSIZES)})$")]
 Positive = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e18)]
 Rate = Annotated[float, Meta(gt=0, le=1e18)]
 
 Status = Literal["ok", "unstable", "wrong", "crashed", "timeout", "unavailable"]
 RowSide = Literal["", "base", "control", "head"]
+PixelUse = Literal["", "read", "converts", "converted"]
+"""How a row on uint8 pixels reads them: in place, after a conversion within the call, or after one before the call."""
+
+CONVERTS = " (converts)"
+"""End of the name of rows whose calls convert the pixels."""
+
 AxisName = Annotated[str, Meta(pattern="^(rows|features|classes|batch|threads|dtype)$")]
 AxisValues = Annotated[list[Positive | str], Meta(min_length=1)]
 
@@ -88,6 +95,8 @@ class Row(msgspec.Struct, kw_only=True):
     """Number of randomly drawn rows of X in each call; None means all rows."""
     streamed: bool = False
     """Whether X stayed in its file and was read block by block in every call."""
+    pixels: PixelUse = ""
+    """How the pixels are read, if the dtype is uint8. The name of a row that converts them ends in `CONVERTS`."""
     device: Literal["cpu", "cuda", "simulator"]
     status: Status
     reason: str = ""
@@ -123,6 +132,16 @@ class Row(msgspec.Struct, kw_only=True):
         return Workload(
             self.loss, self.dtype, self.rows, self.features, self.classes, self.data, self.batch, self.streamed
         )
+
+    @property
+    def dtype_of_X(self) -> str:
+        """Return the data type of the X that a call reads: float32 if the pixels were converted before."""
+        return FLOAT_OF_PIXELS if self.pixels == "converted" else self.dtype
+
+    @property
+    def footprint(self) -> int:
+        """Return the bytes of the X that calls read, which is all of it even if each call reads a batch."""
+        return bytes_of_X(self.rows, self.features, self.dtype_of_X)
 
     @property
     def ranked(self) -> bool:
@@ -529,11 +548,12 @@ def read(path: Path) -> Record:
                 "upgrade with 'pip install -U lcbench'"
             )
         # most files are ASCII without escapes, and large ones are read faster without Python objects in between
-        if schema < SCHEMA or b"\\" in content or b"\x7f" in content or not content.isascii():
+        if schema < 2 or b"\\" in content or b"\x7f" in content or not content.isascii():
             fields = _visible(msgspec.json.decode(content))
-            record = msgspec.convert(fields if schema == SCHEMA else _from_schema_1(fields), Record)
+            record = msgspec.convert(_from_schema_1(fields) if schema < 2 else fields, Record)
         else:
             record = msgspec.json.decode(content, type=Record)
+        record.schema = SCHEMA
         record.machine = _facts(record.machine)
         record.created = _time(record.created)
         _require_plausible(record)
@@ -596,6 +616,8 @@ def _require_plausible(record: Record) -> None:
             raise ValueError(f"the interval of row {number} is {list(row.ci95_s)}")
         if row.ranked and not (row.flops and row.bytes):
             raise ValueError(f"row {number} has a time for 0 {'bytes' if row.flops else 'floating-point operations'}")
+        if not row.footprint:
+            raise ValueError(f"row {number} has an X of {row.dtype} without pixels")
     if record.gate:
         _require_complete(record.gate, record.rows)
 
@@ -633,7 +655,7 @@ class _RecordOfSchema1(msgspec.Struct):
 
 
 class _RowOfSchema1(msgspec.Struct):
-    """Lists with one entry per process, which schema 2 replaces by `processes`. All but `blocks` may be shorter."""
+    """Lists with one entry per process, which later schemas replace by `processes`. All but `blocks` may be shorter."""
 
     side: str = ""
     blocks: list[Any] = []

@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from lcbench.errors import LcbenchError, plain_error, require
 from lcbench.losses.implementation import LOSSES, LossName, did_you_mean
-from lcbench.ranges import RANGES
+from lcbench.ranges import FLOATS, ITEMSIZES, RANGES, bytes_of_X
 
 ScalingName = Literal["none", "mean", "halved", "standard"]
 """Scaling of the features.
@@ -35,8 +35,6 @@ CIFAR10_ROWS, CIFAR10_FEATURES, CIFAR10_CLASSES = 50_000, 3073, 10
 """Shape of the training set, including the ones column."""
 
 TIMEOUT_S = 60.0
-
-_BYTES = {"float32": 4, "float64": 8}
 
 
 def within(setting: str) -> Meta:
@@ -62,6 +60,7 @@ class MeasurementSettings(msgspec.Struct, kw_only=True, frozen=True):
     features: Annotated[int, within("features")] = CIFAR10_FEATURES
     classes: Annotated[int, within("classes")] = CIFAR10_CLASSES
     dtype: str = "float32"
+    """Data type of X, W and dW. With uint8, X holds the pixels without the column of ones, and W and dW are float32."""
     data: str = "synthetic"
     """"synthetic", "cifar10" or a file. A file determines the numbers of features and classes."""
     threads: Annotated[int, within("threads")] | None = None
@@ -106,10 +105,15 @@ class MeasurementSettings(msgspec.Struct, kw_only=True, frozen=True):
 
     def validate(self) -> None:
         """Raise LcbenchError if the settings are invalid."""
-        require(self.dtype in _BYTES, f"dtype is {self.dtype!r}, must be {' or '.join(_BYTES)}")
+        require(self.dtype in ITEMSIZES, f"dtype is {self.dtype!r}, must be {' or '.join(ITEMSIZES)}")
         require(
             bool(self.losses) and set(self.losses) <= set(LOSSES),
             f"losses are {list(self.losses)}, available are {' and '.join(LOSSES)}",
+        )
+        require(
+            self.features > 1 or self.dtype in FLOATS,
+            f"X of {self.dtype} holds pixels without the column of ones, and with 1 feature there is no other: "
+            "choose more features, or a float dtype",
         )
 
     @property
@@ -153,6 +157,12 @@ class RunSettings(MeasurementSettings, kw_only=True, frozen=True):
         def values(name: str) -> list[Any]:
             return axes.get(name) or [getattr(self, name)]
 
+        pixels = next((dtype for dtype in values("dtype") if dtype not in FLOATS), None)
+        require(
+            not (self.stream and pixels),
+            f"streaming reads the numbers as they are in the file, and W and dW have the dtype: leave {pixels} or "
+            "streaming out",
+        )
         require(
             not (self.stream and any(values("batch"))),
             "a batch is drawn from rows in memory: a batch and streaming cannot be combined",
@@ -164,7 +174,12 @@ class RunSettings(MeasurementSettings, kw_only=True, frozen=True):
             require(name not in axes or generated, f"{name} cannot be an axis with {self.data}: its file fixes them")
         rows, features = axes.get("rows") or self.row_counts, max(values("features"))
         require(
-            max(rows) * features * max(_BYTES[dtype] for dtype in values("dtype")) <= sys.maxsize,
+            min(values("features")) > 1 or not pixels,
+            f"X of {pixels} holds pixels without the column of ones, and with 1 feature there is no other: begin "
+            "the axis at 2 features",
+        )
+        require(
+            max(bytes_of_X(max(rows), features, dtype) for dtype in values("dtype")) <= sys.maxsize,
             f"X of {max(rows):,} x {features:,} is too large for an array",
         )
         batches = [batch for batch in values("batch") if batch is not None]

@@ -15,6 +15,7 @@ import msgspec
 from lcbench import files, record
 from lcbench.errors import LcbenchError, NotSaved, require
 from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
+from lcbench.ranges import FLOATS
 from lcbench.settings import (
     CIFAR10_CLASSES,
     CIFAR10_FEATURES,
@@ -213,7 +214,7 @@ def gate(
         pairs = gate.pair_targets(base_side, head_side, names, chosen.selected_losses, chosen.timeout_s)
         if not chosen.planted:
             gate.require_own_code(base_side, head_side, names)
-        pairs = _judged(pairs, head_side, chosen.timeout_s, progress)
+        pairs = gate.by_use_of_pixels(_judged(pairs, head_side, chosen.timeout_s, progress), chosen.dtype)
         comparisons = sum(len(pair.losses) for pair in pairs)
         plan = gate.GatePlan(
             base_side,
@@ -457,10 +458,11 @@ def _show_skipped(resolved: list[ResolvedTarget], note: NoteCallback) -> None:
 def _targets(
     resolved: list[ResolvedTarget], settings: RunSettings, axes: Axes, size: Size, rows: list[int]
 ) -> list[Target]:
-    """Return the targets with their cells; a target has one number of threads."""
+    """Return the targets with their cells; a target has one number of threads and one use of pixels."""
     from lcbench.losses import catalog
     from lcbench.measure import selection, workload
     from lcbench.measure.axes import points
+    from lcbench.measure.pixels import uses_of_pixels
     from lcbench.measure.schedule import Target
 
     sizes: dict[Any, list[Size]] = {}  # by number of threads
@@ -477,18 +479,26 @@ def _targets(
         return small_sizes if each.name == "naive" and not rows_given else sizes
 
     row_names = selection.row_names(resolved)
-    return [
-        Target(
-            each.name,
-            each.device,
-            tuple((loss, size) for size in its_sizes for loss in each.losses),
-            row_names[each.name],
-            each.device != "cpu" or catalog.on_cluster(each.name),
-            threads,
-        )
-        for each in resolved
-        for threads, its_sizes in sizes_of(each).items()
-    ]
+    targets = []
+    for each in resolved:
+        by_use: dict[Any, list[Size]] = {}  # by number of threads and use of pixels
+        for threads, its_sizes in sizes_of(each).items():
+            for size in its_sizes:
+                for use in uses_of_pixels(each.name, size.dtype):
+                    by_use.setdefault((threads, use), []).append(size)
+        targets += [
+            Target(
+                each.name,
+                each.device,
+                tuple((loss, size) for size in its_sizes for loss in each.losses),
+                row_names[each.name],
+                each.device != "cpu" or catalog.on_cluster(each.name),
+                threads,
+                use,
+            )
+            for (threads, use), its_sizes in by_use.items()
+        ]
+    return targets
 
 
 @contextmanager
@@ -506,7 +516,8 @@ def open_data(
     rows = [int(value) for value in (axes or {}).get("rows", settings.row_counts)]
     size = Size(0, settings.features, settings.classes, settings.dtype, settings.data, settings.batch, settings.stream)
     if settings.data not in NAMED_DATA:
-        yield _size_of_file(Path(settings.data), size, rows, note)
+        dtypes = [str(dtype) for dtype in (axes or {}).get("dtype", [settings.dtype])]
+        yield _size_of_file(Path(settings.data), size, rows, dtypes, note)
     elif not settings.stream:
         yield size, rows or list(DEFAULT_ROWS)
     elif settings.data == "cifar10":
@@ -524,7 +535,9 @@ def open_data(
             yield replace(size, file=file), rows
 
 
-def _size_of_file(file: Path, size: Size, rows: list[int], note: NoteCallback) -> tuple[Size, list[int]]:
+def _size_of_file(
+    file: Path, size: Size, rows: list[int], dtypes: list[str], note: NoteCallback
+) -> tuple[Size, list[int]]:
     from lcbench.measure import workload
 
     found = workload.file_shape(file)
@@ -536,9 +549,20 @@ def _size_of_file(file: Path, size: Size, rows: list[int], note: NoteCallback) -
         "leave --features and --classes out",
     )
     size = replace(
-        size, features=found.features, classes=found.classes, data=file.name, file=file, file_itemsize=found.itemsize
+        size,
+        features=found.features,
+        classes=found.classes,
+        data=file.name,
+        file=file,
+        file_itemsize=found.dtype.itemsize,
+    )
+    pixels = not set(dtypes) <= set(FLOATS)
+    require(
+        found.dtype == "uint8" or not pixels,
+        f"{file} has {found.dtype} numbers and no uint8 pixels: leave the dtype uint8 out",
     )
     if not size.streamed and found.on_disk and not workload.fits_in_memory(replace(size, rows=most)):
+        require(not pixels, f"{file}: X of {most:,} rows does not fit in memory: choose fewer, or leave uint8 out")
         size = replace(size, streamed=True)
         note(f"{file}: X of {most:,} rows does not fit in memory; it is streamed from the file")
     if not rows:
@@ -600,7 +624,7 @@ def _write_record(
     found = machine.record(rows=rows, **fields)
     estimates.complete_record(found)
     for row in found.rows:
-        reason = (unstable or {}).get((row.implementation, row.loss))
+        reason = (unstable or {}).get((row.implementation.removesuffix(record.CONVERTS), row.loss))
         if reason and row.status == "ok":
             row.status, row.reason = "unstable", reason
     if any(row.processes for row in found.rows):

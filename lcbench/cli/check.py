@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lcbench.cli import completion as complete
-from lcbench.cli.options import DTYPES, Seconds, implementations_option, json_option, quiet_option
+from lcbench.cli.options import WEIGHTS, Seconds, implementations_option, json_option, quiet_option
 from lcbench.errors import ExitCode
 
 
@@ -62,7 +62,7 @@ def print_reports(found: Any, reports: list[Any], tables: Iterable[Any], as_json
     "--dtype",
     "dtypes",
     multiple=True,
-    type=DTYPES,
+    type=WEIGHTS,
     help="Data type of W and X; repeatable. Default: both; for your own code float64.",
 )
 def check(

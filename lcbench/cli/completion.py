@@ -105,13 +105,14 @@ def features(context: click.Context, parameter: click.Parameter, incomplete: str
 def axes(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return axes of a sweep that are not given yet, or after "dtype=" its values."""
     from lcbench.measure import axes
+    from lcbench.ranges import ITEMSIZES
 
     name, equals, values = incomplete.partition("=")
     if equals:
-        return _in_list(values, dict.fromkeys(axes.DTYPES, ""), f"{name}=") if name == "dtype" else []
+        return _in_list(values, dict.fromkeys(ITEMSIZES, ""), f"{name}=") if name == "dtype" else []
     given = {text.partition("=")[0] for text in context.params.get("axes") or ()}
     return [
-        CompletionItem(f"{axis}=", help=axes.FORMS if axis in axes.NUMERIC else " or ".join(axes.DTYPES))
+        CompletionItem(f"{axis}=", help=axes.FORMS if axis in axes.NUMERIC else " or ".join(ITEMSIZES))
         for axis in axes.AXES
         if axis.startswith(name) and axis not in given
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lcbench.cli import completion as complete
-from lcbench.cli.options import DTYPES, json_option, quiet_option
+from lcbench.cli.options import WEIGHTS, json_option, quiet_option
 
 if TYPE_CHECKING:
     from lcbench.machine_code.gpu import Kernel
@@ -27,7 +27,7 @@ def _parse_capability(context: click.Context, option: click.Parameter, value: st
     epilog="\b\nExamples:\n  lcbench inspect numba-parallel\n  lcbench inspect numba-njit --dtype float64 --asm"
 )
 @click.argument("implementation", metavar="NAME | FILE.py[:FUNCTION]", shell_complete=complete.implementation)
-@click.option("--dtype", type=DTYPES, default="float32", show_default=True, help="Data type of W and X.")
+@click.option("--dtype", type=WEIGHTS, default="float32", show_default=True, help="Data type of W and X.")
 @click.option("--pixels", is_flag=True, help="Compile for X of uint8 pixels.")
 @click.option("--classes", type=click.IntRange(2, 1000), default=10, show_default=True, help="Number of classes.")
 @click.option(

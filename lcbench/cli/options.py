@@ -22,7 +22,7 @@ from click.core import ParameterSource
 from lcbench.cli import completion as complete
 from lcbench.errors import LcbenchError, NotSaved, ReaderGone
 from lcbench.losses.implementation import LOSSES
-from lcbench.ranges import RANGES
+from lcbench.ranges import FLOATS, ITEMSIZES, RANGES
 
 if TYPE_CHECKING:
     from lcbench.learn.search.search_file import Axis
@@ -190,7 +190,8 @@ class SearchAxis(click.ParamType):
         return number
 
 
-DTYPES = click.Choice(["float32", "float64"])
+WEIGHTS = click.Choice(FLOATS)
+"""Data types of weights."""
 
 
 # Options and output of many commands
@@ -455,7 +456,13 @@ measurement_options = settings_options(
             "--features", type=integer("features"), show_default=True, help="Columns of X, including the bias column."
         ),
         click.option("--classes", type=integer("classes"), show_default=True, help="Number of classes."),
-        click.option("--dtype", type=DTYPES, show_default=True, help="Data type of W and X."),
+        click.option(
+            "--dtype",
+            type=click.Choice(list(ITEMSIZES)),
+            show_default=True,
+            help="Data type of X, W and dW. With uint8, X holds pixels, W and dW are float32, and what takes no pixels "
+            "gets two rows: with the conversion in the call, and before it.",
+        ),
         click.option(
             "--threads",
             type=integer("threads"),
@@ -595,7 +602,7 @@ def recipe_options(what: str, listed: bool) -> Any:
                 help="Implementation: a name from 'lcbench impls', FILE.py or FILE.py:FUNCTION.",
             ),
             scheduler_option,
-            click.option("--dtype", type=DTYPES, show_default=True, help="Data type of the weights."),
+            click.option("--dtype", type=WEIGHTS, show_default=True, help="Data type of the weights."),
             click.option(
                 "--solver", type=click.Choice(["sgd", "lbfgs", "random"]), show_default=True,
                 help="sgd: stochastic gradient descent. lbfgs: L-BFGS on all rows. random: best of random weights.",

@@ -15,6 +15,7 @@ import numpy as np
 
 from lcbench.losses.cuda import backend as cuda_backend
 from lcbench.losses.cuda.backend import cuda
+from lcbench.ranges import dtype_of_W
 from lcbench.record import MachinePeak
 
 THREADS = 256
@@ -45,7 +46,7 @@ def gpu_peaks(wanted: list[tuple[str, int]]) -> list[MachinePeak]:
         return []
     cuda_backend.require_device()
     blocks = BLOCKS_PER_SM * cuda.get_current_device().MULTIPROCESSOR_COUNT
-    flops = {dtype: _flops_s(np.dtype(dtype), blocks) for dtype in {dtype for dtype, _ in wanted}}
+    flops = {dtype: _flops_s(np.dtype(dtype_of_W(dtype)), blocks) for dtype in {dtype for dtype, _ in wanted}}
     peaks = []
     for dtype, footprint in wanted:
         read_bytes_s, copy_bytes_s = _bytes_s(footprint, blocks)

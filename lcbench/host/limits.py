@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from lcbench.losses import jit
 from lcbench.losses.simd import Vectors
+from lcbench.ranges import dtype_of_W
 from lcbench.record import MachinePeak
 
 CHAINS = 20
@@ -39,15 +40,18 @@ MIN_READ_BYTES = 500_000_000
 
 
 class Limit:
-    """Limits of the CPU on data of one dtype and footprint in bytes, with `threads` threads.
+    """Limits of the CPU on an X of one dtype and footprint in bytes, with `threads` threads.
 
     peak: best rates measured so far.
     """
 
     def __init__(self, dtype: str, footprint: int, threads: int) -> None:
-        self._dtype, self._footprint, self._threads = np.dtype(dtype), footprint, threads
+        self._dtype, self._footprint, self._threads = dtype, footprint, threads
+        self._floats = np.dtype(dtype_of_W(dtype))
+        """Type of the numbers that are read, of which only the bytes matter, and of those that are multiplied."""
         self._pool = ThreadPoolExecutor(threads)
-        self._parts = np.array_split(np.ones(max(threads, footprint // self._dtype.itemsize), dtype), threads)
+        count = max(threads, footprint // self._floats.itemsize)
+        self._parts = np.array_split(np.ones(count, self._floats), threads)
         self._times = -(-MIN_READ_BYTES // footprint)
         self._ahead = 0
         self._best_read = self._best_flops = 0.0
@@ -73,7 +77,7 @@ class Limit:
     def peak(self) -> MachinePeak:
         """Best rates so far."""
         return MachinePeak(
-            dtype=str(self._dtype),
+            dtype=self._dtype,
             footprint=self._footprint,
             read_bytes_s=self._best_read,
             flops_s=self._best_flops,
@@ -84,9 +88,10 @@ class Limit:
         return self._times * sum(part.nbytes for part in self._parts) / seconds
 
     def _flops_s(self) -> float:
-        number = self._dtype.type(0.5)
+        """Return the rate of the arithmetic units that compute on this dtype: for pixels, that of float32."""
+        number = self._floats.type(0.5)
         seconds = self._run(lambda thread: _multiply_add(FMA_ROUNDS, number))
-        lanes = jit.vector_bytes() // self._dtype.itemsize
+        lanes = jit.vector_bytes() // self._floats.itemsize
         return self._threads * FMA_ROUNDS * CHAINS * lanes * 2 / seconds
 
     def _run(self, work: Callable[[int], Any]) -> float:

@@ -23,8 +23,8 @@ from lcbench.losses.implementation import (
 class Entry:
     """Entry of the catalog. A new one also needs a line style, in `report/plots/line_styles.py`.
 
-    module: holds `svm_loss`, `softmax_loss` and, where needed, `prepare`, `fetch`, `threads` and `release`. With
-        "module:function", the object that the function returns holds them.
+    module: holds `svm_loss`, `softmax_loss` and, where needed, `prepare`, `fetch`, `convert`, `threads` and `release`.
+        With "module:function", the object that the function returns holds them.
     what: description in a few words.
     requires: top-level packages that the module imports.
     install: command that installs them.
@@ -208,6 +208,6 @@ def functions_of(namespace: Any) -> dict[str, Any]:
 
 
 def data_movers(namespace: Any) -> dict[str, Any]:
-    """Return `prepare`, `fetch`, `threads` and `release` of a module or object, those that it has."""
-    names = ("prepare", "fetch", "threads", "release")
+    """Return `prepare`, `fetch`, `convert`, `threads` and `release` of a module or object, those that it has."""
+    names = ("prepare", "fetch", "convert", "threads", "release")
     return {name: getattr(namespace, name) for name in names if hasattr(namespace, name)}

@@ -134,6 +134,8 @@ class Implementation:
     prepare: converts (W, X, y) to what the functions take (arrays on a device, another layout or array type). It may be
         called again to convert W alone, with one row of X, or y alone, with one feature.
     fetch: converts (loss, dW) to a float and a NumPy array.
+    convert: converts uint8 pixels (N, D - 1) and their mean (1, D - 1), both as `prepare` returns an X, to an X (N, D)
+        of the mean's dtype: the pixels minus the mean, with a last column of ones. None if NumPy does it.
     compiles: True if the first call compiles. The first call is then reported separately.
     convention: convention of a user's file. `prepare` and `fetch` translate from and to the current convention.
     takes_rows: True if the functions take ``rows=`` (M,). The loss is then that of X[rows] and y[rows], read in place.
@@ -148,6 +150,7 @@ class Implementation:
     functions: Mapping[str, LossFunction]
     prepare: Callable[[Any, Any, Any], tuple[Any, Any, Any]] = as_they_are
     fetch: Callable[[Any, Any], tuple[float, NDArray[Any]]] = as_numpy
+    convert: Callable[[Any, Any], Any] | None = None
     compiles: bool = False
     convention: Convention = field(default=CURRENT)
     takes_rows: bool = False

@@ -22,15 +22,15 @@ ROWS_A_BLOCK = 1024
 
 @dataclass(frozen=True)
 class Streamed:
-    """X (N, D) of images in a file: the images minus their mean, in `dtype`, with a last column of ones.
+    """X (N, D) of images in a file or an array: the images minus their mean, in `dtype`, with a last column of ones.
 
-    images (N, D - 1): has `shape` and `dtype`. ``images[rows]`` returns rows, ``images.blocks()`` iterates over (number
-        of the first row, block).
+    images (N, D - 1): an array, or has `shape` and `dtype`; then ``images[rows]`` returns rows, and ``images.blocks()``
+        iterates over (number of the first row, block).
     mean: (D - 1,).
     """
 
     images: Any
-    mean: NDArray[np.float64]
+    mean: NDArray[Any]
     dtype: np.dtype[Any]
 
     @property
@@ -48,7 +48,8 @@ class Streamed:
 
     def first(self, rows: int) -> Streamed:
         """Return the first `rows` rows."""
-        return replace(self, images=self.images.first(rows))
+        array = isinstance(self.images, np.ndarray)
+        return replace(self, images=self.images[:rows] if array else self.images.first(rows))
 
     def __getitem__(self, rows: Any) -> NDArray[Any]:
         """Return rows of X, given as a slice or by index, in a new array (n, D)."""
@@ -58,7 +59,8 @@ class Streamed:
     def blocks(self, rows: int = ROWS_A_BLOCK, dtype: DTypeLike | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield (number of the first row, block) for all of X. The next block overwrites the memory of a block."""
         out = np.empty((min(rows, len(self)), self.shape[1]), dtype or self.dtype)
-        for first, images in self.images.blocks():
+        array = isinstance(self.images, np.ndarray)
+        for first, images in [(0, self.images)] if array else self.images.blocks():
             for start in range(0, len(images), len(out)):
                 part = images[start : start + len(out)]
                 yield first + start, self._less_mean(part, out[: len(part)])

@@ -10,12 +10,10 @@ import numpy as np
 
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import did_you_mean
-from lcbench.ranges import RANGES, Bounds
+from lcbench.ranges import ITEMSIZES, RANGES, Bounds
 
 NUMERIC = ("rows", "features", "classes", "batch", "threads")
 """Axes whose values are numbers, in the ranges of the settings of these names."""
-
-DTYPES = ("float32", "float64")
 
 AXES = (*NUMERIC, "dtype")
 
@@ -88,9 +86,9 @@ def _values(name: str, given: str | Iterable[Value]) -> list[Value]:
 def _dtypes(given: str | Iterable[Value]) -> list[Value]:
     names = [name.strip() for name in given.split(",")] if isinstance(given, str) else list(given)
     for name in names:
-        if name not in DTYPES:
-            raise LcbenchError(f"axis 'dtype' has no value '{name}': there is {' and '.join(DTYPES)}")
-    return [name for name in DTYPES if name in names]
+        if name not in ITEMSIZES:
+            raise LcbenchError(f"axis 'dtype' has no value '{name}': there is {', '.join(ITEMSIZES)}")
+    return [name for name in ITEMSIZES if name in names]
 
 
 def _range(name: str, text: str) -> list[float]:

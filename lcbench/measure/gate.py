@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 
@@ -16,12 +16,13 @@ from lcbench.losses import catalog
 from lcbench.losses.implementation import Device, LossError, LossName
 from lcbench.measure import schedule, selection, workload
 from lcbench.measure.messages import Cell, TurnsJob
+from lcbench.measure.pixels import uses_of_pixels
 from lcbench.measure.selection import ResolvedTarget
 from lcbench.measure.sides import GateSide, in_own_tree, why_missing
 from lcbench.measure.turns import MOST_ROUNDS, Generation, Member, Pace
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, no_progress
-from lcbench.record import InterimAnalysis, Row, RowSide
+from lcbench.record import InterimAnalysis, PixelUse, Row, RowSide
 from lcbench.settings import GateSettings
 from lcbench.usercode.discovery import is_user_code
 from lcbench.workers import process
@@ -34,7 +35,8 @@ class Pair:
     """Implementation of base and implementation of head that are compared with each other.
 
     name: name in the rows. base, head: names that their worker processes resolve. base_problem, head_problem: status
-    and reason if one of them is known to be unusable before anything is measured.
+    and reason if one of them is known to be unusable before anything is measured. pixels: how both use the pixels, if X
+    is pixels.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Pair:
     device: Device = "cpu"
     base_problem: tuple[str, str] | None = None
     head_problem: tuple[str, str] | None = None
+    pixels: PixelUse = ""
 
     @property
     def alone(self) -> bool:
@@ -90,6 +93,21 @@ def require_own_code(base: GateSide, head: GateSide, names: list[str]) -> None:
             f"nothing of this repository is measured: {measured} lcbench's own, the same in base and head; name a file "
             "of the repository: --impl FILE.py"
         )
+
+
+def by_use_of_pixels(pairs: list[Pair], dtype: str) -> list[Pair]:
+    """Return the pairs, each once for each way in which it uses an X of `dtype`.
+
+    Raise LcbenchError if base reads pixels in place and head does not, or the reverse.
+    """
+    found = []
+    for pair in pairs:
+        uses = uses_of_pixels(pair.base, dtype)
+        if uses != uses_of_pixels(pair.head, dtype):
+            reads, other = (pair.base, pair.head) if uses == ("read",) else (pair.head, pair.base)
+            raise LcbenchError(f"{reads} reads {dtype} pixels, and {other} does not: compare them with a float --dtype")
+        found += [replace(pair, pixels=use) for use in uses]
+    return found
 
 
 def _resolve(side: GateSide, name: str, losses: list[LossName], timeout_s: float) -> list[ResolvedTarget]:
@@ -271,7 +289,9 @@ class _GateMeasurement:
 
     def _empty_rows(self, pair: Pair, side: RowSide) -> list[Row]:
         size, threads = self._plan.size, self._threads
-        rows = [schedule.empty_row(pair.name, pair.device, loss, size, threads, side) for loss in pair.losses]
+        rows = [
+            schedule.empty_row(pair.name, pair.device, loss, size, threads, side, pair.pixels) for loss in pair.losses
+        ]
         problem = pair.head_problem if side == "head" else pair.base_problem
         for row in rows:
             if problem:
@@ -395,7 +415,7 @@ class _GateMeasurement:
         side = self._plan.head if letter == "h" else self._plan.base
         job = TurnsJob(
             implementation=pair.head if letter == "h" else pair.base,
-            cells=[Cell(loss, str(self._folder / "problem")) for loss in pair.losses],
+            cells=[Cell(loss, str(self._folder / "problem"), pair.pixels) for loss in pair.losses],
             seed=int(self._rng.integers(2**31)),
             planted=self._plan.settings.planted if letter == "h" and not pace.simulated else 0.0,
             tree=side.place.tree,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
-from lcbench.record import Counters, MachinePeak
+from lcbench.record import Counters, MachinePeak, PixelUse
 from lcbench.usercode.own_tree import OwnTree
 from lcbench.workers.messages import Job
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """Loss to time on the problem in `folder`."""
+    """Loss to time on the problem in `folder`. pixels: how the implementation uses the pixels, if X is pixels."""
 
     loss: str
     folder: str
+    pixels: PixelUse = ""
 
 
 class LimitCell(msgspec.Struct, frozen=True):

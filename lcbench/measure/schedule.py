@@ -14,6 +14,7 @@ from math import ceil, inf, log
 from pathlib import Path
 from statistics import median
 from time import monotonic
+from typing import NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
@@ -36,7 +37,8 @@ from lcbench.measure.messages import (
 from lcbench.measure.turns import MOST_ROUNDS, Generation, Measured, Member, Pace
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, delayed, no_progress
-from lcbench.record import MachinePeak, Row, RowSide
+from lcbench.ranges import FLOAT_OF_PIXELS, dtype_of_W
+from lcbench.record import CONVERTS, MachinePeak, PixelUse, Row, RowSide
 from lcbench.settings import RunSettings, defaults
 from lcbench.units import duration
 from lcbench.usercode.discovery import code_hash
@@ -69,7 +71,8 @@ class Target:
 
     alone: whether its processes take no turns, since they compute on a GPU, in a simulator or on a cluster. name:
     what `usercode.discovery.resolve` resolves. row_name: its name in the rows, if that differs. threads: number of
-    threads of every library in its worker processes; None means the setting of the plan.
+    threads of every library in its worker processes; None means the setting of the plan. pixels: how it uses the
+    pixels of its cells, if their X is pixels.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Target:
     row_name: str = ""
     alone: bool = False
     threads: int | None = None
+    pixels: PixelUse = ""
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,11 @@ class ScheduleState:
 def begin_schedule(plan: Plan) -> ScheduleState:
     """Return the state of `plan` before anything is measured."""
     rows = [_empty_row(target, *cell, plan) for target in plan.targets for cell in target.cells]
-    limits = [empty_row(LIMIT, "cpu", loss, size, plan.most_threads) for loss, size in _limited(plan)]
+    limits = [
+        empty_row(f"{LIMIT}, {FLOAT_OF_PIXELS}" if one.converted else LIMIT, "cpu", *one.cell, plan.most_threads,
+                  pixels=one.pixels)
+        for one in _limited(plan)
+    ]  # fmt: skip
     return ScheduleState(rows, limits)
 
 
@@ -197,10 +205,31 @@ def _build_problems(plan: Plan, folder: Path, progress: ProgressCallback) -> Non
         progress(data, 1, 1)
 
 
-def _limited(plan: Plan) -> list[tuple[LossName, Size]]:
+class _Limited(NamedTuple):
+    """Workload on which the limit of the CPU is measured. converted: whether X is that of converted pixels."""
+
+    cell: tuple[LossName, Size]
+    converted: bool
+
+    @property
+    def pixels(self) -> PixelUse:
+        """How the row of the limit uses the pixels, if X is pixels."""
+        return ("converted" if self.converted else "read") if self.cell[1].pixels else ""
+
+    @property
+    def size(self) -> Size:
+        """Size with the X that is read."""
+        return self.cell[1].read_by(self.pixels)
+
+
+def _limited(plan: Plan) -> list[_Limited]:
     """Return the workloads on which the limit of the CPU is measured."""
-    cells = (cell for target in plan.targets if target.device == "cpu" for cell in target.cells)
-    return list(dict.fromkeys(cells))
+    targets = [target for target in plan.targets if target.device == "cpu"]
+    return list(dict.fromkeys(_Limited(cell, _are_converted(target)) for target in targets for cell in target.cells))
+
+
+def _are_converted(target: Target) -> bool:
+    return target.pixels == "converted"
 
 
 class _Generations:
@@ -271,10 +300,10 @@ class _Generations:
 
     def _measure_group(self, targets: list[Target], number: int, first_round: int) -> None:
         """Measure all cells of the targets in one generation."""
-        limited = any(target.device == "cpu" for target in targets)
         members = [self._member(target) for target in targets]
-        if limited:
-            members.append(self._limit_member())
+        # A process that measures the limit has one X in a round, as those that compute.
+        limits = sorted({_are_converted(target) for target in targets if target.device == "cpu"})
+        members += [self._limit_member(converted) for converted in limits]
         timeout_s = self._plan.settings.timeout_s
         self._show("starting processes")
         with Generation(number, members, timeout_s, self._rng, number > 0, first_round, self._show) as generation:
@@ -288,16 +317,20 @@ class _Generations:
                 if cells:
                     detail = f"{cell[0]} {cell[1].rows:,}"
                     self._show(detail)
-                    if limited:
-                        cells[len(targets)] = list(self._limits).index(cell)
+                    limited: dict[int, _Limited] = {}
+                    for converted in dict.fromkeys(_are_converted(targets[index]) for index in cells):
+                        if converted in limits:
+                            one, place = _Limited(cell, converted), len(targets) + limits.index(converted)
+                            limited[place] = one
+                            cells[place] = self._limits_of(converted).index(one)
                     simulated = targets[0].device == "simulator"
                     pace = Pace(rounds=self._plan.rounds, thorough=number == 0, simulated=simulated)
                     outcomes = generation.measure(cells, pace, partial(self._show, detail))
                     for index, measured in outcomes.items():
-                        if index < len(targets):
-                            add(self._rows[targets[index], cell], measured)
+                        if index in limited:
+                            self._add_limit(self._limits[limited[index]], measured)
                         else:
-                            self._add_limit(self._limits[cell], measured)
+                            add(self._rows[targets[index], cell], measured)
 
     def _add_limit(self, row: Row, measured: Measured) -> None:
         add(row, measured)
@@ -327,7 +360,7 @@ class _Generations:
     def _member(self, target: Target) -> Member:
         job = TurnsJob(
             implementation=target.name,
-            cells=[Cell(loss, str(self._folder / size.folder)) for loss, size in target.cells],
+            cells=[Cell(loss, str(self._folder / size.folder), target.pixels) for loss, size in target.cells],
             seed=int(self._rng.integers(2**31)),
             mapped=self._mapped,
         )
@@ -335,8 +368,12 @@ class _Generations:
         variables = process.environment(self._plan.threads_of(target), self._folder / "compiled", simulated)
         return Member(job, variables, stopped=not target.alone)
 
-    def _limit_member(self) -> Member:
-        cells = [LimitCell(size.dtype, size.footprint, size.bytes, size.flops) for _, size in self._limits]
+    def _limits_of(self, converted: bool) -> list[_Limited]:
+        return [one for one in self._limits if one.converted == converted]
+
+    def _limit_member(self, converted: bool) -> Member:
+        sizes = [one.size for one in self._limits_of(converted)]
+        cells = [LimitCell(size.dtype, size.footprint, size.bytes, size.flops) for size in sizes]
         return Member(LimitsJob(cells=cells), process.environment(self._plan.most_threads, self._folder / "compiled"))
 
     def _show(self, detail: str) -> None:
@@ -348,8 +385,8 @@ class _Generations:
 def _memory_for(plan: Plan) -> tuple[bool, bool]:
     """Return whether X is mapped instead of copied into each process, and whether all processes fit into memory."""
     free = memory_available()
-    largest = max((size.footprint for _, size in _limited(plan)), default=0)  # a streamed X stays in its file
-    processes = sum(not target.alone for target in plan.targets) + 1
+    largest = max((one.size.footprint for one in _limited(plan)), default=0)  # a streamed X stays in its file
+    processes = sum(not target.alone for target in plan.targets) + len({one.converted for one in _limited(plan)})
     if processes * (largest + PROCESS_BYTES) <= free:
         return False, True
     return True, processes * PROCESS_BYTES + 3 * largest <= free
@@ -360,7 +397,8 @@ def _memory_for(plan: Plan) -> tuple[bool, bool]:
 
 def _gpu_peaks(plan: Plan, folder: Path, progress: ProgressCallback) -> list[MachinePeak]:
     """Return the peaks of the GPU, if it takes part."""
-    sizes = {size for target in plan.targets if target.device == "cuda" for _, size in target.cells}
+    on_gpu = [target for target in plan.targets if target.device == "cuda"]
+    sizes = {size.read_by(target.pixels) for target in on_gpu for _, size in target.cells}
     if not sizes:
         return []
     progress("peak rates of the machine", 0, 1)
@@ -372,7 +410,7 @@ def _gpu_peaks(plan: Plan, folder: Path, progress: ProgressCallback) -> list[Mac
 
 def _with_gemm(peaks: list[MachinePeak], plan: Plan, folder: Path, progress: ProgressCallback) -> list[MachinePeak]:
     """Return the peaks, those of the CPU with the rate of NumPy's matrix product."""
-    job = GemmJob(dtypes=sorted({peak.dtype for peak in peaks if peak.device == "cpu"}))
+    job = GemmJob(dtypes=sorted({dtype_of_W(peak.dtype) for peak in peaks if peak.device == "cpu"}))
     if not job.dtypes:
         return peaks
     progress("peak rates of the machine", 0, 1)
@@ -380,7 +418,9 @@ def _with_gemm(peaks: list[MachinePeak], plan: Plan, folder: Path, progress: Pro
     rates = {event.dtype: event.flops_s for event in events if isinstance(event, GemmMeasured)}
     progress("peak rates of the machine", 1, 1)
     return [
-        replace(peak, gemm_flops_s=rates.get(peak.dtype, peak.gemm_flops_s)) if peak.device == "cpu" else peak
+        replace(peak, gemm_flops_s=rates.get(dtype_of_W(peak.dtype), peak.gemm_flops_s))
+        if peak.device == "cpu"
+        else peak
         for peak in peaks
     ]
 
@@ -443,10 +483,18 @@ def extrapolated_s(row: Row, rows: list[Row]) -> float | None:
 # Rows; gates use these functions as well.
 
 
-def empty_row(implementation: str, device: Device, loss: LossName, size: Size, threads: int, side: RowSide = "") -> Row:
-    """Return a row without measurements."""
+def empty_row(
+    implementation: str,
+    device: Device,
+    loss: LossName,
+    size: Size,
+    threads: int,
+    side: RowSide = "",
+    pixels: PixelUse = "",
+) -> Row:
+    """Return a row without measurements. pixels: how the implementation uses the pixels, if X is pixels."""
     return Row(
-        implementation=implementation,
+        implementation=implementation + CONVERTS * (pixels == "converts"),
         loss=loss,
         dtype=size.dtype,
         rows=size.rows,
@@ -455,17 +503,19 @@ def empty_row(implementation: str, device: Device, loss: LossName, size: Size, t
         data=size.data,
         batch=size.batch,
         streamed=size.streamed,
+        pixels=pixels,
         device=device,
         status="ok",
         side=side,
         threads=threads,
         flops=size.flops,
-        bytes=size.bytes,
+        bytes=size.read_by(pixels).bytes,
     )
 
 
 def _empty_row(target: Target, loss: LossName, size: Size, plan: Plan) -> Row:
-    row = empty_row(target.row_name or target.name, target.device, loss, size, plan.threads_of(target))
+    name, threads = target.row_name or target.name, plan.threads_of(target)
+    row = empty_row(name, target.device, loss, size, threads, pixels=target.pixels)
     row.code = code_hash(target.name)
     return row
 

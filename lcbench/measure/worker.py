@@ -92,7 +92,8 @@ def time_in_turns(job: TurnsJob, emit: Emit, orders: Orders) -> None:
                 measurement = None
                 if cell.folder not in problems:
                     problems.clear()
-                    problems[cell.folder] = workload.load_problem(Path(cell.folder), job.mapped)
+                    converted = cell.pixels == "converted"
+                    problems[cell.folder] = workload.load_problem(Path(cell.folder), job.mapped, converted)
                 measurement = _CellMeasurement(implementation, job.planted, cell, problems[cell.folder], timed, rng)
                 emit(Loaded())
             elif measurement:
@@ -129,9 +130,10 @@ class _CellMeasurement:
         rng: np.random.Generator,
     ) -> None:
         loss = cast(LossName, cell.loss)
-        implementation = workload.adapted(implementation, problem)
+        implementation = workload.adapted(implementation, problem, cell.pixels)
         # a streamed X is opened read-only, so only arrays are checked
-        self._unchanged = Unchanged(**({"X": problem.X} if isinstance(problem.X, np.ndarray) else {}))
+        given = {"X": problem.X, "mean": problem.mean}
+        self._unchanged = Unchanged(**{name: array for name, array in given.items() if isinstance(array, np.ndarray)})
         self._inputs = Inputs(implementation, problem, workload.load_answers(Path(cell.folder), loss), rng)
         self._verifier = Verifier(implementation, self._inputs)
         function = with_injected_slowdown(implementation.functions[loss], planted)

@@ -19,8 +19,10 @@ from lcbench.datasets.rows import RowsOnDisk, in_memory, open_rows
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
 from lcbench.losses.implementation import Implementation, LossName
+from lcbench.measure.pixels import converting, reading
 from lcbench.progress import ProgressCallback, no_progress
-from lcbench.record import LARGEST_FOOTPRINT
+from lcbench.ranges import FLOAT_OF_PIXELS, FLOATS, ITEMSIZES, bytes_of_X, dtype_of_W
+from lcbench.record import LARGEST_FOOTPRINT, PixelUse
 
 if TYPE_CHECKING:
     from lcbench.datasets.examples import Examples
@@ -39,9 +41,9 @@ INPUT_SETS = 3
 class Size:
     """Size of a problem: X (rows, features) and W (features, classes), both of `dtype`.
 
-    batch: number of randomly drawn rows of X in each call; None means all of X. streamed: whether X stays in its file
-    and is read in blocks in every call. file: file of X, unless `data` determines it. file_itemsize: bytes per element
-    of X in the file.
+    With uint8, X holds the pixels, without the column of ones, and W is of `dtype_of_W`. batch: number of randomly
+    drawn rows of X in each call; None means all of X. streamed: whether X stays in its file and is read in blocks in
+    every call. file: file of X, unless `data` determines it. file_itemsize: bytes per element of X in the file.
     """
 
     rows: int
@@ -67,19 +69,31 @@ class Size:
     @property
     def bytes(self) -> int:
         """Minimum memory traffic: X and W are read once and dW is written once; a streamed X has its file's dtype."""
-        X = self.rows_per_call * self.features * (self.file_itemsize if self.streamed else self.itemsize)
-        return X + 2 * self.features * self.classes * self.itemsize
+        if self.streamed:
+            X = self.rows_per_call * self.features * self.file_itemsize
+        else:
+            X = bytes_of_X(self.rows_per_call, self.features, self.dtype)
+        return X + 2 * self.features * self.classes * ITEMSIZES[self.dtype_of_W]
 
     @property
     def footprint(self) -> int:
         """Bytes of X, over which peak rates are measured; limited for a streamed X, since caches are exceeded then."""
-        X = self.rows * self.features * self.itemsize
+        X = bytes_of_X(self.rows, self.features, self.dtype)
         return min(X, LARGEST_FOOTPRINT) if self.streamed else X
 
     @property
-    def itemsize(self) -> int:
-        """Bytes per element."""
-        return np.dtype(self.dtype).itemsize
+    def dtype_of_W(self) -> str:
+        """Data type of W and dW."""
+        return dtype_of_W(self.dtype)
+
+    @property
+    def pixels(self) -> bool:
+        """Whether X holds pixels."""
+        return self.dtype not in FLOATS
+
+    def read_by(self, pixels: PixelUse) -> Size:
+        """Return the size that determines bytes and limits of a row that uses the pixels this way."""
+        return replace(self, dtype=FLOAT_OF_PIXELS) if pixels == "converted" else self
 
     @property
     def folder(self) -> str:
@@ -93,14 +107,25 @@ class Size:
 class Problem:
     """Arrays of a problem: X (N, D), an array or a `Streamed`, and several sets of W (D, C) and y (N,).
 
-    reg: regularisation strength. batches: row indices (B,) of each batch, or empty if calls compute on all rows. Batch
-    i belongs to set i modulo the number of sets.
+    mean: if X is pixels (N, D - 1) without the column of ones, the mean image (D - 1,) to subtract from them, of W's
+    dtype. reg: regularisation strength. batches: row indices (B,) of each batch, or empty if calls compute on all rows.
+    Batch i belongs to set i modulo the number of sets.
     """
 
     X: Any
     sets: list[tuple[NDArray[Any], NDArray[Any]]]
     reg: float
     batches: tuple[NDArray[np.int64], ...] = ()
+    mean: NDArray[Any] | None = None
+
+    @property
+    def exact_X(self) -> Any:
+        """X as the oracle takes it: pixels minus their mean without a rounding error."""
+        if self.mean is None:
+            return self.X
+        from lcbench.losses.streamed import Streamed
+
+        return Streamed(self.X, self.mean, np.dtype(np.float64))
 
 
 DEFAULT_ROWS = (500, 10_000)
@@ -124,6 +149,8 @@ def build_problem(size: Size, seed: int = 0, progress: ProgressCallback = no_pro
 
         X: Any = Streamed(images, mean, np.dtype(size.dtype))
         label_type = np.min_scalar_type(size.classes - 1)
+    elif size.pixels:
+        X, label_type = np.ascontiguousarray(images), np.dtype(np.int64)
     else:
         X = preprocessing.design_matrix(images, mean, np.dtype(size.dtype))
         label_type = np.dtype(np.int64)
@@ -139,17 +166,17 @@ def build_problem(size: Size, seed: int = 0, progress: ProgressCallback = no_pro
             if k == 0
             else rng.integers(0, size.classes, size.rows, label_type)
         )
-        sets.append((W.astype(size.dtype), y))
+        sets.append((W.astype(size.dtype_of_W), y))
     # Large enough for a wrong regularisation to be visible in both loss and gradient.
     reg = 0.3 / float(np.sum(sets[0][0].astype(np.float64) ** 2))
-    return Problem(X, sets, reg, _batches(size, rng))
+    return Problem(X, sets, reg, _batches(size, rng), mean.astype(size.dtype_of_W) if size.pixels else None)
 
 
 def _batches(size: Size, rng: np.random.Generator) -> tuple[NDArray[np.int64], ...]:
     """Return row indices drawn with replacement: enough batches to exceed the caches."""
     if size.batch is None:
         return ()
-    bytes_each = size.batch * size.features * size.itemsize
+    bytes_each = bytes_of_X(size.batch, size.features, size.dtype)
     count = min(max(INPUT_SETS, -(-BATCHES_BYTES // bytes_each)), MOST_BATCHES)
     return tuple(rng.integers(0, size.rows, size.batch) for _ in range(count))
 
@@ -160,9 +187,13 @@ def fits_in_memory(size: Size) -> bool:
 
 
 def _memory_needed(size: Size) -> int:
-    """Return the bytes needed: X here and in a worker process, its pixels, and scores, W and dW in float64."""
-    X = size.rows * size.features * size.itemsize
-    return 3 * X + 8 * size.classes * (20 * size.features + 2 * min(size.rows, oracle.ROWS_A_BLOCK))
+    """Return the bytes needed: X here and in a worker process, its pixels, and scores, W and dW in float64.
+
+    A worker process may convert pixels.
+    """
+    X = bytes_of_X(size.rows, size.features, size.dtype)
+    converted = size.read_by("converted").footprint if size.pixels else 0
+    return 3 * X + converted + 8 * size.classes * (20 * size.features + 2 * min(size.rows, oracle.ROWS_A_BLOCK))
 
 
 def _require_memory(size: Size) -> None:
@@ -213,7 +244,7 @@ def save_first_rows(
     if problem.batches:
         answers = [_answers_of_batches(part, losses, progress) for part in parts]
     else:
-        answers = oracle.expected_of_first(losses, problem.sets, problem.X, problem.reg, counts, progress)
+        answers = oracle.expected_of_first(losses, problem.sets, problem.exact_X, problem.reg, counts, progress)
     for rows, part, found in zip(counts, parts, answers, strict=True):
         with files.temporary_files_in(folders[rows]):
             _write(part, found, folders[rows])
@@ -224,7 +255,7 @@ def _first_rows(problem: Problem, rows: int) -> Problem:
         return problem
     X = problem.X[:rows] if isinstance(problem.X, np.ndarray) else problem.X.first(rows)
     sets = [(W, y[:rows]) for W, y in problem.sets]
-    return Problem(X, sets, problem.reg, tuple(batch % rows for batch in problem.batches))
+    return Problem(X, sets, problem.reg, tuple(batch % rows for batch in problem.batches), problem.mean)
 
 
 def _answers_of_batches(
@@ -233,7 +264,7 @@ def _answers_of_batches(
     found: dict[LossName, list[oracle.Expected]] = {loss: [] for loss in losses}
     for number, rows in enumerate(problem.batches):
         W, y = problem.sets[number % len(problem.sets)]
-        (right,) = oracle.expected_of_first(losses, [(W, y[rows])], problem.X[rows], problem.reg, [len(rows)])
+        (right,) = oracle.expected_of_first(losses, [(W, y[rows])], problem.exact_X[rows], problem.reg, [len(rows)])
         for loss in losses:
             found[loss] += right[loss]
         progress("expected results", number + 1, len(problem.batches))
@@ -247,6 +278,8 @@ def _write(problem: Problem, answers: dict[LossName, list[oracle.Expected]], fol
     else:
         (folder / "X.pickle").write_bytes(pickle.dumps(problem.X))
     contents: dict[str, Any] = {"reg": problem.reg, "batches": np.array(problem.batches)}
+    if problem.mean is not None:
+        contents["mean"] = problem.mean
     for k, (W, y) in enumerate(problem.sets):
         contents |= {f"W{k}": W, f"y{k}": y}
     for loss, found in answers.items():
@@ -256,10 +289,11 @@ def _write(problem: Problem, answers: dict[LossName, list[oracle.Expected]], fol
     np.savez(folder / "answers.npz", **contents)
 
 
-def load_problem(folder: Path, mapped: bool = False) -> Problem:
+def load_problem(folder: Path, mapped: bool = False, converted: bool = False) -> Problem:
     """Return the problem that `save_problem` wrote, in newly allocated memory.
 
-    mapped: map the file of X instead; writing to X copies the pages that are written to.
+    mapped: map the file of X instead; writing to X copies the pages that are written to. converted: convert pixels to
+    the X (N, D) of W's dtype that they stand for.
     """
     array = folder / "X.npy"
     # the pickle was written by this run, into a folder that only this user can write to
@@ -270,7 +304,10 @@ def load_problem(folder: Path, mapped: bool = False) -> Problem:
     )
     with np.load(folder / "answers.npz") as contents:
         sets = [(contents[f"W{k}"], contents[f"y{k}"]) for k in range(INPUT_SETS)]
-        return Problem(X, sets, float(contents["reg"]), tuple(contents["batches"]))
+        mean = contents.get("mean")
+        if converted and mean is not None:
+            X, mean = preprocessing.design_matrix(X, mean, mean.dtype), None
+        return Problem(X, sets, float(contents["reg"]), tuple(contents["batches"]), mean)
 
 
 def load_answers(folder: Path, loss: LossName) -> list[oracle.Expected]:
@@ -283,8 +320,13 @@ def load_answers(folder: Path, loss: LossName) -> list[oracle.Expected]:
         return found
 
 
-def adapted(implementation: Implementation, problem: Problem) -> Implementation:
-    """Return the implementation adapted to the problem's X: streamed, in batches, or unchanged."""
+def adapted(implementation: Implementation, problem: Problem, pixels: PixelUse = "") -> Implementation:
+    """Return the implementation adapted to the problem's X: pixels, streamed, in batches, or unchanged.
+
+    pixels: how it uses the pixels, if X is pixels.
+    """
+    if problem.mean is not None:
+        implementation = (reading if pixels == "read" else converting)(implementation, problem.mean)
     # Imported where needed: a gate may measure the losses of an lcbench version without this module.
     if problem.batches:
         from lcbench.losses.streamed import batched
@@ -303,14 +345,14 @@ def adapted(implementation: Implementation, problem: Problem) -> Implementation:
 class FileShape(NamedTuple):
     """Shape of the training rows in a file; `features` includes the column of ones.
 
-    on_disk: whether X can be streamed from the file. itemsize: bytes per element of X in the file.
+    on_disk: whether X can be streamed from the file. dtype: type of X in the file.
     """
 
     rows: int
     features: int
     classes: int
     on_disk: bool
-    itemsize: int
+    dtype: np.dtype[Any]
 
 
 def file_shape(path: Path) -> FileShape:
@@ -318,7 +360,7 @@ def file_shape(path: Path) -> FileShape:
     train, classes = _train(path)
     X = train.X
     stored = open_rows(X.path, X.name) if isinstance(X, RowsOnDisk) else X  # X may be converted to another dtype
-    return FileShape(len(train), X.shape[1] + 1, classes, not in_memory(X), stored.dtype.itemsize)
+    return FileShape(len(train), X.shape[1] + 1, classes, not in_memory(X), stored.dtype)
 
 
 def first_rows(path: Path, rows: int, streamed: bool) -> tuple[Any, NDArray[Any]]:

@@ -208,8 +208,8 @@ def _rises(curve: Curve, sizes: dict[str, int]) -> Iterator[CacheEnd]:
             axis=curve.axis,
             start=float(curve.values[first]),
             end=float(curve.values[last]),
-            start_bytes=_bytes(start),
-            end_bytes=_bytes(end),
+            start_bytes=start.footprint,
+            end_bytes=end.footprint,
             slower=exp(rise.value),
             low=exp(rise.low),
             high=exp(rise.high),
@@ -280,13 +280,8 @@ def cache_end_places(row: Row, axis: str, sizes: dict[str, int]) -> dict[str, fl
     sizes
         Size of each cache in bytes.
     """
-    bytes_per_step = _bytes(row) / float(getattr(row, axis))
+    bytes_per_step = row.footprint / float(getattr(row, axis))
     return {name: (size if name == "l3" else size * row.threads) / bytes_per_step for name, size in sizes.items()}
-
-
-def _bytes(row: Row) -> int:
-    """Return the size of X."""
-    return row.rows * row.features * int(np.dtype(row.dtype).itemsize)
 
 
 # Speed-up by threads

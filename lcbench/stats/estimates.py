@@ -256,7 +256,8 @@ def _limit_of(row: Row, limits: list[Row]) -> Row | None:
     same = [
         limit
         for limit in limits
-        if (limit.workload, limit.device) == (row.workload, row.device) and generations(row).keys() & generations(limit)
+        if (limit.workload, limit.device, limit.dtype_of_X) == (row.workload, row.device, row.dtype_of_X)
+        and generations(row).keys() & generations(limit)
     ]
     return min(same, key=lambda limit: limit.threads != row.threads, default=None)
 
@@ -268,10 +269,9 @@ def _share_of(row: Row, limit: Row) -> float:
 
 
 def peak_for(row: Row, peaks: list[MachinePeak]) -> MachinePeak | None:
-    """Return the limit measured for the device, the dtype and the footprint of the row, or None."""
-    footprint = row.rows * row.features * np.dtype(row.dtype).itemsize
-    by_footprint = {p.footprint: p for p in peaks if (p.device, p.dtype) == (row.device, row.dtype)}
-    return by_footprint.get(footprint) or by_footprint.get(min(footprint, LARGEST_FOOTPRINT))
+    """Return the limit measured for the device, and for dtype and footprint of the row's X, or None."""
+    by_footprint = {p.footprint: p for p in peaks if (p.device, p.dtype) == (row.device, row.dtype_of_X)}
+    return by_footprint.get(row.footprint) or by_footprint.get(min(row.footprint, LARGEST_FOOTPRINT))
 
 
 def roofline_time_s(row: Row, peak: MachinePeak) -> float:

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from lcbench.errors import ExitCode, LcbenchError
-from lcbench.record import Record, Row, Workload
+from lcbench.record import CONVERTS, Record, Row, Workload
 from lcbench.stats.estimates import (
     CONFIDENCE,
     Ratio,
@@ -428,7 +428,7 @@ def software_differences(row: Row, base: Record, new: Record) -> tuple[str, ...]
     Facts that a record does not have do not count. Numbers of threads do not count either: the row has its own.
     """
     before, after = base.machine, new.machine
-    name = row.implementation
+    name = row.implementation.removesuffix(CONVERTS)
     compiled = name.startswith("numba-") or name in ("dask", "naive")
     known = LIBRARIES.get(name, COMPILERS if compiled else (*COMPILERS, *OTHER_PACKAGES))
     found = []

@@ -46,7 +46,7 @@ def test_ranges_are_geometric_and_values_are_ascending_integers(text, values):
         (["rows=1:5:1"], "axis 'rows': 1 is not from 2 to 1,000,000,000,000,000,000"),
         (["threads=0,1"], "axis 'threads': 0 is not from 1 to 1,024"),
         (["classes=1,2"], "axis 'classes': 1 is not from 2 to 1,000,000"),
-        (["dtype=float16"], "axis 'dtype' has no value 'float16': there is float32 and float64"),
+        (["dtype=float16"], "axis 'dtype' has no value 'float16': there is float32, float64, uint8"),
     ],
 )
 def test_invalid_axes_are_refused_with_one_line(texts, message):

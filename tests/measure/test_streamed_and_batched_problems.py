@@ -72,7 +72,7 @@ def test_traffic_of_pixels_is_in_bytes_and_the_footprint_is_bounded(file):
 
 
 def test_the_shape_of_a_file_limits_the_rows(file):
-    assert workload.file_shape(file) == (600, 33, 3, True, 1)
+    assert workload.file_shape(file) == (600, 33, 3, True, np.uint8)
     with pytest.raises(LcbenchError, match="600 training rows, but 601 were requested"):
         workload.build_problem(in_memory(file, 601))
 
@@ -80,7 +80,7 @@ def test_the_shape_of_a_file_limits_the_rows(file):
 def test_only_hdf5_is_streamed(tmp_path):
     path = tmp_path / "table.npz"
     np.savez(path, X=np.arange(20, dtype=np.uint8).reshape(10, 2), y=np.arange(10) % 2)
-    assert workload.file_shape(path) == (10, 3, 2, False, 1)
+    assert workload.file_shape(path) == (10, 3, 2, False, np.uint8)
     with pytest.raises(LcbenchError, match="only HDF5 can be streamed"):
         workload.first_rows(path, 5, streamed=True)
 

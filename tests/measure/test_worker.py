@@ -125,11 +125,11 @@ def test_cells_on_the_same_data_load_it_once(cells, monkeypatch):
     loaded = []
     load_problem = workload.load_problem
     monkeypatch.setattr(
-        workload, "load_problem", lambda folder, mapped: loaded.append(mapped) or load_problem(folder, mapped)
+        workload, "load_problem", lambda folder, *more: loaded.append(more) or load_problem(folder, *more)
     )
     events = follow(cells, [*CELL, Load(1), *CELL[1:], *CELL], mapped=True)
     assert [event.status for event in events if isinstance(event, Timed)] == ["ok"] * 3
-    assert loaded == [True]
+    assert loaded == [(True, False)]
 
 
 def test_the_turns_decide_whether_a_row_is_steady(cells, monkeypatch):

@@ -57,6 +57,14 @@ def prepare(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> tuple[Any, Any
     return arrays
 
 
+def convert(X: Any, mean: Any) -> Any:
+    """Return uint8 pixels (N, D - 1) minus mean (1, D - 1) with a last column of ones (N, D), on the device."""
+    images = cp.empty((len(X), X.shape[1] + 1), mean.dtype)
+    cp.subtract(X, mean, out=images[:, :-1])
+    images[:, -1] = 1
+    return images
+
+
 def fetch(loss: Any, dW: Any) -> tuple[float, NDArray[Any]]:
     """Return the loss as a float and dW as a NumPy array (D, C)."""
     return float(loss), cp.asnumpy(dW)

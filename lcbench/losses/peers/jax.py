@@ -88,6 +88,12 @@ def fetch(loss: jax.Array, dW: jax.Array) -> tuple[float, NDArray[Any]]:
     return float(loss), np.array(np.asarray(dW).T, order="C")
 
 
+@jax.jit
+def convert(X: jax.Array, mean: jax.Array) -> jax.Array:
+    """Return uint8 pixels (N, D - 1) minus mean (1, D - 1) with a last column of ones (N, D), on their device."""
+    return jnp.concatenate([X.astype(mean.dtype) - mean, jnp.ones((len(X), 1), mean.dtype)], 1)
+
+
 def on_cuda() -> SimpleNamespace:
     """Return the losses on a CUDA device. Raise Unavailable if JAX has none."""
     try:
@@ -95,5 +101,9 @@ def on_cuda() -> SimpleNamespace:
     except RuntimeError as error:
         raise Unavailable("JAX finds no CUDA device", "pip install 'jax[cuda13]'") from error
     return SimpleNamespace(
-        svm_loss=svm_loss, softmax_loss=softmax_loss, prepare=functools.partial(prepare, device=device), fetch=fetch
+        svm_loss=svm_loss,
+        softmax_loss=softmax_loss,
+        prepare=functools.partial(prepare, device=device),
+        fetch=fetch,
+        convert=convert,
     )

@@ -146,6 +146,14 @@ def fetch(loss: torch.Tensor, dW: torch.Tensor) -> tuple[float, NDArray[Any]]:
     return float(loss), dW.T.contiguous().cpu().numpy()
 
 
+def convert(X: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    """Return uint8 pixels (N, D - 1) minus mean (1, D - 1) with a last column of ones, in a new tensor (N, D)."""
+    images = mean.new_empty((len(X), X.shape[1] + 1))
+    torch.sub(X, mean, out=images[:, :-1])
+    images[:, -1] = 1
+    return images
+
+
 # Compiled form on the CPU
 
 
@@ -157,6 +165,7 @@ def compiled() -> SimpleNamespace:
         softmax_loss=with_row_step(torch.compile(compilable_softmax_rows, dynamic=True)),
         prepare=prepare,
         fetch=fetch,
+        convert=convert,
     )
 
 
@@ -234,6 +243,7 @@ def _namespace_on_cuda(svm: TensorLoss, softmax: TensorLoss) -> SimpleNamespace:
         softmax_loss=_synchronized(softmax),
         prepare=_synchronized(functools.partial(prepare, device="cuda")),
         fetch=fetch,
+        convert=convert,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from lcbench import files
 from lcbench.errors import LcbenchError
+from lcbench.ranges import dtype_of_W
 from lcbench.record import MachinePeak, Record
 from lcbench.report import formatting
 from lcbench.report.page.plots import rounded
@@ -78,7 +79,7 @@ def _limits(peaks: list[MachinePeak]) -> Iterator[tuple[str, str]]:
         name = "GPU's limits" if device == "cuda" else "limits"
         yield (
             f"{name}, {dtype}" if len(kinds) > 1 else name,
-            f"FMA {same[0].flops_s / 1e9:.0f} GFLOP/s {dtype}; reads {', '.join(rates)}",
+            f"FMA {same[0].flops_s / 1e9:.0f} GFLOP/s {dtype_of_W(dtype)}; reads {', '.join(rates)}",
         )
 
 

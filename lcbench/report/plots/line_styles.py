@@ -2,7 +2,8 @@
 
 An implementation of the catalog has the same style in every plot; a user's implementation has a style that differs from
 all others in the plot. Colour is never the only difference: marker and line differ too. An implementation for a GPU has
-the colour and marker of its CPU counterpart, hollow and dashed. Most colours are those of Okabe and Ito (2008), "Color
+the colour and marker of its CPU counterpart, hollow and dashed. Rows whose calls convert pixels have the colour and
+marker of the implementation, with a dotted line. Most colours are those of Okabe and Ito (2008), "Color
 universal design". This module does without matplotlib, because the HTML page uses the same styles.
 """
 
@@ -14,6 +15,8 @@ from collections.abc import Iterable, Sequence
 from itertools import product, takewhile
 from typing import Any, NamedTuple
 from zlib import crc32
+
+from lcbench.record import CONVERTS
 
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, YELLOW = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442",
@@ -66,13 +69,15 @@ _USERS = [LineStyle(*one) for one in product(_USERS_COLOURS, _USERS_MARKERS, _US
 def line_styles(implementations: Iterable[str]) -> dict[str, LineStyle]:
     """Return the style of each implementation by its name; the order of the names does not matter.
 
-    The catalog's implementations have fixed styles. A user's implementation has the style that its name hashes to,
-    unless another one has its colour, marker or line already; then it has the style that shares the fewest of these. No
-    two are the same unless there are more implementations than styles.
+    The catalog's implementations have fixed styles. A name that ends in `CONVERTS` has the style of the rest of the
+    name, but for the line. A user's implementation has the style that its name hashes to, unless another one has its
+    colour, marker or line already; then it has the style that shares the fewest of these. No two are the same unless
+    there are more implementations than styles.
     """
     found: dict[str, LineStyle] = {}
     used: Counter[Any] = Counter()
-    for name in sorted(set(implementations)):
+    names = set(implementations)
+    for name in sorted({name.removesuffix(CONVERTS) for name in names}):
         if name in _CATALOG:
             found[name] = _CATALOG[name]
             continue
@@ -80,7 +85,8 @@ def line_styles(implementations: Iterable[str]) -> dict[str, LineStyle]:
         candidates = _USERS[first:] + _USERS[:first]
         found[name] = min(candidates, key=lambda one: (used[one], sum(used[part] for part in one[:3])))
         used.update((found[name], *found[name][:3]))
-    return found
+    dotted = {name: found[name.removesuffix(CONVERTS)]._replace(line=":") for name in names if name.endswith(CONVERTS)}
+    return {name: style for name, style in (found | dotted).items() if name in names}
 
 
 def line_style(implementation: str) -> LineStyle:

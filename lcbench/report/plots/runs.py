@@ -241,7 +241,7 @@ def draw_roofline(record: Record) -> Figure:
 
 
 def _roof_title(peak: MachinePeak, record: Record) -> str:
-    dtype = f", {peak.dtype}" if len({row.dtype for row in record.rows if row.ranked}) > 1 else ""
+    dtype = f", {peak.dtype}" if len({row.dtype_of_X for row in record.rows if row.ranked}) > 1 else ""
     where = ", GPU" if peak.device == "cuda" else ""
     return f"X of {formatting.size(peak.footprint)}{dtype}{where}\n{selection.read_label(peak)}"
 

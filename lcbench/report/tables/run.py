@@ -9,7 +9,8 @@ from typing import Any
 from rich.text import Text
 
 from lcbench import units
-from lcbench.record import CheckResult, MachinePeak, Record, Row, describe_fields
+from lcbench.ranges import FLOAT_OF_PIXELS, FLOATS, dtype_of_W
+from lcbench.record import CONVERTS, CheckResult, MachinePeak, Record, Row, describe_fields
 from lcbench.report import formatting
 from lcbench.report.formatting import share
 from lcbench.report.table import (
@@ -357,11 +358,27 @@ def notes(record: Record) -> Iterator[Text]:
     """Yield notes on the files and the machine that are needed to read the times."""
     yield from _efficiencies([row for row in record.rows if row.ranked])
     yield from why_not([row for row in record.rows if row.status == "unstable"], lambda row: row.loss)
-    conventions = {row.implementation: row.convention for row in record.rows if row.convention}
+    conventions = {row.implementation.removesuffix(CONVERTS): row.convention for row in record.rows if row.convention}
     for name, convention in conventions.items():
         yield Text(f"{name} follows the {convention}")
+    yield from _on_pixels(record.rows)
     yield from note_on_impossible(record.rows)
     yield from _limits(record.ceilings)
+
+
+def _on_pixels(rows: list[Row]) -> Iterator[Text]:
+    """Yield how the rows use the pixels, if X is pixels."""
+    names = {
+        use: ", ".join(dict.fromkeys(row.implementation for row in rows if row.pixels == use and row.timed))
+        for use in ("read", "converted")
+    }
+    reads = [f"{names['read']}: X is the uint8 pixels, read in place"] if names["read"] else []
+    converted = [f"{names['converted']}: X was converted to {FLOAT_OF_PIXELS} before the calls"]
+    parts = reads + converted * bool(names["converted"])
+    if any(row.pixels == "converts" and row.timed for row in rows):
+        parts.append(f"rows with{CONVERTS}: each call converts the pixels")
+    if parts:
+        yield Text("; ".join(parts))
 
 
 def _efficiencies(ranked: list[Row]) -> Iterator[Text]:
@@ -401,10 +418,10 @@ def _limits(peaks: list[MachinePeak]) -> Iterator[Text]:
     for device, dtype in dict.fromkeys((peak.device, peak.dtype) for peak in peaks):
         same = [peak for peak in peaks if (peak.device, peak.dtype) == (device, dtype)]
         largest = max(same, key=lambda peak: peak.footprint)
-        where = " of the GPU" if device == "cuda" else ""
+        where = " of the GPU" * (device == "cuda") + f" on {dtype} pixels" * (dtype not in FLOATS)
         line = (
-            f"limits{where}, measured in this run: reads {largest.read_bytes_s / 1e9:.0f} GB/s (largest X), "
-            f"FMA {largest.flops_s / 1e9:.0f} GFLOP/s {dtype}"
+            f"limits{where}, measured in this run: reads {largest.read_bytes_s / 1e9:.0f} GB/s "
+            f"(largest X), FMA {largest.flops_s / 1e9:.0f} GFLOP/s {dtype_of_W(dtype)}"
         )
         if largest.copy_bytes_s:
             line += f"; reference: a copy {largest.copy_bytes_s / 1e9:.0f} GB/s"
