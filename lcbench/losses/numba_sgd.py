@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lcbench.losses import jit
+from lcbench.losses import jit, pixels
 from lcbench.losses.implementation import LOSSES, LossName
 from lcbench.losses.numba_parallel import Workspace, add_up_rows, check_arrays, share, transpose
 from lcbench.losses.threads import barrier, begin, leave
@@ -83,10 +83,10 @@ def descend(
     if y.min() < 0 or y.max() >= W.shape[1]:
         raise ValueError(f"labels go from {y.min()} to {y.max()}, classes from 0 to {W.shape[1] - 1}")
 
+    if pixels.suits(W, X):
+        return _descend_on_pixels(loss == "svm", W, X, y, batches, rates, reg, momentum, velocity, mean)
     work = Workspace(W, X, batch, mean)
-    # The rows of each thread are contiguous, so that at the end of a step it can prefetch the rows of the next one.
-    shares = [share(thread, work.threads, batch) for thread in range(work.threads)]
-    orders = [np.array(batches[:, start:stop], np.int64).reshape(steps * (stop - start)) for start, stop in shares]
+    orders = _orders(batches, work.threads)
     Vt = np.zeros_like(work.Wt)
     result, sums = np.empty_like(W), np.empty((steps, work.threads, 2))
     threads, words = work.threads, work.team.words
@@ -99,6 +99,16 @@ def descend(
 
     work.team.run(part)
     return Descent(result, velocity, sums[:, :, 0].sum(axis=1) / batch + reg * sums[:, :, 1].sum(axis=1))
+
+
+def _orders(batches: NDArray[Any], threads: int) -> list[NDArray[np.int64]]:
+    """Return the rows of each thread, its shares of all batches.
+
+    They are contiguous, so that at the end of a step a thread can prefetch the rows of the next one.
+    """
+    steps, batch = batches.shape
+    shares = [share(thread, threads, batch) for thread in range(threads)]
+    return [np.array(batches[:, start:stop], np.int64).reshape(steps * (stop - start)) for start, stop in shares]
 
 
 @jit.compiled
@@ -154,5 +164,109 @@ def _step(
             square += weights[f] * weights[f]
             velocity[f] = kept * velocity[f] - rate * (total[f] * mean + twice_reg * weights[f])
             weights[f] += velocity[f]
+        squares += square
+    return squares
+
+
+def _descend_on_pixels(
+    hinge: bool, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], batches: NDArray[Any], rates: NDArray[Any],
+    reg: float, momentum: float, velocity: NDArray[Any], mean: NDArray[Any] | None,
+) -> Descent:  # fmt: skip
+    """Return the descent on uint8 rows by products of bytes. The weights are cut into digits in each step."""
+    steps, batch = batches.shape
+    work = pixels.Workspace(W, X, batch, hinge)
+    orders = _orders(batches, work.threads)
+    centre = np.zeros(X.shape[1], W.dtype) if mean is None else mean
+    Vt, bias, result = np.zeros_like(work.Wt), W[X.shape[1] :].copy(), np.empty_like(W)
+    sums = np.empty((steps, work.threads, 2))
+    threads, words = work.threads, work.team.words
+
+    def part(thread: int) -> None:
+        _pixel_steps(
+            thread, threads, words, hinge, W, X, y, orders[thread], batch, rates, reg, momentum, velocity, centre,
+            work.Wt, Vt, bias, work.digits, work.Wq, work.most, work.products, work.sums, work.rows, work.quads, work.S,
+            work.s, work.dq, work.G, work.exact, work.labels, work.counted, work.loss, sums, result,
+        )  # fmt: skip
+
+    work.team.run(part)
+    return Descent(result, velocity, sums[:, :, 0].sum(axis=1) / batch + reg * sums[:, :, 1].sum(axis=1))
+
+
+@jit.compiled
+def _pixel_steps(
+    thread: int, threads: int, words: NDArray[Any], hinge: bool, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any],
+    order: NDArray[Any], batch: int, rates: NDArray[Any], reg: float, momentum: float, velocity: NDArray[Any],
+    mean: NDArray[Any], Wt: NDArray[Any], Vt: NDArray[Any], bias: NDArray[Any], digits: NDArray[Any], Wq: NDArray[Any],
+    most: NDArray[Any], products: NDArray[Any], absolute: NDArray[Any], block: NDArray[Any], quads: NDArray[Any],
+    S: NDArray[Any], s: NDArray[Any], dq: NDArray[Any], G: NDArray[Any], exact: NDArray[Any], labels: NDArray[Any],
+    counted: NDArray[Any], loss: NDArray[Any], sums: NDArray[Any], result: NDArray[Any],
+) -> None:  # fmt: skip
+    """Compute a thread's share of each batch, then of the weights."""
+    begin(words, thread)
+    features, classes = X.shape[1], W.shape[1]
+    first, end = pixels.share_of_groups(thread, threads, Wt.shape[1])
+    pixels.transpose(W, features, first, end, Wt)
+    pixels.transpose(velocity, features, first, end, Vt)
+    steps = rates.size
+    rows = order.size // max(1, steps)
+    for step in range(steps):
+        pixels.measure(Wt, features, first, end, most[thread], absolute[thread])
+        barrier(words, threads)
+        pixels.cut(Wt, mean, features, first, end, most, digits, Wq, products[thread])
+        barrier(words, threads)
+        pixels.add_up_rows(
+            X, y, order, step * rows, (step + 1) * rows, order.size - 1, bias, hinge, Wq, most, products, block[thread],
+            quads[thread], S[thread], s[thread], dq[thread], G[thread], exact[thread], labels[thread], counted[thread],
+            loss[thread],
+        )  # fmt: skip
+        sums[step, thread, 0] = loss[thread, 0]
+        barrier(words, threads)
+        last = end == Wt.shape[1]
+        sums[step, thread, 1] = _pixel_step(
+            G, exact, counted, hinge, batch, rates[step], reg, momentum, mean, first, min(end, features), last, Wt, Vt,
+            bias, velocity[features:],
+        )  # fmt: skip
+    barrier(words, threads)  # the last thread changes the bias, which all have read by now
+    for f in range(first, min(end, features)):
+        for c in range(classes):
+            result[f, c] = Wt[c, f]
+            velocity[f, c] = Vt[c, f]
+    if thread == 0:
+        for k in range(bias.shape[0]):
+            for c in range(classes):
+                result[features + k, c] = bias[k, c]
+    leave(words, thread, threads)
+
+
+@jit.compiled
+def _pixel_step(
+    G: NDArray[Any], exact: NDArray[Any], counted: NDArray[Any], hinge: bool, rows: int, rate: float, reg: float,
+    momentum: float, mean: NDArray[Any], first: int, end: int, last: bool, Wt: NDArray[Any], Vt: NDArray[Any],
+    bias: NDArray[Any], bias_velocity: NDArray[Any],
+) -> float:  # fmt: skip
+    """Update columns first..end of Wt and Vt (C, F') and, if `last`, the bias. Return sum(W * W) before the update."""
+    number, classes = Wt.dtype.type, Wt.shape[0]
+    one_over_rows, twice_reg, kept = number(1.0 / rows), number(2.0 * reg), number(momentum)
+    totals, gradient = np.empty((pixels.DIGITS, pixels.GROUP), np.int64), np.empty(pixels.GROUP)
+    counts = np.empty(classes)
+    pixels.count(counted, hinge, counts)
+    squares = 0.0
+    for c in range(classes):
+        square = number(0)
+        for group in range(first, end, pixels.GROUP):
+            pixels.add_threads(G, exact, c, classes, group, hinge, totals, gradient)
+            weights, velocity = Wt[c, group:end], Vt[c, group:end]
+            for f in range(min(pixels.GROUP, end - group)):
+                total = number(gradient[f] - mean[group + f] * counts[c])
+                square += weights[f] * weights[f]
+                velocity[f] = kept * velocity[f] - rate * (total * one_over_rows + twice_reg * weights[f])
+                weights[f] += velocity[f]
+        if last:
+            for k in range(bias.shape[0]):
+                weight = bias[k, c]
+                square += weight * weight
+                change = kept * bias_velocity[k, c] - rate * (number(counts[c]) * one_over_rows + twice_reg * weight)
+                bias_velocity[k, c] = change
+                bias[k, c] = weight + change
         squares += square
     return squares

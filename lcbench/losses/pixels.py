@@ -470,56 +470,72 @@ def _gradient(quads: Array, rows: int, features: int, dq: Array, G: Array) -> No
 
 @jit.compiled
 def _finish(
-    G: Array, exact: Array, counted: Array, hinge: bool, W: Array, mean: Array,
-    features: int, rows: int, reg: float, first: int, end: int, last: bool, dW: Array,
+    G: Array, exact: Array, counted: Array, hinge: bool, W: Array, mean: Array, features: int, rows: int, reg: float,
+    first: int, end: int, last: bool, dW: Array,
 ) -> float:  # fmt: skip
     """Compute rows first..end of dW (D, C) and, if `last`, that of the bias. Return sum(W * W) of these rows."""
-    classes, columns = W.shape[1], G.shape[1]
-    digits = columns_of(hinge, classes)
+    classes = W.shape[1]
     one_over_rows, twice_reg = W.dtype.type(1.0 / rows), W.dtype.type(2 * reg)
-    scale = 1.0 if hinge else 1 / (LARGEST * BASE * BASE)
     squares = 0.0
-    totals, counts = np.empty((columns, GROUP), np.int64), np.empty(columns)
-    for k in range(columns):
-        count = 0
-        for thread in range(G.shape[0]):
-            count += counted[thread, k]
-        counts[k] = count
+    totals, sums, counts = np.empty((DIGITS, GROUP), np.int64), np.empty(GROUP), np.empty(classes)
+    count(counted, hinge, counts)
     for group in range(first, end, GROUP):
-        for k in range(digits):
-            total = totals[k]
-            total[:] = 0
-            for thread in range(G.shape[0]):
-                addend = G[thread, k, group : group + GROUP]
-                for p in range(GROUP):
-                    total[p] += addend[p]
-                if exact.size > 0:
-                    flushed = exact[thread, k, group : group + GROUP]
-                    for p in range(GROUP):
-                        total[p] += flushed[p]
+        stop = min(group + GROUP, end)
         for c in range(classes):
-            count = value_of(counts, c, classes, hinge)
-            for f in range(group, min(group + GROUP, end)):
-                p = FEATURE_ORDER[f - group]
-                dW[f, c] = scale * (value_of(totals[:, p], c, classes, hinge) - mean[f] * count)
-        gradient, weights = dW[group : min(group + GROUP, end)], W[group : min(group + GROUP, end)]
+            add_threads(G, exact, c, classes, group, hinge, totals, sums)
+            for f in range(group, stop):
+                dW[f, c] = sums[f - group] - mean[f] * counts[c]
+        gradient, weights = dW[group:stop], W[group:stop]
         squares += regularise(gradient.reshape(gradient.size), weights.reshape(weights.size), one_over_rows, twice_reg)
     if last and features < W.shape[0]:
         for c in range(classes):
-            dW[features, c] = scale * value_of(counts, c, classes, hinge)
+            dW[features, c] = counts[c]
         squares += regularise(dW[features], W[features], one_over_rows, twice_reg)
     return squares
 
 
-@jit.inlined
-def columns_of(hinge: bool, classes: int) -> int:
-    """Return the number of columns of the gradient with respect to the scores: one for each digit and class."""
-    return classes if hinge else DIGITS * classes
+@jit.compiled
+def count(counted: Array, hinge: bool, counts: Array) -> None:
+    """Set counts (C,) to the sums of the gradient with respect to the scores, from those of its digits and threads."""
+    classes = counts.size
+    digits = np.empty(DIGITS)
+    for c in range(classes):
+        for digit in range(1 if hinge else DIGITS):
+            total = 0
+            for thread in range(counted.shape[0]):
+                total += counted[thread, digit * classes + c]
+            digits[digit] = total
+        counts[c] = _value(digits[0], digits[1], digits[2], hinge)
+
+
+@jit.compiled
+def add_threads(
+    G: Array, exact: Array, c: int, classes: int, group: int, hinge: bool, totals: Array, sums: Array
+) -> None:  # fmt: skip
+    """Set sums (GROUP,) to the gradient of class c and a group of features, from those of its digits and threads.
+
+    totals (DIGITS, GROUP) int64 is work space.
+    """
+    for digit in range(1 if hinge else DIGITS):
+        k, total = digit * classes + c, totals[digit]
+        total[:] = 0
+        for thread in range(G.shape[0]):
+            addend = G[thread, k, group : group + GROUP]
+            for p in range(GROUP):
+                total[p] += addend[p]
+            if exact.size > 0:
+                flushed = exact[thread, k, group : group + GROUP]
+                for p in range(GROUP):
+                    total[p] += flushed[p]
+    for f in range(GROUP):
+        p = FEATURE_ORDER[f]
+        sums[f] = _value(totals[0, p], totals[1, p], totals[2, p], hinge)
 
 
 @jit.inlined
-def value_of(sums: Array, c: int, classes: int, hinge: bool) -> float:
-    """Return the number whose digits are sums[c], sums[classes + c] and so on, in units of the last one."""
+def _value(high: float, middle: float, low: float, hinge: bool) -> float:
+    """Return the number with the given digits of the gradient with respect to the scores."""
     if hinge:
-        return float(sums[c])
-    return (np.float64(sums[c]) * BASE + np.float64(sums[classes + c])) * BASE + np.float64(sums[2 * classes + c])
+        return np.float64(high)
+    number = (np.float64(high) * BASE + np.float64(middle)) * BASE + np.float64(low)
+    return number * (1 / (LARGEST * BASE * BASE))
