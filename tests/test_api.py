@@ -134,7 +134,12 @@ def test_an_interrupted_run_keeps_all_measurements(fake, results):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dtype": "float16"}, "dtype is 'float16', must be float32 or float64"),
+        ({"dtype": "float16"}, "dtype is 'float16', must be float32 or float64 or uint8"),
+        ({"dtype": "uint8", "features": 1}, "X of uint8 holds pixels without the column of ones, and with 1 feature"),
+        (
+            {"dtype": "uint8", "stream": True},
+            "streaming reads the numbers as they are .*: leave uint8 or streaming out",
+        ),
         ({"data": "mnist"}, "no data 'mnist': use synthetic, cifar10, or a CSV, NPZ or HDF5 file"),
         ({"losses": ["hinge"]}, r"losses are \['hinge'\], available are svm and softmax"),
         ({"losses": []}, r"losses are \[\]"),
@@ -162,6 +167,54 @@ def test_a_deprecated_keyword_is_accepted_with_a_warning(fake):
         lcbench.run(["numpy"], **TINY, blocks=1, patience_s=7)
     assert warned[0].filename == __file__
     assert RunSettings.from_mapping({"patience_s": 7}).timeout_s == 7
+
+
+@pytest.mark.parametrize(
+    ("axes", "options", "message"),
+    [
+        ({"features": "1,2"}, {"dtype": "uint8"}, "with 1 feature there is no other: begin the axis at 2 features"),
+        ({"dtype": ["float32", "uint8"]}, {"features": 1}, "with 1 feature there is no other"),
+        ({"dtype": ["float32", "uint8"]}, {"stream": True}, "leave uint8 or streaming out"),
+    ],
+)
+def test_points_of_a_sweep_that_have_no_pixels_are_refused(fake, axes, options, message):
+    with pytest.raises(LcbenchError, match=message):
+        lcbench.sweep(axes, ["numpy"], **options)
+    assert fake.generations == []
+
+
+def test_what_takes_no_pixels_has_two_rows(fake):
+    result = lcbench.run(["numba-parallel", "numpy"], losses=["svm"], **TINY, dtype="uint8", blocks=1)
+    assert [(row.implementation, row.pixels, row.dtype, row.bytes) for row in result.rows] == [
+        ("numba-parallel", "read", "uint8", 20 * 32 + 8 * 33 * 3),
+        ("numpy", "converted", "uint8", 4 * 20 * 33 + 8 * 33 * 3),
+        ("numpy (converts)", "converts", "uint8", 20 * 32 + 8 * 33 * 3),
+    ]
+    assert len({(row.workload, row.flops) for row in result.rows}) == 1
+
+
+def test_a_sweep_over_dtypes_has_floats_and_pixels(fake):
+    axes = {"dtype": ["float32", "uint8"]}
+    result = lcbench.sweep(axes, ["numba-parallel", "numpy"], losses=["svm"], **(TINY | {"rows": 20}), blocks=1)
+    assert [(row.implementation, row.dtype, row.pixels) for row in result.rows] == [
+        ("numba-parallel", "float32", ""),
+        ("numba-parallel", "uint8", "read"),
+        ("numpy", "float32", ""),
+        ("numpy", "uint8", "converted"),
+        ("numpy (converts)", "uint8", "converts"),
+    ]
+
+
+def test_floats_of_a_file_are_no_pixels(fake, tmp_path):
+    floats, pixels = tmp_path / "floats.npz", tmp_path / "pixels.npz"
+    X, y = np.arange(20).reshape(10, 2), np.arange(10) % 2
+    np.savez(floats, X=X / 4, y=y)
+    np.savez(pixels, X=X.astype(np.uint8), y=y)
+    with pytest.raises(LcbenchError, match=r"floats\.npz has float64 numbers and no uint8 pixels: leave the"):
+        lcbench.run(["numpy"], data=floats, dtype="uint8")
+    assert fake.generations == []
+    result = lcbench.run(["numba-parallel"], data=pixels, dtype="uint8", blocks=1)
+    assert {(row.dtype, row.features, row.pixels) for row in result.rows} == {("uint8", 3, "read")}
 
 
 def test_an_unknown_keyword_has_a_suggestion():

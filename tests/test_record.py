@@ -50,6 +50,32 @@ def test_a_written_record_is_read(folder):
     assert [file.name for file in folder.iterdir()] == [path.name]
 
 
+def test_rows_on_pixels_are_written_and_read(folder):
+    shared = {"dtype": "uint8", "medians": [1e-3, 1.1e-3]}
+    peaks = [
+        MachinePeak(dtype=dtype, footprint=footprint, read_bytes_s=5e10, flops_s=2e11)
+        for dtype, footprint in [("uint8", 500 * 3072), ("float32", 500 * 3073 * 4)]
+    ]
+    rows = [row("torch", pixels="converted", **shared), row("torch (converts)", pixels="converts", **shared)]
+    written = make_record(*rows, limits=[row("limit", pixels="read", **shared)], ceilings=peaks)
+    assert record.read(record.write(written)) == written
+    assert [(each.dtype_of_X, each.footprint) for each in rows] == [("float32", 500 * 3073 * 4), ("uint8", 500 * 3072)]
+
+
+def test_pixels_need_a_column_beside_the_ones(tmp_path):
+    file = tmp_path / "one.json"
+    file.write_text(record.to_json(make_record(row(dtype="uint8", pixels="read", features=1))))
+    assert "row 1 has an X of uint8 without pixels" in error_of(record.read, file)
+
+
+def test_results_of_schema_2_are_read(tmp_path):
+    written = a_record()
+    file = tmp_path / "of_schema_2.json"
+    file.write_text(record.to_json(written).replace(f'"schema": {record.SCHEMA}', '"schema": 2'))
+    written.path = str(file)
+    assert record.read(file) == written
+
+
 def test_only_json_output_has_blocks(folder, tmp_path):
     written = a_record()
     stored = json.loads(record.write(written).read_text())

@@ -1,9 +1,10 @@
 """Ratio of the times of numpy and numba-parallel for many combinations of rows, features and classes.
 
-python tests/benchmarks/bench_shapes.py [--loss svm|softmax] [--markdown FILE]
+python tests/benchmarks/bench_shapes.py [--loss svm|softmax] [--dtype float32|uint8] [--markdown FILE]
 
-One process, float32. For each cell the two alternate for a few rounds; a cell is the ratio of their median times. After
-NumPy's turn the program waits until the threads of BLAS have stopped spinning, which takes 0.1 s after a product.
+One process, W in float32. With --dtype uint8, X is pixels: numba-parallel reads them in place, and numpy converts them
+to float32 in every call. For each cell the two alternate for a few rounds; a cell is the ratio of their median times.
+After NumPy's turn the program waits until the threads of BLAS have stopped spinning, which takes 0.1 s after a product.
 """
 
 from __future__ import annotations
@@ -35,16 +36,21 @@ SECONDS_PER_TURN = 0.02
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--loss", choices=["svm", "softmax"], default="softmax")
+    parser.add_argument("--dtype", choices=["float32", "uint8"], default="float32", help="data type of X")
     parser.add_argument("--markdown", type=Path)
     chosen = parser.parse_args()
     rng = np.random.default_rng(0)
-    numbers = rng.standard_normal(MAX_BYTES // 4, np.float32)
+    pixels = chosen.dtype == "uint8"
+    numbers: Any = (
+        rng.integers(0, 256, MAX_BYTES // 4, np.uint8) if pixels else rng.standard_normal(MAX_BYTES // 4, np.float32)
+    )
+    scale = 1e-4 if pixels else 0.01  # scores of the same size
     cells = {}
     for features, rows, classes in itertools.product(FEATURES, ROWS, CLASSES):
         if 4 * rows * features > MAX_BYTES or 4.0 * rows * features * classes > MAX_FLOPS:
             continue
         X = numbers[: rows * features].reshape(rows, features)
-        W = (0.01 * rng.standard_normal((features, classes))).astype(np.float32)
+        W = (scale * rng.standard_normal((features, classes))).astype(np.float32)
         y = rng.integers(0, classes, rows)
         cells[features, rows, classes] = ratio(chosen.loss, W, X, y)
         print(f"D {features:6} N {rows:7} C {classes:5}  {cells[features, rows, classes]:6.2f}", flush=True)

@@ -99,6 +99,8 @@ def bash_completions(folder, *words):
         (["sweep", "--axis", "rows=1:9", "--axis", "r"], [""]),
         (["sweep", "--axis", "dtype=float6"], ["dtype=float64"]),
         (["sweep", "--axis", "dtype=float32,f"], ["dtype=float32,float64"]),
+        (["run", "--dtype", "u"], ["uint8"]),
+        (["train", "--dtype", "u"], [""]),
         (["train", "--features", "col"], ["colour"]),
         (["train", "--features", "colour,words-h"], ["colour,words-hard"]),
         (["features", "col"], ["colour"]),

@@ -128,6 +128,47 @@ def test_result_is_saved_under_its_name(as_json, folder):
 
 
 @pytest.fixture(scope="module")
+def on_pixels(folder):
+    options = "--loss softmax --rows 64 --features 33 --classes 3 --blocks 2 --budget 0 --dtype uint8 --save pixels"
+    return lcbench(folder, "run", "--impl", "numba-parallel,numpy", *options.split())
+
+
+def test_pixels_are_measured_and_converted_in_the_call_and_before(on_pixels, folder):
+    assert on_pixels.returncode == 0, on_pixels.stderr
+    content = json.loads((folder / "results" / "baselines" / "pixels.json").read_text())
+    rows = {row["implementation"]: row for row in content["rows"]}
+    assert {name: row["pixels"] for name, row in rows.items()} == {
+        "numba-parallel": "read", "numpy": "converted", "numpy (converts)": "converts",
+    }  # fmt: skip
+    for fields in rows.values():
+        assert (fields["status"], fields["dtype"], len(fields["processes"])) == ("ok", "uint8", 2)
+        assert 0 < fields["error_grad"] < 1e-5
+        assert fields["roofline_fraction"] > 0
+    assert [len(limit["processes"]) for limit in content["limits"]] == [2, 2]
+    assert {(peak["dtype"], peak["footprint"]) for peak in content["ceilings"]} == {
+        ("uint8", 64 * 32), ("float32", 64 * 33 * 4),
+    }  # fmt: skip
+    lines = on_pixels.stdout.splitlines()
+    assert "softmax: 64 rows x 33 features, 3 classes, uint8, synthetic" in lines
+    assert max(map(len, lines)) <= 80
+    names = {" ".join(line.split("  ")[0].split()) for line in lines}
+    assert names >= set(rows)
+    note = "numba-parallel: X is the uint8 pixels, read in place; numpy: X was converted to float32 before the calls"
+    assert note in " ".join(on_pixels.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["compare", "history --impl", "export pixels --format csv", "export pixels --format junit"],
+)
+def test_rows_that_convert_pixels_have_a_name_elsewhere(on_pixels, folder, command):
+    name = ["numpy (converts)"] if "--impl" in command else []
+    shown = invoke(folder, *command.split(), *name)
+    assert shown.returncode == 0, shown.stderr
+    assert "numpy (converts)" in shown.stdout
+
+
+@pytest.fixture(scope="module")
 def tables(folder):
     return lcbench(folder, "run", "--impl", "numpy,numba-cuda", "--loss", "softmax", *TINY, "--baseline", "naive",
                    CUDA_VISIBLE_DEVICES="")  # fmt: skip

@@ -40,6 +40,17 @@ def test_rates_are_work_over_time(monkeypatch):
     assert limit._read_bytes_s(0) == 17 * 30_000_000 / 2
 
 
+def test_pixels_are_read_as_bytes_and_multiplied_as_floats(monkeypatch):
+    limit = limits.Limit("uint8", 3_000_000, 3)
+    assert sum(part.nbytes for part in limit._parts) == 3_000_000
+    monkeypatch.setattr(limit, "_run", lambda work: 2.0)
+    assert limit._flops_s() == limits.Limit("float32", 1000, 3)._threads * limits.FMA_ROUNDS * limits.CHAINS * (
+        jit.vector_bytes() // 4
+    )
+    limit.call_s(bytes=1, flops=1)
+    assert (limit.peak.dtype, limit.peak.footprint) == ("uint8", 3_000_000)
+
+
 @pytest.mark.parametrize("fastest", limits.PREFETCH_DISTANCES)
 def test_the_fastest_way_of_reading_counts(monkeypatch, fastest):
     limit = limits.Limit("float32", 4000, 1)

@@ -19,6 +19,7 @@ from lcbench.measure import axes
         ("threads=4, 1,2,1", [1, 2, 4]),
         ("classes=2,1e1", [2, 10]),
         ("dtype=float64,float32", ["float32", "float64"]),
+        ("dtype=uint8,float32", ["float32", "uint8"]),
     ],
 )
 def test_ranges_are_geometric_and_values_are_ascending_integers(text, values):

@@ -297,6 +297,39 @@ def test_the_limit_is_measured_on_each_workload_of_the_cpu(fake):
         assert cells["limit"].footprint == size.footprint
 
 
+def test_converted_pixels_have_a_limit_of_their_own(fake):
+    pixels = Size(20, 33, 3, "uint8", "synthetic")
+    cells = (("svm", pixels), ("softmax", pixels))
+    given = [Target("a", "cpu", cells, pixels="read"), Target("b", "cpu", cells[:1], pixels="converted")]
+    result = schedule.run_schedule(plan(*given, blocks=1))
+    assert [(row.implementation, row.loss, row.dtype, row.pixels, row.bytes) for row in result.limits] == [
+        ("limit", "svm", "uint8", "read", 20 * 32 + 8 * 33 * 3),
+        ("limit", "softmax", "uint8", "read", 20 * 32 + 8 * 33 * 3),
+        ("limit, float32", "svm", "uint8", "converted", 4 * 20 * 33 + 8 * 33 * 3),
+    ]
+    assert [len(row.processes) for row in result.limits] == [1, 1, 1]
+    of_pixels, of_floats = (member.job.cells for member in fake.members("limit"))
+    assert [(cell.dtype, cell.footprint) for cell in of_pixels] == [("uint8", 20 * 32)] * 2
+    assert [(cell.dtype, cell.footprint) for cell in of_floats] == [("float32", 20 * 33 * 4)]
+    uses = {
+        member.job.implementation: {cell.pixels for cell in member.job.cells}
+        for member in fake.generations[0].members[:2]
+    }
+    assert uses == {"a": {"read"}, "b": {"converted"}}
+
+
+def test_the_reference_of_pixels_is_the_matrix_product_in_float32(monkeypatch, fake):
+    def work(job, variables, timeout_s, place=None):
+        assert job == GemmJob(dtypes=["float32"])
+        return [GemmMeasured(dtype="float32", flops_s=3e11)]
+
+    monkeypatch.setattr("lcbench.workers.process.work", work)
+    pixels = MachinePeak(dtype="uint8", footprint=640, read_bytes_s=1e10, flops_s=1e11)
+    fake.answer = lambda name, cell, generation: measured_ok(peak=pixels if name == "limit" else None)
+    result = schedule.run_schedule(plan(Target("a", "cpu", SOFTMAX, pixels="read"), blocks=1))
+    assert [peak.gemm_flops_s for peak in result.peaks] == [3e11]
+
+
 def test_a_limit_that_fails_does_no_harm(fake):
     fake.answer = lambda name, cell, generation: (
         fail("crashed", "killed by SIGKILL") if name == "limit" else measured_ok(generation.number)

@@ -46,6 +46,54 @@ noisy)
 """
 
 
+ON_PIXELS = {"dtype": "uint8", "bytes": 500 * 3072 + 8 * 30730}
+
+PIXELS = record(
+    row("torch-compile", [2e-3, 2.1e-3, 2.05e-3], pixels="converted", dtype="uint8"),
+    row("torch-compile (converts)", [4e-3, 4.2e-3, 4.1e-3], pixels="converts", **ON_PIXELS),
+    row("numpy", [4e-3, 4.2e-3, 4.1e-3], pixels="converted", dtype="uint8"),
+    row("numpy (converts)", [8e-3, 8.1e-3, 8.1e-3], pixels="converts", **ON_PIXELS),
+    row("numba-parallel", [4e-4, 4.2e-4, 4.1e-4], pixels="read", **ON_PIXELS),
+    ceilings=[CEILING, MachinePeak(dtype="uint8", footprint=500 * 3072, read_bytes_s=8e10, flops_s=2e11)],
+)
+
+PRINTED_ON_PIXELS = """\
+softmax: 500 rows x 3,073 features, 10 classes, uint8, synthetic
+implementation               time  spread           x numpy  limit  error
+─────────────────────────────────────────────────────────────────────────
+numba-parallel             410 us   2.4 %             10.00   75 %  2e-07
+                                              [10.00,10.00]
+torch-compile             2.05 ms   2.4 %  2.00 [2.00,2.00]   15 %  2e-07
+torch-compile (converts)  4.10 ms   2.4 %  1.00 [1.00,1.00]    7 %  2e-07
+numpy                     4.10 ms   2.4 %                 1    7 %  2e-07
+numpy (converts)          8.07 ms   0.6 %  0.51 [0.49,0.53]    4 %  2e-07
+no room for GFLOP/s, GB/s
+
+Before the steady state: slowest over losses and sizes
+implementation            import  first call  compilation  prepare + fetch
+──────────────────────────────────────────────────────────────────────────
+torch-compile                  -      500 ms            -                -
+torch-compile (converts)       -      500 ms            -                -
+numpy                          -      500 ms            -                -
+numpy (converts)               -      500 ms            -                -
+numba-parallel                 -      500 ms            -                -
+numba-parallel: X is the uint8 pixels, read in place; torch-compile, numpy: X
+was converted to float32 before the calls; rows with (converts): each call
+converts the pixels
+limits, measured in this run: reads 50 GB/s (largest X), FMA 200 GFLOP/s
+float32; reference: NumPy's GEMM 150 GFLOP/s
+limits on uint8 pixels, measured in this run: reads 80 GB/s (largest X), FMA 200
+GFLOP/s float32
+times of 3 processes each; spread: half the range of their times; x: time of
+numpy over time of the row, with 95 % interval ([?]: too few generations, or too
+noisy)
+"""
+
+
+def test_rows_on_pixels_fit_a_line_and_say_how_they_read_them():
+    assert "\n".join(printed(run_tables.tables(PIXELS))) + "\n" == PRINTED_ON_PIXELS
+
+
 def test_all_tables_of_a_run():
     assert "\n".join(printed(run_tables.tables(A_RUN))) + "\n" == PRINTED
 

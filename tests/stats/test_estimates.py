@@ -217,6 +217,22 @@ def test_the_share_is_of_the_longer_of_reading_and_arithmetic():
     assert share == pytest.approx(0.6146)
 
 
+def test_each_row_on_pixels_has_the_limit_of_the_x_that_it_reads():
+    medians, pixels = [0.1, 0.1], {"dtype": "uint8", "bytes": 500 * 3072}
+    read = MachinePeak(dtype="uint8", footprint=500 * 3072, read_bytes_s=1e7, flops_s=1e12)
+    floats = MachinePeak(dtype="float32", footprint=CEILING.footprint, read_bytes_s=1e8, flops_s=1e12)
+    run = record(
+        row("a", medians, pixels="read", **pixels),
+        row("b (converts)", medians, pixels="converts", **pixels),
+        row("b", medians, pixels="converted", dtype="uint8", bytes=CEILING.footprint),
+        ceilings=[read, floats],
+    )
+    assert [each.roofline_fraction for each in run.rows] == pytest.approx([1.536, 1.536, 0.6146])
+    limits = [row("limit", [0.04] * 2, pixels="read", **pixels), row("other", [0.05] * 2, pixels="converted", **pixels)]
+    run = record(*run.rows, limits=limits, ceilings=[read, floats])
+    assert [each.roofline_fraction for each in run.rows] == pytest.approx([0.4, 0.4, 0.5])
+
+
 @pytest.mark.parametrize("fields", [{"dtype": "float64"}, {"rows": 501}, {"device": "cuda"}])
 def test_no_share_where_no_limit_was_measured_for_it(fields):
     assert record(row(medians=[0.1, 0.1], **fields), ceilings=[CEILING]).rows[0].roofline_fraction is None

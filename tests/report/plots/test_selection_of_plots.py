@@ -30,6 +30,16 @@ def test_gpu_implementations_are_hollow_and_dashed():
         assert (line_style(name).filled, line_style(name).line) == (not on_gpu, "--" if on_gpu else "-")
 
 
+def test_rows_that_convert_pixels_have_the_style_of_their_implementation_with_a_dotted_line():
+    names = ["torch", "jax-cuda", "mine.py:f", "mine.py:g", *OWN]
+    found = line_styles([*names, *(f"{name} (converts)" for name in names)])
+    for name in names:
+        assert found[f"{name} (converts)"] == found[name]._replace(line=":")
+    assert line_styles(names) == {name: found[name] for name in names}
+    assert line_styles(["torch (converts)"]) == {"torch (converts)": found["torch (converts)"]}
+    assert len(set(found.values())) == 2 * len(names)
+
+
 OWN = [f"sim.py:{name}_softmax_loss" for name in ("quad", "nlogn", "a", "b", "slept")]
 
 
