@@ -272,6 +272,10 @@ class MachinePeak(msgspec.Struct, kw_only=True, frozen=True):
     same effect."""
     read_bytes_s: Rate
     flops_s: Rate
+    """Operations per second of the arithmetic unit. For a unit of bytes, those of the product of numbers that it gets
+    from products of their digits."""
+    unit: str = "FMA"
+    """Unit, by its instruction, of which `flops_s` is the rate."""
     copy_bytes_s: Rate | None = None
     """Bytes read and written per second by a copy; GPU only."""
     gemm_flops_s: Rate | None = None

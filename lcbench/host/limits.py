@@ -19,7 +19,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from lcbench.losses import jit
+from lcbench.losses import int8, jit, pixels
 from lcbench.losses.simd import Vectors
 from lcbench.ranges import dtype_of_W
 from lcbench.record import MachinePeak
@@ -35,6 +35,7 @@ PREFETCH_DISTANCES = (0, 1024, 4096)
 
 # The threads start in about 50 us. The timed work must take much longer.
 FMA_ROUNDS = 2_000_000
+BYTE_ROUNDS = 1_000_000
 MIN_READ_BYTES = 500_000_000
 """Bytes of one timed read. A small footprint is read repeatedly."""
 
@@ -55,6 +56,7 @@ class Limit:
         self._times = -(-MIN_READ_BYTES // footprint)
         self._ahead = 0
         self._best_read = self._best_flops = 0.0
+        self._bytes = int8.UNIT if dtype == "uint8" else None
 
     def warm_up(self) -> None:
         """Start the threads, load the compiled code, and find the best prefetch distance."""
@@ -81,6 +83,7 @@ class Limit:
             footprint=self._footprint,
             read_bytes_s=self._best_read,
             flops_s=self._best_flops,
+            unit=self._bytes.instruction if self._bytes else "FMA",
         )
 
     def _read_bytes_s(self, ahead: int) -> float:
@@ -88,7 +91,13 @@ class Limit:
         return self._times * sum(part.nbytes for part in self._parts) / seconds
 
     def _flops_s(self) -> float:
-        """Return the rate of the arithmetic units that compute on this dtype: for pixels, that of float32."""
+        """Return the rate of the arithmetic unit that `numba-parallel` uses for this dtype.
+
+        Products of pixels by a unit of bytes are products of digits. The hinge loss needs the fewest of them.
+        """
+        if self._bytes:
+            seconds = self._run(lambda thread: _multiply_bytes(BYTE_ROUNDS))
+            return self._threads * BYTE_ROUNDS * self._bytes.chain_products * 2 / pixels.PRODUCTS["svm"] / seconds
         number = self._floats.type(0.5)
         seconds = self._run(lambda thread: _multiply_add(FMA_ROUNDS, number))
         lanes = jit.vector_bytes() // self._floats.itemsize
@@ -168,6 +177,14 @@ def _chains(typing: Any, rounds: Any, number: Any) -> Any:
 @jit.compiled
 def _multiply_add(rounds: int, number: float) -> float:
     return _chains(rounds, number)
+
+
+@jit.compiled
+def _multiply_bytes(rounds: int) -> int:
+    int8.begin_tiles()
+    total = int8.chains(rounds)
+    int8.end_tiles()
+    return total
 
 
 # Rate of NumPy's matrix product, a reference and not a limit

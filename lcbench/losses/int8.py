@@ -4,7 +4,7 @@
 
     unit       instruction            score tile                 gradient tile
     amx        tdpbusd, tdpbsud       32 rows x 32 columns       32 or 16 columns x 32 features
-    vnni       vpdpbusd, 512 bits     12 rows x 32 columns       10 or 5 columns x 32 features
+    vnni       vpdpbusd, 512 bits     8 rows x 32 columns        10 or 5 columns x 32 features
     avx-vnni   vpdpbusd, 256 bits     3 rows x 32 columns        5 columns x 16 features
 
 A column is one digit of one class: of its weights, or of the gradient with respect to its scores. All units read and
@@ -73,6 +73,16 @@ class Unit:
     row_multiple: int
 
     @property
+    def chain_products(self) -> int:
+        """Products of bytes in one round of `chains`."""
+        return TILE_CHAINS * 16 * 16 * 64 if self.name == "amx" else self.vector_chains * self.lanes * 4
+
+    @property
+    def vector_chains(self) -> int:
+        """Independent vectors that hide the latency of the instruction and fit the registers."""
+        return 20 if self.lanes == 16 else 10
+
+    @property
     def native(self) -> bool:
         """True if the processor for which Numba compiles has the instruction."""
         return jit.has_features(*self.features)
@@ -82,7 +92,7 @@ UNITS = {
     unit.name: unit
     for unit in (
         Unit("amx", "tdpbusd", ("amx-tile", "amx-int8"), 16, 128, 32, 32, 16, 32, 64),
-        Unit("vnni", "vpdpbusd", ("avx512vnni", "avx512bw"), 16, 48, 12, 10, 5, 32, 4),
+        Unit("vnni", "vpdpbusd", ("avx512vnni", "avx512bw"), 16, 48, 8, 10, 5, 32, 4),
         Unit("avx-vnni", "vpdpbusd", ("avxvnni",), 8, 48, 3, 5, 5, 16, 4),
     )
 }
@@ -130,7 +140,10 @@ GROUP = 64
 FEATURE_ORDER = np.array([16 * (p >> 2 & 3) + 4 * (p >> 4) + (p & 3) for p in range(GROUP)])
 """Feature at each position of a group of `quads` and `G`: the order in which the unpack instructions leave them."""
 
-_INT8, _INT16, _INT32, _INT64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+TILE_CHAINS = 6
+"""Independent tile registers that hide the latency of the instruction; two more hold the factors."""
+
+_INT8, _INT32, _INT64 = (ir.IntType(bits) for bits in (8, 32, 64))
 
 
 class _Bytes:
@@ -400,8 +413,10 @@ def _emit_gradient_tile_of_vectors(
         builder.store(vectors.load(total), accumulator)
     with cgutils.for_range(builder, builder.sdiv(builder.add(rows, _INT64(3)), _INT64(4)), intp=_INT64) as quad:
         pixels = [vectors.load(x.at(quad.index, builder.mul(start, _INT64(4)))) for start in starts]
-        for i, column in enumerate(here):
-            digits = vectors.broadcast(d.at(column, builder.mul(quad.index, _INT64(4))))
+        first = d.at(k, builder.mul(quad.index, _INT64(4)))
+        for i in range(columns):
+            # The stride is a constant: one address for all columns, where there are few registers for addresses.
+            digits = vectors.broadcast(cgutils.pointer_add(builder, first, _INT64(i * unit.block_rows)))
             for v in range(count):
                 accumulator = sums[i * count + v]
                 builder.store(vectors.dot(builder.load(accumulator), pixels[v], digits), accumulator)
@@ -469,6 +484,38 @@ def _interleave(typing: Any, rows: Any, r: Any, features: Any, quads: Any) -> An
 
 
 @intrinsic
+def _chains(typing: Any, rounds: Any) -> Any:
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        vectors = _Bytes(builder, _CHOSEN)
+        memory = cgutils.alloca_once(builder, _INT8, size=1024)
+        if _CHOSEN.name == "amx":
+            tiles = _Tiles(context, builder, _CHOSEN)
+            for tile in range(8):
+                tiles.zero(tile)
+            with cgutils.for_range(builder, arguments[0]):
+                for tile in range(TILE_CHAINS):
+                    tiles.dot(tile, 6, 7, a_is_signed=False)
+            total = ir.Constant(vectors.vector, [0] * vectors.lanes)
+            for tile in range(TILE_CHAINS):
+                tiles.store(tile, memory, _INT64(64))
+                total = builder.add(total, vectors.load(memory))
+        else:
+            factor = builder.insert_element(vectors.zero(), builder.trunc(arguments[0], _INT32), _INT32(0))
+            sums = _accumulators(builder, vectors, _CHOSEN.vector_chains)
+            for accumulator in sums:
+                builder.store(vectors.zero(), accumulator)
+            with cgutils.for_range(builder, arguments[0]):
+                for accumulator in sums:
+                    builder.store(vectors.dot(builder.load(accumulator), factor, factor), accumulator)
+            total = vectors.zero()
+            for accumulator in sums:
+                total = builder.add(total, builder.load(accumulator))
+        return builder.sext(builder.extract_element(total, _INT32(0)), _INT64)
+
+    return types.int64(types.int64), emit
+
+
+@intrinsic
 def _begin_tiles(typing: Any) -> Any:
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         if UNIT and UNIT.name == "amx" and UNIT.native:
@@ -517,7 +564,7 @@ def gradient_tile_in_numpy(unit: Unit, columns: int) -> Callable[..., None]:
     def gradient_tile(quads: NDArray[Any], rows: int, dq: NDArray[Any], k: int, f: int, G: NDArray[Any]) -> None:
         """Add to G[k ..., f ...] the products of the digits dq[k ..., :rows] with `tile_features` features of `quads`.
 
-        The digits from `rows` on, up to a multiple of `row_multiple`, must be zero.
+        dq has `block_rows` columns. The digits from `rows` on, up to a multiple of `row_multiple`, must be zero.
         """
         pixels = quads.reshape(len(quads), -1, 4)[: -(-rows // 4), f : f + unit.tile_features]
         pixels = pixels.transpose(0, 2, 1).reshape(-1, unit.tile_features).astype(np.int32)
@@ -536,6 +583,11 @@ def interleave_in_numpy(rows: NDArray[Any], r: int, features: int, quads: NDArra
     quads[r // 4, : 4 * features] = rows[r : r + 4, order].T.reshape(-1)
 
 
+def _chains_in_python(rounds: int) -> int:
+    """Multiply and add bytes in registers, `chain_products` in each of `rounds` rounds, to measure the rate."""
+    return 0
+
+
 def _nothing() -> None:
     """Load the configuration of the tile registers, or release them. Other units need neither."""
 
@@ -543,10 +595,10 @@ def _nothing() -> None:
 if config.DISABLE_JIT:
     score_tile = score_tile_fetching = score_tile_in_numpy(_CHOSEN)
     wide_gradient_tile, narrow_gradient_tile = (gradient_tile_in_numpy(_CHOSEN, columns) for columns in (WIDE, NARROW))
-    interleave = interleave_in_numpy
+    interleave, chains = interleave_in_numpy, _chains_in_python
     begin_tiles = end_tiles = _nothing
 else:
     score_tile, score_tile_fetching = (make_score_tile(_CHOSEN, fetch) for fetch in (False, True))
     wide_gradient_tile, narrow_gradient_tile = (make_gradient_tile(_CHOSEN, columns) for columns in (WIDE, NARROW))
-    interleave = _interleave
+    interleave, chains = _interleave, _chains
     begin_tiles, end_tiles = _begin_tiles, _end_tiles

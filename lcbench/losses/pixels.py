@@ -49,6 +49,9 @@ LARGEST = 127.0
 The latter is half the base, so that a remainder of half a unit is still a digit.
 """
 
+PRODUCTS = {"svm": (DIGITS + 1) / 2, "softmax": DIGITS}
+"""Products of digits by loss for each product of numbers, on average over scores and gradient."""
+
 MAX_FEATURES = 65_536
 """Most features, and most rows between two additions to int64, for which sums of 255 * 127 fit int32."""
 

@@ -79,7 +79,7 @@ def _limits(peaks: list[MachinePeak]) -> Iterator[tuple[str, str]]:
         name = "GPU's limits" if device == "cuda" else "limits"
         yield (
             f"{name}, {dtype}" if len(kinds) > 1 else name,
-            f"FMA {same[0].flops_s / 1e9:.0f} GFLOP/s {dtype_of_W(dtype)}; reads {', '.join(rates)}",
+            f"{same[0].unit} {same[0].flops_s / 1e9:.0f} GFLOP/s {dtype_of_W(dtype)}; reads {', '.join(rates)}",
         )
 
 

@@ -304,7 +304,7 @@ def read_label(peak: MachinePeak) -> str:
 
 def flops_label(peak: MachinePeak) -> str:
     """Return the label of the flat roof."""
-    return f"FMA {peak.flops_s / 1e9:.0f} GFLOP/s"
+    return f"{peak.unit} {peak.flops_s / 1e9:.0f} GFLOP/s"
 
 
 def roofline_rate(peak: MachinePeak, intensity: NDArray[np.float64]) -> NDArray[np.float64]:

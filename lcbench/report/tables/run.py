@@ -421,7 +421,7 @@ def _limits(peaks: list[MachinePeak]) -> Iterator[Text]:
         where = " of the GPU" * (device == "cuda") + f" on {dtype} pixels" * (dtype not in FLOATS)
         line = (
             f"limits{where}, measured in this run: reads {largest.read_bytes_s / 1e9:.0f} GB/s "
-            f"(largest X), FMA {largest.flops_s / 1e9:.0f} GFLOP/s {dtype_of_W(dtype)}"
+            f"(largest X), {largest.unit} {largest.flops_s / 1e9:.0f} GFLOP/s {dtype_of_W(dtype)}"
         )
         if largest.copy_bytes_s:
             line += f"; reference: a copy {largest.copy_bytes_s / 1e9:.0f} GB/s"
