@@ -37,7 +37,10 @@ def implementations() -> dict[str, str | None]:
 
 
 def catalog_lines() -> list[dict[str, Any]]:
-    """Return a mapping for each implementation in the catalog: name, device, what, available, reason and install."""
+    """Return a mapping for each implementation in the catalog: name, device, what, available, reason and install.
+
+    pixels: how it computes on uint8 pixels here, if it reads them in place.
+    """
     lines = []
     for entry in catalog.CATALOG.values():
         why = catalog.why_unavailable(entry)
@@ -46,12 +49,20 @@ def catalog_lines() -> list[dict[str, Any]]:
                 "name": entry.name,
                 "device": catalog.device_here(entry),
                 "what": entry.what,
+                "pixels": use_of_pixels() if entry.takes_mean else "",
                 "available": why is None,
                 "reason": why.reason if why else "",
                 "install": why.install if why else "",
             }
         )
     return lines
+
+
+def use_of_pixels() -> str:
+    """Return in two words how numba-parallel computes on uint8 pixels here: as floats, or by which instruction."""
+    from lcbench.losses import int8
+
+    return f"by {int8.UNIT.instruction}" if int8.UNIT else "as floats"
 
 
 def entry_points() -> list[dict[str, str]]:

@@ -34,6 +34,9 @@ def impls(as_json: bool) -> None:
             Column("available", "available"),
         )
     )
+    for line in catalog:
+        if line["pixels"]:
+            console.print(f"{line['name']} computes on uint8 pixels {line['pixels']}", style="dim")
     missing = [line for line in catalog if not line["available"]]
     if missing:
         # The install command is on a line of its own so that it is never wrapped.

@@ -68,6 +68,8 @@ def inspect(
         found = machine.inspect(implementation, dtype=dtype, pixels=pixels, classes=classes, capability=(major, minor))
     architecture = f" for sm_{major}{minor}" if implementation == "numba-cuda" else ""
     title = f"{implementation}{architecture}: {dtype}, {classes} classes" + (", X uint8" if pixels else "")
+    if pixels and implementation == "numba-parallel" and dtype == "float32":
+        title += f" {machine.use_of_pixels()}"
     if as_json:
         _print_json(title, found, asm)
     else:

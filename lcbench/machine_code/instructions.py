@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
+_ENCODING = re.compile(r"\{(?:e?vex|vex[23])\}\s*")
+"""Prefix that selects the encoding of an x86 instruction."""
+
 _COMMA_OUTSIDE_BRACKETS = re.compile(r",\s*(?![^(\[{]*[)\]}])")
 
 
@@ -23,6 +26,7 @@ class Instruction:
         """Return the instruction of a line, or None for a label, a directive, a comment or an empty line."""
         if not line[:1].isspace():
             return None
+        line = _ENCODING.sub("", line)
         # "#" begins a comment on x86 and a number on aarch64.
         mnemonic, *rest = line.split("#" if "%" in line else "//")[0].split(maxsplit=1)[:2] or [""]
         if not mnemonic or mnemonic.startswith((".", "#")):
@@ -36,6 +40,7 @@ class Effect:
 
     vector_bits: int = 0
     fma: int = 0
+    dots: int = 0
     arithmetic: int = 0
     flops: int = 0
     loads: int = 0
@@ -52,6 +57,9 @@ class Effect:
 
 _FMA_X86 = re.compile(r"vfn?m(?:add|sub|addsub|subadd)(?:132|213|231)?([ps])([sd])$")
 _ARITHMETIC_X86 = re.compile(r"v?(?:add|sub|addsub|hadd|mul|div|max|min|sqrt|r?rcp(?:14)?|rsqrt(?:14)?)([ps])([sd])$")
+_DOT_X86 = re.compile(r"vpdpbusds?$|tdpb(?:us|su|ss|uu)d$")
+_TILE_BITS = 16 * 64 * 8
+"""Bits of a tile register of 16 rows of 64 bytes. Their product is 16 * 16 dot products of 64 bytes."""
 _VECTOR_REGISTER_X86 = re.compile(r"%([xyz])mm(\d+)")
 _REGISTER_BITS_X86 = {"x": 128, "y": 256, "z": 512}
 _MEMORY_X86 = re.compile(r"\((%\w+)?[^)]*\)")
@@ -83,10 +91,16 @@ def x86_effect(instruction: Instruction, stack: tuple[str, ...] = ("%rsp",)) -> 
         destination = _VECTOR_REGISTER_X86.search(operands[-1])
         bits = _REGISTER_BITS_X86[destination[1]] if packed and destination else 0
         flops = (bits // itemsize or 1) * (2 if fma else 1)
+    dot = _DOT_X86.match(mnemonic)
+    if dot:
+        vector = _VECTOR_REGISTER_X86.search(operands[-1])
+        bits = _REGISTER_BITS_X86[vector[1]] if vector else _TILE_BITS
+        flops = 2 * (bits // 8 if vector else 16 * 16 * 64)
     loads, stores, stack_accesses = _x86_accesses(mnemonic, operands, stack)
     return Effect(
         vector_bits=bits,
         fma=bool(fma),
+        dots=bool(dot),
         arithmetic=bool(computes and not fma),
         flops=flops,
         loads=loads,

@@ -1,4 +1,4 @@
-"""Innermost floating-point loops in LLVM's assembly, with counts of their instructions.
+"""Innermost loops in LLVM's assembly, with counts of their instructions.
 
 The dialects are those that LLVM prints by default: AT&T for x86, ARM's or Apple's for aarch64.
 
@@ -35,13 +35,14 @@ _NUMBA_WRAPPER = re.compile(r"_?(_ZN7cpython|cfunc\.)")
 
 @dataclass(frozen=True)
 class Loop:
-    """Innermost loop that computes with floating-point numbers. Counts are instructions per iteration.
+    """Innermost loop that computes with floating-point numbers or multiplies bytes. Counts are those of one iteration.
 
     name: name in the source of the function that contains the loop; its callees may have been inlined.
     label: first label, unique in the assembly.
     vector_bits: width of the registers that the arithmetic uses; 0 for scalar code.
     fma, arithmetic: fused multiply-adds; additions, multiplications and similar instructions.
-    flops: floating-point operations, where a fused multiply-add counts as two.
+    dots: dot products of bytes in vector or tile registers.
+    flops: operations, where a multiply-add counts as two.
     loads, stores: accesses to memory other than the stack.
     broadcasts: loads or moves of one number to all lanes.
     gathers: loads of scattered numbers to one register; each counts as a load, too.
@@ -58,6 +59,7 @@ class Loop:
     label: str
     vector_bits: int
     fma: int
+    dots: int
     arithmetic: int
     flops: int
     loads: int
@@ -83,6 +85,8 @@ class Loop:
         else:
             width = "scalar: not vectorised"
         operations = [_count(self.fma, "FMA")] if self.fma else []
+        if self.dots:
+            operations.append(_count(self.dots, "dot product") + " of bytes")
         if self.arithmetic:
             operations.append(_count(self.arithmetic, "other operation" if self.fma else "operation"))
         gathers = [_count(self.gathers, "gather")] if self.gathers else []
@@ -96,7 +100,7 @@ def _count(number: int, noun: str, plural: str = "s") -> str:
 
 
 def loops(assembly: str, machine: str | None = None) -> list[Loop]:
-    """Return the innermost floating-point loops of `assembly`, those with most operations first.
+    """Return the innermost loops of `assembly` that compute, those with most operations first.
 
     machine: architecture of the assembly as `platform.machine` names it. The default is this machine; `code_bytes` is
     known only then.
@@ -166,6 +170,7 @@ def _loop(name: str, lines: list[str], effect_of: Callable[[Instruction], Effect
         label=(label[2] or "") if label else "",
         vector_bits=max((effect.vector_bits for effect in effects), default=0),
         fma=sum(effect.fma for effect in effects),
+        dots=sum(effect.dots for effect in effects),
         arithmetic=sum(effect.arithmetic for effect in effects),
         flops=sum(effect.flops for effect in effects),
         loads=sum(effect.loads for effect in effects),
@@ -190,7 +195,8 @@ def _with_remainders(in_function: Iterable[Loop]) -> Iterator[Loop]:
     """
     wide: Loop | None = None
     for loop in in_function:
-        same_work = wide is not None and loop.fma * wide.arithmetic == wide.fma * loop.arithmetic
+        products = loop.fma + loop.dots
+        same_work = wide is not None and products * wide.arithmetic == (wide.fma + wide.dots) * loop.arithmetic
         if wide and same_work and loop.vector_bits < wide.vector_bits:
             yield replace(loop, remainder=True)
         else:

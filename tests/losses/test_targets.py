@@ -33,10 +33,10 @@ X86 = {  # NUMBA_CPU_NAME, required features of the host, bytes and names of the
 TILES = 5
 
 
-def output_of(program, cpu, *arguments):
+def output_of(program, cpu, *arguments, **variables):
     """Return the JSON printed by a program in this folder, which compiles for `cpu` only."""
     target = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": "", "PYTHONPATH": os.pathsep.join(sys.path)}
-    environment = os.environ | target
+    environment = os.environ | target | variables
     environment.pop("NUMBA_CACHE_DIR", None)  # code from the cache cannot be inspected
     command = [sys.executable, HERE / program, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -54,6 +54,32 @@ def x86(request):
     # AVX-512 machines run all other tests with AVX-512, so one form is enough for it here.
     forms = ["in-order"] if cpu == "skylake-avx512" else ["in-order", "by-index", "pixels", "descent"]
     return output_of("on_this_target.py", cpu, *forms) | {"vector_bytes": vector_bytes, "registers": set(registers)}
+
+
+X86_64 = "+sse4.2,+popcnt,+lzcnt,+f16c,+bmi,+bmi2,+fma,+avx2"
+AVX512 = f"{X86_64},+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl,+avx512vnni"
+
+UNITS = {  # NUMBA_CPU_NAME, NUMBA_CPU_FEATURES, dot products of a score tile, of a wide and of a narrow gradient tile
+    "amx": ("sapphirerapids", f"{AVX512},+amx-tile,+amx-int8", 4, 4, 2),
+    "vnni": ("znver4", AVX512, 16, 20, 10),
+    "avx-vnni": ("alderlake", f"{X86_64},+avxvnni", 12, 10, 10),
+}
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_inner_loops_on_bytes(unit):
+    cpu, features, scores, *gradients = UNITS[unit]
+    variables = {"NUMBA_CPU_FEATURES": features, "LCBENCH_INT8": unit}
+    found = loops(output_of("for_bytes.py", cpu, **variables)["assembly"], "x86_64")
+    tiles = [loop for loop in found if loop.dots]
+    assert {loop.vector_bits for loop in tiles} == {{"amx": 8192, "vnni": 512, "avx-vnni": 256}[unit]}
+    assert {loop.calls + loop.stores for loop in tiles} == {0}
+    # Without spills of vectors: addresses may be on the stack. LLVM unrolls some of the loops.
+    spills = [re.findall(r"%rsp\).*%[yz]mm|%[yz]mm.*%rsp\)", loop.code) for loop in tiles]
+    assert max(map(len, spills)) <= (4 if unit == "avx-vnni" else 0)
+    for products in (scores, *gradients):
+        assert any(loop.dots % products == 0 for loop in tiles)
+    assert any(loop.prefetches for loop in tiles) or unit == "amx"
 
 
 @pytest.fixture(scope="module")

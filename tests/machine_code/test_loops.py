@@ -121,6 +121,21 @@ def test_avx512_embedded_broadcast_and_gather():
     assert loop.verdict == "512-bit, 1 FMA, 1 other operation, 1 load, 1 gather, no spills"
 
 
+@pytest.mark.parametrize(
+    ("instruction", "bits", "operations"),
+    [
+        ("vpdpbusd\t%zmm16, %zmm19, %zmm13", 512, 128),
+        ("{vex}\tvpdpbusd\t(%rsi), %ymm1, %ymm10", 256, 64),
+        ("tdpbusd\t%tmm7, %tmm6, %tmm0", 8192, 32768),
+        ("tdpbsud\t%tmm7, %tmm6, %tmm0", 8192, 32768),
+    ],
+)
+def test_products_of_bytes(instruction, bits, operations):
+    loop = x86_loop(f"\t{instruction}")
+    assert (loop.vector_bits, loop.dots, loop.fma, loop.flops) == (bits, 1, 0, operations)
+    assert loop.verdict.startswith(f"{bits}-bit, 1 dot product of bytes, ")
+
+
 def test_sse_without_fma():
     loop = x86_loop("""\tmovups	(%rax,%r12,4), %xmm0
 	mulps	(%rsi,%r12,4), %xmm0

@@ -10,8 +10,8 @@ from lcbench.report.tables import inspect as inspect_tables
 from printed import printed
 
 TILE = Loop(
-    name="_block", label=".LBB0_1", vector_bits=512, fma=20, arithmetic=0, flops=640, loads=9, stores=0, broadcasts=5,
-    gathers=0, prefetches=4, calls=0, stack=0, vector_registers=27, remainder=False, code_bytes=210,
+    name="_block", label=".LBB0_1", vector_bits=512, fma=20, dots=0, arithmetic=0, flops=640, loads=9, stores=0,
+    broadcasts=5, gathers=0, prefetches=4, calls=0, stack=0, vector_registers=27, remainder=False, code_bytes=210,
     code=".LBB0_1:\n\tjne\t.LBB0_1",
 )  # fmt: skip
 SCALAR = replace(TILE, name="_cross_entropy", vector_bits=0, fma=0, arithmetic=32, flops=32, stack=2, code_bytes=None)
@@ -43,10 +43,16 @@ def test_loops():
     ]
 
 
+def test_products_of_bytes_have_a_column():
+    dots = replace(TILE, fma=0, dots=20)
+    table = printed(inspect_tables.tables("mine: float32", [dots, SCALAR]))
+    assert table[1].split()[:6] == ["function", "bits", "FMA", "dot", "other", "load"]
+    assert table[3].split()[:5] == ["_block", "512", "0", "20", "0"]
+    assert "_block: 512-bit, 20 dot products of bytes, 9 loads, no spills" in table
+
+
 def test_no_loops():
-    assert printed(inspect_tables.tables("mine: float32", [])) == [
-        "mine: float32: no loop computes with floating-point numbers"
-    ]
+    assert printed(inspect_tables.tables("mine: float32", [])) == ["mine: float32: no loop computes"]
 
 
 def test_kernels():

@@ -39,7 +39,7 @@ def _loops(title: str, found: list[Loop]) -> Iterator[Table | Text]:
     """Yield a table of the loops except remainders, and a sentence on the first loop of each function."""
     shown = [loop for loop in found if not loop.remainder]
     if not shown:
-        yield Text(f"{title}: no loop computes with floating-point numbers")
+        yield Text(f"{title}: no loop computes")
         return
     alike: dict[tuple[Any, ...], list[Loop]] = {}
     for loop in shown:
@@ -54,7 +54,9 @@ def _loops(title: str, found: list[Loop]) -> Iterator[Table | Text]:
         Column("line", lambda loop: loop.line or None, PLAIN, leaves=LATE + 1)
         if any(loop.line for loop in shown)
         else None,
-        *_COUNTS,
+        *_COUNTS[:2],
+        Column("dot", "dots", PLAIN) if any(loop.dots for loop in shown) else None,
+        *_COUNTS[2:],
         Column("bytes", "code_bytes", NUMBER, leaves=LATE),
     )
     hottest = {loop.name: loop for loop in reversed(shown)}
@@ -62,7 +64,9 @@ def _loops(title: str, found: list[Loop]) -> Iterator[Table | Text]:
         yield Text(f"{loop.name}: {loop.verdict}")
     remainders = len(found) - len(shown)
     yield Text(
-        "instructions in one iteration of each innermost loop, x2 for two equal loops; other: unfused arithmetic; "
+        "instructions in one iteration of each innermost loop, x2 for two equal loops; "
+        + ("dot: dot products of bytes; " if any(loop.dots for loop in shown) else "")
+        + "other: unfused arithmetic; "
         "stack: stack accesses, which are spills if there is no call; regs: vector registers"
         + (f"; remainder loops (--json only): {remainders}" if remainders else ""),
         style="dim",
