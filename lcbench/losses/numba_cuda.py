@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lcbench.losses.cuda import tiles as cuda_tiles
-from lcbench.losses.cuda.backend import cuda, limits, require_device
+from lcbench.losses.cuda.backend import compiled_kernel, cuda, limits, require_device
 from lcbench.losses.cuda.by_stages import STAGES, ByStages, Real, build_sum_over_block
 from lcbench.losses.cuda.matrix import DeviceMatrix, HostMatrix, pieces, stride_of
 from lcbench.losses.cuda.one_pass import OnePass
@@ -44,7 +44,7 @@ def build_merge(dtype: Any, lanes: int, warps: int) -> Any:
     LANES, WARPS, THREADS = lanes, warps, lanes * warps
     sum_over_block = build_sum_over_block()
 
-    @cuda.jit
+    @compiled_kernel(dtype, lanes, warps)
     def merge(slabs: Any, W: Any, columns: int, two_reg: Any, dW: Any, sums: Any) -> None:
         r"""Compute dW (C, stride) = the sum of slabs (B, C, stride) + two_reg W, and sums[block] = sum(W * W).
 

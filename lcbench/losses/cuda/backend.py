@@ -10,13 +10,18 @@ Access to `cuda` imports Numba. The functions about the device call the driver d
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import hashlib
 import importlib.util
 import os
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from lcbench.losses.implementation import Unavailable
@@ -67,12 +72,12 @@ def _import(name: str) -> Any:
         # numba-cuda up to 0.30.4 reads numpy.row_stack when it compiles its first kernel. NumPy 2.5 has removed it.
         missing = not hasattr(numpy, "row_stack")
         if missing:
-            numpy.row_stack = numpy.vstack  # type: ignore[attr-defined]
+            vars(numpy)["row_stack"] = numpy.vstack
         try:
             importlib.import_module("numba.cuda.np.arrayobj")
         finally:
             if missing:
-                del numpy.row_stack  # type: ignore[attr-defined]
+                del vars(numpy)["row_stack"]
     return module
 
 
@@ -152,6 +157,57 @@ def why_no_gpu() -> str | None:
     if error:
         return f"the CUDA driver does not count its devices: cuDeviceGetCount returned {_error_name(driver, error)}"
     return None if count.value else "the CUDA driver finds no device"
+
+
+def compiled_kernel(*constants: Any) -> Callable[[Callable[..., None]], Any]:
+    """Return the decorator of a kernel, which is compiled on its first launch with each type of its arguments.
+
+    If NUMBA_CACHE_DIR is set, as a benchmark run does for its workers, compiled code is kept in that folder, and later
+    processes load it. constants: everything on which the code depends, beside the modules of the CUDA kernels.
+    """
+
+    def decorate(function: Callable[..., None]) -> Any:
+        kernel = _backend()[1].jit(function)
+        if "NUMBA_CACHE_DIR" in os.environ and has_llvm():
+            kernel._cache = _kernel_cache()(function, constants)  # what enable_caching() sets
+        return kernel
+
+    return decorate
+
+
+@cache
+def _kernel_cache() -> Any:
+    """Return numba-cuda's cache of compiled kernels, with keys that are the same in every process.
+
+    Numba's keys contain the pickled closure of the kernel. Its device functions and intrinsics have an identity that
+    differs between processes, so that nothing would be found again.
+    """
+    from numba.cuda.dispatcher import CUDACache
+
+    sources = [*sorted(Path(__file__).parent.glob("*.py")), Path(__file__).parents[1] / "numba_cuda.py"]
+    code = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    versions = tuple(_version(name) for name in ("numba", "numba-cuda", "nvidia-nvvm", "nvidia-nvjitlink"))
+
+    class KernelCache(CUDACache):
+        def __init__(self, function: Callable[..., None], constants: tuple[Any, ...]) -> None:
+            super().__init__(function)
+            self._constants = repr(constants)
+
+        def _index_key(self, signature: Any, codegen: Any) -> tuple[Any, ...]:
+            return signature, codegen.magic_tuple(), versions, code, self._constants
+
+        def save_overload(self, signature: Any, kernel: Any) -> None:
+            with contextlib.suppress(OSError):  # without space on the disk, the next process compiles again
+                super().save_overload(signature, kernel)
+
+    return KernelCache
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def gpu_name() -> str | None:

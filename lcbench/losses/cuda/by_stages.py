@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from lcbench.losses.cuda.backend import cuda
+from lcbench.losses.cuda.backend import compiled_kernel, cuda
 from lcbench.losses.cuda.matrix import DeviceMatrix, pieces
 from lcbench.losses.implementation import LossName
 
@@ -129,7 +129,7 @@ def build_kernels(dtype: Real, stages: Stages, classes: int) -> Kernels:
     ROWS_IN_FLIGHT = stages.rows_in_flight
     CLASSES = classes
 
-    @cuda.jit
+    @compiled_kernel(dtype, stages, classes)
     def scores(X: Any, W: Any, rows: int, S: Any) -> None:
         """Compute S (C, N) = W X^T, for X (N, D) and W (C, D).
 
@@ -195,7 +195,7 @@ def build_kernels(dtype: Real, stages: Stages, classes: int) -> Kernels:
 
     sum_over_block = build_sum_over_block()
 
-    @cuda.jit
+    @compiled_kernel(dtype, stages, classes)
     def svm_step(S: Any, y: Any, one_over_rows: Any, overwrite: Any, sums: Any) -> None:
         """Replace the scores S (C, N) by their gradients. Write the hinge loss of the rows to sums[block].
 
@@ -230,7 +230,7 @@ def build_kernels(dtype: Real, stages: Stages, classes: int) -> Kernels:
             else:
                 sums[cuda.blockIdx.x] += block_losses[0]
 
-    @cuda.jit
+    @compiled_kernel(dtype, stages, classes)
     def softmax_step(S: Any, y: Any, one_over_rows: Any, overwrite: Any, sums: Any) -> None:
         """Replace the scores S (C, N) by their gradients. Write the cross-entropy of the rows to sums[block].
 
@@ -267,7 +267,7 @@ def build_kernels(dtype: Real, stages: Stages, classes: int) -> Kernels:
             else:
                 sums[cuda.blockIdx.x] += block_losses[0]
 
-    @cuda.jit
+    @compiled_kernel(dtype, stages, classes)
     def gradient_slabs(X: Any, dS: Any, rows: int, rows_per_chunk: int, overwrite: Any, slabs: Any) -> None:
         """Compute slabs[chunk] (C, D) = dS X over one chunk of rows. If `overwrite` is 0, add to slabs[chunk].
 

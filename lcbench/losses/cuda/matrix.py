@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.losses.cuda.backend import cuda, is_simulator
+from lcbench.losses.cuda.backend import compiled_kernel, cuda, is_simulator
 
 CHUNK_BYTES = 64 << 20
 """Size of a chunk of rows. Large enough to hide the time to start a copy and three kernels."""
@@ -148,7 +148,7 @@ def build_pad() -> Any:
     It copies the first `rows` rows of raw to padded[at : at + rows] and sets the padding to zero.
     """
 
-    @cuda.jit
+    @compiled_kernel()
     def pad(raw: Any, rows: int, padded: Any, at: int) -> None:
         columns = raw.shape[1]
         for row in range(cuda.blockIdx.x, rows, cuda.gridDim.x):

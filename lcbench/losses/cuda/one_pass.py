@@ -18,7 +18,7 @@ Data in registers and memory, for CIFAR-10 in float32 (256 threads, 4 rows, 3 gr
                               X'    12 columns x  4 rows       48     the next tile, being loaded
                               S      4 rows    x 10 classes    40     partial scores, dead before X' is loaded
     L1 cache                  W     10 classes x 3,073          123 KB, read once a tile
-    shared memory             the warps' partial scores, scores, dscores, labels, the tail: 7 KB
+    shared memory             the warps' partial scores, scores, dscores, labels, the tail: 4 KB
 
 Alternatives to X' in registers are shared memory beyond 48 KB, which CUDA provides on request only, and asynchronous
 copies to shared memory. numba-cuda supports neither. The loads of X' are issued before the row step and used one tile
@@ -40,7 +40,7 @@ from typing import Any
 
 import numpy as np
 
-from lcbench.losses.cuda.backend import cuda, has_shuffles
+from lcbench.losses.cuda.backend import compiled_kernel, cuda, has_shuffles
 from lcbench.losses.cuda.matrix import DeviceMatrix, pieces
 from lcbench.losses.cuda.tiles import WIDTH, Tile, load_floats, load_pixels, load_weights
 from lcbench.losses.implementation import LossName
@@ -61,11 +61,9 @@ def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: 
     stride: columns of a padded row of X and W. Sizes are constants for the compiler, so that the local arrays of a
     thread (`cuda.local.array`) are unrolled into registers.
     """
-    THREADS, GROUPS, ROWS, TAIL, LANES = tile.threads, tile.groups, tile.rows, tile.tail, tile.lanes
+    THREADS, GROUPS, ROWS, TAIL = tile.threads, tile.groups, tile.rows, tile.tail
     CLASSES, COLUMNS, WARPS = classes, tile.columns, tile.threads // tile.lanes
     VALUES = ROWS * CLASSES
-    SLOTS = VALUES + 1
-    ALL_SLOTS = WARPS * SLOTS
     TAILS = max(TAIL, 1)  # an array must have at least one element
     GROUP_COLUMNS = WIDTH * THREADS
     STRIDE, LAST_COLUMN = stride, stride - WIDTH
@@ -76,7 +74,12 @@ def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: 
     number = _pixel() if pixels else _float()
     row_step = _svm_step() if loss == "svm" else _softmax_step()
     reduction = (_by_shuffles if has_shuffles() else _in_shared_memory)(tile, VALUES)
-    sum_over_warp, find_slots, LEFT = reduction.sum_over_warp, reduction.find_slots, reduction.left
+    sum_over_warp, index_of, SUMS, STRIDE_OF_WARPS = (
+        reduction.sum_over_warp,
+        reduction.index_of,
+        reduction.size,
+        reduction.stride,
+    )
 
     @cuda.jit(device=True, inline="always")
     def load_tile(X: Any, first_row: Any, last_row: Any, thread: Any, to: Any) -> None:
@@ -90,21 +93,21 @@ def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: 
                     for j in range(WORDS):
                         to[r, g, j] = HELD_TYPE(0)
 
-    @cuda.jit
+    @compiled_kernel(loss, tile, classes, stride, pixels, has_shuffles())
     def one_pass(X: Any, W: Any, y: Any, one_over_rows: Any, overwrite: Any, slabs: Any, losses: Any) -> None:
         """Compute slabs[block] (C, stride) = dscores^T X and losses[block] over the rows of a block.
 
         X (N, stride) float32 or uint8 and W (C, stride) float32, both flat; y (N,) int32. one_over_rows: 1 / (total
         number of rows), by which the dscores are scaled. overwrite: 1 to overwrite slabs and losses, 0 to add to them.
         """
-        warp_sums = cuda.shared.array(ALL_SLOTS, float32)  # the last slot of a warp is unused
+        warp_sums = cuda.shared.array(SUMS, float32)
         # Values that a thread needs once a tile are in shared memory, since the registers are full.
-        slots = cuda.shared.array((LEFT, THREADS), int32)
-        lanes = cuda.shared.array(THREADS, int32)
+        own = cuda.shared.array(THREADS, int32)  # its own index
         scores = cuda.shared.array(VALUES, float32)
         dscores = cuda.shared.array(VALUES, float32)
         # one element per thread of the row step; thread r * CLASSES + c computes class c of row r
         places = cuda.shared.array(VALUES, int32)  # its row in the tile
+        indices = cuda.shared.array(VALUES, int32)  # where its score is in the sums of the first warp
         labels = cuda.shared.array(VALUES, int32)
         row_losses = cuda.shared.array(VALUES, float32)
         tail_x = cuda.shared.array((TAILS, VALUES), float32)
@@ -128,12 +131,12 @@ def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: 
             for g in range(GROUPS):
                 for j in range(WIDTH):
                     sums[c, g, j] = float32(0)
-        lanes[thread] = thread % LANES
-        find_slots(thread, slots)
+        own[thread] = thread
 
         first_row = int32(cuda.blockIdx.x * ROWS)
         if thread < VALUES:
             places[thread] = thread // CLASSES
+            indices[thread] = index_of(thread)
             row_losses[thread] = float32(0)
             row = first_row + places[thread]
             labels[thread] = y[row] if row < rows else NO_ROW
@@ -158,7 +161,7 @@ def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: 
                     for r in range(ROWS):
                         for j in range(WIDTH):
                             partial[r * CLASSES + c] += group[r, j] * w[j]
-            sum_over_warp(partial, lanes[thread], thread, slots, warp_sums)
+            sum_over_warp(partial, own[thread], warp_sums)
 
             # the registers of the partial scores are free: load the next tile into them during the row step
             next_row = int32(first_row + step)
@@ -175,7 +178,7 @@ def build_kernel(loss: LossName, tile: Tile, classes: int, stride: int, pixels: 
             if thread < VALUES:
                 score = float32(0)
                 for other in range(WARPS):
-                    score += warp_sums[other * SLOTS + thread]
+                    score += warp_sums[other * STRIDE_OF_WARPS + indices[thread]]
                 class_ = thread - places[thread] * CLASSES
                 for j in range(TAIL):
                     score += tail_x[j, thread] * W[class_ * STRIDE + COLUMNS + j]
@@ -353,17 +356,16 @@ def _softmax_step() -> Any:
 class Reduction:
     """Device functions that add up the partial scores of the threads of a warp.
 
-    find_slots: ``(thread, slots)`` writes the indices of a thread's sums in warp_sums to slots[0:left, thread]. It is
-        called before the first tile.
-    sum_over_warp: ``(partial, lane, thread, slots, warp_sums)`` writes the sum of partial[v] over the lanes of a warp
-    to
-        element v of the warp's part of warp_sums, which has values + 1 elements.
-    left: sums that a thread writes.
+    sum_over_warp: ``(partial, thread, warp_sums)`` writes the sum of partial[v] over the lanes of each warp to
+        warp_sums[index_of(v) + warp * stride].
+    index_of: ``(v)``.
+    size: elements of warp_sums, some of which may be unused. Each element is written by one thread.
     """
 
-    find_slots: Any
     sum_over_warp: Any
-    left: int
+    index_of: Any
+    size: int
+    stride: int
 
 
 def _by_shuffles(tile: Tile, values: int) -> Reduction:
@@ -371,48 +373,46 @@ def _by_shuffles(tile: Tile, values: int) -> Reduction:
 
     In each step the lower lane keeps the first half of the values and the upper lane the second half, and each adds the
     values of the other lane. For 40 values, a lane holds 40, 20, 10, 5, 3, 2 values. With an odd count the upper lane
-    has one value less: it writes an unused sum to the spare slot.
+    has one value less: its last sum is unused.
     """
     COUNT_16, COUNT_8, COUNT_4, COUNT_2, COUNT_1, LEFT = (_halved(values, times) for times in range(6))
     exchange_16, exchange_8, exchange_4 = _exchange(16, COUNT_16), _exchange(8, COUNT_8), _exchange(4, COUNT_4)
     exchange_2, exchange_1 = _exchange(2, COUNT_2), _exchange(1, COUNT_1)
-    LANES, SPARE = tile.lanes, values
+    THREADS, LANES = tile.threads, tile.lanes
 
     @cuda.jit(device=True, inline="always")
-    def find_slots(thread: Any, slots: Any) -> None:
+    def index_of(value: Any) -> Any:
+        # the lane that holds the sum, and which of the sums of that lane it is
+        lane = 0
+        if value >= COUNT_8:
+            lane += 16
+            value -= COUNT_8
+        if value >= COUNT_4:
+            lane += 8
+            value -= COUNT_4
+        if value >= COUNT_2:
+            lane += 4
+            value -= COUNT_2
+        if value >= COUNT_1:
+            lane += 2
+            value -= COUNT_1
+        if value >= LEFT:
+            lane += 1
+            value -= LEFT
+        return value * THREADS + lane
+
+    @cuda.jit(device=True, inline="always")
+    def sum_over_warp(partial: Any, thread: Any, warp_sums: Any) -> None:
         lane = thread % LANES
-        for i in range(LEFT):
-            value = i
-            spare = False
-            # backwards through the steps: the index of the value before each step
-            if lane & 1:
-                value += LEFT
-                spare = spare or value >= COUNT_1
-            if lane & 2:
-                value += COUNT_1
-                spare = spare or value >= COUNT_2
-            if lane & 4:
-                value += COUNT_2
-                spare = spare or value >= COUNT_4
-            if lane & 8:
-                value += COUNT_4
-                spare = spare or value >= COUNT_8
-            if lane & 16:
-                value += COUNT_8
-                spare = spare or value >= COUNT_16
-            slots[i, thread] = thread // LANES * (SPARE + 1) + (SPARE if spare else value)
-
-    @cuda.jit(device=True, inline="always")
-    def sum_over_warp(partial: Any, lane: Any, thread: Any, slots: Any, warp_sums: Any) -> None:
         exchange_16(partial, lane)
         exchange_8(partial, lane)
         exchange_4(partial, lane)
         exchange_2(partial, lane)
         exchange_1(partial, lane)
         for i in range(LEFT):
-            warp_sums[slots[i, thread]] = partial[i]
+            warp_sums[i * THREADS + thread] = partial[i]
 
-    return Reduction(find_slots, sum_over_warp, LEFT)
+    return Reduction(sum_over_warp, index_of, LEFT * THREADS, LANES)
 
 
 def _halved(count: int, times: int) -> int:
@@ -444,20 +444,20 @@ def _in_shared_memory(tile: Tile, values: int) -> Reduction:
     THREADS, LANES = tile.threads, tile.lanes
 
     @cuda.jit(device=True, inline="always")
-    def find_slots(thread: Any, slots: Any) -> None:
-        slots[0, thread] = 0
+    def index_of(value: Any) -> Any:
+        return value
 
     @cuda.jit(device=True, inline="always")
-    def sum_over_warp(partial: Any, lane: Any, thread: Any, slots: Any, warp_sums: Any) -> None:
+    def sum_over_warp(partial: Any, thread: Any, warp_sums: Any) -> None:
         lane_values = cuda.shared.array(THREADS, float32)
         for v in range(values):
             lane_values[thread] = partial[v]
             cuda.syncthreads()
-            if lane == 0:
+            if thread % LANES == 0:
                 total = float32(0)
                 for other in range(LANES):
                     total += lane_values[thread + other]
-                warp_sums[thread // LANES * (values + 1) + v] = total
+                warp_sums[thread // LANES * values + v] = total
             cuda.syncthreads()
 
-    return Reduction(find_slots, sum_over_warp, 1)
+    return Reduction(sum_over_warp, index_of, THREADS // LANES * values, values)

@@ -7,8 +7,13 @@ X and W, pixels read as bytes. Linked machine code: no spills, and a block fits 
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import subprocess
+import sys
 from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -241,3 +246,72 @@ def test_addresses_are_64_bit() -> None:
         # row number times stride in 64 bits, in elements or in bytes
         wide = re.findall(r"(?:mul\.wide\.[su]32|mul\.lo\.s64|mad\.lo\.s64|mad\.wide\.[su]32).*\b(\d+)", ptx)
         assert {str(stride), str(4 * stride)} & set(wide), "addresses of rows are not computed in 64 bits"
+
+
+class _Device:
+    compute_capability = (9, 0)
+    id = 0
+
+
+def test_compiled_kernels_are_found_again_under_keys_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _skip_unless_supported((9, 0))
+    from numba import float32, int64
+    from numba.cuda import codegen, dispatcher
+    from numba.cuda.core import config
+
+    compiled: list[str] = []
+    compile_cuda = dispatcher.compile_cuda
+
+    def counted(function: Any, *arguments: Any, **options: Any) -> Any:
+        compiled.append(function.__name__)
+        return compile_cuda(function, *arguments, **options)
+
+    # what compiling asks the device
+    monkeypatch.setattr(dispatcher, "compile_cuda", counted)
+    monkeypatch.setattr(dispatcher, "get_current_device", _Device)
+    monkeypatch.setattr(dispatcher._Kernel, "bind", lambda kernel: kernel.library.get_cubin((9, 0, "a")))
+    monkeypatch.setattr(codegen.devices, "get_context", lambda *_: SimpleNamespace(device=_Device()))
+    monkeypatch.setattr(codegen.JITCUDACodegen, "magic_tuple", lambda _: ((13, 0), (9, 0)))
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+
+    slabs, matrix, sums = float32[:, :, ::1], float32[:, ::1], float32[::1]
+    arguments = slabs, matrix, int64, float32, matrix, sums
+
+    def build(warps: int) -> bytes:
+        build_merge.cache_clear()  # another process builds it anew, with other device functions in its closure
+        cubin = build_merge(np.float32, 4, warps).compile(arguments).library.get_cubin((9, 0, "a"))
+        return bytes(getattr(cubin, "code", cubin))
+
+    first = build(2)
+    assert build(2) == first
+    assert compiled == ["merge"]
+    assert build(4) != first
+    assert build(2) == first
+    assert compiled == ["merge"] * 2
+    build_merge.cache_clear()
+
+
+def test_keys_of_compiled_kernels_are_the_same_in_every_process() -> None:
+    _skip_unless_supported((9, 0))
+    program = (
+        "from types import SimpleNamespace\n"
+        "import numpy as np\n"
+        "from lcbench.losses.cuda import one_pass\n"
+        "from lcbench.losses.cuda.tiles import Tile\n"
+        "for loss in ('svm', 'softmax'):\n"
+        "    for rows in (2, 3):\n"
+        "        kernel = one_pass.build_kernel(loss, Tile(32, 1, rows), 3, 128, False)\n"
+        "        print(kernel._cache._index_key((), SimpleNamespace(magic_tuple=tuple)))\n"
+    )
+    printed = []
+    for seed in "12":
+        variables = {"PYTHONHASHSEED": seed, "NUMBA_CACHE_DIR": "/nowhere/x", "NUMBA_ENABLE_CUDASIM": "0"}
+        environment = os.environ | variables | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        child = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+        assert child.returncode == 0, child.stderr
+        printed.append(child.stdout.splitlines())
+    assert printed[0] == printed[1]
+    assert len(set(printed[0])) == 4
