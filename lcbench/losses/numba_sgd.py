@@ -184,8 +184,8 @@ def _descend_on_pixels(
     def part(thread: int) -> None:
         _pixel_steps(
             thread, threads, words, hinge, W, X, y, orders[thread], batch, rates, reg, momentum, velocity, centre,
-            work.Wt, Vt, bias, work.digits, work.Wq, work.most, work.products, work.sums, work.rows, work.quads, work.S,
-            work.s, work.dq, work.G, work.exact, work.labels, work.counted, work.loss, sums, result,
+            work.Wt, Vt, bias, work.digits, work.Wq, work.most, work.products, work.rows, work.quads, work.S, work.s,
+            work.dq, work.G, work.exact, work.labels, work.counted, work.loss, sums, result,
         )  # fmt: skip
 
     work.team.run(part)
@@ -197,7 +197,7 @@ def _pixel_steps(
     thread: int, threads: int, words: NDArray[Any], hinge: bool, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any],
     order: NDArray[Any], batch: int, rates: NDArray[Any], reg: float, momentum: float, velocity: NDArray[Any],
     mean: NDArray[Any], Wt: NDArray[Any], Vt: NDArray[Any], bias: NDArray[Any], digits: NDArray[Any], Wq: NDArray[Any],
-    most: NDArray[Any], products: NDArray[Any], absolute: NDArray[Any], block: NDArray[Any], quads: NDArray[Any],
+    most: NDArray[Any], products: NDArray[Any], block: NDArray[Any], quads: NDArray[Any],
     S: NDArray[Any], s: NDArray[Any], dq: NDArray[Any], G: NDArray[Any], exact: NDArray[Any], labels: NDArray[Any],
     counted: NDArray[Any], loss: NDArray[Any], sums: NDArray[Any], result: NDArray[Any],
 ) -> None:  # fmt: skip
@@ -210,7 +210,7 @@ def _pixel_steps(
     steps = rates.size
     rows = order.size // max(1, steps)
     for step in range(steps):
-        pixels.measure(Wt, features, first, end, most[thread], absolute[thread])
+        pixels.measure(Wt, features, first, end, most[thread])
         barrier(words, threads)
         pixels.cut(Wt, mean, features, first, end, most, digits, Wq, products[thread])
         barrier(words, threads)
@@ -257,7 +257,7 @@ def _pixel_step(
             pixels.add_threads(G, exact, c, classes, group, hinge, totals, gradient)
             weights, velocity = Wt[c, group:end], Vt[c, group:end]
             for f in range(min(pixels.GROUP, end - group)):
-                total = number(gradient[f] - mean[group + f] * counts[c])
+                total = number(gradient[pixels.FEATURE_ORDER[f]] - mean[group + f] * counts[c])
                 square += weights[f] * weights[f]
                 velocity[f] = kept * velocity[f] - rate * (total * one_over_rows + twice_reg * weights[f])
                 weights[f] += velocity[f]

@@ -58,6 +58,9 @@ MAX_FEATURES = 65_536
 MIN_PRODUCTS_PER_THREAD = 20_000_000
 """About what a core computes while another thread wakes up. For less work the calling thread alone is faster."""
 
+ABSOLUTE = np.int32(0x7FFFFFFF)
+"""All bits of a float32 but its sign."""
+
 NOT_FINITE = -2
 """Result of a pass for weights with NaN or infinity, which have no digits."""
 
@@ -73,8 +76,8 @@ class Workspace:
 
     `int8` describes rows, quads, Wq, S, dq and G. Each thread has its own, except Wq.
     Wt (C, F'): W transposed. digits (3, C, F') int8: its digits.
-    most, products, sums (threads, C) float64: largest absolute weight, product of the digits with the mean, and sum of
-    the absolute weights, of the features of each thread.
+    most (threads, C) int32: bits of the largest absolute weights, and products (threads, C) float64: products of the
+    digits with the mean, of the features of each thread.
     s (threads, C + 2, B): scores, and two rows of work space. labels (threads, B).
     counted (threads, K') int64: sums of dq over all rows. exact (threads, K', F') int64: what was flushed from G.
     loss (threads, 2): loss, and squared weights. bad (threads,): as in `numba_parallel`, or NOT_FINITE.
@@ -94,7 +97,7 @@ class Workspace:
         self.Wt = simd.aligned((classes, wide), np.dtype(np.float32))
         self.digits = simd.aligned((DIGITS, classes, wide), byte)
         self.Wq = simd.aligned((wide // 4, 4 * columns), byte)
-        self.most, self.products, self.sums = (np.empty((threads, classes)) for _ in range(3))
+        self.most, self.products = np.empty((threads, classes), np.int32), np.empty((threads, classes))
         self.rows = simd.aligned((threads, block, row_bytes), np.dtype(np.uint8))
         self.rows[:] = 0
         self.quads = simd.aligned((threads, block // 4, 4 * wide + simd.CACHE_LINE), np.dtype(np.uint8))
@@ -134,7 +137,7 @@ def one_pass(
     def part(thread: int) -> None:
         _pass(
             thread, threads, words, W, X, y, order, mean, rows, reg, hinge, work.Wt, work.digits, work.Wq, work.most,
-            work.products, work.sums, work.rows, work.quads, work.S, work.s, work.dq, work.G, work.exact, work.labels,
+            work.products, work.rows, work.quads, work.S, work.s, work.dq, work.G, work.exact, work.labels,
             work.counted, work.loss, work.bad, dW,
         )  # fmt: skip
 
@@ -148,7 +151,7 @@ def one_pass(
 def _pass(
     thread: int, threads: int, words: Array, W: Array, X: Array, y: Array, order: Array,
     mean: Array, rows: int, reg: float, hinge: bool, Wt: Array, digits: Array, Wq: Array,
-    most: Array, products: Array, sums: Array, block: Array, quads: Array,
+    most: Array, products: Array, block: Array, quads: Array,
     S: Array, s: Array, dq: Array, G: Array, exact: Array, labels: Array,
     counted: Array, loss: Array, bad: Array, dW: Array,
 ) -> None:  # fmt: skip
@@ -156,15 +159,14 @@ def _pass(
     begin(words, thread)
     first, end = share_of_groups(thread, threads, Wt.shape[1])
     transpose(W, X.shape[1], first, end, Wt)
-    measure(Wt, X.shape[1], first, end, most[thread], sums[thread])
+    measure(Wt, X.shape[1], first, end, most[thread])
     barrier(words, threads)
     cut(Wt, mean, X.shape[1], first, end, most, digits, Wq, products[thread])
     barrier(words, threads)
-    total = 0.0
-    for each in sums:
-        for c in range(each.size):
-            total += each[c]
-    if isfinite(total):
+    finite = True
+    for c in range(W.shape[1]):
+        finite = finite and isfinite(largest_of(most, c))
+    if finite:
         start, stop = rows * thread // threads, rows * (thread + 1) // threads
         bad[thread] = add_up_rows(
             X, y, order, start, stop, rows - 1, W[X.shape[1] :], hinge, Wq, most, products, block[thread],
@@ -211,19 +213,28 @@ def transpose(W: Array, features: int, first: int, end: int, Wt: Array) -> None:
 
 
 @jit.compiled
-def measure(
-    Wt: Array, features: int, first: int, end: int, most: Array, sums: Array
-) -> None:  # fmt: skip
-    """Set most (C,) and sums (C,) to the largest and to the sum of the absolute values in columns first..end of Wt."""
+def measure(Wt: Array, features: int, first: int, end: int, most: Array) -> None:
+    """Set most (C,) int32 to the bits of the largest absolute values in columns first..end of Wt (C, F').
+
+    Bits of positive numbers are in the order of the numbers. Those of infinity and NaN are the largest.
+    """
     last = max(first, min(end, features))
     for c in range(Wt.shape[0]):
-        row = Wt[c, first:last]
-        largest, total = row.dtype.type(0), 0.0
+        row, largest = Wt[c, first:last].view(np.int32), np.int32(0)
         for f in range(row.size):
-            size = abs(row[f])
-            largest = max(largest, size)
-            total += size
-        most[c], sums[c] = largest, total
+            largest = max(largest, row[f] & ABSOLUTE)
+        most[c] = largest
+
+
+@jit.compiled
+def largest_of(most: Array, c: int) -> float:
+    """Return the largest absolute weight of class c from the bits most (threads, C), or inf or NaN."""
+    bits = most[0, c]
+    for thread in range(1, most.shape[0]):
+        bits = max(bits, most[thread, c])
+    number = np.empty(1, np.int32)
+    number[0] = bits
+    return float(number.view(np.float32)[0])
 
 
 @jit.compiled
@@ -239,9 +250,7 @@ def cut(
     classes = Wt.shape[0]
     count = max(0, min(end, features) - first)
     for c in range(classes):
-        largest = 0.0
-        for thread in range(most.shape[0]):
-            largest = max(largest, most[thread, c])
+        largest = largest_of(most, c)
         inverse = LARGEST / largest if largest > 0 else 0.0
         row = Wt[c, first:end]
         d0, d1, d2 = digits[0, c, first:end], digits[1, c, first:end], digits[2, c, first:end]
@@ -287,11 +296,10 @@ def add_up_rows(
     classes = s.shape[0] - 2
     scale, constant = np.empty(classes), np.empty(classes)
     for c in range(classes):
-        largest = product = 0.0
-        for other in range(most.shape[0]):
-            largest = max(largest, most[other, c])
+        product = 0.0
+        for other in range(products.shape[0]):
             product += products[other, c]
-        scale[c] = largest / (LARGEST * BASE * BASE)
+        scale[c] = largest_of(most, c) / (LARGEST * BASE * BASE)
         constant[c] = -scale[c] * product
         for k in range(bias.shape[0]):
             constant[c] += bias[k, c]
@@ -487,7 +495,7 @@ def _finish(
         for c in range(classes):
             add_threads(G, exact, c, classes, group, hinge, totals, sums)
             for f in range(group, stop):
-                dW[f, c] = sums[f - group] - mean[f] * counts[c]
+                dW[f, c] = sums[FEATURE_ORDER[f - group]] - mean[f] * counts[c]
         gradient, weights = dW[group:stop], W[group:stop]
         squares += regularise(gradient.reshape(gradient.size), weights.reshape(weights.size), one_over_rows, twice_reg)
     if last and features < W.shape[0]:
@@ -517,6 +525,7 @@ def add_threads(
 ) -> None:  # fmt: skip
     """Set sums (GROUP,) to the gradient of class c and a group of features, from those of its digits and threads.
 
+    The features are in the order of G: that of feature f of the group is at FEATURE_ORDER[f], which is its own inverse.
     totals (DIGITS, GROUP) int64 is work space.
     """
     for digit in range(1 if hinge else DIGITS):
@@ -530,9 +539,12 @@ def add_threads(
                 flushed = exact[thread, k, group : group + GROUP]
                 for p in range(GROUP):
                     total[p] += flushed[p]
-    for f in range(GROUP):
-        p = FEATURE_ORDER[f]
-        sums[f] = _value(totals[0, p], totals[1, p], totals[2, p], hinge)
+    if hinge:
+        for p in range(GROUP):
+            sums[p] = totals[0, p]
+    else:
+        for p in range(GROUP):
+            sums[p] = _value(totals[0, p], totals[1, p], totals[2, p], False)
 
 
 @jit.inlined

@@ -16,7 +16,8 @@ CASES = Path(__file__).parent / "pixel_losses.py"
 
 def run(*arguments, **variables):
     """Return what the script prints in a process with these environment variables."""
-    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"} | variables
+    ours = ("NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT")
+    environment = {name: value for name, value in os.environ.items() if name not in ours} | variables
     command = [sys.executable, str(CASES), *arguments]
     return json.loads(subprocess.check_output(command, env=environment, text=True))
 
