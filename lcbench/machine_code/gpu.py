@@ -193,7 +193,7 @@ def _compile(cuda: Any, source: KernelToInspect, architecture: Architecture, dty
     except Exception as error:  # each release has its own error for each missing library
         reason = " ".join(str(error).split()).rstrip(":; ")
         target = f"sm_{architecture[0]}{architecture[1]}"
-        raise Unavailable(f"{source.name} does not compile for {target}: {reason}", INSTALL) from error
+        raise Unavailable(f"{source.name} does not compile for {target}: {reason}; {INSTALL}", INSTALL) from error
     code = code.encode() if isinstance(code, str) else bytes(code)
     usage, ptx = link(code, architecture, link_time, options.get("max_registers"))
     fits = occupancy(architecture, source.threads, usage.registers, usage.shared_bytes)

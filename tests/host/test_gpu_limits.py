@@ -65,8 +65,10 @@ def ptx():
         from numba import cuda
 
         compile_ = cuda.compile
-    except (ImportError, AttributeError) as error:
-        pytest.skip(f"no numba-cuda: {error}")
+        # the first use of NVRTC and NVVM raises if one of them is missing
+        compile_(lambda: None, "void()", cc=(9, 0), device=False, abi="numba", output="ptx")
+    except Exception as error:  # the error depends on the release and on the missing library
+        pytest.skip(f"no CUDA compiler, pip install 'numba-cuda[cu13]': {error!r}")
 
     def compiled(name, signature):
         kernel = getattr(gpu_limits.peak_kernels(), name)
@@ -97,7 +99,8 @@ def test_words_are_loaded_and_stored_as_often_as_counted(ptx, name, stores):
 
     words = types.uint64[::1]
     text = ptx(name, types.void(words, types.int64, words))
-    assert len(re.findall(r"ld\.global\.(?:nc\.)?[bu]64", text)) == gpu_limits.LOADS
+    assert len(re.findall(r"ld\.global\.cg\.u64", text)) == gpu_limits.LOADS, "the loads pass L1"
+    assert len(re.findall(r"ld\.global", text)) == gpu_limits.LOADS
     assert len(re.findall(r"st\.global\.[bu]64", text)) == stores
 
 

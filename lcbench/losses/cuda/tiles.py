@@ -169,6 +169,18 @@ def load_weights() -> Any:
     return load
 
 
+def load_word() -> Any:
+    """Return ``load(words, at)``: words[at], uint64, from L2 or from memory, not from L1."""
+    if has_llvm():
+        return _reader("ld.global.cg.u64", "l", 1)
+
+    @cuda.jit(device=True, inline="always")
+    def load(words: Any, at: Any) -> Any:
+        return words[at]
+
+    return load
+
+
 def _reader(instruction: str, register: str, count: int) -> Any:
     """Return ``read(array, at)``, which returns the `count` registers loaded by `instruction` from array[at].
 
@@ -183,7 +195,11 @@ def _reader(instruction: str, register: str, count: int) -> Any:
     target = f"{{{outputs}}}" if count > 1 else outputs
     code = f"{instruction} {target}, [${count}];"
     constraints = ",".join([f"={register}"] * count) + ",l"
-    output, element = (ir.IntType(32), types.uint32) if register == "r" else (ir.FloatType(), types.float32)
+    output, element = {
+        "r": (ir.IntType(32), types.uint32),
+        "l": (ir.IntType(64), types.uint64),
+        "f": (ir.FloatType(), types.float32),
+    }[register]
     outputs_type = ir.LiteralStructType([output] * count) if count > 1 else output
     result = types.UniTuple(element, count) if count > 1 else element
 
