@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,16 @@ class LaunchPlan:
 
         The device has finished when this returns.
         """
+        dW = DeviceMatrix.empty(self.classes, self.features, self.dtype)
+        self.queue(loss, W, X, y, reg, dW)
+        self.sums.copy_to_host(self.sums_on_host)  # this waits for all the kernels
+        sums, rows = self.sums_on_host.astype(np.float64), y.shape[0]
+        return float(sums[: self.kernels.loss_count].sum() / rows + reg * sums[self.kernels.loss_count :].sum()), dW
+
+    def queue(
+        self, loss: LossName, W: DeviceMatrix, X: DeviceMatrix | HostMatrix, y: Any, reg: float, dW: DeviceMatrix
+    ) -> None:
+        """Queue the kernels that compute `dW` and the partial sums of the loss. If X is on the host, wait for them."""
         rows = y.shape[0]
         if isinstance(X, HostMatrix):
 
@@ -129,11 +140,7 @@ class LaunchPlan:
             X.for_each_chunk(use)
         else:
             self.kernels.add(loss, W, X, y, 1 / rows, True, self.loss_sums, 0)
-        dW = DeviceMatrix.empty(self.classes, self.features, self.dtype)
         self.merge(self.kernels.slabs, W.grid, self.features, self.dtype(2 * reg), dW.grid, self.square_sums)
-        self.sums.copy_to_host(self.sums_on_host)  # this waits for all the kernels
-        sums = self.sums_on_host.astype(np.float64)
-        return float(sums[: self.kernels.loss_count].sum() / rows + reg * sums[self.kernels.loss_count :].sum()), dW
 
 
 @lru_cache(maxsize=2)
@@ -191,6 +198,17 @@ def prepare(W: Any, X: Any, y: Any, resident: bool | None = None) -> tuple[Any, 
     if y.shape != (X.shape[0],):
         raise ValueError(f"y must be ({X.shape[0]},), a label for each row of X, not {y.shape}")
     return W, X, y
+
+
+def without_waiting(loss: LossName, W: Any, X: Any, y: Any, reg: float) -> Callable[[], None]:
+    """Return a function that queues the kernels of a call and does not wait for them, for arrays of `prepare`.
+
+    It is meant for measurements of the device: the loss is not read, and all its calls write to the same dW.
+    """
+    rows = X.chunk_rows if isinstance(X, HostMatrix) else X.shape[0]
+    classes, features = W.shape
+    plan = _plan(W.dtype.type, X.dtype == np.uint8, rows, features, classes, threading.get_ident())
+    return partial(plan.queue, loss, W, X, y, reg, DeviceMatrix.empty(classes, features, W.dtype))
 
 
 def fetch(loss: Any, dW: Any) -> tuple[float, NDArray[Any]]:

@@ -193,20 +193,30 @@ def test_torch_without_cuda_is_unavailable(monkeypatch, form):
         getattr(importlib.import_module("lcbench.losses.peers.torch"), form)()
 
 
-def test_torch_on_cuda_waits_for_the_device(monkeypatch):
+@pytest.mark.parametrize("form", ["", "linear", "columns"])
+def test_torch_on_cuda_waits_for_the_device(monkeypatch, form):
     torch = pytest.importorskip("torch")
     module = importlib.import_module("lcbench.losses.peers.torch")
-    waits, prepare_on_cpu = [], module.prepare
-    monkeypatch.setattr(module, "prepare", lambda W, X, y, device: device)
+    waits, devices, prepare = [], [], module.prepare
+
+    def prepare_here(W, X, y, device, columns):
+        devices.append(device)
+        return prepare(W, X, y, columns=columns)
+
+    monkeypatch.setattr(module, "prepare", prepare_here)
     monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda: waits.append(True))
-    on_cuda = module.on_cuda()
+    on_cuda = module.on_cuda(form)
     W, X, y = problem()
-    assert on_cuda.prepare(W, X, y) == "cuda"
-    loss, dW = on_cuda.fetch(*on_cuda.svm_loss(*prepare_on_cpu(W, X, y), 0.1))
+    arrays = on_cuda.prepare(W, X, y)
+    assert devices == ["cuda"]
+    loss, dW = on_cuda.fetch(*on_cuda.svm_loss(*arrays, 0.1))
     assert len(waits) == 2
     assert oracle.expected("svm", W, X, y, 0.1).mismatch(loss, dW) is None
+    queued = on_cuda.fetch(*on_cuda.svm_loss.__wrapped__(*arrays, 0.1))
+    assert len(waits) == 2, "this one does not wait"
+    assert queued[0] == loss
 
 
 def test_jax_without_cuda_is_unavailable(monkeypatch):

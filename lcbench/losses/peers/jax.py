@@ -24,6 +24,7 @@ closed form compiles to the same code.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,14 +66,26 @@ _svm_with_gradient = jax.jit(jax.value_and_grad(_svm))
 _softmax_with_gradient = jax.jit(jax.value_and_grad(_softmax))
 
 
+def _synchronized(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function`, made to return after the device has finished. `__wrapped__` is the one that does not wait."""
+
+    @functools.wraps(function)
+    def finished(*arguments: Any) -> Any:
+        return jax.block_until_ready(function(*arguments))
+
+    return finished
+
+
+@_synchronized
 def svm_loss(W: jax.Array, X: jax.Array, y: jax.Array, reg: float) -> tuple[jax.Array, jax.Array]:
     """Return the multiclass hinge loss and its gradient dW (C, D), on the device that holds the arrays."""
-    return jax.block_until_ready(_svm_with_gradient(W, X, y, reg))
+    return _svm_with_gradient(W, X, y, reg)
 
 
+@_synchronized
 def softmax_loss(W: jax.Array, X: jax.Array, y: jax.Array, reg: float) -> tuple[jax.Array, jax.Array]:
     """Return the softmax cross-entropy loss and its gradient dW (C, D), on the device that holds the arrays."""
-    return jax.block_until_ready(_softmax_with_gradient(W, X, y, reg))
+    return _softmax_with_gradient(W, X, y, reg)
 
 
 def prepare(

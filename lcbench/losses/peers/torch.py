@@ -26,7 +26,9 @@ The compiled form on the CPU passes only the row steps to torch.compile, which f
 since torch.compile would pass the matrix products to MKL. Compiling the whole loss, with oneDNN as a custom operation,
 takes the same time. One compilation serves every number of rows: row steps compiled for one number are no faster.
 
-On CUDA the products are computed by cuBLAS in float32: TF32, which keeps 10 bits of the mantissa, is off.
+On CUDA the products are computed by cuBLAS in float32: TF32, which keeps 10 bits of the mantissa, is off. Which form is
+fastest there is not yet measured: `PRODUCTS` lists the candidates. uint8 pixels are converted to W's dtype in every
+call. The eager forms write a copy of X then: four times the bytes of X in float32.
 """
 
 from __future__ import annotations
@@ -38,12 +40,14 @@ import shutil
 import subprocess
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from lcbench.losses.implementation import Unavailable
 
@@ -51,7 +55,7 @@ RowStep = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tenso
 """``(scores (N, C), y (N, 1)) -> (mean loss of the rows, its gradient with respect to the scores)``."""
 
 TensorLoss = Callable[..., tuple[torch.Tensor, torch.Tensor]]
-"""``(W, X, y, reg) -> (loss, dW (C, D))``, on tensors as `prepare` returns them."""
+"""``(W, X, y, reg) -> (loss, dW)``, on tensors as `prepare` returns them."""
 
 
 def _one_dnn() -> Any:
@@ -87,15 +91,32 @@ def gradient(dscores: torch.Tensor, X: torch.Tensor) -> torch.Tensor:
     return dscores.T @ X
 
 
-def with_row_step(row_step: RowStep) -> TensorLoss:
-    """Return the loss function with this row step."""
+@dataclass(frozen=True)
+class Products:
+    """Products of a form of the losses. columns: W and dW are (D, C), as in NumPy, and not (C, D)."""
+
+    scores: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = scores
+    gradient: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = gradient
+    columns: bool = False
+
+
+PRODUCTS: dict[str, Products] = {
+    "": Products(),
+    "linear": Products(lambda W, X: functional.linear(X, W)),
+    "columns": Products(lambda W, X: X @ W, lambda dscores, X: X.T @ dscores, columns=True),
+}
+"""Forms of the products that ``tests/benchmarks/bench_cuda.py`` compares on a GPU. Elsewhere, "" is measured."""
+
+
+def with_row_step(row_step: RowStep, products: Products = PRODUCTS[""]) -> TensorLoss:
+    """Return the loss function with this row step and these products."""
 
     @functools.wraps(row_step)
     def loss(W: torch.Tensor, X: torch.Tensor, y: torch.Tensor, reg: float) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.no_grad():
             images = X.to(W.dtype)
-            value, dscores = row_step(scores(W, images), y)
-            dW = gradient(dscores, images).add_(W, alpha=2 * reg)
+            value, dscores = row_step(products.scores(W, images), y)
+            dW = products.gradient(dscores, images).add_(W, alpha=2 * reg)
             return value + reg * (W * W).sum(), dW
 
     return loss
@@ -126,24 +147,24 @@ softmax_loss = with_row_step(softmax_rows)
 
 
 def prepare(
-    W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], device: str = "cpu"
+    W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], device: str = "cpu", columns: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return tensors on `device`: W transposed to (C, D), X in its own dtype, y as int64 (N, 1).
+    """Return tensors on `device`: W transposed to (C, D) unless `columns`, X in its own dtype, y as int64 (N, 1).
 
     On the CPU, a contiguous X is shared and not copied.
     """
     with warnings.catch_warnings():
         # Read-only arrays can be shared: nothing here writes to an input.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        weights = torch.from_numpy(np.ascontiguousarray(W.T)).to(device)
+        weights = torch.from_numpy(np.ascontiguousarray(W if columns else W.T)).to(device)
         images = torch.from_numpy(np.ascontiguousarray(X)).to(device)
         labels = torch.from_numpy(np.ascontiguousarray(y, dtype=np.int64)[:, None]).to(device)
     return weights, images, labels
 
 
-def fetch(loss: torch.Tensor, dW: torch.Tensor) -> tuple[float, NDArray[Any]]:
-    """Return the loss as a float and dW as a NumPy array (D, C)."""
-    return float(loss), dW.T.contiguous().cpu().numpy()
+def fetch(loss: torch.Tensor, dW: torch.Tensor, columns: bool = False) -> tuple[float, NDArray[Any]]:
+    """Return the loss as a float and dW as a NumPy array (D, C). columns: dW is (D, C), and not (C, D)."""
+    return float(loss), (dW if columns else dW.T).contiguous().cpu().numpy()
 
 
 def convert(X: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
@@ -215,19 +236,28 @@ def compilable_softmax_rows(scores: torch.Tensor, y: torch.Tensor) -> tuple[torc
 # Forms on a CUDA device
 
 
-def on_cuda() -> SimpleNamespace:
-    """Return the eager losses on a CUDA device. Raise Unavailable if PyTorch has none."""
+def on_cuda(form: str = "") -> SimpleNamespace:
+    """Return the eager losses on a CUDA device, with the products PRODUCTS[form].
+
+    Raise Unavailable if PyTorch has none.
+    """
     _require_cuda()
-    return _namespace_on_cuda(svm_loss, softmax_loss)
+    products = PRODUCTS[form]
+    return _namespace_on_cuda(with_row_step(svm_rows, products), with_row_step(softmax_rows, products), products)
 
 
-def compiled_on_cuda() -> SimpleNamespace:
-    """Return the losses on a CUDA device, each compiled as a whole. Raise Unavailable if PyTorch has none."""
+def compiled_on_cuda(mode: str | None = None) -> SimpleNamespace:
+    """Return the losses on a CUDA device, each compiled as a whole. Raise Unavailable if PyTorch has none.
+
+    mode: of torch.compile. "reduce-overhead" and "max-autotune" replay a CUDA graph, which costs the host less, but
+    write the results of each call to the same memory. So no measured implementation has them.
+    """
     _require_cuda()
     _skip_compiler_test()
     return _namespace_on_cuda(
-        torch.compile(with_row_step(compilable_svm_rows), dynamic=False),
-        torch.compile(with_row_step(compilable_softmax_rows), dynamic=False),
+        torch.compile(with_row_step(compilable_svm_rows), dynamic=False, mode=mode),
+        torch.compile(with_row_step(compilable_softmax_rows), dynamic=False, mode=mode),
+        PRODUCTS[""],
     )
 
 
@@ -238,20 +268,21 @@ def _require_cuda() -> None:
         raise Unavailable("PyTorch finds no CUDA device")
 
 
-def _namespace_on_cuda(svm: TensorLoss, softmax: TensorLoss) -> SimpleNamespace:
+def _namespace_on_cuda(svm: TensorLoss, softmax: TensorLoss, products: Products) -> SimpleNamespace:
     torch.backends.cuda.matmul.allow_tf32 = False
     return SimpleNamespace(
         svm_loss=_synchronized(svm),
         softmax_loss=_synchronized(softmax),
-        prepare=_synchronized(functools.partial(prepare, device="cuda")),
-        fetch=fetch,
+        prepare=_synchronized(functools.partial(prepare, device="cuda", columns=products.columns)),
+        fetch=functools.partial(fetch, columns=products.columns),
         convert=convert,
     )
 
 
 def _synchronized(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function`, made to return after the device has finished."""
+    """Return `function`, made to return after the device has finished. `__wrapped__` is the one that does not wait."""
 
+    @functools.wraps(function, updated=())
     def finished(*arguments: Any) -> Any:
         result = function(*arguments)
         torch.cuda.synchronize()
