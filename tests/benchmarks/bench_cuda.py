@@ -9,7 +9,7 @@ Host seconds are those of the whole call, until the result is complete. X stays 
 "host-fed". At 200 rows X is in the L2 cache.
 
 Device seconds are those of a call among many that are queued without waiting, between two events on the default stream.
-If queueing a call takes the host longer than that (queue seconds, marked with "host" in the table), they are the time
+If queueing a call takes the host longer than that (queue seconds, marked with "<" in the table), they are the time
 of the host, and only an upper limit of that of the device. JAX uses its own streams, where no events can be recorded:
 its device seconds are read from the clock of the host. Cold seconds are those of one call between two events, after the
 L2 cache was overwritten. They include the gaps between its kernels.
@@ -348,7 +348,7 @@ def show(console: Console, records: list[dict[str, Any]], rates: dict[str, float
                 rate = record["x_bytes"] / (device or record["host_s"])
                 table.add_row(
                     record["implementation"],
-                    f"{1e6 * device:,.1f} us{' host' if record['queue_s'] >= 0.95 * device else ''}" if device else "",
+                    f"{'< ' if record['queue_s'] >= 0.95 * device else ''}{1e6 * device:,.1f} us" if device else "",
                     f"{1e6 * record['cold_s']:,.1f} us" if record["cold_s"] else "",
                     f"{1e6 * record['host_s']:,.1f} us",
                     f"{rate / 1e9:,.0f}",
