@@ -205,7 +205,7 @@ def test_new_defaults_to_the_newest_result(folder):
     [
         (["base", "other"], "error: the two results have no measured row in common"),
         (["bse"], "error: no result 'bse' in results; saved names: base, elsewhere, other, quick,"),
-        (["base", "newer.json"], "error: newer.json has result schema 99, this lcbench reads up to 2: upgrade"),
+        (["base", "newer.json"], "error: newer.json has result schema 99, this lcbench reads up to 3: upgrade"),
         (["broken.json", "base"], "error: broken.json is not an lcbench result: "),
         (["base", "same", "--fail-above", "lots"], "'lots' is not a share: write 5% or 0.05"),
         (["base", "same", "--fail-above", "-1%"], "'-1%' is outside 0..100 %: write 5% or 0.05"),
