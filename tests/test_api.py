@@ -14,7 +14,7 @@ from lcbench import files, record
 from lcbench.api.measure import without_folders
 from lcbench.errors import LcbenchError
 from lcbench.losses import oracle
-from lcbench.losses.implementation import LossError, UnknownImplementation
+from lcbench.losses.implementation import LossError, Unavailable, UnknownImplementation
 from lcbench.measure import selection
 from lcbench.settings import RunSettings
 from results import record as make_record
@@ -60,7 +60,6 @@ def test_an_unknown_implementation():
 
 def test_implementations_with_the_reason_why_they_cannot_run(monkeypatch):
     from lcbench.losses import catalog
-    from lcbench.losses.implementation import Unavailable
 
     monkeypatch.setattr(catalog, "why_unavailable", lambda entry: Unavailable("no") if entry.name == "jax" else None)
     reasons = lcbench.implementations()
@@ -105,8 +104,6 @@ def test_the_simulator_has_its_own_size(fake, monkeypatch):
 
 
 def test_an_unavailable_implementation_has_a_row_with_the_reason(fake, monkeypatch, results):
-    from lcbench.losses.implementation import Unavailable
-
     monkeypatch.setattr(
         selection.catalog, "why_unavailable", lambda entry: Unavailable("gone") if entry.name == "jax" else None
     )
@@ -191,6 +188,16 @@ def test_what_takes_no_pixels_has_two_rows(fake):
         ("numpy (converts)", "converts", "uint8", 20 * 32 + 8 * 33 * 3),
     ]
     assert len({(row.workload, row.flops) for row in result.rows}) == 1
+
+
+def test_what_cannot_run_has_one_row_on_pixels(fake, monkeypatch):
+    gone = Unavailable("torch is missing")
+    monkeypatch.setattr(selection.catalog, "why_unavailable", lambda entry: gone if entry.name == "torch" else None)
+    result = lcbench.run(["numba-parallel", "torch"], losses=["svm"], **TINY, dtype="uint8", blocks=1)
+    assert [(row.implementation, row.status) for row in result.rows] == [
+        ("numba-parallel", "ok"),
+        ("torch", "unavailable"),
+    ]
 
 
 def test_a_sweep_over_dtypes_has_floats_and_pixels(fake):

@@ -427,7 +427,8 @@ def _plan_of(
             cells = tuple(cell for cell, reason in reasons.items() if reason is None)
             if cells:
                 measured.append(replace(target, cells=cells))
-            refused += [(replace(target, cells=(cell,)), reason) for cell, reason in reasons.items() if reason]
+            if target.pixels != "converts":  # the reason is that of the row without the conversion
+                refused += [(replace(target, cells=(cell,)), reason) for cell, reason in reasons.items() if reason]
         plan = schedule.Plan(tuple(measured), settings)
         unstable = {
             (row_names[name], loss): verdict.reason
