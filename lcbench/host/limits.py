@@ -24,8 +24,11 @@ from lcbench.losses.simd import Vectors
 from lcbench.ranges import dtype_of_W
 from lcbench.record import MachinePeak
 
-CHAINS = 20
-"""Independent chains: enough to hide the latency of an FMA (4 cycles) on two units, few enough for the registers."""
+CHAINS = 20 if jit.vector_registers() == 32 else 12
+"""Independent chains: enough to hide the latency of an FMA (4 or 5 cycles) on two units.
+
+They must fit the registers beside the factor. A chain in memory would be slower, and the limit too low.
+"""
 
 STREAMS = 8
 """Vectors read per iteration, each with its own sum."""

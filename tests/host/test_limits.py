@@ -8,6 +8,7 @@ from numba import config
 
 from lcbench.host import limits
 from lcbench.losses import jit
+from lcbench.machine_code.loops import loops
 from lcbench.record import MachinePeak
 
 
@@ -28,6 +29,17 @@ def test_multiply_adds_are_made_one_after_another_in_every_lane_of_every_chain(d
     for rounds in (1, 2, 10):
         total = limits._multiply_add(rounds, dtype(0.5))
         assert total == limits.CHAINS * lanes * (1 - 0.5**rounds)
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT) or not jit.is_x86(), reason="inspects code compiled for x86")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_all_chains_stay_in_registers(dtype):
+    limits._multiply_add(1, dtype(0.5))
+    (signature,) = [each for each in limits._multiply_add.signatures if str(each[1]) == np.dtype(dtype).name]
+    assembly = limits._multiply_add.inspect_asm(signature)
+    hottest = max(loops(assembly, "x86_64"), key=lambda loop: loop.flops)
+    assert hottest.vector_bits == 8 * jit.vector_bytes()
+    assert hottest.stack == 0
 
 
 def test_rates_are_work_over_time(monkeypatch):
