@@ -38,8 +38,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from lcbench.errors import LcbenchError
 from lcbench.losses import jit
+from lcbench.losses.implementation import Unavailable
 from lcbench.losses.simd import CACHE_LINE
 from lcbench.losses.simd import _Matrix as Matrix
 from lcbench.losses.simd import _smaller as smaller
@@ -106,7 +106,7 @@ def _find_unit() -> Unit | None:
         return None
     if named:
         if named not in UNITS:
-            raise LcbenchError(f"{VARIABLE} is {named!r}: it must be {', '.join(UNITS)} or float")
+            raise Unavailable(f"{VARIABLE} is {named!r}: it must be {', '.join(UNITS)} or float")
         if named == "amx" and UNITS[named].native:
             allow_tiles()
         return UNITS[named]
