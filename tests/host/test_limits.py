@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 from numba import config
@@ -34,9 +35,10 @@ def test_multiply_adds_are_made_one_after_another_in_every_lane_of_every_chain(d
 @pytest.mark.skipif(bool(config.DISABLE_JIT) or not jit.is_x86(), reason="inspects code compiled for x86")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_all_chains_stay_in_registers(dtype):
-    limits._multiply_add(1, dtype(0.5))
-    (signature,) = [each for each in limits._multiply_add.signatures if str(each[1]) == np.dtype(dtype).name]
-    assembly = limits._multiply_add.inspect_asm(signature)
+    # Code from a cache cannot be inspected.
+    compiled = numba.njit(nogil=True, fastmath=jit.FASTMATH, error_model="numpy")(limits._multiply_add.py_func)
+    compiled(1, dtype(0.5))
+    (assembly,) = compiled.inspect_asm().values()
     hottest = max(loops(assembly, "x86_64"), key=lambda loop: loop.flops)
     assert hottest.vector_bits == 8 * jit.vector_bytes()
     assert hottest.stack == 0
