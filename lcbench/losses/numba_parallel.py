@@ -46,6 +46,13 @@ Two blocks, Wt and Gt must fit the L2 cache of a core. Processors with 32 vector
 16 often 512 KB.
 """
 
+PACKED_BYTES = BLOCK_BYTES if jit.vector_registers() == 32 else 450_000
+"""Size of a block of rows that are converted to floats first.
+
+With 16 registers the larger block and scores over whole rows were faster, since these rows do not share sets of L1 and
+the next block is not prefetched as floats.
+"""
+
 MAX_BLOCK_ROWS = 256
 
 FOLD_BLOCKS = 64
@@ -192,7 +199,8 @@ class Workspace:
         useful_threads = 4 * rows * features * classes // MIN_FLOPS_PER_THREAD
         self.threads = max(1, min(jit.thread_count(), rows // ROWS, useful_threads))
         self.team = team(self.threads)
-        fitting = BLOCK_BYTES // (features * W.itemsize) // ROWS * ROWS
+        packs = bias or mean is not None or X.dtype != W.dtype or not X.flags.c_contiguous
+        fitting = (PACKED_BYTES if packs else BLOCK_BYTES) // (features * W.itemsize) // ROWS * ROWS
         block_rows = max(MIN_BLOCK_ROWS, min(fitting, MAX_BLOCK_ROWS))
         # A packed row takes an odd number of cache lines: with an even number the rows would share few sets of the
         # cache.
@@ -207,13 +215,13 @@ class Workspace:
         self.kept = simd.aligned((self.threads, block_rows + ROWS, padded[0] * lanes), W.dtype)
         self.labels = np.empty((self.threads, block_rows), np.int64)
         self.packed = None
-        if bias or mean is not None or X.dtype != W.dtype or not X.flags.c_contiguous:
+        if packs:
             self.packed = simd.aligned((self.threads, block_rows, width), W.dtype)
             self.packed[:, :, features:] = 0
             if bias:
                 self.packed[:, :, features - 1] = 1
         row_bytes = X.strides[0] if self.packed is None else self.packed.strides[1]
-        score_tiles = simd.score_tiles(*padded, W.itemsize)
+        score_tiles = (padded[1], padded[0]) if packs else simd.score_tiles(*padded, W.itemsize)
         self.tiles = *score_tiles, simd.gradient_rows(block_rows, row_bytes)
         self.sums = np.empty((self.threads, 2))
         self.bad = np.full(self.threads, -1)
