@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from lcbench.losses import int8, jit, pixels
-from lcbench.losses.simd import Vectors
+from lcbench.losses.simd import Vectors, prefetch
 from lcbench.ranges import dtype_of_W
 from lcbench.record import MachinePeak
 
@@ -126,7 +126,7 @@ def _stream(typing: Any, numbers: Any, ahead: Any) -> Any:
             for k, accumulator in enumerate(sums):
                 position = builder.add(start, step.type(k * vectors.count))
                 address = builder.gep(array.data, [position])
-                _prefetch(builder, cgutils.pointer_add(builder, address, arguments[1]))
+                prefetch(builder, cgutils.pointer_add(builder, address, arguments[1]), level=1)
                 vector = vectors.load(address)
                 builder.store(builder.fadd(builder.load(accumulator), vector), accumulator)
         total = vectors.zero()
@@ -135,16 +135,6 @@ def _stream(typing: Any, numbers: Any, ahead: Any) -> Any:
         return vectors.sum(total)
 
     return signature, emit
-
-
-def _prefetch(builder: ir.IRBuilder, address: ir.Value) -> None:
-    """Emit a prefetch of the cache line at `address` into the L1 cache. Invalid addresses are allowed."""
-    pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-    prefetch = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(ir.VoidType(), [pointer, number, number, number]), "llvm.prefetch.p0"
-    )
-    read, into_l1, data = number(0), number(3), number(1)
-    builder.call(prefetch, [builder.bitcast(address, pointer), read, into_l1, data])
 
 
 @jit.compiled

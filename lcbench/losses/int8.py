@@ -40,9 +40,7 @@ from numpy.typing import NDArray
 
 from lcbench.losses import jit
 from lcbench.losses.implementation import Unavailable
-from lcbench.losses.simd import CACHE_LINE
-from lcbench.losses.simd import _Matrix as Matrix
-from lcbench.losses.simd import _smaller as smaller
+from lcbench.losses.simd import CACHE_LINE, Matrix, accumulators, call_intrinsic, prefetch, smaller
 
 VARIABLE = "LCBENCH_INT8"
 """Environment variable that names the unit to use instead of the fastest one; "float" for none."""
@@ -151,31 +149,31 @@ class _Bytes:
 
     def __init__(self, builder: ir.IRBuilder, unit: Unit) -> None:
         self.builder, self.native, self.lanes = builder, unit.native, unit.lanes
-        self.vector = ir.VectorType(_INT32, self.lanes)
+        self.type = ir.VectorType(_INT32, self.lanes)
         self.bytes = ir.VectorType(_INT8, 4 * self.lanes)
 
     def zero(self) -> ir.Constant:
         """Return a vector of zeros."""
-        return ir.Constant(self.vector, [0] * self.lanes)
+        return ir.Constant(self.type, [0] * self.lanes)
 
     def load(self, pointer: ir.Value) -> ir.Value:
         """Load one vector from `pointer`."""
-        return self.builder.load(self.builder.bitcast(pointer, self.vector.as_pointer()), align=4)
+        return self.builder.load(self.builder.bitcast(pointer, self.type.as_pointer()), align=4)
 
     def store(self, vector: ir.Value, pointer: ir.Value) -> None:
         """Store one vector to `pointer`."""
-        self.builder.store(vector, self.builder.bitcast(pointer, self.vector.as_pointer()), align=4)
+        self.builder.store(vector, self.builder.bitcast(pointer, self.type.as_pointer()), align=4)
 
     def broadcast(self, pointer: ir.Value) -> ir.Value:
         """Load the four bytes at `pointer` into every lane."""
         scalar = self.builder.load(self.builder.bitcast(pointer, _INT32.as_pointer()), align=1)
-        first = self.builder.insert_element(ir.Constant(self.vector, ir.Undefined), scalar, _INT32(0))
-        return self.builder.shuffle_vector(first, first, ir.Constant(self.vector, [0] * self.lanes))
+        first = self.builder.insert_element(ir.Constant(self.type, ir.Undefined), scalar, _INT32(0))
+        return self.builder.shuffle_vector(first, first, ir.Constant(self.type, [0] * self.lanes))
 
     def dot(self, sums: ir.Value, unsigned: ir.Value, signed: ir.Value) -> ir.Value:
         """Return sums + the products of each lane's four unsigned bytes with its four signed bytes."""
         name = f"llvm.x86.avx512.vpdpbusd.{32 * self.lanes}" if self.native else f"lcbench.dot.{self.lanes}"
-        function = ir.FunctionType(self.vector, [self.vector] * 3)
+        function = ir.FunctionType(self.type, [self.type] * 3)
         found = cgutils.get_or_insert_function(self.builder.module, function, name)
         if not self.native and found.is_declaration:
             self._define(found)
@@ -189,9 +187,9 @@ class _Bytes:
         sums, *factors = function.args
         a, b = (builder.bitcast(factor, self.bytes) for factor in factors)
         for byte in range(4):
-            every_fourth = ir.Constant(self.vector, [4 * lane + byte for lane in range(self.lanes)])
-            x = builder.zext(builder.shuffle_vector(a, a, every_fourth), self.vector)
-            w = builder.sext(builder.shuffle_vector(b, b, every_fourth), self.vector)
+            every_fourth = ir.Constant(self.type, [4 * lane + byte for lane in range(self.lanes)])
+            x = builder.zext(builder.shuffle_vector(a, a, every_fourth), self.type)
+            w = builder.sext(builder.shuffle_vector(b, b, every_fourth), self.type)
             sums = builder.add(sums, builder.mul(x, w))
         builder.ret(sums)
 
@@ -208,7 +206,7 @@ class _Tiles:
         self.memory = [] if self.native else [cgutils.alloca_once(builder, _INT8, size=1024) for _ in range(8)]
 
     def _emit(self, name: str, *arguments: ir.Value) -> None:
-        _call(self.builder, f"llvm.x86.{name}", ir.VoidType(), list(arguments))
+        call_intrinsic(self.builder, f"llvm.x86.{name}", ir.VoidType(), list(arguments))
 
     def _rows(self, tile: int, pointer: ir.Value, stride: ir.Value, store: bool) -> None:
         with cgutils.for_range(self.builder, _INT64(16), intp=_INT64) as loop:
@@ -263,23 +261,6 @@ class _Tiles:
             self.vectors.store(self.vectors.dot(self.vectors.load(total), unsigned, signed), total)
 
 
-def prefetch_to_l2(builder: ir.IRBuilder, pointer: ir.Value) -> None:
-    """Prefetch the cache line at `pointer`, which may be any address."""
-    read, into_l2, data = _INT32(0), _INT32(2), _INT32(1)
-    pointer = builder.bitcast(pointer, _INT8.as_pointer())
-    _call(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, read, into_l2, data])
-
-
-def _call(builder: ir.IRBuilder, name: str, result: ir.Type, arguments: list[ir.Value]) -> ir.Value:
-    function = ir.FunctionType(result, [argument.type for argument in arguments])
-    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), arguments)
-
-
-def _accumulators(builder: ir.IRBuilder, vectors: _Bytes, count: int) -> list[ir.Value]:
-    # Stack slots, which LLVM converts to registers.
-    return [cgutils.alloca_once(builder, vectors.vector) for _ in range(count)]
-
-
 def make_score_tile(unit: Unit, fetch: bool) -> Any:
     """Return the score tile of a unit. With `fetch` it prefetches rows of the next block while it computes."""
 
@@ -320,7 +301,7 @@ def _emit_score_tile_of_vectors(
 ) -> None:  # fmt: skip
     vectors = _Bytes(builder, unit)
     count = COLUMNS // unit.lanes
-    sums = _accumulators(builder, vectors, unit.tile_rows * count)
+    sums = accumulators(builder, vectors.type, unit.tile_rows * count)
     for accumulator in sums:
         builder.store(vectors.zero(), accumulator)
     here = [builder.add(r, _INT64(i)) for i in range(unit.tile_rows)]
@@ -335,9 +316,8 @@ def _emit_score_tile_of_vectors(
         fetched = next_row(part.index) if next_row else None
         with cgutils.for_range_slice(builder, begin, end, _INT64(1)) as (step, _):
             if fetched is not None:
-                prefetch_to_l2(
-                    builder, cgutils.pointer_add(builder, fetched, builder.mul(builder.sub(step, begin), stride))
-                )
+                offset = builder.mul(builder.sub(step, begin), stride)
+                prefetch(builder, cgutils.pointer_add(builder, fetched, offset), level=2)
             weights = [vectors.load(w.at(step, column)) for column in columns]
             for i, row in enumerate(here):
                 pixels = vectors.broadcast(x.at(row, builder.mul(step, _INT64(4))))
@@ -372,7 +352,7 @@ def _emit_score_tile_of_tiles(
         if next_row:
             # One line of each row of the next block: as many steps as lines in a row.
             for number in range(unit.tile_rows):
-                prefetch_to_l2(builder, cgutils.pointer_add(builder, next_row(_INT64(number)), byte))
+                prefetch(builder, cgutils.pointer_add(builder, next_row(_INT64(number)), byte), level=2)
     for i in range(2):
         for j in range(2):
             tiles.store(sums[i][j], s.at(here[i], columns[j]), s.row_stride)
@@ -405,7 +385,7 @@ def _emit_gradient_tile_of_vectors(
 ) -> None:  # fmt: skip
     vectors = _Bytes(builder, unit)
     count = unit.tile_features // unit.lanes
-    sums = _accumulators(builder, vectors, columns * count)
+    sums = accumulators(builder, vectors.type, columns * count)
     here = [builder.add(k, _INT64(column)) for column in range(columns)]
     starts = [builder.add(f, _INT64(v * unit.lanes)) for v in range(count)]
     totals = [g.at(column, start) for column in here for start in starts]
@@ -495,13 +475,13 @@ def _chains(typing: Any, rounds: Any) -> Any:
             with cgutils.for_range(builder, arguments[0]):
                 for tile in range(TILE_CHAINS):
                     tiles.dot(tile, 6, 7, a_is_signed=False)
-            total = ir.Constant(vectors.vector, [0] * vectors.lanes)
+            total = ir.Constant(vectors.type, [0] * vectors.lanes)
             for tile in range(TILE_CHAINS):
                 tiles.store(tile, memory, _INT64(64))
                 total = builder.add(total, vectors.load(memory))
         else:
             factor = builder.insert_element(vectors.zero(), builder.trunc(arguments[0], _INT32), _INT32(0))
-            sums = _accumulators(builder, vectors, _CHOSEN.vector_chains)
+            sums = accumulators(builder, vectors.type, _CHOSEN.vector_chains)
             for accumulator in sums:
                 builder.store(vectors.zero(), accumulator)
             with cgutils.for_range(builder, arguments[0]):
@@ -523,7 +503,7 @@ def _begin_tiles(typing: Any) -> Any:
             bytes_of_rows = [number for _ in range(8) for number in (64, 0)]
             numbers = [1, *[0] * 15, *bytes_of_rows, *[0] * 16, *[16] * 8, *[0] * 8]
             memory = cgutils.alloca_once_value(builder, ir.Constant(ir.ArrayType(_INT8, 64), bytearray(numbers)))
-            _call(builder, "llvm.x86.ldtilecfg", ir.VoidType(), [builder.bitcast(memory, _INT8.as_pointer())])
+            call_intrinsic(builder, "llvm.x86.ldtilecfg", ir.VoidType(), [builder.bitcast(memory, _INT8.as_pointer())])
         return context.get_dummy_value()
 
     return types.void(), emit
@@ -533,7 +513,7 @@ def _begin_tiles(typing: Any) -> Any:
 def _end_tiles(typing: Any) -> Any:
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         if UNIT and UNIT.name == "amx" and UNIT.native:
-            _call(builder, "llvm.x86.tilerelease", ir.VoidType(), [])
+            call_intrinsic(builder, "llvm.x86.tilerelease", ir.VoidType(), [])
         return context.get_dummy_value()
 
     return types.void(), emit

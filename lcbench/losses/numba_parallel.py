@@ -206,7 +206,7 @@ class Workspace:
         # cache.
         width = (-(-features * W.itemsize // simd.CACHE_LINE) | 1) * simd.CACHE_LINE // W.itemsize
         lanes = simd.lanes(W.itemsize)
-        padded = _up_to(classes, CLASSES), _up_to(width, VECTORS * lanes)
+        padded = simd.up_to(classes, CLASSES), simd.up_to(width, VECTORS * lanes)
         self.Wt = simd.aligned(padded, W.dtype)
         self.Gt = simd.aligned((self.threads, *padded), W.dtype)
         self.totals = simd.aligned((self.threads, *padded), np.dtype(np.float64))
@@ -247,10 +247,6 @@ def check_arrays(
         order = np.asarray(order)
         if order.ndim != 1 or not order.size or order.dtype.kind not in "iu":
             raise ValueError(f"rows must be indices, (M,) integers and at least one, not {order.shape} {order.dtype}")
-
-
-def _up_to(count: int, tile: int) -> int:
-    return -(-count // tile) * tile
 
 
 @jit.compiled

@@ -89,10 +89,13 @@ class Workspace:
         threads = self.threads = max(1, min(jit.thread_count(), rows // TILE_ROWS, useful_threads))
         self.team = team(threads)
         block = int8.BLOCK_ROWS
-        wide = _up_to(max(features, 1), GROUP)
+        wide = simd.up_to(max(features, 1), GROUP)
         # Rows an odd number of cache lines apart do not share few sets of the caches.
         row_bytes = wide + (GROUP if wide // GROUP % 2 == 0 else 0)
-        columns, gradients = _up_to(DIGITS * classes, COLUMNS), _up_to((1 if hinge else DIGITS) * classes, NARROW)
+        columns, gradients = (
+            simd.up_to(DIGITS * classes, COLUMNS),
+            simd.up_to((1 if hinge else DIGITS) * classes, NARROW),
+        )
         byte, int32 = np.dtype(np.int8), np.dtype(np.int32)
         self.Wt = simd.aligned((classes, wide), np.dtype(np.float32))
         self.digits = simd.aligned((DIGITS, classes, wide), byte)
@@ -111,10 +114,6 @@ class Workspace:
         self.counted = np.empty((threads, gradients), np.int64)
         self.loss = np.empty((threads, 2))
         self.bad = np.full(threads, -1)
-
-
-def _up_to(count: int, tile: int) -> int:
-    return -(-count // tile) * tile
 
 
 def one_pass(

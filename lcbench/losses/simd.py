@@ -80,12 +80,32 @@ def gradient_rows(rows: int, row_bytes: int) -> int:
     return min(rows, ROWS_PER_SET * len(sets))
 
 
+def up_to(count: int, tile: int) -> int:
+    """Return the smallest multiple of `tile` that is at least `count`."""
+    return -(-count // tile) * tile
+
+
 def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return an uninitialised array that begins at a cache line, since a vector across two lines takes two loads."""
     size = int(np.prod(shape)) * dtype.itemsize
     memory = np.empty(size + CACHE_LINE, np.uint8)
     start = -memory.ctypes.data % CACHE_LINE
     return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def call_intrinsic(
+    builder: ir.IRBuilder, name: str, result: ir.Type, arguments: list[ir.Value], **flags: Any
+) -> ir.Value:
+    """Emit a call of LLVM's intrinsic `name` and return its result."""
+    function = ir.FunctionType(result, [argument.type for argument in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), arguments, **flags)
+
+
+def prefetch(builder: ir.IRBuilder, pointer: ir.Value, level: int) -> None:
+    """Emit a prefetch of the cache line at `pointer`, which may be any address, into the L1 or L2 cache."""
+    read, locality, data = _INT32(0), _INT32(4 - level), _INT32(1)
+    pointer = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+    call_intrinsic(builder, "llvm.prefetch.p0", ir.VoidType(), [pointer, read, locality, data])
 
 
 class Vectors:
@@ -98,12 +118,6 @@ class Vectors:
         self.count = lanes(self.itemsize)
         self.type = ir.VectorType(self.element, self.count)
         self.suffix = f"v{self.count}f{element.bitwidth}"
-
-    def _call(self, name: str, result: ir.Type, arguments: list[ir.Value], **flags: Any) -> ir.Value:
-        function = cgutils.get_or_insert_function(
-            self.builder.module, ir.FunctionType(result, [argument.type for argument in arguments]), name
-        )
-        return self.builder.call(function, arguments, **flags)
 
     def zero(self) -> ir.Constant:
         """Return a vector of zeros."""
@@ -122,7 +136,7 @@ class Vectors:
         """Load the first `count` elements, and zeros. Memory behind them is not read."""
         pointer = self.builder.bitcast(pointer, self.type.as_pointer())
         arguments = [pointer, _INT32(self.itemsize), self._first(count), self.zero()]
-        return self._call(f"llvm.masked.load.{self.suffix}.p0", self.type, arguments)
+        return call_intrinsic(self.builder, f"llvm.masked.load.{self.suffix}.p0", self.type, arguments)
 
     def _first(self, count: ir.Value) -> ir.Value:
         numbers = ir.VectorType(_INT64, self.count)
@@ -133,7 +147,7 @@ class Vectors:
         """Store the first `count` elements to `pointer`. Memory behind them is not written."""
         pointer = self.builder.bitcast(pointer, self.type.as_pointer())
         arguments = [vector, pointer, _INT32(self.itemsize), self._first(count)]
-        self._call(f"llvm.masked.store.{self.suffix}.p0", ir.VoidType(), arguments)
+        call_intrinsic(self.builder, f"llvm.masked.store.{self.suffix}.p0", ir.VoidType(), arguments)
 
     def broadcast(self, pointer: ir.Value) -> ir.Value:
         """Load the number at `pointer` into every lane."""
@@ -149,21 +163,17 @@ class Vectors:
 
     def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         """Return a * b + c, fused if the target has the instruction."""
-        return self._call(f"llvm.fmuladd.{self.suffix}", self.type, [a, b, c])
+        return call_intrinsic(self.builder, f"llvm.fmuladd.{self.suffix}", self.type, [a, b, c])
 
     def sum(self, vector: ir.Value) -> ir.Value:
         """Return the sum of the lanes."""
         zero = ir.Constant(self.element, 0.0)
-        return self._call(f"llvm.vector.reduce.fadd.{self.suffix}", self.element, [zero, vector], fastmath=("reassoc",))
-
-    def prefetch_to_l2(self, pointer: ir.Value) -> None:
-        """Prefetch the cache line at `pointer`, which may be any address."""
-        pointer = self.builder.bitcast(pointer, ir.IntType(8).as_pointer())
-        read, into_l2, data = _INT32(0), _INT32(2), _INT32(1)
-        self._call("llvm.prefetch.p0", ir.VoidType(), [pointer, read, into_l2, data])
+        return call_intrinsic(
+            self.builder, f"llvm.vector.reduce.fadd.{self.suffix}", self.element, [zero, vector], fastmath=("reassoc",)
+        )
 
 
-class _Matrix:
+class Matrix:
     """Addresses of the elements of a 2-D array with contiguous rows."""
 
     def __init__(self, context: Any, builder: ir.IRBuilder, array_type: types.Array, value: ir.Value) -> None:
@@ -175,18 +185,23 @@ class _Matrix:
         self.itemsize = array_type.dtype.bitwidth // 8
 
     def at(self, row: ir.Value, column: ir.Value) -> ir.Value:
+        """Return the address of the element in a row and a column."""
         offset = self.builder.mul(row, self.row_stride)
         offset = self.builder.add(offset, self.builder.mul(column, _INT64(self.itemsize)))
         return cgutils.pointer_add(self.builder, self.data, offset)
 
 
-def _smaller(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+def smaller(builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
+    """Return the smaller one of two signed integers."""
     return builder.select(builder.icmp_signed("<", a, b), a, b)
 
 
-def _accumulators(builder: ir.IRBuilder, vectors: Vectors, count: int) -> list[ir.Value]:
-    # Stack slots, which LLVM converts to registers: easier to read than phi nodes, with the same machine code.
-    return [cgutils.alloca_once(builder, vectors.type) for _ in range(count)]
+def accumulators(builder: ir.IRBuilder, vector: ir.VectorType, count: int) -> list[ir.Value]:
+    """Return stack slots of vectors, which LLVM converts to registers.
+
+    They are easier to read than phi nodes and give the same machine code.
+    """
+    return [cgutils.alloca_once(builder, vector) for _ in range(count)]
 
 
 def _row(context: Any, builder: ir.IRBuilder, order: Any, value: ir.Value, position: ir.Value) -> ir.Value:
@@ -207,19 +222,19 @@ def _score_tile(
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         vectors = Vectors(context, builder, X.dtype)
-        x = _Matrix(context, builder, X, arguments[0])
-        w = _Matrix(context, builder, Wt, arguments[6])
-        kept = _Matrix(context, builder, sums, arguments[8])
-        s = _Matrix(context, builder, scores, arguments[9])
+        x = Matrix(context, builder, X, arguments[0])
+        w = Matrix(context, builder, Wt, arguments[6])
+        kept = Matrix(context, builder, sums, arguments[8])
+        s = Matrix(context, builder, scores, arguments[9])
         row, last, first, end, c, out = (arguments[k] for k in (2, 3, 4, 5, 7, 10))
 
-        positions = [_smaller(builder, builder.add(row, _INT64(r)), last) for r in range(ROWS)]
+        positions = [smaller(builder, builder.add(row, _INT64(r)), last) for r in range(ROWS)]
         rows = [_row(context, builder, order, arguments[1], position) for position in positions]
         outs = [builder.add(out, _INT64(r)) for r in range(ROWS)]
         classes = [builder.add(c, _INT64(k)) for k in range(CLASSES)]
         columns = [builder.mul(class_, _INT64(vectors.count)) for class_ in classes]
-        accumulators = _accumulators(builder, vectors, ROWS * CLASSES)
-        tile = [(r, k, accumulators[r * CLASSES + k]) for r in range(ROWS) for k in range(CLASSES)]
+        registers = accumulators(builder, vectors.type, ROWS * CLASSES)
+        tile = [(r, k, registers[r * CLASSES + k]) for r in range(ROWS) for k in range(CLASSES)]
 
         with builder.if_else(builder.icmp_signed("==", first, _INT64(0))) as (begins, continues):
             with begins:
@@ -234,7 +249,7 @@ def _score_tile(
             for k, class_ in enumerate(classes):
                 weights = vectors.load(w.at(class_, f))
                 for r in range(ROWS):
-                    accumulator = accumulators[r * CLASSES + k]
+                    accumulator = registers[r * CLASSES + k]
                     builder.store(vectors.multiply_add(xs[r], weights, builder.load(accumulator)), accumulator)
 
         width = _INT64(vectors.count)
@@ -270,15 +285,15 @@ def _make_gradient_tile(tile_classes: int, tile_vectors: int, fetch: bool) -> An
 
         def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
             vectors = Vectors(context, builder, X.dtype)
-            x = _Matrix(context, builder, X, arguments[0])
-            d = _Matrix(context, builder, dscores, arguments[4])
-            g = _Matrix(context, builder, Gt, arguments[7])
+            x = Matrix(context, builder, X, arguments[0])
+            d = Matrix(context, builder, dscores, arguments[4])
+            g = Matrix(context, builder, Gt, arguments[7])
             row, rows, c, f, ahead, last = (arguments[k] for k in (2, 3, 5, 6, 8, 9))
 
             classes = [builder.add(c, _INT64(k)) for k in range(tile_classes)]
             starts = [builder.add(f, _INT64(v * vectors.count)) for v in range(tile_vectors)]
             lines = starts[:: max(1, CACHE_LINE // VECTOR_BYTES)]
-            sums = _accumulators(builder, vectors, tile_classes * tile_vectors)
+            sums = accumulators(builder, vectors.type, tile_classes * tile_vectors)
 
             def add_rows(load_x: Callable[[int, ir.Value], ir.Value]) -> None:
                 with cgutils.for_range(builder, rows, intp=_INT64) as loop:
@@ -286,10 +301,10 @@ def _make_gradient_tile(tile_classes: int, tile_vectors: int, fetch: bool) -> An
                     here = _row(context, builder, order, arguments[1], position)
                     xs = [load_x(v, x.at(here, start)) for v, start in enumerate(starts)]
                     if fetch:
-                        later = _smaller(builder, builder.add(position, ahead), last)
+                        later = smaller(builder, builder.add(position, ahead), last)
                         there = _row(context, builder, order, arguments[1], later)
                         for line in lines:
-                            vectors.prefetch_to_l2(x.at(there, line))
+                            prefetch(builder, x.at(there, line), level=2)
                     for k, class_ in enumerate(classes):
                         weight = vectors.broadcast(d.at(loop.index, class_))
                         for v in range(tile_vectors):
