@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from lcbench.losses import int8, oracle, pixels
+from lcbench.losses import int8, numba_sgd, oracle, pixels
 
 FEW = ((1, 1, 2), (13, 64, 3), (50, 65, 5))
 ALL = (*FEW, (300, 75, 10), (200, 3072, 10), (130, 128, 64), (1000, 70, 12))
@@ -29,6 +29,12 @@ def main() -> None:
                             count += 1
                             if found:
                                 wrong[str((loss, rows, features, classes, bias, centred, by_index, fill))] = found
+    for loss in ("svm", "softmax"):
+        for momentum in (0.0, 0.9):
+            found = mismatch_of_descent(loss, momentum, 5 if few else 30)
+            count += 1
+            if found:
+                wrong[f"descent, {loss}, momentum {momentum}"] = found
     if not few:
         # int32 sums over so many rows overflow unless they are flushed.
         for loss in ("svm", "softmax"):
@@ -64,6 +70,21 @@ def mismatch(loss, rows, features, classes, bias, centred, by_index, fill):
     return oracle.expected(loss, W, selected.astype(np.float32), y, 0.1).mismatch(value, dW) or (
         f"bad {bad}" if bad != -1 else None
     )
+
+
+def mismatch_of_descent(loss, momentum, steps):
+    """Return in what SGD on pixels differs from SGD in float64 on the pixels minus the mean, or None."""
+    W, X, y = problem(200, 70, 7, True)
+    mean = X.mean(axis=0).astype(np.float32)
+    design = np.hstack([X - mean.astype(np.float64), np.ones((len(X), 1))])
+    batches = np.random.default_rng(0).integers(0, len(X), (steps, 40))
+    found = numba_sgd.descend(loss, W, X, y, batches, 1e-6, 0.1, momentum=momentum, mean=mean)
+    right = numba_sgd.descend(loss, W.astype(np.float64), design, y, batches, 1e-6, 0.1, momentum=momentum)
+    for name in ("W", "velocity", "losses"):
+        a, b = getattr(found, name), getattr(right, name)
+        if not np.abs(a - b).max() <= 2e-6 * np.abs(b).max():
+            return name
+    return None
 
 
 def not_finite():

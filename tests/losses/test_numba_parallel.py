@@ -54,7 +54,7 @@ def test_rounding_errors_do_not_grow_with_the_number_of_blocks(monkeypatch, loss
     W = np.zeros((16, 10), np.float32)
     right = oracle.expected(loss, W, X, y, 0.0)
     value, dW = getattr(numba_parallel, f"{loss}_loss")(W, X, y, 0.0)
-    assert right.error_of_loss(value) < 1e-7
+    assert right.error_of_loss(value) < 1e-6
     assert right.error_of_gradient(dW) < 1e-6
 
 
