@@ -9,11 +9,10 @@ Two matrix products would read X twice. Here each thread processes its own rows 
     +-----------+                                      vectors of features  next block on its way to L2
     | thread 1  |
     |  ...      |      Wt (C', D') is W transposed, Gt (C', D') one gradient a thread, both padded to whole tiles.
-    +-----------+      A block has about 150 KB, or 12 rows.
+    +-----------+
 
-These are the tiles for 32 vector registers. With 16 registers the scores take tiles of 2 rows x 5 classes, over a part
-of the features at a time, for which five rows of Wt stay in L1. The gradient takes tiles of 5 classes x 2 vectors, and
-a block has about 74 KB, or 6 rows.
+These are the tiles for 32 vector registers. With 16 registers the scores take tiles of 2 rows x 5 classes, which also
+prefetch the next block, and the gradient tiles of 5 classes x 2 vectors.
 
 All threads run the same function. They wait for each other at two barriers: after Wt is complete, and after all
 gradients are complete. The gradients are then added in a fixed order, so that the result depends on the number of
@@ -39,21 +38,15 @@ from lcbench.losses.row_steps import hinge_step, look_up_labels, regularise, sof
 from lcbench.losses.simd import CLASSES, ROWS, VECTORS, WIDE_CLASSES, WIDE_VECTORS
 from lcbench.losses.threads import barrier, begin, leave, team
 
-BLOCK_BYTES, MIN_BLOCK_ROWS = (150_000, 12) if jit.vector_registers() == 32 else (74_000, 6)
-"""Size of a block of rows, and the fewest rows, since each block reads all of Wt and Gt.
+BLOCK_BYTES = 150_000 if jit.vector_registers() == 32 else 300_000
+"""Size of a block of rows. With AVX-512, two blocks, Wt and Gt must fit the L2 cache of a core (1 MB or more).
 
-Two blocks, Wt and Gt must fit the L2 cache of a core. Processors with 32 vector registers have 1 MB or more, those with
-16 often 512 KB.
+With 16 registers larger blocks were faster although they do not fit 512 KB: each block reads and writes Gt.
 """
 
-PACKED_BYTES = BLOCK_BYTES if jit.vector_registers() == 32 else 450_000
-"""Size of a block of rows that are converted to floats first.
-
-With 16 registers the larger block and scores over whole rows were faster, since these rows do not share sets of L1 and
-the next block is not prefetched as floats.
-"""
-
+MIN_BLOCK_ROWS = 12
 MAX_BLOCK_ROWS = 256
+"""Limits of the rows of a block. Each block reads all of Wt and Gt, which is too expensive for fewer rows."""
 
 FOLD_BLOCKS = 64
 """Blocks whose gradients are added up in W's dtype, before that sum is added to one in float64.
@@ -166,8 +159,8 @@ def _one_pass(
 
     def part(thread: int) -> None:
         _pass(
-            thread, threads, words, W, X, y, order, mean, rows, reg, hinge, work.tiles,
-            work.Wt, work.kept, work.scores, work.labels, work.packed, work.Gt, work.totals, work.sums, work.bad, dW,
+            thread, threads, words, W, X, y, order, mean, rows, reg, hinge,
+            work.Wt, work.scores, work.labels, work.packed, work.Gt, work.totals, work.sums, work.bad, dW,
         )  # fmt: skip
 
     work.team.run(part)
@@ -182,11 +175,9 @@ def _one_pass(
 class Workspace:
     """Threads and work arrays of one pass. Their size does not grow with N.
 
-    tiles: features and classes that the score tiles compute before the next rows, and rows of a gradient tile.
     Wt (C', D'): W transposed, padded to whole tiles with zeros.
     Gt (threads, C', D'): gradient of each thread, transposed and padded.
     totals (threads, C', D') float64: sum of the gradients of earlier blocks, used only by threads with many blocks.
-    kept (threads, B, C' * lanes): sums of the score tiles over the features before the present ones.
     scores (threads, B, C') and labels (threads, B): those of a block of B rows.
     packed (threads, B, D''): rows of X in W's dtype, or None if X can be read in place.
     sums (threads, 2): loss and squared weights.
@@ -199,30 +190,25 @@ class Workspace:
         useful_threads = 4 * rows * features * classes // MIN_FLOPS_PER_THREAD
         self.threads = max(1, min(jit.thread_count(), rows // ROWS, useful_threads))
         self.team = team(self.threads)
-        packs = bias or mean is not None or X.dtype != W.dtype or not X.flags.c_contiguous
-        fitting = (PACKED_BYTES if packs else BLOCK_BYTES) // (features * W.itemsize) // ROWS * ROWS
+        fitting = BLOCK_BYTES // (features * W.itemsize) // ROWS * ROWS
         block_rows = max(MIN_BLOCK_ROWS, min(fitting, MAX_BLOCK_ROWS))
         # A packed row takes an odd number of cache lines: with an even number the rows would share few sets of the
         # cache.
         width = (-(-features * W.itemsize // simd.CACHE_LINE) | 1) * simd.CACHE_LINE // W.itemsize
         lanes = simd.lanes(W.itemsize)
-        padded = simd.up_to(classes, CLASSES), simd.up_to(width, VECTORS * lanes)
-        self.Wt = simd.aligned(padded, W.dtype)
-        self.Gt = simd.aligned((self.threads, *padded), W.dtype)
-        self.totals = simd.aligned((self.threads, *padded), np.dtype(np.float64))
+        tiles = simd.up_to(classes, CLASSES), simd.up_to(width, VECTORS * lanes)
+        self.Wt = simd.aligned(tiles, W.dtype)
+        self.Gt = simd.aligned((self.threads, *tiles), W.dtype)
+        self.totals = simd.aligned((self.threads, *tiles), np.dtype(np.float64))
         # The last tile may write after the last row.
-        self.scores = simd.aligned((self.threads, block_rows + ROWS, padded[0]), W.dtype)
-        self.kept = simd.aligned((self.threads, block_rows + ROWS, padded[0] * lanes), W.dtype)
+        self.scores = simd.aligned((self.threads, block_rows + ROWS, tiles[0]), W.dtype)
         self.labels = np.empty((self.threads, block_rows), np.int64)
         self.packed = None
-        if packs:
+        if bias or mean is not None or X.dtype != W.dtype or not X.flags.c_contiguous:
             self.packed = simd.aligned((self.threads, block_rows, width), W.dtype)
             self.packed[:, :, features:] = 0
             if bias:
                 self.packed[:, :, features - 1] = 1
-        row_bytes = X.strides[0] if self.packed is None else self.packed.strides[1]
-        score_tiles = (padded[1], padded[0]) if packs else simd.score_tiles(*padded, W.itemsize)
-        self.tiles = *score_tiles, simd.gradient_rows(block_rows, row_bytes)
         self.sums = np.empty((self.threads, 2))
         self.bad = np.full(self.threads, -1)
 
@@ -252,9 +238,8 @@ def check_arrays(
 @jit.compiled
 def _pass(
     thread: int, threads: int, words: NDArray[Any], W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], order: Any,
-    mean: Any, rows: int, reg: float, hinge: bool, tiles: tuple[int, int, int], Wt: NDArray[Any], kept: NDArray[Any],
-    scores: NDArray[Any], labels: NDArray[Any], packed: Any, Gt: NDArray[Any], totals: NDArray[Any],
-    sums: NDArray[Any], bad: NDArray[Any], dW: NDArray[Any],
+    mean: Any, rows: int, reg: float, hinge: bool, Wt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any],
+    packed: Any, Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any], bad: NDArray[Any], dW: NDArray[Any],
 ) -> None:  # fmt: skip
     """Compute a thread's share of Wt, then of the rows, then of dW, with a barrier after each."""
     begin(words, thread)
@@ -263,8 +248,8 @@ def _pass(
     barrier(words, threads)
     start, stop = share(thread, threads, rows)
     bad[thread] = add_up_rows(
-        X, y, order, mean, start, stop, rows - 1, Wt, W.shape[1], hinge, tiles, kept[thread], scores[thread],
-        labels[thread], thread, packed, Gt[thread], totals[thread], sums[thread],
+        X, y, order, mean, start, stop, rows - 1, Wt, W.shape[1], hinge, scores[thread], labels[thread], thread, packed,
+        Gt[thread], totals[thread], sums[thread],
     )  # fmt: skip
     barrier(words, threads)
     sums[thread, 1] = _finish(Gt, W, rows, reg, first, min(end, W.shape[0]), dW)
@@ -296,8 +281,8 @@ def transpose(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
 @jit.inlined
 def add_up_rows(
     X: NDArray[Any], y: NDArray[Any], order: Any, mean: Any, start: int, stop: int, last: int, Wt: NDArray[Any],
-    classes: int, hinge: bool, tiles: tuple[int, int, int], kept: NDArray[Any], scores: NDArray[Any],
-    labels: NDArray[Any], thread: int, packed: Any, Gt: NDArray[Any], totals: NDArray[Any], loss: NDArray[Any],
+    classes: int, hinge: bool, scores: NDArray[Any], labels: NDArray[Any], thread: int, packed: Any, Gt: NDArray[Any],
+    totals: NDArray[Any], loss: NDArray[Any],
 ) -> int:  # fmt: skip
     """Set Gt (C', D') and loss[0] to the sums over positions start..stop. Return the first bad position, or -1.
 
@@ -314,9 +299,7 @@ def add_up_rows(
         if bad >= 0:
             return bad
         block = _readable(X, order, mean, position, rows, last, packed, thread)
-        loss[0] += _block(
-            block[0], block[1], block[2], rows, block[3], labels, Wt, classes, hinge, tiles, kept, scores, Gt
-        )
+        loss[0] += _block(block[0], block[1], block[2], rows, block[3], labels, Wt, classes, hinge, scores, Gt)
     if stop - start > fold_rows:
         _add_totals(Gt, totals)
     return -1
@@ -392,48 +375,36 @@ def _pack(X: NDArray[Any], order: Any, mean: Any, position: int, rows: int, pack
 @jit.compiled
 def _block(
     X: NDArray[Any], order: Any, position: int, rows: int, last: int, labels: NDArray[Any], Wt: NDArray[Any],
-    classes: int, hinge: bool, tiles: tuple[int, int, int], kept: NDArray[Any], scores: NDArray[Any], Gt: NDArray[Any],
+    classes: int, hinge: bool, scores: NDArray[Any], Gt: NDArray[Any],
 ) -> float:  # fmt: skip
     """Add the gradient of the rows at position..position+rows to Gt. Return their summed loss.
 
     Later rows may be prefetched, up to position `last`.
     """
-    features, end = X.shape[1], position + rows - 1
-    score_features, score_classes, gradient_rows = tiles
-    for f in range(0, features, score_features):
-        stop = min(f + score_features, features)
-        for first in range(0, Wt.shape[0], score_classes):
-            for r in range(0, rows, ROWS):
-                for c in range(first, first + score_classes, CLASSES):
-                    simd.score_tile(X, order, position + r, end, f, stop, Wt, c, kept, scores, r)
+    end = position + rows - 1
+    for r in range(0, rows, ROWS):
+        for c in range(0, Wt.shape[0], CLASSES):
+            # A line has two vectors. One row is prefetched in each tile, or two where there is no tile of other classes.
+            fetched = min(position + rows + r + c // CLASSES % ROWS, last)
+            fetched_too = fetched if Wt.shape[0] > CLASSES else min(fetched + 1, last)
+            simd.score_tile(X, order, position + r, end, Wt, c, scores, r, fetched, fetched_too)
 
     total = hinge_step(scores, rows, labels, classes) if hinge else softmax_step(scores, rows, labels, classes)
 
-    for r in range(0, rows, gradient_rows):
-        few = min(gradient_rows, rows - r)
-        _gradient(X, order, position + r, few, scores[r:], Gt, rows, last)
-    return total
-
-
-@jit.inlined
-def _gradient(
-    X: NDArray[Any], order: Any, position: int, rows: int, dscores: NDArray[Any], Gt: NDArray[Any], ahead: int,
-    last: int,
-) -> None:  # fmt: skip
-    """Add the gradient of the rows at position..position+rows to Gt. Prefetch the rows `ahead` positions later."""
     features, lanes = X.shape[1], simd.VECTOR_BYTES // X.itemsize
-    wide = Gt.shape[0] // WIDE_CLASSES * WIDE_CLASSES
+    wide = Wt.shape[0] // WIDE_CLASSES * WIDE_CLASSES
     if wide > 0:
         for f in range(0, features, WIDE_VECTORS * lanes):
-            simd.wide_gradient_tile_fetching(X, order, position, rows, dscores, 0, f, Gt, ahead, last)
+            simd.wide_gradient_tile_fetching(X, order, position, rows, scores, 0, f, Gt, last)
             for c in range(WIDE_CLASSES, wide, WIDE_CLASSES):
-                simd.wide_gradient_tile(X, order, position, rows, dscores, c, f, Gt, ahead, last)
-    if wide < Gt.shape[0]:
+                simd.wide_gradient_tile(X, order, position, rows, scores, c, f, Gt, last)
+    if wide < Wt.shape[0]:
         for f in range(0, features, VECTORS * lanes):
             if wide > 0:
-                simd.gradient_tile(X, order, position, rows, dscores, wide, f, Gt, ahead, last)
+                simd.gradient_tile(X, order, position, rows, scores, wide, f, Gt, last)
             else:
-                simd.gradient_tile_fetching(X, order, position, rows, dscores, wide, f, Gt, ahead, last)
+                simd.gradient_tile_fetching(X, order, position, rows, scores, wide, f, Gt, last)
+    return total
 
 
 @jit.compiled

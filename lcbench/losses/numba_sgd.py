@@ -94,8 +94,7 @@ def descend(
     def part(thread: int) -> None:
         _descend(
             thread, threads, words, loss == "svm", W, X, y, orders[thread], batch, rates, reg, momentum, velocity, mean,
-            work.tiles, work.Wt, Vt, work.kept, work.scores, work.labels, work.packed, work.Gt, work.totals, sums,
-            result,
+            work.Wt, Vt, work.scores, work.labels, work.packed, work.Gt, work.totals, sums, result,
         )  # fmt: skip
 
     work.team.run(part)
@@ -116,9 +115,8 @@ def _orders(batches: NDArray[Any], threads: int) -> list[NDArray[np.int64]]:
 def _descend(
     thread: int, threads: int, words: NDArray[Any], hinge: bool, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any],
     order: NDArray[Any], batch: int, rates: NDArray[Any], reg: float, momentum: float, velocity: NDArray[Any],
-    mean: Any, tiles: tuple[int, int, int], Wt: NDArray[Any], Vt: NDArray[Any], kept: NDArray[Any],
-    scores: NDArray[Any], labels: NDArray[Any], packed: Any, Gt: NDArray[Any], totals: NDArray[Any],
-    sums: NDArray[Any], result: NDArray[Any],
+    mean: Any, Wt: NDArray[Any], Vt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any], packed: Any,
+    Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any], result: NDArray[Any],
 ) -> None:  # fmt: skip
     """Compute a thread's share of each batch, then of the weights."""
     begin(words, thread)
@@ -133,8 +131,8 @@ def _descend(
     for step in range(steps):
         start, stop = step * rows, (step + 1) * rows
         add_up_rows(
-            X, y, order, mean, start, stop, order.size - 1, Wt, classes, hinge, tiles, kept[thread], scores[thread],
-            labels[thread], thread, packed, Gt[thread], totals[thread], sums[step, thread],
+            X, y, order, mean, start, stop, order.size - 1, Wt, classes, hinge, scores[thread], labels[thread], thread,
+            packed, Gt[thread], totals[thread], sums[step, thread],
         )  # fmt: skip
         barrier(words, threads)
         sums[step, thread, 1] = _step(Gt, batch, rates[step], reg, momentum, classes, first, last, Wt, Vt)

@@ -33,22 +33,14 @@ ROWS, CLASSES, VECTORS = (4, 5, 4) if jit.vector_registers() == 32 else (2, 5, 2
 WIDE_CLASSES, WIDE_VECTORS = (10, 2) if jit.vector_registers() == 32 else (CLASSES, VECTORS)
 """Gradient tile with as many sums that reads X half as often. With one vector every FMA would need a broadcast."""
 
-SCORE_BYTES = None if jit.vector_registers() == 32 else 3072
-"""Bytes of a row that a score tile reads before the next tile: so many of CLASSES rows of Wt take half of a 32 KB L1.
+FETCH_IN_SCORES = jit.vector_registers() == 16
+"""Whether the score tiles prefetch the next block of rows, or the gradient tiles that fetch.
 
-None: whole rows. The sums then never leave the registers, and Wt is read from L2, which was measured to be faster with
-AVX-512.
-"""
-
-ROWS_PER_SET = None if jit.vector_registers() == 32 else 6
-"""Rows of a gradient tile whose columns share a set of the L1 cache. None: any number.
-
-A narrow tile reads its columns once for every CLASSES classes, so they must stay in the set, which has 8 lines or more.
+With 16 registers the gradient asks for all lines in a quarter of the time, faster than memory delivers them. With 32
+the gradient was measured to be the better place.
 """
 
 CACHE_LINE = 64
-L1_WAY_BYTES = 4096
-"""Addresses at this distance share a set of the L1 cache, on every processor with pages of 4 KB."""
 
 LOWEST_EXPONENT = {4: -87.0, 8: -708.0}
 """By item size: lowest argument of the exponential. Its result is just above the smallest normal number."""
@@ -60,24 +52,6 @@ _INT32 = ir.IntType(32)
 def lanes(itemsize: int) -> int:
     """Return the count of `itemsize`-byte numbers in one vector register."""
     return VECTOR_BYTES // itemsize
-
-
-def score_tiles(classes: int, features: int, itemsize: int) -> tuple[int, int]:
-    """Return the features that a score tile reads at a time, and the classes computed before the next rows.
-
-    classes, features: those of Wt, padded to whole tiles.
-    """
-    if SCORE_BYTES is None or features * itemsize <= SCORE_BYTES:
-        return features, classes
-    return SCORE_BYTES // itemsize, CLASSES
-
-
-def gradient_rows(rows: int, row_bytes: int) -> int:
-    """Return the number of rows of a gradient tile, at most `rows`, if rows of X are `row_bytes` apart."""
-    if ROWS_PER_SET is None:
-        return rows
-    sets = {row * row_bytes % L1_WAY_BYTES // CACHE_LINE for row in range(rows)}
-    return min(rows, ROWS_PER_SET * len(sets))
 
 
 def up_to(count: int, tile: int) -> int:
@@ -214,61 +188,51 @@ def _row(context: Any, builder: ir.IRBuilder, order: Any, value: ir.Value, posit
 
 @intrinsic
 def _score_tile(
-    typing: Any, X: Any, order: Any, row: Any, last: Any, first: Any, end: Any, Wt: Any, c: Any, sums: Any, scores: Any,
-    out: Any,
+    typing: Any, X: Any, order: Any, row: Any, last: Any, Wt: Any, c: Any, scores: Any, out: Any, fetched: Any,
+    fetched_too: Any,
 ) -> Any:  # fmt: skip
     number = types.int64
-    signature = types.void(X, order, number, number, number, number, Wt, number, sums, scores, number)
+    signature = types.void(X, order, number, number, Wt, number, scores, number, number, number)
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         vectors = Vectors(context, builder, X.dtype)
         x = Matrix(context, builder, X, arguments[0])
-        w = Matrix(context, builder, Wt, arguments[6])
-        kept = Matrix(context, builder, sums, arguments[8])
-        s = Matrix(context, builder, scores, arguments[9])
-        row, last, first, end, c, out = (arguments[k] for k in (2, 3, 4, 5, 7, 10))
+        w = Matrix(context, builder, Wt, arguments[4])
+        s = Matrix(context, builder, scores, arguments[6])
+        row, last, c, out = (arguments[k] for k in (2, 3, 5, 7))
 
         positions = [smaller(builder, builder.add(row, _INT64(r)), last) for r in range(ROWS)]
         rows = [_row(context, builder, order, arguments[1], position) for position in positions]
-        outs = [builder.add(out, _INT64(r)) for r in range(ROWS)]
         classes = [builder.add(c, _INT64(k)) for k in range(CLASSES)]
-        columns = [builder.mul(class_, _INT64(vectors.count)) for class_ in classes]
-        registers = accumulators(builder, vectors.type, ROWS * CLASSES)
-        tile = [(r, k, registers[r * CLASSES + k]) for r in range(ROWS) for k in range(CLASSES)]
-
-        with builder.if_else(builder.icmp_signed("==", first, _INT64(0))) as (begins, continues):
-            with begins:
-                for _, _, accumulator in tile:
-                    builder.store(vectors.zero(), accumulator)
-            with continues:
-                for r, k, accumulator in tile:
-                    builder.store(vectors.load(kept.at(outs[r], columns[k])), accumulator)
+        sums = accumulators(builder, vectors.type, ROWS * CLASSES)
+        for accumulator in sums:
+            builder.store(vectors.zero(), accumulator)
 
         def add_products(f: ir.Value, load_x: Callable[[ir.Value], ir.Value]) -> None:
             xs = [load_x(x.at(r, f)) for r in rows]
             for k, class_ in enumerate(classes):
                 weights = vectors.load(w.at(class_, f))
                 for r in range(ROWS):
-                    accumulator = registers[r * CLASSES + k]
+                    accumulator = sums[r * CLASSES + k]
                     builder.store(vectors.multiply_add(xs[r], weights, builder.load(accumulator)), accumulator)
 
-        width = _INT64(vectors.count)
-        rest = builder.srem(end, width)
-        whole = builder.sub(end, rest)
-        with cgutils.for_range_slice(builder, first, whole, width) as (f, _):
+        features, width = x.shape[1], _INT64(vectors.count)
+        whole = builder.mul(builder.sdiv(features, width), width)
+        even, odd = (_row(context, builder, order, arguments[1], arguments[place]) for place in (8, 9))
+        with cgutils.for_range_slice(builder, _INT64(0), whole, width) as (f, _):
+            if FETCH_IN_SCORES:
+                step_is_odd = builder.trunc(builder.udiv(f, width), ir.IntType(1))
+                prefetch(builder, x.at(builder.select(step_is_odd, odd, even), f), level=2)
             add_products(f, vectors.load)
+        rest = builder.sub(features, whole)
         with builder.if_then(builder.icmp_signed(">", rest, _INT64(0))):
             add_products(whole, lambda pointer: vectors.load_first(pointer, rest))
 
-        with builder.if_else(builder.icmp_signed("==", end, x.shape[1])) as (ends, goes_on):
-            with ends:
-                for r, k, accumulator in tile:
-                    total = vectors.sum(builder.load(accumulator))
-                    pointer = s.at(outs[r], classes[k])
-                    builder.store(total, builder.bitcast(pointer, vectors.element.as_pointer()))
-            with goes_on:
-                for r, k, accumulator in tile:
-                    vectors.store(builder.load(accumulator), kept.at(outs[r], columns[k]))
+        for r in range(ROWS):
+            for k, class_ in enumerate(classes):
+                total = vectors.sum(builder.load(sums[r * CLASSES + k]))
+                pointer = s.at(builder.add(out, _INT64(r)), class_)
+                builder.store(total, builder.bitcast(pointer, vectors.element.as_pointer()))
         return context.get_dummy_value()
 
     return signature, emit
@@ -277,18 +241,16 @@ def _score_tile(
 def _make_gradient_tile(tile_classes: int, tile_vectors: int, fetch: bool) -> Any:
     @intrinsic
     def gradient_tile(
-        typing: Any, X: Any, order: Any, row: Any, rows: Any, dscores: Any, c: Any, f: Any, Gt: Any, ahead: Any,
-        last: Any,
-    ) -> Any:  # fmt: skip
-        number = types.int64
-        signature = types.void(X, order, number, number, dscores, number, number, Gt, number, number)
+        typing: Any, X: Any, order: Any, row: Any, rows: Any, dscores: Any, c: Any, f: Any, Gt: Any, last: Any
+    ) -> Any:
+        signature = types.void(X, order, types.int64, types.int64, dscores, types.int64, types.int64, Gt, types.int64)
 
         def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
             vectors = Vectors(context, builder, X.dtype)
             x = Matrix(context, builder, X, arguments[0])
             d = Matrix(context, builder, dscores, arguments[4])
             g = Matrix(context, builder, Gt, arguments[7])
-            row, rows, c, f, ahead, last = (arguments[k] for k in (2, 3, 5, 6, 8, 9))
+            row, rows, c, f, last = (arguments[k] for k in (2, 3, 5, 6, 8))
 
             classes = [builder.add(c, _INT64(k)) for k in range(tile_classes)]
             starts = [builder.add(f, _INT64(v * vectors.count)) for v in range(tile_vectors)]
@@ -300,11 +262,11 @@ def _make_gradient_tile(tile_classes: int, tile_vectors: int, fetch: bool) -> An
                     position = builder.add(row, loop.index)
                     here = _row(context, builder, order, arguments[1], position)
                     xs = [load_x(v, x.at(here, start)) for v, start in enumerate(starts)]
-                    if fetch:
-                        later = smaller(builder, builder.add(position, ahead), last)
-                        there = _row(context, builder, order, arguments[1], later)
+                    if fetch and not FETCH_IN_SCORES:
+                        ahead = builder.add(position, rows)
+                        ahead = _row(context, builder, order, arguments[1], smaller(builder, ahead, last))
                         for line in lines:
-                            prefetch(builder, x.at(there, line), level=2)
+                            prefetch(builder, x.at(ahead, line), level=2)
                     for k, class_ in enumerate(classes):
                         weight = vectors.broadcast(d.at(loop.index, class_))
                         for v in range(tile_vectors):
@@ -386,42 +348,32 @@ def _exponential(vectors: Vectors, x: ir.Value) -> ir.Value:
 
 
 def _score_tile_in_numpy(
-    X: NDArray[Any], order: NDArray[Any] | None, row: int, last: int, first: int, end: int, Wt: NDArray[Any], c: int,
-    sums: NDArray[Any], scores: NDArray[Any], out: int,
+    X: NDArray[Any], order: NDArray[Any] | None, row: int, last: int, Wt: NDArray[Any], c: int, scores: NDArray[Any],
+    out: int, fetched: int, fetched_too: int,
 ) -> None:  # fmt: skip
-    """Compute scores[out + r, c + k] = X[row + r] . Wt[c + k] for a tile of ROWS x CLASSES, over features first..end.
+    """Compute scores[out + r, c + k] = X[row + r] . Wt[c + k] for a tile of ROWS x CLASSES.
 
     X (N, D) with contiguous rows, Wt (C', D') zero beyond the classes and features, scores (rows', C'). With `order`
     (M,), row r is X[order[r]]. Rows after `last` repeat `last`: a remainder costs a few unused products, but needs no
-    separate code.
-
-    `first` is 0 or the `end` of an earlier call, whose sums are in sums (rows', C' * lanes). If `end` is not D, the
-    sums are stored there instead of the scores, and `end` is a multiple of the lanes.
+    separate code. The rows at the positions `fetched` and `fetched_too` may be prefetched, in turn.
     """
     rows = np.minimum(np.arange(row, row + ROWS), last)
     if order is not None:
         rows = order[rows]
-    products = X[rows, first:end] @ Wt[c : c + CLASSES, first:end].T
-    kept = sums[out : out + ROWS].reshape(ROWS, -1, lanes(X.itemsize))[:, c : c + CLASSES, 0]
-    if first > 0:
-        products += kept
-    if end < X.shape[1]:
-        kept[:] = products
-    else:
-        scores[out : out + ROWS, c : c + CLASSES] = products
+    scores[out : out + ROWS, c : c + CLASSES] = X[rows] @ Wt[c : c + CLASSES, : X.shape[1]].T
 
 
 def _gradient_tile_in_numpy(tile_classes: int, tile_vectors: int) -> Callable[..., None]:
     def gradient_tile(
         X: NDArray[Any], order: NDArray[Any] | None, row: int, rows: int, dscores: NDArray[Any], c: int, f: int,
-        Gt: NDArray[Any], ahead: int, last: int,
+        Gt: NDArray[Any], last: int,
     ) -> None:  # fmt: skip
         """Add the sum over r of dscores[r, c + k] * X[row + r, f ...] to Gt[c + k, f ...].
 
         A tile is `tile_classes` classes by `tile_vectors` vectors of features.
 
         X (N, D) with contiguous rows, `order` as for the scores, dscores (rows', C'), Gt (C', D') with D' a multiple of
-        the tile. The rows at `ahead` positions after these may be prefetched, up to position `last`.
+        the tile. Rows after this block may be prefetched, up to `last`.
         """
         end = min(f + tile_vectors * lanes(X.itemsize), X.shape[1])
         block = np.arange(row, row + rows) if order is None else order[row : row + rows]

@@ -128,15 +128,6 @@ def test_pixels_with_any_number_of_features(features, dtype):
     assert_correct("svm", W, X, y, reg, mean=X.mean(axis=0))
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("features", [767, 768, 769, 1537])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("packed", [False, True])
-def test_more_features_than_a_score_tile_reads_at_a_time(loss, features, dtype, packed):
-    W, X, y, reg = pixels(31, features, dtype=dtype, bias=packed)
-    assert_correct(loss, W, X if packed else X.astype(dtype), y, reg)
-
-
 def pixels(rows, features=75, classes=10, dtype=np.float32, bias=True):
     rng = np.random.default_rng(rows)
     X = rng.integers(0, 256, (rows, features), np.uint8)

@@ -13,28 +13,28 @@ pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="the definitions repl
 
 
 @jit.compiled
-def score_tile(X, order, row, last, first, end, Wt, c, sums, scores, out):
-    simd.score_tile(X, order, row, last, first, end, Wt, c, sums, scores, out)
+def score_tile(X, order, row, last, Wt, c, scores, out, fetched, fetched_too):
+    simd.score_tile(X, order, row, last, Wt, c, scores, out, fetched, fetched_too)
 
 
 @jit.compiled
-def gradient_tile(X, order, row, rows, dscores, c, f, Gt, ahead, last):
-    simd.gradient_tile(X, order, row, rows, dscores, c, f, Gt, ahead, last)
+def gradient_tile(X, order, row, rows, dscores, c, f, Gt, last):
+    simd.gradient_tile(X, order, row, rows, dscores, c, f, Gt, last)
 
 
 @jit.compiled
-def gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, ahead, last):
-    simd.gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, ahead, last)
+def gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, last):
+    simd.gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, last)
 
 
 @jit.compiled
-def wide_gradient_tile(X, order, row, rows, dscores, c, f, Gt, ahead, last):
-    simd.wide_gradient_tile(X, order, row, rows, dscores, c, f, Gt, ahead, last)
+def wide_gradient_tile(X, order, row, rows, dscores, c, f, Gt, last):
+    simd.wide_gradient_tile(X, order, row, rows, dscores, c, f, Gt, last)
 
 
 @jit.compiled
-def wide_gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, ahead, last):
-    simd.wide_gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, ahead, last)
+def wide_gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, last):
+    simd.wide_gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, last)
 
 
 @jit.compiled
@@ -49,30 +49,17 @@ orders = pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
 @orders
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("features", [1, 15, 16, 17, 70])
-@pytest.mark.parametrize("at_once", [16, 48, 70])
-def test_score_tile(dtype, features, order, at_once):
+def test_score_tile(dtype, features, order):
     rng = np.random.default_rng(features)
     X = rng.normal(0, 1, (9, features)).astype(dtype)
     Wt = np.zeros((2 * simd.CLASSES, 128), dtype)
     Wt[:, :features] = rng.normal(0, 1, (2 * simd.CLASSES, features))
     found, expected = (np.full((20, 2 * simd.CLASSES), np.nan, dtype) for _ in range(2))
-    sums = np.full((20, 2 * simd.CLASSES * simd.lanes(X.itemsize)), np.nan, dtype)
     for kernel, scores in ((score_tile, found), (simd._score_tile_in_numpy, expected)):
-        for first in range(0, features, at_once):
-            end = min(first + at_once, features)
-            kernel(X, order, 1, 8, first, end, Wt, simd.CLASSES, sums, scores, 3)
-            kernel(X, order, 7, 8, first, end, Wt, 0, sums, scores, 12)  # rows after the last repeat it
+        kernel(X, order, 1, 8, Wt, simd.CLASSES, scores, 3, 5, 6)
+        kernel(X, order, 7, 8, Wt, 0, scores, 12, 8, 8)  # rows after the last repeat it
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert np.isnan(found).sum() == found.size - 2 * simd.ROWS * simd.CLASSES
-
-
-@pytest.mark.skipif(simd.ROWS_PER_SET is None, reason="tiles of this processor take any number of rows")
-@pytest.mark.parametrize(
-    ("rows", "row_bytes", "sets"),
-    [(12, 12_292, 1), (12, 4096, 1), (64, 2048, 2), (12, 4000, 12), (256, 400, 64), (4, 12_292, 1)],
-)
-def test_rows_of_a_gradient_tile_fit_their_sets_of_the_cache(rows, row_bytes, sets):
-    assert simd.gradient_rows(rows, row_bytes) == min(rows, simd.ROWS_PER_SET * sets)
 
 
 @orders
@@ -100,7 +87,7 @@ def assert_gradient_tile_correct(kernel, classes, vectors, dtype, features, orde
     found, expected = start.copy(), start.copy()
     for tile, Gt in ((kernel, found), (simd._gradient_tile_in_numpy(classes, vectors), expected)):
         for f in range(0, features, vectors * simd.lanes(X.itemsize)):
-            tile(X, order, 2, 5, dscores, classes, f, Gt, 5, 8)
+            tile(X, order, 2, 5, dscores, classes, f, Gt, 8)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(found[:classes], start[:classes])
 

@@ -324,7 +324,7 @@ def _whiten(
     whitened[:] = 0
     for p in range(0, patches.shape[1], TILE_WORDS):
         for v in range(0, whitening.shape[1], TILE_PATCHES):
-            simd.wide_gradient_tile(patches, None, 0, PATCH_VALUES, whitening, v, p, whitened, 0, PATCH_VALUES - 1)
+            simd.wide_gradient_tile(patches, None, 0, PATCH_VALUES, whitening, v, p, whitened, PATCH_VALUES - 1)
     norms[:] = 0
     for v in range(PATCH_VALUES):
         line = whitened[v]
@@ -342,9 +342,7 @@ def _squared_distances(
         distances[p] = squares
     for word in range(0, squares.size, TILE_WORDS):
         for p in range(0, block_patches, TILE_PATCHES):
-            simd.wide_gradient_tile(
-                minus_twice, None, 0, PATCH_VALUES, whitened, p, word, distances, 0, PATCH_VALUES - 1
-            )
+            simd.wide_gradient_tile(minus_twice, None, 0, PATCH_VALUES, whitened, p, word, distances, PATCH_VALUES - 1)
 
 
 @jit.compiled
