@@ -384,7 +384,7 @@ def _block(
     end = position + rows - 1
     for r in range(0, rows, ROWS):
         for c in range(0, Wt.shape[0], CLASSES):
-            # A line has two vectors. One row is prefetched in each tile, or two where there is no tile of other classes.
+            # A line has two vectors. A tile prefetches one row, or two where there is no tile of other classes.
             fetched = min(position + rows + r + c // CLASSES % ROWS, last)
             fetched_too = fetched if Wt.shape[0] > CLASSES else min(fetched + 1, last)
             simd.score_tile(X, order, position + r, end, Wt, c, scores, r, fetched, fetched_too)
