@@ -51,10 +51,12 @@ def test_json_has_availability_and_reason(tmp_path):
         "name": "naive",
         "device": "cpu",
         "what": CATALOG["naive"].what,
+        "pixels": "",
         "available": True,
         "reason": "",
         "install": "",
     }
+    assert listed["numba-parallel"]["pixels"] in ("as floats", "by tdpbusd", "by vpdpbusd")
     assert not listed["jax"]["available"]
     assert (listed["jax"]["reason"], listed["jax"]["install"]) == ("jax is not installed", "pip install jax")
 

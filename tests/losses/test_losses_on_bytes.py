@@ -11,7 +11,7 @@ import pytest
 
 from lcbench.losses import int8, numba_parallel, pixels
 
-CASES = Path(__file__).parent / "pixel_losses.py"
+CASES = Path(__file__).parent / "losses_on_bytes.py"
 
 
 def run(*arguments, **variables):

@@ -1,6 +1,6 @@
 """Losses on pixels by the unit that LCBENCH_INT8 names, against the oracle.
 
-python tests/losses/pixel_losses.py [few]
+python tests/losses/losses_on_bytes.py [few]
 
 Print, as JSON, what is wrong in each case, and the number of cases. `few`: cases that are fast without the JIT.
 """
