@@ -39,7 +39,7 @@ Rate = Annotated[float, Meta(gt=0, le=1e18)]
 Status = Literal["ok", "unstable", "wrong", "crashed", "timeout", "unavailable"]
 RowSide = Literal["", "base", "control", "head"]
 PixelUse = Literal["", "read", "converts", "converted"]
-"""How a row on uint8 pixels reads them: in place, after a conversion within the call, or after one before the call."""
+"""Use of uint8 pixels by a row: in place, after a conversion within the call, or after one before the call."""
 
 CONVERTS = " (converts)"
 """End of the name of rows whose calls convert the pixels."""
@@ -96,7 +96,7 @@ class Row(msgspec.Struct, kw_only=True):
     streamed: bool = False
     """Whether X stayed in its file and was read block by block in every call."""
     pixels: PixelUse = ""
-    """How the pixels are read, if the dtype is uint8. The name of a row that converts them ends in `CONVERTS`."""
+    """Use of the pixels, if the dtype is uint8. The name of a row that converts them ends in `CONVERTS`."""
     device: Literal["cpu", "cuda", "simulator"]
     status: Status
     reason: str = ""

@@ -36,7 +36,7 @@ from lcbench.losses import jit, pixels, simd
 from lcbench.losses.implementation import require_fitting
 from lcbench.losses.row_steps import hinge_step, look_up_labels, regularise, softmax_step, two_products
 from lcbench.losses.simd import CLASSES, ROWS, VECTORS, WIDE_CLASSES, WIDE_VECTORS
-from lcbench.losses.threads import barrier, begin, leave, team
+from lcbench.losses.threads import barrier, begin, leave, share, team
 
 BLOCK_BYTES = 150_000 if jit.vector_registers() == 32 else 300_000
 """Size of a block of rows. With AVX-512, two blocks, Wt and Gt must fit the L2 cache of a core (1 MB or more).
@@ -254,12 +254,6 @@ def _pass(
     barrier(words, threads)
     sums[thread, 1] = _finish(Gt, W, rows, reg, first, min(end, W.shape[0]), dW)
     leave(words, thread, threads)
-
-
-@jit.compiled
-def share(thread: int, threads: int, count: int) -> tuple[int, int]:
-    """Return the start and the end of a thread's share of `count` items."""
-    return count * thread // threads, count * (thread + 1) // threads
 
 
 @jit.compiled

@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from lcbench.losses import jit, pixels
 from lcbench.losses.implementation import LOSSES, LossName
-from lcbench.losses.numba_parallel import Workspace, add_up_rows, check_arrays, share, transpose
-from lcbench.losses.threads import barrier, begin, leave
+from lcbench.losses.numba_parallel import Workspace, add_up_rows, check_arrays, transpose
+from lcbench.losses.threads import barrier, begin, leave, share
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from lcbench.losses import int8, jit, simd
 from lcbench.losses.int8 import COLUMNS, FEATURE_ORDER, GROUP, NARROW, TILE_FEATURES, TILE_ROWS, WIDE
 from lcbench.losses.row_steps import look_up_labels, regularise
-from lcbench.losses.threads import barrier, begin, leave, team
+from lcbench.losses.threads import barrier, begin, leave, share, team
 
 Array = NDArray[Any]
 
@@ -166,7 +166,7 @@ def _pass(
     for c in range(W.shape[1]):
         finite = finite and isfinite(largest_of(most, c))
     if finite:
-        start, stop = rows * thread // threads, rows * (thread + 1) // threads
+        start, stop = share(thread, threads, rows)
         bad[thread] = add_up_rows(
             X, y, order, start, stop, rows - 1, W[X.shape[1] :], hinge, Wq, most, products, block[thread],
             quads[thread], S[thread], s[thread], dq[thread], G[thread], exact[thread], labels[thread], counted[thread],
@@ -196,8 +196,8 @@ def _pass(
 @jit.compiled
 def share_of_groups(thread: int, threads: int, features: int) -> tuple[int, int]:
     """Return the start and the end of a thread's share of the features, whole groups."""
-    groups = features // GROUP
-    return groups * thread // threads * GROUP, groups * (thread + 1) // threads * GROUP
+    start, end = share(thread, threads, features // GROUP)
+    return start * GROUP, end * GROUP
 
 
 @jit.compiled

@@ -34,7 +34,7 @@ WIDE_CLASSES, WIDE_VECTORS = (10, 2) if jit.vector_registers() == 32 else (CLASS
 """Gradient tile with as many sums that reads X half as often. With one vector every FMA would need a broadcast."""
 
 FETCH_IN_SCORES = jit.vector_registers() == 16
-"""Whether the score tiles prefetch the next block of rows, or the gradient tiles that fetch.
+"""True if the score tiles prefetch the next block of rows, and not the gradient tiles that fetch.
 
 With 16 registers the gradient asks for all lines in a quarter of the time, faster than memory delivers them. With 32
 the gradient was measured to be the better place.

@@ -183,6 +183,12 @@ def _leave_in_python(words: NDArray[Any], thread: int, threads: int) -> None:
 leave = _leave_in_python if config.DISABLE_JIT else _leave
 
 
+@jit.compiled
+def share(thread: int, threads: int, count: int) -> tuple[int, int]:
+    """Return the start and the end of a thread's share of `count` items."""
+    return count * thread // threads, count * (thread + 1) // threads
+
+
 class Team:
     """Team of `threads` threads. The calling thread is the first; the others wait between calls.
 

@@ -213,7 +213,7 @@ class _Limited(NamedTuple):
 
     @property
     def pixels(self) -> PixelUse:
-        """How the row of the limit uses the pixels, if X is pixels."""
+        """Use of the pixels by the row of the limit, if X is pixels."""
         return ("converted" if self.converted else "read") if self.cell[1].pixels else ""
 
     @property

@@ -88,7 +88,7 @@ class Size:
 
     @property
     def pixels(self) -> bool:
-        """Whether X holds pixels."""
+        """True if X holds pixels."""
         return self.dtype not in FLOATS
 
     def read_by(self, pixels: PixelUse) -> Size:
