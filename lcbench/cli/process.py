@@ -5,7 +5,8 @@ means a regression. Errors of standard error are ignored: what a command prints 
 
 A signal raises KeyboardInterrupt, as Python does for Ctrl-C. Python loses an exception that is raised while C code
 calls Python back, for example in LLVM or when an object is destroyed: it prints "Exception ignored in", and the command
-continues. Here such an exception is raised again until it is not lost.
+continues. Here such an exception is raised again until it is not lost. It is raised later where a library would not
+survive it.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class Signals:
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
         self._raised_at_s = monotonic()
-        if not _in_extension_import(frame):
+        if not _is_vulnerable(frame):
             raise KeyboardInterrupt
         self._raise_soon()
 
@@ -124,11 +125,17 @@ SIGNALS = Signals()
 """Signals of this process. Only `run` handles them."""
 
 
-def _in_extension_import(frame: FrameType | None) -> bool:
-    """Return whether an extension module is being loaded, which would turn the exception into an ImportError."""
+def _is_vulnerable(frame: FrameType | None) -> bool:
+    """Return whether an exception in this frame would not reach the command as it is.
+
+    While an extension module is loaded, it would become an ImportError. While h5py opens a file, the library would
+    close the file with the exception pending, so that calls of the file object fail, and print that.
+    """
     while frame:
         loading = frame.f_code.co_name in ("create_module", "exec_module")
         if loading and isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
+            return True
+        if frame.f_globals.get("__name__") == "h5py._hl.files":
             return True
         frame = frame.f_back
     return False

@@ -68,6 +68,36 @@ def test_ctrl_c_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+STOPPED_WHILE_H5PY_OPENS = """
+import os, signal, sys
+from pathlib import Path
+
+import h5py
+from lcbench.cli.main import main
+
+def trace(frame, event, value):
+    if frame.f_globals.get("__name__") != "h5py._hl.files":
+        return None
+    if event == "return" and frame.f_code.co_name == "make_fid":
+        sys.settrace(None)
+        Path("reached").touch()
+        os.kill(os.getpid(), signal.SIGINT)
+    return trace
+
+sys.argv = ["lcbench", "synth", "--rows", "1M", "--quiet", "data.h5"]
+sys.settrace(trace)
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no timer to raise KeyboardInterrupt later")
+def test_ctrl_c_while_h5py_opens_the_file_prints_one_line(tmp_path):
+    command = [sys.executable, "-c", STOPPED_WHILE_H5PY_OPENS]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert (done.stderr.strip(), done.returncode) == ("stopped", 130)
+    assert [path.name for path in tmp_path.iterdir()] == ["reached"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_partial_file_of_a_killed_process_is_removed_by_the_next(tmp_path):
     command = [sys.executable, "-m", "lcbench", "synth", "--rows", "1M", "--quiet", "data.h5"]
