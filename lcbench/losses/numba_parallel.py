@@ -51,8 +51,17 @@ MAX_BLOCK_ROWS = 256
 FOLD_BLOCKS = 64
 """Blocks whose gradients are added up in W's dtype, before that sum is added to one in float64.
 
-The rounding errors of a sum grow with its length. Centred pixels have the same fraction, so they do not cancel.
+The rounding errors of a sum grow with its length.
 """
+
+HINGE_SCALES = 64
+"""Number of scales by which the hinge's dscores of a block are multiplied, and the block's gradient divided.
+
+Centred pixels have the same fraction, and most dscores of the hinge are 1. So the rounding errors of a sum over rows
+have the same sign, and add up over the blocks. With a different scale in each block they cancel.
+"""
+HINGE_SCALE_STEP = 37
+"""Steps, in the order of the scales, from one block to the next. Neighbours then differ widely, and all are used."""
 
 # Sizes for which one pass was measured to be faster than two products. With many classes BLAS uses the caches better.
 # With a small X the overhead of one pass is larger than its gain; the more so if it reads a block once for every ten
@@ -293,7 +302,8 @@ def add_up_rows(
         if bad >= 0:
             return bad
         block = _readable(X, order, mean, position, rows, last, packed, thread)
-        loss[0] += _block(block[0], block[1], block[2], rows, block[3], labels, Wt, classes, hinge, scores, Gt)
+        number = (position - start) // labels.size
+        loss[0] += _block(block[0], block[1], block[2], rows, block[3], labels, Wt, classes, hinge, number, scores, Gt)
     if stop - start > fold_rows:
         _add_totals(Gt, totals)
     return -1
@@ -369,11 +379,11 @@ def _pack(X: NDArray[Any], order: Any, mean: Any, position: int, rows: int, pack
 @jit.compiled
 def _block(
     X: NDArray[Any], order: Any, position: int, rows: int, last: int, labels: NDArray[Any], Wt: NDArray[Any],
-    classes: int, hinge: bool, scores: NDArray[Any], Gt: NDArray[Any],
+    classes: int, hinge: bool, number: int, scores: NDArray[Any], Gt: NDArray[Any],
 ) -> float:  # fmt: skip
     """Add the gradient of the rows at position..position+rows to Gt. Return their summed loss.
 
-    Later rows may be prefetched, up to position `last`.
+    Later rows may be prefetched, up to position `last`. number: that of the block, counted from the thread's first.
     """
     end = position + rows - 1
     for r in range(0, rows, ROWS):
@@ -383,21 +393,30 @@ def _block(
             fetched_too = fetched if Wt.shape[0] > CLASSES else min(fetched + 1, last)
             simd.score_tile(X, order, position + r, end, Wt, c, scores, r, fetched, fetched_too)
 
-    total = hinge_step(scores, rows, labels, classes) if hinge else softmax_step(scores, rows, labels, classes)
+    scale = 1.0
+    if hinge:
+        total = hinge_step(scores, rows, labels, classes)
+        scale += number * HINGE_SCALE_STEP % HINGE_SCALES / HINGE_SCALES
+        for r in range(rows):
+            for c in range(classes):
+                scores[r, c] *= scores.dtype.type(scale)
+    else:
+        total = softmax_step(scores, rows, labels, classes)
+    weight = scores.dtype.type(1 / scale)
 
     features, lanes = X.shape[1], simd.VECTOR_BYTES // X.itemsize
     wide = Wt.shape[0] // WIDE_CLASSES * WIDE_CLASSES
     if wide > 0:
         for f in range(0, features, WIDE_VECTORS * lanes):
-            simd.wide_gradient_tile_fetching(X, order, position, rows, scores, 0, f, Gt, last)
+            simd.wide_gradient_tile_fetching(X, order, position, rows, scores, weight, 0, f, Gt, last)
             for c in range(WIDE_CLASSES, wide, WIDE_CLASSES):
-                simd.wide_gradient_tile(X, order, position, rows, scores, c, f, Gt, last)
+                simd.wide_gradient_tile(X, order, position, rows, scores, weight, c, f, Gt, last)
     if wide < Wt.shape[0]:
         for f in range(0, features, VECTORS * lanes):
             if wide > 0:
-                simd.gradient_tile(X, order, position, rows, scores, wide, f, Gt, last)
+                simd.gradient_tile(X, order, position, rows, scores, weight, wide, f, Gt, last)
             else:
-                simd.gradient_tile_fetching(X, order, position, rows, scores, wide, f, Gt, last)
+                simd.gradient_tile_fetching(X, order, position, rows, scores, weight, wide, f, Gt, last)
     return total
 
 

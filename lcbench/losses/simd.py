@@ -241,16 +241,18 @@ def _score_tile(
 def _make_gradient_tile(tile_classes: int, tile_vectors: int, fetch: bool) -> Any:
     @intrinsic
     def gradient_tile(
-        typing: Any, X: Any, order: Any, row: Any, rows: Any, dscores: Any, c: Any, f: Any, Gt: Any, last: Any
-    ) -> Any:
-        signature = types.void(X, order, types.int64, types.int64, dscores, types.int64, types.int64, Gt, types.int64)
+        typing: Any, X: Any, order: Any, row: Any, rows: Any, dscores: Any, weight: Any, c: Any, f: Any, Gt: Any,
+        last: Any,
+    ) -> Any:  # fmt: skip
+        number = types.int64
+        signature = types.void(X, order, number, number, dscores, X.dtype, number, number, Gt, number)
 
         def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
             vectors = Vectors(context, builder, X.dtype)
             x = Matrix(context, builder, X, arguments[0])
             d = Matrix(context, builder, dscores, arguments[4])
-            g = Matrix(context, builder, Gt, arguments[7])
-            row, rows, c, f, last = (arguments[k] for k in (2, 3, 5, 6, 8))
+            g = Matrix(context, builder, Gt, arguments[8])
+            row, rows, c, f, last = (arguments[k] for k in (2, 3, 6, 7, 9))
 
             classes = [builder.add(c, _INT64(k)) for k in range(tile_classes)]
             starts = [builder.add(f, _INT64(v * vectors.count)) for v in range(tile_vectors)]
@@ -268,10 +270,10 @@ def _make_gradient_tile(tile_classes: int, tile_vectors: int, fetch: bool) -> An
                         for line in lines:
                             prefetch(builder, x.at(ahead, line), level=2)
                     for k, class_ in enumerate(classes):
-                        weight = vectors.broadcast(d.at(loop.index, class_))
+                        dscore = vectors.broadcast(d.at(loop.index, class_))
                         for v in range(tile_vectors):
                             accumulator = sums[k * tile_vectors + v]
-                            builder.store(vectors.multiply_add(xs[v], weight, builder.load(accumulator)), accumulator)
+                            builder.store(vectors.multiply_add(xs[v], dscore, builder.load(accumulator)), accumulator)
 
             # The sum of the rows begins at zero and is then added to Gt, so that Gt is rounded once a block, not once a
             # row.
@@ -284,11 +286,12 @@ def _make_gradient_tile(tile_classes: int, tile_vectors: int, fetch: bool) -> An
                     add_rows(lambda v, pointer: vectors.load(pointer))
                 with partial:
                     add_rows(lambda v, pointer: vectors.load_first(pointer, builder.sub(features, starts[v])))
+            weight = vectors.splat(arguments[5])
             for k, class_ in enumerate(classes):
                 for v, start in enumerate(starts):
                     there = g.at(class_, start)
-                    total = builder.fadd(vectors.load(there), builder.load(sums[k * tile_vectors + v]))
-                    vectors.store(total, there)
+                    total = builder.load(sums[k * tile_vectors + v])
+                    vectors.store(vectors.multiply_add(total, weight, vectors.load(there)), there)
             return context.get_dummy_value()
 
         return signature, emit
@@ -365,19 +368,19 @@ def _score_tile_in_numpy(
 
 def _gradient_tile_in_numpy(tile_classes: int, tile_vectors: int) -> Callable[..., None]:
     def gradient_tile(
-        X: NDArray[Any], order: NDArray[Any] | None, row: int, rows: int, dscores: NDArray[Any], c: int, f: int,
-        Gt: NDArray[Any], last: int,
+        X: NDArray[Any], order: NDArray[Any] | None, row: int, rows: int, dscores: NDArray[Any], weight: Any, c: int,
+        f: int, Gt: NDArray[Any], last: int,
     ) -> None:  # fmt: skip
-        """Add the sum over r of dscores[r, c + k] * X[row + r, f ...] to Gt[c + k, f ...].
+        """Add `weight` times the sum over r of dscores[r, c + k] * X[row + r, f ...] to Gt[c + k, f ...].
 
         A tile is `tile_classes` classes by `tile_vectors` vectors of features.
 
         X (N, D) with contiguous rows, `order` as for the scores, dscores (rows', C'), Gt (C', D') with D' a multiple of
-        the tile. Rows after this block may be prefetched, up to `last`.
+        the tile. `weight` has X's dtype. Rows after this block may be prefetched, up to `last`.
         """
         end = min(f + tile_vectors * lanes(X.itemsize), X.shape[1])
         block = np.arange(row, row + rows) if order is None else order[row : row + rows]
-        Gt[c : c + tile_classes, f:end] += dscores[:rows, c : c + tile_classes].T @ X[block, f:end]
+        Gt[c : c + tile_classes, f:end] += weight * (dscores[:rows, c : c + tile_classes].T @ X[block, f:end])
 
     return gradient_tile
 

@@ -18,23 +18,23 @@ def score_tile(X, order, row, last, Wt, c, scores, out, fetched, fetched_too):
 
 
 @jit.compiled
-def gradient_tile(X, order, row, rows, dscores, c, f, Gt, last):
-    simd.gradient_tile(X, order, row, rows, dscores, c, f, Gt, last)
+def gradient_tile(X, order, row, rows, dscores, weight, c, f, Gt, last):
+    simd.gradient_tile(X, order, row, rows, dscores, weight, c, f, Gt, last)
 
 
 @jit.compiled
-def gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, last):
-    simd.gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, last)
+def gradient_tile_fetching(X, order, row, rows, dscores, weight, c, f, Gt, last):
+    simd.gradient_tile_fetching(X, order, row, rows, dscores, weight, c, f, Gt, last)
 
 
 @jit.compiled
-def wide_gradient_tile(X, order, row, rows, dscores, c, f, Gt, last):
-    simd.wide_gradient_tile(X, order, row, rows, dscores, c, f, Gt, last)
+def wide_gradient_tile(X, order, row, rows, dscores, weight, c, f, Gt, last):
+    simd.wide_gradient_tile(X, order, row, rows, dscores, weight, c, f, Gt, last)
 
 
 @jit.compiled
-def wide_gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, last):
-    simd.wide_gradient_tile_fetching(X, order, row, rows, dscores, c, f, Gt, last)
+def wide_gradient_tile_fetching(X, order, row, rows, dscores, weight, c, f, Gt, last):
+    simd.wide_gradient_tile_fetching(X, order, row, rows, dscores, weight, c, f, Gt, last)
 
 
 @jit.compiled
@@ -87,7 +87,7 @@ def assert_gradient_tile_correct(kernel, classes, vectors, dtype, features, orde
     found, expected = start.copy(), start.copy()
     for tile, Gt in ((kernel, found), (simd._gradient_tile_in_numpy(classes, vectors), expected)):
         for f in range(0, features, vectors * simd.lanes(X.itemsize)):
-            tile(X, order, 2, 5, dscores, classes, f, Gt, 8)
+            tile(X, order, 2, 5, dscores, dtype(0.75), classes, f, Gt, 8)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(found[:classes], start[:classes])
 

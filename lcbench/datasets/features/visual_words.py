@@ -321,10 +321,11 @@ def _whiten(
 
     patches (V, P), whitening (V, V'), whitened (V', P).
     """
+    one = np.float32(1)
     whitened[:] = 0
     for p in range(0, patches.shape[1], TILE_WORDS):
         for v in range(0, whitening.shape[1], TILE_PATCHES):
-            simd.wide_gradient_tile(patches, None, 0, PATCH_VALUES, whitening, v, p, whitened, PATCH_VALUES - 1)
+            simd.wide_gradient_tile(patches, None, 0, PATCH_VALUES, whitening, one, v, p, whitened, PATCH_VALUES - 1)
     norms[:] = 0
     for v in range(PATCH_VALUES):
         line = whitened[v]
@@ -338,11 +339,14 @@ def _squared_distances(
     distances: NDArray[np.float32],
 ) -> None:  # fmt: skip
     """Write the squared distance of patch and word, minus the squared norm of the patch, to distances (P, K')."""
+    one = np.float32(1)
     for p in range(block_patches):
         distances[p] = squares
     for word in range(0, squares.size, TILE_WORDS):
         for p in range(0, block_patches, TILE_PATCHES):
-            simd.wide_gradient_tile(minus_twice, None, 0, PATCH_VALUES, whitened, p, word, distances, PATCH_VALUES - 1)
+            simd.wide_gradient_tile(
+                minus_twice, None, 0, PATCH_VALUES, whitened, one, p, word, distances, PATCH_VALUES - 1
+            )
 
 
 @jit.compiled
