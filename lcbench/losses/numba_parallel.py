@@ -36,13 +36,25 @@ from lcbench.losses import jit, pixels, simd
 from lcbench.losses.implementation import require_fitting
 from lcbench.losses.row_steps import hinge_step, look_up_labels, regularise, softmax_step, two_products
 from lcbench.losses.simd import CLASSES, ROWS, VECTORS, WIDE_CLASSES, WIDE_VECTORS
-from lcbench.losses.threads import barrier, begin, leave, share, team
+from lcbench.losses.threads import Reserve, barrier, begin, leave, share, team
 
 BLOCK_BYTES = 150_000 if jit.vector_registers() == 32 else 300_000
 """Size of a block of rows. With AVX-512, two blocks, Wt and Gt must fit the L2 cache of a core (1 MB or more).
 
 With 16 registers larger blocks were faster although they do not fit 512 KB: each block reads and writes Gt.
 """
+
+AHEAD = 4
+"""Rows between those that a packing score tile reads and those that it prefetches."""
+
+PASS_BYTES = 16_000 if simd.PACK_ROWS else 1 << 62
+"""Size of a part of Wt with which the scores of all rows of a block are continued. It stays in L1.
+
+With 32 registers such parts were measured to be slower on one make of processor, and faster on another.
+"""
+
+MIN_PASS_FEATURES = 256
+"""Least number of features of such a part. Each begins with loading the sums of the scores."""
 
 MIN_BLOCK_ROWS = 12
 MAX_BLOCK_ROWS = 256
@@ -162,32 +174,52 @@ def _one_pass(
     mean: NDArray[Any] | None,
 ) -> tuple[float, NDArray[Any], int]:  # fmt: skip
     rows = len(X) if order is None else len(order)
-    work = Workspace(W, X, rows, mean)
+    kind = (W.shape, W.dtype, X.shape[1], _is_packed(W, X, mean), *_division(W, rows))
+    work = _RESERVE.take(kind, lambda: Workspace(W, X, rows, mean))
     dW = np.empty(W.shape, W.dtype)
-    threads, words = work.threads, work.team.words
+    threads, crew = work.threads, team(work.threads)
+    words = crew.words
 
     def part(thread: int) -> None:
         _pass(
             thread, threads, words, W, X, y, order, mean, rows, reg, hinge,
-            work.Wt, work.scores, work.labels, work.packed, work.Gt, work.totals, work.sums, work.bad, dW,
+            work.Wt, work.scores, work.labels, work.parts, work.panels, work.packed, work.Gt, work.totals, work.sums,
+            work.bad, dW,
         )  # fmt: skip
 
-    work.team.run(part)
+    crew.run(part)
     bad = work.bad[work.bad >= 0]
+    loss = float(work.sums[:, 0].sum() / rows + reg * work.sums[:, 1].sum())
+    _RESERVE.keep(kind, work)
+    return loss, dW, int(bad.min(initial=rows)) if bad.size else -1
+
+
+def _is_packed(W: NDArray[Any], X: NDArray[Any], mean: NDArray[Any] | None) -> bool:
+    """Return whether rows of X must be converted, since the micro-kernels cannot read them in place."""
+    return X.shape[1] < W.shape[0] or mean is not None or X.dtype != W.dtype or not X.flags.c_contiguous
+
+
+def _division(W: NDArray[Any], rows: int) -> tuple[int, int]:
+    """Return the number of threads, and the number of rows of a block."""
+    features, classes = W.shape
+    useful_threads = 4 * rows * features * classes // MIN_FLOPS_PER_THREAD
+    fitting = BLOCK_BYTES // (features * W.itemsize) // ROWS * ROWS
     return (
-        float(work.sums[:, 0].sum() / rows + reg * work.sums[:, 1].sum()),
-        dW,
-        int(bad.min(initial=rows)) if bad.size else -1,
+        max(1, min(jit.thread_count(), rows // ROWS, useful_threads)),
+        max(MIN_BLOCK_ROWS, min(fitting, MAX_BLOCK_ROWS)),
     )
 
 
 class Workspace:
-    """Threads and work arrays of one pass. Their size does not grow with N.
+    """Number of threads, and work arrays, of one pass. Their size does not grow with N.
 
-    Wt (C', D'): W transposed, padded to whole tiles with zeros.
+    Wt (C' / CLASSES, CLASSES * D'): W transposed, padded to whole tiles with zeros: for CLASSES classes, one vector of
+    each class after the other, in the order in which the scores read them.
     Gt (threads, C', D'): gradient of each thread, transposed and padded.
     totals (threads, C', D') float64: sum of the gradients of earlier blocks, used only by threads with many blocks.
     scores (threads, B, C') and labels (threads, B): those of a block of B rows.
+    parts (threads, C' / CLASSES, B * CLASSES * lanes): sums of the scores of a block between two parts of Wt.
+    panels (threads, D' / lanes, B * lanes): rows of a block as the gradient reads them, if they are packed for it.
     packed (threads, B, D''): rows of X in W's dtype, or None if X can be read in place.
     sums (threads, 2): loss and squared weights.
     bad (threads,): first position of each thread with a row or label that does not exist, or -1.
@@ -195,31 +227,33 @@ class Workspace:
 
     def __init__(self, W: NDArray[Any], X: NDArray[Any], rows: int, mean: NDArray[Any] | None = None) -> None:
         features, classes = W.shape
-        bias = X.shape[1] < features
-        useful_threads = 4 * rows * features * classes // MIN_FLOPS_PER_THREAD
-        self.threads = max(1, min(jit.thread_count(), rows // ROWS, useful_threads))
-        self.team = team(self.threads)
-        fitting = BLOCK_BYTES // (features * W.itemsize) // ROWS * ROWS
-        block_rows = max(MIN_BLOCK_ROWS, min(fitting, MAX_BLOCK_ROWS))
+        self.threads, block_rows = _division(W, rows)
         # A packed row takes an odd number of cache lines: with an even number the rows would share few sets of the
         # cache.
         width = (-(-features * W.itemsize // simd.CACHE_LINE) | 1) * simd.CACHE_LINE // W.itemsize
         lanes = simd.lanes(W.itemsize)
         tiles = simd.up_to(classes, CLASSES), simd.up_to(width, VECTORS * lanes)
-        self.Wt = simd.aligned(tiles, W.dtype)
+        self.Wt = simd.aligned((tiles[0] // CLASSES, CLASSES * tiles[1]), W.dtype)
         self.Gt = simd.aligned((self.threads, *tiles), W.dtype)
         self.totals = simd.aligned((self.threads, *tiles), np.dtype(np.float64))
         # The last tile may write after the last row.
         self.scores = simd.aligned((self.threads, block_rows + ROWS, tiles[0]), W.dtype)
         self.labels = np.empty((self.threads, block_rows), np.int64)
+        self.parts = simd.aligned((self.threads, tiles[0] // CLASSES, (block_rows + ROWS) * CLASSES * lanes), W.dtype)
+        panels = (tiles[1] // lanes, block_rows * lanes) if simd.PACK_ROWS else (1, 1)
+        self.panels = simd.aligned((self.threads, *panels), W.dtype)
+        self.panels[:, -VECTORS:] = 0  # the score tiles do not write behind the features
         self.packed = None
-        if bias or mean is not None or X.dtype != W.dtype or not X.flags.c_contiguous:
+        if _is_packed(W, X, mean):
             self.packed = simd.aligned((self.threads, block_rows, width), W.dtype)
             self.packed[:, :, features:] = 0
-            if bias:
+            if X.shape[1] < features:  # the bias
                 self.packed[:, :, features - 1] = 1
         self.sums = np.empty((self.threads, 2))
         self.bad = np.full(self.threads, -1)
+
+
+_RESERVE = Reserve()
 
 
 def check_arrays(
@@ -248,17 +282,18 @@ def check_arrays(
 def _pass(
     thread: int, threads: int, words: NDArray[Any], W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], order: Any,
     mean: Any, rows: int, reg: float, hinge: bool, Wt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any],
-    packed: Any, Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any], bad: NDArray[Any], dW: NDArray[Any],
+    parts: NDArray[Any], panels: NDArray[Any], packed: Any, Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any],
+    bad: NDArray[Any], dW: NDArray[Any],
 ) -> None:  # fmt: skip
     """Compute a thread's share of Wt, then of the rows, then of dW, with a barrier after each."""
     begin(words, thread)
-    first, end = share(thread, threads, Wt.shape[1])
-    transpose(W, first, end, Wt)
+    first, end = share(thread, threads, Gt.shape[2])
+    interleave(W, first, end, Wt)
     barrier(words, threads)
     start, stop = share(thread, threads, rows)
     bad[thread] = add_up_rows(
-        X, y, order, mean, start, stop, rows - 1, Wt, W.shape[1], hinge, scores[thread], labels[thread], thread, packed,
-        Gt[thread], totals[thread], sums[thread],
+        X, y, order, mean, start, stop, rows - 1, Wt, W.shape[1], hinge, scores[thread], labels[thread], parts[thread],
+        panels[thread], thread, packed, Gt[thread], totals[thread], sums[thread],
     )  # fmt: skip
     barrier(words, threads)
     sums[thread, 1] = _finish(Gt, W, rows, reg, first, min(end, W.shape[0]), dW)
@@ -266,30 +301,26 @@ def _pass(
 
 
 @jit.compiled
-def transpose(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
-    """Set columns first..end of Wt (C', D') to W (D, C) transposed, and to zero in the padding."""
+def interleave(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
+    """Set features first..end of Wt, which `Workspace` describes, to rows of W (D, C), and to zero in the padding."""
     features, classes = W.shape
-    last = min(end, features)
-    for c in range(Wt.shape[0]):
-        row = Wt[c, first:end]
-        if c < classes:
-            column = W[first:last, c]
-            for f in range(column.size):
-                row[f] = column[f]
-            row[max(0, last - first) :] = 0
-        else:
-            row[:] = 0
+    lanes = simd.VECTOR_BYTES // W.itemsize
+    for f in range(first, end):
+        place = f // lanes * CLASSES * lanes + f % lanes
+        for c in range(CLASSES * Wt.shape[0]):
+            inside = c < classes and f < features
+            Wt[c // CLASSES, place + c % CLASSES * lanes] = W[f, c] if inside else W.dtype.type(0)
 
 
 @jit.inlined
 def add_up_rows(
     X: NDArray[Any], y: NDArray[Any], order: Any, mean: Any, start: int, stop: int, last: int, Wt: NDArray[Any],
-    classes: int, hinge: bool, scores: NDArray[Any], labels: NDArray[Any], thread: int, packed: Any, Gt: NDArray[Any],
-    totals: NDArray[Any], loss: NDArray[Any],
+    classes: int, hinge: bool, scores: NDArray[Any], labels: NDArray[Any], parts: NDArray[Any],
+    panels: NDArray[Any], thread: int, packed: Any, Gt: NDArray[Any], totals: NDArray[Any], loss: NDArray[Any],
 ) -> int:  # fmt: skip
     """Set Gt (C', D') and loss[0] to the sums over positions start..stop. Return the first bad position, or -1.
 
-    totals (C', D') float64 is work memory. Later rows may be prefetched, up to position `last`.
+    totals (C', D') float64, parts and panels are work memory. Later rows may be prefetched, up to position `last`.
     """
     Gt[:] = 0
     loss[0] = 0.0
@@ -303,7 +334,22 @@ def add_up_rows(
             return bad
         block = _readable(X, order, mean, position, rows, last, packed, thread)
         number = (position - start) // labels.size
-        loss[0] += _block(block[0], block[1], block[2], rows, block[3], labels, Wt, classes, hinge, number, scores, Gt)
+        loss[0] += _block(
+            block[0],
+            block[1],
+            block[2],
+            rows,
+            block[3],
+            labels,
+            Wt,
+            classes,
+            hinge,
+            number,
+            scores,
+            parts,
+            panels,
+            Gt,
+        )
     if stop - start > fold_rows:
         _add_totals(Gt, totals)
     return -1
@@ -379,19 +425,28 @@ def _pack(X: NDArray[Any], order: Any, mean: Any, position: int, rows: int, pack
 @jit.compiled
 def _block(
     X: NDArray[Any], order: Any, position: int, rows: int, last: int, labels: NDArray[Any], Wt: NDArray[Any],
-    classes: int, hinge: bool, number: int, scores: NDArray[Any], Gt: NDArray[Any],
+    classes: int, hinge: bool, number: int, scores: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any],
+    Gt: NDArray[Any],
 ) -> float:  # fmt: skip
     """Add the gradient of the rows at position..position+rows to Gt. Return their summed loss.
 
     Later rows may be prefetched, up to position `last`. number: that of the block, counted from the thread's first.
     """
     end = position + rows - 1
-    for r in range(0, rows, ROWS):
-        for c in range(0, Wt.shape[0], CLASSES):
-            # A line has two vectors. A tile prefetches one row, or two where there is no tile of other classes.
-            fetched = min(position + rows + r + c // CLASSES % ROWS, last)
-            fetched_too = fetched if Wt.shape[0] > CLASSES else min(fetched + 1, last)
-            simd.score_tile(X, order, position + r, end, Wt, c, scores, r, fetched, fetched_too)
+    features, lanes = X.shape[1], simd.VECTOR_BYTES // X.itemsize
+    step = max(MIN_PASS_FEATURES, PASS_BYTES // (Gt.shape[0] * X.itemsize)) // lanes * lanes
+    for f in range(0, features, step):
+        for r in range(0, rows, ROWS):
+            for c in range(0, Gt.shape[0], CLASSES):
+                if simd.PACK_ROWS and c == 0:
+                    simd.packing_score_tile(
+                        X, order, position + r, end, Wt, c, f, f + step, scores, r, parts, panels,
+                        min(position + r + AHEAD, last), last,
+                    )  # fmt: skip
+                else:
+                    simd.score_tile(
+                        X, order, position + r, end, Wt, c, f, f + step, scores, r, parts, panels, position, position
+                    )
 
     scale = 1.0
     if hinge:
@@ -403,21 +458,42 @@ def _block(
     else:
         total = softmax_step(scores, rows, labels, classes)
     weight = scores.dtype.type(1 / scale)
+    if simd.PACK_ROWS:
+        _add_gradient_of_panels(panels, X.shape[1], rows, scores, weight, Gt)
+    else:
+        _add_gradient(X, order, position, rows, last, scores, weight, Gt)
+    return total
 
+
+@jit.inlined
+def _add_gradient_of_panels(
+    panels: NDArray[Any], features: int, rows: int, dscores: NDArray[Any], weight: Any, Gt: NDArray[Any]
+) -> None:
+    """Add `weight` times the gradient of a block, whose rows are in panels, to Gt (C', D')."""
+    for f in range(0, features, VECTORS * (simd.VECTOR_BYTES // panels.itemsize)):
+        for c in range(0, Gt.shape[0], CLASSES):
+            simd.packed_gradient_tile(panels, rows, dscores, weight, c, f, Gt)
+
+
+@jit.inlined
+def _add_gradient(
+    X: NDArray[Any], order: Any, position: int, rows: int, last: int, dscores: NDArray[Any], weight: Any,
+    Gt: NDArray[Any],
+) -> None:  # fmt: skip
+    """Add `weight` times the gradient of the rows at position..position+rows to Gt (C', D')."""
     features, lanes = X.shape[1], simd.VECTOR_BYTES // X.itemsize
-    wide = Wt.shape[0] // WIDE_CLASSES * WIDE_CLASSES
+    wide = Gt.shape[0] // WIDE_CLASSES * WIDE_CLASSES
     if wide > 0:
         for f in range(0, features, WIDE_VECTORS * lanes):
-            simd.wide_gradient_tile_fetching(X, order, position, rows, scores, weight, 0, f, Gt, last)
+            simd.wide_gradient_tile_fetching(X, order, position, rows, dscores, weight, 0, f, Gt, last)
             for c in range(WIDE_CLASSES, wide, WIDE_CLASSES):
-                simd.wide_gradient_tile(X, order, position, rows, scores, weight, c, f, Gt, last)
-    if wide < Wt.shape[0]:
+                simd.wide_gradient_tile(X, order, position, rows, dscores, weight, c, f, Gt, last)
+    if wide < Gt.shape[0]:
         for f in range(0, features, VECTORS * lanes):
             if wide > 0:
-                simd.gradient_tile(X, order, position, rows, scores, weight, wide, f, Gt, last)
+                simd.gradient_tile(X, order, position, rows, dscores, weight, wide, f, Gt, last)
             else:
-                simd.gradient_tile_fetching(X, order, position, rows, scores, weight, wide, f, Gt, last)
-    return total
+                simd.gradient_tile_fetching(X, order, position, rows, dscores, weight, wide, f, Gt, last)
 
 
 @jit.compiled

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lcbench.losses import jit, pixels
+from lcbench.losses import jit, pixels, simd
 from lcbench.losses.implementation import LOSSES, LossName
-from lcbench.losses.numba_parallel import Workspace, add_up_rows, check_arrays, transpose
-from lcbench.losses.threads import barrier, begin, leave, share
+from lcbench.losses.numba_parallel import Workspace, add_up_rows, check_arrays, interleave
+from lcbench.losses.threads import barrier, begin, leave, share, team
 
 
 @dataclass(frozen=True)
@@ -87,17 +87,20 @@ def descend(
         return _descend_on_pixels(loss == "svm", W, X, y, batches, rates, reg, momentum, velocity, mean)
     work = Workspace(W, X, batch, mean)
     orders = _orders(batches, work.threads)
-    Vt = np.zeros_like(work.Wt)
+    plain = work.Gt.shape[1:]
+    weights, Vt = simd.aligned(plain, W.dtype), simd.aligned(plain, W.dtype)
     result, sums = np.empty_like(W), np.empty((steps, work.threads, 2))
-    threads, words = work.threads, work.team.words
+    threads, crew = work.threads, team(work.threads)
+    words = crew.words
 
     def part(thread: int) -> None:
         _descend(
             thread, threads, words, loss == "svm", W, X, y, orders[thread], batch, rates, reg, momentum, velocity, mean,
-            work.Wt, Vt, work.scores, work.labels, work.packed, work.Gt, work.totals, sums, result,
+            weights, Vt, work.Wt, work.scores, work.labels, work.parts, work.panels, work.packed, work.Gt, work.totals,
+            sums, result,
         )  # fmt: skip
 
-    work.team.run(part)
+    crew.run(part)
     return Descent(result, velocity, sums[:, :, 0].sum(axis=1) / batch + reg * sums[:, :, 1].sum(axis=1))
 
 
@@ -115,31 +118,37 @@ def _orders(batches: NDArray[Any], threads: int) -> list[NDArray[np.int64]]:
 def _descend(
     thread: int, threads: int, words: NDArray[Any], hinge: bool, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any],
     order: NDArray[Any], batch: int, rates: NDArray[Any], reg: float, momentum: float, velocity: NDArray[Any],
-    mean: Any, Wt: NDArray[Any], Vt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any], packed: Any,
-    Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any], result: NDArray[Any],
+    mean: Any, weights: NDArray[Any], Vt: NDArray[Any], Wt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any],
+    parts: NDArray[Any], panels: NDArray[Any], packed: Any, Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any],
+    result: NDArray[Any],
 ) -> None:  # fmt: skip
-    """Compute a thread's share of each batch, then of the weights."""
+    """Compute a thread's share of each batch, then of the weights.
+
+    weights (C', D') and Vt (C', D'): W and velocity transposed. Wt: the weights as the scores read them.
+    """
     begin(words, thread)
-    classes = W.shape[1]
-    first, end = share(thread, threads, Wt.shape[1])
-    last = min(end, W.shape[0])
-    transpose(W, first, end, Wt)
-    transpose(velocity, first, end, Vt)
+    features, classes = W.shape
+    first, end = share(thread, threads, Gt.shape[2])
+    last = min(end, features)
+    pixels.transpose(W, features, first, end, weights)
+    pixels.transpose(velocity, features, first, end, Vt)
+    interleave(W, first, end, Wt)
     barrier(words, threads)
     steps = rates.size
     rows = order.size // max(1, steps)
     for step in range(steps):
         start, stop = step * rows, (step + 1) * rows
         add_up_rows(
-            X, y, order, mean, start, stop, order.size - 1, Wt, classes, hinge, scores[thread], labels[thread], thread,
-            packed, Gt[thread], totals[thread], sums[step, thread],
+            X, y, order, mean, start, stop, order.size - 1, Wt, classes, hinge, scores[thread], labels[thread],
+            parts[thread], panels[thread], thread, packed, Gt[thread], totals[thread], sums[step, thread],
         )  # fmt: skip
         barrier(words, threads)
-        sums[step, thread, 1] = _step(Gt, batch, rates[step], reg, momentum, classes, first, last, Wt, Vt)
+        sums[step, thread, 1] = _step(Gt, batch, rates[step], reg, momentum, classes, first, last, weights, Vt)
+        interleave(weights.T, first, last, Wt)
         barrier(words, threads)
     for f in range(first, last):
         for c in range(classes):
-            result[f, c] = Wt[c, f]
+            result[f, c] = weights[c, f]
             velocity[f, c] = Vt[c, f]
     leave(words, thread, threads)
 
@@ -179,7 +188,8 @@ def _descend_on_pixels(
     centre = np.zeros(X.shape[1], W.dtype) if mean is None else mean
     Vt, bias, result = np.zeros_like(work.Wt), W[X.shape[1] :].copy(), np.empty_like(W)
     sums = np.empty((steps, work.threads, 2))
-    threads, words = work.threads, work.team.words
+    threads, crew = work.threads, team(work.threads)
+    words = crew.words
 
     def part(thread: int) -> None:
         _pixel_steps(
@@ -188,7 +198,7 @@ def _descend_on_pixels(
             work.dq, work.G, work.exact, work.labels, work.counted, work.loss, sums, result,
         )  # fmt: skip
 
-    work.team.run(part)
+    crew.run(part)
     return Descent(result, velocity, sums[:, :, 0].sum(axis=1) / batch + reg * sums[:, :, 1].sum(axis=1))
 
 

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from lcbench.losses import int8, jit, simd
 from lcbench.losses.int8 import COLUMNS, FEATURE_ORDER, GROUP, NARROW, TILE_FEATURES, TILE_ROWS, WIDE
 from lcbench.losses.row_steps import look_up_labels, regularise
-from lcbench.losses.threads import barrier, begin, leave, share, team
+from lcbench.losses.threads import Reserve, barrier, begin, leave, share, team
 
 Array = NDArray[Any]
 
@@ -72,7 +72,7 @@ def suits(W: Array, X: Array) -> bool:
 
 
 class Workspace:
-    """Threads and work arrays of a pass. Their size does not grow with N.
+    """Number of threads, and work arrays, of a pass. Their size does not grow with N.
 
     `int8` describes rows, quads, Wq, S, dq and G. Each thread has its own, except Wq.
     Wt (C, F'): W transposed. digits (3, C, F') int8: its digits.
@@ -85,9 +85,7 @@ class Workspace:
 
     def __init__(self, W: Array, X: Array, rows: int, hinge: bool) -> None:
         features, classes = X.shape[1], W.shape[1]
-        useful_threads = 2 * rows * features * classes // MIN_PRODUCTS_PER_THREAD
-        threads = self.threads = max(1, min(jit.thread_count(), rows // TILE_ROWS, useful_threads))
-        self.team = team(threads)
+        threads = self.threads = _threads(W, X, rows)
         block = int8.BLOCK_ROWS
         wide = simd.up_to(max(features, 1), GROUP)
         # Rows an odd number of cache lines apart do not share few sets of the caches.
@@ -108,12 +106,25 @@ class Workspace:
         self.s = simd.aligned((threads, classes + 2, block), np.dtype(np.float32))
         self.dq = simd.aligned((threads, gradients, block), byte)
         self.G = simd.aligned((threads, gradients, wide + simd.CACHE_LINE // 4), int32)
-        flushes = rows // threads >= MAX_FEATURES - block
-        self.exact = np.zeros((threads, gradients, wide) if flushes else (threads, 0, 0), np.int64)
+        self.exact = np.zeros((threads, gradients, wide) if _flushes(rows, threads) else (threads, 0, 0), np.int64)
         self.labels = np.zeros((threads, block), np.int64)
         self.counted = np.empty((threads, gradients), np.int64)
         self.loss = np.empty((threads, 2))
         self.bad = np.full(threads, -1)
+
+
+_RESERVE = Reserve()
+
+
+def _threads(W: Array, X: Array, rows: int) -> int:
+    """Return the number of threads for a call."""
+    useful = 2 * rows * X.shape[1] * W.shape[1] // MIN_PRODUCTS_PER_THREAD
+    return max(1, min(jit.thread_count(), rows // TILE_ROWS, useful))
+
+
+def _flushes(rows: int, threads: int) -> bool:
+    """Return whether the int32 sums of a thread must be flushed to int64."""
+    return rows // threads >= MAX_FEATURES - int8.BLOCK_ROWS
 
 
 def one_pass(
@@ -126,12 +137,14 @@ def one_pass(
     None. mean (F,) float32 or None.
     """
     rows = len(X) if order is None else len(order)
-    work = Workspace(W, X, rows, hinge)
+    threads = _threads(W, X, rows)
+    kind = (W.shape, X.shape[1], hinge, threads, _flushes(rows, threads))
+    work, crew = _RESERVE.take(kind, lambda: Workspace(W, X, rows, hinge)), team(threads)
+    work.exact[:], work.bad[:], words = 0, -1, crew.words
     dW = np.empty_like(W)
     # Empty or zero arrays instead of None, so that one compiled function serves all cases.
     order = np.empty(0, np.int64) if order is None else order
     mean = np.zeros(X.shape[1], W.dtype) if mean is None else mean
-    threads, words = work.threads, work.team.words
 
     def part(thread: int) -> None:
         _pass(
@@ -140,9 +153,10 @@ def one_pass(
             work.counted, work.loss, work.bad, dW,
         )  # fmt: skip
 
-    work.team.run(part)
+    crew.run(part)
     bad = work.bad[work.bad != -1]
     loss = float(work.loss[:, 0].sum() / rows + reg * work.loss[:, 1].sum())
+    _RESERVE.keep(kind, work)
     return loss, dW, int(bad.min()) if bad.size else -1
 
 

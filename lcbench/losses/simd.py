@@ -33,11 +33,12 @@ ROWS, CLASSES, VECTORS = (4, 5, 4) if jit.vector_registers() == 32 else (2, 5, 2
 WIDE_CLASSES, WIDE_VECTORS = (10, 2) if jit.vector_registers() == 32 else (CLASSES, VECTORS)
 """Gradient tile with as many sums that reads X half as often. With one vector every FMA would need a broadcast."""
 
-FETCH_IN_SCORES = jit.vector_registers() == 16
-"""True if the score tiles prefetch the next block of rows, and not the gradient tiles that fetch.
+PACK_ROWS = jit.vector_registers() == 16
+"""True if the score tiles of the first classes copy the rows of a block into panels, which the gradient tiles read.
 
-With 16 registers the gradient asks for all lines in a quarter of the time, faster than memory delivers them. With 32
-the gradient was measured to be the better place.
+A panel holds one vector of features of every row of the block. Rows of X are about 12 KB apart and not aligned: without
+the copy, the cache lines that a tile of the gradient reads compete for two sets of the L1 cache. The tiles that copy
+also prefetch later rows. With 32 registers the gradient tiles read X and prefetch.
 """
 
 CACHE_LINE = 64
@@ -186,56 +187,86 @@ def _row(context: Any, builder: ir.IRBuilder, order: Any, value: ir.Value, posit
     return builder.load(builder.gep(rows.data, [position]))
 
 
-@intrinsic
-def _score_tile(
-    typing: Any, X: Any, order: Any, row: Any, last: Any, Wt: Any, c: Any, scores: Any, out: Any, fetched: Any,
-    fetched_too: Any,
-) -> Any:  # fmt: skip
-    number = types.int64
-    signature = types.void(X, order, number, number, Wt, number, scores, number, number, number)
+def _make_score_tile(pack: bool) -> Any:
+    @intrinsic
+    def score_tile(
+        typing: Any, X: Any, order: Any, row: Any, last: Any, Wt: Any, c: Any, f: Any, stop: Any, scores: Any, out: Any,
+        sums: Any, panels: Any, fetched: Any, furthest: Any,
+    ) -> Any:  # fmt: skip
+        number = types.int64
+        signature = types.void(
+            X, order, number, number, Wt, number, number, number, scores, number, sums, panels, number, number
+        )
 
-    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        vectors = Vectors(context, builder, X.dtype)
-        x = Matrix(context, builder, X, arguments[0])
-        w = Matrix(context, builder, Wt, arguments[4])
-        s = Matrix(context, builder, scores, arguments[6])
-        row, last, c, out = (arguments[k] for k in (2, 3, 5, 7))
+        def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+            vectors = Vectors(context, builder, X.dtype)
+            x = Matrix(context, builder, X, arguments[0])
+            w = Matrix(context, builder, Wt, arguments[4])
+            s = Matrix(context, builder, scores, arguments[8])
+            kept = Matrix(context, builder, sums, arguments[10])
+            p = Matrix(context, builder, panels, arguments[11])
+            row, last, c, first, stop, out, fetched, furthest = (arguments[k] for k in (2, 3, 5, 6, 7, 9, 12, 13))
+            features, width = x.shape[1], _INT64(vectors.count)
 
-        positions = [smaller(builder, builder.add(row, _INT64(r)), last) for r in range(ROWS)]
-        rows = [_row(context, builder, order, arguments[1], position) for position in positions]
-        classes = [builder.add(c, _INT64(k)) for k in range(CLASSES)]
-        sums = accumulators(builder, vectors.type, ROWS * CLASSES)
-        for accumulator in sums:
-            builder.store(vectors.zero(), accumulator)
+            def rows_from(position: ir.Value, last: ir.Value) -> list[ir.Value]:
+                positions = [smaller(builder, builder.add(position, _INT64(r)), last) for r in range(ROWS)]
+                return [_row(context, builder, order, arguments[1], position) for position in positions]
 
-        def add_products(f: ir.Value, load_x: Callable[[ir.Value], ir.Value]) -> None:
-            xs = [load_x(x.at(r, f)) for r in rows]
-            for k, class_ in enumerate(classes):
-                weights = vectors.load(w.at(class_, f))
-                for r in range(ROWS):
-                    accumulator = sums[r * CLASSES + k]
-                    builder.store(vectors.multiply_add(xs[r], weights, builder.load(accumulator)), accumulator)
+            def vector_at(pointer: ir.Value, number: int) -> ir.Value:
+                return cgutils.pointer_add(builder, pointer, _INT64(number * VECTOR_BYTES))
 
-        features, width = x.shape[1], _INT64(vectors.count)
-        whole = builder.mul(builder.sdiv(features, width), width)
-        even, odd = (_row(context, builder, order, arguments[1], arguments[place]) for place in (8, 9))
-        with cgutils.for_range_slice(builder, _INT64(0), whole, width) as (f, _):
-            if FETCH_IN_SCORES:
-                step_is_odd = builder.trunc(builder.udiv(f, width), ir.IntType(1))
-                prefetch(builder, x.at(builder.select(step_is_odd, odd, even), f), level=2)
-            add_products(f, vectors.load)
-        rest = builder.sub(features, whole)
-        with builder.if_then(builder.icmp_signed(">", rest, _INT64(0))):
-            add_products(whole, lambda pointer: vectors.load_first(pointer, rest))
+            rows = rows_from(row, last)
+            panel, place = builder.sdiv(c, _INT64(CLASSES)), builder.mul(out, width)
+            tile = accumulators(builder, vectors.type, ROWS * CLASSES)
+            kept_here = kept.at(panel, builder.mul(out, builder.mul(width, _INT64(CLASSES))))
+            with builder.if_else(builder.icmp_signed("==", first, _INT64(0))) as (begin, resume):
+                with begin:
+                    for accumulator in tile:
+                        builder.store(vectors.zero(), accumulator)
+                with resume:
+                    for number, accumulator in enumerate(tile):
+                        builder.store(vectors.load(vector_at(kept_here, number)), accumulator)
 
-        for r in range(ROWS):
-            for k, class_ in enumerate(classes):
-                total = vectors.sum(builder.load(sums[r * CLASSES + k]))
-                pointer = s.at(builder.add(out, _INT64(r)), class_)
-                builder.store(total, builder.bitcast(pointer, vectors.element.as_pointer()))
-        return context.get_dummy_value()
+            def add_products(f: ir.Value, load_x: Callable[[ir.Value], ir.Value]) -> None:
+                xs = [load_x(x.at(r, f)) for r in rows]
+                if pack:
+                    target = p.at(builder.udiv(f, width), place)
+                    for r, vector in enumerate(xs):
+                        vectors.store(vector, vector_at(target, r))
+                source = w.at(panel, builder.mul(f, _INT64(CLASSES)))
+                for k in range(CLASSES):
+                    weights = vectors.load(vector_at(source, k))
+                    for r in range(ROWS):
+                        accumulator = tile[r * CLASSES + k]
+                        builder.store(vectors.multiply_add(xs[r], weights, builder.load(accumulator)), accumulator)
 
-    return signature, emit
+            whole = builder.mul(builder.sdiv(features, width), width)
+            later = rows_from(fetched, furthest) if pack else []
+            with cgutils.for_range_slice(builder, first, smaller(builder, stop, whole), width) as (f, _):
+                if pack:
+                    # A line has two vectors, so each of the two rows is asked for in every other step.
+                    step_is_odd = builder.trunc(builder.udiv(f, width), ir.IntType(1))
+                    prefetch(builder, x.at(builder.select(step_is_odd, later[1], later[0]), f), level=2)
+                add_products(f, vectors.load)
+
+            with builder.if_else(builder.icmp_signed("<", stop, features)) as (interrupt, finish):
+                with interrupt:
+                    for number, accumulator in enumerate(tile):
+                        vectors.store(builder.load(accumulator), vector_at(kept_here, number))
+                with finish:
+                    rest = builder.sub(features, whole)
+                    with builder.if_then(builder.icmp_signed(">", rest, _INT64(0))):
+                        add_products(whole, lambda pointer: vectors.load_first(pointer, rest))
+                    for r in range(ROWS):
+                        for k in range(CLASSES):
+                            total = vectors.sum(builder.load(tile[r * CLASSES + k]))
+                            pointer = s.at(builder.add(out, _INT64(r)), builder.add(c, _INT64(k)))
+                            builder.store(total, builder.bitcast(pointer, vectors.element.as_pointer()))
+            return context.get_dummy_value()
+
+        return signature, emit
+
+    return score_tile
 
 
 def _make_gradient_tile(tile_classes: int, tile_vectors: int, fetch: bool) -> Any:
@@ -250,53 +281,102 @@ def _make_gradient_tile(tile_classes: int, tile_vectors: int, fetch: bool) -> An
         def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
             vectors = Vectors(context, builder, X.dtype)
             x = Matrix(context, builder, X, arguments[0])
-            d = Matrix(context, builder, dscores, arguments[4])
-            g = Matrix(context, builder, Gt, arguments[8])
             row, rows, c, f, last = (arguments[k] for k in (2, 3, 6, 7, 9))
-
-            classes = [builder.add(c, _INT64(k)) for k in range(tile_classes)]
-            starts = [builder.add(f, _INT64(v * vectors.count)) for v in range(tile_vectors)]
-            lines = starts[:: max(1, CACHE_LINE // VECTOR_BYTES)]
-            sums = accumulators(builder, vectors.type, tile_classes * tile_vectors)
+            tile = _GradientTile(
+                vectors, tile_classes, tile_vectors, Matrix(context, builder, dscores, arguments[4]), c,
+                Matrix(context, builder, Gt, arguments[8]), f,
+            )  # fmt: skip
+            lines = tile.starts[:: max(1, CACHE_LINE // VECTOR_BYTES)]
 
             def add_rows(load_x: Callable[[int, ir.Value], ir.Value]) -> None:
                 with cgutils.for_range(builder, rows, intp=_INT64) as loop:
                     position = builder.add(row, loop.index)
                     here = _row(context, builder, order, arguments[1], position)
-                    xs = [load_x(v, x.at(here, start)) for v, start in enumerate(starts)]
-                    if fetch and not FETCH_IN_SCORES:
+                    xs = [load_x(v, x.at(here, start)) for v, start in enumerate(tile.starts)]
+                    if fetch:
                         ahead = builder.add(position, rows)
                         ahead = _row(context, builder, order, arguments[1], smaller(builder, ahead, last))
                         for line in lines:
                             prefetch(builder, x.at(ahead, line), level=2)
-                    for k, class_ in enumerate(classes):
-                        dscore = vectors.broadcast(d.at(loop.index, class_))
-                        for v in range(tile_vectors):
-                            accumulator = sums[k * tile_vectors + v]
-                            builder.store(vectors.multiply_add(xs[v], dscore, builder.load(accumulator)), accumulator)
+                    tile.add_row(loop.index, xs)
 
-            # The sum of the rows begins at zero and is then added to Gt, so that Gt is rounded once a block, not once a
-            # row.
-            for accumulator in sums:
-                builder.store(vectors.zero(), accumulator)
             features = x.shape[1]
             end = builder.add(f, _INT64(tile_vectors * vectors.count))
             with builder.if_else(builder.icmp_signed("<=", end, features)) as (whole, partial):
                 with whole:
                     add_rows(lambda v, pointer: vectors.load(pointer))
                 with partial:
-                    add_rows(lambda v, pointer: vectors.load_first(pointer, builder.sub(features, starts[v])))
-            weight = vectors.splat(arguments[5])
-            for k, class_ in enumerate(classes):
-                for v, start in enumerate(starts):
-                    there = g.at(class_, start)
-                    total = builder.load(sums[k * tile_vectors + v])
-                    vectors.store(vectors.multiply_add(total, weight, vectors.load(there)), there)
+                    add_rows(lambda v, pointer: vectors.load_first(pointer, builder.sub(features, tile.starts[v])))
+            tile.add_to_gradient(arguments[5])
             return context.get_dummy_value()
 
         return signature, emit
 
     return gradient_tile
+
+
+@intrinsic
+def _packed_gradient_tile(
+    typing: Any, panels: Any, rows: Any, dscores: Any, weight: Any, c: Any, f: Any, Gt: Any
+) -> Any:
+    number = types.int64
+    signature = types.void(panels, number, dscores, panels.dtype, number, number, Gt)
+
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        vectors = Vectors(context, builder, panels.dtype)
+        p = Matrix(context, builder, panels, arguments[0])
+        rows, c, f = (arguments[k] for k in (1, 4, 5))
+        tile = _GradientTile(
+            vectors, CLASSES, VECTORS, Matrix(context, builder, dscores, arguments[2]), c,
+            Matrix(context, builder, Gt, arguments[6]), f,
+        )  # fmt: skip
+        width = _INT64(vectors.count)
+        with cgutils.for_range(builder, rows, intp=_INT64) as loop:
+            place = builder.mul(loop.index, width)
+            tile.add_row(loop.index, [vectors.load(p.at(builder.udiv(start, width), place)) for start in tile.starts])
+        tile.add_to_gradient(arguments[3])
+        return context.get_dummy_value()
+
+    return signature, emit
+
+
+class _GradientTile:
+    """Sums over rows, held in registers, for a tile of `tile_classes` classes by `tile_vectors` vectors of features.
+
+    The sums begin at zero and are then added to Gt, so that Gt is rounded once a block, not once a row.
+    """
+
+    def __init__(
+        self, vectors: Vectors, tile_classes: int, tile_vectors: int, dscores: Matrix, c: ir.Value, Gt: Matrix,
+        f: ir.Value,
+    ) -> None:  # fmt: skip
+        self._vectors, self._dscores, self._Gt = vectors, dscores, Gt
+        builder = vectors.builder
+        self._classes = [builder.add(c, _INT64(k)) for k in range(tile_classes)]
+        self.starts = [builder.add(f, _INT64(v * vectors.count)) for v in range(tile_vectors)]
+        """First features of the vectors."""
+        self._sums = accumulators(builder, vectors.type, tile_classes * tile_vectors)
+        for accumulator in self._sums:
+            builder.store(vectors.zero(), accumulator)
+
+    def add_row(self, row: ir.Value, xs: list[ir.Value]) -> None:
+        """Add the products of a row's dscores and its vectors of features."""
+        vectors, builder = self._vectors, self._vectors.builder
+        for k, class_ in enumerate(self._classes):
+            dscore = vectors.broadcast(self._dscores.at(row, class_))
+            for v, x in enumerate(xs):
+                accumulator = self._sums[k * len(xs) + v]
+                builder.store(vectors.multiply_add(x, dscore, builder.load(accumulator)), accumulator)
+
+    def add_to_gradient(self, weight: ir.Value) -> None:
+        """Add `weight` times the sums to Gt."""
+        vectors, builder = self._vectors, self._vectors.builder
+        factor = vectors.splat(weight)
+        for k, class_ in enumerate(self._classes):
+            for v, start in enumerate(self.starts):
+                there = self._Gt.at(class_, start)
+                total = builder.load(self._sums[k * len(self.starts) + v])
+                vectors.store(vectors.multiply_add(total, factor, vectors.load(there)), there)
 
 
 @intrinsic
@@ -350,20 +430,41 @@ def _exponential(vectors: Vectors, x: ir.Value) -> ir.Value:
     return builder.fmul(series, builder.bitcast(bits, vectors.type))
 
 
-def _score_tile_in_numpy(
-    X: NDArray[Any], order: NDArray[Any] | None, row: int, last: int, Wt: NDArray[Any], c: int, scores: NDArray[Any],
-    out: int, fetched: int, fetched_too: int,
-) -> None:  # fmt: skip
-    """Compute scores[out + r, c + k] = X[row + r] . Wt[c + k] for a tile of ROWS x CLASSES.
+def _score_tile_in_numpy(pack: bool) -> Callable[..., None]:
+    def score_tile(
+        X: NDArray[Any], order: NDArray[Any] | None, row: int, last: int, Wt: NDArray[Any], c: int, f: int, stop: int,
+        scores: NDArray[Any], out: int, sums: NDArray[Any], panels: NDArray[Any], fetched: int, furthest: int,
+    ) -> None:  # fmt: skip
+        """Compute scores[out + r, c + k] = X[row + r] . W[:, c + k] for a tile of ROWS x CLASSES.
 
-    X (N, D) with contiguous rows, Wt (C', D') zero beyond the classes and features, scores (rows', C'). With `order`
-    (M,), row r is X[order[r]]. Rows after `last` repeat `last`: a remainder costs a few unused products, but needs no
-    separate code. The rows at the positions `fetched` and `fetched_too` may be prefetched, in turn.
-    """
-    rows = np.minimum(np.arange(row, row + ROWS), last)
-    if order is not None:
-        rows = order[rows]
-    scores[out : out + ROWS, c : c + CLASSES] = X[rows] @ Wt[c : c + CLASSES, : X.shape[1]].T
+        X (N, D) with contiguous rows, Wt: W as `numba_parallel.interleave` stores it, zero beyond the classes and
+        features, scores (rows', C'). With `order` (M,), row r is X[order[r]]. Rows after `last` repeat `last`: a
+        remainder costs a few unused products, but needs no separate code.
+
+        Only the features f..stop are used, f and stop multiples of the lanes. sums (C' / CLASSES, rows' * CLASSES *
+        lanes) holds the sums between two such calls; the one with stop >= D writes the scores.
+
+        A packing tile also copies its rows into panels (D' / lanes, rows' * lanes), from row `out` on, and may prefetch
+        those from position `fetched` on, up to `furthest`.
+        """
+        rows = np.minimum(np.arange(row, row + ROWS), last)
+        if order is not None:
+            rows = order[rows]
+        width, end = lanes(X.itemsize), min(stop, X.shape[1])
+        x = np.zeros((ROWS, up_to(end, width) - f), X.dtype)
+        x[:, : end - f] = X[rows, f:end]
+        weights = Wt[c // CLASSES].reshape(-1, CLASSES, width)[f // width : f // width + x.shape[1] // width]
+        kept = sums[c // CLASSES].reshape(-1, CLASSES, width)[out : out + ROWS]
+        if f == 0:
+            kept[:] = 0
+        kept += np.einsum("rvl,vkl->rkl", x.reshape(ROWS, -1, width), weights)
+        if stop >= X.shape[1]:
+            scores[out : out + ROWS, c : c + CLASSES] = kept.sum(axis=2)
+        if pack:
+            targets = panels.reshape(len(panels), -1, width)[f // width :, out : out + ROWS]
+            targets[: x.shape[1] // width] = x.reshape(ROWS, -1, width).transpose(1, 0, 2)
+
+    return score_tile
 
 
 def _gradient_tile_in_numpy(tile_classes: int, tile_vectors: int) -> Callable[..., None]:
@@ -385,6 +486,16 @@ def _gradient_tile_in_numpy(tile_classes: int, tile_vectors: int) -> Callable[..
     return gradient_tile
 
 
+def _packed_gradient_tile_in_numpy(
+    panels: NDArray[Any], rows: int, dscores: NDArray[Any], weight: Any, c: int, f: int, Gt: NDArray[Any]
+) -> None:
+    """Do what a gradient tile of CLASSES by VECTORS does, with the rows that were packed into panels."""
+    width = lanes(panels.itemsize)
+    X = panels.reshape(len(panels), -1, width)[f // width : f // width + VECTORS, :rows]
+    X = X.transpose(1, 0, 2).reshape(rows, VECTORS * width)
+    Gt[c : c + CLASSES, f : f + X.shape[1]] += weight * (dscores[:rows, c : c + CLASSES].T @ X)
+
+
 def _exponentials_in_numpy(numbers: NDArray[Any], count: int) -> None:
     """Replace numbers[:count] by their exponentials, to within 2 units in the last place. They must not be positive.
 
@@ -394,15 +505,17 @@ def _exponentials_in_numpy(numbers: NDArray[Any], count: int) -> None:
         numbers[:count] = np.exp(np.maximum(numbers[:count], numbers.dtype.type(LOWEST_EXPONENT[numbers.itemsize])))
 
 
-# The "fetching" tiles prefetch the same columns of the next block of rows into L2, since memory access and arithmetic
-# do not overlap by themselves.
+# The "fetching" gradient tiles prefetch the same columns of the next block of rows into L2, since memory access and
+# arithmetic do not overlap by themselves.
 if config.DISABLE_JIT:
-    score_tile = _score_tile_in_numpy
+    score_tile, packing_score_tile = (_score_tile_in_numpy(pack) for pack in (False, True))
+    packed_gradient_tile = _packed_gradient_tile_in_numpy
     gradient_tile = gradient_tile_fetching = _gradient_tile_in_numpy(CLASSES, VECTORS)
     wide_gradient_tile = wide_gradient_tile_fetching = _gradient_tile_in_numpy(WIDE_CLASSES, WIDE_VECTORS)
     exponentials = _exponentials_in_numpy
 else:
-    score_tile = _score_tile
+    score_tile, packing_score_tile = (_make_score_tile(pack) for pack in (False, True))
+    packed_gradient_tile = _packed_gradient_tile
     gradient_tile, gradient_tile_fetching = (_make_gradient_tile(CLASSES, VECTORS, fetch) for fetch in (False, True))
     wide_gradient_tile, wide_gradient_tile_fetching = (
         _make_gradient_tile(WIDE_CLASSES, WIDE_VECTORS, fetch) for fetch in (False, True)

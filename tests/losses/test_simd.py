@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 from numba import config
 
-from lcbench.losses import jit, simd
+from lcbench.losses import jit, numba_parallel, simd
 
 pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="the definitions replace the kernels if the JIT is off")
 
 
 @jit.compiled
-def score_tile(X, order, row, last, Wt, c, scores, out, fetched, fetched_too):
-    simd.score_tile(X, order, row, last, Wt, c, scores, out, fetched, fetched_too)
+def score_tile(X, order, row, last, Wt, c, f, stop, scores, out, sums, panels, fetched, furthest):
+    simd.score_tile(X, order, row, last, Wt, c, f, stop, scores, out, sums, panels, fetched, furthest)
+
+
+@jit.compiled
+def packing_score_tile(X, order, row, last, Wt, c, f, stop, scores, out, sums, panels, fetched, furthest):
+    simd.packing_score_tile(X, order, row, last, Wt, c, f, stop, scores, out, sums, panels, fetched, furthest)
 
 
 @jit.compiled
@@ -38,6 +43,11 @@ def wide_gradient_tile_fetching(X, order, row, rows, dscores, weight, c, f, Gt, 
 
 
 @jit.compiled
+def packed_gradient_tile(panels, rows, dscores, weight, c, f, Gt):
+    simd.packed_gradient_tile(panels, rows, dscores, weight, c, f, Gt)
+
+
+@jit.compiled
 def exponentials(numbers, count):
     simd.exponentials(numbers, count)
 
@@ -47,19 +57,48 @@ orders = pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
 
 
 @orders
+@pytest.mark.parametrize("pack", [False, True])
+@pytest.mark.parametrize("vectors", [1, 2, 1000], ids=lambda vectors: f"in parts of {vectors}")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("features", [1, 15, 16, 17, 70])
-def test_score_tile(dtype, features, order):
+def test_score_tile(dtype, features, vectors, pack, order):
     rng = np.random.default_rng(features)
+    lanes = simd.lanes(np.dtype(dtype).itemsize)
     X = rng.normal(0, 1, (9, features)).astype(dtype)
-    Wt = np.zeros((2 * simd.CLASSES, 128), dtype)
-    Wt[:, :features] = rng.normal(0, 1, (2 * simd.CLASSES, features))
-    found, expected = (np.full((20, 2 * simd.CLASSES), np.nan, dtype) for _ in range(2))
-    for kernel, scores in ((score_tile, found), (simd._score_tile_in_numpy, expected)):
-        kernel(X, order, 1, 8, Wt, simd.CLASSES, scores, 3, 5, 6)
-        kernel(X, order, 7, 8, Wt, 0, scores, 12, 8, 8)  # rows after the last repeat it
+    W = rng.normal(0, 1, (features, 2 * simd.CLASSES)).astype(dtype)
+    Wt = np.zeros((2, 128 * simd.CLASSES), dtype)
+    numba_parallel.interleave(W, 0, features, Wt)
+    kernel = packing_score_tile if pack else score_tile
+    (found, panels), (expected, panels_expected) = (
+        (np.full((20, 2 * simd.CLASSES), np.nan, dtype), np.full((128 // lanes, 20 * lanes), np.nan, dtype))
+        for _ in range(2)
+    )
+    for tile, scores, copies in ((kernel, found, panels), (simd._score_tile_in_numpy(pack), expected, panels_expected)):
+        sums = np.full((2, 20 * simd.CLASSES * lanes), np.nan, dtype)
+        for f in range(0, features, vectors * lanes):
+            stop = f + vectors * lanes
+            tile(X, order, 1, 8, Wt, simd.CLASSES, f, stop, scores, 4, sums, copies, 5, 6)
+            tile(X, order, 7, 8, Wt, 0, f, stop, scores, 12, sums, copies, 8, 8)  # rows after the last repeat it
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert np.isnan(found).sum() == found.size - 2 * simd.ROWS * simd.CLASSES
+    np.testing.assert_array_equal(panels, panels_expected)
+    rows = np.arange(1, 1 + simd.ROWS) if order is None else order[1 : 1 + simd.ROWS]
+    np.testing.assert_allclose(found[4 : 4 + simd.ROWS, simd.CLASSES :], (X[rows] @ W)[:, simd.CLASSES :], 1e-4, 1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [1, 7])
+def test_packed_gradient_tile(dtype, rows):
+    rng = np.random.default_rng(rows)
+    lanes = simd.lanes(np.dtype(dtype).itemsize)
+    panels = rng.normal(0, 1, (2 * simd.VECTORS, 8 * lanes)).astype(dtype)
+    dscores = rng.normal(0, 1, (8, 2 * simd.CLASSES)).astype(dtype)
+    start = rng.normal(0, 1, (2 * simd.CLASSES, 256)).astype(dtype)
+    found, expected = start.copy(), start.copy()
+    for tile, Gt in ((packed_gradient_tile, found), (simd._packed_gradient_tile_in_numpy, expected)):
+        tile(panels, rows, dscores, dtype(0.75), simd.CLASSES, simd.VECTORS * lanes, Gt)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert (found != start).sum() == simd.CLASSES * simd.VECTORS * lanes
 
 
 @orders
