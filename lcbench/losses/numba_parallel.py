@@ -8,11 +8,14 @@ Two matrix products would read X twice. Here each thread processes its own rows 
     |  block    |      3. gradient Gt += dS^T X_block  10 classes x 2       registers, X_block in L2,
     +-----------+                                      vectors of features  next block on its way to L2
     | thread 1  |
-    |  ...      |      Wt (C', D') is W transposed, Gt (C', D') one gradient a thread, both padded to whole tiles.
-    +-----------+
+    |  ...      |      Wt is W transposed and interleaved by vectors, Gt (C', D') one gradient a thread, both padded to
+    +-----------+      whole tiles.
 
-These are the tiles for 32 vector registers. With 16 registers the scores take tiles of 2 rows x 5 classes, which also
-prefetch the next block, and the gradient tiles of 5 classes x 2 vectors.
+These are the tiles for 32 vector registers. With 16 registers they are smaller, and rows are copied on the way::
+
+    1. scores    2 rows x 5 classes             registers; parts of Wt in L1 for all rows of the block; the rows are
+                                                copied into panels in L2, and rows ahead are prefetched
+    3. gradient  5 classes x 2 vectors          registers; two panels, which one line after the other comes from L2
 
 All threads run the same function. They wait for each other at two barriers: after Wt is complete, and after all
 gradients are complete. The gradients are then added in a fixed order, so that the result depends on the number of
