@@ -29,9 +29,9 @@ X86 = {  # NUMBA_CPU_NAME, required features of the host, bytes and names of the
     "AVX-512": ("skylake-avx512", ("avx512f", "avx512bw", "avx512dq", "avx512vl"), 64, "xyz"),
 }
 
-# By vector registers: tiles, and those that prefetch. With 32: one score tile; gradient tiles of ten and of five classes,
-# each with and without prefetching the next block. With 16: score tiles that pack and prefetch and that do neither, and
-# gradient tiles for the first classes and for others.
+# By vector registers: tiles, and those that prefetch. With 32: one score tile; gradient tiles of ten and of five
+# classes, each with and without prefetching the next block. With 16: score tiles that pack and prefetch and that do
+# neither, and gradient tiles for the first classes and for others.
 TILES = {32: (5, 2), 16: (4, 1)}
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 
 import h5py
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from lcbench.errors import LcbenchError
 from lcbench.losses.implementation import LossError
 from lcbench.measure import selection, sides
+from lcbench.usercode import own_tree
 from lcbench.usercode.source import unchanging
 
 KERNEL = "def softmax_loss(W, X, y, reg):\n    from mypackage.core import version\n    raise ValueError(version)\n"
@@ -253,3 +255,26 @@ def test_packages_of_an_environment_that_the_build_made_are_those_of_the_tree(re
     )
     with sides.open_sides("HEAD~1", ".", build) as (base, _):
         assert selection.discover(FILE, place=base.place)[0].problem == version("first")
+
+
+def test_the_worker_itself_is_of_no_side(tmp_path):
+    """Who works on lcbench runs the command from head: only the losses must come from the tree of each side."""
+    head = Path(own_tree.__file__).parents[2]
+    program = f"""
+import sys
+from lcbench.losses.implementation import CannotLoad
+from lcbench.usercode import own_tree
+
+sys.modules["__main__"].__file__ = {str(head / "lcbench" / "workers" / "start_worker.py")!r}
+imports = own_tree.use(own_tree.OwnTree("base", {str(tmp_path)!r}, ({str(head)!r},)))
+for name in [name for name in sys.modules if name.startswith("lcbench.losses")]:
+    losses = sys.modules.pop(name)
+imports.require_own()
+sys.modules["lcbench.losses"] = losses
+try:
+    imports.require_own()
+except CannotLoad as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=head, capture_output=True, text=True)
+    assert done.stdout.startswith("lcbench.losses was imported from"), done.stderr
