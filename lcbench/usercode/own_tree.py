@@ -210,7 +210,7 @@ class OwnImports:
         starts = tuple(f"{other}/" for other in self._others)
         for name, module in list(sys.modules.items()):
             part_of_worker = name == "lcbench" or name.startswith("lcbench.")
-            if name == "__main__" or (part_of_worker and not name.startswith("lcbench.losses")):
+            if name in ("__main__", "__mp_main__") or (part_of_worker and not name.startswith("lcbench.losses")):
                 continue  # the worker, which is the same on both sides
             place = getattr(module, "__file__", None)
             if isinstance(place, str) and place.startswith(starts) and self._tree_of(Path(place)) in self._others:

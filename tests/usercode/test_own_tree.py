@@ -265,6 +265,7 @@ import sys
 from lcbench.losses.implementation import CannotLoad
 from lcbench.usercode import own_tree
 
+sys.modules["__mp_main__"] = sys.modules["__main__"]  # as in a process that the worker has started
 sys.modules["__main__"].__file__ = {str(head / "lcbench" / "workers" / "start_worker.py")!r}
 imports = own_tree.use(own_tree.OwnTree("base", {str(tmp_path)!r}, ({str(head)!r},)))
 for name in [name for name in sys.modules if name.startswith("lcbench.losses")]:
