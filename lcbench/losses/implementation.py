@@ -34,11 +34,11 @@ class UnknownImplementation(LossError):  # noqa: N818
 class Unavailable(LossError):  # noqa: N818
     """Error: the implementation exists but cannot run here, since a package, a device or a driver is missing.
 
-    install: command that installs what is missing, or empty.
+    install: command that installs what is missing, or empty. The message ends with it.
     """
 
     def __init__(self, reason: str, install: str = "") -> None:
-        super().__init__(reason)
+        super().__init__(f"{reason}; {install}" if install else reason)
         self.reason = reason
         self.install = install
 

@@ -168,11 +168,8 @@ def inspect_gpu(architecture: Architecture, dtype: str, classes: int, pixels: bo
     if cuda_backend.is_simulator():
         raise Unavailable("NUMBA_ENABLE_CUDASIM is set, and Numba's simulator compiles nothing: unset it")
     if find_spec("numba_cuda") is None:  # the CUDA target inside Numba has no compiler
-        raise Unavailable(f"numba-cuda, which brings the CUDA compiler, is not installed: {INSTALL}", INSTALL)
-    try:
-        cuda = cuda_backend.cuda
-    except Unavailable as error:
-        raise Unavailable(f"{error}; {error.install}", error.install) from error
+        raise Unavailable("numba-cuda, which brings the CUDA compiler, is not installed", INSTALL)
+    cuda = cuda_backend.cuda
     sources = kernels_to_inspect(architecture, dtype, classes, pixels)
     return [_compile(cuda, source, architecture, dtype) for source in sources]
 
@@ -193,7 +190,7 @@ def _compile(cuda: Any, source: KernelToInspect, architecture: Architecture, dty
     except Exception as error:  # each release has its own error for each missing library
         reason = " ".join(str(error).split()).rstrip(":; ")
         target = f"sm_{architecture[0]}{architecture[1]}"
-        raise Unavailable(f"{source.name} does not compile for {target}: {reason}; {INSTALL}", INSTALL) from error
+        raise Unavailable(f"{source.name} does not compile for {target}: {reason}", INSTALL) from error
     code = code.encode() if isinstance(code, str) else bytes(code)
     usage, ptx = link(code, architecture, link_time, options.get("max_registers"))
     fits = occupancy(architecture, source.threads, usage.registers, usage.shared_bytes)
@@ -365,7 +362,7 @@ def _run_linker(code: bytes, options: list[str], link_time: bool) -> tuple[bytes
     try:
         nvjitlink = importlib.import_module("cuda.bindings.nvjitlink")
     except ImportError as error:
-        raise Unavailable(f"NVIDIA's linker is not installed: {INSTALL}", INSTALL) from error
+        raise Unavailable("NVIDIA's linker is not installed", INSTALL) from error
     kind = nvjitlink.InputType.LTOIR if link_time else nvjitlink.InputType.PTX
     try:
         linker = nvjitlink.create(len(options), options)
@@ -381,5 +378,5 @@ def _run_linker(code: bytes, options: list[str], link_time: bool) -> tuple[bytes
         finally:
             nvjitlink.destroy(linker)
     except Exception as error:  # the library's own errors, and those of a library that is not found
-        raise Unavailable(f"NVIDIA's linker failed: {' '.join(str(error).split())}; {INSTALL}", INSTALL) from error
+        raise Unavailable(f"NVIDIA's linker failed: {' '.join(str(error).split())}", INSTALL) from error
     return bytes(linked), log.decode(errors="replace")

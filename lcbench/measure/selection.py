@@ -103,10 +103,8 @@ def _from_catalog(name: str, losses: list[LossName]) -> ResolvedTarget:
     entry = catalog.find(name)
     reason = catalog.why_unavailable(entry)
     offered = tuple(loss for loss in entry.losses if loss in losses)
-    unavailable = ""
-    if reason:
-        unavailable = f"{reason}; {reason.install}" if reason.install else str(reason)
-    elif not offered:
+    unavailable = str(reason) if reason else ""
+    if not reason and not offered:
         unavailable = f"offers {' and '.join(entry.losses)} only"
     return ResolvedTarget(name, catalog.device_here(entry), offered, unavailable)
 

@@ -18,6 +18,7 @@ from lcbench.cli.train import train
 from lcbench.errors import LcbenchError
 from lcbench.learn import model as model_file
 from lcbench.learn import solvers
+from lcbench.losses import catalog
 from small_splits import splits
 
 SMALL = ["--iterations", "60", "--report-every", "20", "--quiet"]
@@ -174,6 +175,14 @@ def test_only_models_are_replaced_and_only_with_force(table):
     invoke(train, *again, "--force")
     assert model_file.read(Path("m.h5")).status == "finished"
     assert len(made) == Path("m.h5").stat().st_size
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it(table, tmp_path, monkeypatch):
+    found = catalog.find_spec
+    monkeypatch.setattr(catalog, "find_spec", lambda name: None if name == "torch" else found(name))
+    done = commands.invoke(tmp_path, "train", "--data", table, "--impl", "torch")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "error: torch is not installed; pip install torch"
 
 
 def test_two_trainings_at_once_do_not_write_the_same_model(table):
