@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import statistics
+import subprocess
+import sys
+from math import inf
 
 import pytest
 
@@ -67,6 +71,45 @@ def read(form, result=RESULT):
     return json.loads(export(result, form))
 
 
+def bmf_benchmarks(text):
+    """Return the benchmarks of a document, after checking it against the description of the format.
+
+    https://bencher.dev/docs/reference/bencher-metric-format/: an object of benchmarks, each an object of measures, each
+    an object with a number `value` and optional numbers `lower_value` and `upper_value`. A name of a benchmark has at
+    most 1024 characters, and one of a measure 64.
+    """
+    benchmarks = json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
+    for benchmark, measures in benchmarks.items():
+        assert 0 < len(benchmark) <= 1024
+        for measure, metric in measures.items():
+            assert 0 < len(measure) <= 64
+            assert {"value"} <= set(metric) <= {"value", "lower_value", "upper_value"}
+            assert all(type(number) in (int, float) for number in metric.values())
+            assert metric.get("lower_value", -inf) <= metric["value"] <= metric.get("upper_value", inf)
+    return benchmarks
+
+
+def custom_entries(text):
+    """Return the entries of a document, after checking it against the types that github-action-benchmark declares."""
+    entries = json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
+    for entry in entries:
+        assert {"name", "unit", "value"} <= set(entry) <= {"name", "unit", "value", "range", "extra"}
+        assert type(entry.pop("value")) in (int, float)
+        assert all(isinstance(text, str) for text in entry.values())
+    names = [entry["name"] for entry in entries]
+    assert len(set(names)) == len(names)  # it finds the previous value of a benchmark by the name
+    return entries
+
+
+@pytest.mark.parametrize(
+    "result", [RESULT, record(*sides("base", "control", "head")), record(row("a", [1e-9]), row("b", [1e6, 1.1e6]))]
+)
+def test_bencher_and_github_action_benchmark_can_read_every_result(result):
+    names = [trackers.full_name(one) for one in trackers.timed(result)]
+    assert list(bmf_benchmarks(export(result, "bencher"))) == names
+    assert [entry["name"] for entry in custom_entries(export(result, "github-action-benchmark"))] == names
+
+
 def test_bencher_gets_nanoseconds_and_bounds():
     low, high = RESULT.rows[0].ci95_s
     assert read("bencher") == {
@@ -116,6 +159,35 @@ def test_pytest_benchmark_has_a_round_for_each_process():
     assert (numpy["stats"]["rounds"], numpy["stats"]["iterations"]) == (2, 3)
     assert (mine["stats"]["rounds"], mine["stats"]["stddev"], mine["stats"]["iqr"]) == (1, 0, 0)
     assert (numpy["fullname"], mine["fullname"]) == (NUMPY, MINE)
+
+
+def compared(folder, *results, options=()):
+    """Return the lines of the table that ``pytest-benchmark compare`` writes of exported results, as dictionaries."""
+    files = []
+    for number, result in enumerate(results, 1):
+        files.append(folder / f"{number:04}_export.json")
+        files[-1].write_text(export(result, "pytest-benchmark"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest_benchmark", "compare", "--csv=table", *options, *map(str, files)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    with (folder / "table.csv").open() as table:
+        return done.stdout, list(csv.DictReader(table))
+
+
+def test_pytest_benchmark_itself_compares_two_exports(tmp_path):
+    slower = record(row("numpy", blocks=[[4e-3, 4.4e-3], [4.2e-3]], calls=[3, 4], threads=2))
+    shown, lines = compared(tmp_path, RESULT, slower)
+    assert {line["name"].split("[")[0] for line in lines} == {"softmax/numpy", "softmax/mine.py:softmax_loss"}
+    numpy = [line for line in lines if line["name"].startswith("softmax/numpy")]
+    medians = sorted(float(line["median"]) for line in numpy)
+    assert medians == pytest.approx([2.1e-3, 4.2e-3])
+    assert {(line["rounds"], line["iterations"]) for line in numpy} == {("2", "3")}
+    assert "softmax/numpy" in shown
+    assert "(2.0" in shown  # relative to the fastest of the group
 
 
 def test_the_sides_of_a_gate_stay_apart():
