@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from lcbench import start as start
 
+__version__ = "1.0.0rc1"
+
 if TYPE_CHECKING:
     from lcbench.api.checks import check, gradcheck
     from lcbench.api.datasets import download, features, reproduce, synth

@@ -1,4 +1,4 @@
-"""Locations of all files, version of lcbench, temporary files, and atomic writing.
+"""Locations of all files, temporary files, and atomic writing.
 
 The folders for data and results are in the current directory, so that each project has its own. The environment
 variables ``LCBENCH_DATA`` and ``LCBENCH_RESULTS`` change them.
@@ -22,20 +22,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lcbench.errors import LcbenchError, require
-
-
-def installed_version() -> str:
-    """Return the version of lcbench: the installed one, else that of the source tree that it runs from."""
-    import tomllib
-    from importlib.metadata import PackageNotFoundError, version
-
-    with suppress(PackageNotFoundError):
-        return version("lcbench")
-    try:
-        project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
-        return str(project["project"]["version"])
-    except (OSError, ValueError, KeyError):  # copied without its project
-        return "unknown"
 
 
 def data_folder() -> Path:

@@ -54,6 +54,10 @@ class Record(msgspec.Struct, kw_only=True):
     schema: int = SCHEMA
     lcbench: str
     """Version of lcbench that wrote the record."""
+    lcbench_revision: str | None = None
+    """Commit of lcbench itself, if it ran from a checkout or was installed from a repository."""
+    lcbench_dirty: bool | None = None
+    """Whether files of lcbench differed from that commit."""
     created: str
     """UTC, ISO 8601."""
     id: str

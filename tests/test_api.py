@@ -83,7 +83,7 @@ def test_a_run_with_worker_processes(results):
     assert (limit.implementation, limit.loss, len(limit.processes)) == ("limit", "svm", 2)
     assert record.read(results / "baselines" / "before.json").id == result.id
     assert record.find("before").rows == result.rows
-    assert (result.lcbench, result.machine["python"]) == (files.installed_version(), result.machine["python"])
+    assert (result.lcbench, result.machine["python"]) == (lcbench.__version__, result.machine["python"])
 
 
 def test_default_sizes(fake):

@@ -6,13 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import tomllib
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-import commands
 from commands import environment, lcbench, wait_until
 from lcbench import files
 from lcbench.errors import LcbenchError
@@ -35,19 +32,6 @@ with files.locked(Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(1000)
 """
-
-
-def test_version_without_metadata_is_that_of_the_source_tree(monkeypatch, tmp_path):
-    def none(name):
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(metadata, "version", none)
-    project = tomllib.loads((Path(files.__file__).parents[1] / "pyproject.toml").read_text())
-    version = project["project"]["version"]
-    assert files.installed_version() == version
-    assert commands.invoke(tmp_path, "--version").stdout == f"lcbench {version}\n"
-    monkeypatch.setattr(files, "__file__", str(tmp_path / "lcbench" / "files.py"))
-    assert files.installed_version() == "unknown"
 
 
 def test_a_lock_ends_with_its_process(tmp_path):

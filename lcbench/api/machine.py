@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from lcbench import __version__
 from lcbench.errors import LcbenchError
 from lcbench.losses import catalog
 from lcbench.losses.implementation import Implementation
@@ -76,8 +77,14 @@ def entry_points() -> list[dict[str, str]]:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Facts on the machine, and what would disturb a measurement. noise: None if not measured. score: 0 to 100."""
+    """Facts on the machine, and what would disturb a measurement.
 
+    lcbench, lcbench_revision: version of lcbench, and its commit if that is known. noise: None if not measured. score:
+    0 to 100.
+    """
+
+    lcbench: str
+    lcbench_revision: str | None
     fingerprint: str
     machine: Facts
     numba: dict[str, Any]
@@ -99,6 +106,7 @@ def doctor(
     from lcbench.host import disturbances, machine
     from lcbench.host.conditions import conditions
     from lcbench.measure import noise as noises
+    from lcbench.measure import sides
     from lcbench.stats import gate as gates
 
     facts = machine.facts()
@@ -115,7 +123,8 @@ def doctor(
     if noise:  # a gate that detects nothing is the worst case
         slowdown = gates.detectable_in_a_gate(noise.processes, noise.generation_s) or inf
     score = disturbances.score(findings, slowdown)
-    return Diagnosis(machine.fingerprint(facts), facts, numba, now, noise, findings, score)
+    revision, _ = sides.revision_of_lcbench()
+    return Diagnosis(__version__, revision, machine.fingerprint(facts), facts, numba, now, noise, findings, score)
 
 
 def inspect(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from lcbench import files, record
+from lcbench import __version__, files, record
 from lcbench.errors import LcbenchError, NotSaved, require
 from lcbench.progress import NoteCallback, ProgressCallback, no_note, no_progress
 from lcbench.ranges import FLOATS
@@ -596,9 +596,12 @@ class MachineAtStart:
 
         found = disturbances.findings(self._facts, self._conditions, self._observer.read())
         revision = sides.git_revision()
+        own_revision, own_changes = sides.revision_of_lcbench()
         unknown = "" if revision else sides.why_no_revision()
         return record.new(
-            lcbench=files.installed_version(),
+            lcbench=__version__,
+            lcbench_revision=own_revision,
+            lcbench_dirty=own_changes,
             git_revision=revision,
             git_dirty=sides.git_has_changes() if revision else None,
             fingerprint=machine.fingerprint(self._facts),

@@ -55,7 +55,7 @@ def doctor(seconds: float, no_noise: bool, as_json: bool, quiet: bool) -> None:
     tables = [
         doctor_tables.machine(found.machine, found.fingerprint, found.conditions.gpu),
         doctor_tables.threads(found.machine, found.numba),
-        doctor_tables.versions(found.machine),
+        doctor_tables.versions(found.machine, found.lcbench, found.lcbench_revision),
         *([doctor_tables.noise(found.noise)] if found.noise else []),
         *([doctor_tables.findings(found.findings)] if found.findings else []),
     ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from lcbench import __version__
 from lcbench.cli import process
 from lcbench.errors import ExitCode, LcbenchError, ReaderGone, WrongResultError, os_error, printable, require
 from lcbench.losses.implementation import LossError, did_you_mean
@@ -86,9 +87,7 @@ class Commands(click.Group):
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        from lcbench.files import installed_version
-
-        click.echo(f"lcbench {installed_version()}")
+        click.echo(f"lcbench {__version__}")
         context.exit()
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench import files
+from lcbench import __version__, files
 from lcbench.datasets import hdf5
 from lcbench.datasets.archives import Archive
 from lcbench.datasets.cifar10 import CIFAR10, SPLITS, Dataset, Layout, Split
@@ -92,7 +92,7 @@ def _fill(file: h5py.File, archive: Archive, source: str, dataset: Dataset) -> N
 def _creator() -> str:
     import h5py
 
-    return f"lcbench {files.installed_version()}, h5py {h5py.__version__}, HDF5 {h5py.version.hdf5_version}"
+    return f"lcbench {__version__}, h5py {h5py.__version__}, HDF5 {h5py.version.hdf5_version}"
 
 
 def origin(path: Path, dataset: Dataset = CIFAR10) -> Origin:

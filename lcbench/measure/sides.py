@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -329,6 +331,23 @@ def git_has_changes(folder: Path | None = None) -> bool | None:
     """Return whether tracked files differ from the commit that is checked out; None outside a repository."""
     changes = run_git("status", "--porcelain", "-uno", folder=folder)
     return None if changes is None else bool(changes)
+
+
+def revision_of_lcbench() -> tuple[str | None, bool | None]:
+    """Return the commit of lcbench itself, and whether its files differ from it.
+
+    Both are None if it is neither in a checkout nor was installed from a repository by pip, which notes the commit.
+    """
+    package = Path(__file__).parents[1]
+    # A checkout of another project may contain the environment in which lcbench is installed.
+    if run_git("ls-files", "--error-unmatch", "--", "__init__.py", folder=package) is not None:
+        changes = run_git("status", "--porcelain", "-uno", "--", ".", folder=package)
+        return git_revision(folder=package), None if changes is None else bool(changes)
+    with suppress(metadata.PackageNotFoundError, ValueError, KeyError, TypeError):
+        installed = metadata.distribution("lcbench")
+        if Path(str(installed.locate_file("lcbench"))).resolve() == package.resolve():
+            return str(json.loads(installed.read_text("direct_url.json") or "{}")["vcs_info"]["commit_id"]), False
+    return None, None
 
 
 def why_no_revision(folder: Path | None = None) -> str:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from commands import invoke, lcbench
+from lcbench import __version__
 from lcbench.host.disturbances import Finding, score
 
 EXAMPLES = (["doctor", "--no-noise"], ["doctor", "--seconds", "3", "--json"])
@@ -45,7 +46,9 @@ def test_json_contents(tmp_path):
     done = lcbench(tmp_path, *EXAMPLES[1], "--quiet", OMP_NUM_THREADS="10000", NUMBA_NUM_THREADS="1")
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
-    assert list(report) == ["fingerprint", "machine", "numba", "conditions", "noise", "findings", "score"]
+    own = ["lcbench", "lcbench_revision"]
+    assert list(report) == [*own, "fingerprint", "machine", "numba", "conditions", "noise", "findings", "score"]
+    assert report["lcbench"] == __version__
     assert report["machine"]["environment"]["OMP_NUM_THREADS"] == "10000"
     assert report["numba"]["threads"] == 1
     assert report["numba"]["threading_layers"]["workqueue"] is None

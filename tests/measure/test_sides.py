@@ -336,3 +336,50 @@ def test_git_in_a_folder_whose_name_the_locale_cannot_decode(tmp_path):
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=os.environ | locale, check=False)
     assert done.returncode == 0
+
+
+def installed(site, monkeypatch, origin=None):
+    """Pretend that lcbench is installed in the folder `site`, from where `origin` says."""
+    distribution = site / "lcbench-1.0.dist-info"
+    distribution.mkdir(parents=True)
+    (distribution / "METADATA").write_text("Metadata-Version: 2.1\nName: lcbench\nVersion: 1.0\n")
+    if origin:
+        (distribution / "direct_url.json").write_text(origin)
+    module = site / "lcbench" / "measure" / "sides.py"
+    module.parent.mkdir(parents=True)
+    (site / "lcbench" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setattr(sides, "__file__", str(module))
+
+
+def test_the_revision_of_lcbench_is_that_of_its_checkout(repository, monkeypatch):
+    installed(repository, monkeypatch)
+    assert sides.revision_of_lcbench() == (None, None)  # git does not track it
+    git(repository, "add", "lcbench")
+    git(repository, "commit", "-q", "-m", "lcbench")
+    assert sides.revision_of_lcbench() == (git(repository, "rev-parse", "HEAD"), False)  # another file has changed
+    (repository / "lcbench" / "__init__.py").write_text("changed")
+    assert sides.revision_of_lcbench() == (git(repository, "rev-parse", "HEAD"), True)
+
+
+VCS = '{"url": "https://example.org/lcbench", "vcs_info": {"vcs": "git", "commit_id": "abc"}}'
+
+
+@pytest.mark.parametrize(
+    ("origin", "revision"),
+    [
+        (VCS, ("abc", False)),
+        ('{"url": "file:///lcbench", "dir_info": {}}', (None, None)),
+        ("{", (None, None)),
+        (None, (None, None)),
+    ],
+)
+def test_the_revision_of_lcbench_is_the_one_that_pip_installed(repository, monkeypatch, origin, revision):
+    installed(repository / ".venv" / "lib" / "site-packages", monkeypatch, origin)
+    assert sides.revision_of_lcbench() == revision
+
+
+def test_the_revision_of_another_installation_is_not_that_of_lcbench(repository, monkeypatch, tmp_path_factory):
+    installed(tmp_path_factory.mktemp("site-packages"), monkeypatch, VCS)
+    monkeypatch.setattr(sides, "__file__", str(tmp_path_factory.mktemp("copied") / "lcbench" / "measure" / "sides.py"))
+    assert sides.revision_of_lcbench() == (None, None)

@@ -30,9 +30,11 @@ def threads(facts: Facts, numba: dict[str, Any]) -> Table:
     return pairs("Threads", _thread_rows(facts, numba))
 
 
-def versions(facts: Facts) -> Table:
-    """Return the table of the packages whose version can change a time."""
-    return pairs("Versions", [("Python", facts["python"]), *facts["versions"].items()])
+def versions(facts: Facts, lcbench: str, revision: str | None) -> Table:
+    """Return the table of the packages whose version can change a time, lcbench itself first."""
+    packages = {name: version for name, version in facts["versions"].items() if name != "lcbench"}
+    own = f"{lcbench} ({revision[:10]})" if revision else lcbench
+    return pairs("Versions", [("lcbench", own), ("Python", facts["python"]), *packages.items()])
 
 
 def noise(measured: Noise) -> Table:
