@@ -85,6 +85,8 @@ def run(
     Each implementation runs in several generations of worker processes, which take turns in random order.
 
     If only code of your own is named, the baseline is measured beside it, on the same losses.
+
+    Statistics of the samples are columns on request: --columns time,min,mean,std,quartiles.
     """
     if require_gpu:
         from lcbench.losses.cuda.backend import why_no_gpu
@@ -117,7 +119,7 @@ def run(
             console = style.console()
             for table in run_tables.tables(result, baseline, arrangement):
                 console.print(table)
-            if sentence := run_tables.conclusion(result):
+            for sentence in run_tables.conclusions(result):
                 console.print(sentence)
     finally:
         print_result_file(result)

@@ -108,8 +108,9 @@ class Column:
     """Column of a table: its heading, and the attribute, the key or the function that gives its value for a row.
 
     If the value is a `Cell`, it is shown as it is. meaning: tooltip of the heading on the page. first: order after the
-    first click on the heading. detail: the column is shown on the page only. leaves: order in which columns leave a
-    table that is too wide for a terminal, from 1; from `LATE`, only if breaking the names is not enough. 0: it stays.
+    first click on the heading. detail: the column is shown on the page only. on_request: it is shown only where a user
+    asks for it. leaves: order in which columns leave a table that is too wide for a terminal, from 1; from `LATE`, only
+    if breaking the names is not enough. 0: it stays.
     """
 
     heading: str
@@ -118,6 +119,7 @@ class Column:
     meaning: str = ""
     first: Literal["ascending", "descending"] = "ascending"
     detail: bool = False
+    on_request: bool = False
     leaves: int = 0
 
     def value(self, row: Any) -> Any:
@@ -217,7 +219,8 @@ class Table:
         instead: Callable[[Any], Cell | None] = lambda row: None,
     ) -> None:
         self.title, self.rows, self.header, self.sorted_by = title, [*rows], header, sorted_by
-        self.columns = [column for column in columns if column]
+        self._known = [column for column in columns if column]
+        self.columns = [column for column in self._known if not column.on_request]
         self._leading, self._repeated, self._instead = leading, repeated, instead
 
     def arranged(self, arrangement: Arrangement) -> Table:
@@ -228,9 +231,9 @@ class Table:
         wanted, rows = self.columns, self.rows
         if arrangement.columns:
             places = dict.fromkeys([0, *self._places(arrangement.columns)])
-            wanted = [replace(self.columns[place], detail=False, leaves=0) for place in places]
+            wanted = [replace(self._known[place], detail=False, on_request=False, leaves=0) for place in places]
         for place in self._places([arrangement.sort.removeprefix("-")] if arrangement.sort else []):
-            column = self.columns[place]
+            column = self._known[place]
             cells = [(column.cell(row).value, row) for row in rows]
             known = [(value, row) for value, row in cells if value is not None]
             falls = (column.first == "descending") != arrangement.sort.startswith("-")
@@ -245,7 +248,7 @@ class Table:
         """Yield the indices of the columns with these headings, without those that the table does not have."""
         for name in names:
             try:
-                yield _find(self.columns, name)
+                yield _find(self._known, name)
             except LcbenchError:
                 continue
 

@@ -326,7 +326,7 @@ def test_a_file_is_measured_beside_numpy_on_the_losses_that_it_has(folder):
     assert [line.partition(":")[0] for line in tables] == ["softmax"]
     assert re.search("^numpy  .*^mine.py:|^mine.py:.*^numpy  ", done.stdout, re.MULTILINE | re.DOTALL)
     sentence = " ".join(done.stdout.split()).rpartition(" or too noisy) ")[2] or done.stdout
-    assert re.search(r"is the fastest: .* times as fast as|the noise does not tell which is faster", sentence)
+    assert re.search(r"softmax, 20 rows: .* times as fast as|the noise does not tell which is faster", sentence)
     assert "mine.py: line 1: ValueError: top, skipped" in done.stderr.splitlines()
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from lcbench.record import Counters, MachinePeak
 from lcbench.report import formatting
+from lcbench.report.table import Arrangement, Table
 from lcbench.report.tables import run as run_tables
 from printed import printed
 from results import record, row
@@ -99,12 +100,12 @@ def test_all_tables_of_a_run():
 
 
 @pytest.mark.parametrize(
-    ("rows", "sentence"),
+    ("rows", "sentences"),
     [
-        (A_RUN.rows, "numba-parallel is the fastest: 5.00 [5.00,5.00] times as fast as numpy (softmax, 500 rows)"),
+        (A_RUN.rows, ["softmax, 500 rows: numba-parallel is 5.00 [5.00,5.00] times as fast as numpy"]),
         (
             [row("numpy", [1.0, 1.1, 1.2]), row("a.py:f", [1.2, 1.1, 1.01])],
-            "the noise does not tell which is faster, numpy or a.py:f (softmax, 500 rows)",
+            ["softmax, 500 rows: the noise does not tell which is faster, numpy or a.py:f"],
         ),
         (
             [
@@ -112,21 +113,47 @@ def test_all_tables_of_a_run():
                 row("numpy", [6.0, 6.0], rows=10_000), row("a.py:g", [2.0, 2.0], rows=10_000),
                 row("numpy", [4.0, 4.0]), row("a.py:g", [2.0, 2.0]),
             ],
-            "a.py:f is the fastest: 2.00 [2.00,2.00] times as fast as numpy (svm, 500 rows); "
-            "a.py:g is the fastest: 3.00 [3.00,3.00] times as fast as numpy (softmax, 10,000 rows), "
-            "2.00 [2.00,2.00] times as fast as numpy (softmax, 500 rows)",
+            [
+                "svm, 500 rows: a.py:f is 2.00 [2.00,2.00] times as fast as numpy",
+                "softmax, 10,000 rows: a.py:g is 3.00 [3.00,3.00] times as fast as numpy",
+                "softmax, 500 rows: a.py:g is 2.00 [2.00,2.00] times as fast as numpy",
+            ],
         ),
         ([row("numpy", [1.0]), row("a.py:f", [2.0])],
-         "the noise does not tell which is faster, numpy or a.py:f (softmax, 500 rows)"),
-        ([row("numpy", [1.0, 1.0]), row("a.py:f", status="wrong", blocks=[])], None),
-        ([row("numpy", [1.0, 1.0]), row("numba-cuda", [1.0, 1.0], device="simulator")], None),
-        ([row("numpy", [1.0, 1.0], threads=1), row("numpy", [1.0, 1.0], threads=2)], None),
-        ([], None),
+         ["softmax, 500 rows: the noise does not tell which is faster, numpy or a.py:f"]),
+        ([row("numpy", [1.0, 1.0]), row("a.py:f", status="wrong", blocks=[])], []),
+        ([row("numpy", [1.0, 1.0]), row("numba-cuda", [1.0, 1.0], device="simulator")], []),
+        ([row("numpy", [1.0, 1.0], threads=1), row("numpy", [1.0, 1.0], threads=2)], []),
+        ([], []),
     ],
 )  # fmt: skip
-def test_conclusion_is_one_sentence(rows, sentence):
-    found = run_tables.conclusion(record(*rows))
-    assert (found and found.plain) == sentence
+def test_each_workload_has_a_closing_sentence(rows, sentences):
+    found = [each.plain for each in run_tables.conclusions(record(*rows))]
+    assert found == sentences
+    assert all(len(sentence) <= 80 for sentence in found)
+
+
+def first_table(rows, **arranged):
+    tables = run_tables.tables(record(*rows), arrangement=Arrangement(**arranged))
+    return next(each for each in tables if isinstance(each, Table))
+
+
+def test_statistics_of_the_samples_are_columns_on_request():
+    rows = [row("numpy", blocks=[[1e-3, 2e-3, 3e-3], [4e-3, 5e-3]]), row("naive", status="wrong", blocks=[])]
+    names = ("min", "mean", "std", "quartiles")
+    table = first_table(rows, columns=names)
+    assert [column.heading for column in table.columns] == ["implementation", *names]
+    [line] = table.lines
+    assert [cell.text for cell in line.cells[1:]] == ["1.00 ms", "3.00 ms", "1.58 ms", "2.00 to 4.00 ms"]
+    assert not set(names) & {column.heading for column in first_table(rows).columns}
+
+
+def test_rows_are_sorted_by_a_column_that_is_not_shown():
+    rows = [row("a", blocks=[[5e-3, 6e-3]]), row("b", blocks=[[2e-3, 8e-3]])]
+    assert [each.implementation for each in first_table(rows).rows] == ["b", "a"]
+    table = first_table(rows, sort="-min")
+    assert [each.implementation for each in table.rows] == ["a", "b"]
+    assert [column.heading for column in table.columns][:3] == ["implementation", "time", "95 % interval"]
 
 
 def test_an_unstable_row_is_marked_and_not_before_others():
@@ -240,7 +267,8 @@ def test_a_load_that_decides_the_ratios_leaves_none_in_the_table():
     assert lines[0].startswith("BUSY MACHINE: processes waited for a CPU 90 % of the time")
     assert not any("x numpy" in line or "limit " in line for line in lines[4:10])
     assert any(line.startswith("numba-parallel  1.00 ms") for line in lines)
-    assert run_tables.conclusion(record(fast, slow)).plain.startswith("the noise does not tell which is faster: other ")
+    [sentence] = run_tables.conclusions(record(fast, slow))
+    assert sentence.plain.startswith("the noise does not tell which is faster: other ")
 
 
 def test_a_low_score_comes_first_with_its_reasons():

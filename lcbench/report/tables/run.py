@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 from rich.text import Text
 
 from lcbench import units
@@ -65,6 +67,30 @@ BEFORE_STEADY = (
 )
 
 
+def _of_samples(statistic: Callable[[list[float]], Any]) -> Callable[[Row], Any]:
+    """Return the source of a column: a statistic of all samples of a row, or None if it has no time."""
+    return lambda row: statistic([s for samples in row.blocks for s in samples]) if row.timed else None
+
+
+def _quartiles(samples: list[float]) -> tuple[float, float]:
+    low, high = np.quantile(samples, (0.25, 0.75)).tolist()
+    return low, high
+
+
+def _standard_deviation(samples: list[float]) -> float | None:
+    return float(np.std(samples, ddof=1)) if len(samples) > 1 else None
+
+
+SAMPLE_STATISTICS = (
+    Column("min", _of_samples(min), SECONDS, "fastest sample, in seconds per call", on_request=True),
+    Column("mean", _of_samples(fmean), SECONDS, "mean of all samples", on_request=True),
+    Column("std", _of_samples(_standard_deviation), SECONDS, "standard deviation of all samples", on_request=True),
+    Column("quartiles", _of_samples(_quartiles), INTERVAL, "first and third quartile of all samples", on_request=True),
+)
+"""Statistics of the samples of all processes, other load included. The time and its interval are estimated otherwise:
+see `lcbench.stats.estimates`."""
+
+
 def tables(record: Record, baseline: str = "numpy", arrangement: Arrangement = AS_IS) -> Iterator[Table | Text]:
     """Yield the tables and notes of a run, in the order in which they are printed. Speed-ups are over `baseline`.
 
@@ -90,31 +116,30 @@ def tables(record: Record, baseline: str = "numpy", arrangement: Arrangement = A
     yield from _footnotes(record, baseline)
 
 
-def conclusion(record: Record) -> Text | None:
-    """Return one sentence: which implementation is the fastest, and how many times as fast as the next one.
+def conclusions(record: Record) -> Iterator[Text]:
+    """Yield a sentence for each workload: which implementation is the fastest, and by how much before the next one.
 
-    Return None if no workload has times of two implementations. If the interval of the ratio includes 1, or if other
-    load decides the ratios, the sentence says that the noise does not tell.
+    A workload without times of two implementations has no sentence. If the interval of the ratio includes 1, or if
+    other load decides the ratios, the sentence says that the noise does not tell.
     """
     if too_busy(record):
-        return Text("the noise does not tell which is faster: other load decides the ratios", style="bold")
+        yield Text("the noise does not tell which is faster: other load decides the ratios", style="bold")
+        return
     rows = [row for row in record.rows if row.ranked and row.device != "simulator" and not row.side]
-    clauses: dict[str, list[str]] = {}
     for workload in dict.fromkeys(row.workload for row in rows):
         ranked = sorted((row for row in rows if row.workload == workload), key=lambda row: row.median_s or 0.0)
         first, second = ranked[0], ranked[min(1, len(ranked) - 1)]
         if first.implementation == second.implementation:
             continue
-        ratio, where = estimates.speedup(first, second), f"({first.loss}, {first.rows:,} rows)"
+        ratio = estimates.speedup(first, second)
+        where = describe_fields(first, "loss", "rows")
         if ratio.low > 1:
             factor = formatting.ratio_with_interval(*ratio).replace("\n", " ")
-            clause = f"{factor} times as fast as {second.implementation} {where}"
-            clauses.setdefault(f"{first.implementation} is the fastest: ", []).append(clause)
+            sentence = f"{where}: {first.implementation} is {factor} times as fast as {second.implementation}"
         else:
             names = f"{first.implementation} or {second.implementation}"
-            clauses.setdefault(f"the noise does not tell which is faster, {names} ", []).append(where)
-    sentence = "; ".join(beginning + ", ".join(parts) for beginning, parts in clauses.items())
-    return Text(sentence, style="bold") if sentence else None
+            sentence = f"{where}: the noise does not tell which is faster, {names}"
+        yield Text(sentence, style="bold")
 
 
 def times(
@@ -175,6 +200,7 @@ def columns(
             detail=True,
         ),
         Column("spread", spread, SPREAD, "half the range of the processes' times, relative to their median", leaves=3),
+        *SAMPLE_STATISTICS,
         Column(_over(baseline), lambda row: _speedup(row, rows, baseline), RATIO, meaning, "descending"),
         Column(
             "GFLOP/s",
