@@ -374,15 +374,26 @@ def test_no_usable_process(fake):
     assert (measured.status, measured.result) == ("crashed", None)
 
 
-def test_a_process_that_works_in_the_background_is_refused(fake):
+def working_in(fake, turns_of_b):
+    """Measure two cells of a and b, which works in the background after these turns, and return the outcomes."""
+
     def works(worker, order):
-        worker.worked_while_stopped_s = 0.012 if len(fake.orders("b", TakeTurn)) == 2 else 0.0
+        worker.worked_while_stopped_s = 0.012 if len(fake.orders("b", TakeTurn)) in turns_of_b else 0.0
 
     fake.answers["b"] = works
-    first, second = fake.measure("a", "b", cells=2)
+    return fake.measure("a", "b", cells=2)
+
+
+def test_a_process_that_works_in_the_background_is_refused(fake):
+    first, second = working_in(fake, {1, 2, 3})
     assert statuses(first) == [("ok", ""), ("wrong", "works in the background: 12 ms while it was stopped")]
     assert first[1].result is None
     assert statuses(second) == [("ok", "")] * 2
+
+
+def test_time_that_a_virtual_machine_lost_in_two_stops_is_not_work_in_the_background(fake):
+    for cell in working_in(fake, {1, 3}):
+        assert statuses(cell) == [("ok", "")] * 2
 
 
 def test_a_little_time_while_stopped_is_tolerated(fake):
