@@ -4,8 +4,8 @@ A series has the times of one implementation on one workload with one number of 
 Records are the replicates, not the generations within them, since the generations of a record share the conditions of
 that day.
 
-Change points are detected by PELT (Killick, Fearnhead & Eckley 2012, "Optimal detection of changepoints with a linear
-computational cost") on the mean log times of the generations, and confirmed by Welch's t test (Welch 1947, "The
+Change points are detected by optimal partitioning (Jackson et al. 2005, "An algorithm for optimal partitioning of data
+on an interval") of the mean log times of the generations, and confirmed by Welch's t test (Welch 1947, "The
 generalization of 'Student's' problem when several different population variances are involved").
 
 Wrong, simulated and failed rows have no time and therefore no point. Gates are excluded, since they may measure code
@@ -37,7 +37,7 @@ With 6 records, even a step without noise does not exceed `PENALTY`, since the n
 """
 
 PENALTY = 18.0
-"""Penalty of PELT for each change point, in variances of the noise.
+"""Penalty for each change point, in variances of the noise.
 
 With this value, at most 1 in 100 series without a change has a change point, for 8 to 300 records. It was determined by
 simulation; see tests/stats/test_history.py.
@@ -310,12 +310,9 @@ def change_points(logs: NDArray[np.float64], scale: float) -> list[int]:
     scale
         Standard deviation of the noise.
     """
-    import ruptures
-
     if scale <= 0:  # all values are equal
         return []
-    search = ruptures.KernelCPD(kernel="linear", min_size=MIN_SEGMENT).fit(logs[:, None] / scale)
-    cuts = [int(at) for at in search.predict(pen=PENALTY)[:-1]]
+    cuts = best_cuts(logs / scale, PENALTY, MIN_SEGMENT)
     while cuts:
         # Welch's test removes cuts that are caused by a single outlier.
         ratios = [_ratio(logs, ends) for ends in _neighbours(cuts, logs)]
@@ -324,6 +321,40 @@ def change_points(logs: NDArray[np.float64], scale: float) -> list[int]:
             break
         cuts.remove(insignificant[0])
     return cuts
+
+
+def best_cuts(values: NDArray[np.float64], penalty: float, min_segment: int) -> list[int]:
+    """Return the first index of each segment but the first, so that the cost of the segments is minimal.
+
+    The cost is the sum of the squared deviations from the means of the segments, plus `penalty` for each cut.
+
+    Parameters
+    ----------
+    values
+        Shape (n,), float64.
+    penalty
+        Cost of a cut.
+    min_segment
+        Minimum length of a segment.
+    """
+    centred = values - np.mean(values)
+    sums = np.concatenate(([0.0], np.cumsum(centred)))
+    squares = np.concatenate(([0.0], np.cumsum(centred**2)))
+    least = np.full(len(values) + 1, np.inf)  # cost of the values before an index
+    least[0] = -penalty
+    last = np.zeros(len(values) + 1, np.int64)  # begin of the segment that ends there
+    for end in range(min_segment, len(values) + 1):
+        begin = np.arange(end - min_segment + 1)
+        deviations = squares[end] - squares[begin] - (sums[end] - sums[begin]) ** 2 / (end - begin)
+        costs = least[begin] + deviations + penalty
+        last[end] = np.argmin(costs)
+        least[end] = costs[last[end]]
+    cuts = []
+    end = int(last[-1])
+    while end:
+        cuts.append(end)
+        end = int(last[end])
+    return cuts[::-1]
 
 
 def _neighbours(cuts: list[int], logs: NDArray[np.float64]) -> list[tuple[int, int, int]]:

@@ -51,7 +51,7 @@ numba-parallel, 2 threads: slower, 1.20 [1.18,1.22] x the time
 8 results of this machine from 2026-01-01 to 2026-01-08 (UTC)
 - in changes: fewer than 8 results; 6 more 'lcbench run' with the same options
 would be enough
-changes: PELT on the mean logarithm of each result, with at most 1 % false
+changes: optimal partitioning of the mean logarithms, with at most 1 % false
 positives per series; ratio with 95 % interval over results; + after a revision:
 with uncommitted changes
 """

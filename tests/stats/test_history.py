@@ -10,7 +10,7 @@ import pytest
 
 from lcbench.record import Gate, Side, Sweep
 from lcbench.stats import history
-from lcbench.stats.history import MIN_RECORDS, change_points, clip_outliers, series_noise
+from lcbench.stats.history import MIN_RECORDS, best_cuts, change_points, clip_outliers, series_noise
 from results import MACHINE, record, row
 
 BETWEEN_BLOCKS = 0.038
@@ -93,6 +93,39 @@ def test_equal_times_have_no_change():
 def test_a_factor_of_ten_is_a_change_and_no_noise():
     logs = np.log([1, 1.01, 0.99, 1, 10, 10.1, 9.9, 10])
     assert cuts_of(logs, []) == [4]
+
+
+def segments(length, shortest):
+    """All ways to divide `length` values into segments, each as the ends of its segments."""
+    if length >= shortest:
+        yield (length,)
+    for first in range(shortest, length - shortest + 1):
+        for rest in segments(length - first, shortest):
+            yield (first, *(first + end for end in rest))
+
+
+@pytest.mark.parametrize("penalty", [0.5, 4.0, 18.0])
+def test_no_other_cuts_cost_less(penalty):
+    ways = list(segments(11, 2))
+    assert len(ways) == 55
+    numbers = set()
+    for draw in range(40):
+        generator = np.random.default_rng(draw)
+        values = generator.normal(size=11) + 5 * generator.integers(0, 3, 11).cumsum()
+
+        def cost(ends, values=values):
+            parts = np.split(values, ends[:-1])
+            return sum(((part - part.mean()) ** 2).sum() for part in parts) + penalty * (len(ends) - 1)
+
+        found = best_cuts(values, penalty, 2)
+        assert cost((*found, 11)) == pytest.approx(min(map(cost, ways)), abs=1e-9)
+        numbers.add(len(found))
+    assert len(numbers) > 1
+
+
+def test_cuts_of_known_steps():
+    values = np.repeat([0.0, 7.0, 2.0, 9.0], [20, 300, 3, 77]) + np.random.default_rng(0).normal(0, 0.5, 400)
+    assert best_cuts(values, 18.0, 3) == [20, 320, 323]
 
 
 def of_logs(logs, **fields):

@@ -100,7 +100,7 @@ def _footnotes(history: History) -> Iterator[Text]:
         )
     if any(series.changes for series in history.series):
         yield Text(
-            "changes: PELT on the mean logarithm of each result, with at most 1 % false positives per series; ratio "
+            "changes: optimal partitioning of the mean logarithms, with at most 1 % false positives per series; ratio "
             "with 95 % interval over results; + after a revision: with uncommitted changes"
         )
 
