@@ -9,6 +9,7 @@ from lcbench import start as start
 __version__ = "1.0.0rc1"
 
 if TYPE_CHECKING:
+    from lcbench.api.bisect import bisect
     from lcbench.api.checks import check, gradcheck
     from lcbench.api.datasets import download, features, reproduce, synth
     from lcbench.api.learn import evaluate, search, train
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lcbench.api.results import compare, export, history, plot, write_report
 
 __all__ = [
+    "bisect",
     "check",
     "compare",
     "doctor",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "bisect": "bisect",
     **dict.fromkeys(("check", "gradcheck"), "checks"),
     **dict.fromkeys(("download", "features", "reproduce", "synth"), "datasets"),
     **dict.fromkeys(("evaluate", "search", "train"), "learn"),

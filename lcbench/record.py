@@ -321,6 +321,17 @@ class Side(msgspec.Struct, kw_only=True, frozen=True):
     versions: dict[str, str]
 
 
+class Commit(msgspec.Struct, kw_only=True, frozen=True):
+    """Commit of a range of git revisions."""
+
+    revision: str
+    subject: str
+    parents: list[str] = []
+
+    def __str__(self) -> str:
+        return f"{self.revision[:10]} ({self.subject})"
+
+
 class InterimAnalysis(msgspec.Struct, kw_only=True, frozen=True):
     """Interim analysis of a gate: the number of generations (`blocks`) so far, and its share of the permitted error."""
 

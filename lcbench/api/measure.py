@@ -27,7 +27,7 @@ from lcbench.settings import (
 )
 
 if TYPE_CHECKING:
-    from lcbench.measure.gate import GateResult, Pair
+    from lcbench.measure.gate import GatePlan, GateResult, Pair
     from lcbench.measure.schedule import Plan, ScheduleState, Target
     from lcbench.measure.selection import ResolvedTarget
     from lcbench.measure.sides import GateSide
@@ -69,7 +69,7 @@ def run(
         machine = MachineAtStart()
         state = schedule.run_schedule(plan, progress)
         machine.tell(changed(), note)
-    return _write_record(
+    return write_record(
         machine,
         chosen.save,
         state.rows + refused,
@@ -214,52 +214,63 @@ def gate(
         pairs = gate.pair_targets(base_side, head_side, names, chosen.selected_losses, chosen.timeout_s)
         if not chosen.planted:
             gate.require_own_code(base_side, head_side, names)
-        pairs = gate.by_use_of_pixels(_judged(pairs, head_side, chosen.timeout_s, progress), chosen.dtype)
-        comparisons = sum(len(pair.losses) for pair in pairs)
-        plan = gate.GatePlan(
-            base_side,
-            head_side,
-            tuple(pairs),
-            chosen,
-            verdicts.generations_needed(comparisons),
-            lambda rows: verdicts.generations_for(rows, chosen.fail_above, chosen.precision),
-        )
-        gate_record = record.Gate(
-            base=_side_record(base_side),
-            head=_side_record(head_side),
-            fail_above=chosen.fail_above,
-            budget_s=plan.budget_s,
-            precision=chosen.precision,
-            planted=chosen.planted,
-        )
+        pairs = gate.by_use_of_pixels(checked_pairs(pairs, head_side, chosen.timeout_s, progress), chosen.dtype)
+        plan = gate_plan(base_side, head_side, pairs, chosen)
 
         def decided(result: GateResult) -> bool:
-            gate_record.orders, gate_record.interim_analyses = result.orders, result.interim_analyses
-            return all(
-                comparison.verdict != "inconclusive"
-                for comparison in verdicts.judge_gate(result.rows, gate_record).comparisons
-            )
+            judged = verdicts.judge_gate(result.rows, gate_record(plan, result))
+            return all(comparison.verdict != "inconclusive" for comparison in judged.comparisons)
 
         machine = MachineAtStart()
         result = gate.measure_gate(plan, decided, progress)
         machine.tell(changed(), note)
-        gate_record.orders, gate_record.interim_analyses = result.orders, result.interim_analyses
-        gate_record.started_s, gate_record.spent_s = result.started_s, result.spent_s
-    return _write_record(machine, chosen.save, result.rows, gate=gate_record, interrupted=result.interrupted)
+        setup = gate_record(plan, result)
+    return write_record(machine, chosen.save, result.rows, gate=setup, interrupted=result.interrupted)
 
 
-def _judged(pairs: list[Pair], head: GateSide, timeout_s: float, progress: ProgressCallback) -> list[Pair]:
+def gate_plan(base: GateSide, head: GateSide, pairs: list[Pair], settings: GateSettings) -> GatePlan:
+    """Return the plan of a gate, with the number of generations that its verdicts need."""
+    from lcbench.measure.gate import GatePlan
+    from lcbench.stats import gate as verdicts
+
+    return GatePlan(
+        base,
+        head,
+        tuple(pairs),
+        settings,
+        verdicts.generations_needed(sum(len(pair.losses) for pair in pairs)),
+        lambda rows: verdicts.generations_for(rows, settings.fail_above, settings.precision),
+    )
+
+
+def gate_record(plan: GatePlan, result: GateResult) -> record.Gate:
+    """Return the setup of a gate as its record holds it."""
+    return record.Gate(
+        base=_side_record(plan.base),
+        head=_side_record(plan.head),
+        fail_above=plan.settings.fail_above,
+        budget_s=plan.budget_s,
+        precision=plan.settings.precision,
+        planted=plan.settings.planted,
+        orders=result.orders,
+        interim_analyses=result.interim_analyses,
+        started_s=result.started_s,
+        spent_s=result.spent_s,
+    )
+
+
+def checked_pairs(pairs: list[Pair], head: GateSide, timeout_s: float, progress: ProgressCallback) -> list[Pair]:
     """Return the pairs, in which a function of head that is wrong or unstable has this problem."""
     from lcbench.checks import runner
 
     heads = {pair.head: pair.losses for pair in pairs if not pair.head_problem}
     verdicts = runner.judge(heads, timeout_s, progress, head.place)
-    judged = []
+    found = []
     for pair in pairs:
         failed = [verdict for verdict in verdicts.get(pair.head, []) if verdict.status != "ok"]
         problem = (failed[0].status, failed[0].reason) if failed else pair.head_problem
-        judged.append(replace(pair, head_problem=problem))
-    return judged
+        found.append(replace(pair, head_problem=problem))
+    return found
 
 
 def _unchanging() -> AbstractContextManager[Callable[[], list[str]]]:
@@ -331,7 +342,7 @@ def _measure_sweep(
         if file.exists():
             note(f"complete generations are saved: 'lcbench sweep --resume {file}' continues")
         raise KeyboardInterrupt
-    finished = _write_record(
+    finished = write_record(
         machine,
         settings.save,
         state.rows + refused,
@@ -619,7 +630,7 @@ def without_folders(argument: str) -> str:
     return re.sub(r"(?<![\w.~:/-])(?:~|[A-Za-z]:)?[/\\](?:[^/\\,=\s]+[/\\])*(?=[^/\\,=\s])", "", argument)
 
 
-def _write_record(
+def write_record(
     machine: MachineAtStart, save: str | None, rows: list[Row], unstable: Unstable | None = None, **fields: Any
 ) -> Record:
     """Return the record with its estimates; write it if anything was measured. Raise NotSaved if that fails."""

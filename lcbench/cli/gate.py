@@ -28,8 +28,8 @@ from lcbench.errors import ExitCode
 @click.command(
     cls=SettingsCommand,
     settings="lcbench.settings:GateSettings",
-    epilog="\b\nExamples:\n  lcbench gate --base HEAD~1 --impl kernels/softmax.py\n"
-    "  lcbench gate --base old.py --head new.py --fail-above 5%",
+    epilog="\b\nExamples:\n  lcbench gate --base HEAD~1 --impl kernels/softmax.py --fail-above 5%\n"
+    "  lcbench gate --revisions v1..HEAD --impl kernels/softmax.py",
 )
 @click.option(
     "--base",
@@ -44,6 +44,11 @@ from lcbench.errors import ExitCode
     metavar="VERSION",
     shell_complete=complete.versions,
     help="Version to test, given like --base. '.': the current folder.",
+)
+@click.option(
+    "--revisions",
+    metavar="FIRST..LAST",
+    help="Instead of --base and --head: find the commit after FIRST, up to LAST, that made it slower, by bisection.",
 )
 @implementations_option(
     "Implementations to measure in both versions, as in 'lcbench run': a FILE.py of your repository. Default: "
@@ -64,7 +69,7 @@ from lcbench.errors import ExitCode
     type=Seconds.within("gate_budget_s"),
     metavar="SECONDS",
     help="Total time, including compilation. The gate stops earlier once the verdicts are clear. Default: 60s, or the "
-    "time that a verdict needs.",
+    "time that a verdict needs. With --revisions: the time of each comparison.",
 )
 @click.option(
     "--precision",
@@ -82,15 +87,23 @@ from lcbench.errors import ExitCode
 @click.option("--self-test", is_flag=True, help="Test that the gate detects a copy of base that is 5% slower.")
 @quiet_option
 @verdict_options
-def gate(settings: dict[str, Any], self_test: bool, quiet: bool, output: VerdictOutput) -> ExitCode:
+def gate(
+    settings: dict[str, Any], revisions: str | None, self_test: bool, quiet: bool, output: VerdictOutput
+) -> ExitCode:
     """Test whether head is slower than base.
 
     Processes of base and head are alive together and take turns of some hundredths of a second, while all others are
     stopped. This separates changes of the code from drift and noise of the machine. Base is also compared with itself.
     The test is exact. The probability of a false alarm in any row is at most 1 in 100 per gate.
 
+    With --revisions, both ends of a range of commits are compared. If the last is slower, a commit in the middle takes
+    turns with both, the slower half is kept, and so on. The commit that is left is confirmed against its parent.
+    Commits whose code is missing, cannot be loaded or is wrong are skipped and named.
+
     Exit status: 0 if not slower, 1 if slower, 3 if inconclusive, 4 if head is wrong, 2 if nothing was measured.
     """
+    if revisions is not None:
+        return _search(revisions, settings, quiet, output)
     if "base" not in settings and not self_test:
         raise click.UsageError(
             "--base is missing: a git revision, folder, Python or FILE.py, as in --base HEAD~1 --impl FILE.py"
@@ -135,6 +148,42 @@ def gate(settings: dict[str, Any], self_test: bool, quiet: bool, output: Verdict
     if result.interrupted:
         return ExitCode.STOPPED
     return _self_test_exit_code(judged.exit_code) if self_test else judged.exit_code
+
+
+def _search(revisions: str, settings: dict[str, Any], quiet: bool, output: VerdictOutput) -> ExitCode:
+    """Search a range of revisions, print what was found, and return the exit code."""
+    refuse_unused("--revisions names both versions", "base", "head")
+    refuse_unused("--revisions measures commits as they are", "self_test")
+    refuse_unused("with --revisions, each comparison has a result of its own", "save")
+
+    from rich.text import Text
+
+    from lcbench import api, record
+    from lcbench.progress import show_progress
+    from lcbench.report import style
+    from lcbench.report.tables import bisection as tables
+    from lcbench.report.tables import gate as gate_tables
+
+    output.require_writable()
+    with show_progress(quiet, timing=True) as progress:
+        found = api.bisect(revisions, progress=progress, note=partial(click.echo, err=True), **settings)
+    decisive = found.decisive
+    conclusions = list(tables.conclusions(found))
+    try:
+        if output.as_json:
+            click.echo(record.to_json(tables.as_json(found)))
+        else:
+            console = style.console()
+            for table in tables.tables(found):
+                console.print(table)
+            for sentence in conclusions:
+                console.print(Text(sentence, style="bold"))
+    finally:
+        assert decisive.record.gate
+        notes = [*conclusions, *gate_tables.notes(decisive.verdicts, decisive.record.gate)]
+        output.write(decisive.verdicts.comparisons, decisive.verdicts.fail_above, tables.heading(found), notes)
+        print_result_file(decisive.record)
+    return found.exit_code
 
 
 def _self_test_exit_code(code: ExitCode) -> ExitCode:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 
+import msgspec
 import numpy as np
 
 from lcbench import files
@@ -36,7 +38,7 @@ class Pair:
 
     name: name in the rows. base, head: names that their worker processes resolve. base_problem, head_problem: status
     and reason if one of them is known to be unusable before anything is measured. pixels: how both use the pixels, if X
-    is pixels.
+    is pixels. middle: name of the implementation of a third version, between the two; see `GatePlan`.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Pair:
     base_problem: tuple[str, str] | None = None
     head_problem: tuple[str, str] | None = None
     pixels: PixelUse = ""
+    middle: str = ""
 
     @property
     def alone(self) -> bool:
@@ -74,10 +77,30 @@ def pair_targets(
     if given:
         old, new = (_resolve(side, side.implementation or "", losses, timeout_s) for side in (base, head))
         return _match(old, new, by_loss=True)
+    return pairs_between(*(resolve(side, names, losses, timeout_s) for side in (base, head)))
+
+
+def resolve(side: GateSide, names: list[str], losses: list[LossName], timeout_s: float) -> list[list[ResolvedTarget]]:
+    """Return what each name stands for in one version. Raise LcbenchError or LossError if it stands for nothing."""
+    return [_resolve(side, name, losses, timeout_s) for name in names or [DEFAULT_IMPLEMENTATION]]
+
+
+def pairs_between(
+    base: list[list[ResolvedTarget]],
+    head: list[list[ResolvedTarget]],
+    middle: list[list[ResolvedTarget]] | None = None,
+) -> list[Pair]:
+    """Return the pairs of functions that have the same name in base and head, and in the middle if there is one.
+
+    base, head, middle: from `resolve`, for the same names. Raise LcbenchError if there are none.
+    """
     pairs: dict[str, Pair] = {}
-    for name in names or [DEFAULT_IMPLEMENTATION]:
-        old, new = (_resolve(side, name, losses, timeout_s) for side in (base, head))
-        pairs |= {pair.name: pair for pair in _match(old, new, by_loss=False)}
+    for number, (old, new) in enumerate(zip(base, head, strict=True)):
+        between = {_function(target): target.name for target in middle[number]} if middle else {}
+        for pair in _match(old, new, by_loss=False):
+            function = pair.head.rpartition(":")[2]
+            if middle is None or function in between:
+                pairs[pair.name] = replace(pair, middle=between.get(function, ""))
     return list(pairs.values())
 
 
@@ -180,6 +203,15 @@ LETTERS = "bchh"
 
 SIDES: dict[str, RowSide] = {"b": "base", "c": "control", "h": "head"}
 
+LETTERS_WITH_MIDDLE = "bcmnhh"
+"""Same if a third version, the middle, takes turns with base and head: m is a base for head, and n its control."""
+
+HALVES: tuple[dict[str, str], dict[str, str]] = (
+    {"b": "b", "c": "c", "m": "h", "n": "h"},
+    {"m": "b", "n": "c", "h": "h"},
+)
+"""Letters of two gates by the letters of the processes: the middle is head of the first, and base of the second."""
+
 EARLY_ANALYSES = ((0.4, 0.2), (0.7, 0.3))
 """Interim analyses before the final one: (share of all generations, share of the error probability).
 
@@ -213,6 +245,8 @@ class GatePlan:
 
     fewest_generations: number of generations below which no verdict is possible. generations_for: returns the number
     of generations that a verdict needs, from the rows of the first one; it must not depend on which side is which.
+    middle: version that is measured in the same generations, between base and head; see `halves`. folder: place of the
+    problem and of the compilation caches of each revision, if several gates share them.
     """
 
     base: GateSide
@@ -221,6 +255,15 @@ class GatePlan:
     settings: GateSettings
     fewest_generations: int
     generations_for: Callable[[list[Row]], int | None]
+    middle: GateSide | None = None
+    folder: Path | None = None
+
+    def side(self, letter: str) -> GateSide:
+        """Return the side of the processes with this letter."""
+        if letter in "mn":
+            assert self.middle
+            return self.middle
+        return self.head if letter == "h" else self.base
 
     @property
     def size(self) -> Size:
@@ -239,7 +282,7 @@ class GateResult:
     """Rows of base, control and head, sides of the processes of each generation, and interim analyses.
 
     started_s: seconds that were spent before the rounds: first calls, imports, loading and warm-up. spent_s: seconds in
-    all.
+    all. by_letter: the rows by the letter of their processes, in the same order for each letter.
     """
 
     rows: list[Row]
@@ -248,6 +291,41 @@ class GateResult:
     interrupted: bool = False
     started_s: float = 0.0
     spent_s: float = 0.0
+    by_letter: dict[str, list[Row]] = field(default_factory=dict)
+
+
+def halves(result: GateResult) -> tuple[GateResult, GateResult]:
+    """Return the results of two gates, from a result with a middle: middle against base, and head against middle.
+
+    Both have all generations, in which the slots of their four processes are drawn at random among all splits, too.
+    """
+    first, second = (
+        replace(
+            result,
+            rows=[row for rows in zip(*_rows_of(result.by_letter, letters), strict=True) for row in rows],
+            orders=["".join(letters.get(letter, "") for letter in order) for order in result.orders],
+            by_letter={},
+        )
+        for letters in HALVES
+    )
+    return first, second
+
+
+def _rows_of(by_letter: dict[str, list[Row]], letters: dict[str, str]) -> list[list[Row]]:
+    """Return the rows of base, of control and of head."""
+    found = []
+    for letter, side in SIDES.items():
+        alike = [by_letter[own] for own, other in letters.items() if other == letter]
+        found.append([_joined(rows, side) for rows in zip(*alike, strict=True)])
+    return found
+
+
+def _joined(rows: tuple[Row, ...], side: RowSide) -> Row:
+    """Return one row with the processes of all; it has failed if one of them has."""
+    chosen = next((row for row in rows if row.status != "ok"), rows[0])
+    processes = [] if chosen.status != "ok" else [process for row in rows for process in row.processes]
+    processes.sort(key=lambda process: process.generation or 0)
+    return msgspec.structs.replace(chosen, side=side, processes=processes)
 
 
 def measure_gate(
@@ -259,7 +337,7 @@ def measure_gate(
     `fewest_generations`, since such a gate could never fail.
     """
     measurement = _GateMeasurement(plan, progress)
-    with files.temporary_folder("gate") as folder:
+    with nullcontext(plan.folder) if plan.folder else files.temporary_folder("gate") as folder:
         try:
             measurement.prepare(Path(folder))
             measurement.measure_generations(decided)
@@ -272,7 +350,7 @@ def measure_gate(
 
 
 class _GateMeasurement:
-    """Measurement of a plan in progress. Sides are denoted by the letters of `SIDES`."""
+    """Measurement of a plan in progress. Sides are denoted by the letters of `LETTERS` or `LETTERS_WITH_MIDDLE`."""
 
     def __init__(self, plan: GatePlan, progress: ProgressCallback) -> None:
         self._plan, self._progress = plan, progress
@@ -280,15 +358,24 @@ class _GateMeasurement:
         self._start = monotonic()
         self._budget_s = plan.budget_s
         self._threads = plan.settings.threads or usable_cores()
+        self._letters = LETTERS_WITH_MIDDLE if plan.middle else LETTERS
         self._rows = {
-            (pair, letter): self._empty_rows(pair, side) for pair in plan.pairs for letter, side in SIDES.items()
+            (pair, letter): self._empty_rows(pair, letter)
+            for pair in plan.pairs
+            for letter in dict.fromkeys(self._letters)
         }
         self._folder = Path()
         self._generations = 0
-        self.result = GateResult([row for rows in self._rows.values() for row in rows])
+        self.result = GateResult(
+            [row for rows in self._rows.values() for row in rows],
+            by_letter={
+                letter: [row for pair in plan.pairs for row in self._rows[pair, letter]] for letter in self._letters
+            },
+        )
 
-    def _empty_rows(self, pair: Pair, side: RowSide) -> list[Row]:
+    def _empty_rows(self, pair: Pair, letter: str) -> list[Row]:
         size, threads = self._plan.size, self._threads
+        side = SIDES[HALVES[1].get(letter, letter)]
         rows = [
             schedule.empty_row(pair.name, pair.device, loss, size, threads, side, pair.pixels) for loss in pair.losses
         ]
@@ -308,11 +395,12 @@ class _GateMeasurement:
         self._folder = folder
         losses = list(dict.fromkeys(loss for pair in self._plan.pairs for loss in pair.losses))
         self._show("data")
-        workload.save_problem(workload.build_problem(self._plan.size), losses, folder / "problem")
+        if not (folder / "problem").exists():
+            workload.save_problem(workload.build_problem(self._plan.size), losses, folder / "problem")
         for pair in self._plan.pairs:
             self._show(f"{pair.name}: first calls")
-            self._measure_pair(pair, LETTERS, Pace(rounds=1, simulated=True))
-            for letter in SIDES:
+            self._measure_pair(pair, self._letters, Pace(rounds=1, simulated=True))
+            for letter in self._letters:
                 for row in self._rows[pair, letter]:
                     row.processes.clear()
         self._require_time(monotonic() - self._start)
@@ -335,7 +423,7 @@ class _GateMeasurement:
         early = list(EARLY_ANALYSES)
         while any(self._measurable(pair) for pair in self._plan.pairs):
             start = monotonic()
-            order = "".join(self._rng.permutation(list(LETTERS)).tolist())
+            order = "".join(self._rng.permutation(list(self._letters)).tolist())
             for index in self._rng.permutation(len(self._plan.pairs)).tolist():
                 self._measure_pair(self._plan.pairs[index], order, PACE)
             self.result.orders.append(order)
@@ -369,7 +457,7 @@ class _GateMeasurement:
                 f"a budget of {plan.budget_s:.0f} s allows {fitting} generations, but a verdict needs at least "
                 f"{plan.fewest_generations}: give --budget {needed_s:.0f}s, or fewer rows, losses or implementations"
             )
-        wanted = plan.generations_for(self.result.rows)
+        wanted = plan.generations_for((halves(self.result)[0] if plan.middle else self.result).rows)
         self._generations = max(plan.fewest_generations, fitting)
         if plan.settings.precision is not None and wanted:
             self._generations = max(plan.fewest_generations, min(wanted, MOST_GENERATIONS))
@@ -412,19 +500,29 @@ class _GateMeasurement:
 
     def _member(self, pair: Pair, order: str, slot: int, pace: Pace) -> Member:
         letter = order[slot]
-        side = self._plan.head if letter == "h" else self._plan.base
+        side = self._plan.side(letter)
+        implementations = {"m": pair.middle, "n": pair.middle, "h": pair.head}
         job = TurnsJob(
-            implementation=pair.head if letter == "h" else pair.base,
+            implementation=implementations.get(letter, pair.base),
             cells=[Cell(loss, str(self._folder / "problem"), pair.pixels) for loss in pair.losses],
             seed=int(self._rng.integers(2**31)),
             planted=self._plan.settings.planted if letter == "h" and not pace.simulated else 0.0,
             tree=side.place.tree,
         )
-        cache = f"compiled-{letter}{order[:slot].count(letter)}"
-        return Member(job, process.environment(self._threads, self._folder / cache), side.place, stopped=not pair.alone)
+        cache = self._folder / f"compiled-{self._cache(order, slot)}"
+        return Member(job, process.environment(self._threads, cache), side.place, stopped=not pair.alone)
+
+    def _cache(self, order: str, slot: int) -> str:
+        """Return the name of the compilation cache of a process: each has its own, whatever the order."""
+        letter = order[slot]
+        if self._plan.folder is None:
+            return f"{letter}{order[:slot].count(letter)}"
+        side = self._plan.side(letter)
+        earlier = sum(self._plan.side(other) is side for other in order[:slot])
+        return f"{side.revision}-{earlier}"
 
     def _sides_ok(self, pair: Pair, index: int) -> bool:
-        return all(self._rows[pair, letter][index].status == "ok" for letter in SIDES)
+        return all(self._rows[pair, letter][index].status == "ok" for letter in self._letters)
 
     def _measurable(self, pair: Pair) -> bool:
         """Return whether some loss of the pair has not failed on any side."""

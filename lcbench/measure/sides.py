@@ -57,7 +57,8 @@ def open_sides(base: str, head: str, build: str | None = None) -> Iterator[tuple
     """
     with ExitStack() as stack:
         opened = (_open_side("base", base, build), _open_side("head", head, build))
-        yield _with_own_trees(*map(stack.enter_context, opened))
+        base_side, head_side = with_own_trees(*map(stack.enter_context, opened))
+        yield base_side, head_side
 
 
 @contextmanager
@@ -72,11 +73,21 @@ def _open_side(name: str, given: str, build: str | None) -> Iterator[GateSide]:
         side = _in_tree(name, given, "folder", path.resolve(), git_revision(folder=path))
         side = replace(side, dirty=bool(git_has_changes(path)))
     else:
-        with _checked_out(name, given, build) as (folder, revision):
-            side = _in_tree(name, given, "revision", folder, revision)
-            yield _with_versions(_in_built_environment(side) if build else side)
+        with open_revision(name, given, build) as side:
+            yield side
         return
     yield _with_versions(_in_built_environment(side) if build else side)
+
+
+@contextmanager
+def open_revision(name: str, given: str, build: str | None) -> Iterator[GateSide]:
+    """Yield the side of a git revision, which is checked out and built for the duration.
+
+    name: option that errors are about, without hyphens. Raise LcbenchError as `open_sides` does.
+    """
+    with _checked_out(name, given, build) as (folder, revision):
+        side = _in_tree(name, given, "revision", folder, revision)
+        yield _with_versions(_in_built_environment(side) if build else side)
 
 
 def _interpreter(path: Path) -> Path | None:
@@ -183,32 +194,32 @@ def _with_versions(side: GateSide) -> GateSide:
 # Source trees
 
 
-def _with_own_trees(base: GateSide, head: GateSide) -> tuple[GateSide, GateSide]:
-    """Return both sides with the source trees from which they import the modules of the repository."""
-    roots = [_root(base), _root(head)]
-    folders = base.place.folder, head.place.folder
-    if roots[0] == roots[1] and folders[0] != folders[1]:  # two folders of one checkout
+def with_own_trees(*sides: GateSide) -> list[GateSide]:
+    """Return the sides with the source trees from which they import the modules of the repository."""
+    roots = [_root(side) for side in sides]
+    folders = [side.place.folder for side in sides]
+    if len(sides) > 1 and len({*roots}) == 1 and len({*folders}) > 1:  # two folders of one checkout
         roots = [*folders]
     here = run_git("rev-parse", "--show-toplevel")
     listed = (run_git("worktree", "list", "--porcelain") or "").splitlines()
     worktrees = [line.removeprefix("worktree ") for line in listed if line.startswith("worktree ")]
     paths: list[str | Path] = [*(root for root in roots if root), *filter(None, [here]), *worktrees]
     trees = dict.fromkeys(Path(each).resolve() for each in paths)
-    sides = []
-    for side, root in zip((base, head), roots, strict=True):
-        if root and (side.place.folder or roots[0] != roots[1]):
+    found = []
+    for side, root in zip(sides, roots, strict=True):
+        if root and (side.place.folder or len({*roots}) > 1):
             others = tuple(str(tree) for tree in trees if tree != root and tree.is_dir())
             built = side.place.python != sys.executable
             tree = OwnTree(side.name, str(root), others, built)
             side = replace(side, place=replace(side.place, tree=tree))
-        sides.append(side)
-    return sides[0], sides[1]
+        found.append(side)
+    return found
 
 
 def _root(side: GateSide) -> Path | None:
     """Return the root of the source tree of a side; None if it has none."""
     folder = side.place.folder
-    if side.implementation and (file := Path(_file_of(side.implementation))).is_file():
+    if side.implementation and (file := Path(file_of(side.implementation))).is_file():
         folder = file.resolve().parent
     if folder is None:
         return None
@@ -216,7 +227,7 @@ def _root(side: GateSide) -> Path | None:
     return Path(top).resolve() if top else side.place.folder
 
 
-def _file_of(name: str) -> str:
+def file_of(name: str) -> str:
     """Return the file of an implementation as ``--impl`` takes it, or what stands for it in another name."""
     return name if name.endswith(".py") else name.rpartition(":")[0]
 
@@ -226,7 +237,7 @@ def in_own_tree(side: GateSide, name: str) -> str:
 
     Raise LcbenchError if the file is a link to another tree.
     """
-    tree, file = side.place.tree, Path(_file_of(name))
+    tree, file = side.place.tree, Path(file_of(name))
     if tree is None or file.suffix != ".py":
         return name
     own, others = Path(tree.folder), [Path(other) for other in tree.others]
@@ -239,7 +250,7 @@ def in_own_tree(side: GateSide, name: str) -> str:
     target = ((side.place.folder or Path.cwd()) / file).resolve()
     if not target.is_relative_to(own) and any(target.is_relative_to(other) for other in others):
         raise LcbenchError(f"--{side.name} {side.given}: {file} is a link to {target}, which is not in {own}")
-    return f"{file}{name[len(_file_of(name)) :]}"
+    return f"{file}{name[len(file_of(name)) :]}"
 
 
 def why_missing(side: GateSide, name: str) -> str:
@@ -247,7 +258,7 @@ def why_missing(side: GateSide, name: str) -> str:
 
     name: the implementation, as for ``--impl``.
     """
-    path, folder = _file_of(name), side.place.folder
+    path, folder = file_of(name), side.place.folder
     if side.kind != "revision" or folder is None or not path.endswith(".py") or (folder / path).exists():
         return ""
     above = [str(parent) for parent in Path(path).parents if str(parent) not in (".", "/")]

@@ -28,6 +28,10 @@ SECTIONS = dict(
 )
 
 
+SEARCH = {"revisions", "commits", "culprit", "suspects", "skipped", "steps", "conclusions"}
+"""Fields of a gate with --revisions; tests/test_bisect.py looks at what is printed."""
+
+
 def documented(command):
     """Return the fields in the first column of the command's section."""
     return {
@@ -52,7 +56,7 @@ def test_every_command_with_json_is_documented():
         ("doctor", Diagnosis, set()),
         ("check", CheckResult, set()),
         ("gradcheck", GradientChecks, set()),
-        ("gate", GateVerdicts, {"exit_code", "record"}),
+        ("gate", GateVerdicts, {"exit_code", "record", *SEARCH}),
         ("compare", Judgement, set()),
         ("history", History, set()),
         ("search", Search, {"file"}),

@@ -312,6 +312,69 @@ def test_time_before_the_rounds_is_recorded(fake):
     assert measured.started_s == pytest.approx(12 * 0.25)
 
 
+MIDDLE = GateSide("middle", "m", "folder", Place(python="middle-python"))
+
+
+def with_middle(folder=None, **settings):
+    sides = {
+        name: replace(side, revision=f"{side.given}1234")
+        for name, side in (("base", BASE), ("middle", MIDDLE), ("head", HEAD))
+    }
+    return replace(plan((replace(PAIR, middle="between.py:f"),), **settings), folder=folder, **sides)
+
+
+def test_a_middle_takes_turns_with_base_and_head(fake):
+    measured = gate.measure_gate(with_middle(budget_s=601), never)
+    for generation, order in zip(fake.generations, measured.orders, strict=True):
+        assert sorted(order) == ["b", "c", "h", "h", "m", "n"]
+        sides = [{"b": "base", "c": "base", "h": "head"}.get(letter, "middle") for letter in order]
+        assert generation.sides == sides
+        names = {"base": "old.py:f", "middle": "between.py:f", "head": "new.py:f"}
+        assert [member.job.implementation for member in generation.members] == [names[side] for side in sides]
+
+
+def test_the_halves_are_gates_with_the_same_generations(fake):
+    """A process has the time of its slot and generation, by which it is found again."""
+    fake.answer = lambda generation, slot, cell: measured_ok(generation, calls=10 * generation.number + slot)
+    measured = gate.measure_gate(with_middle(budget_s=601), never)
+    for half, letters in zip(gate.halves(measured), ("bcmn", "mnh"), strict=True):
+        assert [row.side for row in half.rows] == ["base", "control", "head"]
+        assert half.interim_analyses == measured.interim_analyses
+        splits = Counter(order.replace("c", "b") for order in half.orders)
+        assert len(splits) == 6
+        assert all(70 < count < 130 for count in splits.values())
+        base, control, head = half.rows
+        for number, (whole, order) in enumerate(zip(measured.orders, half.orders, strict=True)):
+            slots = [slot for slot, letter in enumerate(whole) if letter in letters]
+            found = {
+                letter: {one.warm_up_calls - 10 * number for one in row.processes if one.generation == number}
+                for letter, row in zip("bch", (base, control, head), strict=True)
+            }
+            for letter, members in found.items():
+                assert members == {slot for slot, own in zip(slots, order, strict=True) if own == letter}
+
+
+def test_a_middle_that_fails_has_failed_in_both_halves(fake):
+    fake.answer = lambda generation, slot, cell: (
+        Measured(status="crashed", reason="killed by SIGSEGV")
+        if (generation.sides[slot], generation.number) == ("middle", 2)
+        else measured_ok(generation)
+    )
+    before, after = gate.halves(gate.measure_gate(with_middle(), never))
+    assert {row.side: row.status for row in before.rows} == {"base": "ok", "control": "ok", "head": "crashed"}
+    assert {row.side: row.status for row in after.rows} == {"base": "crashed", "control": "crashed", "head": "ok"}
+
+
+def test_gates_with_a_folder_share_the_problem_and_the_compilations_of_a_revision(fake, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(gate.workload, "save_problem", lambda problem, losses, folder: written.append(folder.mkdir()))
+    for _ in range(2):
+        gate.measure_gate(with_middle(tmp_path), never)
+    assert len(written) == 1
+    expected = sorted(f"compiled-{name}1234-{number}" for name in "amb" for number in range(2))
+    assert all(sorted(generation.caches) == expected for generation in fake.all)
+
+
 # Budget and interim analyses
 
 

@@ -69,5 +69,6 @@ def _sides(gate: Gate) -> Iterator[Text]:
 
 def _described(side: Side) -> str:
     changed = ", with changes" if side.dirty else ""
-    commit = f" ({side.revision[:10]}{changed})" if side.revision else ""
+    named = side.revision and side.revision.startswith(side.given)
+    commit = f" ({side.revision[:10]}{changed})" if side.revision and not named else ""
     return f"{side.kind} {side.given}{commit}"
