@@ -17,4 +17,4 @@ def softmax_loss(W, X, y, reg):
         loss += np.log(total)
         p[i] /= total
         p[i, y[i]] -= 1
-    return loss / len(X) + reg * (W * W).sum(), X.T @ p / np.float32(len(X)) + 2 * reg * W
+    return loss / len(X) + reg * (W * W).sum(), X.T @ p / len(X) + 2 * reg * W
