@@ -45,8 +45,21 @@ def check(
 ) -> list[CheckResult]:
     """Check losses and gradients against the oracle on a table of cases; return a report for each loss and dtype.
 
-    implementations: names as ``--impl`` takes them; empty means every implementation that runs here. dtypes: empty
-    means float32 and float64, but only float64 for user code. Raise LossError for an unknown name.
+    Parameters
+    ----------
+    implementations
+        Names as ``--impl`` takes them; empty means every implementation that runs here.
+    dtypes
+        Empty means float32 and float64, but only float64 for user code.
+    timeout_s
+        Longest time without an answer of a worker process.
+    progress
+        Called with the progress.
+
+    Raises
+    ------
+    LossError
+        If a name is unknown.
     """
     dtypes = [dtypes] if isinstance(dtypes, str) else list(dtypes)
     return runner.check(_names(implementations), dtypes, timeout_s, progress)
@@ -69,9 +82,31 @@ def gradcheck(
 ) -> GradientChecks:
     """Check gradients against central differences with step `h`, at some elements of a small random W, on images.
 
-    implementations: names as ``--impl`` takes them; empty means numpy. loss: None means both. margin: margin of the
-    hinge loss, 1 by default. coordinates: (row, class) of elements of W, or the number of random ones. data: None means
-    CIFAR-10 if it was downloaded, else synthetic images. Raise LcbenchError or LossError if nothing can be checked.
+    Parameters
+    ----------
+    implementations
+        Names as ``--impl`` takes them; empty means numpy.
+    loss
+        None means both.
+    h
+        Step of the differences.
+    margin
+        Margin of the hinge loss, 1 by default.
+    coordinates
+        (row, class) of elements of W, or the number of random ones.
+    rows, data
+        Number and source of the images; None means CIFAR-10 if it was downloaded, else synthetic images.
+    reg, seed
+        Regularisation, and random seed of W and of the coordinates.
+    timeout_s
+        Longest time without an answer of a worker process.
+    progress, note
+        Called with the progress, and with lines for the user.
+
+    Raises
+    ------
+    LcbenchError, LossError
+        If nothing can be checked.
     """
     losses = [loss] if loss else list(LOSSES)
     if margin is not None and "softmax" in losses:

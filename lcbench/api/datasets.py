@@ -36,10 +36,23 @@ def download(
 ) -> Downloaded:
     """Download CIFAR-10, verify it, and write it into the data folder, unless it is there already.
 
-    url: URL of the archive, or of its folder if it ends with a slash. file: local archive, or folder of its files,
-    to read instead. layout:
-    which of the two official archives is downloaded. force: replace an existing file.
-    Raise LcbenchError if there is no valid archive; an existing file is kept in that case.
+    Parameters
+    ----------
+    url
+        URL of the archive, or of its folder if it ends with a slash.
+    file
+        Local archive, or folder of its files, to read instead.
+    layout
+        Which of the two official archives is downloaded.
+    force
+        Replace an existing file.
+    progress, note
+        Called with the progress, and with lines for the user.
+
+    Raises
+    ------
+    LcbenchError
+        If there is no valid archive; an existing file is kept in that case.
     """
     require(not (url and file), "url and file are two sources: give one")
     path = files.cifar10_file()
@@ -77,8 +90,21 @@ def synth(
 ) -> Path:
     """Write synthetic images, X (rows, features) uint8 and y (rows,), to the HDF5 file `file`, and return it.
 
-    force: replace an existing file. Raise LcbenchError if the file cannot be written, or if `rows` is too small for a
-    row of each class.
+    Parameters
+    ----------
+    file
+        File whose name ends in .h5.
+    rows, features, classes, seed
+        Numbers of images, of values per image and of classes, and the random seed.
+    force
+        Replace an existing file.
+    progress
+        Called with the progress.
+
+    Raises
+    ------
+    LcbenchError
+        If the file cannot be written, or if `rows` is too small for a row of each class.
     """
     path = Path(file)
     require(path.name.lower().endswith((".h5", ".hdf5")), f"{path}: end its name in .h5, so that it is read as HDF5")
@@ -100,8 +126,21 @@ def features(
 ) -> list[PrecomputedFeature]:
     """Compute features of the training, validation and test images, and store them for training.
 
-    names: features, several separated by commas. words, seed: number of visual words and random seed. data: "cifar10"
-    or "synthetic". Raise LcbenchError if a feature is unknown, or a package or the images are missing.
+    Parameters
+    ----------
+    names
+        Features, several separated by commas.
+    words, seed
+        Number of visual words and random seed.
+    data
+        "cifar10" or "synthetic".
+    progress
+        Called with the progress.
+
+    Raises
+    ------
+    LcbenchError
+        If a feature is unknown, or a package or the images are missing.
     """
     from lcbench.datasets.features.catalog import WORDS, find_feature, require_settings
 
@@ -126,8 +165,20 @@ def reproduce(
 ) -> list[Outcome]:
     """Compute published figures with the losses of an implementation and compare the results with the figures.
 
-    rows: names of the figures as in ``lcbench reproduce --list``, by default all. Figures on CIFAR-10 are skipped if it
-    was not downloaded. Raise LcbenchError or LossError if a row or the implementation is unknown.
+    Parameters
+    ----------
+    rows
+        Names of the figures as in ``lcbench reproduce --list``, by default all. Figures on CIFAR-10 are skipped if it
+        was not downloaded.
+    implementation
+        Name in the catalog.
+    progress
+        Called with the progress.
+
+    Raises
+    ------
+    LcbenchError, LossError
+        If a row or the implementation is unknown.
     """
     from lcbench.losses import catalog
     from lcbench.reproduction.figures import select_rows

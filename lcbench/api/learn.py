@@ -66,13 +66,31 @@ def train(
 ) -> tuple[Model, Path]:
     """Train a classifier, write it to `output`, and return it with its file.
 
-    output: by default a new file in `files.models_folder()`. After the first steps it contains checkpoints, from which
-    `resume_training` continues. force: replace an existing model. timeout_s: longest call of user code, which runs in a
-    worker process. stream: whether rows stay in their HDF5 file and are read when needed; None means only
-    if they do not fit in memory, which `note` is told. The model is the same either way. settings: fields of
-    `lcbench.learn.recipe.Recipe`, and epochs; defaults depend on data and loss.
-    Raise LcbenchError if the data, a setting or the implementation is unsuitable: WrongResultError if it is wrong, and
-    NotSaved if the model cannot be written.
+    Parameters
+    ----------
+    output
+        By default a new file in `files.models_folder()`. After the first steps it contains checkpoints, from which
+        `resume_training` continues.
+    force
+        Replace an existing model.
+    timeout_s
+        Longest call of user code, which runs in a worker process.
+    progress, note
+        Called with the progress, and with lines for the user.
+    stream
+        Whether rows stay in their HDF5 file and are read when needed; None means only if they do not fit in memory,
+        which `note` is told. The model is the same either way.
+    **settings
+        Fields of `lcbench.learn.recipe.Recipe`, and epochs; defaults depend on data and loss.
+
+    Raises
+    ------
+    LcbenchError
+        If the data, a setting or the implementation is unsuitable.
+    WrongResultError
+        If the implementation is wrong.
+    NotSaved
+        If the model cannot be written.
     """
     asked = Recipe.of(settings)
     require_known(asked.implementation)  # before the data is read
@@ -167,11 +185,23 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a model on a split of its data or of other data.
 
-    trained: the model or its file; None means the newest file in `files.models_folder()`.
-    split: "train", "validation" or "test"; all rows of other data that has no splits. data: other data, whose classes
-    are matched by name; None means the data of the training. stream: whether rows stay in their file; None means yes
-    for HDF5, which then needs only a few blocks of memory.
-    Raise LcbenchError if the data has no such rows, or other columns or classes than the model.
+    Parameters
+    ----------
+    trained
+        The model or its file; None means the newest file in `files.models_folder()`.
+    split
+        "train", "validation" or "test"; all rows of other data that has no splits.
+    data
+        Other data, whose classes are matched by name; None means the data of the training.
+    progress, note
+        Called with the progress, and with lines for the user.
+    stream
+        Whether rows stay in their file; None means yes for HDF5, which then needs only a few blocks of memory.
+
+    Raises
+    ------
+    LcbenchError
+        If the data has no such rows, or other columns or classes than the model.
     """
     file = None
     if not isinstance(trained, Model):
@@ -253,14 +283,37 @@ def search(
 ) -> tuple[Search, Path]:
     """Train with many recipes, choose the best on the validation rows, train it again and test it.
 
-    axes: values to search for each field of the recipe; learning rate and reg have default axes. Without an axis for
-    the learning rate, the defaults in `DEFAULT_DESCENT` also apply. random: number of random points, instead of a grid.
-    workers: number of worker processes, by default one for every `threads` usable cores. refit_all: whether the best
-    recipe is trained on training and validation rows. output: by default a new file in `files.searches_folder()`; it is
-    rewritten after every trial, and the model is written beside it. force: replace an existing search and its model.
-    timeout_s: longest step of user code. settings: the other fields of `lcbench.learn.recipe.Recipe`, and epochs.
-    Raise LcbenchError if the data, a setting or the implementation is unsuitable: WrongResultError if it is wrong, and
-    NotSaved if a file cannot be written.
+    Parameters
+    ----------
+    axes
+        Values to search for each field of the recipe; learning rate and reg have default axes. Without an axis for the
+        learning rate, the defaults in `DEFAULT_DESCENT` also apply.
+    random
+        Number of random points, instead of a grid.
+    workers, threads
+        Number of worker processes, by default one for every `threads` usable cores, and threads of each.
+    refit_all
+        Whether the best recipe is trained on training and validation rows.
+    output
+        By default a new file in `files.searches_folder()`. It is rewritten after every trial, and the model is written
+        beside it.
+    force
+        Replace an existing search and its model.
+    timeout_s
+        Longest step of user code.
+    progress, note
+        Called with the progress, and with lines for the user.
+    **settings
+        The other fields of `lcbench.learn.recipe.Recipe`, and epochs.
+
+    Raises
+    ------
+    LcbenchError
+        If the data, a setting or the implementation is unsuitable.
+    WrongResultError
+        If the implementation is wrong.
+    NotSaved
+        If a file cannot be written.
     """
     asked = Recipe.of(settings)
     require_known(asked.implementation)  # before the data is read

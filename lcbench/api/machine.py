@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 def implementation(name: str) -> Implementation:
     """Return the implementation with the given name: a name in the catalog, or anything that ``--impl`` takes.
 
-    Raise `lcbench.losses.implementation.LossError` if it cannot be loaded.
+    Raises
+    ------
+    LossError
+        If it cannot be loaded.
     """
     from lcbench.usercode.recognition import resolve
 
@@ -99,7 +102,14 @@ def doctor(
 ) -> Diagnosis:
     """Return facts on the machine, its noise, and findings that would disturb a measurement.
 
-    seconds: duration of the noise measurement; None skips it. note: called with the reason if it fails.
+    Parameters
+    ----------
+    seconds
+        Duration of the noise measurement; None skips it.
+    progress
+        Called with the progress.
+    note
+        Called with the reason if the measurement fails.
     """
     from numba import config
 
@@ -137,10 +147,22 @@ def inspect(
 ) -> list[Kernel] | list[Loop]:
     """Return the innermost loops of an implementation, read from its assembly, or the kernels of ``numba-cuda``.
 
-    pixels: whether X is uint8 instead of `dtype`. capability: compute capability for which kernels are compiled.
-
     Numba provides the assembly only of code that it compiles itself, so its cache is disabled. That has no effect if
-    Numba was imported before. Raise LcbenchError or LossError if the implementation is unknown or its code unavailable.
+    Numba was imported before.
+
+    Parameters
+    ----------
+    implementation
+        Name in the catalog.
+    dtype, pixels, classes
+        Data type of W and X, whether X is uint8 instead, and number of classes, for which the code is compiled.
+    capability
+        Compute capability for which kernels are compiled.
+
+    Raises
+    ------
+    LcbenchError, LossError
+        If the implementation is unknown or its code unavailable.
     """
     if implementation == "numba-cuda":
         from lcbench.machine_code import gpu

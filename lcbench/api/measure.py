@@ -53,10 +53,23 @@ def run(
 ) -> Record:
     """Time and verify implementations, write the record into the results folder and return it.
 
-    implementations: names as ``--impl`` takes them; empty means every implementation that runs here. baseline: what is
-    measured beside user code if nothing else is named. settings: fields of `lcbench.settings.RunSettings`; losses and
-    rows can be single values.
-    Raise LcbenchError or LossError if nothing can be measured, and NotSaved if the record cannot be written.
+    Parameters
+    ----------
+    implementations
+        Names as ``--impl`` takes them; empty means every implementation that runs here.
+    baseline
+        What is measured beside user code if nothing else is named.
+    progress, note
+        Called with the progress, and with lines for the user.
+    **settings
+        Fields of `lcbench.settings.RunSettings`; losses and rows can be single values.
+
+    Raises
+    ------
+    LcbenchError, LossError
+        If nothing can be measured.
+    NotSaved
+        If the record cannot be written.
     """
     chosen = RunSettings.from_keywords({"implementations": implementations, **settings})
     with (
@@ -90,13 +103,26 @@ def sweep(
 ) -> Record:
     """Time and verify implementations at every point of one or two axes, write the record and return it.
 
-    axes: values of each axis by its name (rows, features, classes, batch, threads, dtype), or a text as ``--axis``
-    takes it, such as "1e2:1e5" or "lin:1:8:8". implementations: as in `run`. settings: fields of
-    `lcbench.settings.SweepSettings`.
-
     After each generation, the unfinished sweep is saved in a file, from which `resume_sweep` continues.
-    Raise LcbenchError or LossError if nothing can be measured, NotSaved if the record cannot be written, and
-    KeyboardInterrupt after Ctrl-C.
+
+    Parameters
+    ----------
+    axes
+        Values of each axis by its name (rows, features, classes, batch, threads, dtype), or a text as ``--axis``
+        takes it, such as "1e2:1e5" or "lin:1:8:8".
+    implementations, progress, note
+        As in `run`.
+    **settings
+        Fields of `lcbench.settings.SweepSettings`.
+
+    Raises
+    ------
+    LcbenchError, LossError
+        If nothing can be measured.
+    NotSaved
+        If the record cannot be written.
+    KeyboardInterrupt
+        After Ctrl-C.
     """
     chosen = SweepSettings.from_keywords({"implementations": implementations, **settings})
     from lcbench.measure import axes as axis
@@ -194,12 +220,27 @@ def gate(
 
     `lcbench.stats.gate.judge_gate` computes the verdicts from the record.
 
-    base, head: a git revision, a folder, a Python interpreter or environment, or an implementation (a file, a function
-    in a file, or a name from the catalog). implementations: what to measure if base and head are not implementations;
-    empty means ``numba-parallel``, which is for source trees of lcbench itself. settings: fields of
-    `lcbench.settings.GateSettings`. note: called with a line for each file that changed meanwhile.
-    Raise LcbenchError or LossError if nothing can be measured, or too little for a verdict, and NotSaved if the record
-    cannot be written.
+    Parameters
+    ----------
+    base, head
+        A git revision, a folder, a Python interpreter or environment, or an implementation (a file, a function in a
+        file, or a name from the catalog).
+    implementations
+        What to measure if base and head are not implementations; empty means ``numba-parallel``, which is for source
+        trees of lcbench itself.
+    progress
+        Called with the progress.
+    note
+        Called with a line for each file that changed meanwhile.
+    **settings
+        Fields of `lcbench.settings.GateSettings`.
+
+    Raises
+    ------
+    LcbenchError, LossError
+        If nothing can be measured, or too little for a verdict.
+    NotSaved
+        If the record cannot be written.
     """
     chosen = GateSettings.from_keywords({"base": base, "head": head, "implementations": implementations, **settings})
     from lcbench.measure import gate, selection, sides

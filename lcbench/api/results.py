@@ -35,8 +35,14 @@ def compare(
     If rows whose code and settings did not change show that the machine was slower or faster, the change beyond that
     decides.
 
-    base, new: records, files or names of baselines. new: None means the newest record that is not of a gate. note:
-    called with the newest record's file, and with the files that were passed over.
+    Parameters
+    ----------
+    base, new
+        Records, files or names of baselines. For `new`, None means the newest record that is not of a gate.
+    fail_above
+        Largest tolerated slowdown, as a fraction.
+    note
+        Called with the newest record's file, and with the files that were passed over.
     """
     require(fail_above >= 0, f"fail_above is {fail_above}: it cannot be negative")
     newer = _record_of(new, "compare with", lambda each: each.gate is None, note)
@@ -56,9 +62,14 @@ def history(
 ) -> History:
     """Return the times of all results of this machine in chronological order, and where they changed.
 
-    implementations, losses, rows: select rows of the results; empty means all. Names of implementations can be
-    separated by commas. since: a time (UTC if it has no zone), an ISO 8601 date, or a git revision that was measured.
-    note: called with the files that were passed over.
+    Parameters
+    ----------
+    implementations, losses, rows
+        Select rows of the results; empty means all. Names of implementations can be separated by commas.
+    since
+        A time (UTC if it has no zone), an ISO 8601 date, or a git revision that was measured.
+    note
+        Called with the files that were passed over.
     """
     from lcbench import record
     from lcbench.host import machine
@@ -178,8 +189,15 @@ def export(
 ) -> str:
     """Return a result, by default the newest, as text in the format `form`, one of `lcbench.report.exports.FORMATS`.
 
-    output: file to write as well, atomically. note: called with the newest result's file, with the files that were
-    passed over, and with the number of rows that have no time.
+    Parameters
+    ----------
+    result, form
+        Record, file or name, and format.
+    output
+        File to write as well, atomically.
+    note
+        Called with the newest result's file, with the files that were passed over, and with the number of rows that
+        have no time.
     """
     from lcbench.report import exports
 
@@ -202,9 +220,21 @@ def write_report(
 ) -> Path:
     """Write results, by default the newest, as one HTML page, and return its file.
 
-    output: by default a file in `files.reports_folder()`, named after the first result. baseline: implementation that
-    speed-ups are relative to. note: called with the newest result's file, and with the files that were passed over.
-    Raise LcbenchError if a result or row does not exist, or the page cannot be written.
+    Parameters
+    ----------
+    *results
+        Records, files or names.
+    output
+        By default a file in `files.reports_folder()`, named after the first result.
+    baseline
+        Implementation that speed-ups are relative to.
+    note
+        Called with the newest result's file, and with the files that were passed over.
+
+    Raises
+    ------
+    LcbenchError
+        If a result or row does not exist, or the page cannot be written.
     """
     from lcbench import files
 
@@ -235,8 +265,23 @@ def plot(
 ) -> Path:
     """Draw a plot of files, by default of the newest suitable ones, and return the file of the plot.
 
-    kind: one of `lcbench.report.plots.KINDS`. output: a .png or .svg file; by default beside the first file. note:
-    called with warnings. Raise LcbenchError if a file does not fit the kind or matplotlib is missing.
+    Parameters
+    ----------
+    kind
+        One of `lcbench.report.plots.KINDS`.
+    *files
+        Results, models or searches.
+    output
+        A .png or .svg file; by default beside the first file.
+    dpi
+        Pixels per inch of a PNG file.
+    progress, note
+        Called with the progress, and with warnings.
+
+    Raises
+    ------
+    LcbenchError
+        If a file does not fit the kind, or matplotlib is missing.
     """
     from lcbench.files import require_parent_folder, require_replaceable, write_file
     from lcbench.report import plots
