@@ -94,19 +94,27 @@ def gradcheck(
         Margin of the hinge loss, 1 by default.
     coordinates
         (row, class) of elements of W, or the number of random ones.
-    rows, data
-        Number and source of the images; None means CIFAR-10 if it was downloaded, else synthetic images.
-    reg, seed
-        Regularisation, and random seed of W and of the coordinates.
+    rows
+        Number of images.
+    data
+        None means CIFAR-10 if it was downloaded, else synthetic images.
+    reg
+        Regularisation.
+    seed
+        Random seed of W and of the coordinates.
     timeout_s
         Longest time without an answer of a worker process.
-    progress, note
-        Called with the progress, and with lines for the user.
+    progress
+        Called with the progress.
+    note
+        Called with lines for the user.
 
     Raises
     ------
-    LcbenchError, LossError
+    LcbenchError
         If nothing can be checked.
+    LossError
+        If an implementation is unknown or cannot be loaded.
     """
     losses = [loss] if loss else list(LOSSES)
     if margin is not None and "softmax" in losses:

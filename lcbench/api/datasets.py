@@ -46,8 +46,10 @@ def download(
         Which of the two official archives is downloaded.
     force
         Replace an existing file.
-    progress, note
-        Called with the progress, and with lines for the user.
+    progress
+        Called with the progress.
+    note
+        Called with lines for the user.
 
     Raises
     ------
@@ -130,8 +132,10 @@ def features(
     ----------
     names
         Features, several separated by commas.
-    words, seed
-        Number of visual words and random seed.
+    words
+        Number of visual words.
+    seed
+        Random seed.
     data
         "cifar10" or "synthetic".
     progress
@@ -177,8 +181,10 @@ def reproduce(
 
     Raises
     ------
-    LcbenchError, LossError
-        If a row or the implementation is unknown.
+    LcbenchError
+        If a row is unknown.
+    LossError
+        If the implementation is unknown.
     """
     from lcbench.losses import catalog
     from lcbench.reproduction.figures import select_rows

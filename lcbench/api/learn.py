@@ -75,8 +75,10 @@ def train(
         Replace an existing model.
     timeout_s
         Longest call of user code, which runs in a worker process.
-    progress, note
-        Called with the progress, and with lines for the user.
+    progress
+        Called with the progress.
+    note
+        Called with lines for the user.
     stream
         Whether rows stay in their HDF5 file and are read when needed; None means only if they do not fit in memory,
         which `note` is told. The model is the same either way.
@@ -193,8 +195,10 @@ def evaluate(
         "train", "validation" or "test"; all rows of other data that has no splits.
     data
         Other data, whose classes are matched by name; None means the data of the training.
-    progress, note
-        Called with the progress, and with lines for the user.
+    progress
+        Called with the progress.
+    note
+        Called with lines for the user.
     stream
         Whether rows stay in their file; None means yes for HDF5, which then needs only a few blocks of memory.
 
@@ -290,8 +294,10 @@ def search(
         learning rate, the defaults in `DEFAULT_DESCENT` also apply.
     random
         Number of random points, instead of a grid.
-    workers, threads
-        Number of worker processes, by default one for every `threads` usable cores, and threads of each.
+    workers
+        Number of worker processes, by default one for every `threads` usable cores.
+    threads
+        Threads of each worker process.
     refit_all
         Whether the best recipe is trained on training and validation rows.
     output
@@ -301,8 +307,10 @@ def search(
         Replace an existing search and its model.
     timeout_s
         Longest step of user code.
-    progress, note
-        Called with the progress, and with lines for the user.
+    progress
+        Called with the progress.
+    note
+        Called with lines for the user.
     **settings
         The other fields of `lcbench.learn.recipe.Recipe`, and epochs.
 

@@ -154,15 +154,21 @@ def inspect(
     ----------
     implementation
         Name in the catalog.
-    dtype, pixels, classes
-        Data type of W and X, whether X is uint8 instead, and number of classes, for which the code is compiled.
+    dtype
+        Data type of W and X.
+    pixels
+        Whether X is uint8 instead.
+    classes
+        Number of classes for which the code is compiled.
     capability
         Compute capability for which kernels are compiled.
 
     Raises
     ------
-    LcbenchError, LossError
-        If the implementation is unknown or its code unavailable.
+    LcbenchError
+        If the code is not available.
+    LossError
+        If the implementation is unknown.
     """
     if implementation == "numba-cuda":
         from lcbench.machine_code import gpu

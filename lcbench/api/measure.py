@@ -59,15 +59,19 @@ def run(
         Names as ``--impl`` takes them; empty means every implementation that runs here.
     baseline
         What is measured beside user code if nothing else is named.
-    progress, note
-        Called with the progress, and with lines for the user.
+    progress
+        Called with the progress.
+    note
+        Called with lines for the user.
     **settings
         Fields of `lcbench.settings.RunSettings`; losses and rows can be single values.
 
     Raises
     ------
-    LcbenchError, LossError
+    LcbenchError
         If nothing can be measured.
+    LossError
+        If an implementation is unknown or cannot be loaded.
     NotSaved
         If the record cannot be written.
     """
@@ -110,15 +114,21 @@ def sweep(
     axes
         Values of each axis by its name (rows, features, classes, batch, threads, dtype), or a text as ``--axis``
         takes it, such as "1e2:1e5" or "lin:1:8:8".
-    implementations, progress, note
+    implementations
         As in `run`.
+    progress
+        Called with the progress.
+    note
+        Called with lines for the user.
     **settings
         Fields of `lcbench.settings.SweepSettings`.
 
     Raises
     ------
-    LcbenchError, LossError
+    LcbenchError
         If nothing can be measured.
+    LossError
+        If an implementation is unknown or cannot be loaded.
     NotSaved
         If the record cannot be written.
     KeyboardInterrupt
@@ -237,8 +247,10 @@ def gate(
 
     Raises
     ------
-    LcbenchError, LossError
+    LcbenchError
         If nothing can be measured, or too little for a verdict.
+    LossError
+        If an implementation is unknown or cannot be loaded.
     NotSaved
         If the record cannot be written.
     """

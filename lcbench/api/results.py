@@ -37,8 +37,10 @@ def compare(
 
     Parameters
     ----------
-    base, new
-        Records, files or names of baselines. For `new`, None means the newest record that is not of a gate.
+    base
+        Record, file or name of a baseline.
+    new
+        The same; None means the newest record that is not of a gate.
     fail_above
         Largest tolerated slowdown, as a fraction.
     note
@@ -64,8 +66,12 @@ def history(
 
     Parameters
     ----------
-    implementations, losses, rows
-        Select rows of the results; empty means all. Names of implementations can be separated by commas.
+    implementations
+        Names, also separated by commas, of the implementations to select; empty means all.
+    losses
+        Losses to select; empty means all.
+    rows
+        Numbers of rows to select; empty means all.
     since
         A time (UTC if it has no zone), an ISO 8601 date, or a git revision that was measured.
     note
@@ -191,8 +197,10 @@ def export(
 
     Parameters
     ----------
-    result, form
-        Record, file or name, and format.
+    result
+        Record, file or name.
+    form
+        Format.
     output
         File to write as well, atomically.
     note
@@ -275,8 +283,10 @@ def plot(
         A .png or .svg file; by default beside the first file.
     dpi
         Pixels per inch of a PNG file.
-    progress, note
-        Called with the progress, and with warnings.
+    progress
+        Called with the progress.
+    note
+        Called with warnings.
 
     Raises
     ------
