@@ -305,6 +305,8 @@ class Gate(msgspec.Struct, kw_only=True):
     """Side of each of the four processes of a generation, in the order of their start: b is base, c the control (base
     again), h is head."""
     interim_analyses: list[InterimAnalysis] = []
+    new: list[str] = []
+    """Implementations that base does not have, by the name of their rows."""
 
 
 class Side(msgspec.Struct, kw_only=True, frozen=True):
@@ -312,7 +314,7 @@ class Side(msgspec.Struct, kw_only=True, frozen=True):
 
     given: str
     """Name given by the user."""
-    kind: Literal["revision", "folder", "interpreter", "implementation"]
+    kind: Literal["revision", "folder", "interpreter", "implementation", "none"]
     revision: str | None = None
     """Full git revision; for a folder, the revision of its checkout."""
     dirty: bool = False

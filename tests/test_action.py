@@ -221,9 +221,14 @@ def test_a_base_that_is_not_a_revision_is_unchanged(tmp_path, commits):
     assert (done.returncode, outputs) == (0, {"base": "old.py:softmax_loss"})
 
 
-@pytest.mark.parametrize("pushed_onto", ["", "0" * 40])
-def test_a_missing_base_is_an_error(tmp_path, commits, pushed_onto):
-    variables = {"BASE": "", "PULL_REQUEST_BASE": "", "PUSHED_ONTO": pushed_onto, "GITHUB_SHA": commits["merge"]}
+def test_a_push_that_creates_a_branch_has_no_base(tmp_path, commits):
+    variables = {"BASE": "", "PULL_REQUEST_BASE": "", "PUSHED_ONTO": "0" * 40, "GITHUB_SHA": commits["newer"]}
+    done, outputs = script("Find the base", tmp_path / "origin", **variables)
+    assert (done.returncode, done.stderr, outputs) == (0, "", {"base": "0" * 40})
+
+
+def test_a_missing_base_is_an_error(tmp_path, commits):
+    variables = {"BASE": "", "PULL_REQUEST_BASE": "", "PUSHED_ONTO": "", "GITHUB_SHA": commits["merge"]}
     done, outputs = script("Find the base", tmp_path / "origin", **variables)
     assert (done.returncode, outputs) == (2, {})
     assert done.stdout == "::error title=lcbench::nothing to compare with: give the input base\n"

@@ -234,7 +234,8 @@ def gate(
     ----------
     base, head
         A git revision, a folder, a Python interpreter or environment, or an implementation (a file, a function in a
-        file, or a name from the catalog).
+        file, or a name from the catalog). A base of 40 zeros, which git writes for no commit, has nothing. What base
+        does not have is new: head is checked, and nothing is compared.
     implementations
         What to measure if base and head are not implementations; empty means ``numba-parallel``, which is for source
         trees of lcbench itself.
@@ -291,7 +292,7 @@ def gate_plan(base: GateSide, head: GateSide, pairs: list[Pair], settings: GateS
         head,
         tuple(pairs),
         settings,
-        verdicts.generations_needed(sum(len(pair.losses) for pair in pairs)),
+        verdicts.generations_needed(sum(len(pair.losses) for pair in pairs if not pair.is_new) or 1),
         lambda rows: verdicts.generations_for(rows, settings.fail_above, settings.precision),
     )
 
@@ -305,6 +306,7 @@ def gate_record(plan: GatePlan, result: GateResult) -> record.Gate:
         budget_s=plan.budget_s,
         precision=plan.settings.precision,
         planted=plan.settings.planted,
+        new=[pair.name for pair in plan.pairs if pair.is_new],
         orders=result.orders,
         interim_analyses=result.interim_analyses,
         started_s=result.started_s,

@@ -100,6 +100,8 @@ def gate(
     turns with both, the slower half is kept, and so on. The commit that is left is confirmed against its parent.
     Commits whose code is missing, cannot be loaded or is wrong are skipped and named.
 
+    An implementation that base does not have is new: there is nothing to compare, and head is only checked.
+
     Exit status: 0 if not slower, 1 if slower, 3 if inconclusive, 4 if head is wrong, 2 if nothing was measured.
     """
     if revisions is not None:

@@ -20,7 +20,7 @@ from lcbench.measure import schedule, selection, workload
 from lcbench.measure.messages import Cell, TurnsJob
 from lcbench.measure.pixels import uses_of_pixels
 from lcbench.measure.selection import ResolvedTarget
-from lcbench.measure.sides import GateSide, in_own_tree, why_missing
+from lcbench.measure.sides import GateSide, in_own_tree, lacks, why_missing
 from lcbench.measure.turns import MOST_ROUNDS, Generation, Member, Pace
 from lcbench.measure.workload import Size
 from lcbench.progress import ProgressCallback, no_progress
@@ -38,7 +38,8 @@ class Pair:
 
     name: name in the rows. base, head: names that their worker processes resolve. base_problem, head_problem: status
     and reason if one of them is known to be unusable before anything is measured. pixels: how both use the pixels, if X
-    is pixels. middle: name of the implementation of a third version, between the two; see `GatePlan`.
+    is pixels. middle: name of the implementation of a third version, between the two; see `GatePlan`. is_new: whether
+    base does not have it. Nothing is measured then, but head is checked.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Pair:
     head_problem: tuple[str, str] | None = None
     pixels: PixelUse = ""
     middle: str = ""
+    is_new: bool = False
 
     @property
     def alone(self) -> bool:
@@ -62,8 +64,8 @@ def pair_targets(
 ) -> list[Pair]:
     """Return the pairs to compare: `names` on both sides, or the sides themselves if they are implementations.
 
-    User code is loaded in a worker process of its side. Raise LcbenchError if nothing can be paired, and LossError if a
-    name is unknown.
+    A function of `names` that base does not have is a new one. User code is loaded in a worker process of its side.
+    Raise LcbenchError if nothing can be paired, and LossError if a name is unknown.
     """
     given = [side for side in (base, head) if side.implementation]
     if len(given) == 1:
@@ -77,7 +79,10 @@ def pair_targets(
     if given:
         old, new = (_resolve(side, side.implementation or "", losses, timeout_s) for side in (base, head))
         return _match(old, new, by_loss=True)
-    return pairs_between(*(resolve(side, names, losses, timeout_s) for side in (base, head)))
+    pairs: dict[str, Pair] = {}
+    for name in names or [DEFAULT_IMPLEMENTATION]:
+        pairs |= {pair.name: pair for pair in _pairs_of_name(base, head, name, losses, timeout_s)}
+    return list(pairs.values())
 
 
 def resolve(side: GateSide, names: list[str], losses: list[LossName], timeout_s: float) -> list[list[ResolvedTarget]]:
@@ -104,12 +109,58 @@ def pairs_between(
     return list(pairs.values())
 
 
+def _pairs_of_name(base: GateSide, head: GateSide, name: str, losses: list[LossName], timeout_s: float) -> list[Pair]:
+    """Return the pairs of one name, and the functions that are new.
+
+    Raise LcbenchError if head does not have it, or if only some of its functions' names have changed.
+    """
+    old: list[ResolvedTarget] | None = None
+    if base.kind != "none":
+        try:
+            old = _targets(base, name, losses, timeout_s)
+        except LossError as error:
+            if not is_user_code(name):
+                raise
+            if not lacks(base, head, name, error):
+                raise _unusable(base, name, error) from None
+    try:
+        new = _targets(head, name, losses, timeout_s)
+    except LossError as error:
+        if not is_user_code(name):
+            raise
+        both = f"; base {base.given} does not have it either" if old is None and base.kind != "none" else ""
+        raise LcbenchError(f"{_unusable(head, name, error)}{both}") from None
+    pairs = _match(old, new, by_loss=False) if old else []
+    matched = {pair.head for pair in pairs}
+    return pairs + [_new_pair(base, target, row_name) for target, row_name in _named(new) if target.name not in matched]
+
+
+def _named(targets: list[ResolvedTarget]) -> list[tuple[ResolvedTarget, str]]:
+    """Return the targets with the names of their rows."""
+    row_names = selection.row_names(targets)
+    return [(target, row_names[target.name]) for target in targets]
+
+
+def _new_pair(base: GateSide, target: ResolvedTarget, row_name: str) -> Pair:
+    lacking = "there is no base" if base.kind == "none" else f"base {base.given} does not have {target.name}"
+    return Pair(
+        row_name,
+        target.name,
+        target.name,
+        target.losses,
+        target.device,
+        base_problem=("unavailable", lacking),
+        head_problem=_problem(target),
+        is_new=True,
+    )
+
+
 def require_own_code(base: GateSide, head: GateSide, names: list[str]) -> None:
     """Raise LcbenchError if `names` are lcbench's own implementations, and neither the code nor the Python differs.
 
     Source trees that are not lcbench's do not change them: such a gate would pass whatever they contain.
     """
-    trees = all(side.kind in ("revision", "folder") and not side.is_lcbench for side in (base, head))
+    trees = all(side.kind in ("revision", "folder", "none") and not side.is_lcbench for side in (base, head))
     if trees and base.place.python == head.place.python and not any(map(is_user_code, names)):
         measured = " and ".join(names) + " are" if len(names) > 1 else f"{(names or [DEFAULT_IMPLEMENTATION])[0]} is"
         raise LcbenchError(
@@ -134,11 +185,23 @@ def by_use_of_pixels(pairs: list[Pair], dtype: str) -> list[Pair]:
 
 
 def _resolve(side: GateSide, name: str, losses: list[LossName], timeout_s: float) -> list[ResolvedTarget]:
+    """Return the targets of an implementation that is itself a side. Raise LcbenchError, with the side, for a file."""
+    try:
+        return _targets(side, name, losses, timeout_s)
+    except LossError as error:
+        if not is_user_code(name):
+            raise
+        raise _unusable(side, name, error) from None
+
+
+def _unusable(side: GateSide, name: str, error: LossError) -> LcbenchError:
+    return LcbenchError(f"--{side.name} {side.given}: {error}{why_missing(side, name)}")
+
+
+def _targets(side: GateSide, name: str, losses: list[LossName], timeout_s: float) -> list[ResolvedTarget]:
+    """Return the targets of a name on a side. Raise LossError if there is none."""
     if is_user_code(name):
-        try:
-            return selection.user_targets(in_own_tree(side, name), losses, timeout_s, side.place)
-        except LossError as error:
-            raise LcbenchError(f"--{side.name} {side.given}: {error}{why_missing(side, name)}") from None
+        return selection.user_targets(in_own_tree(side, name), losses, timeout_s, side.place)
     entry = catalog.find(name)
     offered = tuple(loss for loss in entry.losses if loss in losses)
     if not offered:
@@ -393,6 +456,8 @@ class _GateMeasurement:
         """
         self._require_time(0.0)
         self._folder = folder
+        if not any(map(self._measurable, self._plan.pairs)):
+            return
         losses = list(dict.fromkeys(loss for pair in self._plan.pairs for loss in pair.losses))
         self._show("data")
         if not (folder / "problem").exists():

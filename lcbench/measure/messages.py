@@ -127,6 +127,12 @@ class Trying(msgspec.Struct, tag="trying", kw_only=True):
     losses: list[str]
 
 
+class NothingFound(msgspec.Struct, tag="nothing-found"):
+    """Event: the file does not exist, or the function is not in it."""
+
+    reason: str
+
+
 class FunctionFound(msgspec.Struct, tag="found", kw_only=True):
     """Function in the user's code. `problem` explains why it cannot be used, or is empty."""
 
@@ -193,7 +199,7 @@ class DiscoverJob(Job, kw_only=True):
     """Search for functions in a user's file, module or entry point, skipping the first `skip`."""
 
     does = "lcbench.measure.worker.discover_functions"
-    answers = Trying | FunctionFound
+    answers = Trying | FunctionFound | NothingFound
 
     spec: str
     skip: int = 0

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from lcbench.losses import catalog
 from lcbench.losses.implementation import LOSSES, Device, LossError, LossName, Unavailable, UnknownImplementation
-from lcbench.measure.messages import DiscoverJob, FunctionFound, ReachJob, Trying
+from lcbench.measure.messages import DiscoverJob, FunctionFound, NothingFound, ReachJob, Trying
 from lcbench.settings import TIMEOUT_S
-from lcbench.usercode.discovery import is_user_code
+from lcbench.usercode.discovery import NotFound, is_user_code
 from lcbench.usercode.source import SUFFIXES
 from lcbench.workers import process
 from lcbench.workers.messages import Failed
@@ -130,7 +130,7 @@ def discover(spec: str, timeout_s: float = TIMEOUT_S, place: Place = HERE) -> li
     """Return the functions in the user's file, module or entry point, found in a worker process.
 
     A function that ends the process has a `problem`; the search continues with the next function in a new process.
-    Raise LossError with one line if `spec` cannot be loaded at all.
+    Raise LossError with one line if `spec` cannot be loaded at all, NotFound if it does not exist.
     """
     found: list[FunctionFound] = []
     skip = 0
@@ -139,6 +139,9 @@ def discover(spec: str, timeout_s: float = TIMEOUT_S, place: Place = HERE) -> li
             DiscoverJob(spec=spec, skip=skip, tree=place.tree), process.environment(1, None), timeout_s, place
         )
         found += [event for event in events if isinstance(event, FunctionFound)]
+        for event in events:
+            if isinstance(event, NothingFound):
+                raise NotFound(event.reason)
         failed = next((event for event in events if isinstance(event, Failed)), None)
         if failed is None:
             return found
@@ -159,7 +162,7 @@ def discover(spec: str, timeout_s: float = TIMEOUT_S, place: Place = HERE) -> li
 def user_targets(spec: str, losses: list[LossName], timeout_s: float, place: Place = HERE) -> list[ResolvedTarget]:
     """Return the user's functions for `losses`, found in a worker process at `place`.
 
-    Raise UnknownImplementation if there is none, and LossError if `spec` cannot be loaded.
+    Raise NotFound if `spec` does not exist, UnknownImplementation if it has none, and LossError if it cannot be loaded.
     """
     targets = []
     for found in discover(spec, timeout_s, place):

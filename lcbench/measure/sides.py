@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,19 +18,24 @@ from typing import Literal
 from lcbench import files
 from lcbench.errors import LcbenchError, one_line
 from lcbench.losses import catalog
+from lcbench.losses.implementation import LossError, UnknownImplementation
 from lcbench.measure.messages import InterpreterFound, InterpreterJob
+from lcbench.usercode.discovery import NotFound
 from lcbench.usercode.own_tree import OwnTree
 from lcbench.usercode.source import SUFFIXES
 from lcbench.workers import process
 from lcbench.workers.messages import Failed
 from lcbench.workers.process import HERE, Place
 
-SideKind = Literal["revision", "folder", "interpreter", "implementation"]
+SideKind = Literal["revision", "folder", "interpreter", "implementation", "none"]
+
+_NO_COMMIT = re.compile("0{40}|0{64}")
+"""Git's name for no commit, which CI services give as the previous commit of a branch that a push creates."""
 
 
 @dataclass(frozen=True)
 class GateSide:
-    """Base or head, ready to be measured.
+    """Base or head, ready to be measured. A base of the kind "none" has nothing: everything in head is new.
 
     name: "base" or "head". given: the user's text. place: where its worker processes run. implementation: what to
     measure, if the user gave an implementation. revision: commit. dirty: whether the folder differs from it. python,
@@ -65,6 +71,9 @@ def open_sides(base: str, head: str, build: str | None = None) -> Iterator[tuple
 def _open_side(name: str, given: str, build: str | None) -> Iterator[GateSide]:
     path = Path(given)
     interpreter = _interpreter(path)
+    if name == "base" and _NO_COMMIT.fullmatch(given):
+        yield GateSide(name, given, "none", HERE)
+        return
     if given.rpartition(":")[0].endswith(SUFFIXES) or given.endswith(SUFFIXES) or given in catalog.CATALOG:
         side = GateSide(name, given, "implementation", HERE, implementation=given)
     elif interpreter:
@@ -261,14 +270,40 @@ def why_missing(side: GateSide, name: str) -> str:
     path, folder = file_of(name), side.place.folder
     if side.kind != "revision" or folder is None or not path.endswith(".py") or (folder / path).exists():
         return ""
-    above = [str(parent) for parent in Path(path).parents if str(parent) not in (".", "/")]
-    staged = (run_git("ls-files", "--stage", "--", *above, folder=folder) or "").splitlines() if above else []
-    submodule = next((line.partition("\t")[2] for line in staged if line.startswith("160000 ")), None)
+    submodule = _submodule_of(side, path)
     if submodule:
         build = "git submodule update --init"
         return f"; {submodule} is a git submodule, which a checkout leaves empty: --build '{build}' fills it"
     untracked = Path(path).exists() and run_git("ls-files", "--error-unmatch", "--", path) is None
     return "; git does not track it: commit it" if untracked else "; that revision does not have it"
+
+
+def _submodule_of(side: GateSide, path: str) -> str | None:
+    """Return the git submodule in the side's tree that contains the file; None if there is none."""
+    above = [str(parent) for parent in Path(path).parents if str(parent) not in (".", "/")]
+    staged = run_git("ls-files", "--stage", "--", *above, folder=side.place.folder) if above else None
+    lines = (staged or "").splitlines()
+    return next((line.partition("\t")[2] for line in lines if line.startswith("160000 ")), None)
+
+
+def lacks(base: GateSide, head: GateSide, name: str, error: LossError) -> bool:
+    """Return whether base does not have what head may have under the name, as before the change that adds it.
+
+    A module counts if git tracks it in head and not in base. One that git does not track could be generated, so that
+    base lacks it only until it is built.
+
+    name: the implementation, as for ``--impl``. error: why base does not offer it.
+    """
+    path = name if name.endswith(SUFFIXES) else name.rpartition(":")[0]
+    if path.endswith(SUFFIXES):
+        return isinstance(error, NotFound | UnknownImplementation) and _submodule_of(base, path) is None
+    trees = base.place.folder, head.place.folder
+    if not path or None in trees:
+        return False
+    module = path.replace(".", "/")
+    patterns = [f":(glob)**/{file}" for file in (f"{module}.py", f"{module}/__init__.py")]
+    in_base, in_head = (run_git("ls-files", "--", *patterns, folder=tree) for tree in trees)
+    return bool(in_head) and in_base == ""
 
 
 # Git

@@ -27,6 +27,7 @@ from lcbench.measure.messages import (
     LimitsJob,
     Load,
     Loaded,
+    NothingFound,
     Order,
     PeakMeasured,
     PeaksJob,
@@ -229,7 +230,10 @@ def measure_gemm(job: GemmJob, emit: Emit) -> None:
 
 
 def discover_functions(job: DiscoverJob, emit: Emit) -> None:
-    """Emit `Trying` and then `FunctionFound` for each function in the user's code, except the first `skip`."""
+    """Emit `Trying` and then `FunctionFound` for each function in the user's code, except the first `skip`.
+
+    Emit `NothingFound` if there is no such code.
+    """
     from lcbench import usercode
 
     imports = own_tree.use(job.tree)
@@ -252,7 +256,9 @@ def discover_functions(job: DiscoverJob, emit: Emit) -> None:
                 found.convention = str(recognised.convention) if recognised.convention.differs else ""
             emit(found)
     except LossError as error:
-        emit(Failed("unavailable", imports.explain(str(error)) if imports else str(error)))
+        reason = imports.explain(str(error)) if imports else str(error)
+        found_nothing = isinstance(error, usercode.NotFound) and reason == str(error)
+        emit(NothingFound(reason) if found_nothing else Failed("unavailable", reason))
 
 
 def describe_interpreter(job: InterpreterJob, emit: Emit) -> None:

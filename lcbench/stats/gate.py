@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.errors import ExitCode
-from lcbench.record import Gate, ProcessResult, Row
+from lcbench.record import CONVERTS, Gate, ProcessResult, Row
 from lcbench.stats.estimates import Ratio, Statistic, generations, log_times, t_quantile
 from lcbench.stats.verdicts import POWER, Comparison, Verdict, exit_code, holm
 
@@ -258,7 +258,7 @@ def judge_gate(rows: list[Row], gate: Gate) -> GateVerdicts:
     doubt = _doubt(control)
     if doubt:
         comparisons = [replace(comparison, verdict="inconclusive") for comparison in comparisons]
-    comparisons += [_not_measured(trio) for trio in trios if trio not in usable]
+    comparisons += [_not_measured(trio, gate.new) for trio in trios if trio not in usable]
     return GateVerdicts(comparisons, control, count, gate.fail_above, doubt)
 
 
@@ -341,10 +341,15 @@ def _doubt(control: list[Comparison]) -> str:
     return ""
 
 
-def _not_measured(trio: _Trio) -> Comparison:
+def _not_measured(trio: _Trio, new: Sequence[str]) -> Comparison:
     """Return the comparison of rows that were not all measured. A wrong head takes precedence over other failures."""
     broken_base = trio.base if trio.base.status != "ok" else trio.control
-    return Comparison(broken_base, trio.head, "wrong" if trio.head.status in ("wrong", "unstable") else "not measured")
+    verdict: Verdict = "not measured"
+    if trio.head.status in ("wrong", "unstable"):
+        verdict = "wrong"
+    elif trio.head.status == "ok" and trio.head.implementation.removesuffix(CONVERTS) in new:
+        verdict = "new"
+    return Comparison(broken_base, trio.head, verdict)
 
 
 # Plan of a gate

@@ -84,7 +84,8 @@ OTHER_PACKAGES = ("scipy", "torch", "jax", "jaxlib", "scikit-learn", "cupy", "cu
 LIMIT_PACKAGES = ("numba", "llvmlite", "numpy")
 """Packages that determine the measured limits of the machine."""
 
-Verdict = Literal["slower", "not slower", "inconclusive", "wrong", "not measured"]
+Verdict = Literal["slower", "not slower", "inconclusive", "wrong", "not measured", "new"]
+"""Verdict on a row. New is a right one that base does not have, so that there is nothing to compare."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,15 @@ functions: only the affected statements are skipped.
 
 from __future__ import annotations
 
-from lcbench.usercode.discovery import UserFunction, entry_point_names, load_functions
+from lcbench.usercode.discovery import NotFound, UserFunction, entry_point_names, load_functions
 from lcbench.usercode.recognition import Refusal, recognise, recognise_by_loss
 
-__all__ = ["Refusal", "UserFunction", "entry_point_names", "load_functions", "recognise", "recognise_by_loss"]
+__all__ = [
+    "NotFound",
+    "Refusal",
+    "UserFunction",
+    "entry_point_names",
+    "load_functions",
+    "recognise",
+    "recognise_by_loss",
+]

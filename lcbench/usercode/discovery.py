@@ -51,6 +51,10 @@ from lcbench.usercode.source import (
 ENTRY_POINT_GROUP = "lcbench.implementations"
 
 
+class NotFound(CannotLoad):
+    """Error: there is no such file, or no such function in it."""
+
+
 def is_user_code(name: str) -> bool:
     """Return whether `name` is a file, a function of a module or an entry point instead of a name in the catalog."""
     if name in catalog.CATALOG:
@@ -224,11 +228,11 @@ def _load_file(path: str) -> tuple[UserModule, tuple[str, ...]]:
 
 
 def _require_file(path: str) -> None:
-    """Raise CannotLoad, with the nearest name in its folder, if there is no file `path`."""
+    """Raise NotFound, with the nearest name in its folder, if there is no file `path`."""
     file = Path(path)
     if not (file.exists() or is_file(file)):
         siblings = [sibling.name for sibling in file.parent.glob("*") if sibling.suffix in SUFFIXES]
-        raise CannotLoad(f"{path}: no such file{_suggestion(file.name, siblings)}")
+        raise NotFound(f"{path}: no such file{_suggestion(file.name, siblings)}")
 
 
 def _enable_numba_cache(module: ModuleType) -> None:
@@ -577,7 +581,10 @@ def _row_name(spec: str, file: Path | None) -> str:
 
 
 def _member(spec: str, owner: Any, attribute: str) -> tuple[Any, Any]:
-    """Return the object that has the dotted `attribute`, and the attribute; `owner` for both if it is empty."""
+    """Return the object that has the dotted `attribute`, and the attribute; `owner` for both if it is empty.
+
+    Raise NotFound if there is no such attribute.
+    """
     member = owner
     for name in attribute.split(".") if attribute else ():
         owner = member
@@ -587,7 +594,7 @@ def _member(spec: str, owner: Any, attribute: str) -> tuple[Any, Any]:
             continue
         if not hasattr(owner, name):
             callables = [other for other in dir(owner) if callable(getattr(owner, other)) and not other.startswith("_")]
-            raise CannotLoad(f"{spec}: there is no {name}{_suggestion(name, callables)}")
+            raise NotFound(f"{spec}: there is no {name}{_suggestion(name, callables)}")
         member = getattr(owner, name)
     return owner, member
 

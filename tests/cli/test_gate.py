@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -96,6 +97,104 @@ def test_wrong_base_is_exit_code_2(folder):
     done = lcbench(folder, "gate", "--base", "old.py", "--head", "new.py", *TINY)
     assert done.returncode == 2
     assert "not measured on base" in done.stdout
+
+
+def commit(folder, **files):
+    """Write the files into kernels/ and commit them; a file whose content is None is removed."""
+    identity = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+    kernels = folder / "kernels"
+    kernels.mkdir(exist_ok=True)
+    for name, content in files.items():
+        if content is None:
+            (kernels / f"{name}.py").unlink()
+        else:
+            (kernels / f"{name}.py").write_text(content)
+    for arguments in (
+        ("init", "-q", "-b", "main"),
+        ("add", "-A"),
+        (*identity, "commit", "-q", "--allow-empty", "-m", "x"),
+    ):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
+
+
+ADDED = LOSS.replace("softmax_loss", "added_softmax_loss")
+NO_COMMIT = "0" * 40
+
+
+@pytest.mark.parametrize(
+    ("base", "impl", "lacking"),
+    [
+        ("HEAD~1", "kernels/added.py", "base HEAD~1 does not have kernels/added.py:softmax_loss"),
+        ("HEAD~1", "kernels/old.py:added_softmax_loss", "base HEAD~1 does not have kernels/old.py:added_softmax_loss"),
+        ("HEAD~1", "kernels.added:softmax_loss", "base HEAD~1 does not have kernels.added:softmax_loss"),
+        (NO_COMMIT, "kernels/added.py", "there is no base"),
+        (NO_COMMIT, "kernels/added.py,kernels/old.py:softmax_loss", "there is no base"),
+    ],
+)
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_kernel_that_base_does_not_have_is_new_and_head_is_checked(tmp_path, base, impl, lacking, wrong):
+    kernel = LOSS.replace("2 * reg", "3 * reg") if wrong else LOSS
+    commit(tmp_path, old=LOSS)
+    commit(tmp_path, old=LOSS + kernel.replace("softmax_loss", "added_softmax_loss"), added=kernel)
+    reports = ("--junit", "junit.xml", "--markdown", "page.md")
+    done = lcbench(tmp_path, "gate", "--base", base, "--impl", impl, *TINY, "--format", "github", *reports)
+    assert done.returncode == (4 if wrong else 0), done.stderr
+    line = " ".join(done.stdout.split())
+    cases = ET.parse(tmp_path / "junit.xml").getroot().findall(".//testcase")
+    assert len(cases) == len(impl.split(","))
+    if wrong:
+        assert "_loss, softmax: wrong on head: " in line
+        assert cases[0].find("failure").get("type") == "wrong"
+    else:
+        assert f"new: nothing to compare, {lacking}; head is right" in line
+        assert cases[0].findtext("system-out") == f"nothing to compare, {lacking}; head is right"
+        assert "nothing to compare" in (tmp_path / "page.md").read_text()
+        assert f"{len(cases)} new; 3.0 %25 allowed" in line
+    assert not list((tmp_path / "results").glob("*.json"))
+
+
+def test_a_new_kernel_beside_others_does_not_change_their_verdicts(tmp_path, monkeypatch):
+    monkeypatch.setattr(gate, "monotonic", itertools.count().__next__)
+    commit(tmp_path, old=LOSS)
+    commit(tmp_path, old=LOSS + ADDED)
+    done = invoke(tmp_path, "gate", "--base", "HEAD~1", "--impl", "kernels/old.py", *TINY, "--json")
+    content = json.loads(done.stdout)
+    assert done.returncode == content["exit_code"]
+    assert content["exit_code"] in (0, 1, 3), done.stderr  # depends on the noise
+    measured, new = content["comparisons"]
+    assert (measured["new"]["implementation"], new["new"]["implementation"]) == (
+        "old.py:softmax_loss",
+        "old.py:added_softmax_loss",
+    )
+    assert measured["ratio"]
+    assert (new["verdict"], new["base"]["status"], new["new"]["status"]) == ("new", "unavailable", "ok")
+    kept = record.read(tmp_path / content["record"])
+    assert kept.gate.new == ["old.py:added_softmax_loss"]
+
+
+@pytest.mark.parametrize(
+    ("head", "impl", "message"),
+    [
+        (".", "kernels/xxxxxxxxxx.py", "kernels/xxxxxxxxxx.py: no such file; base HEAD~1 does not have it either"),
+        (".", "kernels/old.py:gone", "there is no gone; base HEAD~1 does not have it either"),
+        (
+            "HEAD",
+            "kernels/untracked.py",
+            "no such file; git does not track it: commit it; base HEAD~1 does not have it",
+        ),
+        (".", "kernels/removed.py", "--head .: kernels/removed.py: no such file"),
+        (".", "kernels.generated:softmax_loss", "no module kernels.generated"),
+    ],
+)
+def test_what_head_does_not_have_or_git_does_not_track_is_an_error(tmp_path, head, impl, message):
+    commit(tmp_path, old=LOSS, removed=LOSS)
+    commit(tmp_path, removed=None)
+    for name in ("untracked", "generated"):
+        (tmp_path / "kernels" / f"{name}.py").write_text(LOSS)
+    done = lcbench(tmp_path, "gate", "--base", "HEAD~1", "--head", head, "--impl", impl, *TINY)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -121,13 +121,16 @@ def _text(value: str) -> str:
 SUMMARY = "GITHUB_STEP_SUMMARY"
 """Environment variable with the path of the job summary."""
 
-_COMMANDS = {"slower": "error", "wrong": "error", "not measured": "error", "inconclusive": "warning"}
+_COMMANDS = {
+    "slower": "error", "wrong": "error", "not measured": "error", "inconclusive": "warning", "new": "notice",
+}  # fmt: skip
 
 
 def github_verdicts(comparisons: Sequence[Comparison], fail_above: float, heading: str, note: str = "") -> str:
     """Return workflow commands, one per line.
 
-    Failures are errors, inconclusive verdicts are warnings, and the summary is a notice, as is `note` if it has text.
+    Failures are errors, inconclusive verdicts are warnings. A new implementation is a notice, and so are the summary
+    and `note` if it has text.
     """
     title = compare_tables.report_title(heading)
     lines = [

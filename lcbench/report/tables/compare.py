@@ -33,11 +33,11 @@ from lcbench.stats.verdicts import Comparison, Judgement, Latest, LatestRow, Ver
 
 _IMPLEMENTATION = Column("implementation", "new.implementation", NAME)
 
-ORDER: tuple[Verdict, ...] = ("wrong", "not measured", "slower", "inconclusive", "not slower")
+ORDER: tuple[Verdict, ...] = ("wrong", "not measured", "slower", "inconclusive", "new", "not slower")
 """Verdicts in the order in which they are reported."""
 
 MOODS: dict[Verdict, Mood] = {
-    "wrong": "bad", "not measured": "bad", "slower": "bad", "inconclusive": "open", "not slower": "good",
+    "wrong": "bad", "not measured": "bad", "slower": "bad", "inconclusive": "open", "new": "", "not slower": "good",
 }  # fmt: skip
 
 VISIBLE = "smallest slowdown beyond the threshold that is detected with a power of 80 %"
@@ -203,7 +203,10 @@ def change_table(comparisons: Sequence[Comparison], fail_above: float) -> Table:
 def not_compared(comparisons: list[Comparison]) -> Iterator[Text]:
     """Yield a line for each row that could not be compared: on which side, and the reason."""
     for comparison in comparisons:
-        if comparison.ratio is None:
+        if comparison.verdict == "new":
+            row = comparison.new
+            yield Text(f"{row.implementation}, {row.loss}: new: {_why_no_ratio(comparison)}")
+        elif comparison.ratio is None:
             row = comparison.base if comparison.new.status == "ok" else comparison.new
             side = f" on {row.side}" if row.side else ""
             verdict = row.status if row.status == "unstable" else comparison.verdict
@@ -284,6 +287,8 @@ def statement(comparison: Comparison, fail_above: float) -> str:
 
 
 def _why_no_ratio(comparison: Comparison) -> str:
+    if comparison.verdict == "new":
+        return f"nothing to compare, {comparison.base.reason}; head is right"
     for side, row in (("", comparison.new), ("base: ", comparison.base)):
         if not row.timed:
             if not row.reason:

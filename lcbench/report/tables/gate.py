@@ -27,17 +27,20 @@ def tables(gated: GateVerdicts, gate: Gate) -> Iterator[Table | Text]:
 
 def heading(gate: Gate) -> str:
     """Return what was compared, in a few words."""
-    return f"{gate.head.given} against {gate.base.given}"
+    base = "no base" if gate.base.kind == "none" else gate.base.given
+    return f"{gate.head.given} against {base}"
 
 
 def notes(gated: GateVerdicts, gate: Gate) -> list[str]:
     """Return notes on how the verdicts were reached."""
     controls = [comparison.ratio for comparison in gated.control if comparison.ratio]
-    lines = [
-        f"threshold {formatting.percent(gate.fail_above)}; head / base with 95 % interval; "
-        f"{gated.generations} generations of two processes per side, which took turns in random order; "
-        f"visible: {VISIBLE}"
-    ]
+    lines = []
+    if gated.generations:
+        lines.append(
+            f"threshold {formatting.percent(gate.fail_above)}; head / base with 95 % interval; "
+            f"{gated.generations} generations of two processes per side, which took turns in random order; "
+            f"visible: {VISIBLE}"
+        )
     if gate.started_s is not None and gate.spent_s:
         lines.append(
             f"{formatting.percent(gate.started_s / gate.spent_s)} of {gate.spent_s:.0f} s were start-up: imports, "
@@ -63,11 +66,13 @@ def _sides(gate: Gate) -> Iterator[Text]:
     ]
     if gate.base.python != gate.head.python:
         differing.insert(0, f"{gate.base.python} -> {gate.head.python}")
-    if differing:
+    if differing and gate.base.kind != "none":
         yield Text(f"versions that differ: {', '.join(differing)}")
 
 
 def _described(side: Side) -> str:
+    if side.kind == "none":
+        return "none, as for a push that creates a branch"
     changed = ", with changes" if side.dirty else ""
     named = side.revision and side.revision.startswith(side.given)
     commit = f" ({side.revision[:10]}{changed})" if side.revision and not named else ""

@@ -10,6 +10,7 @@ import pytest
 import xmlschema
 
 from lcbench.report.exports import ci, export
+from lcbench.stats.verdicts import Comparison
 from results import record, row
 from results_to_export import COMPARISONS, NOTHING_TIMED, RESULT, sides
 
@@ -90,6 +91,14 @@ def test_verdicts():
         "400 us before, 500 us now: +25.0 % (95 %: +22.2 % to +27.9 %); slower than the 5.0 % allowed"
     )
     assert cases[0].findtext("system-out").endswith("not slower than the 5.0 % allowed")
+
+
+def test_a_new_implementation_passes_and_says_so():
+    base = row("added", status="unavailable", reason="base main does not have added.py:f", side="base")
+    new = Comparison(base, row("added", side="head"), "new")
+    [case] = cases_of(ci.junit_verdicts([new], 0.05, "head & main", "a note"))
+    assert [child.tag for child in case] == ["system-out"]
+    assert case.findtext("system-out") == "nothing to compare, base main does not have added.py:f; head is right"
 
 
 @pytest.mark.parametrize("wrong", [("tests=", "count="), ("testcase", "case"), ("</testsuite>", "<x/></testsuite>")])
