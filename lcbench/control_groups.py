@@ -24,7 +24,7 @@ _MEMORY_FILES = {
 def read_system_file(path: Path) -> str:
     """Return the content of a file under /proc or /sys, or an empty string if it cannot be read."""
     try:
-        return path.read_text(errors="replace")
+        return path.read_text("utf-8", errors="replace")
     except OSError:
         return ""
 

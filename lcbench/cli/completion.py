@@ -192,7 +192,7 @@ def _git_names() -> list[str]:
 
     command = ["git", "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes", "refs/tags"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=2, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=2, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return []
     return done.stdout.split()

@@ -16,6 +16,7 @@ import io
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
@@ -26,7 +27,7 @@ from typing import Any, TextIO
 from lcbench.errors import LcbenchError, ReaderGone
 
 HAS_TIMER = hasattr(signal, "setitimer")
-"""Whether the system can send this process a signal later. Windows cannot."""
+"""Whether the system can send this process a signal later. Windows cannot, where a thread does it."""
 
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP")
 """Signals that stop a command, which keeps what it has measured."""
@@ -66,6 +67,8 @@ class Signals:
         self.received: int | None = None
         self._raised_at_s = 0.0
         self._handled: list[int] = []
+        self._again = False
+        self._timer: threading.Timer | None = None
 
     def handle(self) -> None:
         """Let the signals stop the command, except those that the parent process has chosen to ignore."""
@@ -82,6 +85,8 @@ class Signals:
         """Let the signals end the process at once, as nothing is left that could be lost."""
         if HAS_TIMER:
             signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        elif self._timer:
+            self._timer.cancel()
         for number in self._handled:
             signal.signal(number, self._exit)
 
@@ -96,6 +101,8 @@ class Signals:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.received is None:
             self.received = number
+        elif self._again:
+            self._again = False
         elif monotonic() - self._raised_at_s < IMPATIENT_S:
             return  # the command is stopping
         self._raise(number, frame)
@@ -109,6 +116,15 @@ class Signals:
     def _raise_soon(self) -> None:
         if HAS_TIMER:
             signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+        else:
+            self._timer = threading.Timer(AGAIN_S, self._interrupt)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _interrupt(self) -> None:
+        """Have the main thread call `_stop` once more."""
+        self._again = True
+        signal.raise_signal(self.received or signal.SIGINT)
 
     def _after_loss(self, lost: Any) -> None:
         """Raise a lost KeyboardInterrupt again. Report other exceptions as Python does, but not those after a signal.

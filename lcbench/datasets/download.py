@@ -207,7 +207,7 @@ class PartialDownload:
     def version(self) -> RemoteVersion | None:
         """Return the version that the part belongs to, None if unknown, so that the download cannot be continued."""
         try:
-            return RemoteVersion(**json.loads(self._version_file.read_text()))
+            return RemoteVersion(**json.loads(self._version_file.read_text("utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
@@ -219,7 +219,7 @@ class PartialDownload:
     def start(self, version: RemoteVersion) -> None:
         """Replace the part by an empty one of `version`."""
         self.path.write_bytes(b"")
-        self._version_file.write_text(json.dumps(asdict(version)))
+        self._version_file.write_text(json.dumps(asdict(version)), "utf-8")
 
     def discard(self) -> None:
         """Remove both files."""

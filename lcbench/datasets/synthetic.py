@@ -181,10 +181,11 @@ def _write_images(
             for block, begin in enumerate(range(0, len(labels), BLOCK_ROWS), first):
                 part = slice(begin, begin + BLOCK_ROWS)
                 source.draw(block, images[part], labels[part])
-            left, position = images.data.cast("B"), offset + start * pixels
-            while left:
-                count = os.pwrite(file.fileno(), left, position)
-                left, position = left[count:], position + count
+            left = images.data.cast("B")
+            with path.open("rb+", buffering=0) as own:  # with a position of its own
+                own.seek(offset + start * pixels)
+                while left:
+                    left = left[own.write(left) :]
             return len(labels)
 
         pending = {pool.submit(draw_and_write, write) for write in islice(writes, 2 * threads)}

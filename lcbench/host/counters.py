@@ -128,7 +128,7 @@ def _switches() -> tuple[int | None, int | None]:
 def pressure_s() -> float | None:
     """Return the time since boot in which some process waited for a CPU (Linux pressure stall information)."""
     try:
-        some = Path("/proc/pressure/cpu").read_text().split("\n", 1)[0]
+        some = Path("/proc/pressure/cpu").read_text("utf-8").split("\n", 1)[0]
     except OSError:
         return None
     return int(some.rsplit("total=", 1)[1]) / 1e6

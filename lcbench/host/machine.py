@@ -276,7 +276,7 @@ def _processor_identity() -> dict[str, str]:
         return _linux_processor(read_system_file(SYSTEM_ROOT / "proc/cpuinfo"))
     if sys.platform == "darwin":
         name = subprocess.run(
-            ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False
+            ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, encoding="utf-8", check=False
         )
         return {"model": name.stdout.strip()} if name.returncode == 0 else {}
     return {"revision": platform.processor()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -79,13 +80,30 @@ REST_S = 0.1
 """Pause in seconds after which the threads of libraries no longer wait actively."""
 
 CLOCKS_APART_S = 0.03
-"""Allowed absolute difference between two clocks: three ticks of the kernel's clock."""
+"""Allowed absolute difference between two clocks: two to three ticks of the kernel's clock."""
 
 CLOCKS_APART = 0.05
 """Allowed additional difference between two clocks, relative to the elapsed time."""
 
 CLOCKS = {name: getattr(time, name) for name in ("perf_counter", "perf_counter_ns", "monotonic", "time")}
 """Python's clocks, saved before any measured code is imported."""
+
+
+def _ticks() -> Callable[[], float]:
+    """Return the clock of the kernel's ticks, in seconds, which is none of Python's clocks."""
+    if os_times().elapsed:
+        return lambda: os_times().elapsed
+    if sys.platform == "win32":
+        import ctypes
+
+        count = ctypes.windll.kernel32.GetTickCount64
+        count.restype = ctypes.c_uint64
+        return lambda: float(count()) * 1e-3
+    return CLOCKS["monotonic"]
+
+
+ticks_s = _ticks()
+"""Clock with which Python's are compared, saved before any measured code is imported."""
 
 
 class InputSupplier(Protocol):
@@ -400,7 +418,7 @@ def _waited_for_cores_s() -> float:
     waited_ns = 0
     for file in Path("/proc/self/task").glob("*/schedstat"):
         with suppress(OSError, IndexError):
-            waited_ns += int(file.read_text().split()[1])
+            waited_ns += int(file.read_text("utf-8").split()[1])
     return waited_ns * 1e-9
 
 
@@ -408,7 +426,7 @@ class _Clocks:
     """Check that Python's clocks agree with the kernel's tick count, from the creation of this object on."""
 
     def __init__(self) -> None:
-        self._start, self._start_ticks = self._read(), os_times().elapsed
+        self._start, self._start_ticks = self._read(), ticks_s()
 
     @staticmethod
     def _read() -> tuple[float, float]:
@@ -416,7 +434,7 @@ class _Clocks:
 
     def require_agreement(self) -> None:
         """Raise WrongResult if the clocks disagree or were replaced, in this module or in `time`."""
-        ticked = os_times().elapsed - self._start_ticks
+        ticked = ticks_s() - self._start_ticks
         for start, now in zip(self._start, self._read(), strict=True):
             timed = now - start
             if abs(timed - ticked) > CLOCKS_APART_S + CLOCKS_APART * max(timed, ticked):

@@ -171,7 +171,7 @@ def _remove_abandoned_worktrees() -> None:
 
 def _build(name: str, command: str, tree: Path) -> None:
     done = subprocess.run(
-        command, shell=True, cwd=tree, capture_output=True, text=True, errors="replace", env=_git_environment()
+        command, shell=True, cwd=tree, capture_output=True, encoding="locale", errors="replace", env=_git_environment()
     )
     if done.returncode:
         last_line = _last_line(done.stderr or done.stdout)
@@ -321,8 +321,8 @@ def git(*arguments: str, folder: Path | None = None, timeout_s: float | None = 6
     command = ["git", "-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false", *arguments]
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, errors="surrogateescape", timeout=timeout_s,
-            env=_git_environment(),
+            command, cwd=folder, capture_output=True, encoding=sys.getfilesystemencoding(), errors="surrogateescape",
+            timeout=timeout_s, env=_git_environment(),
         )  # fmt: skip
     except FileNotFoundError:
         raise GitError("git is not installed" if folder is None or folder.is_dir() else f"no folder {folder}") from None
@@ -355,7 +355,9 @@ def _git_environment() -> dict[str, str]:
 def _local_variables() -> frozenset[str]:
     """Return the names of the variables that bind git to one repository, from git itself."""
     try:
-        done = subprocess.run(["git", "rev-parse", "--local-env-vars"], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            ["git", "rev-parse", "--local-env-vars"], capture_output=True, encoding="ascii", timeout=60
+        )
     except (OSError, subprocess.SubprocessError):
         return frozenset()
     return frozenset(done.stdout.split())

@@ -7,8 +7,9 @@ the method, and compares it with others.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from math import log, sqrt
@@ -47,12 +48,13 @@ MOST_INTERRUPTED = 8
 MOST_SAMPLES = 4
 """Maximum number of samples in a turn."""
 
-WORKED_S = 1e-3
+WORKED_S = 0.04 if sys.platform == "win32" else 1e-3
 FEWEST_WORKED = 3
 """A process works in the background if it used more processor time than `WORKED_S` seconds in so many of its stops.
 
 A single stop may have another cause: if the host of a virtual machine takes a core away while a thread is on its way to
-stop, the time that is taken counts as that of the thread.
+stop, the time that is taken counts as that of the thread. Windows counts ticks of 16 ms, and a process runs for a moment
+after it was suspended.
 """
 
 FEWEST_ROUNDS = 2
@@ -65,6 +67,9 @@ It is 0.3 % to 2.5 % after eight rounds on a machine without other load, and 4 %
 
 AT_ONCE = usable_cores()
 """Number of processes that import or load at the same time."""
+
+INTERRUPTIBLE_S = 0.2
+"""Longest single wait for threads. Windows raises KeyboardInterrupt between two waits only."""
 
 LEAVE_S = 5.0
 """Time in seconds in which a process must release what it holds after its last cell."""
@@ -297,7 +302,12 @@ class Generation:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
                 self._set_exclusive(False)
-                list(pool.map(do, indices))
+                running = [pool.submit(do, index) for index in indices]
+                while running:
+                    ended, left = wait(running, INTERRUPTIBLE_S, FIRST_EXCEPTION)
+                    for each in ended:
+                        each.result()
+                    running = [*left]
                 self._set_exclusive(True)
             except BaseException:  # Ctrl-C: the threads end when their processes are killed
                 pool.shutdown(wait=False, cancel_futures=True)

@@ -20,7 +20,7 @@ from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder, Sour
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -305,10 +305,12 @@ def _distributions_of(trees: Sequence[Path]) -> Iterator[tuple[set[str], Path | 
 
 def _installed_from(distribution: metadata.Distribution) -> Path | None:
     """Return the file or folder that a distribution was installed from (PEP 610); None if it was not a local one."""
+    from urllib.request import url2pathname  # a slow import
+
     with suppress(OSError, ValueError, TypeError, AttributeError):
         url = urlsplit(json.loads(distribution.read_text("direct_url.json") or "{}").get("url", ""))
         if url.scheme == "file":
-            return Path(unquote(url.path)).resolve()
+            return Path(url2pathname(url.path)).resolve()
     return None
 
 

@@ -14,7 +14,7 @@ import stat
 import tokenize
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -446,9 +446,13 @@ def read_once(file: Path, keep: bool = True) -> bytes:
         new = copy.with_suffix(f".{os.getpid()}")
         new.write_bytes(_content(file))
         copy.with_suffix(".path").write_bytes(os.fsencode(file.absolute()))
-        with suppress(FileExistsError):  # another process was faster
+        try:
             os.link(new, copy)
-        new.unlink()
+        except FileExistsError:  # another process was faster
+            pass
+        except OSError:  # the file system has no hard links
+            new.replace(copy)
+        new.unlink(missing_ok=True)
     return copy.read_bytes()
 
 

@@ -1,12 +1,13 @@
 """Guard of the worker processes: a small process that kills them, with all that they have started, when lcbench ends.
 
-lcbench runs this file as ``python -I -S guard.py MARK`` and holds the write end of a pipe to its standard input. The
+lcbench runs this file as ``python guard.py MARK`` and holds the write end of a pipe to its standard input. The
 system closes the pipe when lcbench ends, whatever the reason. Lines are "add PID START SELF" and "remove PID". START is
 the start time of the process, since an id may be used again. SELF is 1 if the process ends by itself when lcbench has
 ended, after it has removed files, and 0 otherwise. MARK begins the variable `VARIABLE` of all worker processes,
-by which Linux finds descendants whose parents have ended.
+by which descendants whose parents have ended are found.
 
-Only the standard library is imported, so that the guard starts quickly and needs little memory.
+On Linux only the standard library is imported, so that the guard starts quickly and needs little memory. On other
+systems, psutil reads the facts about processes, and on Windows, which has no signals, it stops and kills them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 VARIABLE = "LCBENCH_WORKER"
 """Environment variable with the mark of a worker process, which its descendants inherit."""
@@ -30,9 +31,12 @@ SELF_S = 2.0
 
 _PROC = sys.platform == "linux"
 
+DETACHED = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
+"""Flags with which Windows starts a process that gets no Ctrl-C and opens no window; 0 on other systems."""
+
 
 class Facts(NamedTuple):
-    """State (one letter), parent, group, session (0 if unknown) and start time of a process."""
+    """State (one letter), parent, group and session (0 if unknown), and start time of a process."""
 
     state: str
     parent: int
@@ -44,7 +48,7 @@ class Facts(NamedTuple):
 def facts(pid: int) -> Facts | None:
     """Return the facts about a process, or None if there is no such process."""
     if not _PROC:
-        return _listed(["-p", str(pid)]).get(pid)
+        return _facts_by_psutil(pid)
     try:
         fields = (
             Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
@@ -71,24 +75,37 @@ def threads_have_stopped(pid: int) -> bool:
 
 def process_table() -> dict[int, Facts]:
     """Return the facts about all processes by their ids."""
-    if not _PROC:
-        return _listed(["-A"])
-    return {pid: found for path in Path("/proc").glob("[0-9]*") if (found := facts(pid := int(path.name)))}
+    if _PROC:
+        pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    else:
+        import psutil
+
+        pids = psutil.pids()
+    return {pid: found for pid in pids if (found := facts(pid))}
 
 
-def _listed(selection: list[str]) -> dict[int, Facts]:
-    """Return the facts about the selected processes, as POSIX `ps` prints them."""
-    command = ["ps", *selection, "-o", "pid=,stat=,ppid=,pgid=,lstart="]
-    lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
-    table = {}
-    for line in lines:
-        pid, state, parent, group, start = line.split(None, 4)
-        table[int(pid)] = Facts(state[0], int(parent), int(group), 0, "-".join(start.split()))
-    return table
+def _facts_by_psutil(pid: int) -> Facts | None:
+    import psutil
+
+    states = {psutil.STATUS_STOPPED: "T", psutil.STATUS_ZOMBIE: "Z", psutil.STATUS_DEAD: "X"}
+    try:
+        process = psutil.Process(pid)
+        state = states.get(process.status(), "R")
+        group = os.getpgid(pid) if hasattr(os, "getpgid") else 0
+        return Facts(state, process.ppid(), group, 0, str(process.create_time()))
+    except (psutil.Error, OSError):  # it has ended, or belongs to another user
+        return None
 
 
 def children(pid: int) -> list[int]:
-    """Return the children of a process on Linux. Raise FileNotFoundError if there is no such process."""
+    """Return the children of a process. Raise OSError if there is no such process."""
+    if not _PROC:
+        import psutil
+
+        try:
+            return [child.pid for child in psutil.Process(pid).children()]
+        except psutil.Error as error:
+            raise ProcessLookupError(str(error)) from None
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(OSError):
@@ -97,13 +114,20 @@ def children(pid: int) -> list[int]:
 
 
 def marked(pids: Iterable[int], mark: str) -> set[int]:
-    """Return the processes whose variable `VARIABLE` begins with `mark`. Only Linux shows it."""
-    found = set()
-    for pid in pids if _PROC else ():
+    """Return the processes whose variable `VARIABLE` begins with `mark`."""
+    return {pid for pid in pids if _is_marked(pid, mark)}
+
+
+def _is_marked(pid: int, mark: str) -> bool:
+    if _PROC:
         with contextlib.suppress(OSError):
-            if f"\0{VARIABLE}={mark}".encode() in b"\0" + Path(f"/proc/{pid}/environ").read_bytes():
-                found.add(pid)
-    return found
+            return f"\0{VARIABLE}={mark}".encode() in b"\0" + Path(f"/proc/{pid}/environ").read_bytes()
+        return False
+    import psutil
+
+    with contextlib.suppress(psutil.Error, OSError):
+        return str(psutil.Process(pid).environ().get(VARIABLE, "")).startswith(mark)
+    return False
 
 
 def kill_families(starts: Mapping[int, str], mark: str) -> set[int]:
@@ -120,8 +144,8 @@ def kill_families(starts: Mapping[int, str], mark: str) -> set[int]:
         if not new:
             break
         stopped |= new
-        _send(new, signal.SIGSTOP)
-    _send(stopped, signal.SIGKILL)
+        each(new, "suspend")
+    each(stopped, "kill")
     return stopped
 
 
@@ -130,14 +154,30 @@ def _families(table: Mapping[int, Facts], found: set[int]) -> set[int]:
     size = 0
     while size != len(found):
         size = len(found)
-        found = found | {pid for pid, known in table.items() if known.parent in found or known.group in found}
+        found = found | {pid for pid, known in table.items() if _is_child(known, found, table) or known.group in found}
     return found - {os.getpid()}
 
 
-def _send(pids: Iterable[int], number: int) -> None:
+def _is_child(known: Facts, parents: set[int], table: Mapping[int, Facts]) -> bool:
+    """Return whether the parent of a process is one of `parents`.
+
+    Windows keeps the id of a parent that has ended. Another process may have it now, which started later.
+    """
+    return known.parent in parents and float(table[known.parent].start) <= float(known.start)
+
+
+def each(pids: Iterable[int], what: Literal["suspend", "resume", "kill"]) -> None:
+    """Suspend, resume or kill processes, but not those that have ended or belong to others."""
     for pid in pids:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
+        if hasattr(signal, "SIGKILL"):
+            numbers = {"suspend": signal.SIGSTOP, "resume": signal.SIGCONT, "kill": signal.SIGKILL}
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, numbers[what])
+        else:  # Windows
+            import psutil
+
+            with contextlib.suppress(psutil.Error, OSError):
+                getattr(psutil.Process(pid), what)()
 
 
 class Guard:
@@ -183,15 +223,16 @@ class Guard:
             assert self._process
             assert self._process.stdin
             self._process.stdin.write(line.encode())
-        except (AssertionError, BrokenPipeError):  # it has not been started, or somebody has killed it
+        except (AssertionError, OSError):  # it has not been started, or somebody has killed it
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(Path(__file__).resolve()), self.mark],
+                [sys.executable, *(["-I", "-S"] if _PROC else ["-P"]), str(Path(__file__).resolve()), self.mark],
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
                 start_new_session=True,  # no signals of the terminal
+                creationflags=DETACHED,
             )
             assert self._process.stdin
             self._process.stdin.write("".join(map(self._line, self._starts)).encode())

@@ -57,7 +57,10 @@ OTHERS_S = 1.0
 """Time for which stopped processes run if the process may wait for something that they hold."""
 
 _UNTOLD_S = 0.02
-"""Longest single wait on systems that cannot wait for an event and for the end of a process together."""
+"""Longest single wait on systems with FIFOs that cannot wait for an event and for the end of a process together."""
+
+_FIRST_EXCEPTION = 0x80000000
+"""Smallest status of a process that Windows ended, such as 0xc0000005 for an access to memory that it does not have."""
 
 _LIVE = set[int]()
 """Worker processes that have not been killed yet, so that they have not been waited for, or may not have been."""
@@ -138,8 +141,10 @@ class WorkerProcess:
         folder = Path(self._own.name)
         self._events, self._errors = folder / "events", folder / "errors"
         self._events.touch()
-        # Both ends are held open here: the child can open and close its own end at any time.
+        # Both ends are held open here: the child can open and close its own end at any time. A system without FIFOs
+        # has pipes: the bell is standard output, and orders follow the job on standard input.
         self._bell, self._orders = _open_fifo(folder / "bell"), _open_fifo(folder / "orders")
+        self._rung = threading.Event()
         self._read, self._received, self._answers, self._single = 0, list[Any](), None, shared is None
         self._done = self._killed = False
         self._cannot_stop = False
@@ -149,16 +154,21 @@ class WorkerProcess:
             self._process = subprocess.Popen(
                 [*place.command(), str(self._events), str(shared or "")],
                 stdin=subprocess.PIPE,
-                stdout=stderr,
+                stdout=subprocess.PIPE if self._bell is None else stderr,
                 stderr=stderr,
                 # By default Numba would cache compiled code beside the user's file.
-                env={"NUMBA_CACHE_DIR": str(folder / "compiled")} | dict(variables) | {guard.VARIABLE: mark},
+                env={"NUMBA_CACHE_DIR": str(folder / "compiled")}
+                | dict(variables)
+                | {guard.VARIABLE: mark, "PYTHONIOENCODING": "utf-8"},
                 cwd=place.folder,
                 start_new_session=True,  # only this process receives Ctrl-C
+                creationflags=guard.DETACHED,
             )
             _LIVE.add(self._process.pid)
         self._tree = ProcessTree(self._process.pid, mark, ends_itself=shared is not None)
         self._end = os.pidfd_open(self._process.pid) if hasattr(os, "pidfd_open") else None
+        if self._bell is None:
+            threading.Thread(target=self._listen, daemon=True).start()
 
     def __enter__(self) -> WorkerProcess:
         """Return this process, which is already running."""
@@ -175,12 +185,20 @@ class WorkerProcess:
     def send(self, job: Job) -> None:
         """Send a job. If the process has died, `outcome` reports it."""
         self._answers = job.answers
+        self._write(messages.encode(JobMessage(job.does, msgspec.Raw(msgspec.json.encode(job)))))
+        if self._single and self._orders is not None:
+            self._close_input()
+
+    def _write(self, line: bytes) -> None:
         assert self._process.stdin
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(messages.encode(JobMessage(job.does, msgspec.Raw(msgspec.json.encode(job)))))
+        with contextlib.suppress(OSError):  # the process has ended
+            self._process.stdin.write(line)
             self._process.stdin.flush()
-            if self._single:
-                self._process.stdin.close()
+
+    def _close_input(self) -> None:
+        assert self._process.stdin
+        with contextlib.suppress(OSError):  # the process has ended
+            self._process.stdin.close()
 
     @property
     def received(self) -> int:
@@ -189,8 +207,11 @@ class WorkerProcess:
 
     def order(self, order: msgspec.Struct) -> None:
         """Send an order to the running job. If the process has died, `answer` reports it."""
-        if not self._killed:
-            assert self._orders is not None  # there are FIFOs
+        if self._killed:
+            return
+        if self._orders is None:
+            self._write(messages.encode(order))
+        else:
             os.write(self._orders, messages.encode(order))
 
     def outcome(self) -> list[Any] | None:
@@ -298,16 +319,29 @@ class WorkerProcess:
 
     def _await_bell(self, wait_s: float) -> bool:
         """Wait for an event, or for the end of the process. Return whether there may be one."""
-        if self._bell is None or self._end is None:
-            time.sleep(min(wait_s, _UNTOLD_S))
-            return True
+        if self._bell is None:
+            rung = self._rung.wait(wait_s)
+            self._rung.clear()
+            return rung
         poll = select.poll()
         poll.register(self._bell, select.POLLIN)
-        poll.register(self._end, select.POLLIN)
+        if self._end is None:
+            wait_s = min(wait_s, _UNTOLD_S)
+        else:
+            poll.register(self._end, select.POLLIN)
         rung = bool(poll.poll(wait_s * 1000))
         with contextlib.suppress(BlockingIOError):
             os.read(self._bell, 2**16)
-        return rung
+        return rung or self._end is None
+
+    def _listen(self) -> None:
+        """Set `_rung` for each byte on the standard output of the process, and when the process has ended."""
+        assert self._process.stdout
+        with self._process.stdout as pipe:
+            while os.read(pipe.fileno(), 2**16):
+                self._rung.set()
+        self._process.wait()
+        self._rung.set()
 
     def _excess_memory(self) -> Failed | None:
         """Return the failure if the process uses all memory, but for `MEMORY_MARGIN`."""
@@ -321,7 +355,10 @@ class WorkerProcess:
     def _memory(self) -> int:
         """Return the resident memory of the process in bytes; 0 if it has ended."""
         try:
-            return psutil.Process(self._process.pid).memory_info().rss
+            process = psutil.Process(self._process.pid)
+            # In a virtual environment on Windows, the process only starts the interpreter and waits for it.
+            family = [process, *process.children()] if sys.platform == "win32" else [process]
+            return sum(each.memory_info().rss for each in family)
         except psutil.Error:
             return 0
 
@@ -347,9 +384,7 @@ class WorkerProcess:
         with _STARTING:
             _LIVE.discard(self._process.pid)
             reap_orphans(_LIVE | {GUARD.pid or 0})
-        if self._process.stdin:
-            with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.close()
+        self._close_input()
         for descriptor in (self._bell, self._orders, self._end):
             if descriptor is not None:
                 os.close(descriptor)
@@ -362,8 +397,9 @@ class WorkerProcess:
         if code < 0:
             name = signal.Signals(-code).name
             return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-        lines = self._errors.read_text(errors="replace").strip().splitlines()
-        return f"exited with status {code}" + (f": {lines[-1][:300]}" if lines else "")
+        lines = self._errors.read_text("utf-8", errors="replace").strip().splitlines()
+        status = f"{code:#x}" if code >= _FIRST_EXCEPTION else str(code)
+        return f"exited with status {status}" + (f": {lines[-1][:300]}" if lines else "")
 
 
 def work(job: Job, variables: Mapping[str, str], timeout_s: float, place: Place = HERE) -> list[Any]:

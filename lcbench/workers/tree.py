@@ -52,9 +52,9 @@ class ProcessTree:
         return False
 
     def _stop(self, patience_s: float) -> bool:
-        self._stopped = {}
         if not hasattr(signal, "SIGSTOP"):  # Windows
             return self._suspend()
+        self._stopped = {}
         self._send(signal.SIGSTOP)
         done = _wait(lambda: _child_has_stopped(self.pid), patience_s)
         found = {self.pid}
@@ -69,9 +69,10 @@ class ProcessTree:
         return done
 
     def _suspend(self) -> bool:
-        for process in _psutil_tree(self.pid):
-            with contextlib.suppress(psutil.Error):
-                process.suspend()
+        # Windows counts how often a process has been suspended, so none may be suspended twice.
+        while new := [each for each in _psutil_tree(self.pid) if each.pid not in self._stopped]:
+            for process in new:
+                guard.each([process.pid], "suspend")
                 self._stopped[process.pid] = _cpu_s(process.pid)
         return True
 
@@ -92,9 +93,7 @@ class ProcessTree:
         if hasattr(signal, "SIGCONT"):
             self._send(signal.SIGCONT)
         else:
-            for process in _psutil_tree(self.pid):
-                with contextlib.suppress(psutil.Error):
-                    process.resume()
+            guard.each(self._stopped, "resume")
         self._stopped = {}
         return used_s
 
@@ -104,9 +103,7 @@ class ProcessTree:
         lost: the child has ended before, so that its descendants are found by their mark.
         """
         if not hasattr(signal, "SIGKILL"):  # Windows
-            for process in _psutil_tree(self.pid):
-                with contextlib.suppress(psutil.Error):
-                    process.kill()
+            self._terminate(lost)
             return
         if not lost:
             self.stop(attempts=1)
@@ -117,6 +114,16 @@ class ProcessTree:
             killed |= guard.kill_families(self._outside, self.mark)
         _wait(lambda: not any(map(_runs, killed)), KILLED_S)
         GUARD.remove([self.pid, *self._outside])
+
+    def _terminate(self, lost: bool) -> None:
+        if lost:
+            killed = guard.kill_families({}, self.mark)
+        else:
+            self._suspend()  # suspended processes do not start others
+            killed = set(self._stopped)
+            guard.each(killed, "kill")
+        _wait(lambda: not any(map(_runs, killed)), KILLED_S)
+        GUARD.remove([self.pid])
 
     def _send(self, number: int, outside: Iterable[int] | None = None) -> None:
         """Send a signal to the group, and to stopped processes or to those in `outside`."""
@@ -174,7 +181,7 @@ def _descendants(pid: int) -> set[int]:
     return found
 
 
-_LISTS_CHILDREN = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists()
+_LISTS_CHILDREN = sys.platform == "linux" and Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists()
 """Whether the kernel lists the children of a process."""
 
 

@@ -5,6 +5,9 @@ to the FIFO "bell" beside it after each event. Orders are read from the FIFO "or
 worker does a single job, read from standard input. Otherwise it does one job per line until standard input ends, and
 then removes the folder SHARED. When the parent ends during a job, `lcbench.workers.guard` kills the worker.
 
+On systems without FIFOs, the byte is written to standard output, and orders follow the job on standard input. Measured
+code can then end its process by closing file descriptors that it did not open.
+
 Standard output is redirected to standard error, so that output of measured code cannot be mistaken for an event.
 """
 
@@ -40,9 +43,12 @@ def main() -> None:
     _prefer_for_oom_killer()
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_end_on_return)
-    lines = _lines(Path(shared)) if shared else iter([sys.stdin.buffer.read()])
+    fifos = file.with_name("orders").exists()
+    lines = _lines(Path(shared)) if shared else _own_input() if not fifos else iter([sys.stdin.buffer.read()])
+    bell = None if fifos else os.dup(1)
     os.dup2(2, 1)
-    emit, orders = event_writer(file), order_reader(file.with_name("orders"))
+    emit = event_writer(file, bell)
+    orders = order_reader(file.with_name("orders")) if fifos else _following(lines)
     for line in lines:
         if not line:  # the parent has ended
             sys.exit(1)
@@ -57,9 +63,33 @@ def main() -> None:
         except BaseException as error:  # raised by measured code, such as KeyboardInterrupt
             emit(Failed("crashed", f"raises {one_line(error)}"))
         emit(Done())
+        if not shared:
+            break
     _wait_with_descendants()
     # Exit at once: the exit handlers of some libraries take up to a second, and nothing depends on them.
     os._exit(0)
+
+
+def _own_input() -> Iterator[bytes]:
+    """Yield the lines of standard input, which is empty for measured code. The last one is empty."""
+    with os.fdopen(os.dup(0), "rb") as pipe:
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        while line := pipe.readline():
+            yield line
+    yield b""
+
+
+def _following(lines: Iterator[bytes]) -> Orders:
+    """Return the callable that reads orders from `lines`."""
+
+    def orders(type: Any) -> Any:
+        if line := next(lines):
+            return msgspec.json.decode(line, type=type)
+        raise SystemExit(1)
+
+    return orders
 
 
 def _lines(shared: Path) -> Iterator[bytes]:
@@ -110,22 +140,23 @@ def _end_on_return() -> None:
 def _wait_with_descendants() -> None:
     """Wait to be killed if this process has children: its parent finds them only as long as it lives."""
     with contextlib.suppress(OSError):
-        while sys.platform == "linux" and children(os.getpid()):
+        while children(os.getpid()):
             time.sleep(1.0)
 
 
 def _prefer_for_oom_killer() -> None:
     """Have Linux kill this process first if memory runs out, rather than the one that holds the results."""
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
+        Path("/proc/self/oom_score_adj").write_text("1000", "utf-8")
 
 
-def event_writer(file: Path) -> Emit:
+def event_writer(file: Path, bell: int | None = None) -> Emit:
     """Return a callback that appends events to `file`, and then writes a byte to the FIFO "bell" beside it, if any.
 
-    It opens both for each event, since measured code may close file descriptors that it did not open.
+    It opens both for each event, since measured code may close file descriptors that it did not open. bell: file
+    descriptor to which the byte is written on systems without FIFOs.
     """
-    process, bell = os.getpid(), file.with_name("bell")
+    process, fifo = os.getpid(), file.with_name("bell")
 
     def emit(event: object) -> None:
         if os.getpid() != process:  # measured code has forked, and this is the child
@@ -133,7 +164,10 @@ def event_writer(file: Path) -> Emit:
         with file.open("ab", buffering=0) as events:
             events.write(encode(event))
         with contextlib.suppress(OSError):  # the parent has ended, or has not read for long
-            descriptor = os.open(bell, os.O_WRONLY | os.O_NONBLOCK)
+            if bell is not None:
+                os.write(bell, b"\n")
+                return
+            descriptor = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
             try:
                 os.write(descriptor, b"\n")
             finally:

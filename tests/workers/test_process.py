@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -54,6 +55,14 @@ def test_a_worker_that_uses_all_memory_is_killed(monkeypatch):
     began, failed = outcome("hoard")
     assert (began, failed.status) == (Began(0), "crashed")
     assert re.fullmatch(r"used more than \d+ MiB of memory, all that was free", failed.reason)
+
+
+def test_the_status_of_an_exception_on_windows_is_hexadecimal(tmp_path):
+    ended = process.WorkerProcess.__new__(process.WorkerProcess)
+    ended._process, ended._cannot_stop = SimpleNamespace(returncode=0xC0000005), False
+    ended._errors = tmp_path / "errors"
+    ended._errors.touch()
+    assert ended._exit_reason() == "exited with status 0xc0000005"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kernel")

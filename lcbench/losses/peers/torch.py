@@ -207,7 +207,7 @@ def _compiler_supports_this_cpu() -> bool:
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     if compiler is None or amx():
         return False
-    version = subprocess.run([compiler, "-dumpversion"], capture_output=True, text=True, check=False).stdout
+    version = subprocess.run([compiler, "-dumpversion"], capture_output=True, encoding="utf-8", check=False).stdout
     major = re.match(r"\d+", version)
     return major is not None and int(major.group()) >= 11
 
