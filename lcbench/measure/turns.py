@@ -53,8 +53,8 @@ FEWEST_WORKED = 3
 """A process works in the background if it used more processor time than `WORKED_S` seconds in so many of its stops.
 
 A single stop may have another cause: if the host of a virtual machine takes a core away while a thread is on its way to
-stop, the time that is taken counts as that of the thread. Windows counts ticks of 16 ms, and a process runs for a moment
-after it was suspended.
+stop, the time that is taken counts as that of the thread. Windows counts ticks of 16 ms, and a process that it has
+suspended runs for a moment.
 """
 
 FEWEST_ROUNDS = 2
