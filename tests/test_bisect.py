@@ -168,6 +168,22 @@ def test_the_middle_takes_turns_with_both_ends(machine, folder):
         assert {row.side for row in written.rows} == {"base", "control", "head"}
 
 
+def test_a_budget_that_suffices_for_the_first_gate_suffices(machine, folder, monkeypatch):
+    commits = history(folder, ["1.0", "1.0", "1.1"])
+    monkeypatch.setattr(gate, "SURE_SHARE", 0.0)
+    real = Simulated.measure
+
+    def measure(generation, cells, pace):
+        machine.now += 4.0 if 6 in machine.alive else 0.0
+        return real(generation, cells, pace)
+
+    monkeypatch.setattr(Simulated, "measure", measure)
+    assert search(budget_s=24.0).culprit.revision == commits[2]
+    machine.alive.clear()
+    with pytest.raises(LcbenchError, match="a budget of 12 s allows 2 generations, but"):
+        search(budget_s=12.0)
+
+
 def test_nothing_is_searched_if_the_last_commit_is_not_slower(machine, folder):
     commits = history(folder, ["1.0"] * 6)
     found = search()

@@ -125,6 +125,7 @@ class _Gates:
         gate.require_own_code(base, head, self.names)
         pairs = self._checked(_with_rows(pairs, rows) if rows else pairs, last)
         plan = gate_plan(base, head, gate.by_use_of_pixels(pairs, self.settings.dtype), self.settings)
+        plan = replace(plan, extended=rows is not None)  # what was found is not lost for want of a few seconds
         result = gate.measure_gate(plan, lambda result: _decided(_judged(plan, result)), self.progress)
         self.machine.tell(self.changed(), self.note)
         return self._written(plan, result)
@@ -177,7 +178,7 @@ class _Gates:
         from lcbench.measure import gate
 
         whole = gate_plan(self.sides[first], self.sides[last], pairs, self.settings)
-        plan = replace(whole, middle=self.sides[middle], folder=self.folder)
+        plan = replace(whole, middle=self.sides[middle], folder=self.folder, extended=True)
         plans = replace(plan, head=self.sides[middle]), replace(plan, base=self.sides[middle])
 
         def judged(result: GateResult) -> Step:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
@@ -309,7 +309,8 @@ class GatePlan:
     fewest_generations: number of generations below which no verdict is possible. generations_for: returns the number
     of generations that a verdict needs, from the rows of the first one; it must not depend on which side is which.
     middle: version that is measured in the same generations, between base and head; see `halves`. folder: place of the
-    problem and of the compilation caches of each revision, if several gates share them.
+    problem and of the compilation caches of each revision, if several gates share them. extended: whether a budget that
+    the user gave is extended if a verdict needs more time, as the default budget always is.
     """
 
     base: GateSide
@@ -320,6 +321,7 @@ class GatePlan:
     generations_for: Callable[[list[Row]], int | None]
     middle: GateSide | None = None
     folder: Path | None = None
+    extended: bool = False
 
     def side(self, letter: str) -> GateSide:
         """Return the side of the processes with this letter."""
@@ -338,6 +340,11 @@ class GatePlan:
     def budget_s(self) -> float:
         """Budget for all measurements, in seconds. The default budget is extended if a verdict needs more time."""
         return self.settings.budget_s or BUDGET_S
+
+    @property
+    def limited(self) -> bool:
+        """Whether a gate without enough time for a verdict is refused."""
+        return self.settings.budget_s is not None and not self.extended
 
 
 @dataclass
@@ -400,9 +407,10 @@ def measure_gate(
     `fewest_generations`, since such a gate could never fail.
     """
     measurement = _GateMeasurement(plan, progress)
-    with nullcontext(plan.folder) if plan.folder else files.temporary_folder("gate") as folder:
+    with ExitStack() as stack:
+        folder = plan.folder or Path(stack.enter_context(files.temporary_folder("gate")))
         try:
-            measurement.prepare(Path(folder))
+            measurement.prepare(folder)
             measurement.measure_generations(decided)
         except KeyboardInterrupt:
             measurement.result.interrupted = True
@@ -476,9 +484,9 @@ class _GateMeasurement:
         least_s = spent_s + SURE_SHARE * plan.fewest_generations * PACE.rounds_s * sum(
             self._sides_ok(pair, index) for pair in plan.pairs for index in range(len(pair.losses))
         )
-        if plan.settings.budget_s is not None and least_s > plan.settings.budget_s:
+        if plan.limited and least_s > plan.budget_s:
             raise LcbenchError(
-                f"a budget of {plan.settings.budget_s:g} s is too short for a verdict, which needs "
+                f"a budget of {plan.budget_s:g} s is too short for a verdict, which needs "
                 f"{plan.fewest_generations} generations and at least {least_s:.0f} s, and about twice as long with the "
                 "start of the processes: give a longer --budget, or fewer losses or implementations"
             )
@@ -517,7 +525,7 @@ class _GateMeasurement:
         plan, spent_s = self._plan, monotonic() - self._start
         fitting = 1 + int(max(0.0, self._budget_s - spent_s) / generation_s)
         needed_s = spent_s + (plan.fewest_generations - 1) * generation_s
-        if fitting < plan.fewest_generations and plan.settings.budget_s is not None:
+        if fitting < plan.fewest_generations and plan.limited:
             raise LcbenchError(
                 f"a budget of {plan.budget_s:.0f} s allows {fitting} generations, but a verdict needs at least "
                 f"{plan.fewest_generations}: give --budget {needed_s:.0f}s, or fewer rows, losses or implementations"
