@@ -321,7 +321,9 @@ def refuse_unused(reason: str, *names: str) -> None:
     given = [
         option.opts[0] if isinstance(option, click.Option) else option.human_readable_name
         for option in context.command.params
-        if option.name in names and context.get_parameter_source(option.name) == ParameterSource.COMMANDLINE
+        if option.name in names
+        and context.get_parameter_source(option.name) == ParameterSource.COMMANDLINE
+        and context.params.get(option.name, True) != ()  # click 8.2 says that of an argument without values
     ]
     if given:
         raise click.UsageError(f"{', '.join(given)} has no effect: {reason}; leave it out")

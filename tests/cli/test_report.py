@@ -57,7 +57,7 @@ def test_another_baseline(folder):
         (["--output", "results/baselines/before.json"], "before.json: a page is .html\n"),
         (["--output", "absent/page.html"], "cannot write absent/page.html: no folder absent; create it first"),
         (["--output", "results"], "'results' is a directory."),
-        (["--outptu", "x.html"], "Did you mean '--output'?"),
+        (["--outptu", "x.html"], "--output"),
         (["words.txt"], "error: words.txt is not an lcbench result: "),
     ],
 )
