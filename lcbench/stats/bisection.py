@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lcbench.errors import ExitCode
 from lcbench.record import Commit, Record
-from lcbench.stats.gate import GateVerdicts
-from lcbench.stats.verdicts import Comparison
+
+if TYPE_CHECKING:
+    from lcbench.stats.gate import GateVerdicts
+    from lcbench.stats.verdicts import Comparison
 
 TRIES = 2
 """Number of times that a comparison is made if it is inconclusive: other load may have ended meanwhile."""
