@@ -8,6 +8,9 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+_STYLE = re.compile("\x1b\\[[0-9;]*m")
+"""Escape sequences of colours and bold text."""
+
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, among them those that reverse the direction of a text, and surrogates."""
 
@@ -136,9 +139,10 @@ class ExitCode(IntEnum):
 def message_of(error: BaseException) -> str:
     """Return the message of an exception, which any code may have raised.
 
-    It can be encoded. It is empty if the exception cannot tell it.
+    It can be encoded. It is empty if the exception cannot tell it. Numba's have colours if colorama is installed: they
+    are left out.
     """
     try:
-        return str(error).encode(errors="backslashreplace").decode()
+        return _STYLE.sub("", str(error)).encode(errors="backslashreplace").decode()
     except Exception:
         return ""

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from lcbench.errors import os_error
+from lcbench.errors import message_of, os_error
 from lcbench.workers.messages import Failed, encode, one_line
 
 
@@ -57,3 +57,7 @@ class Mute(Exception):  # noqa: N818
 def test_every_exception_is_one_line_that_can_be_sent(error, line):
     assert one_line(error) == line
     encode(Failed("crashed", one_line(error)))
+
+
+def test_messages_lose_the_colours_of_other_libraries():
+    assert message_of(ValueError("\x1b[1m\x1b[31mno\x1b[0m such type")) == "no such type"
