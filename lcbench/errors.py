@@ -8,7 +8,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-_STYLE = re.compile("\x1b\\[[0-9;]*m")
+STYLE = re.compile("\x1b\\[[0-9;]*m")
 """Escape sequences of colours and bold text."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -143,6 +143,6 @@ def message_of(error: BaseException) -> str:
     are left out.
     """
     try:
-        return _STYLE.sub("", str(error)).encode(errors="backslashreplace").decode()
+        return STYLE.sub("", str(error)).encode(errors="backslashreplace").decode()
     except Exception:
         return ""

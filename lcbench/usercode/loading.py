@@ -29,6 +29,7 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
+from lcbench.errors import STYLE
 from lcbench.losses.implementation import CannotLoad
 from lcbench.usercode import own_tree
 from lcbench.usercode.source import Definition, Note, Source, is_file, place, read_source, syntax_reason
@@ -509,7 +510,7 @@ def _message(error: BaseException) -> str:
         text = str(error)
     except Exception:  # of its own __str__
         return "its message cannot be shown"
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    text = STYLE.sub("", text).encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 
