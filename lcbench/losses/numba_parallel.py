@@ -308,11 +308,15 @@ def interleave(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
     """Set features first..end of Wt, which `Workspace` describes, to rows of W (D, C), and to zero in the padding."""
     features, classes = W.shape
     lanes = simd.VECTOR_BYTES // W.itemsize
-    for f in range(first, end):
-        place = f // lanes * CLASSES * lanes + f % lanes
-        for c in range(CLASSES * Wt.shape[0]):
-            inside = c < classes and f < features
-            Wt[c // CLASSES, place + c % CLASSES * lanes] = W[f, c] if inside else W.dtype.type(0)
+    for c in range(CLASSES * Wt.shape[0]):
+        target = Wt[c // CLASSES]
+        last = min(end, features) if c < classes else first
+        for vector in range(first - first % lanes, end, lanes):
+            offset = (CLASSES - 1) * vector + c % CLASSES * lanes
+            for f in range(max(first, vector), min(last, vector + lanes)):
+                target[offset + f] = W[f, c]
+            for f in range(max(first, last, vector), min(end, vector + lanes)):
+                target[offset + f] = 0
 
 
 @jit.inlined
@@ -338,21 +342,8 @@ def add_up_rows(
         block = _readable(X, order, mean, position, rows, last, packed, thread)
         number = (position - start) // labels.size
         loss[0] += _block(
-            block[0],
-            block[1],
-            block[2],
-            rows,
-            block[3],
-            labels,
-            Wt,
-            classes,
-            hinge,
-            number,
-            scores,
-            parts,
-            panels,
-            Gt,
-        )
+            block[0], block[1], block[2], rows, block[3], labels, Wt, classes, hinge, number, scores, parts, panels, Gt,
+        )  # fmt: skip
     if stop - start > fold_rows:
         _add_totals(Gt, totals)
     return -1
