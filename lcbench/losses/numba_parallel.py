@@ -2,20 +2,22 @@
 
 Two matrix products would read X twice. Here each thread processes its own rows block by block::
 
-    X (N, D)           a block of rows                                     held in
-    +-----------+      1. scores   S = X_block Wt^T    4 rows x 5 classes   registers, Wt in L2
-    | thread 0  | -->  2. row step S becomes dS        the block at a time  L1
-    |  block    |      3. gradient Gt += dS^T X_block  10 classes x 2       registers, X_block in L2,
-    +-----------+                                      vectors of features  next block on its way to L2
-    | thread 1  |
-    |  ...      |      Wt is W transposed and interleaved by vectors, Gt (C', D') one gradient a thread, both padded to
-    +-----------+      whole tiles.
+    X (N, D)           a block of rows                                  held in
+    +-----------+      1. scores    S = X_block Wt^T  2 rows x 10 classes or  registers; parts of Wt in L1 for all rows
+    | thread 0  | -->               and panels        4 rows x 5 classes      of the block; the tiles of the first
+    |  block    |                                                             classes copy the rows into panels in L2,
+    +-----------+                                                             and prefetch rows of X
+    | thread 1  |      2. row step  S becomes dS      the block at a time     L1
+    |  ...      |      3. gradient  Gt += dS^T X      5 classes x 4 vectors   registers; four panels, which one line
+    +-----------+                                     of features             after the other comes from L2
 
-These are the tiles for 32 vector registers. With 16 registers they are smaller, and rows are copied on the way::
+    Wt is W transposed and interleaved by vectors, Gt (C', D') one gradient a thread, both padded to whole tiles. A
+    panel holds one vector of features of every row of the block.
 
-    1. scores    2 rows x 5 classes             registers; parts of Wt in L1 for all rows of the block; the rows are
-                                                copied into panels in L2, and rows ahead are prefetched
-    3. gradient  5 classes x 2 vectors          registers; two panels, which one line after the other comes from L2
+These are the tiles for 32 vector registers. With 16 they are 2 rows x 5 classes, and 5 classes x 2 vectors.
+
+Rows of X are about 12 KB apart and not aligned. Without the copy, most loads of the gradient would read two cache
+lines, which compete for a few sets of the L1 cache.
 
 All threads run the same function. They wait for each other at two barriers: after Wt is complete, and after all
 gradients are complete. The gradients are then added in a fixed order, so that the result depends on the number of
@@ -38,23 +40,19 @@ from numpy.typing import NDArray
 from lcbench.losses import jit, pixels, simd
 from lcbench.losses.implementation import require_fitting
 from lcbench.losses.row_steps import hinge_step, look_up_labels, regularise, softmax_step, two_products
-from lcbench.losses.simd import CLASSES, ROWS, VECTORS, WIDE_CLASSES, WIDE_VECTORS
+from lcbench.losses.simd import CLASSES, ROWS, VECTORS, WIDE_CLASSES, WIDE_ROWS
 from lcbench.losses.threads import Reserve, barrier, begin, leave, share, team
 
-BLOCK_BYTES = 150_000 if jit.vector_registers() == 32 else 300_000
-"""Size of a block of rows. With AVX-512, two blocks, Wt and Gt must fit the L2 cache of a core (1 MB or more).
-
-With 16 registers larger blocks were faster although they do not fit 512 KB: each block reads and writes Gt.
+BLOCK_BYTES = 300_000
+"""Size of a block of rows. Each block reads and writes Gt, so smaller ones are slower. This one, its panels, Wt and Gt
+fit an L2 cache of 1 MB; with 512 KB it was also the fastest size.
 """
 
 AHEAD = 4
 """Rows between those that a packing score tile reads and those that it prefetches."""
 
-PASS_BYTES = 16_000 if simd.PACK_ROWS else 1 << 62
-"""Size of a part of Wt with which the scores of all rows of a block are continued. It stays in L1.
-
-With 32 registers such parts were measured to be slower on one make of processor, and faster on another.
-"""
+PASS_BYTES = 16_000
+"""Size of a part of Wt with which the scores of all rows of a block are continued. It stays in L1."""
 
 MIN_PASS_FEATURES = 256
 """Least number of features of such a part. Each begins with loading the sums of the scores."""
@@ -222,7 +220,7 @@ class Workspace:
     totals (threads, C', D') float64: sum of the gradients of earlier blocks, used only by threads with many blocks.
     scores (threads, B, C') and labels (threads, B): those of a block of B rows.
     parts (threads, C' / CLASSES, B * CLASSES * lanes): sums of the scores of a block between two parts of Wt.
-    panels (threads, D' / lanes, B * lanes): rows of a block as the gradient reads them, if they are packed for it.
+    panels (threads, D' / lanes, B' * lanes): the B rows of a block as the gradient reads them.
     packed (threads, B, D''): rows of X in W's dtype, or None if X can be read in place.
     sums (threads, 2): loss and squared weights.
     bad (threads,): first position of each thread with a row or label that does not exist, or -1.
@@ -243,9 +241,9 @@ class Workspace:
         self.scores = simd.aligned((self.threads, block_rows + ROWS, tiles[0]), W.dtype)
         self.labels = np.empty((self.threads, block_rows), np.int64)
         self.parts = simd.aligned((self.threads, tiles[0] // CLASSES, (block_rows + ROWS) * CLASSES * lanes), W.dtype)
-        panels = (tiles[1] // lanes, block_rows * lanes) if simd.PACK_ROWS else (1, 1)
-        self.panels = simd.aligned((self.threads, *panels), W.dtype)
-        self.panels[:, -VECTORS:] = 0  # the score tiles do not write behind the features
+        # Rows of panels an odd number of vectors apart do not share few sets of the L1 cache.
+        self.panels = simd.aligned((self.threads, tiles[1] // lanes, (block_rows | 1) * lanes), W.dtype)
+        self.panels[:, features // lanes :] = 0  # the score tiles do not write behind the features
         self.packed = None
         if _is_packed(W, X, mean):
             self.packed = simd.aligned((self.threads, block_rows, width), W.dtype)
@@ -429,18 +427,23 @@ def _block(
     end = position + rows - 1
     features, lanes = X.shape[1], simd.VECTOR_BYTES // X.itemsize
     step = max(MIN_PASS_FEATURES, PASS_BYTES // (Gt.shape[0] * X.itemsize)) // lanes * lanes
+    narrow = WIDE_CLASSES > CLASSES and Gt.shape[0] < WIDE_CLASSES
+    first = CLASSES if narrow else WIDE_CLASSES
     for f in range(0, features, step):
         for r in range(0, rows, ROWS):
-            for c in range(0, Gt.shape[0], CLASSES):
-                if simd.PACK_ROWS and c == 0:
-                    simd.packing_score_tile(
-                        X, order, position + r, end, Wt, c, f, f + step, scores, r, parts, panels,
-                        min(position + r + AHEAD, last), last,
+            if narrow:
+                simd.packing_score_tile(
+                    X, order, position + r, end, Wt, f, f + step, scores, r, parts, panels,
+                    min(position + r + AHEAD, last), last,
+                )  # fmt: skip
+            else:
+                for k in range(r, min(r + ROWS, rows), WIDE_ROWS):
+                    simd.wide_packing_score_tile(
+                        X, order, position + k, end, Wt, f, f + step, scores, k, parts, panels,
+                        min(position + k + AHEAD, last), last,
                     )  # fmt: skip
-                else:
-                    simd.score_tile(
-                        X, order, position + r, end, Wt, c, f, f + step, scores, r, parts, panels, position, position
-                    )
+            for c in range(first, Gt.shape[0], CLASSES):
+                simd.score_tile(panels, features, Wt, c, f, f + step, scores, r, parts)
 
     scale = 1.0
     if hinge:
@@ -452,42 +455,10 @@ def _block(
     else:
         total = softmax_step(scores, rows, labels, classes)
     weight = scores.dtype.type(1 / scale)
-    if simd.PACK_ROWS:
-        _add_gradient_of_panels(panels, X.shape[1], rows, scores, weight, Gt)
-    else:
-        _add_gradient(X, order, position, rows, last, scores, weight, Gt)
-    return total
-
-
-@jit.inlined
-def _add_gradient_of_panels(
-    panels: NDArray[Any], features: int, rows: int, dscores: NDArray[Any], weight: Any, Gt: NDArray[Any]
-) -> None:
-    """Add `weight` times the gradient of a block, whose rows are in panels, to Gt (C', D')."""
-    for f in range(0, features, VECTORS * (simd.VECTOR_BYTES // panels.itemsize)):
+    for f in range(0, features, VECTORS * lanes):
         for c in range(0, Gt.shape[0], CLASSES):
-            simd.packed_gradient_tile(panels, rows, dscores, weight, c, f, Gt)
-
-
-@jit.inlined
-def _add_gradient(
-    X: NDArray[Any], order: Any, position: int, rows: int, last: int, dscores: NDArray[Any], weight: Any,
-    Gt: NDArray[Any],
-) -> None:  # fmt: skip
-    """Add `weight` times the gradient of the rows at position..position+rows to Gt (C', D')."""
-    features, lanes = X.shape[1], simd.VECTOR_BYTES // X.itemsize
-    wide = Gt.shape[0] // WIDE_CLASSES * WIDE_CLASSES
-    if wide > 0:
-        for f in range(0, features, WIDE_VECTORS * lanes):
-            simd.wide_gradient_tile_fetching(X, order, position, rows, dscores, weight, 0, f, Gt, last)
-            for c in range(WIDE_CLASSES, wide, WIDE_CLASSES):
-                simd.wide_gradient_tile(X, order, position, rows, dscores, weight, c, f, Gt, last)
-    if wide < Gt.shape[0]:
-        for f in range(0, features, VECTORS * lanes):
-            if wide > 0:
-                simd.gradient_tile(X, order, position, rows, dscores, weight, wide, f, Gt, last)
-            else:
-                simd.gradient_tile_fetching(X, order, position, rows, dscores, weight, wide, f, Gt, last)
+            simd.gradient_tile(panels, rows, scores, weight, c, f, Gt)
+    return total
 
 
 @jit.compiled

@@ -25,20 +25,15 @@ from lcbench.losses import jit
 VECTOR_BYTES = jit.vector_bytes()
 
 # The accumulators fill all registers except those that hold operands:
-#   32 registers   scores 4 rows x 5 classes = 20    gradient 10 classes x 2 vectors or 5 x 4 = 20
-#   16 registers   scores 2 rows x 5 classes = 10    gradient 5 classes x 2 vectors = 10
+#   32 registers   scores 4 rows x 5 classes or 2 x 10 = 20    gradient 5 classes x 4 vectors = 20
+#   16 registers   scores 2 rows x 5 classes = 10              gradient 5 classes x 2 vectors = 10
 ROWS, CLASSES, VECTORS = (4, 5, 4) if jit.vector_registers() == 32 else (2, 5, 2)
 """Tile sizes: ROWS x CLASSES dot products for the scores, CLASSES x (VECTORS * lanes) sums for the gradient."""
 
-WIDE_CLASSES, WIDE_VECTORS = (10, 2) if jit.vector_registers() == 32 else (CLASSES, VECTORS)
-"""Gradient tile with as many sums that reads X half as often. With one vector every FMA would need a broadcast."""
+WIDE_ROWS, WIDE_CLASSES = (2, 10) if jit.vector_registers() == 32 else (ROWS, CLASSES)
+"""Packing score tile with as many sums for at least WIDE_CLASSES classes.
 
-PACK_ROWS = jit.vector_registers() == 16
-"""True if the score tiles of the first classes copy the rows of a block into panels, which the gradient tiles read.
-
-A panel holds one vector of features of every row of the block. Rows of X are about 12 KB apart and not aligned: without
-the copy, the cache lines that a tile of the gradient reads compete for two sets of the L1 cache. The tiles that copy
-also prefetch later rows. With 32 registers the gradient tiles read X and prefetch.
+It copies half as many rows in a step, so that the arithmetic hides more of the copying.
 """
 
 CACHE_LINE = 64
@@ -97,6 +92,10 @@ class Vectors:
     def zero(self) -> ir.Constant:
         """Return a vector of zeros."""
         return ir.Constant(self.type, [0.0] * self.count)
+
+    def at(self, pointer: ir.Value, number: int) -> ir.Value:
+        """Return the address of a vector, counted from `pointer`."""
+        return cgutils.pointer_add(self.builder, pointer, _INT64(number * VECTOR_BYTES))
 
     def load(self, pointer: ir.Value) -> ir.Value:
         """Load one vector from `pointer`."""
@@ -187,196 +186,195 @@ def _row(context: Any, builder: ir.IRBuilder, order: Any, value: ir.Value, posit
     return builder.load(builder.gep(rows.data, [position]))
 
 
-def _make_score_tile(pack: bool) -> Any:
+class _ScoreTile:
+    """Sums of products over features, held in registers, for a tile of `rows` rows by `classes` classes.
+
+    Between two parts of the features the sums are kept in memory, as vectors.
+    """
+
+    def __init__(
+        self, vectors: Vectors, rows: int, classes: int, Wt: Matrix, c: ir.Value, sums: Matrix, out: ir.Value,
+        first: ir.Value,
+    ) -> None:  # fmt: skip
+        self._vectors, self._rows, self._classes, self._Wt, self._out, self._c = vectors, rows, classes, Wt, out, c
+        builder = vectors.builder
+        self._width = _INT64(vectors.count)
+        strip = builder.sdiv(c, _INT64(CLASSES))
+        self._strips = [builder.add(strip, _INT64(k)) for k in range(classes // CLASSES)]
+        """Those rows of Wt and of the kept sums that belong to the classes of the tile, CLASSES each."""
+        place = builder.mul(out, builder.mul(self._width, _INT64(CLASSES)))
+        self._kept = [
+            vectors.at(sums.at(strip, place), number) for strip in self._strips for number in range(rows * CLASSES)
+        ]
+        self._sums = accumulators(builder, vectors.type, rows * classes)
+        with builder.if_else(builder.icmp_signed("==", first, _INT64(0))) as (begin, resume):
+            with begin:
+                for accumulator in self._sums:
+                    builder.store(vectors.zero(), accumulator)
+            with resume:
+                for accumulator, kept in zip(self._sums, self._kept, strict=True):
+                    builder.store(vectors.load(kept), accumulator)
+
+    def _sum(self, row: int, class_: int) -> ir.Value:
+        return self._sums[class_ // CLASSES * self._rows * CLASSES + row * CLASSES + class_ % CLASSES]
+
+    def add_products(self, f: ir.Value, xs: list[ir.Value]) -> None:
+        """Add the products of one vector of features of each row, from feature f on."""
+        vectors, builder = self._vectors, self._vectors.builder
+        for number, strip in enumerate(self._strips):
+            source = self._Wt.at(strip, builder.mul(f, _INT64(CLASSES)))
+            for k in range(CLASSES):
+                weights = vectors.load(vectors.at(source, k))
+                for r, x in enumerate(xs):
+                    accumulator = self._sum(r, number * CLASSES + k)
+                    builder.store(vectors.multiply_add(x, weights, builder.load(accumulator)), accumulator)
+
+    def keep(self) -> None:
+        """Store the sums until the next part of the features."""
+        for accumulator, kept in zip(self._sums, self._kept, strict=True):
+            self._vectors.store(self._vectors.builder.load(accumulator), kept)
+
+    def finish(self, scores: Matrix) -> None:
+        """Store the scores."""
+        vectors, builder = self._vectors, self._vectors.builder
+        for r in range(self._rows):
+            for k in range(self._classes):
+                total = vectors.sum(builder.load(self._sum(r, k)))
+                pointer = scores.at(builder.add(self._out, _INT64(r)), builder.add(self._c, _INT64(k)))
+                builder.store(total, builder.bitcast(pointer, vectors.element.as_pointer()))
+
+
+def _make_packing_score_tile(tile_rows: int, tile_classes: int) -> Any:
     @intrinsic
-    def score_tile(
-        typing: Any, X: Any, order: Any, row: Any, last: Any, Wt: Any, c: Any, f: Any, stop: Any, scores: Any, out: Any,
+    def packing_score_tile(
+        typing: Any, X: Any, order: Any, row: Any, last: Any, Wt: Any, f: Any, stop: Any, scores: Any, out: Any,
         sums: Any, panels: Any, fetched: Any, furthest: Any,
     ) -> Any:  # fmt: skip
         number = types.int64
         signature = types.void(
-            X, order, number, number, Wt, number, number, number, scores, number, sums, panels, number, number
+            X, order, number, number, Wt, number, number, scores, number, sums, panels, number, number
         )
 
         def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
             vectors = Vectors(context, builder, X.dtype)
-            x = Matrix(context, builder, X, arguments[0])
-            w = Matrix(context, builder, Wt, arguments[4])
-            s = Matrix(context, builder, scores, arguments[8])
-            kept = Matrix(context, builder, sums, arguments[10])
-            p = Matrix(context, builder, panels, arguments[11])
-            row, last, c, first, stop, out, fetched, furthest = (arguments[k] for k in (2, 3, 5, 6, 7, 9, 12, 13))
+            x, w, s, kept, p = (
+                Matrix(context, builder, kind, arguments[place])
+                for kind, place in ((X, 0), (Wt, 4), (scores, 7), (sums, 9), (panels, 10))
+            )
+            row, last, first, stop, out, fetched, furthest = (arguments[k] for k in (2, 3, 5, 6, 8, 11, 12))
             features, width = x.shape[1], _INT64(vectors.count)
+            tile = _ScoreTile(vectors, tile_rows, tile_classes, w, _INT64(0), kept, out, first)
 
             def rows_from(position: ir.Value, last: ir.Value) -> list[ir.Value]:
-                positions = [smaller(builder, builder.add(position, _INT64(r)), last) for r in range(ROWS)]
+                positions = [smaller(builder, builder.add(position, _INT64(r)), last) for r in range(tile_rows)]
                 return [_row(context, builder, order, arguments[1], position) for position in positions]
 
-            def vector_at(pointer: ir.Value, number: int) -> ir.Value:
-                return cgutils.pointer_add(builder, pointer, _INT64(number * VECTOR_BYTES))
-
-            rows = rows_from(row, last)
-            panel, place = builder.sdiv(c, _INT64(CLASSES)), builder.mul(out, width)
-            tile = accumulators(builder, vectors.type, ROWS * CLASSES)
-            kept_here = kept.at(panel, builder.mul(out, builder.mul(width, _INT64(CLASSES))))
-            with builder.if_else(builder.icmp_signed("==", first, _INT64(0))) as (begin, resume):
-                with begin:
-                    for accumulator in tile:
-                        builder.store(vectors.zero(), accumulator)
-                with resume:
-                    for number, accumulator in enumerate(tile):
-                        builder.store(vectors.load(vector_at(kept_here, number)), accumulator)
+            rows, later = rows_from(row, last), rows_from(fetched, furthest)
+            place = builder.mul(out, width)
 
             def add_products(f: ir.Value, load_x: Callable[[ir.Value], ir.Value]) -> None:
                 xs = [load_x(x.at(r, f)) for r in rows]
-                if pack:
-                    target = p.at(builder.udiv(f, width), place)
-                    for r, vector in enumerate(xs):
-                        vectors.store(vector, vector_at(target, r))
-                source = w.at(panel, builder.mul(f, _INT64(CLASSES)))
-                for k in range(CLASSES):
-                    weights = vectors.load(vector_at(source, k))
-                    for r in range(ROWS):
-                        accumulator = tile[r * CLASSES + k]
-                        builder.store(vectors.multiply_add(xs[r], weights, builder.load(accumulator)), accumulator)
+                panel = p.at(builder.udiv(f, width), place)
+                for r, vector in enumerate(xs):
+                    vectors.store(vector, vectors.at(panel, r))
+                tile.add_products(f, xs)
+
+            def fetch_rows(f: ir.Value) -> None:
+                # In each step as many lines as the tile reads; if a line has several vectors, those of rows in turn.
+                lines = max(1, tile_rows * VECTOR_BYTES // CACHE_LINE)
+                turns = tile_rows // lines
+                turn = builder.urem(builder.udiv(f, width), _INT64(turns))
+                for line in range(lines):
+                    source = later[line]
+                    for other in range(1, turns):
+                        is_turn = builder.icmp_signed("==", turn, _INT64(other))
+                        source = builder.select(is_turn, later[other * lines + line], source)
+                    prefetch(builder, x.at(source, f), level=2)
 
             whole = builder.mul(builder.sdiv(features, width), width)
-            later = rows_from(fetched, furthest) if pack else []
             with cgutils.for_range_slice(builder, first, smaller(builder, stop, whole), width) as (f, _):
-                if pack:
-                    # A line has two vectors, so each of the two rows is asked for in every other step.
-                    step_is_odd = builder.trunc(builder.udiv(f, width), ir.IntType(1))
-                    prefetch(builder, x.at(builder.select(step_is_odd, later[1], later[0]), f), level=2)
+                fetch_rows(f)
                 add_products(f, vectors.load)
-
             with builder.if_else(builder.icmp_signed("<", stop, features)) as (interrupt, finish):
                 with interrupt:
-                    for number, accumulator in enumerate(tile):
-                        vectors.store(builder.load(accumulator), vector_at(kept_here, number))
+                    tile.keep()
                 with finish:
                     rest = builder.sub(features, whole)
                     with builder.if_then(builder.icmp_signed(">", rest, _INT64(0))):
                         add_products(whole, lambda pointer: vectors.load_first(pointer, rest))
-                    for r in range(ROWS):
-                        for k in range(CLASSES):
-                            total = vectors.sum(builder.load(tile[r * CLASSES + k]))
-                            pointer = s.at(builder.add(out, _INT64(r)), builder.add(c, _INT64(k)))
-                            builder.store(total, builder.bitcast(pointer, vectors.element.as_pointer()))
+                    tile.finish(s)
             return context.get_dummy_value()
 
         return signature, emit
 
-    return score_tile
-
-
-def _make_gradient_tile(tile_classes: int, tile_vectors: int, fetch: bool) -> Any:
-    @intrinsic
-    def gradient_tile(
-        typing: Any, X: Any, order: Any, row: Any, rows: Any, dscores: Any, weight: Any, c: Any, f: Any, Gt: Any,
-        last: Any,
-    ) -> Any:  # fmt: skip
-        number = types.int64
-        signature = types.void(X, order, number, number, dscores, X.dtype, number, number, Gt, number)
-
-        def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-            vectors = Vectors(context, builder, X.dtype)
-            x = Matrix(context, builder, X, arguments[0])
-            row, rows, c, f, last = (arguments[k] for k in (2, 3, 6, 7, 9))
-            tile = _GradientTile(
-                vectors, tile_classes, tile_vectors, Matrix(context, builder, dscores, arguments[4]), c,
-                Matrix(context, builder, Gt, arguments[8]), f,
-            )  # fmt: skip
-            lines = tile.starts[:: max(1, CACHE_LINE // VECTOR_BYTES)]
-
-            def add_rows(load_x: Callable[[int, ir.Value], ir.Value]) -> None:
-                with cgutils.for_range(builder, rows, intp=_INT64) as loop:
-                    position = builder.add(row, loop.index)
-                    here = _row(context, builder, order, arguments[1], position)
-                    xs = [load_x(v, x.at(here, start)) for v, start in enumerate(tile.starts)]
-                    if fetch:
-                        ahead = builder.add(position, rows)
-                        ahead = _row(context, builder, order, arguments[1], smaller(builder, ahead, last))
-                        for line in lines:
-                            prefetch(builder, x.at(ahead, line), level=2)
-                    tile.add_row(loop.index, xs)
-
-            features = x.shape[1]
-            end = builder.add(f, _INT64(tile_vectors * vectors.count))
-            with builder.if_else(builder.icmp_signed("<=", end, features)) as (whole, partial):
-                with whole:
-                    add_rows(lambda v, pointer: vectors.load(pointer))
-                with partial:
-                    add_rows(lambda v, pointer: vectors.load_first(pointer, builder.sub(features, tile.starts[v])))
-            tile.add_to_gradient(arguments[5])
-            return context.get_dummy_value()
-
-        return signature, emit
-
-    return gradient_tile
+    return packing_score_tile
 
 
 @intrinsic
-def _packed_gradient_tile(
-    typing: Any, panels: Any, rows: Any, dscores: Any, weight: Any, c: Any, f: Any, Gt: Any
+def _score_tile(
+    typing: Any, panels: Any, features: Any, Wt: Any, c: Any, f: Any, stop: Any, scores: Any, out: Any, sums: Any
 ) -> Any:
     number = types.int64
-    signature = types.void(panels, number, dscores, panels.dtype, number, number, Gt)
+    signature = types.void(panels, number, Wt, number, number, number, scores, number, sums)
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         vectors = Vectors(context, builder, panels.dtype)
-        p = Matrix(context, builder, panels, arguments[0])
-        rows, c, f = (arguments[k] for k in (1, 4, 5))
-        tile = _GradientTile(
-            vectors, CLASSES, VECTORS, Matrix(context, builder, dscores, arguments[2]), c,
-            Matrix(context, builder, Gt, arguments[6]), f,
-        )  # fmt: skip
+        p, w, s, kept = (
+            Matrix(context, builder, kind, arguments[place])
+            for kind, place in ((panels, 0), (Wt, 2), (scores, 6), (sums, 8))
+        )
+        features, c, first, stop, out = (arguments[k] for k in (1, 3, 4, 5, 7))
         width = _INT64(vectors.count)
-        with cgutils.for_range(builder, rows, intp=_INT64) as loop:
-            place = builder.mul(loop.index, width)
-            tile.add_row(loop.index, [vectors.load(p.at(builder.udiv(start, width), place)) for start in tile.starts])
-        tile.add_to_gradient(arguments[3])
+        tile = _ScoreTile(vectors, ROWS, CLASSES, w, c, kept, out, first)
+        place = builder.mul(out, width)
+        with cgutils.for_range_slice(builder, first, smaller(builder, stop, features), width) as (f, _):
+            panel = p.at(builder.udiv(f, width), place)
+            tile.add_products(f, [vectors.load(vectors.at(panel, r)) for r in range(ROWS)])
+        with builder.if_else(builder.icmp_signed("<", stop, features)) as (interrupt, finish):
+            with interrupt:
+                tile.keep()
+            with finish:
+                tile.finish(s)
         return context.get_dummy_value()
 
     return signature, emit
 
 
-class _GradientTile:
-    """Sums over rows, held in registers, for a tile of `tile_classes` classes by `tile_vectors` vectors of features.
+@intrinsic
+def _gradient_tile(typing: Any, panels: Any, rows: Any, dscores: Any, weight: Any, c: Any, f: Any, Gt: Any) -> Any:
+    number = types.int64
+    signature = types.void(panels, number, dscores, panels.dtype, number, number, Gt)
 
-    The sums begin at zero and are then added to Gt, so that Gt is rounded once a block, not once a row.
-    """
-
-    def __init__(
-        self, vectors: Vectors, tile_classes: int, tile_vectors: int, dscores: Matrix, c: ir.Value, Gt: Matrix,
-        f: ir.Value,
-    ) -> None:  # fmt: skip
-        self._vectors, self._dscores, self._Gt = vectors, dscores, Gt
-        builder = vectors.builder
-        self._classes = [builder.add(c, _INT64(k)) for k in range(tile_classes)]
-        self.starts = [builder.add(f, _INT64(v * vectors.count)) for v in range(tile_vectors)]
-        """First features of the vectors."""
-        self._sums = accumulators(builder, vectors.type, tile_classes * tile_vectors)
-        for accumulator in self._sums:
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
+        vectors = Vectors(context, builder, panels.dtype)
+        p, d, g = (
+            Matrix(context, builder, kind, arguments[place]) for kind, place in ((panels, 0), (dscores, 2), (Gt, 6))
+        )
+        rows, weight, c, f = (arguments[k] for k in (1, 3, 4, 5))
+        width = _INT64(vectors.count)
+        classes = [builder.add(c, _INT64(k)) for k in range(CLASSES)]
+        starts = [builder.add(f, _INT64(v * vectors.count)) for v in range(VECTORS)]
+        sums = accumulators(builder, vectors.type, CLASSES * VECTORS)
+        for accumulator in sums:
             builder.store(vectors.zero(), accumulator)
-
-    def add_row(self, row: ir.Value, xs: list[ir.Value]) -> None:
-        """Add the products of a row's dscores and its vectors of features."""
-        vectors, builder = self._vectors, self._vectors.builder
-        for k, class_ in enumerate(self._classes):
-            dscore = vectors.broadcast(self._dscores.at(row, class_))
-            for v, x in enumerate(xs):
-                accumulator = self._sums[k * len(xs) + v]
-                builder.store(vectors.multiply_add(x, dscore, builder.load(accumulator)), accumulator)
-
-    def add_to_gradient(self, weight: ir.Value) -> None:
-        """Add `weight` times the sums to Gt."""
-        vectors, builder = self._vectors, self._vectors.builder
+        with cgutils.for_range(builder, rows, intp=_INT64) as loop:
+            place = builder.mul(loop.index, width)
+            xs = [vectors.load(p.at(builder.udiv(start, width), place)) for start in starts]
+            for k, class_ in enumerate(classes):
+                dscore = vectors.broadcast(d.at(loop.index, class_))
+                for v, x in enumerate(xs):
+                    accumulator = sums[k * VECTORS + v]
+                    builder.store(vectors.multiply_add(x, dscore, builder.load(accumulator)), accumulator)
+        # The sums begin at zero and are then added to Gt, so that Gt is rounded once a block, not once a row.
         factor = vectors.splat(weight)
-        for k, class_ in enumerate(self._classes):
-            for v, start in enumerate(self.starts):
-                there = self._Gt.at(class_, start)
-                total = builder.load(self._sums[k * len(self.starts) + v])
+        for k, class_ in enumerate(classes):
+            for v, start in enumerate(starts):
+                there = g.at(class_, start)
+                total = builder.load(sums[k * VECTORS + v])
                 vectors.store(vectors.multiply_add(total, factor, vectors.load(there)), there)
+        return context.get_dummy_value()
+
+    return signature, emit
 
 
 @intrinsic
@@ -430,66 +428,75 @@ def _exponential(vectors: Vectors, x: ir.Value) -> ir.Value:
     return builder.fmul(series, builder.bitcast(bits, vectors.type))
 
 
-def _score_tile_in_numpy(pack: bool) -> Callable[..., None]:
-    def score_tile(
-        X: NDArray[Any], order: NDArray[Any] | None, row: int, last: int, Wt: NDArray[Any], c: int, f: int, stop: int,
+def _packing_score_tile_in_numpy(tile_rows: int, tile_classes: int) -> Callable[..., None]:
+    def packing_score_tile(
+        X: NDArray[Any], order: NDArray[Any] | None, row: int, last: int, Wt: NDArray[Any], f: int, stop: int,
         scores: NDArray[Any], out: int, sums: NDArray[Any], panels: NDArray[Any], fetched: int, furthest: int,
     ) -> None:  # fmt: skip
-        """Compute scores[out + r, c + k] = X[row + r] . W[:, c + k] for a tile of ROWS x CLASSES.
+        """Compute the scores of a tile of rows and the first classes, and copy the rows into panels.
 
-        X (N, D) with contiguous rows, Wt: W as `numba_parallel.interleave` stores it, zero beyond the classes and
-        features, scores (rows', C'). With `order` (M,), row r is X[order[r]]. Rows after `last` repeat `last`: a
-        remainder costs a few unused products, but needs no separate code.
+        X (N, D) with contiguous rows, from row `row` on; with `order` (M,), row r is X[order[r]]. Rows after `last`
+        repeat `last`: a remainder costs a few unused products, but needs no separate code. panels (D' / lanes, at
+        least rows' * lanes): the copies begin at row `out`, zero beyond the features. Rows from position `fetched` on
+        may be prefetched, up to `furthest`.
 
-        Only the features f..stop are used, f and stop multiples of the lanes. sums (C' / CLASSES, rows' * CLASSES *
-        lanes) holds the sums between two such calls; the one with stop >= D writes the scores.
-
-        A packing tile also copies its rows into panels (D' / lanes, rows' * lanes), from row `out` on, and may prefetch
-        those from position `fetched` on, up to `furthest`.
+        Wt, f, stop, scores, out and sums are as in `score_tile`.
         """
-        rows = np.minimum(np.arange(row, row + ROWS), last)
+        rows = np.minimum(np.arange(row, row + tile_rows), last)
         if order is not None:
             rows = order[rows]
         width, end = lanes(X.itemsize), min(stop, X.shape[1])
-        x = np.zeros((ROWS, up_to(end, width) - f), X.dtype)
+        x = np.zeros((tile_rows, up_to(end, width) - f), X.dtype)
         x[:, : end - f] = X[rows, f:end]
-        weights = Wt[c // CLASSES].reshape(-1, CLASSES, width)[f // width : f // width + x.shape[1] // width]
-        kept = sums[c // CLASSES].reshape(-1, CLASSES, width)[out : out + ROWS]
-        if f == 0:
-            kept[:] = 0
-        kept += np.einsum("rvl,vkl->rkl", x.reshape(ROWS, -1, width), weights)
-        if stop >= X.shape[1]:
-            scores[out : out + ROWS, c : c + CLASSES] = kept.sum(axis=2)
-        if pack:
-            targets = panels.reshape(len(panels), -1, width)[f // width :, out : out + ROWS]
-            targets[: x.shape[1] // width] = x.reshape(ROWS, -1, width).transpose(1, 0, 2)
+        vectors = x.reshape(tile_rows, -1, width).transpose(1, 0, 2)
+        targets = panels.reshape(len(panels), -1, width)[f // width :, out : out + tile_rows]
+        targets[: len(vectors)] = vectors
+        for c in range(0, tile_classes, CLASSES):
+            _add_scores(panels, tile_rows, X.shape[1], Wt, c, f, stop, scores, out, sums)
 
-    return score_tile
+    return packing_score_tile
 
 
-def _gradient_tile_in_numpy(tile_classes: int, tile_vectors: int) -> Callable[..., None]:
-    def gradient_tile(
-        X: NDArray[Any], order: NDArray[Any] | None, row: int, rows: int, dscores: NDArray[Any], weight: Any, c: int,
-        f: int, Gt: NDArray[Any], last: int,
-    ) -> None:  # fmt: skip
-        """Add `weight` times the sum over r of dscores[r, c + k] * X[row + r, f ...] to Gt[c + k, f ...].
+def _score_tile_in_numpy(
+    panels: NDArray[Any], features: int, Wt: NDArray[Any], c: int, f: int, stop: int, scores: NDArray[Any], out: int,
+    sums: NDArray[Any],
+) -> None:  # fmt: skip
+    """Compute scores[out + r, c + k] = X[r] . W[:, c + k] for a tile of ROWS x CLASSES.
 
-        A tile is `tile_classes` classes by `tile_vectors` vectors of features.
+    panels: the rows of X, from row `out` on, as a packing tile copies them. Wt: W as `numba_parallel.interleave` stores
+    it, zero beyond the classes and features. scores (rows', C').
 
-        X (N, D) with contiguous rows, `order` as for the scores, dscores (rows', C'), Gt (C', D') with D' a multiple of
-        the tile. `weight` has X's dtype. Rows after this block may be prefetched, up to `last`.
-        """
-        end = min(f + tile_vectors * lanes(X.itemsize), X.shape[1])
-        block = np.arange(row, row + rows) if order is None else order[row : row + rows]
-        Gt[c : c + tile_classes, f:end] += weight * (dscores[:rows, c : c + tile_classes].T @ X[block, f:end])
-
-    return gradient_tile
+    Only the features f..stop are used, f and stop multiples of the lanes. sums (C' / CLASSES, rows' * CLASSES * lanes)
+    holds the sums between two such calls; the one with stop >= features writes the scores.
+    """
+    _add_scores(panels, ROWS, features, Wt, c, f, stop, scores, out, sums)
 
 
-def _packed_gradient_tile_in_numpy(
+def _add_scores(
+    panels: NDArray[Any], rows: int, features: int, Wt: NDArray[Any], c: int, f: int, stop: int, scores: NDArray[Any],
+    out: int, sums: NDArray[Any],
+) -> None:  # fmt: skip
+    width = lanes(panels.itemsize)
+    part = slice(f // width, -(-min(stop, features) // width))
+    x = panels.reshape(len(panels), -1, width)[part, out : out + rows]
+    weights = Wt[c // CLASSES].reshape(-1, CLASSES, width)[part]
+    kept = sums[c // CLASSES].reshape(-1, CLASSES, width)[out : out + rows]
+    if f == 0:
+        kept[:] = 0
+    kept += np.einsum("vrl,vkl->rkl", x, weights)
+    if stop >= features:
+        scores[out : out + rows, c : c + CLASSES] = kept.sum(axis=2)
+
+
+def _gradient_tile_in_numpy(
     panels: NDArray[Any], rows: int, dscores: NDArray[Any], weight: Any, c: int, f: int, Gt: NDArray[Any]
 ) -> None:
-    """Do what a gradient tile of CLASSES by VECTORS does, with the rows that were packed into panels."""
+    """Add `weight` times the sum over r of dscores[r, c + k] * X[r, f ...] to Gt[c + k, f ...].
+
+    A tile is CLASSES classes by VECTORS vectors of features. The rows of X are those of the panels.
+
+    dscores (rows', C'), Gt (C', D') with D' a multiple of the tile. `weight` has the dtype of X.
+    """
     width = lanes(panels.itemsize)
     X = panels.reshape(len(panels), -1, width)[f // width : f // width + VECTORS, :rows]
     X = X.transpose(1, 0, 2).reshape(rows, VECTORS * width)
@@ -505,19 +512,11 @@ def _exponentials_in_numpy(numbers: NDArray[Any], count: int) -> None:
         numbers[:count] = np.exp(np.maximum(numbers[:count], numbers.dtype.type(LOWEST_EXPONENT[numbers.itemsize])))
 
 
-# The "fetching" gradient tiles prefetch the same columns of the next block of rows into L2, since memory access and
-# arithmetic do not overlap by themselves.
 if config.DISABLE_JIT:
-    score_tile, packing_score_tile = (_score_tile_in_numpy(pack) for pack in (False, True))
-    packed_gradient_tile = _packed_gradient_tile_in_numpy
-    gradient_tile = gradient_tile_fetching = _gradient_tile_in_numpy(CLASSES, VECTORS)
-    wide_gradient_tile = wide_gradient_tile_fetching = _gradient_tile_in_numpy(WIDE_CLASSES, WIDE_VECTORS)
-    exponentials = _exponentials_in_numpy
+    packing_score_tile = _packing_score_tile_in_numpy(ROWS, CLASSES)
+    wide_packing_score_tile = _packing_score_tile_in_numpy(WIDE_ROWS, WIDE_CLASSES)
+    score_tile, gradient_tile, exponentials = _score_tile_in_numpy, _gradient_tile_in_numpy, _exponentials_in_numpy
 else:
-    score_tile, packing_score_tile = (_make_score_tile(pack) for pack in (False, True))
-    packed_gradient_tile = _packed_gradient_tile
-    gradient_tile, gradient_tile_fetching = (_make_gradient_tile(CLASSES, VECTORS, fetch) for fetch in (False, True))
-    wide_gradient_tile, wide_gradient_tile_fetching = (
-        _make_gradient_tile(WIDE_CLASSES, WIDE_VECTORS, fetch) for fetch in (False, True)
-    )
-    exponentials = _exponentials
+    packing_score_tile = _make_packing_score_tile(ROWS, CLASSES)
+    wide_packing_score_tile = _make_packing_score_tile(WIDE_ROWS, WIDE_CLASSES)
+    score_tile, gradient_tile, exponentials = _score_tile, _gradient_tile, _exponentials

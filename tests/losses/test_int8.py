@@ -27,7 +27,9 @@ def test_score_tile_is_exact(unit, fetch, extreme):
 
     @jit.compiled
     def call(rows, r, Wq, k, S, X, order, ahead, last):
+        int8.begin_tiles()
         tile(rows, r, Wq, k, S, X, order, ahead, last)
+        int8.end_tiles()
 
     X, features = random(rng, np.uint8, 50, 70), 2 * GROUP
     rows, Wq = (
@@ -54,7 +56,9 @@ def test_gradient_tile_is_exact(unit, size, share):
 
     @jit.compiled
     def call(quads, rows, dq, k, f, G):
+        int8.begin_tiles()
         tile(quads, rows, dq, k, f, G)
+        int8.end_tiles()
 
     quads, dq = random(rng, np.uint8, 32, 4 * 2 * GROUP + 64), random(rng, np.int8, columns + 3, unit.block_rows)
     dq[:, rows:] = 0

@@ -13,38 +13,23 @@ pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="the definitions repl
 
 
 @jit.compiled
-def score_tile(X, order, row, last, Wt, c, f, stop, scores, out, sums, panels, fetched, furthest):
-    simd.score_tile(X, order, row, last, Wt, c, f, stop, scores, out, sums, panels, fetched, furthest)
+def packing_score_tile(X, order, row, last, Wt, f, stop, scores, out, sums, panels, fetched, furthest):
+    simd.packing_score_tile(X, order, row, last, Wt, f, stop, scores, out, sums, panels, fetched, furthest)
 
 
 @jit.compiled
-def packing_score_tile(X, order, row, last, Wt, c, f, stop, scores, out, sums, panels, fetched, furthest):
-    simd.packing_score_tile(X, order, row, last, Wt, c, f, stop, scores, out, sums, panels, fetched, furthest)
+def wide_packing_score_tile(X, order, row, last, Wt, f, stop, scores, out, sums, panels, fetched, furthest):
+    simd.wide_packing_score_tile(X, order, row, last, Wt, f, stop, scores, out, sums, panels, fetched, furthest)
 
 
 @jit.compiled
-def gradient_tile(X, order, row, rows, dscores, weight, c, f, Gt, last):
-    simd.gradient_tile(X, order, row, rows, dscores, weight, c, f, Gt, last)
+def score_tile(panels, features, Wt, c, f, stop, scores, out, sums):
+    simd.score_tile(panels, features, Wt, c, f, stop, scores, out, sums)
 
 
 @jit.compiled
-def gradient_tile_fetching(X, order, row, rows, dscores, weight, c, f, Gt, last):
-    simd.gradient_tile_fetching(X, order, row, rows, dscores, weight, c, f, Gt, last)
-
-
-@jit.compiled
-def wide_gradient_tile(X, order, row, rows, dscores, weight, c, f, Gt, last):
-    simd.wide_gradient_tile(X, order, row, rows, dscores, weight, c, f, Gt, last)
-
-
-@jit.compiled
-def wide_gradient_tile_fetching(X, order, row, rows, dscores, weight, c, f, Gt, last):
-    simd.wide_gradient_tile_fetching(X, order, row, rows, dscores, weight, c, f, Gt, last)
-
-
-@jit.compiled
-def packed_gradient_tile(panels, rows, dscores, weight, c, f, Gt):
-    simd.packed_gradient_tile(panels, rows, dscores, weight, c, f, Gt)
+def gradient_tile(panels, rows, dscores, weight, c, f, Gt):
+    simd.gradient_tile(panels, rows, dscores, weight, c, f, Gt)
 
 
 @jit.compiled
@@ -56,79 +41,65 @@ ORDERS = {"in order": None, "by index": np.array([3, 8, 0, 0, 7, 5, 2, 6, 1])}
 orders = pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
 
 
+PACKING_TILES = {
+    "narrow": (packing_score_tile, simd.ROWS, simd.CLASSES),
+    "wide": (wide_packing_score_tile, simd.WIDE_ROWS, simd.WIDE_CLASSES),
+}
+
+
 @orders
-@pytest.mark.parametrize("pack", [False, True])
+@pytest.mark.parametrize("tile", PACKING_TILES.values(), ids=PACKING_TILES.keys())
 @pytest.mark.parametrize("vectors", [1, 2, 1000], ids=lambda vectors: f"in parts of {vectors}")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("features", [1, 15, 16, 17, 70])
-def test_score_tile(dtype, features, vectors, pack, order):
+def test_score_tiles(dtype, features, vectors, tile, order):
     rng = np.random.default_rng(features)
     lanes = simd.lanes(np.dtype(dtype).itemsize)
     X = rng.normal(0, 1, (9, features)).astype(dtype)
-    W = rng.normal(0, 1, (features, 2 * simd.CLASSES)).astype(dtype)
-    Wt = np.zeros((2, 128 * simd.CLASSES), dtype)
+    W = rng.normal(0, 1, (features, 3 * simd.CLASSES)).astype(dtype)
+    Wt = np.zeros((3, 128 * simd.CLASSES), dtype)
     numba_parallel.interleave(W, 0, features, Wt)
-    kernel = packing_score_tile if pack else score_tile
-    (found, panels), (expected, panels_expected) = (
-        (np.full((20, 2 * simd.CLASSES), np.nan, dtype), np.full((128 // lanes, 20 * lanes), np.nan, dtype))
-        for _ in range(2)
-    )
-    for tile, scores, copies in ((kernel, found, panels), (simd._score_tile_in_numpy(pack), expected, panels_expected)):
-        sums = np.full((2, 20 * simd.CLASSES * lanes), np.nan, dtype)
+    kernel, rows, classes = tile
+    in_numpy = simd._packing_score_tile_in_numpy(rows, classes), simd._score_tile_in_numpy
+    results = []
+    for packing_tile, tile_of_panels in ((kernel, score_tile), in_numpy):
+        scores = np.full((20, 3 * simd.CLASSES), np.nan, dtype)
+        panels = np.full((128 // lanes, 21 * lanes), np.nan, dtype)
+        sums = np.full((3, 20 * simd.CLASSES * lanes), np.nan, dtype)
         for f in range(0, features, vectors * lanes):
             stop = f + vectors * lanes
-            tile(X, order, 1, 8, Wt, simd.CLASSES, f, stop, scores, 4, sums, copies, 5, 6)
-            tile(X, order, 7, 8, Wt, 0, f, stop, scores, 12, sums, copies, 8, 8)  # rows after the last repeat it
+            for r in range(0, simd.ROWS, rows):
+                packing_tile(X, order, 1 + r, 8, Wt, f, stop, scores, 4 + r, sums, panels, 5, 6)
+            packing_tile(X, order, 7, 7, Wt, f, stop, scores, 12, sums, panels, 8, 8)  # rows after the last repeat it
+            tile_of_panels(panels, features, Wt, classes, f, stop, scores, 4, sums)
+        results.append((scores, panels))
+    (found, panels), (expected, panels_expected) = results
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    assert np.isnan(found).sum() == found.size - 2 * simd.ROWS * simd.CLASSES
     np.testing.assert_array_equal(panels, panels_expected)
-    rows = np.arange(1, 1 + simd.ROWS) if order is None else order[1 : 1 + simd.ROWS]
-    np.testing.assert_allclose(found[4 : 4 + simd.ROWS, simd.CLASSES :], (X[rows] @ W)[:, simd.CLASSES :], 1e-4, 1e-5)
+    positions = np.arange(1, 1 + simd.ROWS)
+    here = positions if order is None else order[positions]
+    np.testing.assert_allclose(
+        found[4 : 4 + simd.ROWS, : classes + simd.CLASSES], (X[here] @ W)[:, : classes + simd.CLASSES], 1e-4, 1e-5
+    )
+    last = X[7 if order is None else order[7]] @ W[:, :classes]
+    np.testing.assert_allclose(found[12 : 12 + rows, :classes], np.broadcast_to(last, (rows, classes)), 1e-4, 1e-5)
+    written = simd.ROWS * (classes + simd.CLASSES) + rows * classes
+    assert np.isfinite(found).sum() == written
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rows", [1, 7])
-def test_packed_gradient_tile(dtype, rows):
+def test_gradient_tile(dtype, rows):
     rng = np.random.default_rng(rows)
     lanes = simd.lanes(np.dtype(dtype).itemsize)
     panels = rng.normal(0, 1, (2 * simd.VECTORS, 8 * lanes)).astype(dtype)
     dscores = rng.normal(0, 1, (8, 2 * simd.CLASSES)).astype(dtype)
     start = rng.normal(0, 1, (2 * simd.CLASSES, 256)).astype(dtype)
     found, expected = start.copy(), start.copy()
-    for tile, Gt in ((packed_gradient_tile, found), (simd._packed_gradient_tile_in_numpy, expected)):
+    for tile, Gt in ((gradient_tile, found), (simd._gradient_tile_in_numpy, expected)):
         tile(panels, rows, dscores, dtype(0.75), simd.CLASSES, simd.VECTORS * lanes, Gt)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert (found != start).sum() == simd.CLASSES * simd.VECTORS * lanes
-
-
-@orders
-@pytest.mark.parametrize("kernel", [gradient_tile, gradient_tile_fetching])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("features", [1, 31, 64, 100, 150])
-def test_gradient_tile(dtype, features, kernel, order):
-    assert_gradient_tile_correct(kernel, simd.CLASSES, simd.VECTORS, dtype, features, order)
-
-
-@orders
-@pytest.mark.parametrize("kernel", [wide_gradient_tile, wide_gradient_tile_fetching])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("features", [1, 31, 64, 100, 150])
-def test_wide_gradient_tile(dtype, features, kernel, order):
-    assert_gradient_tile_correct(kernel, simd.WIDE_CLASSES, simd.WIDE_VECTORS, dtype, features, order)
-
-
-def assert_gradient_tile_correct(kernel, classes, vectors, dtype, features, order):
-    rng = np.random.default_rng(features)
-    X = rng.normal(0, 1, (9, features)).astype(dtype)
-    dscores = rng.normal(0, 1, (6, 2 * classes)).astype(dtype)
-    start = rng.normal(0, 1, (2 * classes, 256)).astype(dtype)
-    start[:, features:] = 0
-    found, expected = start.copy(), start.copy()
-    for tile, Gt in ((kernel, found), (simd._gradient_tile_in_numpy(classes, vectors), expected)):
-        for f in range(0, features, vectors * simd.lanes(X.itemsize)):
-            tile(X, order, 2, 5, dscores, dtype(0.75), classes, f, Gt, 8)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(found[:classes], start[:classes])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

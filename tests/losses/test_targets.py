@@ -29,10 +29,10 @@ X86 = {  # NUMBA_CPU_NAME, required features of the host, bytes and names of the
     "AVX-512": ("skylake-avx512", ("avx512f", "avx512bw", "avx512dq", "avx512vl"), 64, "xyz"),
 }
 
-# By vector registers: tiles, and those that prefetch. With 32: one score tile; gradient tiles of ten and of five
-# classes, each with and without prefetching the next block. With 16: score tiles that pack and prefetch and that do
-# neither, and gradient tiles for the first classes and for others.
-TILES = {32: (5, 2), 16: (4, 1)}
+# By vector registers: tiles, and those that pack rows and prefetch. With 32 registers: packing score tiles of ten and
+# of five classes, the score tile of later classes, and the gradient tile. With 16: one packing score tile, and the
+# others.
+TILES = {32: (4, 2), 16: (3, 1)}
 
 
 def output_of(program, cpu, *arguments, **variables):
@@ -130,16 +130,16 @@ def assert_inner_loops(assembly, machine, dtype, vector_bytes, accumulators):
     """Assert that tiles and exponentials use full vectors. Return the loops of the tiles."""
     found = loops(assembly, machine)
     lanes = vector_bytes // itemsize(dtype)
-    # A packing tile stores the vectors of its rows.
+    # A packing tile stores the vectors of its rows, and prefetches.
     tiles = [
-        loop for loop in found if loop.flops >= 2 * accumulators * lanes and loop.stores in (0, 2 * loop.prefetches)
-    ]
+        loop for loop in found
+        if loop.flops >= 2 * accumulators * lanes and (loop.stores in (2, 4) if loop.prefetches else not loop.stores)
+    ]  # fmt: skip
     assert {(loop.vector_bits, loop.calls) for loop in tiles} == {(8 * vector_bytes, 0)}
-    # Remainder loops may spill registers; they are a small part of the work.
-    least, least_fetching = TILES[16 if accumulators == 10 else 32]
-    assert sum(loop.stack == 0 for loop in tiles) >= least
-    assert sum(loop.prefetches > 0 for loop in tiles) >= least_fetching
-    assert any(loop.stores for loop in tiles) == (accumulators == 10)
+    # One address may be on the stack, but no vector. Remainder loops may; they are a small part of the work.
+    least, least_packing = TILES[16 if accumulators == 10 else 32]
+    assert sum(loop.stack <= 1 for loop in tiles) >= least
+    assert sum(loop.prefetches > 0 for loop in tiles) >= least_packing
 
     exponentials = [loop for loop in found if loop.loads == loop.stores > 0 and loop.flops >= 20 * lanes * loop.stores]
     assert {(loop.vector_bits, loop.calls) for loop in exponentials} == {(8 * vector_bytes, 0)}

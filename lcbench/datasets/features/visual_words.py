@@ -215,10 +215,10 @@ def cluster(whitened: NDArray[np.float32], words: int, seed: int, progress: Prog
 
 QUADRANTS = 4
 
-TILE_PATCHES = simd.WIDE_CLASSES
-TILE_WORDS = simd.WIDE_VECTORS * simd.lanes(4)
+TILE_PATCHES = simd.CLASSES
+TILE_WORDS = simd.VECTORS * simd.lanes(4)
 
-BLOCK_PATCHES = 4 * TILE_PATCHES
+BLOCK_PATCHES = 8 * TILE_PATCHES
 """Patches per block: their distances stay in L2, and each word is read once for all of them."""
 
 BLOCK_WORDS = 80_000
@@ -247,6 +247,8 @@ def encode(
     # Squared distance = squares of the word - 2 word . patch + squares of the patch.
     minus_twice = np.zeros((PATCH_VALUES, _round_up(words, TILE_WORDS)), np.float32)
     minus_twice[:, :words] = -2 * dictionary.words.T
+    words_in_panels = _panels_for(minus_twice)
+    _copy_to_panels(minus_twice, words_in_panels)
     squares = np.zeros(minus_twice.shape[1], np.float32)
     squares[:words] = np.square(dictionary.words, dtype=np.float64).sum(axis=1)
 
@@ -255,7 +257,7 @@ def encode(
     def encode_block(start: int) -> int:
         block = np.ascontiguousarray(images[start : start + block_images])
         encoded = np.empty((len(block), out.shape[1]), np.float32)
-        _encode_images(block, side, dictionary.centre, whitening, minus_twice, squares, words, hard, encoded)
+        _encode_images(block, side, dictionary.centre, whitening, words_in_panels, squares, words, hard, encoded)
         out[start : start + len(block)] = encoded
         return len(block)
 
@@ -274,6 +276,23 @@ def _round_up(count: int, tile: int) -> int:
 
 
 @jit.compiled
+def _panels_for(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return an array for the columns of matrix (R, P), P a multiple of the lanes, as panels (P / lanes, R * lanes)."""
+    lanes = simd.VECTOR_BYTES // 4
+    return np.empty((matrix.shape[1] // lanes, matrix.shape[0] * lanes), np.float32)
+
+
+@jit.compiled
+def _copy_to_panels(matrix: NDArray[np.float32], panels: NDArray[np.float32]) -> None:
+    """Copy matrix (R, P) to panels (P / lanes, R * lanes): one vector of every row, one after the other."""
+    lanes = simd.VECTOR_BYTES // 4
+    for r in range(matrix.shape[0]):
+        for panel in range(panels.shape[0]):
+            for lane in range(lanes):
+                panels[panel, r * lanes + lane] = matrix[r, panel * lanes + lane]
+
+
+@jit.compiled
 def _encode_images(
     images: NDArray[np.uint8], side: int, centre: NDArray[np.float32], whitening: NDArray[np.float32],
     minus_twice: NDArray[np.float32], squares: NDArray[np.float32], words: int, hard: bool, out: NDArray[np.float32],
@@ -284,13 +303,15 @@ def _encode_images(
     count = places * places
     width = -(-(count + TILE_PATCHES) // TILE_WORDS) * TILE_WORDS  # the last tiles extend beyond the end
     patches = np.zeros((PATCH_VALUES, width), np.float32)
+    panels = _panels_for(patches)
     whitened = np.empty((whitening.shape[1], width), np.float32)
     norms = np.empty(width, np.float32)
     distances = np.empty((BLOCK_PATCHES, squares.size), np.float32)
     sums = np.zeros((QUADRANTS, words), np.float32)
     for image in range(images.shape[0]):
         normalise_all_patches(images[image], side, centre, patches)
-        _whiten(patches, whitening, whitened, norms)
+        _copy_to_panels(patches, panels)
+        _whiten(panels, whitening, whitened, norms)
         sums[:] = 0
         for start in range(0, count, BLOCK_PATCHES):
             block_patches = min(BLOCK_PATCHES, count - start)
@@ -319,13 +340,13 @@ def _whiten(
 ) -> None:  # fmt: skip
     """Write ``whitening.T @ patches`` to `whitened`, and the squared norm of each patch to `norms` (P,).
 
-    patches (V, P), whitening (V, V'), whitened (V', P).
+    patches: those (V, P) as panels. whitening (V, V'), whitened (V', P).
     """
     one = np.float32(1)
     whitened[:] = 0
-    for p in range(0, patches.shape[1], TILE_WORDS):
+    for p in range(0, norms.size, TILE_WORDS):
         for v in range(0, whitening.shape[1], TILE_PATCHES):
-            simd.wide_gradient_tile(patches, None, 0, PATCH_VALUES, whitening, one, v, p, whitened, PATCH_VALUES - 1)
+            simd.gradient_tile(patches, PATCH_VALUES, whitening, one, v, p, whitened)
     norms[:] = 0
     for v in range(PATCH_VALUES):
         line = whitened[v]
@@ -338,15 +359,16 @@ def _squared_distances(
     whitened: NDArray[np.float32], block_patches: int, minus_twice: NDArray[np.float32], squares: NDArray[np.float32],
     distances: NDArray[np.float32],
 ) -> None:  # fmt: skip
-    """Write the squared distance of patch and word, minus the squared norm of the patch, to distances (P, K')."""
+    """Write the squared distance of patch and word, minus the squared norm of the patch, to distances (P, K').
+
+    minus_twice: the words (V, K') times -2, as panels.
+    """
     one = np.float32(1)
     for p in range(block_patches):
         distances[p] = squares
     for word in range(0, squares.size, TILE_WORDS):
         for p in range(0, block_patches, TILE_PATCHES):
-            simd.wide_gradient_tile(
-                minus_twice, None, 0, PATCH_VALUES, whitened, one, p, word, distances, PATCH_VALUES - 1
-            )
+            simd.gradient_tile(minus_twice, PATCH_VALUES, whitened, one, p, word, distances)
 
 
 @jit.compiled
