@@ -10,7 +10,7 @@
 A column is one digit of one class: of its weights, or of the gradient with respect to its scores. All units read and
 write the same memory::
 
-    rows    (B, F')     uint8  rows of X, padded with zeros
+    rows    (B, F')     uint8  rows of X, padded with zeros, unless the score tiles can read X in place
     quads   (B/4, 4F')  uint8  four rows interleaved: the bytes of feature f of rows 4g..4g+3 are adjacent, the features
                                of each 64 in the order `FEATURE_ORDER`
     Wq      (F/4, 4K)   int8   digits of the weights: the bytes of features 4i..4i+3 of column k are adjacent
@@ -266,28 +266,23 @@ def make_score_tile(unit: Unit, fetch: bool) -> Any:
 
     @intrinsic
     def score_tile(
-        typing: Any, rows: Any, r: Any, Wq: Any, k: Any, S: Any, X: Any, order: Any, ahead: Any, last: Any
+        typing: Any, rows: Any, r: Any, Wq: Any, k: Any, S: Any, out: Any, X: Any, order: Any, ahead: Any, last: Any
     ) -> Any:
-        signature = types.void(rows, types.int64, Wq, types.int64, S, X, order, types.int64, types.int64)
+        number = types.int64
+        signature = types.void(rows, number, Wq, number, S, number, X, order, number, number)
 
         def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
             x, w, s, source = (
-                Matrix(context, builder, kind, arguments[place]) for kind, place in ((rows, 0), (Wq, 2), (S, 4), (X, 5))
+                Matrix(context, builder, kind, arguments[place]) for kind, place in ((rows, 0), (Wq, 2), (S, 4), (X, 6))
             )
-            r, k, ahead, last = (arguments[place] for place in (1, 3, 7, 8))
+            r, k, out, ahead, last = (arguments[place] for place in (1, 3, 5, 8, 9))
 
             def next_row(number: ir.Value) -> ir.Value:
-                """Return the address of a row of the next block, counted from the first row of this tile."""
-                position = smaller(builder, builder.add(ahead, builder.add(r, number)), last)
-                row = cgutils.alloca_once(builder, _INT64)
-                builder.store(position, row)
-                chosen = context.make_array(order)(context, builder, arguments[6])
-                with builder.if_then(builder.icmp_signed(">", chosen.nitems, _INT64(0))):
-                    builder.store(builder.load(builder.gep(chosen.data, [position])), row)
-                return source.at(builder.load(row), _INT64(0))
+                """Return the address of a row of the next block, counted from position `ahead`."""
+                return source.at(_row(context, builder, order, arguments[7], ahead, number, last), _INT64(0))
 
             emit_tile = _emit_score_tile_of_tiles if unit.name == "amx" else _emit_score_tile_of_vectors
-            emit_tile(context, builder, unit, x, r, w, k, s, source.shape[1], next_row if fetch else None)
+            emit_tile(context, builder, unit, x, r, w, k, s, out, source.shape[1], next_row if fetch else None)
             return context.get_dummy_value()
 
         return signature, emit
@@ -297,7 +292,7 @@ def make_score_tile(unit: Unit, fetch: bool) -> Any:
 
 def _emit_score_tile_of_vectors(
     context: Any, builder: ir.IRBuilder, unit: Unit, x: Matrix, r: ir.Value, w: Matrix, k: ir.Value, s: Matrix,
-    features: ir.Value, next_row: Callable[[ir.Value], ir.Value] | None,
+    out: ir.Value, features: ir.Value, next_row: Callable[[ir.Value], ir.Value] | None,
 ) -> None:  # fmt: skip
     vectors = _Bytes(builder, unit)
     count = COLUMNS // unit.lanes
@@ -324,14 +319,15 @@ def _emit_score_tile_of_vectors(
                 for v in range(count):
                     accumulator = sums[i * count + v]
                     builder.store(vectors.dot(builder.load(accumulator), pixels, weights[v]), accumulator)
-    for i, row in enumerate(here):
+    for i in range(unit.tile_rows):
+        row = builder.add(out, _INT64(i))
         for v in range(count):
             vectors.store(builder.load(sums[i * count + v]), s.at(row, builder.add(k, _INT64(v * unit.lanes))))
 
 
 def _emit_score_tile_of_tiles(
     context: Any, builder: ir.IRBuilder, unit: Unit, x: Matrix, r: ir.Value, w: Matrix, k: ir.Value, s: Matrix,
-    features: ir.Value, next_row: Callable[[ir.Value], ir.Value] | None,
+    out: ir.Value, features: ir.Value, next_row: Callable[[ir.Value], ir.Value] | None,
 ) -> None:  # fmt: skip
     tiles = _Tiles(context, builder, unit)
     sums, left, right = ((0, 1), (2, 3)), (4, 5), (6, 7)
@@ -355,7 +351,7 @@ def _emit_score_tile_of_tiles(
                 prefetch(builder, cgutils.pointer_add(builder, next_row(_INT64(number)), byte), level=2)
     for i in range(2):
         for j in range(2):
-            tiles.store(sums[i][j], s.at(here[i], columns[j]), s.row_stride)
+            tiles.store(sums[i][j], s.at(builder.add(out, _INT64(16 * i)), columns[j]), s.row_stride)
 
 
 def make_gradient_tile(unit: Unit, columns: int) -> Any:
@@ -431,14 +427,22 @@ def _emit_gradient_tile_of_tiles(
 
 
 @intrinsic
-def _interleave(typing: Any, rows: Any, r: Any, features: Any, quads: Any) -> Any:
-    signature = types.void(rows, types.int64, types.int64, quads)
+def _interleave(
+    typing: Any, X: Any, order: Any, position: Any, last: Any, rows: Any, r: Any, quads: Any, copy: Any
+) -> Any:
+    signature = types.void(X, order, types.int64, types.int64, rows, types.int64, quads, types.boolean)
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
-        x = Matrix(context, builder, rows, arguments[0])
-        q = Matrix(context, builder, quads, arguments[3])
-        here = [builder.add(arguments[1], _INT64(i)) for i in range(4)]
-        quad = builder.sdiv(arguments[1], _INT64(4))
+        source, x, q = (
+            Matrix(context, builder, kind, arguments[place]) for kind, place in ((X, 0), (rows, 4), (quads, 6))
+        )
+        position, last, r = (arguments[place] for place in (2, 3, 5))
+        sources = [
+            source.at(_row(context, builder, order, arguments[1], position, number, last), _INT64(0))
+            for number in range(4)
+        ]
+        copies = [x.at(builder.add(r, _INT64(number)), _INT64(0)) for number in range(4)]
+        quad = q.at(builder.sdiv(r, _INT64(4)), _INT64(0))
         line = ir.VectorType(_INT8, GROUP)
 
         def unpack(a: ir.Value, b: ir.Value, size: int, high: bool) -> ir.Value:
@@ -449,18 +453,54 @@ def _interleave(typing: Any, rows: Any, r: Any, features: Any, quads: Any) -> An
                     order += [*range(start, start + size), *range(GROUP + start, GROUP + start + size)]
             return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INT32, GROUP), order))
 
-        with cgutils.for_range_slice(builder, _INT64(0), arguments[2], _INT64(GROUP)) as (f, _):
-            a, b, c, d = (
-                builder.load(builder.bitcast(x.at(row, f), line.as_pointer()), align=CACHE_LINE) for row in here
-            )
+        def store(vector: ir.Value, pointer: ir.Value, offset: ir.Value) -> None:
+            pointer = builder.bitcast(cgutils.pointer_add(builder, pointer, offset), line.as_pointer())
+            builder.store(vector, pointer, align=CACHE_LINE)
+
+        def interleave(f: ir.Value, load: Callable[[ir.Value], ir.Value]) -> None:
+            a, b, c, d = (load(cgutils.pointer_add(builder, row, f)) for row in sources)
+            with builder.if_then(arguments[7]):
+                for vector, target in zip((a, b, c, d), copies, strict=True):
+                    store(vector, target, f)
             halves = [(unpack(a, b, 1, high), unpack(c, d, 1, high)) for high in (False, True)]
             parts = [unpack(ab, cd, 2, high) for ab, cd in halves for high in (False, True)]
             for number, part in enumerate(parts):
-                pointer = q.at(quad, builder.mul(builder.add(f, _INT64(16 * number)), _INT64(4)))
-                builder.store(part, builder.bitcast(pointer, line.as_pointer()), align=CACHE_LINE)
+                store(part, quad, builder.mul(builder.add(f, _INT64(16 * number)), _INT64(4)))
+
+        def load_first(pointer: ir.Value, count: ir.Value) -> ir.Value:
+            numbers = ir.VectorType(_INT8, GROUP)
+            first = builder.insert_element(ir.Constant(numbers, ir.Undefined), builder.trunc(count, _INT8), _INT32(0))
+            counts = builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_INT32, GROUP), [0] * GROUP))
+            mask = builder.icmp_unsigned("<", ir.Constant(numbers, list(range(GROUP))), counts)
+            pointer = builder.bitcast(pointer, line.as_pointer())
+            arguments = [pointer, _INT32(1), mask, ir.Constant(line, [0] * GROUP)]
+            return call_intrinsic(builder, f"llvm.masked.load.v{GROUP}i8.p0", line, arguments)
+
+        features = source.shape[1]
+        whole = builder.mul(builder.sdiv(features, _INT64(GROUP)), _INT64(GROUP))
+        with cgutils.for_range_slice(builder, _INT64(0), whole, _INT64(GROUP)) as (f, _):
+            interleave(f, lambda pointer: builder.load(builder.bitcast(pointer, line.as_pointer()), align=1))
+        rest = builder.sub(features, whole)
+        with builder.if_then(builder.icmp_signed(">", rest, _INT64(0))):
+            interleave(whole, lambda pointer: load_first(pointer, rest))
         return context.get_dummy_value()
 
     return signature, emit
+
+
+def _row(
+    context: Any, builder: ir.IRBuilder, order: Any, value: ir.Value, position: ir.Value, number: ir.Value | int,
+    last: ir.Value,
+) -> ir.Value:  # fmt: skip
+    """Return the row of X at position + number, at most `last`. A position is one of `order`, if that is not empty."""
+    number = _INT64(number) if isinstance(number, int) else number
+    position = smaller(builder, builder.add(position, number), last)
+    row = cgutils.alloca_once(builder, _INT64)
+    builder.store(position, row)
+    chosen = context.make_array(order)(context, builder, value)
+    with builder.if_then(builder.icmp_signed(">", chosen.nitems, _INT64(0))):
+        builder.store(builder.load(builder.gep(chosen.data, [position])), row)
+    return builder.load(row)
 
 
 @intrinsic
@@ -523,17 +563,17 @@ def score_tile_in_numpy(unit: Unit) -> Callable[..., None]:
     """Return the definition of the score tile of a unit."""
 
     def score_tile(
-        rows: NDArray[Any], r: int, Wq: NDArray[Any], k: int, S: NDArray[Any], X: NDArray[Any], order: NDArray[Any],
-        ahead: int, last: int,
+        rows: NDArray[Any], r: int, Wq: NDArray[Any], k: int, S: NDArray[Any], out: int, X: NDArray[Any],
+        order: NDArray[Any], ahead: int, last: int,
     ) -> None:  # fmt: skip
-        """Set S[r ..., k ...] to the products of a tile of `tile_rows` rows with COLUMNS columns of Wq.
+        """Set S[out ..., k ...] to the products of `tile_rows` rows, from r on, with COLUMNS columns of Wq.
 
-        Rows of X from position `ahead` + r on may be prefetched, up to position `last`. A position is a row of X or, if
+        Rows of X from position `ahead` on may be prefetched, up to position `last`. A position is a row of X or, if
         `order` is not empty, of `order`.
         """
         digits = Wq.reshape(len(Wq), -1, 4)[:, k : k + COLUMNS].transpose(0, 2, 1).reshape(4 * len(Wq), COLUMNS)
         pixels = rows[r : r + unit.tile_rows, : len(digits)]
-        S[r : r + unit.tile_rows, k : k + COLUMNS] = pixels.astype(np.int32) @ digits.astype(np.int32)
+        S[out : out + unit.tile_rows, k : k + COLUMNS] = pixels.astype(np.int32) @ digits.astype(np.int32)
 
     return score_tile
 
@@ -554,13 +594,24 @@ def gradient_tile_in_numpy(unit: Unit, columns: int) -> Callable[..., None]:
     return gradient_tile
 
 
-def interleave_in_numpy(rows: NDArray[Any], r: int, features: int, quads: NDArray[Any]) -> None:
-    """Write `features` features of the four rows from r on to row r / 4 of `quads`, interleaved.
+def interleave_in_numpy(
+    X: NDArray[Any], order: NDArray[Any], position: int, last: int, rows: NDArray[Any], r: int, quads: NDArray[Any],
+    copy: bool,
+) -> None:  # fmt: skip
+    """Write the four rows of X from a position on to row r / 4 of `quads`, interleaved. X has contiguous rows.
 
-    The features are a multiple of GROUP.
+    Positions after `last` repeat it. The features are filled up with zeros to a multiple of GROUP. With `copy` the rows
+    are also written to rows r... of `rows`.
     """
-    order = (np.arange(0, features, GROUP)[:, None] + FEATURE_ORDER).reshape(-1)
-    quads[r // 4, : 4 * features] = rows[r : r + 4, order].T.reshape(-1)
+    positions = np.minimum(np.arange(position, position + 4), last)
+    features = X.shape[1]
+    padded = -(-features // GROUP) * GROUP
+    four = np.zeros((4, padded), np.uint8)
+    four[:, :features] = X[order[positions] if order.size else positions]
+    if copy:
+        rows[r : r + 4, :padded] = four
+    places = (np.arange(0, padded, GROUP)[:, None] + FEATURE_ORDER).reshape(-1)
+    quads[r // 4, : 4 * padded] = four[:, places].T.reshape(-1)
 
 
 def _chains_in_python(rounds: int) -> int:

@@ -13,7 +13,7 @@ mean image and the bias become one constant of each class.
 Each thread processes its own rows block by block, in the layouts of `int8`::
 
     X (N, F)       a block of rows                                                   held in
-    +---------+    0. copy      rows, and quads: four rows interleaved               L2
+    +---------+    0. quads     four rows interleaved                                L2
     |  block  |    1. scores    S = rows Wq, a column for each digit and class       registers, Wq in L2,
     +---------+                                                                      next block on its way to L2
     |  ...    |    2. row step  s (C, B) from S; the loss; digits dq of ds           L1
@@ -68,7 +68,7 @@ NOT_FINITE = -2
 def suits(W: Array, X: Array) -> bool:
     """Return whether this module can compute the losses of X with W, on this processor."""
     fits = X.dtype == np.uint8 and W.dtype == np.float32 and X.shape[1] <= MAX_FEATURES and W.shape[1] <= LARGEST
-    return int8.UNIT is not None and fits
+    return int8.UNIT is not None and fits and (X.strides[1] == 1 or X.shape[1] == 1)
 
 
 class Workspace:
@@ -327,8 +327,13 @@ def add_up_rows(
             _flush(G, exact)
             since_flush = 0
         since_flush += labels.size
-        _copy(X, order, position, rows, 4 * Wq.shape[0], block, quads)
-        _scores(X, order, position, rows, last, block, Wq, S)
+        # The score tiles read whole groups of features, and whole tiles of rows.
+        in_place = order.size == 0 and X.shape[1] % GROUP == 0 and rows % TILE_ROWS == 0
+        _interleave(X, order, position, rows, block, quads, not in_place)
+        if in_place:
+            _scores(X, position, rows, X, order, position + labels.size, last, Wq, S)
+        else:
+            _scores(block, 0, rows, X, order, position + labels.size, last, Wq, S)
         _combine(S, scale, constant, s)
         loss[0] += _hinge_step(s, rows, labels, dq) if hinge else _softmax_step(s, rows, labels, dq)
         _count(dq, counted)
@@ -356,29 +361,25 @@ def _flush(G: Array, exact: Array) -> None:
 
 
 @jit.compiled
-def _copy(
-    X: Array, order: Array, position: int, rows: int, features: int, block: Array, quads: Array
-) -> None:  # fmt: skip
-    """Copy the rows at position..position+rows of X to `block`, and interleaved to `quads`."""
+def _interleave(X: Array, order: Array, position: int, rows: int, block: Array, quads: Array, copy: bool) -> None:
+    """Write the rows at position..position+rows of X to `quads`, and with `copy` to `block`."""
+    last = position + rows - 1
     for r in range(0, rows, 4):
-        for k in range(r, min(r + 4, rows)):
-            source = X[order[position + k] if order.size > 0 else position + k]
-            target = block[k, : source.size]
-            for f in range(source.size):
-                target[f] = source[f]
-        int8.interleave(block, r, features, quads)
+        int8.interleave(X, order, position + r, last, block, r, quads, copy)
 
 
 @jit.compiled
 def _scores(
-    X: Array, order: Array, position: int, rows: int, last: int, block: Array, Wq: Array,
-    S: Array,
-) -> None:  # fmt: skip
-    """Set S to the products of the rows of the block with all columns of Wq."""
+    source: Array, first: int, rows: int, X: Array, order: Array, ahead: int, last: int, Wq: Array, S: Array
+) -> None:
+    """Set S to the products of the rows first..first+rows of `source` with all columns of Wq.
+
+    Rows of X from position `ahead` on may be prefetched, up to position `last`.
+    """
     for r in range(0, rows, TILE_ROWS):
-        int8.score_tile_fetching(block, r, Wq, 0, S, X, order, position + S.shape[0], last)
+        int8.score_tile_fetching(source, first + r, Wq, 0, S, r, X, order, ahead + r, last)
         for k in range(COLUMNS, S.shape[1], COLUMNS):
-            int8.score_tile(block, r, Wq, k, S, X, order, position + S.shape[0], last)
+            int8.score_tile(source, first + r, Wq, k, S, r, X, order, ahead + r, last)
 
 
 @jit.compiled

@@ -26,9 +26,9 @@ def test_score_tile_is_exact(unit, fetch, extreme):
     tile = int8.make_score_tile(unit, fetch)
 
     @jit.compiled
-    def call(rows, r, Wq, k, S, X, order, ahead, last):
+    def call(rows, r, Wq, k, S, out, X, order, ahead, last):
         int8.begin_tiles()
-        tile(rows, r, Wq, k, S, X, order, ahead, last)
+        tile(rows, r, Wq, k, S, out, X, order, ahead, last)
         int8.end_tiles()
 
     X, features = random(rng, np.uint8, 50, 70), 2 * GROUP
@@ -40,8 +40,8 @@ def test_score_tile_is_exact(unit, fetch, extreme):
         rows[:], Wq[:] = 255, -128
     found, right = (np.full((2 * unit.tile_rows, 2 * COLUMNS), 7, np.int32) for _ in range(2))
     for order in (np.empty(0, np.int64), rng.permutation(50)):
-        call(rows, unit.tile_rows, Wq, COLUMNS, found, X, order, 30, 49)
-        int8.score_tile_in_numpy(unit)(rows, unit.tile_rows, Wq, COLUMNS, right, X, order, 30, 49)
+        call(rows, unit.tile_rows - 1, Wq, COLUMNS, found, unit.tile_rows, X, order, 30, 49)
+        int8.score_tile_in_numpy(unit)(rows, unit.tile_rows - 1, Wq, COLUMNS, right, unit.tile_rows, X, order, 30, 49)
         np.testing.assert_array_equal(found, right)
         assert (found[: unit.tile_rows] == 7).all()
 
@@ -69,17 +69,29 @@ def test_gradient_tile_is_exact(unit, size, share):
     np.testing.assert_array_equal(found, right)
 
 
-def test_four_rows_are_interleaved_in_the_order_of_the_features(unit):
+@pytest.mark.parametrize("features", [1, GROUP - 1, GROUP, 2 * GROUP + 30])
+@pytest.mark.parametrize("copy", [False, True])
+def test_four_rows_are_interleaved_in_the_order_of_the_features(unit, copy, features):
     @jit.compiled
-    def call(rows, r, features, quads):
-        int8.interleave(rows, r, features, quads)
+    def call(X, order, position, last, rows, r, quads, copy):
+        int8.interleave(X, order, position, last, rows, r, quads, copy)
 
-    byte = np.dtype(np.uint8)
-    rows, quads, right = (simd.aligned(shape, byte) for shape in ((8, 3 * GROUP), (2, 9 * GROUP), (2, 9 * GROUP)))
-    rows[:] = random(np.random.default_rng(0), np.uint8, 8, 3 * GROUP)
-    quads[:] = right[:] = 0
-    call(rows, 4, 2 * GROUP, quads)
-    int8.interleave_in_numpy(rows, 4, 2 * GROUP, right)
-    np.testing.assert_array_equal(quads, right)
-    position = int(np.flatnonzero(FEATURE_ORDER == 21)[0])
-    np.testing.assert_array_equal(quads[1, 4 * position : 4 * position + 4], rows[4:, 21])
+    byte, rng = np.dtype(np.uint8), np.random.default_rng(0)
+    X = random(rng, np.uint8, 9, features)
+    padded = simd.up_to(features, GROUP)
+    for order in (np.empty(0, np.int64), rng.permutation(9)):
+        for position in (2, 6):  # rows after the last repeat it
+            (rows, quads), (rows_right, quads_right) = (
+                (simd.aligned((8, padded + GROUP), byte), simd.aligned((2, 4 * padded + GROUP), byte)) for _ in range(2)
+            )
+            rows[:] = rows_right[:] = quads[:] = quads_right[:] = 7
+            call(X, order, position, 7, rows, 4, quads, copy)
+            int8.interleave_in_numpy(X, order, position, 7, rows_right, 4, quads_right, copy)
+            np.testing.assert_array_equal(rows, rows_right)
+            np.testing.assert_array_equal(quads, quads_right)
+            positions = np.minimum(np.arange(position, position + 4), 7)
+            four = X[order[positions] if order.size else positions]
+            np.testing.assert_array_equal(rows[4:, :features], four if copy else 7)
+            if features > 21:
+                place = int(np.flatnonzero(FEATURE_ORDER == 21)[0])
+                np.testing.assert_array_equal(quads[1, 4 * place : 4 * place + 4], four[:, 21])
