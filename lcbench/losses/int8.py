@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 
 from lcbench.losses import jit
 from lcbench.losses.implementation import Unavailable
-from lcbench.losses.simd import CACHE_LINE, Matrix, accumulators, call_intrinsic, prefetch, smaller
+from lcbench.losses.simd import CACHE_LINE, Matrix, accumulators, call_intrinsic, prefetch, row_at, smaller
 
 VARIABLE = "LCBENCH_INT8"
 """Environment variable that names the unit to use instead of the fastest one; "float" for none."""
@@ -279,7 +279,8 @@ def make_score_tile(unit: Unit, fetch: bool) -> Any:
 
             def next_row(number: ir.Value) -> ir.Value:
                 """Return the address of a row of the next block, counted from position `ahead`."""
-                return source.at(_row(context, builder, order, arguments[7], ahead, number, last), _INT64(0))
+                row = row_at(context, builder, order, arguments[7], builder.add(ahead, number), last)
+                return source.at(row, _INT64(0))
 
             emit_tile = _emit_score_tile_of_tiles if unit.name == "amx" else _emit_score_tile_of_vectors
             emit_tile(context, builder, unit, x, r, w, k, s, out, source.shape[1], next_row if fetch else None)
@@ -438,7 +439,9 @@ def _interleave(
         )
         position, last, r = (arguments[place] for place in (2, 3, 5))
         sources = [
-            source.at(_row(context, builder, order, arguments[1], position, number, last), _INT64(0))
+            source.at(
+                row_at(context, builder, order, arguments[1], builder.add(position, _INT64(number)), last), _INT64(0)
+            )
             for number in range(4)
         ]
         copies = [x.at(builder.add(r, _INT64(number)), _INT64(0)) for number in range(4)]
@@ -486,21 +489,6 @@ def _interleave(
         return context.get_dummy_value()
 
     return signature, emit
-
-
-def _row(
-    context: Any, builder: ir.IRBuilder, order: Any, value: ir.Value, position: ir.Value, number: ir.Value | int,
-    last: ir.Value,
-) -> ir.Value:  # fmt: skip
-    """Return the row of X at position + number, at most `last`. A position is one of `order`, if that is not empty."""
-    number = _INT64(number) if isinstance(number, int) else number
-    position = smaller(builder, builder.add(position, number), last)
-    row = cgutils.alloca_once(builder, _INT64)
-    builder.store(position, row)
-    chosen = context.make_array(order)(context, builder, value)
-    with builder.if_then(builder.icmp_signed(">", chosen.nitems, _INT64(0))):
-        builder.store(builder.load(builder.gep(chosen.data, [position])), row)
-    return builder.load(row)
 
 
 @intrinsic

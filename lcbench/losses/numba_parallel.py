@@ -51,6 +51,9 @@ fit an L2 cache of 1 MB; with 512 KB it was also the fastest size.
 AHEAD = 4
 """Rows between those that a packing score tile reads and those that it prefetches."""
 
+NO_ORDER = np.empty(0, np.int64)
+"""Order of the rows that means all rows as they are. Not None, so that kernels are compiled once for both."""
+
 PASS_BYTES = 16_000
 """Size of a part of Wt with which the scores of all rows of a block are continued. It stays in L1."""
 
@@ -140,9 +143,9 @@ def _loss(
     X, reg = np.asarray(X), float(reg)
     check_arrays(W, X, y, order, mean)  # the compiled code does not check them
     W, y = np.ascontiguousarray(W), np.ascontiguousarray(y, np.int64)
-    order = None if order is None else np.ascontiguousarray(order, np.int64)
+    order = NO_ORDER if order is None else np.ascontiguousarray(order, np.int64)
     mean = None if mean is None else np.ascontiguousarray(mean, W.dtype)
-    rows = len(X) if order is None else len(order)
+    rows = order.size or len(X)
     if prefer_two_products(rows, W):
         loss, dW, bad = two_products(W, X, y, reg, hinge, order, mean)
     else:
@@ -163,21 +166,22 @@ def prefer_two_products(rows: int, W: NDArray[Any]) -> bool:
     return classes > ONE_PASS_MAX_CLASSES or rows < ONE_PASS_MIN_ROWS or rows * features < least
 
 
-def _raise_for_bad_row(position: int, all_rows: int, classes: int, y: NDArray[Any], order: NDArray[Any] | None) -> None:
-    row = position if order is None else int(order[position])
+def _raise_for_bad_row(position: int, all_rows: int, classes: int, y: NDArray[Any], order: NDArray[Any]) -> None:
+    row = int(order[position]) if order.size else position
     if not 0 <= row < all_rows:
         raise IndexError(f"rows[{position}] is {row}, not in 0..{all_rows - 1}")
     raise ValueError(f"label {y[row]} in row {row} is not in 0..{classes - 1}")
 
 
 def _one_pass(
-    W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool, order: NDArray[Any] | None,
+    W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool, order: NDArray[Any],
     mean: NDArray[Any] | None,
 ) -> tuple[float, NDArray[Any], int]:  # fmt: skip
-    rows = len(X) if order is None else len(order)
+    rows = order.size or len(X)
     kind = (W.shape, W.dtype, X.shape[1], _is_packed(W, X, mean), *_division(W, rows))
     work = _RESERVE.take(kind, lambda: Workspace(W, X, rows, mean))
     dW = np.empty(W.shape, W.dtype)
+    mean = np.zeros(X.shape[1], W.dtype) if mean is None else mean
     threads, crew = work.threads, team(work.threads)
     words = crew.words
 
@@ -281,10 +285,10 @@ def check_arrays(
 
 @jit.compiled
 def _pass(
-    thread: int, threads: int, words: NDArray[Any], W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], order: Any,
-    mean: Any, rows: int, reg: float, hinge: bool, Wt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any],
-    parts: NDArray[Any], panels: NDArray[Any], packed: Any, Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any],
-    bad: NDArray[Any], dW: NDArray[Any],
+    thread: int, threads: int, words: NDArray[Any], W: NDArray[Any], X: NDArray[Any], y: NDArray[Any],
+    order: NDArray[Any], mean: NDArray[Any], rows: int, reg: float, hinge: bool, Wt: NDArray[Any],
+    scores: NDArray[Any], labels: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any], packed: Any,
+    Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any], bad: NDArray[Any], dW: NDArray[Any],
 ) -> None:  # fmt: skip
     """Compute a thread's share of Wt, then of the rows, then of dW, with a barrier after each."""
     begin(words, thread)
@@ -319,8 +323,8 @@ def interleave(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
 
 @jit.inlined
 def add_up_rows(
-    X: NDArray[Any], y: NDArray[Any], order: Any, mean: Any, start: int, stop: int, last: int, Wt: NDArray[Any],
-    classes: int, hinge: bool, scores: NDArray[Any], labels: NDArray[Any], parts: NDArray[Any],
+    X: NDArray[Any], y: NDArray[Any], order: NDArray[Any], mean: NDArray[Any], start: int, stop: int, last: int,
+    Wt: NDArray[Any], classes: int, hinge: bool, scores: NDArray[Any], labels: NDArray[Any], parts: NDArray[Any],
     panels: NDArray[Any], thread: int, packed: Any, Gt: NDArray[Any], totals: NDArray[Any], loss: NDArray[Any],
 ) -> int:  # fmt: skip
     """Set Gt (C', D') and loss[0] to the sums over positions start..stop. Return the first bad position, or -1.
@@ -390,7 +394,7 @@ def _readable_packed(
 ) -> tuple[Any, Any, Any, Any]:
     buffer = packed[thread]
     _pack(X, order, mean, position, rows, buffer)
-    return buffer, None, 0, rows - 1
+    return buffer, order[:0], 0, rows - 1
 
 
 @overload(_readable)
@@ -402,21 +406,20 @@ def _readable_of_a_type(
 
 
 @jit.compiled
-def _pack(X: NDArray[Any], order: Any, mean: Any, position: int, rows: int, packed: NDArray[Any]) -> None:
+def _pack(
+    X: NDArray[Any], order: NDArray[Any], mean: NDArray[Any], position: int, rows: int, packed: NDArray[Any]
+) -> None:
     """Write the rows at position..position+rows of X, minus the mean, to the first rows and columns of packed."""
     for r in range(rows):
-        source = X[position + r] if order is None else X[order[position + r]]
+        source = X[order[position + r] if order.size > 0 else position + r]
         target = packed[r, : source.size]
         for f in range(source.size):
-            if mean is None:
-                target[f] = source[f]
-            else:
-                target[f] = target.dtype.type(source[f]) - mean[f]
+            target[f] = target.dtype.type(source[f]) - mean[f]
 
 
 @jit.compiled
 def _block(
-    X: NDArray[Any], order: Any, position: int, rows: int, last: int, labels: NDArray[Any], Wt: NDArray[Any],
+    X: NDArray[Any], order: NDArray[Any], position: int, rows: int, last: int, labels: NDArray[Any], Wt: NDArray[Any],
     classes: int, hinge: bool, number: int, scores: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any],
     Gt: NDArray[Any],
 ) -> float:  # fmt: skip

@@ -86,6 +86,7 @@ def descend(
     if pixels.suits(W, X):
         return _descend_on_pixels(loss == "svm", W, X, y, batches, rates, reg, momentum, velocity, mean)
     work = Workspace(W, X, batch, mean)
+    mean = np.zeros(X.shape[1], W.dtype) if mean is None else mean
     orders = _orders(batches, work.threads)
     plain = work.Gt.shape[1:]
     weights, Vt = simd.aligned(plain, W.dtype), simd.aligned(plain, W.dtype)
@@ -118,9 +119,9 @@ def _orders(batches: NDArray[Any], threads: int) -> list[NDArray[np.int64]]:
 def _descend(
     thread: int, threads: int, words: NDArray[Any], hinge: bool, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any],
     order: NDArray[Any], batch: int, rates: NDArray[Any], reg: float, momentum: float, velocity: NDArray[Any],
-    mean: Any, weights: NDArray[Any], Vt: NDArray[Any], Wt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any],
-    parts: NDArray[Any], panels: NDArray[Any], packed: Any, Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any],
-    result: NDArray[Any],
+    mean: NDArray[Any], weights: NDArray[Any], Vt: NDArray[Any], Wt: NDArray[Any], scores: NDArray[Any],
+    labels: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any], packed: Any, Gt: NDArray[Any],
+    totals: NDArray[Any], sums: NDArray[Any], result: NDArray[Any],
 ) -> None:  # fmt: skip
     """Compute a thread's share of each batch, then of the weights.
 

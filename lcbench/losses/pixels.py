@@ -128,22 +128,19 @@ def _flushes(rows: int, threads: int) -> bool:
 
 
 def one_pass(
-    W: Array, X: Array, y: Array, reg: float, hinge: bool, order: Array | None,
-    mean: Array | None,
+    W: Array, X: Array, y: Array, reg: float, hinge: bool, order: Array, mean: Array | None
 ) -> tuple[float, Array, int]:  # fmt: skip
     """Return the loss, dW (D, C), and the position of a row or label that does not exist, or -1, or NOT_FINITE.
 
-    W (D, C) contiguous float32, X (N, F) uint8 with D = F, or D = F + 1 for a bias, y (N,) int64, order (M,) int64 or
-    None. mean (F,) float32 or None.
+    W (D, C) contiguous float32, X (N, F) uint8 with D = F, or D = F + 1 for a bias, y (N,) int64, order (M,) int64,
+    empty for all rows. mean (F,) float32 or None.
     """
-    rows = len(X) if order is None else len(order)
+    rows = order.size or len(X)
     threads = _threads(W, X, rows)
     kind = (W.shape, X.shape[1], hinge, threads, _flushes(rows, threads))
     work, crew = _RESERVE.take(kind, lambda: Workspace(W, X, rows, hinge)), team(threads)
     work.exact[:], work.bad[:], words = 0, -1, crew.words
     dW = np.empty_like(W)
-    # Empty or zero arrays instead of None, so that one compiled function serves all cases.
-    order = np.empty(0, np.int64) if order is None else order
     mean = np.zeros(X.shape[1], W.dtype) if mean is None else mean
 
     def part(thread: int) -> None:
@@ -319,7 +316,7 @@ def add_up_rows(
     int8.begin_tiles()
     for position in range(start, stop, labels.size):
         rows = min(labels.size, stop - position)
-        bad = _look_up_labels(y, order, position, rows, X.shape[0], classes, labels)
+        bad = look_up_labels(y, order, position, rows, X.shape[0], classes, labels)
         if bad >= 0:
             int8.end_tiles()
             return bad
@@ -340,15 +337,6 @@ def add_up_rows(
         _gradient(quads, rows, 4 * Wq.shape[0], dq, G)
     int8.end_tiles()
     return -1
-
-
-@jit.inlined
-def _look_up_labels(
-    y: Array, order: Array, position: int, rows: int, all_rows: int, classes: int, labels: Array
-) -> int:  # fmt: skip
-    if order.size > 0:
-        return look_up_labels(y, order, position, rows, all_rows, classes, labels)
-    return look_up_labels(y, None, position, rows, all_rows, classes, labels)
 
 
 @jit.compiled

@@ -16,15 +16,15 @@ from lcbench.losses import jit, simd
 
 @jit.compiled
 def look_up_labels(
-    y: NDArray[Any], order: Any, position: int, rows: int, all_rows: int, classes: int, labels: NDArray[Any]
+    y: NDArray[Any], order: NDArray[Any], position: int, rows: int, all_rows: int, classes: int, labels: NDArray[Any]
 ) -> int:
     """Write the labels of the rows at position..position+rows. Return the first bad position, or -1.
 
-    A position is bad if its row or label does not exist.
+    A position is a row or, if `order` is not empty, an index of `order`. It is bad if its row or label does not exist.
     """
     for r in range(rows):
         row = position + r
-        if order is not None:
+        if order.size > 0:
             row = order[position + r]
             if row < 0 or row >= all_rows:
                 return position + r
@@ -97,16 +97,16 @@ MAX_PACKED_BYTES = 8_000_000
 
 
 def two_products(
-    W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool, order: NDArray[Any] | None,
+    W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float, hinge: bool, order: NDArray[Any],
     mean: NDArray[Any] | None,
 ) -> tuple[float, NDArray[Any], int]:  # fmt: skip
     """Return the loss, dW (D, C), and the position of a row or label that does not exist, or -1.
 
-    W (D, C) contiguous float, X (N, D) or, with a bias, (N, D - 1), y (N,) int64, order (M,) int64 or None. mean: one
-    value per column of X, of W's dtype, or None.
+    W (D, C) contiguous float, X (N, D) or, with a bias, (N, D - 1), y (N,) int64, order (M,) int64, empty for all
+    rows. mean: one value per column of X, of W's dtype, or None.
     """
-    (features, classes), rows = W.shape, len(X) if order is None else len(order)
-    unchanged = order is None and mean is None and X.dtype == W.dtype and X.shape[1] == features
+    (features, classes), rows = W.shape, order.size or len(X)
+    unchanged = not order.size and mean is None and X.dtype == W.dtype and X.shape[1] == features
     chunk_rows = MAX_CHUNK_ROWS if unchanged else max(64, MAX_PACKED_BYTES // (W.itemsize * features))
     chunks = -(-rows // chunk_rows)
     total, dW = 0.0, W
@@ -125,11 +125,11 @@ def two_products(
 
 
 def _packed(
-    W: NDArray[Any], X: NDArray[Any], order: NDArray[Any] | None, mean: NDArray[Any] | None, start: int, stop: int
+    W: NDArray[Any], X: NDArray[Any], order: NDArray[Any], mean: NDArray[Any] | None, start: int, stop: int
 ) -> NDArray[Any]:
     """Return rows in W's dtype, selected by `order`, minus the mean, with a column of ones for a bias."""
     # A row that does not exist is reported when the labels are looked up. Until then it is clipped to an existing one.
-    pixels = X[start:stop] if order is None else np.take(X, order[start:stop], axis=0, mode="clip")
+    pixels = np.take(X, order[start:stop], axis=0, mode="clip") if order.size else X[start:stop]
     chunk = np.ones((stop - start, W.shape[0]), W.dtype)
     if mean is None:
         chunk[:, : X.shape[1]] = pixels

@@ -178,12 +178,17 @@ def accumulators(builder: ir.IRBuilder, vector: ir.VectorType, count: int) -> li
     return [cgutils.alloca_once(builder, vector) for _ in range(count)]
 
 
-def _row(context: Any, builder: ir.IRBuilder, order: Any, value: ir.Value, position: ir.Value) -> ir.Value:
-    """Return the row of X at a position: the position itself, or order[position]."""
-    if order is types.none:
-        return position
+def row_at(
+    context: Any, builder: ir.IRBuilder, order: Any, value: ir.Value, position: ir.Value, last: ir.Value
+) -> ir.Value:
+    """Return the row of X at a position, at most `last`. A position is a row or, if `order` has any, one of `order`."""
+    position = smaller(builder, position, last)
+    row = cgutils.alloca_once(builder, _INT64)
+    builder.store(position, row)
     rows = context.make_array(order)(context, builder, value)
-    return builder.load(builder.gep(rows.data, [position]))
+    with builder.if_then(builder.icmp_signed(">", rows.nitems, _INT64(0))):
+        builder.store(builder.load(builder.gep(rows.data, [position])), row)
+    return builder.load(row)
 
 
 class _ScoreTile:
@@ -266,8 +271,8 @@ def _make_packing_score_tile(tile_rows: int, tile_classes: int) -> Any:
             tile = _ScoreTile(vectors, tile_rows, tile_classes, w, _INT64(0), kept, out, first)
 
             def rows_from(position: ir.Value, last: ir.Value) -> list[ir.Value]:
-                positions = [smaller(builder, builder.add(position, _INT64(r)), last) for r in range(tile_rows)]
-                return [_row(context, builder, order, arguments[1], position) for position in positions]
+                positions = [builder.add(position, _INT64(r)) for r in range(tile_rows)]
+                return [row_at(context, builder, order, arguments[1], position, last) for position in positions]
 
             rows, later = rows_from(row, last), rows_from(fetched, furthest)
             place = builder.mul(out, width)
@@ -430,20 +435,20 @@ def _exponential(vectors: Vectors, x: ir.Value) -> ir.Value:
 
 def _packing_score_tile_in_numpy(tile_rows: int, tile_classes: int) -> Callable[..., None]:
     def packing_score_tile(
-        X: NDArray[Any], order: NDArray[Any] | None, row: int, last: int, Wt: NDArray[Any], f: int, stop: int,
+        X: NDArray[Any], order: NDArray[Any], row: int, last: int, Wt: NDArray[Any], f: int, stop: int,
         scores: NDArray[Any], out: int, sums: NDArray[Any], panels: NDArray[Any], fetched: int, furthest: int,
     ) -> None:  # fmt: skip
         """Compute the scores of a tile of rows and the first classes, and copy the rows into panels.
 
-        X (N, D) with contiguous rows, from row `row` on; with `order` (M,), row r is X[order[r]]. Rows after `last`
-        repeat `last`: a remainder costs a few unused products, but needs no separate code. panels (D' / lanes, at
+        X (N, D) with contiguous rows, from row `row` on; if `order` (M,) is not empty, row r is X[order[r]]. Rows after
+        `last` repeat it: a remainder costs a few unused products, but needs no separate code. panels (D' / lanes, at
         least rows' * lanes): the copies begin at row `out`, zero beyond the features. Rows from position `fetched` on
         may be prefetched, up to `furthest`.
 
         Wt, f, stop, scores, out and sums are as in `score_tile`.
         """
         rows = np.minimum(np.arange(row, row + tile_rows), last)
-        if order is not None:
+        if order.size:
             rows = order[rows]
         width, end = lanes(X.itemsize), min(stop, X.shape[1])
         x = np.zeros((tile_rows, up_to(end, width) - f), X.dtype)

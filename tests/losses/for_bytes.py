@@ -18,7 +18,7 @@ def main():
     taken = []
     pixels._pass, dispatcher = lambda *arguments: taken.append(arguments), pixels._pass
     W, X = np.zeros((FEATURES + 1, CLASSES), np.float32), np.zeros((ROWS, FEATURES), np.uint8)
-    pixels.one_pass(W, X[:1], np.zeros(1, np.int64), 0.1, True, None, None)
+    pixels.one_pass(W, X[:1], np.zeros(1, np.int64), 0.1, True, np.empty(0, np.int64), None)
     signature = tuple(map(typeof, taken[0]))
     dispatcher.compile(signature)
     print(json.dumps({"assembly": dispatcher.inspect_asm(signature)}))

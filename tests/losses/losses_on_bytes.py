@@ -60,12 +60,12 @@ def mismatch(loss, rows, features, classes, bias, centred, by_index, fill):
     """Return what is wrong, or None."""
     W, X, y = problem(rows, features, classes, bias, fill)
     mean = X.mean(axis=0).astype(np.float32) if centred else None
-    order = np.arange(rows - 1, -1, -2) if by_index else None
+    order = np.arange(rows - 1, -1, -2) if by_index else np.empty(0, np.int64)
     value, dW, bad = pixels.one_pass(W, X, y, 0.1, loss == "svm", order, mean)
     selected = X.astype(np.float64) - (0.0 if mean is None else mean.astype(np.float64))
     if bias:
         selected = np.hstack([selected, np.ones((rows, 1))])
-    if order is not None:
+    if order.size:
         selected, y = selected[order], y[order]
     return oracle.expected(loss, W, selected.astype(np.float32), y, 0.1).mismatch(value, dW) or (
         f"bad {bad}" if bad != -1 else None
@@ -93,12 +93,12 @@ def not_finite():
     for number in (np.nan, np.inf, -np.inf):
         W, X, y = problem(100, 75, 10, True)
         W[3, 4] = number
-        bad = pixels.one_pass(W, X, y, 0.1, True, None, None)[2]
+        bad = pixels.one_pass(W, X, y, 0.1, True, np.empty(0, np.int64), None)[2]
         if bad != pixels.NOT_FINITE:
             wrong[f"weight {number}"] = bad
     W, X, y = problem(500, 75, 10, True)
     y[77] = 10
-    if pixels.one_pass(W, X, y, 0.1, False, None, None)[2] != 77:
+    if pixels.one_pass(W, X, y, 0.1, False, np.empty(0, np.int64), None)[2] != 77:
         wrong["label"] = "not found"
     order = np.arange(500)
     order[400] = 500
