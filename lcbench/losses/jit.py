@@ -70,6 +70,15 @@ def compiled(function: Callable[..., Any]) -> Any:
     return numba.njit(**_OPTIONS)(function)
 
 
+def internal(function: Callable[..., Any]) -> Any:
+    """Return `function` compiled for calls by compiled functions. Decorator.
+
+    It has no interface to Python, which would take a sixth of the time of compiling. A call from Python ends the
+    process.
+    """
+    return numba.njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
 def inlined(function: Callable[..., Any]) -> Any:
     """Return `function` compiled inline into its callers, so that it is not also optimised on its own. Decorator."""
     return numba.njit(**_OPTIONS, inline="always")(function)

@@ -305,7 +305,7 @@ def _pass(
     leave(words, thread, threads)
 
 
-@jit.compiled
+@jit.internal
 def interleave(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
     """Set features first..end of Wt, which `Workspace` describes, to rows of W (D, C), and to zero in the padding."""
     features, classes = W.shape
@@ -351,7 +351,7 @@ def add_up_rows(
     return -1
 
 
-@jit.compiled
+@jit.internal
 def _fold(Gt: NDArray[Any], totals: NDArray[Any], first: bool) -> None:
     """Add Gt (C', D') to totals (C', D'), or store it there if it is the first. Set Gt to zero."""
     for c in range(Gt.shape[0]):
@@ -361,7 +361,7 @@ def _fold(Gt: NDArray[Any], totals: NDArray[Any], first: bool) -> None:
             addend[f] = 0
 
 
-@jit.compiled
+@jit.internal
 def _add_totals(Gt: NDArray[Any], totals: NDArray[Any]) -> None:
     """Add totals (C', D') to Gt (C', D')."""
     for c in range(Gt.shape[0]):
@@ -394,7 +394,7 @@ def _readable_packed(
 ) -> tuple[Any, Any, Any, Any]:
     buffer = packed[thread]
     _pack(X, order, mean, position, rows, buffer)
-    return buffer, order[:0], 0, rows - 1
+    return buffer, order[:0], np.int64(0), rows - 1
 
 
 @overload(_readable)
@@ -405,7 +405,7 @@ def _readable_of_a_type(
     return _readable_in_place if packed is types.none else _readable_packed  # type: ignore[return-value]
 
 
-@jit.compiled
+@jit.internal
 def _pack(
     X: NDArray[Any], order: NDArray[Any], mean: NDArray[Any], position: int, rows: int, packed: NDArray[Any]
 ) -> None:
@@ -417,7 +417,7 @@ def _pack(
             target[f] = target.dtype.type(source[f]) - mean[f]
 
 
-@jit.compiled
+@jit.internal
 def _block(
     X: NDArray[Any], order: NDArray[Any], position: int, rows: int, last: int, labels: NDArray[Any], Wt: NDArray[Any],
     classes: int, hinge: bool, number: int, scores: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any],
@@ -464,7 +464,7 @@ def _block(
     return total
 
 
-@jit.compiled
+@jit.internal
 def _finish(Gt: NDArray[Any], W: NDArray[Any], rows: int, reg: float, first: int, end: int, dW: NDArray[Any]) -> float:
     """Compute rows first..end of dW (D, C) from the gradients of the threads, in their order. Return sum(W * W)."""
     mean = W.dtype.type(1.0 / rows)

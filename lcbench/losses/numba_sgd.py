@@ -154,7 +154,7 @@ def _descend(
     leave(words, thread, threads)
 
 
-@jit.compiled
+@jit.internal
 def _step(
     Gt: NDArray[Any], rows: int, rate: float, reg: float, momentum: float, classes: int, first: int, last: int,
     Wt: NDArray[Any], Vt: NDArray[Any],
@@ -249,7 +249,7 @@ def _pixel_steps(
     leave(words, thread, threads)
 
 
-@jit.compiled
+@jit.internal
 def _pixel_step(
     G: NDArray[Any], exact: NDArray[Any], counted: NDArray[Any], hinge: bool, rows: int, rate: float, reg: float,
     momentum: float, mean: NDArray[Any], first: int, end: int, last: bool, Wt: NDArray[Any], Vt: NDArray[Any],

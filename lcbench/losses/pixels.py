@@ -204,14 +204,14 @@ def _pass(
     leave(words, thread, threads)
 
 
-@jit.compiled
+@jit.internal
 def share_of_groups(thread: int, threads: int, features: int) -> tuple[int, int]:
     """Return the start and the end of a thread's share of the features, whole groups."""
     start, end = share(thread, threads, features // GROUP)
     return start * GROUP, end * GROUP
 
 
-@jit.compiled
+@jit.internal
 def transpose(W: Array, features: int, first: int, end: int, Wt: Array) -> None:
     """Set columns first..end of Wt (C, F') to the first `features` rows of W (D, C) transposed, and to zero behind."""
     last = max(first, min(end, features))
@@ -222,7 +222,7 @@ def transpose(W: Array, features: int, first: int, end: int, Wt: Array) -> None:
         row[column.size :] = 0
 
 
-@jit.compiled
+@jit.internal
 def measure(Wt: Array, features: int, first: int, end: int, most: Array) -> None:
     """Set most (C,) int32 to the bits of the largest absolute values in columns first..end of Wt (C, F').
 
@@ -236,7 +236,7 @@ def measure(Wt: Array, features: int, first: int, end: int, most: Array) -> None
         most[c] = largest
 
 
-@jit.compiled
+@jit.internal
 def largest_of(most: Array, c: int) -> float:
     """Return the largest absolute weight of class c from the bits most (threads, C), or inf or NaN."""
     bits = most[0, c]
@@ -247,7 +247,7 @@ def largest_of(most: Array, c: int) -> float:
     return float(number.view(np.float32)[0])
 
 
-@jit.compiled
+@jit.internal
 def cut(
     Wt: Array, mean: Array, features: int, first: int, end: int, most: Array, digits: Array,
     Wq: Array, products: Array,
@@ -287,7 +287,7 @@ def cut(
         row[DIGITS * classes :] = 0
 
 
-@jit.compiled
+@jit.internal
 def add_up_rows(
     X: Array, y: Array, order: Array, start: int, stop: int, last: int, bias: Array, hinge: bool,
     Wq: Array, most: Array, products: Array, block: Array, quads: Array,
@@ -330,7 +330,7 @@ def add_up_rows(
         if in_place:
             _scores(X, position, rows, X, order, position + labels.size, last, Wq, S)
         else:
-            _scores(block, 0, rows, X, order, position + labels.size, last, Wq, S)
+            _scores(block, np.int64(0), rows, X, order, position + labels.size, last, Wq, S)
         _combine(S, scale, constant, s)
         loss[0] += _hinge_step(s, rows, labels, dq) if hinge else _softmax_step(s, rows, labels, dq)
         _count(dq, counted)
@@ -339,7 +339,7 @@ def add_up_rows(
     return -1
 
 
-@jit.compiled
+@jit.internal
 def _flush(G: Array, exact: Array) -> None:
     for k in range(exact.shape[0]):
         total, source = exact[k], G[k]
@@ -348,7 +348,7 @@ def _flush(G: Array, exact: Array) -> None:
         source[:] = 0
 
 
-@jit.compiled
+@jit.internal
 def _interleave(X: Array, order: Array, position: int, rows: int, block: Array, quads: Array, copy: bool) -> None:
     """Write the rows at position..position+rows of X to `quads`, and with `copy` to `block`."""
     last = position + rows - 1
@@ -356,7 +356,7 @@ def _interleave(X: Array, order: Array, position: int, rows: int, block: Array, 
         int8.interleave(X, order, position + r, last, block, r, quads, copy)
 
 
-@jit.compiled
+@jit.internal
 def _scores(
     source: Array, first: int, rows: int, X: Array, order: Array, ahead: int, last: int, Wq: Array, S: Array
 ) -> None:
@@ -370,7 +370,7 @@ def _scores(
             int8.score_tile(source, first + r, Wq, k, S, r, X, order, ahead + r, last)
 
 
-@jit.compiled
+@jit.internal
 def _combine(S: Array, scale: Array, constant: Array, s: Array) -> None:
     """Set s (C, B) to the scores from those of their digits, S (B, K), which are exact in float64."""
     classes = scale.size
@@ -382,7 +382,7 @@ def _combine(S: Array, scale: Array, constant: Array, s: Array) -> None:
             row[r] = number * scale[c] + constant[c]
 
 
-@jit.compiled
+@jit.internal
 def _hinge_step(s: Array, rows: int, labels: Array, dq: Array) -> float:
     """Return the summed hinge loss of the first `rows` scores s (C + 2, B), and write their gradient to dq.
 
@@ -411,7 +411,7 @@ def _hinge_step(s: Array, rows: int, labels: Array, dq: Array) -> float:
     return total
 
 
-@jit.compiled
+@jit.internal
 def _softmax_step(s: Array, rows: int, labels: Array, dq: Array) -> float:
     """Return the summed cross-entropy of the first `rows` scores s (C + 2, B), and write their gradient to dq.
 
@@ -459,7 +459,7 @@ def _softmax_step(s: Array, rows: int, labels: Array, dq: Array) -> float:
     return total
 
 
-@jit.compiled
+@jit.internal
 def _count(dq: Array, counted: Array) -> None:
     """Add the sums of the rows of dq (K', B) to counted (K',)."""
     for k in range(counted.size):
@@ -469,7 +469,7 @@ def _count(dq: Array, counted: Array) -> None:
         counted[k] += total
 
 
-@jit.compiled
+@jit.internal
 def _gradient(quads: Array, rows: int, features: int, dq: Array, G: Array) -> None:
     """Add the gradients of the digits dq of `rows` rows to G."""
     columns = dq.shape[0]
@@ -481,7 +481,7 @@ def _gradient(quads: Array, rows: int, features: int, dq: Array, G: Array) -> No
             int8.narrow_gradient_tile(quads, rows, dq, k, f, G)
 
 
-@jit.compiled
+@jit.internal
 def _finish(
     G: Array, exact: Array, counted: Array, hinge: bool, W: Array, mean: Array, features: int, rows: int, reg: float,
     first: int, end: int, last: bool, dW: Array,
@@ -507,7 +507,7 @@ def _finish(
     return squares
 
 
-@jit.compiled
+@jit.internal
 def count(counted: Array, hinge: bool, counts: Array) -> None:
     """Set counts (C,) to the sums of the gradient with respect to the scores, from those of its digits and threads."""
     classes = counts.size
@@ -521,7 +521,7 @@ def count(counted: Array, hinge: bool, counts: Array) -> None:
         counts[c] = _value(digits[0], digits[1], digits[2], hinge)
 
 
-@jit.compiled
+@jit.internal
 def add_threads(
     G: Array, exact: Array, c: int, classes: int, group: int, hinge: bool, totals: Array, sums: Array
 ) -> None:  # fmt: skip

@@ -34,7 +34,7 @@ def look_up_labels(
     return -1
 
 
-@jit.compiled
+@jit.internal
 def hinge_step(scores: NDArray[Any], rows: int, labels: NDArray[Any], classes: int) -> float:
     """Return the summed hinge loss of `rows` rows of scores (B, C'), and replace the scores by their gradient."""
     one = scores.dtype.type(1)
@@ -57,7 +57,7 @@ def hinge_step(scores: NDArray[Any], rows: int, labels: NDArray[Any], classes: i
     return total
 
 
-@jit.compiled
+@jit.internal
 def softmax_step(scores: NDArray[Any], rows: int, labels: NDArray[Any], classes: int) -> float:
     """Return the summed cross-entropy of `rows` rows of scores (B, C'), and replace the scores by their gradient."""
     total = 0.0

@@ -135,11 +135,18 @@ _ARITHMETIC_AARCH64 = re.compile(r"(fadd|fsub|fmul|fdiv|fmax|fmin|fmaxnm|fminnm|
 _VECTOR_REGISTER_AARCH64 = re.compile(r"\b[vzqdshb](\d+)\b")
 _ITEM_BITS = {"b": 8, "h": 16, "s": 32, "d": 64}
 _ARRANGEMENT = re.compile(r"(?:v\d+)?\.(\d+)([bhsd])\b|z\d+\.([bhsd])\b")
-_STACK_AARCH64 = re.compile(r"\[(sp|x29|fp)\b")
+_BASE_AARCH64 = re.compile(r"\[(\w+)")
+_FRAME_POINTER_SETUP_AARCH64 = re.compile(r"\s+(mov|add)\s+(x29|fp), sp\b")
 
 
-def aarch64_effect(instruction: Instruction) -> Effect:
-    """Return the effect of `instruction`."""
+def aarch64_reader(function: list[str]) -> Callable[[Instruction], Effect]:
+    """Return `aarch64_effect` for the lines of one function, where x29 points to the stack only if it is set up so."""
+    stack = ("sp", "x29", "fp") if any(map(_FRAME_POINTER_SETUP_AARCH64.match, function)) else ("sp",)
+    return partial(aarch64_effect, stack=stack)
+
+
+def aarch64_effect(instruction: Instruction, stack: tuple[str, ...] = ("sp",)) -> Effect:
+    """Return the effect of `instruction`. stack: registers that point to the stack."""
     name, dot, apple_arrangement = instruction.mnemonic.partition(".")
     operands = " ".join(instruction.operands)
     registers = frozenset(int(number) for number in _VECTOR_REGISTER_AARCH64.findall(operands))
@@ -148,19 +155,20 @@ def aarch64_effect(instruction: Instruction) -> Effect:
     bits, lanes = _vector_shape(f".{apple_arrangement}" if dot else instruction.operands[0]) if computes else (0, 1)
     accesses = 2 if re.match(r"(ld|st)n?p", name) else 1
     loads, stores = accesses * name.startswith("ld"), accesses * name.startswith("st")
-    stack = loads + stores if _STACK_AARCH64.search(operands) else 0
+    base = _BASE_AARCH64.search(operands)
+    stack_accesses = loads + stores if base and base[1] in stack else 0
     return Effect(
         vector_bits=bits,
         fma=fma,
         arithmetic=computes and not fma,
         flops=lanes * (2 if fma else 1) if computes else 0,
-        loads=0 if stack else loads,
-        stores=0 if stack else stores,
+        loads=0 if stack_accesses else loads,
+        stores=0 if stack_accesses else stores,
         broadcasts=name == "dup" or bool(re.match(r"ld1r", name)),
         gathers=bool(re.match(r"ld1\w*$", name) and re.search(r"\[[^]]*\bz\d+", operands)),
         prefetches=name.startswith("prf"),
         calls=name in ("bl", "blr"),
-        stack=stack,
+        stack=stack_accesses,
         vector_registers=registers,
     )
 

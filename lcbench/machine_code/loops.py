@@ -114,7 +114,7 @@ def loops(assembly: str, machine: str | None = None) -> list[Loop]:
     for symbol, start, end in _functions(lines):
         if _NUMBA_WRAPPER.match(symbol):
             continue
-        effect_of = instructions.aarch64_effect if arm else instructions.x86_reader(lines[start:end])
+        effect_of = (instructions.aarch64_reader if arm else instructions.x86_reader)(lines[start:end])
         in_function = list[Loop]()
         for blocks in innermost_loops(lines[start:end]):
             ranges = [(start + block.first, start + block.last) for block in blocks]

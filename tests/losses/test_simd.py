@@ -33,6 +33,11 @@ def gradient_tile(panels, rows, dscores, weight, c, f, Gt):
 
 
 @jit.compiled
+def interleave(W, first, end, Wt):
+    numba_parallel.interleave(W, first, end, Wt)
+
+
+@jit.compiled
 def exponentials(numbers, count):
     simd.exponentials(numbers, count)
 
@@ -58,7 +63,7 @@ def test_score_tiles(dtype, features, vectors, tile, order):
     X = rng.normal(0, 1, (9, features)).astype(dtype)
     W = rng.normal(0, 1, (features, 3 * simd.CLASSES)).astype(dtype)
     Wt = np.zeros((3, 128 * simd.CLASSES), dtype)
-    numba_parallel.interleave(W, 0, features, Wt)
+    interleave(W, 0, features, Wt)
     kernel, rows, classes = tile
     in_numpy = simd._packing_score_tile_in_numpy(rows, classes), simd._score_tile_in_numpy
     results = []

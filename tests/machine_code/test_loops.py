@@ -186,6 +186,14 @@ _ZN4mine4tileB2v2B1cE:
 """
 
 
+def test_frame_pointer_of_aarch64_counts_as_stack_only_if_it_is_set_up():
+    code = AARCH64.format(body="\tldr\tq0, [x29, #16]\n\tfadd\tv0.4s, v0.4s, v1.4s")
+    [loop] = loops(code, "aarch64")
+    assert (loop.stack, loop.loads) == (0, 1)
+    [loop] = loops(code.replace("mov\tx8, xzr", "add\tx29, sp, #16"), "aarch64")
+    assert (loop.stack, loop.loads) == (1, 0)
+
+
 @pytest.mark.parametrize(
     "body",
     [
