@@ -8,7 +8,7 @@ import pytest
 from numba import config
 
 from lcbench.host import limits
-from lcbench.losses import jit
+from lcbench.losses import int8, jit
 from lcbench.machine_code.loops import loops
 from lcbench.record import MachinePeak
 
@@ -54,13 +54,16 @@ def test_rates_are_work_over_time(monkeypatch):
     assert limit._read_bytes_s(0) == 17 * 30_000_000 / 2
 
 
-def test_pixels_are_read_as_bytes_and_multiplied_as_floats(monkeypatch):
+@pytest.mark.parametrize("unit", [None, *int8.UNITS])
+def test_pixels_are_read_as_bytes_and_multiplied_by_the_unit_or_as_floats(monkeypatch, unit):
+    monkeypatch.setattr(int8, "UNIT", unit and int8.UNITS[unit])
     limit = limits.Limit("uint8", 3_000_000, 3)
     assert sum(part.nbytes for part in limit._parts) == 3_000_000
     monkeypatch.setattr(limit, "_run", lambda work: 2.0)
-    assert limit._flops_s() == limits.Limit("float32", 1000, 3)._threads * limits.FMA_ROUNDS * limits.CHAINS * (
-        jit.vector_bytes() // 4
-    )
+    in_floats = limits.FMA_ROUNDS * limits.CHAINS * jit.vector_bytes() // 4
+    # The hinge loss needs two products of bytes for each product: a multiplication and an addition in 2 s.
+    in_bytes = limits.BYTE_ROUNDS * int8.UNITS[unit].chain_products / 2 if unit else 0
+    assert limit._flops_s() == 3 * (in_bytes if unit else in_floats)
     limit.call_s(bytes=1, flops=1)
     assert (limit.peak.dtype, limit.peak.footprint) == ("uint8", 3_000_000)
 
