@@ -21,6 +21,9 @@ from lcbench.losses.implementation import LOSSES, LossName
 from lcbench.losses.numba_parallel import Workspace, add_up_rows, check_arrays, interleave
 from lcbench.losses.threads import barrier, begin, leave, share, team
 
+LEAST_ROWS = 8
+"""Least number of rows of a batch of pixels for each thread."""
+
 
 @dataclass(frozen=True)
 class Descent:
@@ -184,7 +187,8 @@ def _descend_on_pixels(
 ) -> Descent:  # fmt: skip
     """Return the descent on uint8 rows by products of bytes. The weights are cut into digits in each step."""
     steps, batch = batches.shape
-    work = pixels.Workspace(W, X, batch, hinge)
+    # The threads are awake, and share the work on the weights, too.
+    work = pixels.Workspace(W, X, batch, hinge, threads=max(1, min(jit.thread_count(), batch // LEAST_ROWS)))
     orders = _orders(batches, work.threads)
     centre = np.zeros(X.shape[1], W.dtype) if mean is None else mean
     Vt, bias, result = np.zeros_like(work.Wt), W[X.shape[1] :].copy(), np.empty_like(W)
@@ -268,7 +272,7 @@ def _pixel_step(
             pixels.add_threads(G, exact, c, classes, group, hinge, totals, gradient)
             weights, velocity = Wt[c, group:end], Vt[c, group:end]
             for f in range(min(pixels.GROUP, end - group)):
-                total = number(gradient[pixels.FEATURE_ORDER[f]] - mean[group + f] * counts[c])
+                total = number(gradient[f] - mean[group + f] * counts[c])
                 square += weights[f] * weights[f]
                 velocity[f] = kept * velocity[f] - rate * (total * one_over_rows + twice_reg * weights[f])
                 weights[f] += velocity[f]

@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.losses import int8, jit, simd
-from lcbench.losses.int8 import COLUMNS, FEATURE_ORDER, GROUP, NARROW, TILE_FEATURES, TILE_ROWS, WIDE
+from lcbench.losses.int8 import COLUMNS, GROUP, NARROW, TILE_FEATURES, TILE_ROWS, WIDE
 from lcbench.losses.row_steps import look_up_labels, regularise
 from lcbench.losses.threads import Reserve, barrier, begin, leave, share, team
 
@@ -83,9 +83,9 @@ class Workspace:
     loss (threads, 2): loss, and squared weights. bad (threads,): as in `numba_parallel`, or NOT_FINITE.
     """
 
-    def __init__(self, W: Array, X: Array, rows: int, hinge: bool) -> None:
+    def __init__(self, W: Array, X: Array, rows: int, hinge: bool, threads: int) -> None:
         features, classes = X.shape[1], W.shape[1]
-        threads = self.threads = _threads(W, X, rows)
+        self.threads = threads
         block = int8.BLOCK_ROWS
         wide = simd.up_to(max(features, 1), GROUP)
         # Rows an odd number of cache lines apart do not share few sets of the caches.
@@ -138,7 +138,7 @@ def one_pass(
     rows = order.size or len(X)
     threads = _threads(W, X, rows)
     kind = (W.shape, X.shape[1], hinge, threads, _flushes(rows, threads))
-    work, crew = _RESERVE.take(kind, lambda: Workspace(W, X, rows, hinge)), team(threads)
+    work, crew = _RESERVE.take(kind, lambda: Workspace(W, X, rows, hinge, threads)), team(threads)
     work.exact[:], work.bad[:], words = 0, -1, crew.words
     dW = np.empty_like(W)
     mean = np.zeros(X.shape[1], W.dtype) if mean is None else mean
@@ -497,7 +497,7 @@ def _finish(
         for c in range(classes):
             add_threads(G, exact, c, classes, group, hinge, totals, sums)
             for f in range(group, stop):
-                dW[f, c] = sums[FEATURE_ORDER[f - group]] - mean[f] * counts[c]
+                dW[f, c] = sums[f - group] - mean[f] * counts[c]
         gradient, weights = dW[group:stop], W[group:stop]
         squares += regularise(gradient.reshape(gradient.size), weights.reshape(weights.size), one_over_rows, twice_reg)
     if last and features < W.shape[0]:
@@ -527,8 +527,8 @@ def add_threads(
 ) -> None:  # fmt: skip
     """Set sums (GROUP,) to the gradient of class c and a group of features, from those of its digits and threads.
 
-    The features are in the order of G: that of feature f of the group is at FEATURE_ORDER[f], which is its own inverse.
-    totals (DIGITS, GROUP) int64 is work space.
+    totals (DIGITS, GROUP) int64 is work space, in the order of G: `FEATURE_ORDER`, which exchanges two of the three
+    indices if the positions of a group are counted by 4 x 4 x 4. It is its own inverse.
     """
     for digit in range(1 if hinge else DIGITS):
         k, total = digit * classes + c, totals[digit]
@@ -541,12 +541,13 @@ def add_threads(
                 flushed = exact[thread, k, group : group + GROUP]
                 for p in range(GROUP):
                     total[p] += flushed[p]
-    if hinge:
-        for p in range(GROUP):
-            sums[p] = totals[0, p]
-    else:
-        for p in range(GROUP):
-            sums[p] = _value(totals[0, p], totals[1, p], totals[2, p], False)
+    high, middle, low = totals[0], totals[1], totals[2]
+    for i in range(4):
+        for j in range(4):
+            for k in range(4):
+                p = 16 * i + 4 * j + k
+                number = np.float64(high[p]) if hinge else _value(high[p], middle[p], low[p], False)
+                sums[16 * j + 4 * i + k] = number
 
 
 @jit.inlined
