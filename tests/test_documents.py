@@ -123,6 +123,26 @@ def test_saved_files_are_the_examples():
         assert block.text == (EXAMPLES / block.title).read_text(encoding="utf-8"), (block.page, block.title)
 
 
+def report_of(example):
+    """Return what `lcbench check` reports of an example, line by line."""
+    command = [sys.executable, "-m", "lcbench", "check", example]
+    done = subprocess.run(
+        command, cwd=EXAMPLES, env=environment(), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    return [line.rstrip() for line in done.stdout.splitlines()]
+
+
+def test_the_mistake_is_reported_as_the_document_shows():
+    [shown] = [block.text for block in BLOCKS if block.language == "text" and block.text.startswith("mistake.py\n")]
+    assert report_of("mistake.py") == shown.splitlines()
+
+
+def test_the_kernel_that_is_called_compiled_can_be_compiled():
+    # A function that Numba refuses would be checked without Numba, and its report would tell it.
+    _, verdict, _ = report_of("kernel.py")
+    assert verdict.startswith("  softmax_loss: right (softmax; "), verdict
+
+
 # Commands
 
 

@@ -11,10 +11,10 @@ def softmax_loss(W, X, y, reg):
     loss = 0.0
     for i in numba.prange(len(X)):
         p[i] -= p[i].max()
-        loss -= p[i, y[i]]
+        right = p[i, y[i]]
         p[i] = np.exp(p[i])
         total = p[i].sum()
-        loss += np.log(total)
+        loss += np.log(total) - right
         p[i] /= total
         p[i, y[i]] -= 1
     return loss / len(X) + reg * (W * W).sum(), X.T @ p / len(X) + 2 * reg * W

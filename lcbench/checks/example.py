@@ -69,8 +69,8 @@ def add_example(
 def faulty_line(function: UserFunction | None, reason: str) -> tuple[int | None, str]:
     """Return the number and the text of the line that `reason` is about, or else of the function's definition.
 
-    The line is named in `reason`, or it is the first with what the mistake is likely to be in: if there is such a line
-    with the loss, for a mistake in the loss only. (None, "") if it is unknown.
+    The line is named in `reason`, or it is the first with what the mistake is likely to be in: for a mistake in the
+    loss or in the gradient only, a line with it, or else the last one that computes it. (None, "") if it is unknown.
     """
     code = _code(function)
     if function is None or function.file is None or function.line is None or code is None:
@@ -91,7 +91,9 @@ def faulty_line(function: UserFunction | None, reason: str) -> tuple[int | None,
                 found = [number for number in body if re.search(token, lines[number - 1].partition("#")[0])]
                 part = "loss|cost" if "the loss" in reason else "dW|grad" if "the gradient" in reason else ""
                 likely = [number for number in found if re.search(part, lines[number - 1])]
-                wanted = next(iter(likely or found), wanted)
+                # What is missing is in no line: then it belongs to the last one that computes the loss, or the gradient.
+                computing = [number for number in body if part and re.search(rf"({part}).*=", lines[number - 1])]
+                wanted = next(iter(likely or computing[-1:] or found), wanted)
                 break
     return wanted, lines[wanted - 1].strip() if wanted <= len(lines) else ""
 
