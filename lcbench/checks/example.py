@@ -91,7 +91,7 @@ def faulty_line(function: UserFunction | None, reason: str) -> tuple[int | None,
                 found = [number for number in body if re.search(token, lines[number - 1].partition("#")[0])]
                 part = "loss|cost" if "the loss" in reason else "dW|grad" if "the gradient" in reason else ""
                 likely = [number for number in found if re.search(part, lines[number - 1])]
-                # What is missing is in no line: then it belongs to the last one that computes the loss, or the gradient.
+                # What is missing is in no line. It belongs to the last one that computes the loss or the gradient.
                 computing = [number for number in body if part and re.search(rf"({part}).*=", lines[number - 1])]
                 wanted = next(iter(likely or computing[-1:] or found), wanted)
                 break
