@@ -206,7 +206,7 @@ class _ScoreTile:
         self._width = _INT64(vectors.count)
         strip = builder.sdiv(c, _INT64(CLASSES))
         self._strips = [builder.add(strip, _INT64(k)) for k in range(classes // CLASSES)]
-        """Those rows of Wt and of the kept sums that belong to the classes of the tile, CLASSES each."""
+        """Rows of Wt and of the kept sums that belong to the classes of the tile, CLASSES each."""
         place = builder.mul(out, builder.mul(self._width, _INT64(CLASSES)))
         self._kept = [
             vectors.at(sums.at(strip, place), number) for strip in self._strips for number in range(rows * CLASSES)

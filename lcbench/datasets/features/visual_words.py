@@ -242,10 +242,10 @@ def encode(
     """
     side = side_of(images.shape[1])
     words = len(dictionary.words)
-    whitening = np.zeros((PATCH_VALUES, _round_up(PATCH_VALUES, TILE_PATCHES)), np.float32)
+    whitening = np.zeros((PATCH_VALUES, simd.up_to(PATCH_VALUES, TILE_PATCHES)), np.float32)
     whitening[:, :PATCH_VALUES] = dictionary.whitening
     # Squared distance = squares of the word - 2 word . patch + squares of the patch.
-    minus_twice = np.zeros((PATCH_VALUES, _round_up(words, TILE_WORDS)), np.float32)
+    minus_twice = np.zeros((PATCH_VALUES, simd.up_to(words, TILE_WORDS)), np.float32)
     minus_twice[:, :words] = -2 * dictionary.words.T
     words_in_panels = _panels_for(minus_twice)
     _copy_to_panels(minus_twice, words_in_panels)
@@ -269,10 +269,6 @@ def encode(
             progress(stage, done, len(images))
     finally:
         threads.shutdown(cancel_futures=True)  # Ctrl-C does not wait for blocks that have not begun
-
-
-def _round_up(count: int, tile: int) -> int:
-    return -(-count // tile) * tile
 
 
 @jit.compiled
