@@ -66,17 +66,24 @@ event.register("numba:compiler_lock", _CtrlCWaits())
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Return `function` compiled on its first call, without the GIL and cached if `CACHE`. Decorator of CPU kernels."""
+    """Return `function` compiled on its first call, without the GIL and cached if `CACHE`. Decorator of CPU code."""
     return numba.njit(**_OPTIONS)(function)
 
 
-def internal(function: Callable[..., Any]) -> Any:
-    """Return `function` compiled for calls by compiled functions. Decorator.
+def kernel(function: Callable[..., Any]) -> Any:
+    """Return `function` compiled without reference counts of arrays: it must not create any. Decorator.
 
-    It has no interface to Python, which would take a sixth of the time of compiling. A call from Python ends the
-    process.
+    Counting the references of views would take a sixth of the time of compiling. All arrays are arguments.
     """
-    return numba.njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return numba.njit(**_OPTIONS, no_cfunc_wrapper=True, _nrt=False)(function)
+
+
+def internal(function: Callable[..., Any]) -> Any:
+    """Return `function` compiled like a kernel, but for calls by kernels only. Decorator.
+
+    It has no interface to Python, which would take another sixth of that time. A call from Python ends the process.
+    """
+    return numba.njit(**_OPTIONS, no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:

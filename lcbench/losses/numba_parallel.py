@@ -33,8 +33,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import overload
 from numpy.typing import NDArray
 
 from lcbench.losses import jit, pixels, simd
@@ -52,7 +50,13 @@ AHEAD = 4
 """Rows between those that a packing score tile reads and those that it prefetches."""
 
 NO_ORDER = np.empty(0, np.int64)
-"""Order of the rows that means all rows as they are. Not None, so that kernels are compiled once for both."""
+"""Order of the rows that means all rows as they are."""
+
+NO_SOURCE = np.empty((0, 0), np.uint8)
+"""Source of converted rows that means none, since X can be read in place.
+
+Both are arrays and not None, so that kernels are compiled once for rows in place, by index, and from pixels.
+"""
 
 PASS_BYTES = 16_000
 """Size of a part of Wt with which the scores of all rows of a block are continued. It stays in L1."""
@@ -181,13 +185,13 @@ def _one_pass(
     kind = (W.shape, W.dtype, X.shape[1], _is_packed(W, X, mean), *_division(W, rows))
     work = _RESERVE.take(kind, lambda: Workspace(W, X, rows, mean))
     dW = np.empty(W.shape, W.dtype)
-    mean = np.zeros(X.shape[1], W.dtype) if mean is None else mean
+    X, source, mean = readable(W, X, mean)
     threads, crew = work.threads, team(work.threads)
     words = crew.words
 
     def part(thread: int) -> None:
         _pass(
-            thread, threads, words, W, X, y, order, mean, rows, reg, hinge,
+            thread, threads, words, W, X, source, y, order, mean, rows, reg, hinge,
             work.Wt, work.scores, work.labels, work.parts, work.panels, work.packed, work.Gt, work.totals, work.sums,
             work.bad, dW,
         )  # fmt: skip
@@ -202,6 +206,19 @@ def _one_pass(
 def _is_packed(W: NDArray[Any], X: NDArray[Any], mean: NDArray[Any] | None) -> bool:
     """Return whether rows of X must be converted, since the micro-kernels cannot read them in place."""
     return X.shape[1] < W.shape[0] or mean is not None or X.dtype != W.dtype or not X.flags.c_contiguous
+
+
+def readable(
+    W: NDArray[Any], X: NDArray[Any], mean: NDArray[Any] | None
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return X if the micro-kernels can read it in place, the rows that must be converted, and the mean.
+
+    Of the first two, one has no rows.
+    """
+    source = NO_SOURCE
+    if _is_packed(W, X, mean):
+        X, source = np.empty((0, len(W)), W.dtype), X
+    return X, source, np.zeros(source.shape[1], W.dtype) if mean is None else mean
 
 
 def _division(W: NDArray[Any], rows: int) -> tuple[int, int]:
@@ -225,7 +242,7 @@ class Workspace:
     scores (threads, B, C') and labels (threads, B): those of a block of B rows.
     parts (threads, C' / CLASSES, B * CLASSES * lanes): sums of the scores of a block between two parts of Wt.
     panels (threads, D' / lanes, B' * lanes): the B rows of a block as the gradient reads them.
-    packed (threads, B, D''): rows of X in W's dtype, or None if X can be read in place.
+    packed (threads, B, D''): rows of X in W's dtype; B is zero if X can be read in place.
     sums (threads, 2): loss and squared weights.
     bad (threads,): first position of each thread with a row or label that does not exist, or -1.
     """
@@ -248,12 +265,10 @@ class Workspace:
         # Rows of panels an odd number of vectors apart do not share few sets of the L1 cache.
         self.panels = simd.aligned((self.threads, tiles[1] // lanes, (block_rows | 1) * lanes), W.dtype)
         self.panels[:, features // lanes :] = 0  # the score tiles do not write behind the features
-        self.packed = None
-        if _is_packed(W, X, mean):
-            self.packed = simd.aligned((self.threads, block_rows, width), W.dtype)
-            self.packed[:, :, features:] = 0
-            if X.shape[1] < features:  # the bias
-                self.packed[:, :, features - 1] = 1
+        self.packed = simd.aligned((self.threads, block_rows if _is_packed(W, X, mean) else 0, width), W.dtype)
+        self.packed[:, :, features:] = 0
+        if X.shape[1] < features:  # the bias
+            self.packed[:, :, features - 1] = 1
         self.sums = np.empty((self.threads, 2))
         self.bad = np.full(self.threads, -1)
 
@@ -283,11 +298,11 @@ def check_arrays(
             raise ValueError(f"rows must be indices, (M,) integers and at least one, not {order.shape} {order.dtype}")
 
 
-@jit.compiled
+@jit.kernel
 def _pass(
-    thread: int, threads: int, words: NDArray[Any], W: NDArray[Any], X: NDArray[Any], y: NDArray[Any],
-    order: NDArray[Any], mean: NDArray[Any], rows: int, reg: float, hinge: bool, Wt: NDArray[Any],
-    scores: NDArray[Any], labels: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any], packed: Any,
+    thread: int, threads: int, words: NDArray[Any], W: NDArray[Any], X: NDArray[Any], source: NDArray[Any],
+    y: NDArray[Any], order: NDArray[Any], mean: NDArray[Any], rows: int, reg: float, hinge: bool, Wt: NDArray[Any],
+    scores: NDArray[Any], labels: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any], packed: NDArray[Any],
     Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any], bad: NDArray[Any], dW: NDArray[Any],
 ) -> None:  # fmt: skip
     """Compute a thread's share of Wt, then of the rows, then of dW, with a barrier after each."""
@@ -297,8 +312,8 @@ def _pass(
     barrier(words, threads)
     start, stop = share(thread, threads, rows)
     bad[thread] = add_up_rows(
-        X, y, order, mean, start, stop, rows - 1, Wt, W.shape[1], hinge, scores[thread], labels[thread], parts[thread],
-        panels[thread], thread, packed, Gt[thread], totals[thread], sums[thread],
+        X, source, y, order, mean, start, stop, rows - 1, Wt, W.shape[1], hinge, scores[thread], labels[thread],
+        parts[thread], panels[thread], packed[thread], Gt[thread], totals[thread], sums[thread],
     )  # fmt: skip
     barrier(words, threads)
     sums[thread, 1] = _finish(Gt, W, rows, reg, first, min(end, W.shape[0]), dW)
@@ -323,29 +338,35 @@ def interleave(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
 
 @jit.inlined
 def add_up_rows(
-    X: NDArray[Any], y: NDArray[Any], order: NDArray[Any], mean: NDArray[Any], start: int, stop: int, last: int,
-    Wt: NDArray[Any], classes: int, hinge: bool, scores: NDArray[Any], labels: NDArray[Any], parts: NDArray[Any],
-    panels: NDArray[Any], thread: int, packed: Any, Gt: NDArray[Any], totals: NDArray[Any], loss: NDArray[Any],
+    X: NDArray[Any], source: NDArray[Any], y: NDArray[Any], order: NDArray[Any], mean: NDArray[Any], start: int,
+    stop: int, last: int, Wt: NDArray[Any], classes: int, hinge: bool, scores: NDArray[Any], labels: NDArray[Any],
+    parts: NDArray[Any], panels: NDArray[Any], packed: NDArray[Any], Gt: NDArray[Any], totals: NDArray[Any],
+    loss: NDArray[Any],
 ) -> int:  # fmt: skip
     """Set Gt (C', D') and loss[0] to the sums over positions start..stop. Return the first bad position, or -1.
 
-    totals (C', D') float64, parts and panels are work memory. Later rows may be prefetched, up to position `last`.
+    X and source are those of `readable`. packed (B, D''), totals (C', D') float64, parts and panels are work memory.
+    Later rows may be prefetched, up to position `last`.
     """
     Gt[:] = 0
     loss[0] = 0.0
+    all_rows = max(X.shape[0], source.shape[0])
     fold_rows = FOLD_BLOCKS * labels.size
     for position in range(start, stop, labels.size):
         if position > start and (position - start) % fold_rows == 0:
             _fold(Gt, totals, position - start == fold_rows)
         rows = min(labels.size, stop - position)
-        bad = look_up_labels(y, order, position, rows, X.shape[0], classes, labels)
+        bad = look_up_labels(y, order, position, rows, all_rows, classes, labels)
         if bad >= 0:
             return bad
-        block = _readable(X, order, mean, position, rows, last, packed, thread)
+        block, indices, first, furthest = X, order, position, last
+        if packed.shape[0] > 0:
+            _pack(source, order, mean, position, rows, packed)
+            block, indices, first, furthest = packed, order[:0], 0, rows - 1
         number = (position - start) // labels.size
         loss[0] += _block(
-            block[0], block[1], block[2], rows, block[3], labels, Wt, classes, hinge, number, scores, parts, panels, Gt,
-        )  # fmt: skip
+            block, indices, first, rows, furthest, labels, Wt, classes, hinge, number, scores, parts, panels, Gt
+        )
     if stop - start > fold_rows:
         _add_totals(Gt, totals)
     return -1
@@ -370,51 +391,16 @@ def _add_totals(Gt: NDArray[Any], totals: NDArray[Any]) -> None:
             total[f] = addend[f] + total[f]
 
 
-def _readable(
-    X: Any, order: Any, mean: Any, position: Any, rows: Any, last: Any, packed: Any, thread: Any
-) -> tuple[Any, Any, Any, Any]:
-    """Return an array from which the micro-kernels can read the rows at position..position+rows.
-
-    It is X itself, or `packed` after the rows were packed into it. Also returned: the order, the position and the last
-    position in that array.
-    """
-    return (_readable_in_place if packed is None else _readable_packed)(
-        X, order, mean, position, rows, last, packed, thread
-    )
-
-
-def _readable_in_place(
-    X: Any, order: Any, mean: Any, position: Any, rows: Any, last: Any, packed: Any, thread: Any
-) -> tuple[Any, Any, Any, Any]:
-    return X, order, position, last
-
-
-def _readable_packed(
-    X: Any, order: Any, mean: Any, position: Any, rows: Any, last: Any, packed: Any, thread: Any
-) -> tuple[Any, Any, Any, Any]:
-    buffer = packed[thread]
-    _pack(X, order, mean, position, rows, buffer)
-    return buffer, order[:0], np.int64(0), rows - 1
-
-
-@overload(_readable)
-def _readable_of_a_type(
-    X: Any, order: Any, mean: Any, position: Any, rows: Any, last: Any, packed: Any, thread: Any
-) -> tuple[Any, Any, Any, Any]:
-    # Only one of the two compiles for these types.
-    return _readable_in_place if packed is types.none else _readable_packed  # type: ignore[return-value]
-
-
 @jit.internal
 def _pack(
-    X: NDArray[Any], order: NDArray[Any], mean: NDArray[Any], position: int, rows: int, packed: NDArray[Any]
+    source: NDArray[Any], order: NDArray[Any], mean: NDArray[Any], position: int, rows: int, packed: NDArray[Any]
 ) -> None:
-    """Write the rows at position..position+rows of X, minus the mean, to the first rows and columns of packed."""
+    """Write the rows at position..position+rows of source, minus the mean, to the first rows and columns of packed."""
     for r in range(rows):
-        source = X[order[position + r] if order.size > 0 else position + r]
-        target = packed[r, : source.size]
-        for f in range(source.size):
-            target[f] = target.dtype.type(source[f]) - mean[f]
+        row = source[order[position + r] if order.size > 0 else position + r]
+        target = packed[r, : row.size]
+        for f in range(row.size):
+            target[f] = target.dtype.type(row[f]) - mean[f]
 
 
 @jit.internal

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lcbench.losses import jit, pixels, simd
 from lcbench.losses.implementation import LOSSES, LossName
-from lcbench.losses.numba_parallel import Workspace, add_up_rows, check_arrays, interleave
+from lcbench.losses.numba_parallel import Workspace, add_up_rows, check_arrays, interleave, readable
 from lcbench.losses.threads import barrier, begin, leave, share, team
 
 LEAST_ROWS = 8
@@ -89,23 +89,32 @@ def descend(
     if pixels.suits(W, X):
         return _descend_on_pixels(loss == "svm", W, X, y, batches, rates, reg, momentum, velocity, mean)
     work = Workspace(W, X, batch, mean)
-    mean = np.zeros(X.shape[1], W.dtype) if mean is None else mean
+    X, source, mean = readable(W, X, mean)
     orders = _orders(batches, work.threads)
-    plain = work.Gt.shape[1:]
-    weights, Vt = simd.aligned(plain, W.dtype), simd.aligned(plain, W.dtype)
-    result, sums = np.empty_like(W), np.empty((steps, work.threads, 2))
+    weights, Vt = _transposed(W), _transposed(velocity)
+    sums = np.empty((steps, work.threads, 2))
     threads, crew = work.threads, team(work.threads)
     words = crew.words
 
     def part(thread: int) -> None:
         _descend(
-            thread, threads, words, loss == "svm", W, X, y, orders[thread], batch, rates, reg, momentum, velocity, mean,
+            thread, threads, words, loss == "svm", W, X, source, y, orders[thread], batch, rates, reg, momentum, mean,
             weights, Vt, work.Wt, work.scores, work.labels, work.parts, work.panels, work.packed, work.Gt, work.totals,
-            sums, result,
+            sums,
         )  # fmt: skip
 
     crew.run(part)
-    return Descent(result, velocity, sums[:, :, 0].sum(axis=1) / batch + reg * sums[:, :, 1].sum(axis=1))
+    return Descent(
+        np.ascontiguousarray(weights.T), np.ascontiguousarray(Vt.T),
+        sums[:, :, 0].sum(axis=1) / batch + reg * sums[:, :, 1].sum(axis=1),
+    )  # fmt: skip
+
+
+def _transposed(W: NDArray[Any]) -> NDArray[Any]:
+    """Return W (D, C) transposed, (C, D)."""
+    Wt = simd.aligned(W.T.shape, W.dtype)
+    Wt[:] = W.T
+    return Wt
 
 
 def _orders(batches: NDArray[Any], threads: int) -> list[NDArray[np.int64]]:
@@ -118,55 +127,49 @@ def _orders(batches: NDArray[Any], threads: int) -> list[NDArray[np.int64]]:
     return [np.array(batches[:, start:stop], np.int64).reshape(steps * (stop - start)) for start, stop in shares]
 
 
-@jit.compiled
+@jit.kernel
 def _descend(
-    thread: int, threads: int, words: NDArray[Any], hinge: bool, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any],
-    order: NDArray[Any], batch: int, rates: NDArray[Any], reg: float, momentum: float, velocity: NDArray[Any],
-    mean: NDArray[Any], weights: NDArray[Any], Vt: NDArray[Any], Wt: NDArray[Any], scores: NDArray[Any],
-    labels: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any], packed: Any, Gt: NDArray[Any],
-    totals: NDArray[Any], sums: NDArray[Any], result: NDArray[Any],
+    thread: int, threads: int, words: NDArray[Any], hinge: bool, W: NDArray[Any], X: NDArray[Any],
+    source: NDArray[Any], y: NDArray[Any], order: NDArray[Any], batch: int, rates: NDArray[Any], reg: float,
+    momentum: float, mean: NDArray[Any], weights: NDArray[Any], Vt: NDArray[Any], Wt: NDArray[Any],
+    scores: NDArray[Any], labels: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any], packed: NDArray[Any],
+    Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any],
 ) -> None:  # fmt: skip
     """Compute a thread's share of each batch, then of the weights.
 
-    weights (C', D') and Vt (C', D'): W and velocity transposed. Wt: the weights as the scores read them.
+    weights (C, D) and Vt (C, D): W and velocity transposed. Wt: the weights as the scores read them.
     """
     begin(words, thread)
-    features, classes = W.shape
+    classes, features = weights.shape
     first, end = share(thread, threads, Gt.shape[2])
     last = min(end, features)
-    pixels.transpose(W, features, first, end, weights)
-    pixels.transpose(velocity, features, first, end, Vt)
-    interleave(W, first, end, Wt)
+    interleave(weights.T, first, end, Wt)
     barrier(words, threads)
     steps = rates.size
     rows = order.size // max(1, steps)
     for step in range(steps):
         start, stop = step * rows, (step + 1) * rows
         add_up_rows(
-            X, y, order, mean, start, stop, order.size - 1, Wt, classes, hinge, scores[thread], labels[thread],
-            parts[thread], panels[thread], thread, packed, Gt[thread], totals[thread], sums[step, thread],
+            X, source, y, order, mean, start, stop, order.size - 1, Wt, classes, hinge, scores[thread], labels[thread],
+            parts[thread], panels[thread], packed[thread], Gt[thread], totals[thread], sums[step, thread],
         )  # fmt: skip
         barrier(words, threads)
-        sums[step, thread, 1] = _step(Gt, batch, rates[step], reg, momentum, classes, first, last, weights, Vt)
+        sums[step, thread, 1] = _step(Gt, batch, rates[step], reg, momentum, first, last, weights, Vt)
         interleave(weights.T, first, last, Wt)
         barrier(words, threads)
-    for f in range(first, last):
-        for c in range(classes):
-            result[f, c] = weights[c, f]
-            velocity[f, c] = Vt[c, f]
     leave(words, thread, threads)
 
 
 @jit.internal
 def _step(
-    Gt: NDArray[Any], rows: int, rate: float, reg: float, momentum: float, classes: int, first: int, last: int,
-    Wt: NDArray[Any], Vt: NDArray[Any],
+    Gt: NDArray[Any], rows: int, rate: float, reg: float, momentum: float, first: int, last: int, Wt: NDArray[Any],
+    Vt: NDArray[Any],
 ) -> float:  # fmt: skip
-    """Update columns first..last of Wt and Vt (C', D'). Return sum(W * W) of these columns before the update."""
+    """Update columns first..last of Wt and Vt (C, D). Return sum(W * W) of these columns before the update."""
     number = Wt.dtype.type
     mean, twice_reg, kept = number(1.0 / rows), number(2.0 * reg), number(momentum)
     squares = 0.0
-    for c in range(classes):
+    for c in range(Wt.shape[0]):
         total, weights, velocity = Gt[0, c, first:last], Wt[c, first:last], Vt[c, first:last]
         for thread in range(1, Gt.shape[0]):
             addend = Gt[thread, c, first:last]
@@ -189,99 +192,108 @@ def _descend_on_pixels(
     steps, batch = batches.shape
     # The threads are awake, and share the work on the weights, too.
     work = pixels.Workspace(W, X, batch, hinge, threads=max(1, min(jit.thread_count(), batch // LEAST_ROWS)))
-    orders = _orders(batches, work.threads)
-    centre = np.zeros(X.shape[1], W.dtype) if mean is None else mean
-    Vt, bias, result = np.zeros_like(work.Wt), W[X.shape[1] :].copy(), np.empty_like(W)
+    orders, centre = _orders(batches, work.threads), pixels.centred(mean, work)
+    features, wide = X.shape[1], work.Wt.shape[1]
+    work.Wt[:], bias = pixels.in_gradient_order(W[:features].T, wide), W[features:].copy()
+    Vt, bias_velocity = pixels.in_gradient_order(velocity[:features].T, wide), velocity[features:]
     sums = np.empty((steps, work.threads, 2))
     threads, crew = work.threads, team(work.threads)
     words = crew.words
 
     def part(thread: int) -> None:
         _pixel_steps(
-            thread, threads, words, hinge, W, X, y, orders[thread], batch, rates, reg, momentum, velocity, centre,
-            work.Wt, Vt, bias, work.digits, work.Wq, work.most, work.products, work.rows, work.quads, work.S, work.s,
-            work.dq, work.G, work.exact, work.labels, work.counted, work.loss, sums, result,
+            thread, threads, words, hinge, X, y, orders[thread], batch, rates, reg, momentum, centre, work.Wt, Vt,
+            bias, bias_velocity, work.digits, work.Wq, work.most, work.products, work.lines, work.rows, work.quads,
+            work.S, work.s, work.dq, work.G, work.exact, work.labels, work.counted, work.counts, work.sums, work.loss,
+            sums,
         )  # fmt: skip
 
     crew.run(part)
-    return Descent(result, velocity, sums[:, :, 0].sum(axis=1) / batch + reg * sums[:, :, 1].sum(axis=1))
+    # The order of G is its own inverse.
+    W, velocity = (
+        np.concatenate((pixels.in_gradient_order(columns, wide)[:, :features].T, last))
+        for columns, last in ((work.Wt, bias), (Vt, bias_velocity))
+    )
+    return Descent(W, velocity, sums[:, :, 0].sum(axis=1) / batch + reg * sums[:, :, 1].sum(axis=1))
 
 
-@jit.compiled
+@jit.kernel
 def _pixel_steps(
-    thread: int, threads: int, words: NDArray[Any], hinge: bool, W: NDArray[Any], X: NDArray[Any], y: NDArray[Any],
-    order: NDArray[Any], batch: int, rates: NDArray[Any], reg: float, momentum: float, velocity: NDArray[Any],
-    mean: NDArray[Any], Wt: NDArray[Any], Vt: NDArray[Any], bias: NDArray[Any], digits: NDArray[Any], Wq: NDArray[Any],
-    most: NDArray[Any], products: NDArray[Any], block: NDArray[Any], quads: NDArray[Any],
-    S: NDArray[Any], s: NDArray[Any], dq: NDArray[Any], G: NDArray[Any], exact: NDArray[Any], labels: NDArray[Any],
-    counted: NDArray[Any], loss: NDArray[Any], sums: NDArray[Any], result: NDArray[Any],
+    thread: int, threads: int, words: NDArray[Any], hinge: bool, X: NDArray[Any], y: NDArray[Any],
+    order: NDArray[Any], batch: int, rates: NDArray[Any], reg: float, momentum: float, mean: NDArray[Any],
+    Wt: NDArray[Any], Vt: NDArray[Any], bias: NDArray[Any], bias_velocity: NDArray[Any], digits: NDArray[Any],
+    Wq: NDArray[Any], most: NDArray[Any], products: NDArray[Any], lines: NDArray[Any], block: NDArray[Any],
+    quads: NDArray[Any], S: NDArray[Any], s: NDArray[Any], dq: NDArray[Any], G: NDArray[Any], exact: NDArray[Any],
+    labels: NDArray[Any], counted: NDArray[Any], counts: NDArray[Any], gradient: NDArray[Any], loss: NDArray[Any],
+    sums: NDArray[Any],
 ) -> None:  # fmt: skip
-    """Compute a thread's share of each batch, then of the weights."""
+    """Compute a thread's share of each batch, then of the weights.
+
+    Wt (C, F'), Vt (C, F') and mean (F',) are in the order of G; bias and its velocity are (0 or 1, C).
+    """
     begin(words, thread)
-    features, classes = X.shape[1], W.shape[1]
     first, end = pixels.share_of_groups(thread, threads, Wt.shape[1])
-    pixels.transpose(W, features, first, end, Wt)
-    pixels.transpose(velocity, features, first, end, Vt)
     steps = rates.size
     rows = order.size // max(1, steps)
     for step in range(steps):
-        pixels.measure(Wt, features, first, end, most[thread])
+        pixels.measure(Wt, first, end, most[thread])
         barrier(words, threads)
-        pixels.cut(Wt, mean, features, first, end, most, digits, Wq, products[thread])
+        pixels.cut(Wt, mean, first, end, most, digits, Wq, products[thread])
         barrier(words, threads)
         pixels.add_up_rows(
-            X, y, order, step * rows, (step + 1) * rows, order.size - 1, bias, hinge, Wq, most, products, block[thread],
-            quads[thread], S[thread], s[thread], dq[thread], G[thread], exact[thread], labels[thread], counted[thread],
-            loss[thread],
+            X, y, order, step * rows, (step + 1) * rows, order.size - 1, bias, hinge, Wq, most, products, lines[thread],
+            block[thread], quads[thread], S[thread], s[thread], dq[thread], G[thread], exact[thread], labels[thread],
+            counted[thread], loss[thread],
         )  # fmt: skip
         sums[step, thread, 0] = loss[thread, 0]
         barrier(words, threads)
-        last = end == Wt.shape[1]
         sums[step, thread, 1] = _pixel_step(
-            G, exact, counted, hinge, batch, rates[step], reg, momentum, mean, first, min(end, features), last, Wt, Vt,
-            bias, velocity[features:],
+            G, exact, counted, hinge, batch, rates[step], reg, momentum, mean, first, end, counts[thread],
+            gradient[thread], Wt, Vt,
         )  # fmt: skip
-    barrier(words, threads)  # the last thread changes the bias, which all have read by now
-    for f in range(first, min(end, features)):
-        for c in range(classes):
-            result[f, c] = Wt[c, f]
-            velocity[f, c] = Vt[c, f]
-    if thread == 0:
-        for k in range(bias.shape[0]):
-            for c in range(classes):
-                result[features + k, c] = bias[k, c]
+        if thread == 0:  # all have read the bias by now
+            sums[step, thread, 1] += _bias_step(counts[0], batch, rates[step], reg, momentum, bias, bias_velocity)
     leave(words, thread, threads)
 
 
 @jit.internal
 def _pixel_step(
     G: NDArray[Any], exact: NDArray[Any], counted: NDArray[Any], hinge: bool, rows: int, rate: float, reg: float,
-    momentum: float, mean: NDArray[Any], first: int, end: int, last: bool, Wt: NDArray[Any], Vt: NDArray[Any],
-    bias: NDArray[Any], bias_velocity: NDArray[Any],
+    momentum: float, mean: NDArray[Any], first: int, end: int, counts: NDArray[Any], gradient: NDArray[Any],
+    Wt: NDArray[Any], Vt: NDArray[Any],
 ) -> float:  # fmt: skip
-    """Update columns first..end of Wt and Vt (C, F') and, if `last`, the bias. Return sum(W * W) before the update."""
-    number, classes = Wt.dtype.type, Wt.shape[0]
+    """Update columns first..end of Wt and Vt (C, F'). Return sum(W * W) of these columns before the update.
+
+    counts (C,) becomes the sums of the gradient with respect to the scores. gradient (F',) is work memory.
+    """
+    number = Wt.dtype.type
     one_over_rows, twice_reg, kept = number(1.0 / rows), number(2.0 * reg), number(momentum)
-    totals, gradient = np.empty((pixels.DIGITS, pixels.GROUP), np.int64), np.empty(pixels.GROUP)
-    counts = np.empty(classes)
     pixels.count(counted, hinge, counts)
     squares = 0.0
-    for c in range(classes):
+    for c in range(Wt.shape[0]):
         square = number(0)
-        for group in range(first, end, pixels.GROUP):
-            pixels.add_threads(G, exact, c, classes, group, hinge, totals, gradient)
-            weights, velocity = Wt[c, group:end], Vt[c, group:end]
-            for f in range(min(pixels.GROUP, end - group)):
-                total = number(gradient[f] - mean[group + f] * counts[c])
-                square += weights[f] * weights[f]
-                velocity[f] = kept * velocity[f] - rate * (total * one_over_rows + twice_reg * weights[f])
-                weights[f] += velocity[f]
-        if last:
-            for k in range(bias.shape[0]):
-                weight = bias[k, c]
-                square += weight * weight
-                change = kept * bias_velocity[k, c] - rate * (number(counts[c]) * one_over_rows + twice_reg * weight)
-                bias_velocity[k, c] = change
-                bias[k, c] = weight + change
+        pixels.add_threads(G, exact, c, Wt.shape[0], first, end, hinge, gradient)
+        weights, velocity, total, centre = Wt[c, first:end], Vt[c, first:end], gradient[first:end], mean[first:end]
+        for p in range(weights.size):
+            slope = number(total[p] - centre[p] * counts[c])
+            square += weights[p] * weights[p]
+            velocity[p] = kept * velocity[p] - rate * (slope * one_over_rows + twice_reg * weights[p])
+            weights[p] += velocity[p]
         squares += square
+    return squares
+
+
+@jit.internal
+def _bias_step(
+    counts: NDArray[Any], rows: int, rate: float, reg: float, momentum: float, bias: NDArray[Any],
+    velocity: NDArray[Any],
+) -> float:  # fmt: skip
+    """Update bias and its velocity (0 or 1, C). Return the sum of the squares of the bias before the update."""
+    squares = 0.0
+    for k in range(bias.shape[0]):
+        for c in range(bias.shape[1]):
+            weight = bias[k, c]
+            squares += weight * weight
+            velocity[k, c] = momentum * velocity[k, c] - rate * (counts[c] / rows + 2 * reg * weight)
+            bias[k, c] = weight + velocity[k, c]
     return squares

@@ -61,6 +61,9 @@ MIN_PRODUCTS_PER_THREAD = 20_000_000
 ABSOLUTE = np.int32(0x7FFFFFFF)
 """All bits of a float32 but its sign."""
 
+FINISH_FEATURES = 8 * GROUP
+"""Rows of dW that are completed at a time, while they are in L1."""
+
 NOT_FINITE = -2
 """Result of a pass for weights with NaN or infinity, which have no digits."""
 
@@ -75,9 +78,11 @@ class Workspace:
     """Number of threads, and work arrays, of a pass. Their size does not grow with N.
 
     `int8` describes rows, quads, Wq, S, dq and G. Each thread has its own, except Wq.
-    Wt (C, F'): W transposed. digits (3, C, F') int8: its digits.
+    Wt (C, F'): W transposed, with the features of each group in the order of G. digits (3 C, F') int8: its digits.
     most (threads, C) int32: bits of the largest absolute weights, and products (threads, C) float64: products of the
     digits with the mean, of the features of each thread.
+    lines (threads, 2, C) float64: scale and constant of the scores of each class. counts (threads, C) float64: sums of
+    the gradient with respect to the scores. sums (threads, F') float64: gradient of a class.
     s (threads, C + 2, B): scores, and two rows of work space. labels (threads, B).
     counted (threads, K') int64: sums of dq over all rows. exact (threads, K', F') int64: what was flushed from G.
     loss (threads, 2): loss, and squared weights. bad (threads,): as in `numba_parallel`, or NOT_FINITE.
@@ -96,9 +101,11 @@ class Workspace:
         )
         byte, int32 = np.dtype(np.int8), np.dtype(np.int32)
         self.Wt = simd.aligned((classes, wide), np.dtype(np.float32))
-        self.digits = simd.aligned((DIGITS, classes, wide), byte)
+        self.digits = simd.aligned((DIGITS * classes, wide), byte)
         self.Wq = simd.aligned((wide // 4, 4 * columns), byte)
         self.most, self.products = np.empty((threads, classes), np.int32), np.empty((threads, classes))
+        self.lines, self.counts = np.empty((threads, 2, classes)), np.empty((threads, classes))
+        self.sums = simd.aligned((threads, wide), np.dtype(np.float64))
         self.rows = simd.aligned((threads, block, row_bytes), np.dtype(np.uint8))
         self.rows[:] = 0
         self.quads = simd.aligned((threads, block // 4, 4 * wide + simd.CACHE_LINE), np.dtype(np.uint8))
@@ -111,6 +118,13 @@ class Workspace:
         self.counted = np.empty((threads, gradients), np.int64)
         self.loss = np.empty((threads, 2))
         self.bad = np.full(threads, -1)
+
+
+def in_gradient_order(columns: Array, wide: int) -> Array:
+    """Return a copy of columns (K, F), padded with zeros to `wide` columns, with those of each group in G's order."""
+    padded = np.zeros((len(columns), wide), columns.dtype)
+    padded[:, : columns.shape[1]] = columns
+    return padded.reshape(-1, GROUP)[:, int8.FEATURE_ORDER].reshape(len(columns), wide)
 
 
 _RESERVE = Reserve()
@@ -141,13 +155,13 @@ def one_pass(
     work, crew = _RESERVE.take(kind, lambda: Workspace(W, X, rows, hinge, threads)), team(threads)
     work.exact[:], work.bad[:], words = 0, -1, crew.words
     dW = np.empty_like(W)
-    mean = np.zeros(X.shape[1], W.dtype) if mean is None else mean
+    centre = centred(mean, work)
 
     def part(thread: int) -> None:
         _pass(
-            thread, threads, words, W, X, y, order, mean, rows, reg, hinge, work.Wt, work.digits, work.Wq, work.most,
-            work.products, work.rows, work.quads, work.S, work.s, work.dq, work.G, work.exact, work.labels,
-            work.counted, work.loss, work.bad, dW,
+            thread, threads, words, W, X, y, order, centre, rows, reg, hinge, work.Wt, work.digits, work.Wq, work.most,
+            work.products, work.lines, work.rows, work.quads, work.S, work.s, work.dq, work.G, work.exact, work.labels,
+            work.counted, work.counts, work.sums, work.loss, work.bad, dW,
         )  # fmt: skip
 
     crew.run(part)
@@ -157,21 +171,26 @@ def one_pass(
     return loss, dW, int(bad.min()) if bad.size else -1
 
 
-@jit.compiled
+def centred(mean: Array | None, work: Workspace) -> Array:
+    """Return the mean (F'), in the order of G, or zeros."""
+    wide = work.Wt.shape[1]
+    return np.zeros(wide, np.float32) if mean is None else in_gradient_order(mean[None], wide)[0]
+
+
+@jit.kernel
 def _pass(
-    thread: int, threads: int, words: Array, W: Array, X: Array, y: Array, order: Array,
-    mean: Array, rows: int, reg: float, hinge: bool, Wt: Array, digits: Array, Wq: Array,
-    most: Array, products: Array, block: Array, quads: Array,
-    S: Array, s: Array, dq: Array, G: Array, exact: Array, labels: Array,
-    counted: Array, loss: Array, bad: Array, dW: Array,
+    thread: int, threads: int, words: Array, W: Array, X: Array, y: Array, order: Array, mean: Array, rows: int,
+    reg: float, hinge: bool, Wt: Array, digits: Array, Wq: Array, most: Array, products: Array, lines: Array,
+    block: Array, quads: Array, S: Array, s: Array, dq: Array, G: Array, exact: Array, labels: Array, counted: Array,
+    counts: Array, sums: Array, loss: Array, bad: Array, dW: Array,
 ) -> None:  # fmt: skip
     """Compute a thread's share of Wq, then of the rows, then of dW, with a barrier after each."""
     begin(words, thread)
     first, end = share_of_groups(thread, threads, Wt.shape[1])
     transpose(W, X.shape[1], first, end, Wt)
-    measure(Wt, X.shape[1], first, end, most[thread])
+    measure(Wt, first, end, most[thread])
     barrier(words, threads)
-    cut(Wt, mean, X.shape[1], first, end, most, digits, Wq, products[thread])
+    cut(Wt, mean, first, end, most, digits, Wq, products[thread])
     barrier(words, threads)
     finite = True
     for c in range(W.shape[1]):
@@ -179,26 +198,15 @@ def _pass(
     if finite:
         start, stop = share(thread, threads, rows)
         bad[thread] = add_up_rows(
-            X, y, order, start, stop, rows - 1, W[X.shape[1] :], hinge, Wq, most, products, block[thread],
-            quads[thread], S[thread], s[thread], dq[thread], G[thread], exact[thread], labels[thread], counted[thread],
-            loss[thread],
+            X, y, order, start, stop, rows - 1, W[X.shape[1] :], hinge, Wq, most, products, lines[thread],
+            block[thread], quads[thread], S[thread], s[thread], dq[thread], G[thread], exact[thread], labels[thread],
+            counted[thread], loss[thread],
         )  # fmt: skip
         barrier(words, threads)
         loss[thread, 1] = _finish(
-            G,
-            exact,
-            counted,
-            hinge,
-            W,
-            mean,
-            X.shape[1],
-            rows,
-            reg,
-            first,
-            min(end, X.shape[1]),
-            end == Wt.shape[1],
-            dW,
-        )
+            G, exact, counted, hinge, W, mean, X.shape[1], rows, reg, first, min(end, X.shape[1]), end == Wt.shape[1],
+            counts[thread], sums[thread], dW,
+        )  # fmt: skip
     else:
         bad[thread] = NOT_FINITE
     leave(words, thread, threads)
@@ -211,26 +219,31 @@ def share_of_groups(thread: int, threads: int, features: int) -> tuple[int, int]
     return start * GROUP, end * GROUP
 
 
+@jit.inlined
+def exchanged(f: int) -> int:
+    """Return the position of feature f in the order of G, or the feature at position f: `int8.FEATURE_ORDER`."""
+    return f & ~60 | f >> 2 & 12 | f << 2 & 48
+
+
 @jit.internal
 def transpose(W: Array, features: int, first: int, end: int, Wt: Array) -> None:
-    """Set columns first..end of Wt (C, F') to the first `features` rows of W (D, C) transposed, and to zero behind."""
-    last = max(first, min(end, features))
+    """Set columns first..end of Wt (C, F') to the first `features` rows of W (D, C), and to zero behind them."""
     for c in range(W.shape[1]):
-        column, row = W[first:last, c], Wt[c, first:end]
-        for f in range(column.size):
-            row[f] = column[f]
-        row[column.size :] = 0
+        row = Wt[c]
+        for f in range(first, min(end, features)):
+            row[exchanged(f)] = W[f, c]
+        for f in range(max(first, features), end):
+            row[exchanged(f)] = 0
 
 
 @jit.internal
-def measure(Wt: Array, features: int, first: int, end: int, most: Array) -> None:
+def measure(Wt: Array, first: int, end: int, most: Array) -> None:
     """Set most (C,) int32 to the bits of the largest absolute values in columns first..end of Wt (C, F').
 
     Bits of positive numbers are in the order of the numbers. Those of infinity and NaN are the largest.
     """
-    last = max(first, min(end, features))
     for c in range(Wt.shape[0]):
-        row, largest = Wt[c, first:last].view(np.int32), np.int32(0)
+        row, largest = Wt[c, first:end].view(np.int32), np.int32(0)
         for f in range(row.size):
             largest = max(largest, row[f] & ABSOLUTE)
         most[c] = largest
@@ -239,60 +252,54 @@ def measure(Wt: Array, features: int, first: int, end: int, most: Array) -> None
 @jit.internal
 def largest_of(most: Array, c: int) -> float:
     """Return the largest absolute weight of class c from the bits most (threads, C), or inf or NaN."""
-    bits = most[0, c]
+    largest = 0
     for thread in range(1, most.shape[0]):
-        bits = max(bits, most[thread, c])
-    number = np.empty(1, np.int32)
-    number[0] = bits
-    return float(number.view(np.float32)[0])
+        if most[thread, c] > most[largest, c]:
+            largest = thread
+    return float(most.view(np.float32)[largest, c])
 
 
 @jit.internal
-def cut(
-    Wt: Array, mean: Array, features: int, first: int, end: int, most: Array, digits: Array,
-    Wq: Array, products: Array,
-) -> None:  # fmt: skip
+def cut(Wt: Array, mean: Array, first: int, end: int, most: Array, digits: Array, Wq: Array, products: Array) -> None:
     """Write the digits of columns first..end of Wt (C, F') to `digits` and, in the order of `int8`, to Wq.
 
     products (C,) becomes the product of these columns with the mean, in units of the last digit. It is that of the
     digits and not of the weights, so that pixels equal to the mean add exactly nothing.
     """
     classes = Wt.shape[0]
-    count = max(0, min(end, features) - first)
+    base, square = np.float32(BASE), np.float32(BASE * BASE)
+    per_base, per_square = np.float32(1 / BASE), np.float32(1 / (BASE * BASE))
     for c in range(classes):
         largest = largest_of(most, c)
-        inverse = LARGEST / largest if largest > 0 else 0.0
-        row = Wt[c, first:end]
-        d0, d1, d2 = digits[0, c, first:end], digits[1, c, first:end], digits[2, c, first:end]
-        for f in range(row.size):
-            number = np.float64(row[f]) * inverse
-            unit = np.rint(number)
-            rest = (number - unit) * BASE
-            digit = np.rint(rest)
-            d0[f] = np.int8(unit)
-            d1[f] = np.int8(digit)
-            d2[f] = np.int8(np.rint((rest - digit) * BASE))
+        units = LARGEST * BASE * BASE / largest if largest > 0 else 0.0
+        row, centre = Wt[c, first:end], mean[first:end]
+        d0, d1, d2 = digits[c, first:end], digits[classes + c, first:end], digits[2 * classes + c, first:end]
         product = 0.0
-        centre = mean[first : first + count]
-        for f in range(count):
-            number = (np.float64(d0[f]) * BASE + np.float64(d1[f])) * BASE + np.float64(d2[f])
-            product += number * np.float64(centre[f])
+        for p in range(row.size):
+            # An integer of 23 bits, and so are the remainders: exact in float32.
+            number = np.rint(np.float64(row[p]) * units)
+            product += number * np.float64(centre[p])
+            rest = np.float32(number)
+            digit = np.rint(rest * per_square)
+            d0[p] = np.int8(digit)
+            rest -= digit * square
+            digit = np.rint(rest * per_base)
+            d1[p] = np.int8(digit)
+            d2[p] = np.int8(rest - digit * base)
         products[c] = product
-    fours = digits.reshape(DIGITS * classes, digits.shape[2]).view(np.int32)
-    target = Wq.view(np.int32)
+    fours, target = digits.view(np.int32), Wq.view(np.int32)
     for group in range(first // 4, end // 4):
-        row = target[group]
-        for k in range(DIGITS * classes):
+        row = target[exchanged(4 * group) // 4]
+        for k in range(fours.shape[0]):
             row[k] = fours[k, group]
-        row[DIGITS * classes :] = 0
+        row[fours.shape[0] :] = 0
 
 
 @jit.internal
 def add_up_rows(
     X: Array, y: Array, order: Array, start: int, stop: int, last: int, bias: Array, hinge: bool,
-    Wq: Array, most: Array, products: Array, block: Array, quads: Array,
-    S: Array, s: Array, dq: Array, G: Array, exact: Array, labels: Array,
-    counted: Array, loss: Array,
+    Wq: Array, most: Array, products: Array, lines: Array, block: Array, quads: Array, S: Array, s: Array, dq: Array,
+    G: Array, exact: Array, labels: Array, counted: Array, loss: Array,
 ) -> int:  # fmt: skip
     """Set G, exact, counted and loss[0] to the sums over positions start..stop. Return the first bad position, or -1.
 
@@ -304,7 +311,7 @@ def add_up_rows(
     loss[0] = 0.0
     since_flush = 0
     classes = s.shape[0] - 2
-    scale, constant = np.empty(classes), np.empty(classes)
+    scale, constant = lines[0], lines[1]
     for c in range(classes):
         product = 0.0
         for other in range(products.shape[0]):
@@ -484,21 +491,24 @@ def _gradient(quads: Array, rows: int, features: int, dq: Array, G: Array) -> No
 @jit.internal
 def _finish(
     G: Array, exact: Array, counted: Array, hinge: bool, W: Array, mean: Array, features: int, rows: int, reg: float,
-    first: int, end: int, last: bool, dW: Array,
+    first: int, end: int, last: bool, counts: Array, sums: Array, dW: Array,
 ) -> float:  # fmt: skip
-    """Compute rows first..end of dW (D, C) and, if `last`, that of the bias. Return sum(W * W) of these rows."""
+    """Compute rows first..end of dW (D, C) and, if `last`, that of the bias. Return sum(W * W) of these rows.
+
+    counts (C,) and sums (F',) are work memory.
+    """
     classes = W.shape[1]
     one_over_rows, twice_reg = W.dtype.type(1.0 / rows), W.dtype.type(2 * reg)
     squares = 0.0
-    totals, sums, counts = np.empty((DIGITS, GROUP), np.int64), np.empty(GROUP), np.empty(classes)
     count(counted, hinge, counts)
-    for group in range(first, end, GROUP):
-        stop = min(group + GROUP, end)
+    for start in range(first, end, FINISH_FEATURES):
+        stop = min(start + FINISH_FEATURES, end)
         for c in range(classes):
-            add_threads(G, exact, c, classes, group, hinge, totals, sums)
-            for f in range(group, stop):
-                dW[f, c] = sums[f - group] - mean[f] * counts[c]
-        gradient, weights = dW[group:stop], W[group:stop]
+            add_threads(G, exact, c, classes, start, -(-stop // GROUP) * GROUP, hinge, sums)
+            for f in range(start, stop):
+                p = exchanged(f)
+                dW[f, c] = sums[p] - mean[p] * counts[c]
+        gradient, weights = dW[start:stop], W[start:stop]
         squares += regularise(gradient.reshape(gradient.size), weights.reshape(weights.size), one_over_rows, twice_reg)
     if last and features < W.shape[0]:
         for c in range(classes):
@@ -511,49 +521,36 @@ def _finish(
 def count(counted: Array, hinge: bool, counts: Array) -> None:
     """Set counts (C,) to the sums of the gradient with respect to the scores, from those of its digits and threads."""
     classes = counts.size
-    digits = np.empty(DIGITS)
     for c in range(classes):
+        total = 0.0
         for digit in range(1 if hinge else DIGITS):
-            total = 0
+            total *= BASE
             for thread in range(counted.shape[0]):
                 total += counted[thread, digit * classes + c]
-            digits[digit] = total
-        counts[c] = _value(digits[0], digits[1], digits[2], hinge)
+        counts[c] = total if hinge else total / (LARGEST * BASE * BASE)
 
 
 @jit.internal
 def add_threads(
-    G: Array, exact: Array, c: int, classes: int, group: int, hinge: bool, totals: Array, sums: Array
+    G: Array, exact: Array, c: int, classes: int, first: int, end: int, hinge: bool, sums: Array
 ) -> None:  # fmt: skip
-    """Set sums (GROUP,) to the gradient of class c and a group of features, from those of its digits and threads.
+    """Set sums[first:end] to the gradient of class c, in the order of G, from those of its digits and threads.
 
-    totals (DIGITS, GROUP) int64 is work space, in the order of G: `FEATURE_ORDER`, which exchanges two of the three
-    indices if the positions of a group are counted by 4 x 4 x 4. It is its own inverse.
+    The sums of a digit are integers below 2^53, which are exact in float64.
     """
+    total = sums[first:end]
+    total[:] = 0
     for digit in range(1 if hinge else DIGITS):
-        k, total = digit * classes + c, totals[digit]
-        total[:] = 0
+        k = digit * classes + c
         for thread in range(G.shape[0]):
-            addend = G[thread, k, group : group + GROUP]
-            for p in range(GROUP):
-                total[p] += addend[p]
+            kept = 1.0 if thread > 0 else BASE
+            addend = G[thread, k, first:end]
+            for p in range(total.size):
+                total[p] = kept * total[p] + addend[p]
             if exact.size > 0:
-                flushed = exact[thread, k, group : group + GROUP]
-                for p in range(GROUP):
+                flushed = exact[thread, k, first:end]
+                for p in range(total.size):
                     total[p] += flushed[p]
-    high, middle, low = totals[0], totals[1], totals[2]
-    for i in range(4):
-        for j in range(4):
-            for k in range(4):
-                p = 16 * i + 4 * j + k
-                number = np.float64(high[p]) if hinge else _value(high[p], middle[p], low[p], False)
-                sums[16 * j + 4 * i + k] = number
-
-
-@jit.inlined
-def _value(high: float, middle: float, low: float, hinge: bool) -> float:
-    """Return the number with the given digits of the gradient with respect to the scores."""
-    if hinge:
-        return np.float64(high)
-    number = (np.float64(high) * BASE + np.float64(middle)) * BASE + np.float64(low)
-    return number * (1 / (LARGEST * BASE * BASE))
+    if not hinge:
+        for p in range(total.size):
+            total[p] *= 1 / (LARGEST * BASE * BASE)

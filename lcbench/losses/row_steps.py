@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lcbench.losses import jit, simd
 
 
-@jit.compiled
+@jit.kernel
 def look_up_labels(
     y: NDArray[Any], order: NDArray[Any], position: int, rows: int, all_rows: int, classes: int, labels: NDArray[Any]
 ) -> int:
@@ -138,7 +138,7 @@ def _packed(
     return chunk
 
 
-@jit.compiled
+@jit.kernel
 def _step_rows(scores: NDArray[Any], labels: NDArray[Any], hinge: bool) -> float:
     rows, classes = scores.shape
     return hinge_step(scores, rows, labels, classes) if hinge else softmax_step(scores, rows, labels, classes)
@@ -154,7 +154,7 @@ def regularise(gradient: NDArray[Any], weights: NDArray[Any], mean: Any, twice_r
     return squares
 
 
-@jit.compiled
+@jit.kernel
 def _add_regularisation(dW: NDArray[Any], W: NDArray[Any], rows: int, reg: float) -> float:
     """Set dW (D * C,) to dW / rows + 2 reg W. Return sum(W * W)."""
     mean, twice_reg = W.dtype.type(1.0 / rows), W.dtype.type(2 * reg)

@@ -63,6 +63,23 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
+@jit.compiled
+def panels_for(matrix: NDArray[Any]) -> NDArray[Any]:
+    """Return an array for the columns of matrix (R, P), P a multiple of the lanes, as panels (P / lanes, R * lanes)."""
+    width = VECTOR_BYTES // matrix.itemsize
+    return np.empty((matrix.shape[1] // width, matrix.shape[0] * width), matrix.dtype)
+
+
+@jit.compiled
+def copy_to_panels(matrix: NDArray[Any], panels: NDArray[Any]) -> None:
+    """Copy matrix (R, P) to panels (P / lanes, R * lanes): one vector of every row, one after the other."""
+    width = VECTOR_BYTES // matrix.itemsize
+    for r in range(matrix.shape[0]):
+        for panel in range(panels.shape[0]):
+            for lane in range(width):
+                panels[panel, r * width + lane] = matrix[r, panel * width + lane]
+
+
 def call_intrinsic(
     builder: ir.IRBuilder, name: str, result: ir.Type, arguments: list[ir.Value], **flags: Any
 ) -> ir.Value:
@@ -249,6 +266,25 @@ class _ScoreTile:
                 builder.store(total, builder.bitcast(pointer, vectors.element.as_pointer()))
 
 
+def _panel_after_panel(
+    builder: ir.IRBuilder, panels: Matrix, panel: ir.Value, place: ir.Value
+) -> Callable[[], ir.Value]:
+    """Return a function that emits the address of a place in a panel, and each time it runs, in the next one.
+
+    To advance a pointer takes one register less than to compute the address from the number of the panel.
+    """
+    pointer = panels.at(panel, place)
+    slot = cgutils.alloca_once(builder, pointer.type)
+    builder.store(pointer, slot)
+
+    def emit() -> ir.Value:
+        current = builder.load(slot)
+        builder.store(cgutils.pointer_add(builder, current, panels.row_stride), slot)
+        return current
+
+    return emit
+
+
 def _make_packing_score_tile(tile_rows: int, tile_classes: int) -> Any:
     @intrinsic
     def packing_score_tile(
@@ -275,11 +311,11 @@ def _make_packing_score_tile(tile_rows: int, tile_classes: int) -> Any:
                 return [row_at(context, builder, order, arguments[1], position, last) for position in positions]
 
             rows, later = rows_from(row, last), rows_from(fetched, furthest)
-            place = builder.mul(out, width)
+            next_panel = _panel_after_panel(builder, p, builder.udiv(first, width), builder.mul(out, width))
 
             def add_products(f: ir.Value, load_x: Callable[[ir.Value], ir.Value]) -> None:
                 xs = [load_x(x.at(r, f)) for r in rows]
-                panel = p.at(builder.udiv(f, width), place)
+                panel = next_panel()
                 for r, vector in enumerate(xs):
                     vectors.store(vector, vectors.at(panel, r))
                 tile.add_products(f, xs)
@@ -331,9 +367,9 @@ def _score_tile(
         features, c, first, stop, out = (arguments[k] for k in (1, 3, 4, 5, 7))
         width = _INT64(vectors.count)
         tile = _ScoreTile(vectors, ROWS, CLASSES, w, c, kept, out, first)
-        place = builder.mul(out, width)
+        next_panel = _panel_after_panel(builder, p, builder.udiv(first, width), builder.mul(out, width))
         with cgutils.for_range_slice(builder, first, smaller(builder, stop, features), width) as (f, _):
-            panel = p.at(builder.udiv(f, width), place)
+            panel = next_panel()
             tile.add_products(f, [vectors.load(vectors.at(panel, r)) for r in range(ROWS)])
         with builder.if_else(builder.icmp_signed("<", stop, features)) as (interrupt, finish):
             with interrupt:

@@ -82,7 +82,7 @@ def _pause(typing: Any) -> Any:
 if os.name == "posix":
     _sched_yield = types.ExternalFunction("sched_yield", types.int32())
 
-    @jit.compiled
+    @jit.kernel
     def _spin(spins: int) -> None:
         if spins % SPINS_BEFORE_YIELDING:
             _pause()
@@ -91,12 +91,12 @@ if os.name == "posix":
 
 else:
 
-    @jit.compiled
+    @jit.kernel
     def _spin(spins: int) -> None:
         _pause()
 
 
-@jit.compiled
+@jit.kernel
 def _barrier(words: NDArray[Any], threads: int) -> None:
     turn = _load_word(words, _TURN)
     if turn == _BROKEN:
@@ -132,7 +132,7 @@ barrier = _barrier_in_python if config.DISABLE_JIT else _barrier
 if sys.platform == "linux" and not config.DISABLE_JIT:
     _sched_getcpu = types.ExternalFunction("sched_getcpu", types.int32())
 
-    @jit.compiled
+    @jit.kernel
     def _current_cpu() -> int:
         return int(_sched_getcpu())
 
@@ -142,7 +142,7 @@ else:
         return -1
 
 
-@jit.compiled
+@jit.kernel
 def _begin(words: NDArray[Any], thread: int) -> None:
     if thread == 0:
         _store_word(words, _BEGUN, _load_word(words, _CALLED))
@@ -161,7 +161,7 @@ def _begin_in_python(words: NDArray[Any], thread: int) -> None:
 begin = _begin_in_python if config.DISABLE_JIT else _begin
 
 
-@jit.compiled
+@jit.kernel
 def _leave(words: NDArray[Any], thread: int, threads: int) -> None:
     calls = _load_word(words, _BEGUN)
     _barrier(words, threads)
@@ -183,7 +183,7 @@ def _leave_in_python(words: NDArray[Any], thread: int, threads: int) -> None:
 leave = _leave_in_python if config.DISABLE_JIT else _leave
 
 
-@jit.compiled
+@jit.kernel
 def share(thread: int, threads: int, count: int) -> tuple[int, int]:
     """Return the start and the end of a thread's share of `count` items."""
     return count * thread // threads, count * (thread + 1) // threads

@@ -63,6 +63,15 @@ def test_weights_without_digits_are_computed_in_floats(monkeypatch):
     assert np.isnan(dW).all()
 
 
+def test_order_of_the_gradient_is_its_own_inverse():
+    positions = 2 * int8.GROUP + np.arange(int8.GROUP)
+    assert [pixels.exchanged(position) for position in positions.tolist()] == [*(2 * int8.GROUP + int8.FEATURE_ORDER)]
+    columns = np.arange(2 * 100).reshape(2, 100)
+    ordered = pixels.in_gradient_order(columns, 2 * int8.GROUP)
+    assert ordered[0, 5] == columns[0, int8.FEATURE_ORDER[5]]
+    assert (pixels.in_gradient_order(ordered, 2 * int8.GROUP)[:, :100] == columns).all()
+
+
 def test_unknown_unit_is_an_error():
     environment = os.environ | {"LCBENCH_INT8": "mmx"}
     command = [sys.executable, "-c", "import lcbench.losses.int8"]

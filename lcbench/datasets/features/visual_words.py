@@ -247,8 +247,8 @@ def encode(
     # Squared distance = squares of the word - 2 word . patch + squares of the patch.
     minus_twice = np.zeros((PATCH_VALUES, simd.up_to(words, TILE_WORDS)), np.float32)
     minus_twice[:, :words] = -2 * dictionary.words.T
-    words_in_panels = _panels_for(minus_twice)
-    _copy_to_panels(minus_twice, words_in_panels)
+    words_in_panels = simd.panels_for(minus_twice)
+    simd.copy_to_panels(minus_twice, words_in_panels)
     squares = np.zeros(minus_twice.shape[1], np.float32)
     squares[:words] = np.square(dictionary.words, dtype=np.float64).sum(axis=1)
 
@@ -272,23 +272,6 @@ def encode(
 
 
 @jit.compiled
-def _panels_for(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return an array for the columns of matrix (R, P), P a multiple of the lanes, as panels (P / lanes, R * lanes)."""
-    lanes = simd.VECTOR_BYTES // 4
-    return np.empty((matrix.shape[1] // lanes, matrix.shape[0] * lanes), np.float32)
-
-
-@jit.compiled
-def _copy_to_panels(matrix: NDArray[np.float32], panels: NDArray[np.float32]) -> None:
-    """Copy matrix (R, P) to panels (P / lanes, R * lanes): one vector of every row, one after the other."""
-    lanes = simd.VECTOR_BYTES // 4
-    for r in range(matrix.shape[0]):
-        for panel in range(panels.shape[0]):
-            for lane in range(lanes):
-                panels[panel, r * lanes + lane] = matrix[r, panel * lanes + lane]
-
-
-@jit.compiled
 def _encode_images(
     images: NDArray[np.uint8], side: int, centre: NDArray[np.float32], whitening: NDArray[np.float32],
     minus_twice: NDArray[np.float32], squares: NDArray[np.float32], words: int, hard: bool, out: NDArray[np.float32],
@@ -299,14 +282,14 @@ def _encode_images(
     count = places * places
     width = -(-(count + TILE_PATCHES) // TILE_WORDS) * TILE_WORDS  # the last tiles extend beyond the end
     patches = np.zeros((PATCH_VALUES, width), np.float32)
-    panels = _panels_for(patches)
+    panels = simd.panels_for(patches)
     whitened = np.empty((whitening.shape[1], width), np.float32)
     norms = np.empty(width, np.float32)
     distances = np.empty((BLOCK_PATCHES, squares.size), np.float32)
     sums = np.zeros((QUADRANTS, words), np.float32)
     for image in range(images.shape[0]):
         normalise_all_patches(images[image], side, centre, patches)
-        _copy_to_panels(patches, panels)
+        simd.copy_to_panels(patches, panels)
         _whiten(panels, whitening, whitened, norms)
         sums[:] = 0
         for start in range(0, count, BLOCK_PATCHES):
