@@ -136,13 +136,18 @@ class ExitCode(IntEnum):
     """Standard output was closed by its reader, such as head or less, before everything was written."""
 
 
-def message_of(error: BaseException) -> str:
-    """Return the message of an exception, which any code may have raised.
+def message_of(error: BaseException, unreadable: str = "") -> str:
+    """Return the message of an exception, which any code may have raised, or `unreadable` if it cannot tell it.
 
-    It can be encoded. It is empty if the exception cannot tell it. Numba's have colours if colorama is installed: they
-    are left out.
+    It can be encoded. Numba's have colours if colorama is installed: they are left out.
     """
     try:
         return STYLE.sub("", str(error)).encode(errors="backslashreplace").decode()
     except Exception:
-        return ""
+        return unreadable
+
+
+def type_and_message(error: BaseException) -> str:
+    """Return the type of an exception, which any code may have raised, and its message, on one line."""
+    text = " ".join(message_of(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from lcbench.errors import message_of, os_error
-from lcbench.workers.messages import Failed, encode, one_line
+from lcbench.errors import message_of, os_error, type_and_message
+from lcbench.workers.messages import Failed, encode
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ class Mute(Exception):  # noqa: N818
     ],
 )
 def test_every_exception_is_one_line_that_can_be_sent(error, line):
-    assert one_line(error) == line
-    encode(Failed("crashed", one_line(error)))
+    assert type_and_message(error) == line
+    encode(Failed("crashed", type_and_message(error)))
 
 
 def test_messages_lose_the_colours_of_other_libraries():

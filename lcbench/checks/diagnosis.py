@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.checks.cases import Case
+from lcbench.errors import type_and_message
 from lcbench.losses import oracle
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.losses.oracle import Expected
 from lcbench.usercode.loading import describe_error
 from lcbench.usercode.mistakes import EARLIER_RESULT, TrialInputs, TrialOutput, find_mistake, unrepeatable
-from lcbench.workers.messages import one_line
 
 PLAIN = Case("plain", 40, 20, 10, labels="each")
 
@@ -64,7 +64,7 @@ class Raised(str):
 
 def raised(error: Exception, filename: str | None) -> Raised:
     """Return an exception as a failure, with the line of the code from `filename` that raised it, if any."""
-    return Raised(describe_error(error, filename) if filename else one_line(error))
+    return Raised(describe_error(error, filename) if filename else type_and_message(error))
 
 
 def limit(failure: Raised) -> str | None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lcbench.checks.cases import Case
+from lcbench.errors import type_and_message
 from lcbench.losses import oracle
 from lcbench.losses.implementation import Implementation, LossName
 from lcbench.losses.oracle import Expected
@@ -20,7 +21,6 @@ from lcbench.record import Example
 from lcbench.usercode.conventions import strength
 from lcbench.usercode.discovery import UserFunction
 from lcbench.usercode.source import underlying
-from lcbench.workers.messages import one_line
 
 SMALL = Case("example", 3, 2, 3, labels="each")
 
@@ -111,7 +111,9 @@ def _example(implementation: Implementation, loss: LossName, case: Case) -> Exam
                 *implementation.functions[loss](*implementation.prepare(W.copy(), X.copy(), y.copy()), reg)
             )
         except Exception as error:
-            return Example(_inputs(implementation, W, X, y, reg), [("loss", f"{right.loss:.6g}", one_line(error))])
+            return Example(
+                _inputs(implementation, W, X, y, reg), [("loss", f"{right.loss:.6g}", type_and_message(error))]
+            )
         if right.mismatch(value, dW):
             return Example(
                 _inputs(implementation, W, X, y, reg), [*_compared(right, value, dW, implementation.convention.columns)]

@@ -8,6 +8,7 @@ from typing import cast
 
 import numpy as np
 
+from lcbench.errors import type_and_message
 from lcbench.host.counters import CounterDelta
 from lcbench.losses.implementation import Implementation, LossError, LossName, Unavailable
 from lcbench.measure import clock, workload
@@ -42,7 +43,7 @@ from lcbench.measure.messages import (
 )
 from lcbench.measure.verification import Unchanged, Verifier, WrongResult
 from lcbench.usercode import own_tree
-from lcbench.workers.messages import Emit, Failed, Orders, one_line
+from lcbench.workers.messages import Emit, Failed, Orders
 
 
 def load_implementation(
@@ -68,7 +69,7 @@ def load_implementation(
         vanished = file.suffix == ".py" and not file.exists()
         emit(Failed("unavailable" if vanished else "wrong", str(error)))
     except Exception as error:
-        emit(Failed("crashed", one_line(error)))
+        emit(Failed("crashed", type_and_message(error)))
     return None, 0.0
 
 
@@ -115,7 +116,7 @@ def _status_of(error: Exception) -> tuple[str, str]:
         return "wrong", str(error)
     if isinstance(error, Unavailable):
         return "unavailable", str(error)
-    return "crashed", "out of memory" if isinstance(error, MemoryError) else one_line(error)
+    return "crashed", "out of memory" if isinstance(error, MemoryError) else type_and_message(error)
 
 
 class _CellMeasurement:

@@ -29,7 +29,7 @@ from typing import Any, Literal, NoReturn
 
 import numpy as np
 
-from lcbench.errors import STYLE
+from lcbench.errors import message_of
 from lcbench.losses.implementation import CannotLoad
 from lcbench.usercode import own_tree
 from lcbench.usercode.source import Definition, Note, Source, is_file, place, read_source, syntax_reason
@@ -506,11 +506,7 @@ def _kind_and_reason(error: BaseException, message: str) -> tuple[FaultKind, str
 
 def _message(error: BaseException) -> str:
     """Return the message of an exception of any class, as text that can be encoded and printed."""
-    try:
-        text = str(error)
-    except Exception:  # of its own __str__
-        return "its message cannot be shown"
-    text = STYLE.sub("", text).encode("utf-8", "backslashreplace").decode("utf-8")
+    text = message_of(error, unreadable="its message cannot be shown")
     return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
 
 

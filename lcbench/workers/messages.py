@@ -8,8 +8,6 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
-from lcbench.errors import message_of
-
 Emit = Callable[[Any], None]
 """Callback that is called with each event of a job."""
 
@@ -77,9 +75,3 @@ def decode_events(lines: bytes, answers: Any = None) -> list[Any]:
 def _decoder(answers: Any) -> msgspec.json.Decoder[Any]:
     common = Began | Failed | Done
     return msgspec.json.Decoder(common if answers is None else common | answers)
-
-
-def one_line(error: BaseException) -> str:
-    """Return an exception as one line: its type and its message."""
-    text = " ".join(message_of(error).split())
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

@@ -32,8 +32,9 @@ from typing import Any, cast, get_type_hints
 
 import msgspec
 
+from lcbench.errors import type_and_message
 from lcbench.workers.guard import children
-from lcbench.workers.messages import Done, Emit, Failed, JobMessage, Orders, encode, one_line
+from lcbench.workers.messages import Done, Emit, Failed, JobMessage, Orders, encode
 
 
 def main() -> None:
@@ -61,7 +62,7 @@ def main() -> None:
         except (Exception, SystemExit):
             raise
         except BaseException as error:  # raised by measured code, such as KeyboardInterrupt
-            emit(Failed("crashed", f"raises {one_line(error)}"))
+            emit(Failed("crashed", f"raises {type_and_message(error)}"))
         emit(Done())
         if not shared:
             break

@@ -13,8 +13,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from lcbench.errors import type_and_message
 from lcbench.learn.search.trials import Answer, Job, run_trial
-from lcbench.workers.messages import Began, Failed, one_line
+from lcbench.workers.messages import Began, Failed
 from lcbench.workers.process import WorkerProcess
 
 CLUSTER_IMPLEMENTATION = "dask"
@@ -167,5 +168,5 @@ def _cluster_answer(future: Any) -> Answer:
     if future.status == "finished":
         answer: Answer = future.result()
         return answer
-    reason = one_line(future.exception()) if future.status == "error" else "the scheduler is gone"
+    reason = type_and_message(future.exception()) if future.status == "error" else "the scheduler is gone"
     return Answer(status="crashed", reason=reason)

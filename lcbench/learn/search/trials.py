@@ -14,7 +14,7 @@ import numpy as np
 from lcbench import files
 from lcbench.datasets.examples import Examples, LabelledSplits
 from lcbench.datasets.rows import blocks
-from lcbench.errors import LcbenchError
+from lcbench.errors import LcbenchError, type_and_message
 from lcbench.learn import model, training
 from lcbench.learn.model import Model
 from lcbench.learn.recipe import Recipe
@@ -23,7 +23,7 @@ from lcbench.losses.implementation import Implementation, LossError, LossFunctio
 from lcbench.usercode.discovery import is_user_code
 from lcbench.usercode.recognition import resolve
 from lcbench.workers import messages
-from lcbench.workers.messages import Began, Emit, one_line
+from lcbench.workers.messages import Began, Emit
 
 
 class Answer(msgspec.Struct, tag="answer", kw_only=True, frozen=True):
@@ -86,7 +86,7 @@ def run_trial(job: Job, folder: Path, alive: Callable[[], None] = lambda: None) 
     except (LcbenchError, LossError) as error:
         return Answer(status="crashed", reason=str(error))
     except BaseException as error:  # user code may raise anything
-        return Answer(status="crashed", reason=one_line(error))
+        return Answer(status="crashed", reason=type_and_message(error))
     if job.model is not None:
         model.write(Path(job.model), trained)
     return _answer(trained, perf_counter() - began)
