@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import config
 
 from lcbench.losses import int8, numba_parallel, pixels
 
@@ -22,6 +23,7 @@ def run(*arguments, **variables):
     return json.loads(subprocess.check_output(command, env=environment, text=True))
 
 
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="the process of the test has the JIT in any case")
 @pytest.mark.parametrize("unit", int8.UNITS)
 def test_every_unit_agrees_with_the_oracle(unit):
     found = run(LCBENCH_INT8=unit)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from numba import config
 
 from lcbench.losses import catalog, oracle
 from lcbench.losses.implementation import Implementation, Unavailable
@@ -122,6 +123,7 @@ def test_gradient_at_the_kink_is_zero(name):
     np.testing.assert_array_equal(dW, np.zeros_like(W))
 
 
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing of it depends on Numba's JIT")
 @pytest.mark.parametrize("name", ["torch-compile", "torch-compile-cuda"])
 def test_compiled_by_torch(name):
     implementation = peer(name)
