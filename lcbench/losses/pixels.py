@@ -334,10 +334,12 @@ def add_up_rows(
         # The score tiles read whole groups of features, and whole tiles of rows.
         in_place = order.size == 0 and X.shape[1] % GROUP == 0 and rows % TILE_ROWS == 0
         _interleave(X, order, position, rows, block, quads, not in_place)
+        ahead = position + rows
+        furthest = min(last, ahead + rows - 1)  # in a descent, the next batch has as many rows
         if in_place:
-            _scores(X, position, rows, X, order, position + labels.size, last, Wq, S)
+            _scores(X, position, rows, X, order, ahead, furthest, Wq, S)
         else:
-            _scores(block, np.int64(0), rows, X, order, position + labels.size, last, Wq, S)
+            _scores(block, np.int64(0), rows, X, order, ahead, furthest, Wq, S)
         _combine(S, scale, constant, s)
         loss[0] += _hinge_step(s, rows, labels, dq) if hinge else _softmax_step(s, rows, labels, dq)
         _count(dq, counted)
