@@ -73,7 +73,8 @@ def compiled(function: Callable[..., Any]) -> Any:
 def kernel(function: Callable[..., Any]) -> Any:
     """Return `function` compiled without reference counts of arrays: it must not create any. Decorator.
 
-    Counting the references of views would take a sixth of the time of compiling. All arrays are arguments.
+    All arrays are arguments, which the caller keeps. To count the references of their views would only take time, most
+    of all the compiler's.
     """
     return numba.njit(**_OPTIONS, no_cfunc_wrapper=True, _nrt=False)(function)
 
@@ -81,7 +82,8 @@ def kernel(function: Callable[..., Any]) -> Any:
 def internal(function: Callable[..., Any]) -> Any:
     """Return `function` compiled like a kernel, but for calls by kernels only. Decorator.
 
-    It has no interface to Python, which would take another sixth of that time. A call from Python ends the process.
+    It has no interface to Python, which would take a sixth of the time of compiling. A call from Python ends the
+    process.
     """
     return numba.njit(**_OPTIONS, no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False)(function)
 

@@ -192,7 +192,7 @@ def _descend_on_pixels(
     steps, batch = batches.shape
     # The threads are awake, and share the work on the weights, too.
     work = pixels.Workspace(W, X, batch, hinge, threads=max(1, min(jit.thread_count(), batch // LEAST_ROWS)))
-    orders, centre = _orders(batches, work.threads), pixels.centred(mean, work)
+    orders, centre = _orders(batches, work.threads), pixels.ordered_mean(mean, work)
     features, wide = X.shape[1], work.Wt.shape[1]
     work.Wt[:], bias = pixels.in_gradient_order(W[:features].T, wide), W[features:].copy()
     Vt, bias_velocity = pixels.in_gradient_order(velocity[:features].T, wide), velocity[features:]
@@ -203,7 +203,7 @@ def _descend_on_pixels(
     def part(thread: int) -> None:
         _pixel_steps(
             thread, threads, words, hinge, X, y, orders[thread], batch, rates, reg, momentum, centre, work.Wt, Vt,
-            bias, bias_velocity, work.digits, work.Wq, work.most, work.products, work.lines, work.rows, work.quads,
+            bias, bias_velocity, work.digits, work.Wq, work.most, work.products, work.constants, work.rows, work.quads,
             work.S, work.s, work.dq, work.G, work.exact, work.labels, work.counted, work.counts, work.sums, work.loss,
             sums,
         )  # fmt: skip
@@ -222,7 +222,7 @@ def _pixel_steps(
     thread: int, threads: int, words: NDArray[Any], hinge: bool, X: NDArray[Any], y: NDArray[Any],
     order: NDArray[Any], batch: int, rates: NDArray[Any], reg: float, momentum: float, mean: NDArray[Any],
     Wt: NDArray[Any], Vt: NDArray[Any], bias: NDArray[Any], bias_velocity: NDArray[Any], digits: NDArray[Any],
-    Wq: NDArray[Any], most: NDArray[Any], products: NDArray[Any], lines: NDArray[Any], block: NDArray[Any],
+    Wq: NDArray[Any], most: NDArray[Any], products: NDArray[Any], constants: NDArray[Any], block: NDArray[Any],
     quads: NDArray[Any], S: NDArray[Any], s: NDArray[Any], dq: NDArray[Any], G: NDArray[Any], exact: NDArray[Any],
     labels: NDArray[Any], counted: NDArray[Any], counts: NDArray[Any], gradient: NDArray[Any], loss: NDArray[Any],
     sums: NDArray[Any],
@@ -241,9 +241,9 @@ def _pixel_steps(
         pixels.cut(Wt, mean, first, end, most, digits, Wq, products[thread])
         barrier(words, threads)
         pixels.add_up_rows(
-            X, y, order, step * rows, (step + 1) * rows, order.size - 1, bias, hinge, Wq, most, products, lines[thread],
-            block[thread], quads[thread], S[thread], s[thread], dq[thread], G[thread], exact[thread], labels[thread],
-            counted[thread], loss[thread],
+            X, y, order, step * rows, (step + 1) * rows, order.size - 1, bias, hinge, Wq, most, products,
+            constants[thread], block[thread], quads[thread], S[thread], s[thread], dq[thread], G[thread], exact[thread],
+            labels[thread], counted[thread], loss[thread],
         )  # fmt: skip
         sums[step, thread, 0] = loss[thread, 0]
         barrier(words, threads)

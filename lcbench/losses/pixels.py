@@ -81,8 +81,8 @@ class Workspace:
     Wt (C, F'): W transposed, with the features of each group in the order of G. digits (3 C, F') int8: its digits.
     most (threads, C) int32: bits of the largest absolute weights, and products (threads, C) float64: products of the
     digits with the mean, of the features of each thread.
-    lines (threads, 2, C) float64: scale and constant of the scores of each class. counts (threads, C) float64: sums of
-    the gradient with respect to the scores. sums (threads, F') float64: gradient of a class.
+    constants (threads, 2, C) float64: scale and constant of the scores of each class. counts (threads, C) float64: sums
+    of the gradient with respect to the scores. sums (threads, F') float64: gradient of a class.
     s (threads, C + 2, B): scores, and two rows of work space. labels (threads, B).
     counted (threads, K') int64: sums of dq over all rows. exact (threads, K', F') int64: what was flushed from G.
     loss (threads, 2): loss, and squared weights. bad (threads,): as in `numba_parallel`, or NOT_FINITE.
@@ -104,7 +104,7 @@ class Workspace:
         self.digits = simd.aligned((DIGITS * classes, wide), byte)
         self.Wq = simd.aligned((wide // 4, 4 * columns), byte)
         self.most, self.products = np.empty((threads, classes), np.int32), np.empty((threads, classes))
-        self.lines, self.counts = np.empty((threads, 2, classes)), np.empty((threads, classes))
+        self.constants, self.counts = np.empty((threads, 2, classes)), np.empty((threads, classes))
         self.sums = simd.aligned((threads, wide), np.dtype(np.float64))
         self.rows = simd.aligned((threads, block, row_bytes), np.dtype(np.uint8))
         self.rows[:] = 0
@@ -155,13 +155,13 @@ def one_pass(
     work, crew = _RESERVE.take(kind, lambda: Workspace(W, X, rows, hinge, threads)), team(threads)
     work.exact[:], work.bad[:], words = 0, -1, crew.words
     dW = np.empty_like(W)
-    centre = centred(mean, work)
+    centre = ordered_mean(mean, work)
 
     def part(thread: int) -> None:
         _pass(
             thread, threads, words, W, X, y, order, centre, rows, reg, hinge, work.Wt, work.digits, work.Wq, work.most,
-            work.products, work.lines, work.rows, work.quads, work.S, work.s, work.dq, work.G, work.exact, work.labels,
-            work.counted, work.counts, work.sums, work.loss, work.bad, dW,
+            work.products, work.constants, work.rows, work.quads, work.S, work.s, work.dq, work.G, work.exact,
+            work.labels, work.counted, work.counts, work.sums, work.loss, work.bad, dW,
         )  # fmt: skip
 
     crew.run(part)
@@ -171,7 +171,7 @@ def one_pass(
     return loss, dW, int(bad.min()) if bad.size else -1
 
 
-def centred(mean: Array | None, work: Workspace) -> Array:
+def ordered_mean(mean: Array | None, work: Workspace) -> Array:
     """Return the mean (F'), in the order of G, or zeros."""
     wide = work.Wt.shape[1]
     return np.zeros(wide, np.float32) if mean is None else in_gradient_order(mean[None], wide)[0]
@@ -180,7 +180,7 @@ def centred(mean: Array | None, work: Workspace) -> Array:
 @jit.kernel
 def _pass(
     thread: int, threads: int, words: Array, W: Array, X: Array, y: Array, order: Array, mean: Array, rows: int,
-    reg: float, hinge: bool, Wt: Array, digits: Array, Wq: Array, most: Array, products: Array, lines: Array,
+    reg: float, hinge: bool, Wt: Array, digits: Array, Wq: Array, most: Array, products: Array, constants: Array,
     block: Array, quads: Array, S: Array, s: Array, dq: Array, G: Array, exact: Array, labels: Array, counted: Array,
     counts: Array, sums: Array, loss: Array, bad: Array, dW: Array,
 ) -> None:  # fmt: skip
@@ -198,7 +198,7 @@ def _pass(
     if finite:
         start, stop = share(thread, threads, rows)
         bad[thread] = add_up_rows(
-            X, y, order, start, stop, rows - 1, W[X.shape[1] :], hinge, Wq, most, products, lines[thread],
+            X, y, order, start, stop, rows - 1, W[X.shape[1] :], hinge, Wq, most, products, constants[thread],
             block[thread], quads[thread], S[thread], s[thread], dq[thread], G[thread], exact[thread], labels[thread],
             counted[thread], loss[thread],
         )  # fmt: skip
@@ -297,9 +297,9 @@ def cut(Wt: Array, mean: Array, first: int, end: int, most: Array, digits: Array
 
 @jit.internal
 def add_up_rows(
-    X: Array, y: Array, order: Array, start: int, stop: int, last: int, bias: Array, hinge: bool,
-    Wq: Array, most: Array, products: Array, lines: Array, block: Array, quads: Array, S: Array, s: Array, dq: Array,
-    G: Array, exact: Array, labels: Array, counted: Array, loss: Array,
+    X: Array, y: Array, order: Array, start: int, stop: int, last: int, bias: Array, hinge: bool, Wq: Array,
+    most: Array, products: Array, constants: Array, block: Array, quads: Array, S: Array, s: Array, dq: Array, G: Array,
+    exact: Array, labels: Array, counted: Array, loss: Array,
 ) -> int:  # fmt: skip
     """Set G, exact, counted and loss[0] to the sums over positions start..stop. Return the first bad position, or -1.
 
@@ -311,7 +311,7 @@ def add_up_rows(
     loss[0] = 0.0
     since_flush = 0
     classes = s.shape[0] - 2
-    scale, constant = lines[0], lines[1]
+    scale, constant = constants[0], constants[1]
     for c in range(classes):
         product = 0.0
         for other in range(products.shape[0]):
