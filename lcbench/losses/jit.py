@@ -122,11 +122,21 @@ def is_x86() -> bool:
     return bool(llvm.get_default_triple().startswith(("x86", "i386", "amd64")))
 
 
+_threads: int | None = None
+
+
 def thread_count() -> int:
-    """Return the threads of a parallel kernel: `NUMBA_NUM_THREADS`, or all cores on which this process may run."""
-    return int(config.NUMBA_NUM_THREADS)
+    """Return the threads of a parallel kernel.
+
+    They are those that `use_threads` set, or else `NUMBA_NUM_THREADS`, or all cores on which this process may run.
+    """
+    return int(config.NUMBA_NUM_THREADS) if _threads is None else _threads
 
 
 def use_threads(count: int) -> None:
-    """Set `thread_count` to `count` in this process."""
-    config.NUMBA_NUM_THREADS = count
+    """Set `thread_count` to `count` in this process.
+
+    Numba's own setting stays: to change it after Numba has started its threads is an error in a later compilation.
+    """
+    global _threads
+    _threads = count

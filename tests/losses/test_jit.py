@@ -1,15 +1,16 @@
-"""Compilation: Ctrl-C is not lost in it."""
+"""Compilation: Ctrl-C is not lost in it, and the number of threads does not prevent it."""
 
 from __future__ import annotations
 
 import signal
 
 import numba
+import numpy as np
 import pytest
 from numba import config
 from numba.extending import overload
 
-from lcbench.losses import jit  # noqa: F401 registers what is tested
+from lcbench.losses import jit
 
 pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="nothing is compiled where the JIT is off")
 
@@ -53,3 +54,18 @@ def test_another_handler_of_ctrl_c_is_left_as_it_is():
     finally:
         signal.signal(signal.SIGINT, before)
     assert (received, handlers) == (["Ctrl-C"], [handler])
+
+
+def test_numba_compiles_after_another_number_of_threads_was_set(monkeypatch):
+    @numba.njit(parallel=True)
+    def total(numbers):
+        result = 0.0
+        for i in numba.prange(numbers.size):
+            result += numbers[i]
+        return result
+
+    total(np.ones(10))  # starts Numba's threads
+    monkeypatch.setattr(jit, "_threads", None)
+    jit.use_threads(config.NUMBA_NUM_THREADS + 1)
+    monkeypatch.setenv("NUMBA_ANYTHING", "1")  # Numba then reads all its variables again
+    assert numba.njit(lambda x: x + 1)(1) == 2
