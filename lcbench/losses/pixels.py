@@ -49,6 +49,9 @@ LARGEST = 127.0
 The latter is half the base, so that a remainder of half a unit is still a digit.
 """
 
+LAST_DIGITS = LARGEST * BASE * BASE
+"""Largest number of three digits, in units of the last one."""
+
 PRODUCTS = {"svm": (DIGITS + 1) / 2, "softmax": DIGITS}
 """Products of digits by loss for each product of numbers, on average over scores and gradient."""
 
@@ -271,7 +274,7 @@ def cut(Wt: Array, mean: Array, first: int, end: int, most: Array, digits: Array
     per_base, per_square = np.float32(1 / BASE), np.float32(1 / (BASE * BASE))
     for c in range(classes):
         largest = largest_of(most, c)
-        units = LARGEST * BASE * BASE / largest if largest > 0 else 0.0
+        units = LAST_DIGITS / largest if largest > 0 else 0.0
         row, centre = Wt[c, first:end], mean[first:end]
         d0, d1, d2 = digits[c, first:end], digits[classes + c, first:end], digits[2 * classes + c, first:end]
         product = 0.0
@@ -316,7 +319,7 @@ def add_up_rows(
         product = 0.0
         for other in range(products.shape[0]):
             product += products[other, c]
-        scale[c] = largest_of(most, c) / (LARGEST * BASE * BASE)
+        scale[c] = largest_of(most, c) / LAST_DIGITS
         constant[c] = -scale[c] * product
         for k in range(bias.shape[0]):
             constant[c] += bias[k, c]
@@ -529,7 +532,7 @@ def count(counted: Array, hinge: bool, counts: Array) -> None:
             total *= BASE
             for thread in range(counted.shape[0]):
                 total += counted[thread, digit * classes + c]
-        counts[c] = total if hinge else total / (LARGEST * BASE * BASE)
+        counts[c] = total if hinge else total / LAST_DIGITS
 
 
 @jit.internal
@@ -555,4 +558,4 @@ def add_threads(
                     total[p] += flushed[p]
     if not hinge:
         for p in range(total.size):
-            total[p] *= 1 / (LARGEST * BASE * BASE)
+            total[p] *= 1 / LAST_DIGITS
