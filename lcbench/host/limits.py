@@ -7,7 +7,7 @@ a matrix product does not reach the full rate.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any
@@ -90,8 +90,8 @@ class Limit:
         )
 
     def _read_bytes_s(self, ahead: int) -> float:
-        seconds = self._run(lambda thread: _read(self._parts[thread], self._times, ahead))
-        return self._times * sum(part.nbytes for part in self._parts) / seconds
+        read = [self._times * part.nbytes for part in self._parts]
+        return self._rate(lambda thread: _read(self._parts[thread], self._times, ahead), read)
 
     def _flops_s(self) -> float:
         """Return the rate of the arithmetic unit that `numba-parallel` uses for this dtype.
@@ -99,17 +99,28 @@ class Limit:
         Products of pixels by a unit of bytes are products of digits. The hinge loss needs the fewest of them.
         """
         if self._bytes:
-            seconds = self._run(lambda thread: _multiply_bytes(BYTE_ROUNDS))
-            return self._threads * BYTE_ROUNDS * self._bytes.chain_products * 2 / pixels.PRODUCTS["svm"] / seconds
+            flops = BYTE_ROUNDS * self._bytes.chain_products * 2 / pixels.PRODUCTS["svm"]
+            return self._rate(lambda thread: _multiply_bytes(BYTE_ROUNDS), [flops] * self._threads)
         number = self._floats.type(0.5)
-        seconds = self._run(lambda thread: _multiply_add(FMA_ROUNDS, number))
-        lanes = jit.vector_bytes() // self._floats.itemsize
-        return self._threads * FMA_ROUNDS * CHAINS * lanes * 2 / seconds
+        flops = FMA_ROUNDS * CHAINS * jit.vector_bytes() // self._floats.itemsize * 2
+        return self._rate(lambda thread: _multiply_add(FMA_ROUNDS, number), [flops] * self._threads)
 
-    def _run(self, work: Callable[[int], Any]) -> float:
-        start = perf_counter()
-        list(self._pool.map(work, range(self._threads)))
-        return perf_counter() - start
+    def _rate(self, work: Callable[[int], Any], amounts: Sequence[float]) -> float:
+        """Return the sum of the rates of the threads, of which each does its amount of work.
+
+        The cores may differ. The slowest one does not limit a kernel that gives it less work.
+        """
+        return sum(amount / seconds for amount, seconds in zip(amounts, self._run(work), strict=True))
+
+    def _run(self, work: Callable[[int], Any]) -> list[float]:
+        """Return the seconds that each thread takes for work(thread)."""
+
+        def timed(thread: int) -> float:
+            start = perf_counter()
+            work(thread)
+            return perf_counter() - start
+
+        return list(self._pool.map(timed, range(self._threads)))
 
 
 @intrinsic

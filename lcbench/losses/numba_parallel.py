@@ -1,6 +1,6 @@
 """Single pass over X on all cores: scores, row step and gradient of a block of rows while the block is in the cache.
 
-Two matrix products would read X twice. Here each thread processes its own rows block by block::
+Two matrix products would read X twice. Here each thread processes rows block by block::
 
     X (N, D)           a block of rows                                  held in
     +-----------+      1. scores    S = X_block Wt^T  2 rows x 10 classes or  registers; parts of Wt in L1 for all rows
@@ -11,7 +11,7 @@ Two matrix products would read X twice. Here each thread processes its own rows 
     |  ...      |      3. gradient  Gt += dS^T X      5 classes x 4 vectors   registers; four panels, which one line
     +-----------+                                     of features             after the other comes from L2
 
-    Wt is W transposed and interleaved by vectors, Gt (C', D') one gradient a thread, both padded to whole tiles. A
+    Wt is W transposed and interleaved by vectors, Gt (C', D') one gradient a portion, both padded to whole tiles. A
     panel holds one vector of features of every row of the block.
 
 These are the tiles for 32 vector registers. With 16 they are 2 rows x 5 classes, and 5 classes x 2 vectors.
@@ -20,8 +20,9 @@ Rows of X are about 12 KB apart and not aligned. Without the copy, most loads of
 lines, which compete for a few sets of the L1 cache.
 
 All threads run the same function. They wait for each other at two barriers: after Wt is complete, and after all
-gradients are complete. The gradients are then added in a fixed order, so that the result depends on the number of
-threads, but not on their timing.
+gradients are complete. Of many rows, each thread has most of its share to itself, and the others are taken portion by
+portion, so that a slower core delays nobody. The gradients of the portions are added in a fixed order: the result
+depends on the number of threads, but not on their timing.
 
 Rows of X can be selected by index and are then read in place. X of another dtype (uint8 pixels), with a mean image,
 with a bias, or with rows that are not contiguous is converted block by block into a buffer of each thread. X is never
@@ -39,7 +40,7 @@ from lcbench.losses import jit, pixels, simd
 from lcbench.losses.implementation import require_fitting
 from lcbench.losses.row_steps import hinge_step, look_up_labels, regularise, softmax_step, two_products
 from lcbench.losses.simd import CLASSES, ROWS, VECTORS, WIDE_CLASSES, WIDE_ROWS
-from lcbench.losses.threads import Reserve, barrier, begin, leave, share, team
+from lcbench.losses.threads import Reserve, barrier, begin, begin_portions, leave, next_portion, portions, share, team
 
 BLOCK_BYTES = 300_000
 """Size of a block of rows. Each block reads and writes Gt, so smaller ones are slower. This one, its panels, Wt and Gt
@@ -182,25 +183,27 @@ def _one_pass(
     mean: NDArray[Any] | None,
 ) -> tuple[float, NDArray[Any], int]:  # fmt: skip
     rows = order.size or len(X)
-    kind = (W.shape, W.dtype, X.shape[1], _is_packed(W, X, mean), *_division(W, rows))
-    work = _RESERVE.take(kind, lambda: Workspace(W, X, rows, mean))
+    threads, block_rows = _division(W, rows)
+    bounds = portions(threads, rows, block_rows)
+    kind = (W.shape, W.dtype, X.shape[1], _is_packed(W, X, mean), threads, block_rows, bounds.size)
+    work = _RESERVE.take(kind, lambda: Workspace(W, X, rows, mean, bounds.size - 1))
     dW = np.empty(W.shape, W.dtype)
     X, source, mean = readable(W, X, mean)
-    threads, crew = work.threads, team(work.threads)
+    crew = team(threads)
     words = crew.words
 
     def part(thread: int) -> None:
         _pass(
-            thread, threads, words, W, X, source, y, order, mean, rows, reg, hinge,
-            work.Wt, work.scores, work.labels, work.parts, work.panels, work.packed, work.Gt, work.totals, work.sums,
-            work.bad, dW,
+            thread, threads, words, W, X, source, y, order, mean, bounds, reg, hinge, work.Wt,
+            work.scores, work.labels, work.parts, work.panels, work.packed, work.Gt, work.totals, work.sums, work.bad,
+            dW,
         )  # fmt: skip
 
     crew.run(part)
-    bad = work.bad[work.bad >= 0]
-    loss = float(work.sums[:, 0].sum() / rows + reg * work.sums[:, 1].sum())
+    bad = [position for position in work.bad.tolist() if position >= 0]
+    losses, squares = work.sums.T.tolist()
     _RESERVE.keep(kind, work)
-    return loss, dW, int(bad.min(initial=rows)) if bad.size else -1
+    return sum(losses) / rows + reg * sum(squares), dW, min(bad, default=-1)
 
 
 def _is_packed(W: NDArray[Any], X: NDArray[Any], mean: NDArray[Any] | None) -> bool:
@@ -233,30 +236,33 @@ def _division(W: NDArray[Any], rows: int) -> tuple[int, int]:
 
 
 class Workspace:
-    """Number of threads, and work arrays, of one pass. Their size does not grow with N.
+    """Number of threads, and work arrays, of one pass over P portions of the rows. Their size does not grow with N.
 
     Wt (C' / CLASSES, CLASSES * D'): W transposed, padded to whole tiles with zeros: for CLASSES classes, one vector of
     each class after the other, in the order in which the scores read them.
-    Gt (threads, C', D'): gradient of each thread, transposed and padded.
-    totals (threads, C', D') float64: sum of the gradients of earlier blocks, used only by threads with many blocks.
+    Gt (P, C', D'): gradient of each portion, transposed and padded.
+    totals (threads, C', D') float64: sum of the gradients of earlier blocks, used only for portions of many blocks.
     scores (threads, B, C') and labels (threads, B): those of a block of B rows.
     parts (threads, C' / CLASSES, B * CLASSES * lanes): sums of the scores of a block between two parts of Wt.
     panels (threads, D' / lanes, B' * lanes): the B rows of a block as the gradient reads them.
     packed (threads, B, D''): rows of X in W's dtype; B is zero if X can be read in place.
-    sums (threads, 2): loss and squared weights.
-    bad (threads,): first position of each thread with a row or label that does not exist, or -1.
+    sums (P, 2): loss of each portion, and squared weights of each thread.
+    bad (P,): first position of each portion with a row or label that does not exist, or -1.
     """
 
-    def __init__(self, W: NDArray[Any], X: NDArray[Any], rows: int, mean: NDArray[Any] | None = None) -> None:
+    def __init__(
+        self, W: NDArray[Any], X: NDArray[Any], rows: int, mean: NDArray[Any] | None = None, portions: int = 0
+    ) -> None:  # fmt: skip
         features, classes = W.shape
         self.threads, block_rows = _division(W, rows)
+        portions = portions or self.threads
         # A packed row takes an odd number of cache lines: with an even number the rows would share few sets of the
         # cache.
         width = (-(-features * W.itemsize // simd.CACHE_LINE) | 1) * simd.CACHE_LINE // W.itemsize
         lanes = simd.lanes(W.itemsize)
         tiles = simd.up_to(classes, CLASSES), simd.up_to(width, VECTORS * lanes)
         self.Wt = simd.aligned((tiles[0] // CLASSES, CLASSES * tiles[1]), W.dtype)
-        self.Gt = simd.aligned((self.threads, *tiles), W.dtype)
+        self.Gt = simd.aligned((portions, *tiles), W.dtype)
         self.totals = simd.aligned((self.threads, *tiles), np.dtype(np.float64))
         # The last tile may write after the last row.
         self.scores = simd.aligned((self.threads, block_rows + ROWS, tiles[0]), W.dtype)
@@ -269,8 +275,8 @@ class Workspace:
         self.packed[:, :, features:] = 0
         if X.shape[1] < features:  # the bias
             self.packed[:, :, features - 1] = 1
-        self.sums = np.empty((self.threads, 2))
-        self.bad = np.full(self.threads, -1)
+        self.sums = np.zeros((portions, 2))
+        self.bad = np.full(portions, -1)
 
 
 _RESERVE = Reserve()
@@ -301,20 +307,29 @@ def check_arrays(
 @jit.kernel
 def _pass(
     thread: int, threads: int, words: NDArray[Any], W: NDArray[Any], X: NDArray[Any], source: NDArray[Any],
-    y: NDArray[Any], order: NDArray[Any], mean: NDArray[Any], rows: int, reg: float, hinge: bool, Wt: NDArray[Any],
-    scores: NDArray[Any], labels: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any], packed: NDArray[Any],
-    Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any], bad: NDArray[Any], dW: NDArray[Any],
+    y: NDArray[Any], order: NDArray[Any], mean: NDArray[Any], bounds: NDArray[Any], reg: float, hinge: bool,
+    Wt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any],
+    packed: NDArray[Any], Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any], bad: NDArray[Any],
+    dW: NDArray[Any],
 ) -> None:  # fmt: skip
-    """Compute a thread's share of Wt, then of the rows, then of dW, with a barrier after each."""
+    """Compute a thread's share of Wt, then portions of the rows, then a share of dW, with a barrier after each.
+
+    bounds (P + 1,): those of the portions.
+    """
     begin(words, thread)
-    first, end = share(thread, threads, Gt.shape[2])
+    if thread == 0:
+        begin_portions(words, threads)
+    first, end = share(thread, threads, Gt.shape[2], simd.VECTOR_BYTES // W.itemsize)
     interleave(W, first, end, Wt)
     barrier(words, threads)
-    start, stop = share(thread, threads, rows)
-    bad[thread] = add_up_rows(
-        X, source, y, order, mean, start, stop, rows - 1, Wt, W.shape[1], hinge, scores[thread], labels[thread],
-        parts[thread], panels[thread], packed[thread], Gt[thread], totals[thread], sums[thread],
-    )  # fmt: skip
+    rows, portion = bounds[-1], thread
+    while portion < Gt.shape[0]:
+        bad[portion] = add_up_rows(
+            X, source, y, order, mean, bounds[portion], bounds[portion + 1], rows - 1, Wt, W.shape[1], hinge,
+            scores[thread], labels[thread], parts[thread], panels[thread], packed[thread], Gt[portion], totals[thread],
+            sums[portion],
+        )  # fmt: skip
+        portion = next_portion(words)
     barrier(words, threads)
     sums[thread, 1] = _finish(Gt, W, rows, reg, first, min(end, W.shape[0]), dW)
     leave(words, thread, threads)
@@ -322,18 +337,23 @@ def _pass(
 
 @jit.internal
 def interleave(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
-    """Set features first..end of Wt, which `Workspace` describes, to rows of W (D, C), and to zero in the padding."""
+    """Set features first..end of Wt, which `Workspace` describes, to rows of W (D, C), and to zero in the padding.
+
+    first and end are multiples of the lanes.
+    """
     features, classes = W.shape
     lanes = simd.VECTOR_BYTES // W.itemsize
-    for c in range(CLASSES * Wt.shape[0]):
-        target = Wt[c // CLASSES]
-        last = min(end, features) if c < classes else first
-        for vector in range(first - first % lanes, end, lanes):
-            offset = (CLASSES - 1) * vector + c % CLASSES * lanes
-            for f in range(max(first, vector), min(last, vector + lanes)):
-                target[offset + f] = W[f, c]
-            for f in range(max(first, last, vector), min(end, vector + lanes)):
-                target[offset + f] = 0
+    for vector in range(first, end, lanes):
+        for c in range(CLASSES * Wt.shape[0]):
+            place = CLASSES * vector + c % CLASSES * lanes
+            target = Wt[c // CLASSES, place : place + lanes]
+            known = min(lanes, features - vector) if c < classes else 0
+            if known == lanes:
+                for lane in range(lanes):
+                    target[lane] = W[vector + lane, c]
+            else:
+                for lane in range(lanes):
+                    target[lane] = W[vector + lane, c] if lane < known else 0
 
 
 @jit.inlined
@@ -452,7 +472,7 @@ def _block(
 
 @jit.internal
 def _finish(Gt: NDArray[Any], W: NDArray[Any], rows: int, reg: float, first: int, end: int, dW: NDArray[Any]) -> float:
-    """Compute rows first..end of dW (D, C) from the gradients of the threads, in their order. Return sum(W * W)."""
+    """Compute rows first..end of dW (D, C) from the gradients of the portions, in their order. Return sum(W * W)."""
     mean = W.dtype.type(1.0 / rows)
     twice_reg = W.dtype.type(2 * reg)
     classes = W.shape[1]
@@ -461,8 +481,8 @@ def _finish(Gt: NDArray[Any], W: NDArray[Any], rows: int, reg: float, first: int
         stop = min(f + FINISH_FEATURES, end)
         for c in range(classes):
             total, column = Gt[0, c, f:stop], dW[f:stop, c]
-            for thread in range(1, Gt.shape[0]):
-                addend = Gt[thread, c, f:stop]
+            for portion in range(1, Gt.shape[0]):
+                addend = Gt[portion, c, f:stop]
                 for k in range(total.size):
                     total[k] += addend[k]
             for k in range(total.size):

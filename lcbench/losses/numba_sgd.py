@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lcbench.losses import jit, pixels, simd
+from lcbench.losses import int8, jit, pixels, simd
 from lcbench.losses.implementation import LOSSES, LossName
 from lcbench.losses.numba_parallel import Workspace, add_up_rows, check_arrays, interleave, readable
 from lcbench.losses.threads import barrier, begin, leave, share, team
@@ -141,7 +141,7 @@ def _descend(
     """
     begin(words, thread)
     classes, features = weights.shape
-    first, end = share(thread, threads, Gt.shape[2])
+    first, end = share(thread, threads, Gt.shape[2], simd.VECTOR_BYTES // W.itemsize)
     last = min(end, features)
     interleave(weights.T, first, end, Wt)
     barrier(words, threads)
@@ -155,7 +155,7 @@ def _descend(
         )  # fmt: skip
         barrier(words, threads)
         sums[step, thread, 1] = _step(Gt, batch, rates[step], reg, momentum, first, last, weights, Vt)
-        interleave(weights.T, first, last, Wt)
+        interleave(weights.T, first, end, Wt)
         barrier(words, threads)
     leave(words, thread, threads)
 
@@ -232,7 +232,7 @@ def _pixel_steps(
     Wt (C, F'), Vt (C, F') and mean (F',) are in the order of G; bias and its velocity are (0 or 1, C).
     """
     begin(words, thread)
-    first, end = pixels.share_of_groups(thread, threads, Wt.shape[1])
+    first, end = share(thread, threads, Wt.shape[1], int8.GROUP)
     steps = rates.size
     rows = order.size // max(1, steps)
     for step in range(steps):
@@ -240,8 +240,9 @@ def _pixel_steps(
         barrier(words, threads)
         pixels.cut(Wt, mean, first, end, most, digits, Wq, products[thread])
         barrier(words, threads)
+        pixels.clear(dq[thread], G[thread], counted[thread])
         pixels.add_up_rows(
-            X, y, order, step * rows, (step + 1) * rows, order.size - 1, bias, hinge, Wq, most, products,
+            X, y, order, step * rows, (step + 1) * rows, order.size - 1, 0, bias, hinge, Wq, most, products,
             constants[thread], block[thread], quads[thread], S[thread], s[thread], dq[thread], G[thread], exact[thread],
             labels[thread], counted[thread], loss[thread],
         )  # fmt: skip

@@ -10,7 +10,8 @@ matrix multiplication by using fast routines of matrix multiplication and its ap
 to the scores is cut in the same way, with scale 1/127; that of the hinge loss is a small integer and has one digit. The
 mean image and the bias become one constant of each class.
 
-Each thread processes its own rows block by block, in the layouts of `int8`::
+Each thread processes rows block by block, in the layouts of `int8`; many rows portion by portion, as in
+`numba_parallel`::
 
     X (N, F)       a block of rows                                                   held in
     +---------+    0. quads     four rows interleaved                                L2
@@ -19,7 +20,8 @@ Each thread processes its own rows block by block, in the layouts of `int8`::
     |  ...    |    2. row step  s (C, B) from S; the loss; digits dq of ds           L1
     +---------+    3. gradient  G += dq quads                                        registers, quads in L2
 
-    G holds exact sums over all rows of a thread. Before they can overflow they are added to sums in int64.
+    G holds exact sums over all rows of a thread, whichever these are. Before they can overflow they are added to sums
+    in int64.
 
 The threads wait for each other at three barriers: after the largest weights are known, after Wq is complete, and after
 all gradients are complete. The gradient of the hinge loss is exact up to the rounding of dW, so that it does not depend
@@ -37,7 +39,7 @@ from numpy.typing import NDArray
 from lcbench.losses import int8, jit, simd
 from lcbench.losses.int8 import COLUMNS, GROUP, NARROW, TILE_FEATURES, TILE_ROWS, WIDE
 from lcbench.losses.row_steps import look_up_labels, regularise
-from lcbench.losses.threads import Reserve, barrier, begin, leave, share, team
+from lcbench.losses.threads import Reserve, barrier, begin, begin_portions, leave, next_portion, portions, share, team
 
 Array = NDArray[Any]
 
@@ -57,6 +59,9 @@ PRODUCTS = {"svm": (DIGITS + 1) / 2, "softmax": DIGITS}
 
 MAX_FEATURES = 65_536
 """Most features, and most rows between two additions to int64, for which sums of 255 * 127 fit int32."""
+
+FLUSH_ROWS = MAX_FEATURES - 2 * int8.BLOCK_ROWS
+"""The sums are added to those in int64 when their number of rows reaches a multiple of this, to within a block."""
 
 MIN_PRODUCTS_PER_THREAD = 20_000_000
 """About what a core computes while another thread wakes up. For less work the calling thread alone is faster."""
@@ -88,10 +93,10 @@ class Workspace:
     of the gradient with respect to the scores. sums (threads, F') float64: gradient of a class.
     s (threads, C + 2, B): scores, and two rows of work space. labels (threads, B).
     counted (threads, K') int64: sums of dq over all rows. exact (threads, K', F') int64: what was flushed from G.
-    loss (threads, 2): loss, and squared weights. bad (threads,): as in `numba_parallel`, or NOT_FINITE.
+    loss (P, 2) and bad (P,): sums and bad of `numba_parallel`, where bad can be NOT_FINITE.
     """
 
-    def __init__(self, W: Array, X: Array, rows: int, hinge: bool, threads: int) -> None:
+    def __init__(self, W: Array, X: Array, rows: int, hinge: bool, threads: int, portions: int = 0) -> None:
         features, classes = X.shape[1], W.shape[1]
         self.threads = threads
         block = int8.BLOCK_ROWS
@@ -116,11 +121,11 @@ class Workspace:
         self.s = simd.aligned((threads, classes + 2, block), np.dtype(np.float32))
         self.dq = simd.aligned((threads, gradients, block), byte)
         self.G = simd.aligned((threads, gradients, wide + simd.CACHE_LINE // 4), int32)
-        self.exact = np.zeros((threads, gradients, wide) if _flushes(rows, threads) else (threads, 0, 0), np.int64)
+        self.exact = np.zeros((threads, gradients, wide) if _flushes(rows) else (threads, 0, 0), np.int64)
         self.labels = np.zeros((threads, block), np.int64)
         self.counted = np.empty((threads, gradients), np.int64)
-        self.loss = np.empty((threads, 2))
-        self.bad = np.full(threads, -1)
+        self.loss = np.zeros((portions or threads, 2))
+        self.bad = np.full(portions or threads, -1)
 
 
 def in_gradient_order(columns: Array, wide: int) -> Array:
@@ -139,9 +144,9 @@ def _threads(W: Array, X: Array, rows: int) -> int:
     return max(1, min(jit.thread_count(), rows // TILE_ROWS, useful))
 
 
-def _flushes(rows: int, threads: int) -> bool:
-    """Return whether the int32 sums of a thread must be flushed to int64."""
-    return rows // threads >= MAX_FEATURES - int8.BLOCK_ROWS
+def _flushes(rows: int) -> bool:
+    """Return whether the int32 sums of a thread may have to be flushed to int64."""
+    return rows > FLUSH_ROWS
 
 
 def one_pass(
@@ -154,24 +159,27 @@ def one_pass(
     """
     rows = order.size or len(X)
     threads = _threads(W, X, rows)
-    kind = (W.shape, X.shape[1], hinge, threads, _flushes(rows, threads))
-    work, crew = _RESERVE.take(kind, lambda: Workspace(W, X, rows, hinge, threads)), team(threads)
-    work.exact[:], work.bad[:], words = 0, -1, crew.words
+    bounds = portions(threads, rows, int8.BLOCK_ROWS)
+    kind = (W.shape, X.shape[1], hinge, threads, bounds.size, _flushes(rows))
+    work = _RESERVE.take(kind, lambda: Workspace(W, X, rows, hinge, threads, bounds.size - 1))
+    work.exact[:], work.bad[:] = 0, -1
+    crew = team(threads)
+    words = crew.words
     dW = np.empty_like(W)
     centre = ordered_mean(mean, work)
 
     def part(thread: int) -> None:
         _pass(
-            thread, threads, words, W, X, y, order, centre, rows, reg, hinge, work.Wt, work.digits, work.Wq, work.most,
-            work.products, work.constants, work.rows, work.quads, work.S, work.s, work.dq, work.G, work.exact,
-            work.labels, work.counted, work.counts, work.sums, work.loss, work.bad, dW,
+            thread, threads, words, W, X, y, order, centre, bounds, reg, hinge, work.Wt, work.digits, work.Wq,
+            work.most, work.products, work.constants, work.rows, work.quads, work.S, work.s, work.dq, work.G,
+            work.exact, work.labels, work.counted, work.counts, work.sums, work.loss, work.bad, dW,
         )  # fmt: skip
 
     crew.run(part)
-    bad = work.bad[work.bad != -1]
-    loss = float(work.loss[:, 0].sum() / rows + reg * work.loss[:, 1].sum())
+    bad = [position for position in work.bad.tolist() if position != -1]
+    losses, squares = work.loss.T.tolist()
     _RESERVE.keep(kind, work)
-    return loss, dW, int(bad.min()) if bad.size else -1
+    return sum(losses) / rows + reg * sum(squares), dW, min(bad, default=-1)
 
 
 def ordered_mean(mean: Array | None, work: Workspace) -> Array:
@@ -182,14 +190,16 @@ def ordered_mean(mean: Array | None, work: Workspace) -> Array:
 
 @jit.kernel
 def _pass(
-    thread: int, threads: int, words: Array, W: Array, X: Array, y: Array, order: Array, mean: Array, rows: int,
+    thread: int, threads: int, words: Array, W: Array, X: Array, y: Array, order: Array, mean: Array, bounds: Array,
     reg: float, hinge: bool, Wt: Array, digits: Array, Wq: Array, most: Array, products: Array, constants: Array,
     block: Array, quads: Array, S: Array, s: Array, dq: Array, G: Array, exact: Array, labels: Array, counted: Array,
     counts: Array, sums: Array, loss: Array, bad: Array, dW: Array,
 ) -> None:  # fmt: skip
     """Compute a thread's share of Wq, then of the rows, then of dW, with a barrier after each."""
     begin(words, thread)
-    first, end = share_of_groups(thread, threads, Wt.shape[1])
+    if thread == 0:
+        begin_portions(words, threads)
+    first, end = share(thread, threads, Wt.shape[1], GROUP)
     transpose(W, X.shape[1], first, end, Wt)
     measure(Wt, first, end, most[thread])
     barrier(words, threads)
@@ -199,27 +209,25 @@ def _pass(
     for c in range(W.shape[1]):
         finite = finite and isfinite(largest_of(most, c))
     if finite:
-        start, stop = share(thread, threads, rows)
-        bad[thread] = add_up_rows(
-            X, y, order, start, stop, rows - 1, W[X.shape[1] :], hinge, Wq, most, products, constants[thread],
-            block[thread], quads[thread], S[thread], s[thread], dq[thread], G[thread], exact[thread], labels[thread],
-            counted[thread], loss[thread],
-        )  # fmt: skip
+        clear(dq[thread], G[thread], counted[thread])
+        done, portion = 0, thread
+        while portion < bounds.size - 1:
+            start, stop = bounds[portion], bounds[portion + 1]
+            bad[portion] = add_up_rows(
+                X, y, order, start, stop, stop - 1, done, W[X.shape[1] :], hinge, Wq, most, products, constants[thread],
+                block[thread], quads[thread], S[thread], s[thread], dq[thread], G[thread], exact[thread],
+                labels[thread], counted[thread], loss[portion],
+            )  # fmt: skip
+            done += stop - start
+            portion = next_portion(words)
         barrier(words, threads)
         loss[thread, 1] = _finish(
-            G, exact, counted, hinge, W, mean, X.shape[1], rows, reg, first, min(end, X.shape[1]), end == Wt.shape[1],
-            counts[thread], sums[thread], dW,
+            G, exact, counted, hinge, W, mean, X.shape[1], bounds[-1], reg, first, min(end, X.shape[1]),
+            end == Wt.shape[1], counts[thread], sums[thread], dW,
         )  # fmt: skip
     else:
         bad[thread] = NOT_FINITE
     leave(words, thread, threads)
-
-
-@jit.internal
-def share_of_groups(thread: int, threads: int, features: int) -> tuple[int, int]:
-    """Return the start and the end of a thread's share of the features, whole groups."""
-    start, end = share(thread, threads, features // GROUP)
-    return start * GROUP, end * GROUP
 
 
 @jit.inlined
@@ -299,20 +307,25 @@ def cut(Wt: Array, mean: Array, first: int, end: int, most: Array, digits: Array
 
 
 @jit.internal
+def clear(dq: Array, G: Array, counted: Array) -> None:
+    """Set the sums of a thread, and the padding of dq, to zero."""
+    dq[:] = 0
+    G[:] = 0
+    counted[:] = 0
+
+
+@jit.internal
 def add_up_rows(
-    X: Array, y: Array, order: Array, start: int, stop: int, last: int, bias: Array, hinge: bool, Wq: Array,
+    X: Array, y: Array, order: Array, start: int, stop: int, last: int, done: int, bias: Array, hinge: bool, Wq: Array,
     most: Array, products: Array, constants: Array, block: Array, quads: Array, S: Array, s: Array, dq: Array, G: Array,
     exact: Array, labels: Array, counted: Array, loss: Array,
 ) -> int:  # fmt: skip
-    """Set G, exact, counted and loss[0] to the sums over positions start..stop. Return the first bad position, or -1.
+    """Add the sums over positions start..stop to G, exact and counted. Return the first bad position, or -1.
 
-    bias (0 or 1, C). Later rows may be prefetched, up to position `last`.
+    loss[0] becomes the loss of these rows. done: number of rows that the sums contain already. bias (0 or 1, C). Later
+    rows may be prefetched, up to position `last`.
     """
-    G[:] = 0
-    counted[:] = 0
-    dq[:] = 0
     loss[0] = 0.0
-    since_flush = 0
     classes = s.shape[0] - 2
     scale, constant = constants[0], constants[1]
     for c in range(classes):
@@ -330,10 +343,9 @@ def add_up_rows(
         if bad >= 0:
             int8.end_tiles()
             return bad
-        if since_flush + labels.size > MAX_FEATURES:
+        if (done + labels.size) // FLUSH_ROWS > done // FLUSH_ROWS:
             _flush(G, exact)
-            since_flush = 0
-        since_flush += labels.size
+        done += rows
         # The score tiles read whole groups of features, and whole tiles of rows.
         in_place = order.size == 0 and X.shape[1] % GROUP == 0 and rows % TILE_ROWS == 0
         _interleave(X, order, position, rows, block, quads, not in_place)

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Hashable
 from contextlib import suppress
+from functools import lru_cache
 from time import sleep
 from typing import Any
 
@@ -29,12 +30,21 @@ from lcbench.losses import jit
 LINGER_SPINS = 10_000
 """Iterations for which a thread spins after a call before it sleeps: a fraction of a millisecond."""
 
+OWN_PART = 0.85
+"""Part of the rows that is divided evenly among the threads. They take the others portion by portion."""
+
+LEAST_OWN_BLOCKS = 30
+"""Blocks of a thread's first portion below which all rows are divided evenly: each portion takes time, too."""
+
+LEAST_PORTION = 16
+"""The smallest portion is the rows of a thread divided by this number, so that no thread waits long at the end."""
+
 SPINS_BEFORE_YIELDING = 2_000
 """If there are fewer free cores than threads, a spinning thread must yield to the thread for which it waits."""
 
 _WORD = ir.IntType(64)
 # Indices of the words in a team's memory, each in a cache line of its own.
-_ARRIVED, _TURN, _CALLED, _BEGUN, _CALLER_CPU = 0, 8, 16, 24, 32
+_ARRIVED, _TURN, _CALLED, _BEGUN, _CALLER_CPU, _PORTION = 0, 8, 16, 24, 32, 40
 _BROKEN = -1  # value of the word _TURN after a call has failed
 
 
@@ -184,20 +194,66 @@ leave = _leave_in_python if config.DISABLE_JIT else _leave
 
 
 @jit.kernel
-def share(thread: int, threads: int, count: int) -> tuple[int, int]:
-    """Return the start and the end of a thread's share of `count` items."""
-    return count * thread // threads, count * (thread + 1) // threads
+def share(thread: int, threads: int, count: int, unit: int = 1) -> tuple[int, int]:
+    """Return the start and the end of a thread's share of `count` items, multiples of `unit` as `count` is."""
+    units = count // unit
+    return units * thread // threads * unit, units * (thread + 1) // threads * unit
+
+
+@lru_cache(maxsize=64)
+def portions(threads: int, rows: int, block_rows: int) -> NDArray[np.int64]:
+    """Return the bounds (P + 1,) of the portions of `rows` rows that the threads take one after the other.
+
+    The first ones are those with which the threads begin. The others become smaller, so that all threads finish at
+    nearly the same time even if a core is slower than another. The bounds depend on the arguments only, and so does a
+    sum over the portions in their order, whichever thread computes them. They are multiples of `block_rows`.
+    """
+    own = int(OWN_PART * rows / threads) // block_rows * block_rows
+    if threads == 1 or own < LEAST_OWN_BLOCKS * block_rows:
+        return np.array([rows * thread // threads for thread in range(threads + 1)])
+    bounds = [own * thread for thread in range(threads + 1)]
+    while bounds[-1] < rows:
+        left = rows - bounds[-1]
+        size = max(left // threads, rows // (LEAST_PORTION * threads), 1)
+        bounds.append(bounds[-1] + min(left, -(-size // block_rows) * block_rows))
+    return np.array(bounds)
+
+
+@jit.kernel
+def _begin_portions(words: NDArray[Any], threads: int) -> None:
+    _store_word(words, _PORTION, threads)
+
+
+def _begin_portions_in_python(words: NDArray[Any], threads: int) -> None:
+    """Let `next_portion` begin after the first `threads` portions. One thread calls this before a barrier."""
+    words[_PORTION] = threads
+
+
+@jit.kernel
+def _next_portion(words: NDArray[Any]) -> int:
+    return _count_up(words, _PORTION)
+
+
+def _next_portion_in_python(words: NDArray[Any]) -> int:
+    """Return the number of a portion that no thread has taken yet; there may be no such portion."""
+    with _counting:
+        words[_PORTION] += 1
+        return int(words[_PORTION]) - 1
+
+
+begin_portions = _begin_portions_in_python if config.DISABLE_JIT else _begin_portions
+next_portion = _next_portion_in_python if config.DISABLE_JIT else _next_portion
 
 
 class Team:
     """Team of `threads` threads. The calling thread is the first; the others wait between calls.
 
-    words: memory of `begin`, `barrier` and `leave`, an argument of the kernels.
+    words: memory of `begin`, `barrier`, `leave` and the portions, an argument of the kernels.
     """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self.words = np.zeros(40, np.int64)
+        self.words = np.zeros(_PORTION + 8, np.int64)
         self._call = threading.RLock()  # reentrant: a signal handler may run before _caller is set
         self._caller: int | None = None
         self._intact = True

@@ -45,13 +45,13 @@ def test_all_chains_stay_in_registers(dtype):
 
 
 def test_rates_are_work_over_time(monkeypatch):
-    monkeypatch.setattr(limits.Limit, "_run", lambda limit, work: 2.0)
+    monkeypatch.setattr(limits.Limit, "_run", lambda limit, work: [1.0, 2.0, 4.0])
     limit = limits.Limit("float32", 30_000_000, 3)
     lanes = jit.vector_bytes() // 4
-    # 3 threads, a multiplication and an addition
-    assert limit._flops_s() == 3 * limits.FMA_ROUNDS * limits.CHAINS * lanes * 2 / 2
+    # a multiplication and an addition; three threads, with rates of their own
+    assert limit._flops_s() == limits.FMA_ROUNDS * limits.CHAINS * lanes * 2 * (1 + 1 / 2 + 1 / 4)
     # a footprint of 30 MB is read seventeen times to make up 500 MB
-    assert limit._read_bytes_s(0) == 17 * 30_000_000 / 2
+    assert limit._read_bytes_s(0) == 17 * 10_000_000 * (1 + 1 / 2 + 1 / 4)
 
 
 @pytest.mark.parametrize("unit", [None, *int8.UNITS])
@@ -59,7 +59,7 @@ def test_pixels_are_read_as_bytes_and_multiplied_by_the_unit_or_as_floats(monkey
     monkeypatch.setattr(int8, "UNIT", unit and int8.UNITS[unit])
     limit = limits.Limit("uint8", 3_000_000, 3)
     assert sum(part.nbytes for part in limit._parts) == 3_000_000
-    monkeypatch.setattr(limit, "_run", lambda work: 2.0)
+    monkeypatch.setattr(limit, "_run", lambda work: [2.0] * 3)
     in_floats = limits.FMA_ROUNDS * limits.CHAINS * jit.vector_bytes() // 4
     # The hinge loss needs two products of bytes for each product: a multiplication and an addition in 2 s.
     in_bytes = limits.BYTE_ROUNDS * int8.UNITS[unit].chain_products / 2 if unit else 0

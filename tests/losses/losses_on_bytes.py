@@ -18,6 +18,7 @@ ALL = (*FEW, (300, 75, 10), (200, 3072, 10), (130, 128, 64), (1000, 70, 12))
 
 def main() -> None:
     few = "few" in sys.argv
+    pixels.MIN_PRODUCTS_PER_THREAD = 1
     wrong, count = {}, 0
     for rows, features, classes in FEW if few else ALL:
         for bias in (False, True):

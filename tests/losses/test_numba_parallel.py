@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lcbench.datasets import synthetic
-from lcbench.losses import jit, numba_parallel, oracle, simd
+from lcbench.losses import jit, numba_parallel, oracle, simd, threads
 
 
 def problem(rows, features=70, classes=10, dtype=np.float32):
@@ -42,6 +42,38 @@ def test_repeated_calls_return_the_same_bits(monkeypatch, loss):
         value, dW = loss(W, X, y, reg)
         assert value == first_loss
         np.testing.assert_array_equal(dW, first_dW)
+
+
+@pytest.fixture
+def portions_of_any_size(monkeypatch):
+    monkeypatch.setattr(threads, "LEAST_OWN_BLOCKS", 1)
+    monkeypatch.setattr(numba_parallel, "MAX_BLOCK_ROWS", numba_parallel.MIN_BLOCK_ROWS)
+    monkeypatch.setattr(jit, "thread_count", lambda: 3)
+    threads.portions.cache_clear()
+    yield
+    threads.portions.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("loss", ["svm", "softmax"])
+def test_portions_are_added_up_in_their_order(portions_of_any_size, loss, dtype):
+    W, X, y, reg = problem(1001, dtype=dtype)
+    right, function = oracle.expected(loss, W, X, y, reg), getattr(numba_parallel, f"{loss}_loss")
+    results = [function(W, X, y, reg) for _ in range(20)]
+    for value, dW in results:
+        assert right.mismatch(value, dW) is None
+        assert value == results[0][0]
+        np.testing.assert_array_equal(dW, results[0][1])
+
+
+@pytest.mark.parametrize("row", [3, 700, 990, 1000])
+def test_label_outside_the_classes_in_any_portion_raises(portions_of_any_size, row):
+    W, X, y, reg = problem(1001)
+    y[row] = 10
+    with pytest.raises(ValueError, match=f"label 10 in row {row} "):
+        numba_parallel.svm_loss(W, X, y, reg)
+    y[row] = 9
+    numba_parallel.svm_loss(W, X, y, reg)
 
 
 @pytest.mark.parametrize("labels", ["of the images", "random"])

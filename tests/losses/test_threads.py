@@ -13,7 +13,7 @@ from numba import config
 
 from commands import TIMEOUT_S, wait_until
 from lcbench.losses import jit
-from lcbench.losses.threads import Team, barrier, begin, leave, team
+from lcbench.losses.threads import Team, barrier, begin, begin_portions, leave, next_portion, portions, team
 
 
 @jit.compiled
@@ -33,6 +33,47 @@ def count_steps(thread, threads, words, counts, steps, seen):
 def begin_and_leave(thread, threads, words):
     begin(words, thread)
     leave(words, thread, threads)
+
+
+@jit.compiled
+def take_portions(thread, threads, words, taken):
+    begin(words, thread)
+    if thread == 0:
+        begin_portions(words, threads)
+    barrier(words, threads)
+    portion = thread
+    while portion < taken.size:
+        taken[portion] += 1
+        portion = next_portion(words)
+    leave(words, thread, threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_each_portion_is_taken_once(threads):
+    group, taken = Team(threads), np.zeros(200, np.int64)
+    for calls in range(1, 11):
+        group.run(lambda thread: take_portions(thread, threads, group.words, taken))
+        np.testing.assert_array_equal(taken, calls)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7, 64])
+@pytest.mark.parametrize("rows", [1, 63, 500, 10_007, 49_000, 1_000_000])
+def test_portions_are_all_rows_in_blocks_ever_smaller(threads, rows):
+    sizes = np.diff(portions(threads, rows, 24))
+    assert sizes.sum() == rows
+    if len(sizes) == threads:  # divided evenly
+        assert np.ptp(sizes) <= 1
+    else:
+        assert (sizes[:-1] % 24 == 0).all()
+        assert (sizes > 0).all()
+        assert (np.diff(sizes) <= 0).all()
+        assert sizes[-1] <= rows / threads / 16 + 24
+
+
+def test_only_many_rows_are_divided_into_more_portions_than_threads():
+    assert len(portions(2, 1_000, 24)) == 3
+    assert len(portions(1, 1_000_000, 24)) == 2
+    assert 5 <= len(portions(2, 49_000, 24)) <= 12
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
