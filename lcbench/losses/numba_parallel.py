@@ -470,7 +470,7 @@ def _block(
     return total
 
 
-@jit.internal
+@jit.inlined
 def _finish(Gt: NDArray[Any], W: NDArray[Any], rows: int, reg: float, first: int, end: int, dW: NDArray[Any]) -> float:
     """Compute rows first..end of dW (D, C) from the gradients of the portions, in their order. Return sum(W * W)."""
     mean = W.dtype.type(1.0 / rows)

@@ -314,7 +314,7 @@ def clear(dq: Array, G: Array, counted: Array) -> None:
     counted[:] = 0
 
 
-@jit.internal
+@jit.inlined
 def add_up_rows(
     X: Array, y: Array, order: Array, start: int, stop: int, last: int, done: int, bias: Array, hinge: bool, Wq: Array,
     most: Array, products: Array, constants: Array, block: Array, quads: Array, S: Array, s: Array, dq: Array, G: Array,
@@ -505,7 +505,7 @@ def _gradient(quads: Array, rows: int, features: int, dq: Array, G: Array) -> No
             int8.narrow_gradient_tile(quads, rows, dq, k, f, G)
 
 
-@jit.internal
+@jit.inlined
 def _finish(
     G: Array, exact: Array, counted: Array, hinge: bool, W: Array, mean: Array, features: int, rows: int, reg: float,
     first: int, end: int, last: bool, counts: Array, sums: Array, dW: Array,
