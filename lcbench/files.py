@@ -215,8 +215,11 @@ def reserved(path: Path, size: int, hint: str = "") -> Iterator[None]:
             while zeros:  # a disk that becomes full takes a part of them
                 zeros = zeros[space.write(zeros) :]
             refused = path
-            if path.is_dir():
-                raise LcbenchError(f"cannot write {path}: it is a folder; name a file")
+            with suppress(
+                FileNotFoundError
+            ):  # is_dir() may hide any other error, such as that of a name that is too long
+                if stat.S_ISDIR(path.stat().st_mode):
+                    raise LcbenchError(f"cannot write {path}: it is a folder; name a file")
         except OSError as error:
             raise LcbenchError(f"cannot write {refused}: {error.strerror or error}{hint}") from None
         yield

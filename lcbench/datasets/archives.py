@@ -142,7 +142,8 @@ class _Limited:
         """Return the next `size` bytes."""
         most = _MAX_HEADER_BYTES if self.content is None else self.content
         if not 0 <= size <= most:
-            raise ArchiveError(f"{self.path} declares a header of {size:,} bytes: it is damaged, or made to be harmful")
+            declared = f"declares a header of {size:,} bytes or more"  # it may be read in parts
+            raise ArchiveError(f"{self.path} {declared}: it is damaged, or made to be harmful")
         if self.content is None:
             self._headers += size
             if self._headers > _MAX_HEADERS_BYTES:

@@ -1,7 +1,7 @@
 import gzip
-import io
 import os
 import pickle
+import re
 import struct
 import subprocess
 import tarfile
@@ -138,7 +138,8 @@ def test_a_header_that_declares_too_many_bytes_is_not_read(file, kind, size):
     header = tarfile.TarInfo("long")
     header.type, header.size = kind, size
     content = gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
-    assert f"declares a header of {size:,} bytes" in archive_error(file, content)
+    # Since Python 3.14 tarfile reads it in parts of a megabyte.
+    assert re.search(r"declares a header of (\d+,)+\d{3} bytes or more: it is damaged", archive_error(file, content))
 
 
 def empty_members(count, kind=tarfile.REGTYPE):
@@ -202,10 +203,7 @@ def test_a_folder_without_batches_is_an_error(tmp_path):
 
 
 def _pack_header(info):
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        tar.addfile(info)
-    return packed.getvalue()
+    return gzip.compress(info.tobuf(tarfile.GNU_FORMAT) + bytes(2 * tarfile.BLOCKSIZE))
 
 
 def test_no_member_is_written_to_disk(file, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,7 @@ print(counters.usable_cores(), machine.cpu_facts()["usable_cores"])
 
 
 @pytest.mark.skipif(counters.usable_cores() == 1, reason="needs two cores")
+@pytest.mark.skipif(find_library("gomp") is None, reason="needs OpenMP's library libgomp")
 def test_a_binding_by_openmp_does_not_hide_cores():
     done = subprocess.run(
         [sys.executable, "-c", BOUND], env=os.environ | {"OMP_PROC_BIND": "true"}, capture_output=True, text=True

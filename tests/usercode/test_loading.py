@@ -272,8 +272,9 @@ def test_no_global_state_changes(tree):
 def test_future_annotations_of_the_file_only(tmp_path):
     function = "def f(x: undefined): pass\n"
     write(tmp_path, now=function, later=f"from __future__ import annotations\n{function}")
-    assert "f" not in run(tmp_path / "now.py")[0]
-    assert "f" in run(tmp_path / "later.py")[0]
+    with pytest.raises((KeyError, NameError)):  # the latter since Python 3.14, which evaluates annotations when asked
+        print(run(tmp_path / "now.py")[0]["f"].__annotations__)
+    assert run(tmp_path / "later.py")[0]["f"].__annotations__ == {"x": "undefined"}
 
 
 # Placeholders for missing modules
