@@ -270,6 +270,7 @@ def _receive(response: requests.Response, partial: PartialDownload, progress: Pr
             here += len(piece)
             _require_size(here, partial, response, most)
             part.write(piece)
+            part.flush()  # what a killed download has received is kept
             if size:
                 report("downloading, KiB", -(-here // 1024), -(-size // 1024))
     if here == size:
