@@ -210,13 +210,13 @@ def portions(threads: int, rows: int, block_rows: int) -> NDArray[np.int64]:
     """
     own = int(OWN_PART * rows / threads) // block_rows * block_rows
     if threads == 1 or own < LEAST_OWN_BLOCKS * block_rows:
-        return np.array([rows * thread // threads for thread in range(threads + 1)])
+        return np.array([rows * thread // threads for thread in range(threads + 1)], np.int64)
     bounds = [own * thread for thread in range(threads + 1)]
     while bounds[-1] < rows:
         left = rows - bounds[-1]
         size = max(left // threads, rows // (LEAST_PORTION * threads), 1)
         bounds.append(bounds[-1] + min(left, -(-size // block_rows) * block_rows))
-    return np.array(bounds)
+    return np.array(bounds, np.int64)
 
 
 @jit.kernel
