@@ -9,7 +9,8 @@ Two matrix products would read X twice. Here each thread processes rows block by
     +-----------+                                                             and prefetch rows of X
     | thread 1  |      2. row step  S becomes dS      the block at a time     L1
     |  ...      |      3. gradient  Gt += dS^T X      5 classes x 4 vectors   registers; four panels, which one line
-    +-----------+                                     of features             after the other comes from L2
+    +-----------+                                     of features             after the other comes from L2; half of the
+                                                                              next block is prefetched
 
     Wt is W transposed and interleaved by vectors, Gt (C', D') one gradient a portion, both padded to whole tiles. A
     panel holds one vector of features of every row of the block.
@@ -48,7 +49,11 @@ fit an L2 cache of 1 MB; with 512 KB it was also the fastest size.
 """
 
 AHEAD = 4
-"""Rows between those that a packing score tile reads and those that it prefetches."""
+"""Rows between those that a packing score tile reads and those that it prefetches.
+
+If X is read in the order of memory, the gradient tiles prefetch the first half of the next block, since no other memory
+is read meanwhile. Of that half, the score tiles then prefetch the other one.
+"""
 
 NO_ORDER = np.empty(0, np.int64)
 """Order of the rows that means all rows as they are."""
@@ -438,18 +443,21 @@ def _block(
     step = max(MIN_PASS_FEATURES, PASS_BYTES // (Gt.shape[0] * X.itemsize)) // lanes * lanes
     narrow = WIDE_CLASSES > CLASSES and Gt.shape[0] < WIDE_CLASSES
     first = CLASSES if narrow else WIDE_CLASSES
+    # The rows of a converted block end with it.
+    half = rows // 2 if order.size == 0 and last > end else 0
     for f in range(0, features, step):
         for r in range(0, rows, ROWS):
+            distance = half if r < half else AHEAD
             if narrow:
                 simd.packing_score_tile(
                     X, order, position + r, end, Wt, f, f + step, scores, r, parts, panels,
-                    min(position + r + AHEAD, last), last,
+                    min(position + r + distance, last), last,
                 )  # fmt: skip
             else:
                 for k in range(r, min(r + ROWS, rows), WIDE_ROWS):
                     simd.wide_packing_score_tile(
                         X, order, position + k, end, Wt, f, f + step, scores, k, parts, panels,
-                        min(position + k + AHEAD, last), last,
+                        min(position + k + distance, last), last,
                     )  # fmt: skip
             for c in range(first, Gt.shape[0], CLASSES):
                 simd.score_tile(panels, features, Wt, c, f, f + step, scores, r, parts)
@@ -464,9 +472,13 @@ def _block(
     else:
         total = softmax_step(scores, rows, labels, classes)
     weight = scores.dtype.type(1 / scale)
+    ahead, row_bytes = (end + 1) * features * X.itemsize, features * X.itemsize
+    tiles = -(-features // (VECTORS * lanes)) * (Gt.shape[0] // CLASSES)
+    stride = half * row_bytes // (rows * tiles)
     for f in range(0, features, VECTORS * lanes):
         for c in range(0, Gt.shape[0], CLASSES):
-            simd.gradient_tile(panels, rows, scores, weight, c, f, Gt)
+            simd.gradient_tile(panels, rows, scores, weight, c, f, Gt, X, ahead if half > 0 else 0, stride)
+            ahead += rows * stride
     return total
 
 

@@ -382,16 +382,20 @@ def _score_tile(
 
 
 @intrinsic
-def _gradient_tile(typing: Any, panels: Any, rows: Any, dscores: Any, weight: Any, c: Any, f: Any, Gt: Any) -> Any:
+def _gradient_tile(
+    typing: Any, panels: Any, rows: Any, dscores: Any, weight: Any, c: Any, f: Any, Gt: Any, X: Any, ahead: Any,
+    stride: Any,
+) -> Any:  # fmt: skip
     number = types.int64
-    signature = types.void(panels, number, dscores, panels.dtype, number, number, Gt)
+    signature = types.void(panels, number, dscores, panels.dtype, number, number, Gt, X, number, number)
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         vectors = Vectors(context, builder, panels.dtype)
         p, d, g = (
             Matrix(context, builder, kind, arguments[place]) for kind, place in ((panels, 0), (dscores, 2), (Gt, 6))
         )
-        rows, weight, c, f = (arguments[k] for k in (1, 3, 4, 5))
+        rows, weight, c, f, ahead, stride = (arguments[k] for k in (1, 3, 4, 5, 8, 9))
+        later = cgutils.pointer_add(builder, Matrix(context, builder, X, arguments[7]).data, ahead)
         width = _INT64(vectors.count)
         classes = [builder.add(c, _INT64(k)) for k in range(CLASSES)]
         starts = [builder.add(f, _INT64(v * vectors.count)) for v in range(VECTORS)]
@@ -399,6 +403,7 @@ def _gradient_tile(typing: Any, panels: Any, rows: Any, dscores: Any, weight: An
         for accumulator in sums:
             builder.store(vectors.zero(), accumulator)
         with cgutils.for_range(builder, rows, intp=_INT64) as loop:
+            prefetch(builder, cgutils.pointer_add(builder, later, builder.mul(loop.index, stride)), level=2)
             place = builder.mul(loop.index, width)
             xs = [vectors.load(p.at(builder.udiv(start, width), place)) for start in starts]
             for k, class_ in enumerate(classes):
@@ -530,13 +535,15 @@ def _add_scores(
 
 
 def _gradient_tile_in_numpy(
-    panels: NDArray[Any], rows: int, dscores: NDArray[Any], weight: Any, c: int, f: int, Gt: NDArray[Any]
-) -> None:
+    panels: NDArray[Any], rows: int, dscores: NDArray[Any], weight: Any, c: int, f: int, Gt: NDArray[Any],
+    X: NDArray[Any], ahead: int, stride: int,
+) -> None:  # fmt: skip
     """Add `weight` times the sum over r of dscores[r, c + k] * X[r, f ...] to Gt[c + k, f ...].
 
     A tile is CLASSES classes by VECTORS vectors of features. The rows of X are those of the panels.
 
-    dscores (rows', C'), Gt (C', D') with D' a multiple of the tile. `weight` has the dtype of X.
+    dscores (rows', C'), Gt (C', D') with D' a multiple of the tile. `weight` has the dtype of X. Memory of X from byte
+    `ahead` on may be prefetched, `stride` bytes a row.
     """
     width = lanes(panels.itemsize)
     X = panels.reshape(len(panels), -1, width)[f // width : f // width + VECTORS, :rows]

@@ -28,8 +28,8 @@ def score_tile(panels, features, Wt, c, f, stop, scores, out, sums):
 
 
 @jit.compiled
-def gradient_tile(panels, rows, dscores, weight, c, f, Gt):
-    simd.gradient_tile(panels, rows, dscores, weight, c, f, Gt)
+def gradient_tile(panels, rows, dscores, weight, c, f, Gt, X, ahead, stride):
+    simd.gradient_tile(panels, rows, dscores, weight, c, f, Gt, X, ahead, stride)
 
 
 @jit.compiled
@@ -102,7 +102,7 @@ def test_gradient_tile(dtype, rows):
     start = rng.normal(0, 1, (2 * simd.CLASSES, 256)).astype(dtype)
     found, expected = start.copy(), start.copy()
     for tile, Gt in ((gradient_tile, found), (simd._gradient_tile_in_numpy, expected)):
-        tile(panels, rows, dscores, dtype(0.75), simd.CLASSES, simd.VECTORS * lanes, Gt)
+        tile(panels, rows, dscores, dtype(0.75), simd.CLASSES, simd.VECTORS * lanes, Gt, panels, 10**9, 60)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert (found != start).sum() == simd.CLASSES * simd.VECTORS * lanes
 

@@ -128,10 +128,10 @@ def assert_inner_loops(assembly, machine, dtype, vector_bytes, accumulators):
     """Assert that tiles and exponentials use full vectors. Return the loops of the tiles."""
     found = loops(assembly, machine)
     lanes = vector_bytes // itemsize(dtype)
-    # A packing tile stores the vectors of its rows, and prefetches.
+    # A packing tile stores the vectors of its rows, and prefetches. A gradient tile prefetches.
     tiles = [
         loop for loop in found
-        if loop.flops >= 2 * accumulators * lanes and (loop.stores in (2, 4) if loop.prefetches else not loop.stores)
+        if loop.flops >= 2 * accumulators * lanes and loop.stores in ((0, 2, 4) if loop.prefetches else (0,))
     ]  # fmt: skip
     assert {(loop.vector_bits, loop.calls) for loop in tiles} == {(8 * vector_bytes, 0)}
     # Remainder loops may use the stack; they are a small part of the work. A packing tile has addresses of rows, and of
@@ -143,7 +143,8 @@ def assert_inner_loops(assembly, machine, dtype, vector_bytes, accumulators):
         if not vectors_on_the_stack(loop) and loop.stack <= (few_registers and loop.prefetches > 0)
     ]  # fmt: skip
     assert len(in_registers) >= least
-    assert sum(loop.prefetches > 0 for loop in tiles) >= least_packing
+    assert sum(loop.prefetches > 0 and loop.stores > 0 for loop in tiles) >= least_packing
+    assert any(loop.prefetches and not loop.stores for loop in in_registers)
 
     exponentials = [loop for loop in found if loop.loads == loop.stores > 0 and loop.flops >= 20 * lanes * loop.stores]
     assert {(loop.vector_bits, loop.calls) for loop in exponentials} == {(8 * vector_bytes, 0)}

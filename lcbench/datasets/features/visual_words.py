@@ -325,7 +325,7 @@ def _whiten(
     whitened[:] = 0
     for p in range(0, norms.size, TILE_WORDS):
         for v in range(0, whitening.shape[1], TILE_PATCHES):
-            simd.gradient_tile(patches, PATCH_VALUES, whitening, one, v, p, whitened)
+            simd.gradient_tile(patches, PATCH_VALUES, whitening, one, v, p, whitened, patches, 0, 0)
     norms[:] = 0
     for v in range(PATCH_VALUES):
         line = whitened[v]
@@ -347,7 +347,9 @@ def _squared_distances(
         distances[p] = squares
     for word in range(0, squares.size, TILE_WORDS):
         for p in range(0, block_patches, TILE_PATCHES):
-            simd.gradient_tile(minus_twice, PATCH_VALUES, whitened, one, p, word, distances)
+            simd.gradient_tile(
+                minus_twice, PATCH_VALUES, whitened, one, p, word, distances, minus_twice, 0, 0
+            )  # fmt: skip
 
 
 @jit.compiled
