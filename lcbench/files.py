@@ -215,9 +215,7 @@ def reserved(path: Path, size: int, hint: str = "") -> Iterator[None]:
             while zeros:  # a disk that becomes full takes a part of them
                 zeros = zeros[space.write(zeros) :]
             refused = path
-            with suppress(
-                FileNotFoundError
-            ):  # is_dir() may hide any other error, such as that of a name that is too long
+            with suppress(FileNotFoundError):  # is_dir() would hide other errors, such as that of a name too long
                 if stat.S_ISDIR(path.stat().st_mode):
                     raise LcbenchError(f"cannot write {path}: it is a folder; name a file")
         except OSError as error:

@@ -240,7 +240,7 @@ def _pixel_steps(
         barrier(words, threads)
         pixels.cut(Wt, mean, first, end, most, digits, Wq, products[thread])
         barrier(words, threads)
-        pixels.clear(dq[thread], G[thread], counted[thread])
+        pixels.clear(dq[thread], G[thread], exact[thread], counted[thread])
         pixels.add_up_rows(
             X, y, order, step * rows, (step + 1) * rows, order.size - 1, 0, bias, hinge, Wq, most, products,
             constants[thread], block[thread], quads[thread], S[thread], s[thread], dq[thread], G[thread], exact[thread],

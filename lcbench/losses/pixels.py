@@ -121,7 +121,7 @@ class Workspace:
         self.s = simd.aligned((threads, classes + 2, block), np.dtype(np.float32))
         self.dq = simd.aligned((threads, gradients, block), byte)
         self.G = simd.aligned((threads, gradients, wide + simd.CACHE_LINE // 4), int32)
-        self.exact = np.zeros((threads, gradients, wide) if _flushes(rows) else (threads, 0, 0), np.int64)
+        self.exact = np.empty((threads, gradients, wide) if _flushes(rows) else (threads, 0, 0), np.int64)
         self.labels = np.zeros((threads, block), np.int64)
         self.counted = np.empty((threads, gradients), np.int64)
         self.loss = np.zeros((portions or threads, 2))
@@ -162,7 +162,7 @@ def one_pass(
     bounds = portions(threads, rows, int8.BLOCK_ROWS)
     kind = (W.shape, X.shape[1], hinge, threads, bounds.size, _flushes(rows))
     work = _RESERVE.take(kind, lambda: Workspace(W, X, rows, hinge, threads, bounds.size - 1))
-    work.exact[:], work.bad[:] = 0, -1
+    work.bad[:] = -1
     crew = team(threads)
     words = crew.words
     dW = np.empty_like(W)
@@ -209,7 +209,7 @@ def _pass(
     for c in range(W.shape[1]):
         finite = finite and isfinite(largest_of(most, c))
     if finite:
-        clear(dq[thread], G[thread], counted[thread])
+        clear(dq[thread], G[thread], exact[thread], counted[thread])
         done, portion = 0, thread
         while portion < bounds.size - 1:
             start, stop = bounds[portion], bounds[portion + 1]
@@ -307,10 +307,11 @@ def cut(Wt: Array, mean: Array, first: int, end: int, most: Array, digits: Array
 
 
 @jit.internal
-def clear(dq: Array, G: Array, counted: Array) -> None:
+def clear(dq: Array, G: Array, exact: Array, counted: Array) -> None:
     """Set the sums of a thread, and the padding of dq, to zero."""
     dq[:] = 0
     G[:] = 0
+    exact[:] = 0
     counted[:] = 0
 
 

@@ -44,6 +44,10 @@ def main() -> None:
             count += 1
             if found:
                 wrong[f"{loss}, 1,000,000 rows of 255"] = found
+            found = mismatch_of_descent(loss, 0.0, 3, features=3, batch=140_000, rate=1e-4)
+            count += 1
+            if found:
+                wrong[f"descent, {loss}, batches of 140,000 rows"] = found
         wrong |= not_finite()
     print(json.dumps({"unit": int8.UNIT.name if int8.UNIT else "", "cases": count, "wrong": wrong}))
 
@@ -73,14 +77,14 @@ def mismatch(loss, rows, features, classes, bias, centred, by_index, fill):
     )
 
 
-def mismatch_of_descent(loss, momentum, steps):
+def mismatch_of_descent(loss, momentum, steps, features=70, batch=40, rate=1e-6):
     """Return in what SGD on pixels differs from SGD in float64 on the pixels minus the mean, or None."""
-    W, X, y = problem(200, 70, 7, True)
+    W, X, y = problem(max(200, batch), features, 7, True)
     mean = X.mean(axis=0).astype(np.float32)
     design = np.hstack([X - mean.astype(np.float64), np.ones((len(X), 1))])
-    batches = np.random.default_rng(0).integers(0, len(X), (steps, 40))
-    found = numba_sgd.descend(loss, W, X, y, batches, 1e-6, 0.1, momentum=momentum, mean=mean)
-    right = numba_sgd.descend(loss, W.astype(np.float64), design, y, batches, 1e-6, 0.1, momentum=momentum)
+    batches = np.random.default_rng(0).integers(0, len(X), (steps, batch))
+    found = numba_sgd.descend(loss, W, X, y, batches, rate, 0.1, momentum=momentum, mean=mean)
+    right = numba_sgd.descend(loss, W.astype(np.float64), design, y, batches, rate, 0.1, momentum=momentum)
     for name in ("W", "velocity", "losses"):
         a, b = getattr(found, name), getattr(right, name)
         if not np.abs(a - b).max() <= 2e-6 * np.abs(b).max():
