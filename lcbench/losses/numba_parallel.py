@@ -199,9 +199,8 @@ def _one_pass(
 
     def part(thread: int) -> None:
         _pass(
-            thread, threads, words, W, X, source, y, order, mean, bounds, reg, hinge, work.Wt,
-            work.scores, work.labels, work.parts, work.panels, work.packed, work.Gt, work.totals, work.sums, work.bad,
-            dW,
+            thread, threads, words, W, X, source, y, order, mean, bounds, reg, hinge, work.Wt, work.scores,
+            work.labels, work.parts, work.panels, work.packed, work.Gt, work.totals, work.sums, work.bad, dW,
         )  # fmt: skip
 
     crew.run(part)
@@ -472,12 +471,12 @@ def _block(
     else:
         total = softmax_step(scores, rows, labels, classes)
     weight = scores.dtype.type(1 / scale)
-    ahead, row_bytes = (end + 1) * features * X.itemsize, features * X.itemsize
     tiles = -(-features // (VECTORS * lanes)) * (Gt.shape[0] // CLASSES)
-    stride = half * row_bytes // (rows * tiles)
+    row_bytes = features * X.itemsize
+    ahead, stride = ((end + 1) * row_bytes, half * row_bytes // (rows * tiles)) if half > 0 else (0, 0)
     for f in range(0, features, VECTORS * lanes):
         for c in range(0, Gt.shape[0], CLASSES):
-            simd.gradient_tile(panels, rows, scores, weight, c, f, Gt, X, ahead if half > 0 else 0, stride)
+            simd.gradient_tile(panels, rows, scores, weight, c, f, Gt, X, ahead, stride)
             ahead += rows * stride
     return total
 
