@@ -61,7 +61,7 @@ MAX_FEATURES = 65_536
 """Most features, and most rows between two additions to int64, for which sums of 255 * 127 fit int32."""
 
 FLUSH_ROWS = MAX_FEATURES - 2 * int8.BLOCK_ROWS
-"""The sums are added to those in int64 when their number of rows reaches a multiple of this, to within a block."""
+"""Number of rows at whose multiples, to within a block, the sums are added to those in int64."""
 
 MIN_PRODUCTS_PER_THREAD = 20_000_000
 """About what a core computes while another thread wakes up. For less work the calling thread alone is faster."""

@@ -37,7 +37,7 @@ LEAST_OWN_BLOCKS = 30
 """Blocks of a thread's first portion below which all rows are divided evenly: each portion takes time, too."""
 
 LEAST_PORTION = 16
-"""The smallest portion is the rows of a thread divided by this number, so that no thread waits long at the end."""
+"""Rows of a thread divided by those of the smallest portion: no thread waits longer than that at the end."""
 
 SPINS_BEFORE_YIELDING = 2_000
 """If there are fewer free cores than threads, a spinning thread must yield to the thread for which it waits."""
