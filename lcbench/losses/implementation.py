@@ -100,12 +100,11 @@ def require_fitting(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any]) -> None:
     """Raise ValueError unless W, X and y are (D, C), (N, D) and (N,), and W is float32 or float64."""
     import numpy as np
 
-    w, x, labels = shapes = np.shape(W), np.shape(X), np.shape(y)
+    w, x, labels = np.shape(W), np.shape(X), np.shape(y)
     if len(w) != 2 or len(x) != 2 or x[1] != w[0] or labels != x[:1]:
-        given = "W {}, X {}, y {}".format(*shapes)
-        raise ValueError(f"shapes do not fit: {given}; they must be (D, C), (N, D) and (N,)")
+        raise ValueError(f"shapes do not fit: W {w}, X {x}, y {labels}; they must be (D, C), (N, D) and (N,)")
     if x[0] < 1 or w[0] < 1 or w[1] < 2:
-        given = "W {}, X {}, y {}".format(*shapes)
+        given = f"W {w}, X {x}, y {labels}"
         raise ValueError(f"nothing to compute: {given}; at least one row, one feature and two classes are needed")
     if W.dtype not in (np.float32, np.float64):
         raise ValueError(f"W is {W.dtype}: it must be float32 or float64, and so will dW be")

@@ -51,8 +51,8 @@ fit an L2 cache of 1 MB; with 512 KB it was also the fastest size.
 AHEAD = 4
 """Rows between those that a packing score tile reads and those that it prefetches.
 
-If X is read in the order of memory, the gradient tiles prefetch the first half of the next block, since no other memory
-is read meanwhile. Of that half, the score tiles then prefetch the other one.
+If X is read in the order of memory, the gradient tiles prefetch the first half of the next block, since no rows are
+read meanwhile. While the score tiles process that half, they prefetch the other half.
 """
 
 NO_ORDER = np.empty(0, np.int64)

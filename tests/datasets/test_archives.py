@@ -1,9 +1,9 @@
 import gzip
 import os
 import pickle
-import re
 import struct
 import subprocess
+import sys
 import tarfile
 
 import numpy as np
@@ -138,8 +138,8 @@ def test_a_header_that_declares_too_many_bytes_is_not_read(file, kind, size):
     header = tarfile.TarInfo("long")
     header.type, header.size = kind, size
     content = gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
-    # Since Python 3.14 tarfile reads it in parts of a megabyte.
-    assert re.search(r"declares a header of (\d+,)+\d{3} bytes or more: it is damaged", archive_error(file, content))
+    read = size if sys.version_info < (3, 14) else 1 << 20  # tarfile then reads it in parts
+    assert f"declares a header of {read:,} bytes or more: it is damaged" in archive_error(file, content)
 
 
 def empty_members(count, kind=tarfile.REGTYPE):

@@ -140,7 +140,7 @@ def assert_inner_loops(assembly, machine, dtype, vector_bytes, accumulators):
     least, least_packing = TILES[16 if few_registers else 32]
     in_registers = [
         loop for loop in tiles
-        if not vectors_on_the_stack(loop) and loop.stack <= (few_registers and loop.prefetches > 0)
+        if not vectors_on_the_stack(loop) and loop.stack <= (few_registers and loop.prefetches > 0 and loop.stores > 0)
     ]  # fmt: skip
     assert len(in_registers) >= least
     assert sum(loop.prefetches > 0 and loop.stores > 0 for loop in tiles) >= least_packing
