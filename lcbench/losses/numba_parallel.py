@@ -48,11 +48,12 @@ BLOCK_BYTES = 300_000
 fit an L2 cache of 1 MB; with 512 KB it was also the fastest size.
 """
 
-AHEAD = 4
-"""Rows between those that a packing score tile reads and those that it prefetches.
+AHEAD = 2
+"""Packing score tiles between the one that prefetches a row and the one that reads it, at least.
 
-If X is read in the order of memory, the gradient tiles prefetch the first half of the next block, since no rows are
-read meanwhile. While the score tiles process that half, they prefetch the other half.
+Rows are prefetched at an even rate. While the gradient of a block is computed, its tiles prefetch the first half of the
+next block, a line of each row in turn: the caches follow several streams of lines, and prefetch further on their own.
+While the score tiles process a part of Wt, they prefetch that part of the other half of their block.
 """
 
 NO_ORDER = np.empty(0, np.int64)
@@ -200,7 +201,8 @@ def _one_pass(
     def part(thread: int) -> None:
         _pass(
             thread, threads, words, W, X, source, y, order, mean, bounds, reg, hinge, work.Wt, work.scores,
-            work.labels, work.parts, work.panels, work.packed, work.Gt, work.totals, work.sums, work.bad, dW,
+            work.labels, work.later, work.parts, work.panels, work.packed, work.Gt, work.totals, work.sums, work.bad,
+            dW,
         )  # fmt: skip
 
     crew.run(part)
@@ -250,6 +252,7 @@ class Workspace:
     parts (threads, C' / CLASSES, B * CLASSES * lanes): sums of the scores of a block between two parts of Wt.
     panels (threads, D' / lanes, B' * lanes): the B rows of a block as the gradient reads them.
     packed (threads, B, D''): rows of X in W's dtype; B is zero if X can be read in place.
+    later (threads, B): addresses in X, in bytes, of the lines that the gradient tiles prefetch.
     sums (P, 2): loss of each portion, and squared weights of each thread.
     bad (P,): first position of each portion with a row or label that does not exist, or -1.
     """
@@ -270,7 +273,7 @@ class Workspace:
         self.totals = simd.aligned((self.threads, *tiles), np.dtype(np.float64))
         # The last tile may write after the last row.
         self.scores = simd.aligned((self.threads, block_rows + ROWS, tiles[0]), W.dtype)
-        self.labels = np.empty((self.threads, block_rows), np.int64)
+        self.labels, self.later = np.empty((2, self.threads, block_rows), np.int64)
         self.parts = simd.aligned((self.threads, tiles[0] // CLASSES, (block_rows + ROWS) * CLASSES * lanes), W.dtype)
         # Rows of panels an odd number of vectors apart do not share few sets of the L1 cache.
         self.panels = simd.aligned((self.threads, tiles[1] // lanes, (block_rows | 1) * lanes), W.dtype)
@@ -312,9 +315,9 @@ def check_arrays(
 def _pass(
     thread: int, threads: int, words: NDArray[Any], W: NDArray[Any], X: NDArray[Any], source: NDArray[Any],
     y: NDArray[Any], order: NDArray[Any], mean: NDArray[Any], bounds: NDArray[Any], reg: float, hinge: bool,
-    Wt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any],
-    packed: NDArray[Any], Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any], bad: NDArray[Any],
-    dW: NDArray[Any],
+    Wt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any], later: NDArray[Any], parts: NDArray[Any],
+    panels: NDArray[Any], packed: NDArray[Any], Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any],
+    bad: NDArray[Any], dW: NDArray[Any],
 ) -> None:  # fmt: skip
     """Compute a thread's share of Wt, then portions of the rows, then a share of dW, with a barrier after each.
 
@@ -330,8 +333,8 @@ def _pass(
     while portion < Gt.shape[0]:
         bad[portion] = add_up_rows(
             X, source, y, order, mean, bounds[portion], bounds[portion + 1], rows - 1, Wt, W.shape[1], hinge,
-            scores[thread], labels[thread], parts[thread], panels[thread], packed[thread], Gt[portion], totals[thread],
-            sums[portion],
+            scores[thread], labels[thread], later[thread], parts[thread], panels[thread], packed[thread], Gt[portion],
+            totals[thread], sums[portion],
         )  # fmt: skip
         portion = next_portion(words)
     barrier(words, threads)
@@ -364,13 +367,13 @@ def interleave(W: NDArray[Any], first: int, end: int, Wt: NDArray[Any]) -> None:
 def add_up_rows(
     X: NDArray[Any], source: NDArray[Any], y: NDArray[Any], order: NDArray[Any], mean: NDArray[Any], start: int,
     stop: int, last: int, Wt: NDArray[Any], classes: int, hinge: bool, scores: NDArray[Any], labels: NDArray[Any],
-    parts: NDArray[Any], panels: NDArray[Any], packed: NDArray[Any], Gt: NDArray[Any], totals: NDArray[Any],
-    loss: NDArray[Any],
+    later: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any], packed: NDArray[Any], Gt: NDArray[Any],
+    totals: NDArray[Any], loss: NDArray[Any],
 ) -> int:  # fmt: skip
     """Set Gt (C', D') and loss[0] to the sums over positions start..stop. Return the first bad position, or -1.
 
-    X and source are those of `readable`. packed (B, D''), totals (C', D') float64, parts and panels are work memory.
-    Later rows may be prefetched, up to position `last`.
+    X and source are those of `readable`. packed (B, D''), totals (C', D') float64, later (B,), parts and panels are
+    work memory. Later rows may be prefetched, up to position `last`.
     """
     Gt[:] = 0
     loss[0] = 0.0
@@ -389,7 +392,7 @@ def add_up_rows(
             block, indices, first, furthest = packed, order[:0], 0, rows - 1
         number = (position - start) // labels.size
         loss[0] += _block(
-            block, indices, first, rows, furthest, labels, Wt, classes, hinge, number, scores, parts, panels, Gt
+            block, indices, first, rows, furthest, labels, Wt, classes, hinge, number, scores, later, parts, panels, Gt
         )
     if stop - start > fold_rows:
         _add_totals(Gt, totals)
@@ -430,8 +433,8 @@ def _pack(
 @jit.internal
 def _block(
     X: NDArray[Any], order: NDArray[Any], position: int, rows: int, last: int, labels: NDArray[Any], Wt: NDArray[Any],
-    classes: int, hinge: bool, number: int, scores: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any],
-    Gt: NDArray[Any],
+    classes: int, hinge: bool, number: int, scores: NDArray[Any], later: NDArray[Any], parts: NDArray[Any],
+    panels: NDArray[Any], Gt: NDArray[Any],
 ) -> float:  # fmt: skip
     """Add the gradient of the rows at position..position+rows to Gt. Return their summed loss.
 
@@ -442,21 +445,22 @@ def _block(
     step = max(MIN_PASS_FEATURES, PASS_BYTES // (Gt.shape[0] * X.itemsize)) // lanes * lanes
     narrow = WIDE_CLASSES > CLASSES and Gt.shape[0] < WIDE_CLASSES
     first = CLASSES if narrow else WIDE_CLASSES
-    # The rows of a converted block end with it.
-    half = rows // 2 if order.size == 0 and last > end else 0
+    half = rows // 2
+    others = rows - half
     for f in range(0, features, step):
         for r in range(0, rows, ROWS):
-            distance = half if r < half else AHEAD
             if narrow:
+                ahead = r // 2 + AHEAD
                 simd.packing_score_tile(
                     X, order, position + r, end, Wt, f, f + step, scores, r, parts, panels,
-                    min(position + r + distance, last), last,
+                    position + half + ahead % others, last, f + ahead // others * step,
                 )  # fmt: skip
             else:
                 for k in range(r, min(r + ROWS, rows), WIDE_ROWS):
+                    ahead = k // 2 + AHEAD
                     simd.wide_packing_score_tile(
                         X, order, position + k, end, Wt, f, f + step, scores, k, parts, panels,
-                        min(position + k + distance, last), last,
+                        position + half + ahead % others, last, f + ahead // others * step,
                     )  # fmt: skip
             for c in range(first, Gt.shape[0], CLASSES):
                 simd.score_tile(panels, features, Wt, c, f, f + step, scores, r, parts)
@@ -473,11 +477,17 @@ def _block(
     weight = scores.dtype.type(1 / scale)
     tiles = -(-features // (VECTORS * lanes)) * (Gt.shape[0] // CLASSES)
     row_bytes = features * X.itemsize
-    ahead, stride = ((end + 1) * row_bytes, half * row_bytes // (rows * tiles)) if half > 0 else (0, 0)
+    tile_bytes = row_bytes // tiles  # of a row, prefetched by one tile
+    for r in range(rows):
+        later[r] = 0
+        if half > 0 and last > end:  # the rows of a converted block end with it
+            row = min(end + 1 + r % half, last)
+            later[r] = (order[row] if order.size > 0 else row) * row_bytes + r // half * (tile_bytes // 2)
+    offset = 0
     for f in range(0, features, VECTORS * lanes):
         for c in range(0, Gt.shape[0], CLASSES):
-            simd.gradient_tile(panels, rows, scores, weight, c, f, Gt, X, ahead, stride)
-            ahead += rows * stride
+            simd.gradient_tile(panels, rows, scores, weight, c, f, Gt, X, later, offset)
+            offset += tile_bytes
     return total
 
 

@@ -99,8 +99,8 @@ def descend(
     def part(thread: int) -> None:
         _descend(
             thread, threads, words, loss == "svm", W, X, source, y, orders[thread], batch, rates, reg, momentum, mean,
-            weights, Vt, work.Wt, work.scores, work.labels, work.parts, work.panels, work.packed, work.Gt, work.totals,
-            sums,
+            weights, Vt, work.Wt, work.scores, work.labels, work.later, work.parts, work.panels, work.packed, work.Gt,
+            work.totals, sums,
         )  # fmt: skip
 
     crew.run(part)
@@ -132,8 +132,8 @@ def _descend(
     thread: int, threads: int, words: NDArray[Any], hinge: bool, W: NDArray[Any], X: NDArray[Any],
     source: NDArray[Any], y: NDArray[Any], order: NDArray[Any], batch: int, rates: NDArray[Any], reg: float,
     momentum: float, mean: NDArray[Any], weights: NDArray[Any], Vt: NDArray[Any], Wt: NDArray[Any],
-    scores: NDArray[Any], labels: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any], packed: NDArray[Any],
-    Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any],
+    scores: NDArray[Any], labels: NDArray[Any], later: NDArray[Any], parts: NDArray[Any], panels: NDArray[Any],
+    packed: NDArray[Any], Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any],
 ) -> None:  # fmt: skip
     """Compute a thread's share of each batch, then of the weights.
 
@@ -151,7 +151,8 @@ def _descend(
         start, stop = step * rows, (step + 1) * rows
         add_up_rows(
             X, source, y, order, mean, start, stop, order.size - 1, Wt, classes, hinge, scores[thread], labels[thread],
-            parts[thread], panels[thread], packed[thread], Gt[thread], totals[thread], sums[step, thread],
+            later[thread], parts[thread], panels[thread], packed[thread], Gt[thread], totals[thread],
+            sums[step, thread],
         )  # fmt: skip
         barrier(words, threads)
         sums[step, thread, 1] = _step(Gt, batch, rates[step], reg, momentum, first, last, weights, Vt)

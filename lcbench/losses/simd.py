@@ -289,11 +289,11 @@ def _make_packing_score_tile(tile_rows: int, tile_classes: int) -> Any:
     @intrinsic
     def packing_score_tile(
         typing: Any, X: Any, order: Any, row: Any, last: Any, Wt: Any, f: Any, stop: Any, scores: Any, out: Any,
-        sums: Any, panels: Any, fetched: Any, furthest: Any,
+        sums: Any, panels: Any, fetched: Any, furthest: Any, place: Any,
     ) -> Any:  # fmt: skip
         number = types.int64
         signature = types.void(
-            X, order, number, number, Wt, number, number, scores, number, sums, panels, number, number
+            X, order, number, number, Wt, number, number, scores, number, sums, panels, number, number, number
         )
 
         def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
@@ -302,15 +302,17 @@ def _make_packing_score_tile(tile_rows: int, tile_classes: int) -> Any:
                 Matrix(context, builder, kind, arguments[place])
                 for kind, place in ((X, 0), (Wt, 4), (scores, 7), (sums, 9), (panels, 10))
             )
-            row, last, first, stop, out, fetched, furthest = (arguments[k] for k in (2, 3, 5, 6, 8, 11, 12))
+            row, last, first, stop, out = (arguments[k] for k in (2, 3, 5, 6, 8))
+            fetched, furthest, place = arguments[11:]
             features, width = x.shape[1], _INT64(vectors.count)
             tile = _ScoreTile(vectors, tile_rows, tile_classes, w, _INT64(0), kept, out, first)
 
-            def rows_from(position: ir.Value, last: ir.Value) -> list[ir.Value]:
-                positions = [builder.add(position, _INT64(r)) for r in range(tile_rows)]
+            def rows_from(position: ir.Value, last: ir.Value, count: int) -> list[ir.Value]:
+                positions = [builder.add(position, _INT64(r)) for r in range(count)]
                 return [row_at(context, builder, order, arguments[1], position, last) for position in positions]
 
-            rows, later = rows_from(row, last), rows_from(fetched, furthest)
+            rows = rows_from(row, last, tile_rows)
+            later = [x.at(r, builder.sub(place, first)) for r in rows_from(fetched, furthest, tile_rows // 2)]
             next_panel = _panel_after_panel(builder, p, builder.udiv(first, width), builder.mul(out, width))
 
             def add_products(f: ir.Value, load_x: Callable[[ir.Value], ir.Value]) -> None:
@@ -320,21 +322,11 @@ def _make_packing_score_tile(tile_rows: int, tile_classes: int) -> Any:
                     vectors.store(vector, vectors.at(panel, r))
                 tile.add_products(f, xs)
 
-            def fetch_rows(f: ir.Value) -> None:
-                # In each step as many lines as the tile reads; if a line has several vectors, those of rows in turn.
-                lines = max(1, tile_rows * VECTOR_BYTES // CACHE_LINE)
-                turns = tile_rows // lines
-                turn = builder.urem(builder.udiv(f, width), _INT64(turns))
-                for line in range(lines):
-                    source = later[line]
-                    for other in range(1, turns):
-                        is_turn = builder.icmp_signed("==", turn, _INT64(other))
-                        source = builder.select(is_turn, later[other * lines + line], source)
-                    prefetch(builder, x.at(source, f), level=2)
-
             whole = builder.mul(builder.sdiv(features, width), width)
             with cgutils.for_range_slice(builder, first, smaller(builder, stop, whole), width) as (f, _):
-                fetch_rows(f)
+                for pointer in later:
+                    offset = builder.mul(f, _INT64(vectors.itemsize))
+                    prefetch(builder, cgutils.pointer_add(builder, pointer, offset), level=2)
                 add_products(f, vectors.load)
             with builder.if_else(builder.icmp_signed("<", stop, features)) as (interrupt, finish):
                 with interrupt:
@@ -383,19 +375,20 @@ def _score_tile(
 
 @intrinsic
 def _gradient_tile(
-    typing: Any, panels: Any, rows: Any, dscores: Any, weight: Any, c: Any, f: Any, Gt: Any, X: Any, ahead: Any,
-    stride: Any,
+    typing: Any, panels: Any, rows: Any, dscores: Any, weight: Any, c: Any, f: Any, Gt: Any, X: Any, later: Any,
+    offset: Any,
 ) -> Any:  # fmt: skip
     number = types.int64
-    signature = types.void(panels, number, dscores, panels.dtype, number, number, Gt, X, number, number)
+    signature = types.void(panels, number, dscores, panels.dtype, number, number, Gt, X, later, number)
 
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> ir.Value:
         vectors = Vectors(context, builder, panels.dtype)
         p, d, g = (
             Matrix(context, builder, kind, arguments[place]) for kind, place in ((panels, 0), (dscores, 2), (Gt, 6))
         )
-        rows, weight, c, f, ahead, stride = (arguments[k] for k in (1, 3, 4, 5, 8, 9))
-        later = cgutils.pointer_add(builder, Matrix(context, builder, X, arguments[7]).data, ahead)
+        rows, weight, c, f, offset = (arguments[k] for k in (1, 3, 4, 5, 9))
+        start_of_lines = cgutils.pointer_add(builder, Matrix(context, builder, X, arguments[7]).data, offset)
+        lines = context.make_array(later)(context, builder, arguments[8])
         width = _INT64(vectors.count)
         classes = [builder.add(c, _INT64(k)) for k in range(CLASSES)]
         starts = [builder.add(f, _INT64(v * vectors.count)) for v in range(VECTORS)]
@@ -403,7 +396,8 @@ def _gradient_tile(
         for accumulator in sums:
             builder.store(vectors.zero(), accumulator)
         with cgutils.for_range(builder, rows, intp=_INT64) as loop:
-            prefetch(builder, cgutils.pointer_add(builder, later, builder.mul(loop.index, stride)), level=2)
+            line = builder.load(builder.gep(lines.data, [loop.index]))
+            prefetch(builder, cgutils.pointer_add(builder, start_of_lines, line), level=2)
             place = builder.mul(loop.index, width)
             xs = [vectors.load(p.at(builder.udiv(start, width), place)) for start in starts]
             for k, class_ in enumerate(classes):
@@ -478,13 +472,14 @@ def _packing_score_tile_in_numpy(tile_rows: int, tile_classes: int) -> Callable[
     def packing_score_tile(
         X: NDArray[Any], order: NDArray[Any], row: int, last: int, Wt: NDArray[Any], f: int, stop: int,
         scores: NDArray[Any], out: int, sums: NDArray[Any], panels: NDArray[Any], fetched: int, furthest: int,
+        place: int,
     ) -> None:  # fmt: skip
         """Compute the scores of a tile of rows and the first classes, and copy the rows into panels.
 
         X (N, D) with contiguous rows, from row `row` on; if `order` (M,) is not empty, row r is X[order[r]]. Rows after
         `last` repeat it: a remainder costs a few unused products, but needs no separate code. panels (D' / lanes, at
-        least rows' * lanes): the copies begin at row `out`, zero beyond the features. Rows from position `fetched` on
-        may be prefetched, up to `furthest`.
+        least rows' * lanes): the copies begin at row `out`, zero beyond the features. Of half as many rows, from
+        position `fetched` to `furthest`, as many features from `place` on may be prefetched.
 
         Wt, f, stop, scores, out and sums are as in `score_tile`.
         """
@@ -536,14 +531,14 @@ def _add_scores(
 
 def _gradient_tile_in_numpy(
     panels: NDArray[Any], rows: int, dscores: NDArray[Any], weight: Any, c: int, f: int, Gt: NDArray[Any],
-    X: NDArray[Any], ahead: int, stride: int,
+    X: NDArray[Any], later: NDArray[Any], offset: int,
 ) -> None:  # fmt: skip
     """Add `weight` times the sum over r of dscores[r, c + k] * X[r, f ...] to Gt[c + k, f ...].
 
     A tile is CLASSES classes by VECTORS vectors of features. The rows of X are those of the panels.
 
-    dscores (rows', C'), Gt (C', D') with D' a multiple of the tile. `weight` has the dtype of X. Memory of X from byte
-    `ahead` on may be prefetched, `stride` bytes a row.
+    dscores (rows', C'), Gt (C', D') with D' a multiple of the tile. `weight` has the dtype of X. For each row, the
+    line at byte later[r] + offset of X may be prefetched.
     """
     width = lanes(panels.itemsize)
     X = panels.reshape(len(panels), -1, width)[f // width : f // width + VECTORS, :rows]

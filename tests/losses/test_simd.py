@@ -13,13 +13,13 @@ pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="the definitions repl
 
 
 @jit.compiled
-def packing_score_tile(X, order, row, last, Wt, f, stop, scores, out, sums, panels, fetched, furthest):
-    simd.packing_score_tile(X, order, row, last, Wt, f, stop, scores, out, sums, panels, fetched, furthest)
+def packing_score_tile(X, order, row, last, Wt, f, stop, scores, out, sums, panels, fetched, furthest, place):
+    simd.packing_score_tile(X, order, row, last, Wt, f, stop, scores, out, sums, panels, fetched, furthest, place)
 
 
 @jit.compiled
-def wide_packing_score_tile(X, order, row, last, Wt, f, stop, scores, out, sums, panels, fetched, furthest):
-    simd.wide_packing_score_tile(X, order, row, last, Wt, f, stop, scores, out, sums, panels, fetched, furthest)
+def wide_packing_score_tile(X, order, row, last, Wt, f, stop, scores, out, sums, panels, fetched, furthest, place):
+    simd.wide_packing_score_tile(X, order, row, last, Wt, f, stop, scores, out, sums, panels, fetched, furthest, place)
 
 
 @jit.compiled
@@ -28,8 +28,8 @@ def score_tile(panels, features, Wt, c, f, stop, scores, out, sums):
 
 
 @jit.compiled
-def gradient_tile(panels, rows, dscores, weight, c, f, Gt, X, ahead, stride):
-    simd.gradient_tile(panels, rows, dscores, weight, c, f, Gt, X, ahead, stride)
+def gradient_tile(panels, rows, dscores, weight, c, f, Gt, X, later, offset):
+    simd.gradient_tile(panels, rows, dscores, weight, c, f, Gt, X, later, offset)
 
 
 @jit.compiled
@@ -74,8 +74,10 @@ def test_score_tiles(dtype, features, vectors, tile, order):
         for f in range(0, features, vectors * lanes):
             stop = f + vectors * lanes
             for r in range(0, simd.ROWS, rows):
-                packing_tile(X, order, 1 + r, 8, Wt, f, stop, scores, 4 + r, sums, panels, 5, 6)
-            packing_tile(X, order, 7, 7, Wt, f, stop, scores, 12, sums, panels, 8, 8)  # rows after the last repeat it
+                packing_tile(X, order, 1 + r, 8, Wt, f, stop, scores, 4 + r, sums, panels, 5, 6, 16)
+            packing_tile(
+                X, order, 7, 7, Wt, f, stop, scores, 12, sums, panels, 8, 8, 0
+            )  # rows after the last repeat it
             tile_of_panels(panels, features, Wt, classes, f, stop, scores, 4, sums)
         results.append((scores, panels))
     (found, panels), (expected, panels_expected) = results
@@ -100,9 +102,10 @@ def test_gradient_tile(dtype, rows):
     panels = rng.normal(0, 1, (2 * simd.VECTORS, 8 * lanes)).astype(dtype)
     dscores = rng.normal(0, 1, (8, 2 * simd.CLASSES)).astype(dtype)
     start = rng.normal(0, 1, (2 * simd.CLASSES, 256)).astype(dtype)
+    later = np.full(rows, 10**9)  # any address may be prefetched
     found, expected = start.copy(), start.copy()
     for tile, Gt in ((gradient_tile, found), (simd._gradient_tile_in_numpy, expected)):
-        tile(panels, rows, dscores, dtype(0.75), simd.CLASSES, simd.VECTORS * lanes, Gt, panels, 10**9, 60)
+        tile(panels, rows, dscores, dtype(0.75), simd.CLASSES, simd.VECTORS * lanes, Gt, panels, later, 60)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     assert (found != start).sum() == simd.CLASSES * simd.VECTORS * lanes
 

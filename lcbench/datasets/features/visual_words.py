@@ -26,6 +26,9 @@ PATCH_SIZE = 6
 PATCH_VALUES = PLANES * PATCH_SIZE * PATCH_SIZE
 """Number of values of a patch, in the order of the image: red, green and blue plane, each row by row."""
 
+_NOTHING_LATER = np.zeros(PATCH_VALUES, np.int64)
+"""Lines that gradient tiles prefetch: always the same, since all operands are in the cache."""
+
 CONTRAST_FLOOR = 10.0
 """Constant added to the variance of a patch (pixels from 0 to 255), so that the noise of a flat patch stays small."""
 
@@ -325,7 +328,7 @@ def _whiten(
     whitened[:] = 0
     for p in range(0, norms.size, TILE_WORDS):
         for v in range(0, whitening.shape[1], TILE_PATCHES):
-            simd.gradient_tile(patches, PATCH_VALUES, whitening, one, v, p, whitened, patches, 0, 0)
+            simd.gradient_tile(patches, PATCH_VALUES, whitening, one, v, p, whitened, patches, _NOTHING_LATER, 0)
     norms[:] = 0
     for v in range(PATCH_VALUES):
         line = whitened[v]
@@ -348,7 +351,7 @@ def _squared_distances(
     for word in range(0, squares.size, TILE_WORDS):
         for p in range(0, block_patches, TILE_PATCHES):
             simd.gradient_tile(
-                minus_twice, PATCH_VALUES, whitened, one, p, word, distances, minus_twice, 0, 0
+                minus_twice, PATCH_VALUES, whitened, one, p, word, distances, minus_twice, _NOTHING_LATER, 0
             )  # fmt: skip
 
 
