@@ -445,22 +445,24 @@ def _block(
     step = max(MIN_PASS_FEATURES, PASS_BYTES // (Gt.shape[0] * X.itemsize)) // lanes * lanes
     narrow = WIDE_CLASSES > CLASSES and Gt.shape[0] < WIDE_CLASSES
     first = CLASSES if narrow else WIDE_CLASSES
-    half = rows // 2
+    half = (rows + 1) // 2
     others = rows - half
     for f in range(0, features, step):
         for r in range(0, rows, ROWS):
             if narrow:
-                ahead = r // 2 + AHEAD
+                fetched, place = position + half + r // 2 + AHEAD, f
+                if fetched > end:
+                    fetched, place = fetched - others, f + step
                 simd.packing_score_tile(
-                    X, order, position + r, end, Wt, f, f + step, scores, r, parts, panels,
-                    position + half + ahead % others, last, f + ahead // others * step,
+                    X, order, position + r, end, Wt, f, f + step, scores, r, parts, panels, fetched, last, place
                 )  # fmt: skip
             else:
                 for k in range(r, min(r + ROWS, rows), WIDE_ROWS):
-                    ahead = k // 2 + AHEAD
+                    fetched, place = position + half + k // 2 + AHEAD, f
+                    if fetched > end:
+                        fetched, place = fetched - others, f + step
                     simd.wide_packing_score_tile(
-                        X, order, position + k, end, Wt, f, f + step, scores, k, parts, panels,
-                        position + half + ahead % others, last, f + ahead // others * step,
+                        X, order, position + k, end, Wt, f, f + step, scores, k, parts, panels, fetched, last, place
                     )  # fmt: skip
             for c in range(first, Gt.shape[0], CLASSES):
                 simd.score_tile(panels, features, Wt, c, f, f + step, scores, r, parts)
@@ -478,11 +480,14 @@ def _block(
     tiles = -(-features // (VECTORS * lanes)) * (Gt.shape[0] // CLASSES)
     row_bytes = features * X.itemsize
     tile_bytes = row_bytes // tiles  # of a row, prefetched by one tile
-    for r in range(rows):
-        later[r] = 0
-        if half > 0 and last > end:  # the rows of a converted block end with it
-            row = min(end + 1 + r % half, last)
-            later[r] = (order[row] if order.size > 0 else row) * row_bytes + r // half * (tile_bytes // 2)
+    if last > end:
+        for r in range(half):
+            row = end + 1 + r
+            later[r] = (order[min(row, last)] if order.size > 0 else row) * row_bytes
+        for r in range(half, rows):
+            later[r] = later[r - half] + tile_bytes // 2
+    else:  # the rows of a converted block end with it
+        later[:rows] = 0
     offset = 0
     for f in range(0, features, VECTORS * lanes):
         for c in range(0, Gt.shape[0], CLASSES):
