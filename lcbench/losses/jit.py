@@ -22,7 +22,9 @@ CACHE = "NUMBA_CACHE_DIR" in os.environ
 Numba's default cache outlives the run and does not notice changes in other files.
 """
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": FASTMATH, "cache": CACHE, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {
+    "nogil": True, "fastmath": FASTMATH, "cache": CACHE, "error_model": "numpy", "no_cfunc_wrapper": True,
+}  # fmt: skip
 
 _AVX512_NAMES = ("skylake-avx512", "cascadelake", "cooperlake", "icelake", "tigerlake", "rocketlake", "sapphire",
                  "emerald", "granite", "diamond", "znver4", "znver5", "znver6", "x86-64-v4", "knl", "knm")  # fmt: skip
@@ -76,7 +78,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     All arrays are arguments, which the caller keeps. To count the references of their views would only take time, most
     of all the compiler's.
     """
-    return numba.njit(**_OPTIONS, no_cfunc_wrapper=True, _nrt=False)(function)
+    return numba.njit(**_OPTIONS, _nrt=False)(function)
 
 
 def internal(function: Callable[..., Any]) -> Any:
@@ -85,7 +87,7 @@ def internal(function: Callable[..., Any]) -> Any:
     It has no interface to Python, which would take a sixth of the time of compiling. A call from Python ends the
     process.
     """
-    return numba.njit(**_OPTIONS, no_cfunc_wrapper=True, no_cpython_wrapper=True, _nrt=False)(function)
+    return numba.njit(**_OPTIONS, no_cpython_wrapper=True, _nrt=False)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.losses.jit import compiled
+from lcbench.losses.jit import compiled, internal
 
 
 @compiled
@@ -21,7 +21,7 @@ def svm_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> t
     rows, features = X.shape
     classes = W.shape[1]
     loss = 0.0
-    dW = np.zeros_like(W)
+    dW = np.zeros(W.shape, W.dtype)
     scores = np.empty(classes, W.dtype)
     for i in range(rows):
         _scores(W, X[i], scores)
@@ -35,7 +35,7 @@ def svm_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) -> t
                     dW[f, j] += X[i, f]
         for f in range(features):
             dW[f, y[i]] -= W.dtype.type(violated) * X[i, f]
-    return _regularised(loss, dW, W, rows, reg)
+    return _regularise(loss, dW, W, rows, reg), dW
 
 
 @compiled
@@ -48,11 +48,13 @@ def softmax_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) 
     rows, features = X.shape
     classes = W.shape[1]
     loss = 0.0
-    dW = np.zeros_like(W)
+    dW = np.zeros(W.shape, W.dtype)
     scores = np.empty(classes, W.dtype)
     for i in range(rows):
         _scores(W, X[i], scores)
-        highest = scores.max()
+        highest = scores[0]
+        for j in range(1, classes):
+            highest = max(highest, scores[j])
         true_score = scores[y[i]]
         total = 0.0
         for j in range(classes):
@@ -65,10 +67,10 @@ def softmax_loss(W: NDArray[Any], X: NDArray[Any], y: NDArray[Any], reg: float) 
         for f in range(features):
             for j in range(classes):
                 dW[f, j] += X[i, f] * scores[j]
-    return _regularised(loss, dW, W, rows, reg)
+    return _regularise(loss, dW, W, rows, reg), dW
 
 
-@compiled
+@internal
 def _scores(W: NDArray[Any], x: NDArray[Any], scores: NDArray[Any]) -> None:
     """Write the scores of one row x (D,) to scores (C,)."""
     scores[:] = 0
@@ -77,12 +79,12 @@ def _scores(W: NDArray[Any], x: NDArray[Any], scores: NDArray[Any]) -> None:
             scores[j] += x[f] * W[f, j]
 
 
-@compiled
-def _regularised(loss: float, dW: NDArray[Any], W: NDArray[Any], rows: int, reg: float) -> tuple[float, NDArray[Any]]:
-    """Divide the sums of loss and gradient by `rows` and add the regularisation; dW is changed in place."""
+@internal
+def _regularise(loss: float, dW: NDArray[Any], W: NDArray[Any], rows: int, reg: float) -> float:
+    """Divide the sums of loss and gradient by `rows`, dW in place, and add the regularisation. Return the loss."""
     squares = 0.0
     for f in range(W.shape[0]):
         for j in range(W.shape[1]):
             squares += W[f, j] * W[f, j]
             dW[f, j] = dW[f, j] / rows + 2 * reg * W[f, j]
-    return loss / rows + reg * squares, dW
+    return loss / rows + reg * squares

@@ -161,7 +161,7 @@ def _descend(
     leave(words, thread, threads)
 
 
-@jit.internal
+@jit.inlined
 def _step(
     Gt: NDArray[Any], rows: int, rate: float, reg: float, momentum: float, first: int, last: int, Wt: NDArray[Any],
     Vt: NDArray[Any],
@@ -258,7 +258,7 @@ def _pixel_steps(
     leave(words, thread, threads)
 
 
-@jit.internal
+@jit.inlined
 def _pixel_step(
     G: NDArray[Any], exact: NDArray[Any], counted: NDArray[Any], hinge: bool, rows: int, rate: float, reg: float,
     momentum: float, mean: NDArray[Any], first: int, end: int, counts: NDArray[Any], gradient: NDArray[Any],
@@ -285,7 +285,7 @@ def _pixel_step(
     return squares
 
 
-@jit.internal
+@jit.inlined
 def _bias_step(
     counts: NDArray[Any], rows: int, rate: float, reg: float, momentum: float, bias: NDArray[Any],
     velocity: NDArray[Any],

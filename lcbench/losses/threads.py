@@ -92,7 +92,7 @@ def _pause(typing: Any) -> Any:
 if os.name == "posix":
     _sched_yield = types.ExternalFunction("sched_yield", types.int32())
 
-    @jit.kernel
+    @jit.internal
     def _spin(spins: int) -> None:
         if spins % SPINS_BEFORE_YIELDING:
             _pause()
@@ -101,7 +101,7 @@ if os.name == "posix":
 
 else:
 
-    @jit.kernel
+    @jit.internal
     def _spin(spins: int) -> None:
         _pause()
 
@@ -152,7 +152,7 @@ else:
         return -1
 
 
-@jit.kernel
+@jit.internal
 def _begin(words: NDArray[Any], thread: int) -> None:
     if thread == 0:
         _store_word(words, _BEGUN, _load_word(words, _CALLED))
@@ -171,7 +171,7 @@ def _begin_in_python(words: NDArray[Any], thread: int) -> None:
 begin = _begin_in_python if config.DISABLE_JIT else _begin
 
 
-@jit.kernel
+@jit.internal
 def _leave(words: NDArray[Any], thread: int, threads: int) -> None:
     calls = _load_word(words, _BEGUN)
     _barrier(words, threads)
@@ -219,7 +219,7 @@ def portions(threads: int, rows: int, block_rows: int) -> NDArray[np.int64]:
     return np.array(bounds, np.int64)
 
 
-@jit.kernel
+@jit.internal
 def _begin_portions(words: NDArray[Any], threads: int) -> None:
     _store_word(words, _PORTION, threads)
 
@@ -229,7 +229,7 @@ def _begin_portions_in_python(words: NDArray[Any], threads: int) -> None:
     words[_PORTION] = threads
 
 
-@jit.kernel
+@jit.internal
 def _next_portion(words: NDArray[Any]) -> int:
     return _count_up(words, _PORTION)
 
