@@ -35,6 +35,7 @@ class Machine:
         monkeypatch.setattr(clock, "perf_counter_ns", lambda: round(self.now * 1e9))
         monkeypatch.setattr(clock, "sleep", self.sleep)
         monkeypatch.setattr(clock, "os_times", lambda: SimpleNamespace(elapsed=self.now))
+        monkeypatch.setattr(clock, "_waited_for_cores_s", lambda: 0.0)  # not that of the process of the test
         self.timing = Timing(self, self, self.verify, np.random.default_rng(0))
 
     def sleep(self, seconds):
