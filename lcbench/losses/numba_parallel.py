@@ -41,7 +41,20 @@ from lcbench.losses import jit, pixels, simd
 from lcbench.losses.implementation import require_fitting
 from lcbench.losses.row_steps import hinge_step, look_up_labels, regularise, softmax_step, two_products
 from lcbench.losses.simd import CLASSES, ROWS, VECTORS, WIDE_CLASSES, WIDE_ROWS
-from lcbench.losses.threads import Reserve, barrier, begin, begin_portions, leave, next_portion, portions, share, team
+from lcbench.losses.threads import (
+    Reserve,
+    barrier,
+    begin,
+    begin_portions,
+    leave,
+    next_portion,
+    portions,
+    publish,
+    received,
+    same_kind,
+    share,
+    team,
+)  # fmt: skip
 
 BLOCK_BYTES = 300_000
 """Size of a block of rows. Each block reads and writes Gt, so smaller ones are slower. This one, its panels, Wt and Gt
@@ -323,23 +336,35 @@ def _pass(
 
     bounds (P + 1,): those of the portions.
     """
-    begin(words, thread)
-    if thread == 0:
-        begin_portions(words, threads)
-    first, end = share(thread, threads, Gt.shape[2], simd.VECTOR_BYTES // W.itemsize)
-    interleave(W, first, end, Wt)
-    barrier(words, threads)
-    rows, portion = bounds[-1], thread
-    while portion < Gt.shape[0]:
-        bad[portion] = add_up_rows(
-            X, source, y, order, mean, bounds[portion], bounds[portion + 1], rows - 1, Wt, W.shape[1], hinge,
-            scores[thread], labels[thread], later[thread], parts[thread], panels[thread], packed[thread], Gt[portion],
-            totals[thread], sums[portion],
+    while True:
+        arguments = (
+            W, X, source, y, order, mean, bounds, reg, hinge, Wt, scores, labels, later, parts, panels, packed, Gt,
+            totals, sums, bad, dW,
         )  # fmt: skip
-        portion = next_portion(words)
-    barrier(words, threads)
-    sums[thread, 1] = _finish(Gt, W, rows, reg, first, min(end, W.shape[0]), dW)
-    leave(words, thread, threads)
+        if thread == 0:
+            publish(words, arguments)
+        begin(words, thread)
+        if thread == 0:
+            begin_portions(words, threads)
+        first, end = share(thread, threads, Gt.shape[2], simd.VECTOR_BYTES // W.itemsize)
+        interleave(W, first, end, Wt)
+        barrier(words, threads)
+        rows, portion = bounds[-1], thread
+        while portion < Gt.shape[0]:
+            bad[portion] = add_up_rows(
+                X, source, y, order, mean, bounds[portion], bounds[portion + 1], rows - 1, Wt, W.shape[1], hinge,
+                scores[thread], labels[thread], later[thread], parts[thread], panels[thread], packed[thread],
+                Gt[portion], totals[thread], sums[portion],
+            )  # fmt: skip
+            portion = next_portion(words)
+        barrier(words, threads)
+        sums[thread, 1] = _finish(Gt, W, rows, reg, first, min(end, W.shape[0]), dW)
+        if not (leave(words, thread, threads) and same_kind(words, arguments)):
+            return
+        (
+            W, X, source, y, order, mean, bounds, reg, hinge, Wt, scores, labels, later, parts, panels, packed, Gt,
+            totals, sums, bad, dW,
+        ) = received(words, thread, arguments)  # fmt: skip
 
 
 @jit.internal

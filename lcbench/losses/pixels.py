@@ -39,7 +39,20 @@ from numpy.typing import NDArray
 from lcbench.losses import int8, jit, simd
 from lcbench.losses.int8 import COLUMNS, GROUP, NARROW, TILE_FEATURES, TILE_ROWS, WIDE
 from lcbench.losses.row_steps import look_up_labels, regularise
-from lcbench.losses.threads import Reserve, barrier, begin, begin_portions, leave, next_portion, portions, share, team
+from lcbench.losses.threads import (
+    Reserve,
+    barrier,
+    begin,
+    begin_portions,
+    leave,
+    next_portion,
+    portions,
+    publish,
+    received,
+    same_kind,
+    share,
+    team,
+)  # fmt: skip
 
 Array = NDArray[Any]
 
@@ -196,38 +209,50 @@ def _pass(
     counts: Array, sums: Array, loss: Array, bad: Array, dW: Array,
 ) -> None:  # fmt: skip
     """Compute a thread's share of Wq, then of the rows, then of dW, with a barrier after each."""
-    begin(words, thread)
-    if thread == 0:
-        begin_portions(words, threads)
-    first, end = share(thread, threads, Wt.shape[1], GROUP)
-    transpose(W, X.shape[1], first, end, Wt)
-    measure(Wt, first, end, most[thread])
-    barrier(words, threads)
-    cut(Wt, mean, first, end, most, digits, Wq, products[thread])
-    barrier(words, threads)
-    finite = True
-    for c in range(W.shape[1]):
-        finite = finite and isfinite(largest_of(most, c))
-    if finite:
-        clear(dq[thread], G[thread], exact[thread], counted[thread])
-        done, portion = 0, thread
-        while portion < bounds.size - 1:
-            start, stop = bounds[portion], bounds[portion + 1]
-            bad[portion] = add_up_rows(
-                X, y, order, start, stop, stop - 1, done, W[X.shape[1] :], hinge, Wq, most, products, constants[thread],
-                block[thread], quads[thread], S[thread], s[thread], dq[thread], G[thread], exact[thread],
-                labels[thread], counted[thread], loss[portion],
-            )  # fmt: skip
-            done += stop - start
-            portion = next_portion(words)
-        barrier(words, threads)
-        loss[thread, 1] = _finish(
-            G, exact, counted, hinge, W, mean, X.shape[1], bounds[-1], reg, first, min(end, X.shape[1]),
-            end == Wt.shape[1], counts[thread], sums[thread], dW,
+    while True:
+        arguments = (
+            W, X, y, order, mean, bounds, reg, hinge, Wt, digits, Wq, most, products, constants, block, quads, S, s, dq,
+            G, exact, labels, counted, counts, sums, loss, bad, dW,
         )  # fmt: skip
-    else:
-        bad[thread] = NOT_FINITE
-    leave(words, thread, threads)
+        if thread == 0:
+            publish(words, arguments)
+        begin(words, thread)
+        if thread == 0:
+            begin_portions(words, threads)
+        first, end = share(thread, threads, Wt.shape[1], GROUP)
+        transpose(W, X.shape[1], first, end, Wt)
+        measure(Wt, first, end, most[thread])
+        barrier(words, threads)
+        cut(Wt, mean, first, end, most, digits, Wq, products[thread])
+        barrier(words, threads)
+        finite = True
+        for c in range(W.shape[1]):
+            finite = finite and isfinite(largest_of(most, c))
+        if finite:
+            clear(dq[thread], G[thread], exact[thread], counted[thread])
+            done, portion = 0, thread
+            while portion < bounds.size - 1:
+                start, stop = bounds[portion], bounds[portion + 1]
+                bad[portion] = add_up_rows(
+                    X, y, order, start, stop, stop - 1, done, W[X.shape[1] :], hinge, Wq, most, products,
+                    constants[thread], block[thread], quads[thread], S[thread], s[thread], dq[thread], G[thread],
+                    exact[thread], labels[thread], counted[thread], loss[portion],
+                )  # fmt: skip
+                done += stop - start
+                portion = next_portion(words)
+            barrier(words, threads)
+            loss[thread, 1] = _finish(
+                G, exact, counted, hinge, W, mean, X.shape[1], bounds[-1], reg, first, min(end, X.shape[1]),
+                end == Wt.shape[1], counts[thread], sums[thread], dW,
+            )  # fmt: skip
+        else:
+            bad[thread] = NOT_FINITE
+        if not (leave(words, thread, threads) and same_kind(words, arguments)):
+            return
+        (
+            W, X, y, order, mean, bounds, reg, hinge, Wt, digits, Wq, most, products, constants, block, quads, S, s, dq,
+            G, exact, labels, counted, counts, sums, loss, bad, dW,
+        ) = received(words, thread, arguments)  # fmt: skip
 
 
 @jit.inlined

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from functools import lru_cache
@@ -44,8 +45,11 @@ SPINS_BEFORE_YIELDING = 2_000
 
 _WORD = ir.IntType(64)
 # Indices of the words in a team's memory, each in a cache line of its own.
-_ARRIVED, _TURN, _CALLED, _BEGUN, _CALLER_CPU, _PORTION = 0, 8, 16, 24, 32, 40
+_ARRIVED, _TURN, _CALLED, _BEGUN, _CALLER_CPU, _PORTION, _KIND = 0, 8, 16, 24, 32, 40, 48
+_ARGUMENTS, _ARGUMENT_WORDS = 56, 512  # arguments of the kernel of a call
+_SERVED = _ARGUMENTS + _ARGUMENT_WORDS  # number of calls in which each thread has taken part, 8 words each
 _BROKEN = -1  # value of the word _TURN after a call has failed
+_ANY_KIND = 0  # value of the word _KIND for a call whose kernel does not publish its arguments
 
 
 def _word(context: Any, builder: ir.IRBuilder, array_type: Any, arguments: Any) -> ir.Value:
@@ -172,25 +176,101 @@ begin = _begin_in_python if config.DISABLE_JIT else _begin
 
 
 @jit.internal
-def _leave(words: NDArray[Any], thread: int, threads: int) -> None:
-    calls = _load_word(words, _BEGUN)
+def _leave(words: NDArray[Any], thread: int, threads: int) -> bool:
+    served = words[_SERVED + 8 * thread]
     _barrier(words, threads)
     if thread > 0:
         for _ in range(LINGER_SPINS):
-            if _load_word(words, _BEGUN) != calls:
-                return
+            if _load_word(words, _BEGUN) != served:
+                return True
             _pause()
+    return False
 
 
-def _leave_in_python(words: NDArray[Any], thread: int, threads: int) -> None:
-    """Wait for all threads, then let all but the calling one spin for the next call. A kernel calls this last.
+def _leave_in_python(words: NDArray[Any], thread: int, threads: int) -> bool:
+    """Wait for all threads, then let all but the calling one spin for the next call. Return whether it has begun.
 
-    They spin inside the kernel, since to return from it they need the GIL, which the calling thread holds.
+    They spin inside the kernel, since to return from it they need the GIL, which the calling thread holds. If the next
+    call is of the `same_kind`, they can take its arguments from `received`. Otherwise the kernel returns.
     """
     _barrier_in_python(words, threads)
+    return False
 
 
 leave = _leave_in_python if config.DISABLE_JIT else _leave
+
+
+def _places(context: Any, builder: ir.IRBuilder, words: Any, value: ir.Value, kinds: Any) -> list[ir.Value]:
+    """Return the addresses of arguments of the types `kinds` in a team's memory."""
+    memory = context.make_array(words)(context, builder, value).data
+    place, places = _ARGUMENTS, []
+    for kind in kinds:
+        llvm_type = context.get_value_type(kind)
+        places.append(builder.bitcast(builder.gep(memory, [_WORD(place)]), llvm_type.as_pointer()))
+        place += -(-context.get_abi_sizeof(llvm_type) // 8)
+    assert place <= _SERVED, "the arguments need more words"
+    return places
+
+
+def _kind(arguments: Any) -> ir.Constant:
+    """Return a number that stands for the types of the arguments, and so for the compiled kernel."""
+    return _WORD(zlib.crc32(str(arguments).encode()) + 1)
+
+
+@intrinsic
+def _publish(typing: Any, words: Any, arguments: Any) -> Any:
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
+        places = _places(context, builder, words, values[0], arguments)
+        for place, value in zip(places, cgutils.unpack_tuple(builder, values[1], len(arguments)), strict=True):
+            builder.store(value, place)
+        builder.store(_kind(arguments), _word(context, builder, words, [values[0], _WORD(_KIND)]))
+        return context.get_dummy_value()
+
+    return types.void(words, arguments), emit
+
+
+def _publish_in_python(words: NDArray[Any], arguments: tuple[Any, ...]) -> None:
+    """Let the threads that still spin in the same kernel have the arguments of this call. Thread 0 calls this first.
+
+    They do not return to Python then, where each step waits for the GIL and reads memory that the call before has
+    displaced from the caches.
+    """
+
+
+@intrinsic
+def _same_kind(typing: Any, words: Any, arguments: Any) -> Any:
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
+        kind = builder.load(_word(context, builder, words, [values[0], _WORD(_KIND)]))
+        return builder.icmp_signed("==", kind, _kind(arguments))
+
+    return types.boolean(words, arguments), emit
+
+
+def _same_kind_in_python(words: NDArray[Any], arguments: tuple[Any, ...]) -> bool:
+    """Return whether the arguments of the call that has begun are of the same types as `arguments`."""
+    return False
+
+
+@intrinsic
+def _received(typing: Any, words: Any, thread: Any, arguments: Any) -> Any:
+    def emit(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
+        served = builder.add(builder.mul(values[1], _WORD(8)), _WORD(_SERVED))
+        place = _word(context, builder, words, [values[0], served])
+        builder.store(builder.add(builder.load(place), _WORD(1)), place)
+        loaded = [builder.load(place) for place in _places(context, builder, words, values[0], arguments)]
+        return context.make_tuple(builder, arguments, loaded)
+
+    return arguments(words, types.int64, arguments), emit
+
+
+def _received_in_python(words: NDArray[Any], thread: int, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arguments of the call that has begun, in which the thread takes part from now on."""
+    return arguments
+
+
+publish = _publish_in_python if config.DISABLE_JIT else _publish
+same_kind = _same_kind_in_python if config.DISABLE_JIT else _same_kind
+received = _received_in_python if config.DISABLE_JIT else _received
 
 
 @jit.kernel
@@ -253,7 +333,7 @@ class Team:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self.words = np.zeros(_PORTION + 8, np.int64)
+        self.words = np.zeros(_SERVED + 8 * threads, np.int64)
         self._call = threading.RLock()  # reentrant: a signal handler may run before _caller is set
         self._caller: int | None = None
         self._intact = True
@@ -274,6 +354,7 @@ class Team:
                 self._caller = threading.get_ident()
                 self._work = work
                 self.words[_CALLER_CPU] = _current_cpu()
+                self.words[_KIND] = _ANY_KIND
                 with self._new_call:
                     self.words[_CALLED] += 1
                     self._new_call.notify_all()
@@ -303,14 +384,14 @@ class Team:
             self._new_call.notify_all()
 
     def _serve(self, thread: int) -> None:
-        calls = 0
         while True:
-            if self.words[_BEGUN] == calls:
-                self._sleep(calls)
+            served = int(self.words[_SERVED + 8 * thread])
+            if self.words[_BEGUN] == served:
+                self._sleep(served)
             if self.words[_TURN] == _BROKEN:
                 return
             self._move_off_the_callers_core()
-            calls += 1
+            self.words[_SERVED + 8 * thread] = served + 1
             # An error here also occurs in the calling thread, which reports it.
             with suppress(Exception):
                 self._work(thread)

@@ -13,7 +13,19 @@ from numba import config
 
 from commands import TIMEOUT_S, wait_until
 from lcbench.losses import jit
-from lcbench.losses.threads import Team, barrier, begin, begin_portions, leave, next_portion, portions, team
+from lcbench.losses.threads import (
+    Team,
+    barrier,
+    begin,
+    begin_portions,
+    leave,
+    next_portion,
+    portions,
+    publish,
+    received,
+    same_kind,
+    team,
+)
 
 
 @jit.compiled
@@ -46,6 +58,44 @@ def take_portions(thread, threads, words, taken):
         taken[portion] += 1
         portion = next_portion(words)
     leave(words, thread, threads)
+
+
+@jit.kernel
+def add_to_each(thread, threads, words, entered, arguments):
+    entered[thread] += 1
+    while True:
+        numbers, addend = arguments
+        if thread == 0:
+            publish(words, arguments)
+        begin(words, thread)
+        numbers[thread] += addend
+        if not (leave(words, thread, threads) and same_kind(words, arguments)):
+            return
+        arguments = received(words, thread, arguments)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+@pytest.mark.parametrize("pause", [0.0, 0.01])
+def test_every_call_has_its_own_arguments(threads, pause):
+    group, entered = Team(threads), np.zeros(threads, np.int64)
+    for call in range(1, 200 if pause == 0 else 20):
+        # Arguments of two types, at other addresses in each call, and calls of another kernel.
+        numbers = np.zeros(threads, (np.int64, np.float64)[call // 5 % 2])
+        group.run(lambda thread, n=numbers, c=call: add_to_each(thread, threads, group.words, entered, (n, c)))
+        np.testing.assert_array_equal(numbers, call)
+        if call % 7 == 0:
+            group.run(lambda thread: begin_and_leave(thread, threads, group.words))
+        sleep(pause)
+    assert entered[0] == call
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="Python functions return after each call")
+def test_a_spinning_thread_takes_the_next_arguments_without_returning():
+    group, entered = Team(2), np.zeros(2, np.int64)
+    for _ in range(2_000):
+        group.run(lambda thread: add_to_each(thread, 2, group.words, entered, (np.zeros(2), 1)))
+    assert entered[0] == 2_000
+    assert entered[1] < 2_000
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
