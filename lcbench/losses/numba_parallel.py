@@ -47,6 +47,7 @@ from lcbench.losses.threads import (
     begin,
     begin_portions,
     leave,
+    new_number,
     next_portion,
     portions,
     publish,
@@ -213,9 +214,9 @@ def _one_pass(
 
     def part(thread: int) -> None:
         _pass(
-            thread, threads, words, W, X, source, y, order, mean, bounds, reg, hinge, work.Wt, work.scores,
-            work.labels, work.later, work.parts, work.panels, work.packed, work.Gt, work.totals, work.sums, work.bad,
-            dW,
+            thread, threads, words, W, X, source, y, order, mean, bounds, reg, hinge, dW, work.number, work.Wt,
+            work.scores, work.labels, work.later, work.parts, work.panels, work.packed, work.Gt, work.totals, work.sums,
+            work.bad,
         )  # fmt: skip
 
     crew.run(part)
@@ -257,6 +258,7 @@ def _division(W: NDArray[Any], rows: int) -> tuple[int, int]:
 class Workspace:
     """Number of threads, and work arrays, of one pass over P portions of the rows. Their size does not grow with N.
 
+    number: that of this work memory in the process.
     Wt (C' / CLASSES, CLASSES * D'): W transposed, padded to whole tiles with zeros: for CLASSES classes, one vector of
     each class after the other, in the order in which the scores read them.
     Gt (P, C', D'): gradient of each portion, transposed and padded.
@@ -274,6 +276,7 @@ class Workspace:
         self, W: NDArray[Any], X: NDArray[Any], rows: int, mean: NDArray[Any] | None = None, portions: int = 0
     ) -> None:  # fmt: skip
         features, classes = W.shape
+        self.number = new_number()
         self.threads, block_rows = _division(W, rows)
         portions = portions or self.threads
         # A packed row takes an odd number of cache lines: with an even number the rows would share few sets of the
@@ -328,21 +331,18 @@ def check_arrays(
 def _pass(
     thread: int, threads: int, words: NDArray[Any], W: NDArray[Any], X: NDArray[Any], source: NDArray[Any],
     y: NDArray[Any], order: NDArray[Any], mean: NDArray[Any], bounds: NDArray[Any], reg: float, hinge: bool,
-    Wt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any], later: NDArray[Any], parts: NDArray[Any],
-    panels: NDArray[Any], packed: NDArray[Any], Gt: NDArray[Any], totals: NDArray[Any], sums: NDArray[Any],
-    bad: NDArray[Any], dW: NDArray[Any],
+    dW: NDArray[Any], work: int, Wt: NDArray[Any], scores: NDArray[Any], labels: NDArray[Any], later: NDArray[Any],
+    parts: NDArray[Any], panels: NDArray[Any], packed: NDArray[Any], Gt: NDArray[Any], totals: NDArray[Any],
+    sums: NDArray[Any], bad: NDArray[Any],
 ) -> None:  # fmt: skip
     """Compute a thread's share of Wt, then portions of the rows, then a share of dW, with a barrier after each.
 
     bounds (P + 1,): those of the portions.
     """
     while True:
-        arguments = (
-            W, X, source, y, order, mean, bounds, reg, hinge, Wt, scores, labels, later, parts, panels, packed, Gt,
-            totals, sums, bad, dW,
-        )  # fmt: skip
+        arguments = W, X, source, y, order, mean, bounds, reg, hinge, dW
         if thread == 0:
-            publish(words, arguments)
+            publish(words, work, arguments)
         begin(words, thread)
         if thread == 0:
             begin_portions(words, threads)
@@ -359,12 +359,9 @@ def _pass(
             portion = next_portion(words)
         barrier(words, threads)
         sums[thread, 1] = _finish(Gt, W, rows, reg, first, min(end, W.shape[0]), dW)
-        if not (leave(words, thread, threads) and same_kind(words, arguments)):
+        if not (leave(words, thread, threads) and same_kind(words, work, arguments)):
             return
-        (
-            W, X, source, y, order, mean, bounds, reg, hinge, Wt, scores, labels, later, parts, panels, packed, Gt,
-            totals, sums, bad, dW,
-        ) = received(words, thread, arguments)  # fmt: skip
+        W, X, source, y, order, mean, bounds, reg, hinge, dW = received(words, thread, arguments)
 
 
 @jit.internal
@@ -474,18 +471,15 @@ def _block(
     others = rows - half
     for f in range(0, features, step):
         for r in range(0, rows, ROWS):
-            if narrow:
-                fetched, place = position + half + r // 2 + AHEAD, f
+            for k in range(r, min(r + ROWS, rows), ROWS if narrow else WIDE_ROWS):
+                fetched, place = position + half + k // 2 + AHEAD, f
                 if fetched > end:
                     fetched, place = fetched - others, f + step
-                simd.packing_score_tile(
-                    X, order, position + r, end, Wt, f, f + step, scores, r, parts, panels, fetched, last, place
-                )  # fmt: skip
-            else:
-                for k in range(r, min(r + ROWS, rows), WIDE_ROWS):
-                    fetched, place = position + half + k // 2 + AHEAD, f
-                    if fetched > end:
-                        fetched, place = fetched - others, f + step
+                if narrow:
+                    simd.packing_score_tile(
+                        X, order, position + k, end, Wt, f, f + step, scores, k, parts, panels, fetched, last, place
+                    )  # fmt: skip
+                else:
                     simd.wide_packing_score_tile(
                         X, order, position + k, end, Wt, f, f + step, scores, k, parts, panels, fetched, last, place
                     )  # fmt: skip

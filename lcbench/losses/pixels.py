@@ -45,6 +45,7 @@ from lcbench.losses.threads import (
     begin,
     begin_portions,
     leave,
+    new_number,
     next_portion,
     portions,
     publish,
@@ -98,6 +99,7 @@ def suits(W: Array, X: Array) -> bool:
 class Workspace:
     """Number of threads, and work arrays, of a pass. Their size does not grow with N.
 
+    number: that of this work memory in the process.
     `int8` describes rows, quads, Wq, S, dq and G. Each thread has its own, except Wq.
     Wt (C, F'): W transposed, with the features of each group in the order of G. digits (3 C, F') int8: its digits.
     most (threads, C) int32: bits of the largest absolute weights, and products (threads, C) float64: products of the
@@ -111,7 +113,7 @@ class Workspace:
 
     def __init__(self, W: Array, X: Array, rows: int, hinge: bool, threads: int, portions: int = 0) -> None:
         features, classes = X.shape[1], W.shape[1]
-        self.threads = threads
+        self.number, self.threads = new_number(), threads
         block = int8.BLOCK_ROWS
         wide = simd.up_to(max(features, 1), GROUP)
         # Rows an odd number of cache lines apart do not share few sets of the caches.
@@ -183,9 +185,9 @@ def one_pass(
 
     def part(thread: int) -> None:
         _pass(
-            thread, threads, words, W, X, y, order, centre, bounds, reg, hinge, work.Wt, work.digits, work.Wq,
-            work.most, work.products, work.constants, work.rows, work.quads, work.S, work.s, work.dq, work.G,
-            work.exact, work.labels, work.counted, work.counts, work.sums, work.loss, work.bad, dW,
+            thread, threads, words, W, X, y, order, centre, bounds, reg, hinge, dW, work.number, work.Wt, work.digits,
+            work.Wq, work.most, work.products, work.constants, work.rows, work.quads, work.S, work.s, work.dq, work.G,
+            work.exact, work.labels, work.counted, work.counts, work.sums, work.loss, work.bad,
         )  # fmt: skip
 
     crew.run(part)
@@ -204,18 +206,15 @@ def ordered_mean(mean: Array | None, work: Workspace) -> Array:
 @jit.kernel
 def _pass(
     thread: int, threads: int, words: Array, W: Array, X: Array, y: Array, order: Array, mean: Array, bounds: Array,
-    reg: float, hinge: bool, Wt: Array, digits: Array, Wq: Array, most: Array, products: Array, constants: Array,
-    block: Array, quads: Array, S: Array, s: Array, dq: Array, G: Array, exact: Array, labels: Array, counted: Array,
-    counts: Array, sums: Array, loss: Array, bad: Array, dW: Array,
+    reg: float, hinge: bool, dW: Array, work: int, Wt: Array, digits: Array, Wq: Array, most: Array, products: Array,
+    constants: Array, block: Array, quads: Array, S: Array, s: Array, dq: Array, G: Array, exact: Array, labels: Array,
+    counted: Array, counts: Array, sums: Array, loss: Array, bad: Array,
 ) -> None:  # fmt: skip
     """Compute a thread's share of Wq, then of the rows, then of dW, with a barrier after each."""
     while True:
-        arguments = (
-            W, X, y, order, mean, bounds, reg, hinge, Wt, digits, Wq, most, products, constants, block, quads, S, s, dq,
-            G, exact, labels, counted, counts, sums, loss, bad, dW,
-        )  # fmt: skip
+        arguments = W, X, y, order, mean, bounds, reg, hinge, dW
         if thread == 0:
-            publish(words, arguments)
+            publish(words, work, arguments)
         begin(words, thread)
         if thread == 0:
             begin_portions(words, threads)
@@ -247,12 +246,9 @@ def _pass(
             )  # fmt: skip
         else:
             bad[thread] = NOT_FINITE
-        if not (leave(words, thread, threads) and same_kind(words, arguments)):
+        if not (leave(words, thread, threads) and same_kind(words, work, arguments)):
             return
-        (
-            W, X, y, order, mean, bounds, reg, hinge, Wt, digits, Wq, most, products, constants, block, quads, S, s, dq,
-            G, exact, labels, counted, counts, sums, loss, bad, dW,
-        ) = received(words, thread, arguments)  # fmt: skip
+        W, X, y, order, mean, bounds, reg, hinge, dW = received(words, thread, arguments)
 
 
 @jit.inlined

@@ -9,6 +9,7 @@ A kernel calls `begin` first and `leave` last, and `barrier` between.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import threading
@@ -46,7 +47,7 @@ SPINS_BEFORE_YIELDING = 2_000
 _WORD = ir.IntType(64)
 # Indices of the words in a team's memory, each in a cache line of its own.
 _ARRIVED, _TURN, _CALLED, _BEGUN, _CALLER_CPU, _PORTION, _KIND = 0, 8, 16, 24, 32, 40, 48
-_ARGUMENTS, _ARGUMENT_WORDS = 56, 512  # arguments of the kernel of a call
+_ARGUMENTS, _ARGUMENT_WORDS = 56, 256  # published arguments of the kernel of a call
 _SERVED = _ARGUMENTS + _ARGUMENT_WORDS  # number of calls in which each thread has taken part, 8 words each
 _BROKEN = -1  # value of the word _TURN after a call has failed
 _ANY_KIND = 0  # value of the word _KIND for a call whose kernel does not publish its arguments
@@ -212,42 +213,43 @@ def _places(context: Any, builder: ir.IRBuilder, words: Any, value: ir.Value, ki
     return places
 
 
-def _kind(arguments: Any) -> ir.Constant:
-    """Return a number that stands for the types of the arguments, and so for the compiled kernel."""
-    return _WORD(zlib.crc32(str(arguments).encode()) + 1)
+def _kind(builder: ir.IRBuilder, work: ir.Value, arguments: Any) -> ir.Value:
+    """Return a number for the work memory and the types of the arguments, and so for the compiled kernel."""
+    return builder.or_(builder.shl(work, _WORD(32)), _WORD(zlib.crc32(str(arguments).encode())))
 
 
 @intrinsic
-def _publish(typing: Any, words: Any, arguments: Any) -> Any:
+def _publish(typing: Any, words: Any, work: Any, arguments: Any) -> Any:
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
         places = _places(context, builder, words, values[0], arguments)
-        for place, value in zip(places, cgutils.unpack_tuple(builder, values[1], len(arguments)), strict=True):
+        for place, value in zip(places, cgutils.unpack_tuple(builder, values[2], len(arguments)), strict=True):
             builder.store(value, place)
-        builder.store(_kind(arguments), _word(context, builder, words, [values[0], _WORD(_KIND)]))
+        kind = _kind(builder, values[1], arguments)
+        builder.store(kind, _word(context, builder, words, [values[0], _WORD(_KIND)]))
         return context.get_dummy_value()
 
-    return types.void(words, arguments), emit
+    return types.void(words, types.int64, arguments), emit
 
 
-def _publish_in_python(words: NDArray[Any], arguments: tuple[Any, ...]) -> None:
-    """Let the threads that still spin in the same kernel have the arguments of this call. Thread 0 calls this first.
+def _publish_in_python(words: NDArray[Any], work: int, arguments: tuple[Any, ...]) -> None:
+    """Let the threads that still spin in the same kernel have those arguments that change. Thread 0 calls this first.
 
     They do not return to Python then, where each step waits for the GIL and reads memory that the call before has
-    displaced from the caches.
+    displaced from the caches. work: number of the work memory, which is the other arguments, from `new_number`.
     """
 
 
 @intrinsic
-def _same_kind(typing: Any, words: Any, arguments: Any) -> Any:
+def _same_kind(typing: Any, words: Any, work: Any, arguments: Any) -> Any:
     def emit(context: Any, builder: ir.IRBuilder, signature: Any, values: Any) -> ir.Value:
         kind = builder.load(_word(context, builder, words, [values[0], _WORD(_KIND)]))
-        return builder.icmp_signed("==", kind, _kind(arguments))
+        return builder.icmp_signed("==", kind, _kind(builder, values[1], arguments))
 
-    return types.boolean(words, arguments), emit
+    return types.boolean(words, types.int64, arguments), emit
 
 
-def _same_kind_in_python(words: NDArray[Any], arguments: tuple[Any, ...]) -> bool:
-    """Return whether the arguments of the call that has begun are of the same types as `arguments`."""
+def _same_kind_in_python(words: NDArray[Any], work: int, arguments: tuple[Any, ...]) -> bool:
+    """Return whether the call that has begun has the same work memory, and arguments of the same types."""
     return False
 
 
@@ -412,6 +414,14 @@ class Team:
             if len(allowed) > 1:
                 os.sched_setaffinity(0, allowed - {here})
                 os.sched_setaffinity(0, allowed)
+
+
+_numbers = itertools.count(1)
+
+
+def new_number() -> int:
+    """Return a number that no other work memory of this process has."""
+    return next(_numbers)
 
 
 class Reserve:

@@ -61,15 +61,15 @@ def take_portions(thread, threads, words, taken):
 
 
 @jit.kernel
-def add_to_each(thread, threads, words, entered, arguments):
+def add_to_each(thread, threads, words, entered, work, arguments):
     entered[thread] += 1
     while True:
         numbers, addend = arguments
         if thread == 0:
-            publish(words, arguments)
+            publish(words, work, arguments)
         begin(words, thread)
         numbers[thread] += addend
-        if not (leave(words, thread, threads) and same_kind(words, arguments)):
+        if not (leave(words, thread, threads) and same_kind(words, work, arguments)):
             return
         arguments = received(words, thread, arguments)
 
@@ -81,7 +81,7 @@ def test_every_call_has_its_own_arguments(threads, pause):
     for call in range(1, 200 if pause == 0 else 20):
         # Arguments of two types, at other addresses in each call, and calls of another kernel.
         numbers = np.zeros(threads, (np.int64, np.float64)[call // 5 % 2])
-        group.run(lambda thread, n=numbers, c=call: add_to_each(thread, threads, group.words, entered, (n, c)))
+        group.run(lambda thread, n=numbers, c=call: add_to_each(thread, threads, group.words, entered, c // 3, (n, c)))
         np.testing.assert_array_equal(numbers, call)
         if call % 7 == 0:
             group.run(lambda thread: begin_and_leave(thread, threads, group.words))
@@ -90,12 +90,14 @@ def test_every_call_has_its_own_arguments(threads, pause):
 
 
 @pytest.mark.skipif(bool(config.DISABLE_JIT), reason="Python functions return after each call")
-def test_a_spinning_thread_takes_the_next_arguments_without_returning():
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_spinning_thread_takes_the_next_arguments_if_the_work_memory_is_the_same(kept):
     group, entered = Team(2), np.zeros(2, np.int64)
-    for _ in range(2_000):
-        group.run(lambda thread: add_to_each(thread, 2, group.words, entered, (np.zeros(2), 1)))
+    for call in range(2_000):
+        work = 1 if kept else call
+        group.run(lambda thread, w=work: add_to_each(thread, 2, group.words, entered, w, (np.zeros(2), 1)))
     assert entered[0] == 2_000
-    assert entered[1] < 2_000
+    assert (entered[1] < 2_000) == kept
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
