@@ -4,7 +4,8 @@ Waking a thread takes the operating system too long for a kernel of a hundred mi
 finished spins for a moment, in case the next call comes, before it goes to sleep. The barriers inside a kernel are spin
 barriers.
 
-A kernel calls `begin` first and `leave` last, and `barrier` between.
+A kernel calls `begin` first and `leave` last, and `barrier` between. If it publishes its arguments before, a thread
+that still spins can continue with those of the next call.
 """
 
 from __future__ import annotations
@@ -330,7 +331,7 @@ next_portion = _next_portion_in_python if config.DISABLE_JIT else _next_portion
 class Team:
     """Team of `threads` threads. The calling thread is the first; the others wait between calls.
 
-    words: memory of `begin`, `barrier`, `leave` and the portions, an argument of the kernels.
+    words: memory of `begin`, `barrier`, `leave`, the portions and the arguments of a call; an argument of the kernels.
     """
 
     def __init__(self, threads: int) -> None:
