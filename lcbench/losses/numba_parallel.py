@@ -55,7 +55,7 @@ from lcbench.losses.threads import (
     same_kind,
     share,
     team,
-)  # fmt: skip
+)
 
 BLOCK_BYTES = 300_000
 """Size of a block of rows. Each block reads and writes Gt, so smaller ones are slower. This one, its panels, Wt and Gt

@@ -53,7 +53,7 @@ from lcbench.losses.threads import (
     same_kind,
     share,
     team,
-)  # fmt: skip
+)
 
 Array = NDArray[Any]
 
