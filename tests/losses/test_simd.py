@@ -75,9 +75,8 @@ def test_score_tiles(dtype, features, vectors, tile, order):
             stop = f + vectors * lanes
             for r in range(0, simd.ROWS, rows):
                 packing_tile(X, order, 1 + r, 8, Wt, f, stop, scores, 4 + r, sums, panels, 5, 6, 16)
-            packing_tile(
-                X, order, 7, 7, Wt, f, stop, scores, 12, sums, panels, 8, 8, 0
-            )  # rows after the last repeat it
+            # Rows after the last repeat it.
+            packing_tile(X, order, 7, 7, Wt, f, stop, scores, 12, sums, panels, 8, 8, 0)
             tile_of_panels(panels, features, Wt, classes, f, stop, scores, 4, sums)
         results.append((scores, panels))
     (found, panels), (expected, panels_expected) = results
