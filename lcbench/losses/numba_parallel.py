@@ -37,7 +37,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lcbench.losses import jit, pixels, simd
+from lcbench.losses import int8, jit, pixels, simd
 from lcbench.losses.implementation import require_fitting
 from lcbench.losses.row_steps import hinge_step, look_up_labels, regularise, softmax_step, two_products
 from lcbench.losses.simd import CLASSES, ROWS, VECTORS, WIDE_CLASSES, WIDE_ROWS
@@ -106,11 +106,13 @@ HINGE_SCALE_STEP = 37
 
 # Sizes for which one pass was measured to be faster than two products. With many classes BLAS uses the caches better.
 # With a small X the overhead of one pass is larger than its gain; the more so if it reads a block once for every ten
-# classes.
+# classes. On bytes, two products must convert X in each call, and how many classes are too many depends on the unit.
 ONE_PASS_MAX_CLASSES = 64
 ONE_PASS_MIN_ROWS = 64
 ONE_PASS_MIN_NUMBERS = 500_000
 ONE_PASS_MIN_NUMBERS_IN_TILES = 4_000_000
+ONE_PASS_MIN_PIXELS = 320_000
+ONE_PASS_MIN_FEATURES_PER_CLASS = 2
 
 FINISH_FEATURES = 64
 """Rows of dW that are completed at a time, while they are in L1."""
@@ -171,11 +173,12 @@ def _loss(
     order = NO_ORDER if order is None else np.ascontiguousarray(order, np.int64)
     mean = None if mean is None else np.ascontiguousarray(mean, W.dtype)
     rows = order.size or len(X)
-    if prefer_two_products(rows, W):
+    unit = int8.UNIT if pixels.suits(W, X) else None
+    if prefer_two_products(rows, W, unit):
         loss, dW, bad = two_products(W, X, y, reg, hinge, order, mean)
     else:
         bad = pixels.NOT_FINITE
-        if pixels.suits(W, X):
+        if unit is not None:
             loss, dW, bad = pixels.one_pass(W, X, y, reg, hinge, order, mean)
         if bad == pixels.NOT_FINITE:
             loss, dW, bad = _one_pass(W, X, y, reg, hinge, order, mean)
@@ -184,9 +187,16 @@ def _loss(
     return loss, dW
 
 
-def prefer_two_products(rows: int, W: NDArray[Any]) -> bool:
-    """Return True if two matrix products take less time than one pass: for many classes, or a small X."""
+def prefer_two_products(rows: int, W: NDArray[Any], unit: int8.Unit | None = None) -> bool:
+    """Return True if two matrix products take less time than one pass: for many classes, or a small X.
+
+    unit: that of the pass on bytes, or None for one on floats.
+    """
     features, classes = W.shape
+    if unit is not None:
+        few_rows = rows < max(ONE_PASS_MIN_ROWS, unit.rows_per_class * classes)
+        few_features = features < ONE_PASS_MIN_FEATURES_PER_CLASS * classes
+        return classes > unit.most_classes or few_rows or few_features or rows * features < ONE_PASS_MIN_PIXELS
     least = ONE_PASS_MIN_NUMBERS if classes <= 2 * CLASSES else ONE_PASS_MIN_NUMBERS_IN_TILES
     return classes > ONE_PASS_MAX_CLASSES or rows < ONE_PASS_MIN_ROWS or rows * features < least
 

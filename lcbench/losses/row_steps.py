@@ -92,7 +92,7 @@ def softmax_step(scores: NDArray[Any], rows: int, labels: NDArray[Any], classes:
 MAX_CHUNK_ROWS = 10_000
 """Enough for BLAS to reach full speed, few enough for the scores to stay small."""
 
-MAX_PACKED_BYTES = 16_000_000
+MAX_PACKED_BYTES = 8_000_000
 """Size of a chunk of rows that are converted first: it fits the last cache."""
 
 MIN_PACKED_ROWS_PER_CLASS = 2

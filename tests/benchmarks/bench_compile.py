@@ -88,7 +88,7 @@ def calls(numba_njit: Any, numba_parallel: Any, numba_sgd: Any) -> Iterator[tupl
             "pixels by index": partial(both, numba_parallel, W, pixels, mean=mean, rows=rows),
         }
         for by, answer in (("one pass", False), ("products", True)):
-            numba_parallel.prefer_two_products = lambda rows, W, answer=answer: answer
+            numba_parallel.prefer_two_products = lambda *_, answer=answer: answer
             for form, call in forms.items():
                 yield f"numba-parallel, {dtype}, {by}, {form}", call
         yield f"descend, {dtype}", partial(descend, W, X)

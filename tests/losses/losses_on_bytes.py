@@ -13,7 +13,7 @@ import numpy as np
 from lcbench.losses import int8, numba_sgd, oracle, pixels
 
 FEW = ((1, 1, 2), (13, 64, 3), (50, 65, 5))
-ALL = (*FEW, (300, 75, 10), (200, 3072, 10), (130, 128, 64), (1000, 70, 12))
+ALL = (*FEW, (300, 75, 10), (200, 3072, 10), (130, 128, 64), (1000, 70, 12), (140, 260, 127))
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ def comparisons(dtype, forms):
             selected = keywords.get("rows", slice(None))
             expected = oracle.expected(loss, W, X[selected], y[selected], REG)
             for by, answer in (("one pass", False), ("products", True)):
-                numba_parallel.prefer_two_products = lambda rows, W, answer=answer: answer
+                numba_parallel.prefer_two_products = lambda *_, answer=answer: answer
                 found = getattr(numba_parallel, f"{loss}_loss")(W, data, y, REG, **keywords)
                 yield f"{loss}, {dtype}, {classes} classes, {form}, {by}", expected.mismatch(*found)
         if "descent" in forms:

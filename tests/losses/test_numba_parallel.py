@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lcbench.datasets import synthetic
-from lcbench.losses import jit, numba_parallel, oracle, simd, threads
+from lcbench.losses import int8, jit, numba_parallel, oracle, simd, threads
 
 
 def problem(rows, features=70, classes=10, dtype=np.float32):
@@ -20,7 +20,7 @@ def use_all_threads_for_any_size(monkeypatch):
 
 @pytest.fixture(autouse=True, params=[False, True], ids=["one pass", "products"])
 def one_pass_or_products(monkeypatch, request):
-    monkeypatch.setattr(numba_parallel, "prefer_two_products", lambda rows, W: request.param)
+    monkeypatch.setattr(numba_parallel, "prefer_two_products", lambda *_: request.param)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7, 64])
@@ -79,7 +79,7 @@ def test_label_outside_the_classes_in_any_portion_raises(portions_of_any_size, r
 @pytest.mark.parametrize("labels", ["of the images", "random"])
 @pytest.mark.parametrize("loss", ["svm", "softmax"])
 def test_rounding_errors_do_not_grow_with_the_number_of_blocks(monkeypatch, loss, labels):
-    monkeypatch.setattr(numba_parallel, "prefer_two_products", lambda rows, W: False)
+    monkeypatch.setattr(numba_parallel, "prefer_two_products", lambda *_: False)
     monkeypatch.setattr(numba_parallel, "MAX_BLOCK_ROWS", 24)  # as many blocks as with thousands of features
     # Centred pixels have the same fraction, so the rounding errors of one long sum in float32 do not cancel.
     pixels, y = synthetic.images(49_000, 16)
@@ -216,6 +216,38 @@ def test_workspace_does_not_grow_with_the_rows():
 def test_choice_between_one_pass_and_two_products(monkeypatch, rows, features, classes, products):
     monkeypatch.undo()
     assert numba_parallel.prefer_two_products(rows, np.empty((features, classes), np.float32)) == products
+
+
+@pytest.mark.parametrize(
+    ("unit", "rows", "features", "classes", "products"),
+    [
+        ("amx", 120, 3072, 10, False),
+        ("vnni", 180, 3072, 10, True),
+        ("vnni", 200, 3072, 10, False),
+        ("amx", 63, 30_000, 2, True),
+        ("amx", 1000, 310, 10, True),
+        ("amx", 20_000, 30, 30, True),
+        ("amx", 1300, 3072, 127, False),
+        ("amx", 1200, 3072, 127, True),
+        ("amx", 100_000, 3072, 128, True),
+        ("avx-vnni", 2000, 3072, 64, False),
+        ("avx-vnni", 100_000, 3072, 65, True),
+    ],
+)
+def test_choice_between_one_pass_on_bytes_and_two_products(monkeypatch, unit, rows, features, classes, products):
+    monkeypatch.undo()
+    W = np.empty((features, classes), np.float32)
+    assert numba_parallel.prefer_two_products(rows, W, int8.UNITS[unit]) == products
+
+
+def test_many_classes_are_computed_on_bytes_where_the_unit_is_fast(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(int8, "UNIT", int8.UNITS["amx"])
+    monkeypatch.setattr(numba_parallel.pixels, "one_pass", lambda W, *_: (7.0, W, -1))
+    W, X, y = np.zeros((400, 100), np.float32), np.zeros((1000, 400), np.uint8), np.zeros(1000, int)
+    assert numba_parallel.softmax_loss(W, X, y, 0.1)[0] == 7.0
+    monkeypatch.setattr(int8, "UNIT", int8.UNITS["vnni"])
+    assert numba_parallel.softmax_loss(W, X, y, 0.1)[0] == pytest.approx(np.log(100))
 
 
 @pytest.mark.parametrize("dtype", ["float16", ">f4", "complex64", "O", "longdouble"])

@@ -203,7 +203,7 @@ import numpy as np
 from lcbench.losses import jit, numba_parallel
 jit.thread_count = lambda: 2
 numba_parallel.MIN_FLOPS_PER_THREAD = 1
-numba_parallel.prefer_two_products = lambda rows, W: False
+numba_parallel.prefer_two_products = lambda *_: False
 problem = np.ones((5, 3)), np.ones((40, 5)), np.zeros(40, int), 0.1
 before = numba_parallel.svm_loss(*problem)[0]
 child = os.fork()
