@@ -189,27 +189,3 @@ def _multiply_bytes(rounds: int) -> int:
     total = int8.chains(rounds)
     int8.end_tiles()
     return total
-
-
-# Rate of NumPy's matrix product, a reference and not a limit
-
-GEMM_SIZE = 1536
-"""Rows and columns. The matrices exceed the caches of a core, and a product takes some hundredths of a second."""
-
-GEMM_REPEATS = 5
-
-
-def gemm_flops_s(dtype: str) -> float:
-    """Return the floating-point operations per second of ``A @ B``, with shapes (GEMM_SIZE, GEMM_SIZE).
-
-    This is the best of `GEMM_REPEATS` measurements.
-    """
-    rng = np.random.default_rng(0)
-    A, B = (rng.random((GEMM_SIZE, GEMM_SIZE)).astype(dtype) for _ in range(2))
-    out = A @ B
-    seconds = []
-    for _ in range(GEMM_REPEATS):
-        start = perf_counter()
-        np.matmul(A, B, out=out)
-        seconds.append(perf_counter() - start)
-    return 2 * GEMM_SIZE**3 / min(seconds)

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from math import log2
 from pathlib import Path
+from time import perf_counter
 from typing import Any, TypedDict
 
 import psutil
@@ -253,6 +254,30 @@ def blas_libraries() -> list[Blas]:
         name = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
         loaded.append({"name": name, "version": None, "threads": None, "kernels": None})
     return loaded
+
+
+GEMM_SIZE = 1536
+"""Rows and columns. The matrices exceed the caches of a core, and a product takes some hundredths of a second."""
+
+GEMM_REPEATS = 5
+
+
+def gemm_flops_s(dtype: str) -> float:
+    """Return the floating-point operations per second of NumPy's ``A @ B``, with shapes (GEMM_SIZE, GEMM_SIZE).
+
+    This is the best of `GEMM_REPEATS` measurements. It is a reference and not a limit: see `lcbench.host.limits`.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    A, B = (rng.random((GEMM_SIZE, GEMM_SIZE)).astype(dtype) for _ in range(2))
+    out = A @ B
+    seconds = []
+    for _ in range(GEMM_REPEATS):
+        start = perf_counter()
+        np.matmul(A, B, out=out)
+        seconds.append(perf_counter() - start)
+    return 2 * GEMM_SIZE**3 / min(seconds)
 
 
 def numba_threading_layers() -> dict[str, str | None]:

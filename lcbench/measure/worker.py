@@ -191,15 +191,20 @@ def limits_in_turns(job: LimitsJob, emit: Emit, orders: Orders) -> None:
 
     emit(Imported(import_s=0.0))
     limit: Limit | None = None
+    data, cold = ("", 0), True
     while not isinstance(order := orders(Order), Leave):
         if isinstance(order, Load):
             cell = job.cells[order.index]
-            limit = None  # frees its array first
-            limit = Limit(cell.dtype, cell.footprint, jit.thread_count())
+            if data != (cell.dtype, cell.footprint):  # both losses read the same data
+                data = (cell.dtype, cell.footprint)
+                limit = None  # frees its array first
+                limit, cold = Limit(*data, jit.thread_count()), True
             emit(Loaded())
         assert limit
         if isinstance(order, WarmUp):
-            limit.warm_up()
+            if cold:
+                limit.warm_up()
+                cold = False
             start = perf_counter()
             limit.call_s(cell.bytes, cell.flops)
             # The measurement of a limit takes longer than a call at the limit, and its time decides on the turns.
@@ -224,10 +229,10 @@ def measure_gemm(job: GemmJob, emit: Emit) -> None:
     This is a job of its own: the threads of the BLAS library spin for a while after each product, which would disturb
     other measurements in the same process.
     """
-    from lcbench.host import limits
+    from lcbench.host import machine
 
     for dtype in job.dtypes:
-        emit(GemmMeasured(dtype=dtype, flops_s=limits.gemm_flops_s(dtype)))
+        emit(GemmMeasured(dtype=dtype, flops_s=machine.gemm_flops_s(dtype)))
 
 
 def discover_functions(job: DiscoverJob, emit: Emit) -> None:

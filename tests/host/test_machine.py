@@ -11,6 +11,7 @@ import sys
 from ctypes.util import find_library
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lcbench.host import counters, machine
@@ -202,3 +203,19 @@ def test_machine_differences():
     there = here | {"cpu": here["cpu"] | {"usable_cores": 777}}
     assert machine.machine_differences(here, there) == [f"usable_cores 777, here {here['cpu']['usable_cores']}"]
     assert machine.fingerprint(here) != machine.fingerprint(there)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_rate_is_that_of_the_fastest_product_in_its_dtype(monkeypatch, dtype):
+    monkeypatch.setattr(machine, "GEMM_SIZE", 20)
+    clock = iter(np.cumsum([0, 5, 1, 2, 1, 4, 1, 6, 1, 8]).tolist())  # products of 5, 2, 4, 6 and 8 s
+    monkeypatch.setattr(machine, "perf_counter", lambda: next(clock))
+    seen, matmul = set(), np.matmul
+
+    def product(A, B, out):
+        seen.add((A.dtype.name, A.shape, B.shape))
+        return matmul(A, B, out=out)
+
+    monkeypatch.setattr(np, "matmul", product)
+    assert machine.gemm_flops_s(dtype) == 2 * 20**3 / 2
+    assert seen == {(dtype, (20, 20), (20, 20))}

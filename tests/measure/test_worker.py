@@ -285,11 +285,14 @@ def test_the_limit_follows_the_same_orders(monkeypatch):
             return 1e-6
 
     monkeypatch.setattr(limits, "Limit", Limit)
-    ticks = iter([10.0, 10.5])
+    ticks = iter([10.0, 10.5, 11.0, 11.25, 12.0, 12.5])
     monkeypatch.setattr(worker, "perf_counter", lambda: next(ticks))
     events = []
-    script = iter([Load(1), WarmUp(), TakeTurn(2, 1), Finish(), Leave()])
-    job = LimitsJob(cells=[LimitCell("float64", 8, 8, 8), LimitCell("float32", 400, 500, 600)])
+    script = iter(
+        [Load(1), WarmUp(), TakeTurn(2, 1), Finish(), Load(2), WarmUp(), Finish(), Load(0), WarmUp(), Finish(), Leave()]
+    )
+    cells = [LimitCell("float64", 8, 8, 8), LimitCell("float32", 400, 500, 600), LimitCell("float32", 400, 500, 700)]
+    job = LimitsJob(cells=cells)
     worker.limits_in_turns(job, events.append, lambda kind: next(script))
     assert events == [
         Imported(import_s=0.0),
@@ -297,8 +300,15 @@ def test_the_limit_follows_the_same_orders(monkeypatch):
         WarmedUp(first_call_s=0.0, one_call_s=0.5),  # the time of the measurement decides on the length of turns
         TurnTaken(samples=[1e-6, 1e-6], calls=1),
         Timed(peak=Limit.peak),
+        Loaded(),
+        WarmedUp(first_call_s=0.0, one_call_s=0.25),
+        Timed(peak=Limit.peak),
+        Loaded(),
+        WarmedUp(first_call_s=0.0, one_call_s=0.5),
+        Timed(peak=Limit.peak),
     ]
-    assert measured == [("float32", 400), "warm-up", *[(500, 600)] * 3]
+    on_the_same_data = [*[(500, 600)] * 3, (500, 700)]
+    assert measured == [("float32", 400), "warm-up", *on_the_same_data, ("float64", 8), "warm-up", (8, 8)]
 
 
 def test_a_forked_child_writes_no_events(tmp_path):
