@@ -73,8 +73,10 @@ LONGEST_PAUSE_S = 0.005
 Without it, calls that are in step with the scheduler's time slices could look like caching: every second one is
 interrupted."""
 
-MOST_WAITING = 0.1
-"""Time for which threads wait for a core, relative to the time of calls, above which slow calls are no evidence."""
+WAITING_COSTS = 3.0
+"""Largest assumed delay of a call by other programs, relative to the time for which its threads wait for a core.
+
+The sum over all threads is an upper bound of the waiting that delays a call, but other programs also use the caches."""
 
 REST_S = 0.1
 """Pause in seconds after which the threads of libraries no longer wait actively."""
@@ -295,19 +297,21 @@ class Timing:
         limit_s = MOST_TIMES_SLOWER * median_low(self._fastest) if self._fastest else inf
         if len(self._distinct) < FEWEST_COMPARED or min(self._distinct) <= limit_s:
             return
-        waited_s, called_s = _waited_for_cores_s(), 0.0
+        called_s = waited_s = 0.0
         for _ in range(CONFIRMING_PAIRS):
             # A turn begins after a rest, with which the scheduler prefers its threads to those of other programs.
             sleep(REST_S + self._rng.uniform(0, LONGEST_PAUSE_S))
             self._batch(self._inputs.draw(1))
             # As in a sample, several short calls follow an untimed one. A single call must not: its inputs exist then.
             leading = int(self._calls > 1)
+            before_s = _waited_for_cores_s()
             arguments = self._inputs.draw(leading + self._calls, distinct=self._calls > 1)
             self._distinct.append(self._batch(arguments, leading) / self._calls)
-            called_s += self._distinct[-1] * self._calls
+            waited_s += (_waited_for_cores_s() - before_s) / self._calls
+            called_s += self._distinct[-1]
             if self._distinct[-1] <= limit_s:
                 return
-        if _waited_for_cores_s() - waited_s > MOST_WAITING * called_s:
+        if called_s - WAITING_COSTS * waited_s <= CONFIRMING_PAIRS * limit_s:
             return  # other programs use the cores, which makes calls slow at random
         raise WrongResult(
             f"caches its results, or works ahead: {1e3 * min(self._distinct):.3g} ms or more on W and y that no other "
@@ -326,15 +330,17 @@ class Timing:
         """
         at_once: list[float] = []
         later: list[float] = []
-        waited_s = _waited_for_cores_s()
+        waited_s = 0.0
         for _ in range(CONFIRMING_PAIRS // 2):
+            before_s = _waited_for_cores_s()
             at_once.append(self._batch(self._inputs.draw(1)))
+            waited_s += _waited_for_cores_s() - before_s
             arguments = self._inputs.draw(1)
             sleep(1.5 * self.one_call_s)
             later.append(self._batch(arguments))
             if min(at_once) < MOST_TIMES_SLOWER * max(later) and len(later) >= 2:
                 return  # most functions pass after two pairs
-        busy = _waited_for_cores_s() - waited_s > MOST_WAITING * (sum(at_once) + sum(later))
+        busy = sum(at_once) - WAITING_COSTS * waited_s <= MOST_TIMES_SLOWER * len(at_once) * median(later)
         if not busy and _caches_results(at_once, later):
             raise WrongResult(
                 f"works between its calls: {1e3 * median(at_once):.3g} ms when called at once, "

@@ -398,6 +398,21 @@ def test_calls_that_wait_for_a_core_are_no_evidence_of_a_cache(monkeypatch):
     machine.measure()
 
 
+def test_waiting_that_cannot_explain_the_slow_calls_does_not_excuse_a_cache(monkeypatch):
+    machine = Machine(monkeypatch, lambda machine: SAMPLE_S / (8 if machine.distinct else 64))
+    # The function's own threads wait at all times, also while it is not called.
+    monkeypatch.setattr(clock, "_waited_for_cores_s", lambda: 0.15 * machine.now)
+    with pytest.raises(WrongResult, match=r"^caches its results, or works ahead"):
+        machine.measure()
+
+
+def test_waiting_does_not_excuse_work_between_calls_if_it_cannot_explain_the_slow_ones(monkeypatch):
+    machine = Machine(monkeypatch, lambda machine: SAMPLE_S / (8 if machine.slept else 1))
+    monkeypatch.setattr(clock, "_waited_for_cores_s", lambda: 0.15 * machine.now)
+    with pytest.raises(WrongResult, match=r"^works between its calls"):
+        machine.begin(thorough=True)
+
+
 def test_inputs_that_are_used_late_are_no_evidence_of_work_between_calls_if_threads_wait_for_a_core(monkeypatch):
     machine = Machine(monkeypatch, lambda machine: SAMPLE_S / (8 if machine.slept else 2))
     with pytest.raises(WrongResult, match=r"^works between its calls"):
