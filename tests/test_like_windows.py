@@ -197,7 +197,7 @@ def pids_of_the_hanging_function(folder):
 
 def test_a_timeout_ends_the_process_and_its_children(folder):
     (folder / "pids").unlink(missing_ok=True)
-    done = run(folder, "run", "--impl", "hangs.py", "--loss", "softmax", *TINY, "--timeout", "20", "--json")
+    done = run(folder, "run", "--impl", "hangs.py", "--loss", "softmax", *TINY, "--timeout", "10", "--json")
     reasons = {row["implementation"]: row["status"] for row in json.loads(done.stdout)["rows"]}
     assert reasons["hangs.py:softmax_loss"] == "timeout"
     assert not [pid for pid in pids_of_the_hanging_function(folder) if psutil.pid_exists(pid)]

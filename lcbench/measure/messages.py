@@ -112,13 +112,6 @@ class PeakMeasured(msgspec.Struct, tag="peak"):
     peak: MachinePeak
 
 
-class GemmMeasured(msgspec.Struct, tag="gemm", kw_only=True):
-    """Floating-point operations per second of NumPy's matrix product."""
-
-    dtype: str
-    flops_s: float
-
-
 class Trying(msgspec.Struct, tag="trying", kw_only=True):
     """Announcement that the user's function number `index` is called next; the process may not survive that."""
 
@@ -175,6 +168,8 @@ class LimitsJob(Job, kw_only=True):
     answers = TurnsJob.answers
 
     cells: list[LimitCell]
+    gemm: bool = False
+    """Whether the peaks contain the rate of NumPy's matrix product."""
 
 
 class PeaksJob(Job, kw_only=True):
@@ -184,15 +179,6 @@ class PeaksJob(Job, kw_only=True):
     answers = PeakMeasured
 
     wanted: list[tuple[str, int]]
-
-
-class GemmJob(Job, kw_only=True):
-    """Measurement of the rate of NumPy's matrix product, for each dtype."""
-
-    does = "lcbench.measure.worker.measure_gemm"
-    answers = GemmMeasured
-
-    dtypes: list[str]
 
 
 class DiscoverJob(Job, kw_only=True):

@@ -26,8 +26,6 @@ from lcbench.losses.implementation import Device, LossName
 from lcbench.measure import workload
 from lcbench.measure.messages import (
     Cell,
-    GemmJob,
-    GemmMeasured,
     LimitCell,
     LimitsJob,
     PeakMeasured,
@@ -156,7 +154,7 @@ def run_schedule(
             _Generations(plan, state, rows, folder, rng, progress).measure(after_generation)
             # Noise only lowers the measured rates, so the higher of two measurements is closer to the true peak.
             state.peaks = _highest([*state.peaks, *_gpu_peaks(plan, folder, progress)])
-            state.peaks = _with_gemm(state.peaks, plan, folder, progress)
+            state.peaks = _with_gemm(state.peaks)
         except KeyboardInterrupt:
             state.interrupted = True
     fail_unmeasured(state.rows)
@@ -303,7 +301,7 @@ class _Generations:
         members = [self._member(target) for target in targets]
         # A process that measures the limit has one X in a round, as those that compute.
         limits = sorted({_are_converted(target) for target in targets if target.device == "cpu"})
-        members += [self._limit_member(converted) for converted in limits]
+        members += [self._limit_member(converted, gemm=number == 0) for converted in limits]
         timeout_s = self._plan.settings.timeout_s
         self._show("starting processes")
         with Generation(number, members, timeout_s, self._rng, number > 0, first_round, self._show) as generation:
@@ -371,10 +369,11 @@ class _Generations:
     def _limits_of(self, converted: bool) -> list[_Limited]:
         return [one for one in self._limits if one.converted == converted]
 
-    def _limit_member(self, converted: bool) -> Member:
+    def _limit_member(self, converted: bool, gemm: bool) -> Member:
         sizes = [one.size for one in self._limits_of(converted)]
         cells = [LimitCell(size.dtype, size.footprint, size.bytes, size.flops) for size in sizes]
-        return Member(LimitsJob(cells=cells), process.environment(self._plan.most_threads, self._folder / "compiled"))
+        job = LimitsJob(cells=cells, gemm=gemm)
+        return Member(job, process.environment(self._plan.most_threads, self._folder / "compiled"))
 
     def _show(self, detail: str) -> None:
         """Show the seconds since the start: numbers of generations are estimates, which would make the bar jump."""
@@ -408,19 +407,15 @@ def _gpu_peaks(plan: Plan, folder: Path, progress: ProgressCallback) -> list[Mac
     return [event.peak for event in events if isinstance(event, PeakMeasured)]
 
 
-def _with_gemm(peaks: list[MachinePeak], plan: Plan, folder: Path, progress: ProgressCallback) -> list[MachinePeak]:
-    """Return the peaks, those of the CPU with the rate of NumPy's matrix product."""
-    job = GemmJob(dtypes=sorted({dtype_of_W(peak.dtype) for peak in peaks if peak.device == "cpu"}))
-    if not job.dtypes:
-        return peaks
-    progress("peak rates of the machine", 0, 1)
-    events = process.work(job, process.environment(plan.most_threads, folder / "compiled"), plan.settings.timeout_s)
-    rates = {event.dtype: event.flops_s for event in events if isinstance(event, GemmMeasured)}
-    progress("peak rates of the machine", 1, 1)
+def _with_gemm(peaks: list[MachinePeak]) -> list[MachinePeak]:
+    """Return the peaks, those of the CPU with the highest rate of NumPy's matrix product in the dtype of W."""
+    rates: dict[str, float] = {}
+    for peak in peaks:
+        if peak.gemm_flops_s:
+            dtype = dtype_of_W(peak.dtype)
+            rates[dtype] = max(peak.gemm_flops_s, rates.get(dtype, 0.0))
     return [
-        replace(peak, gemm_flops_s=rates.get(dtype_of_W(peak.dtype), peak.gemm_flops_s))
-        if peak.device == "cpu"
-        else peak
+        replace(peak, gemm_flops_s=rates.get(dtype_of_W(peak.dtype))) if peak.device == "cpu" else peak
         for peak in peaks
     ]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import cast
 
 import numpy as np
+from msgspec.structs import replace
 
 from lcbench.errors import type_and_message
 from lcbench.host.counters import CounterDelta
@@ -19,8 +20,6 @@ from lcbench.measure.messages import (
     DiscoverJob,
     Finish,
     FunctionFound,
-    GemmJob,
-    GemmMeasured,
     Imported,
     InterpreterFound,
     InterpreterJob,
@@ -42,6 +41,7 @@ from lcbench.measure.messages import (
     WarmUp,
 )
 from lcbench.measure.verification import Unchanged, Verifier, WrongResult
+from lcbench.ranges import dtype_of_W
 from lcbench.usercode import own_tree
 from lcbench.workers.messages import Emit, Failed, Orders
 
@@ -186,10 +186,12 @@ def limits_in_turns(job: LimitsJob, emit: Emit, orders: Orders) -> None:
 
     A sample is the shortest possible time of a call: reading its data, or its arithmetic if that takes longer.
     """
+    from lcbench.host import machine
     from lcbench.host.limits import Limit
     from lcbench.losses import jit
 
     emit(Imported(import_s=0.0))
+    gemm: dict[str, float] = {}
     limit: Limit | None = None
     data, cold = ("", 0), True
     while not isinstance(order := orders(Order), Leave):
@@ -212,7 +214,11 @@ def limits_in_turns(job: LimitsJob, emit: Emit, orders: Orders) -> None:
         elif isinstance(order, TakeTurn):
             emit(TurnTaken(samples=[limit.call_s(cell.bytes, cell.flops) for _ in range(order.samples)], calls=1))
         elif isinstance(order, Finish):
-            emit(Timed(peak=limit.peak))
+            dtype = dtype_of_W(cell.dtype)
+            if job.gemm and dtype not in gemm:
+                gemm[dtype] = machine.gemm_flops_s(dtype)
+                sleep(clock.REST_S)  # the threads of BLAS spin for a while, which would disturb other measurements
+            emit(Timed(peak=replace(limit.peak, gemm_flops_s=gemm.get(dtype))))
 
 
 def measure_peaks(job: PeaksJob, emit: Emit) -> None:
@@ -221,18 +227,6 @@ def measure_peaks(job: PeaksJob, emit: Emit) -> None:
 
     for peak in gpu_limits.gpu_peaks(job.wanted):
         emit(PeakMeasured(peak))
-
-
-def measure_gemm(job: GemmJob, emit: Emit) -> None:
-    """Measure NumPy's matrix product.
-
-    This is a job of its own: the threads of the BLAS library spin for a while after each product, which would disturb
-    other measurements in the same process.
-    """
-    from lcbench.host import machine
-
-    for dtype in job.dtypes:
-        emit(GemmMeasured(dtype=dtype, flops_s=machine.gemm_flops_s(dtype)))
 
 
 def discover_functions(job: DiscoverJob, emit: Emit) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from fake_generations import FakeSchedule, measured_ok
 from lcbench.losses import oracle
 from lcbench.measure import schedule, workload
-from lcbench.measure.messages import GemmJob, GemmMeasured, LimitCell, LimitsJob, PeakMeasured
+from lcbench.measure.messages import LimitCell, LimitsJob, PeakMeasured
 from lcbench.measure.schedule import FEWEST_GENERATIONS, Plan, Target, extrapolated_s, refuse_too_long
 from lcbench.measure.turns import MOST_ROUNDS, Measured, Pace
 from lcbench.measure.workload import Size
@@ -318,18 +319,6 @@ def test_converted_pixels_have_a_limit_of_their_own(fake):
     assert uses == {"a": {"read"}, "b": {"converted"}}
 
 
-def test_the_reference_of_pixels_is_the_matrix_product_in_float32(monkeypatch, fake):
-    def work(job, variables, timeout_s, place=None):
-        assert job == GemmJob(dtypes=["float32"])
-        return [GemmMeasured(dtype="float32", flops_s=3e11)]
-
-    monkeypatch.setattr("lcbench.workers.process.work", work)
-    pixels = MachinePeak(dtype="uint8", footprint=640, read_bytes_s=1e10, flops_s=1e11)
-    fake.answer = lambda name, cell, generation: measured_ok(peak=pixels if name == "limit" else None)
-    result = schedule.run_schedule(plan(Target("a", "cpu", SOFTMAX, pixels="read"), blocks=1))
-    assert [peak.gemm_flops_s for peak in result.peaks] == [3e11]
-
-
 def test_a_limit_that_fails_does_no_harm(fake):
     fake.answer = lambda name, cell, generation: (
         fail("crashed", "killed by SIGKILL") if name == "limit" else measured_ok(generation.number)
@@ -343,19 +332,23 @@ def peak(read, flops, footprint=TINY.footprint, **fields):
     return MachinePeak(dtype="float32", footprint=footprint, read_bytes_s=read, flops_s=flops, **fields)
 
 
-def test_peaks_are_the_best_rates_of_all_limits_with_the_rate_of_the_matrix_product(fake, monkeypatch):
-    found = {0: peak(1.0, 8.0), 1: peak(2.0, 7.0), 2: peak(1.5, 7.5)}
-
-    def work(job, variables, timeout_s, place=None):
-        assert isinstance(job, GemmJob)
-        return [GemmMeasured(dtype=dtype, flops_s=3.0) for dtype in job.dtypes]
-
-    monkeypatch.setattr(schedule.process, "work", work)
+def test_peaks_are_the_best_rates_of_all_limits_with_the_rate_of_the_matrix_product(fake):
+    found = {0: peak(1.0, 8.0, gemm_flops_s=3.0), 1: peak(2.0, 7.0), 2: peak(1.5, 7.5)}
     fake.answer = lambda name, cell, generation: measured_ok(
         generation.number, peak=found[generation.number] if name == "limit" else None
     )
     result = schedule.run_schedule(plan(*targets("a"), blocks=3))
+    assert [limit.job.gemm for limit in fake.members("limit")] == [True, False, False]
     assert result.peaks == [peak(2.0, 8.0, gemm_flops_s=3.0)]
+
+
+def test_the_matrix_product_is_that_in_the_dtype_of_the_weights():
+    pixels = MachinePeak(dtype="uint8", footprint=640, read_bytes_s=1e10, flops_s=1e11)
+    double, gpu = replace(pixels, dtype="float64"), peak(9.0, 9.0, device="cuda")
+    slower, faster = peak(1.0, 4.0, 1, gemm_flops_s=2.0), peak(1.0, 4.0, 2, gemm_flops_s=3.0)
+    assert schedule._with_gemm([slower, faster, pixels, double, gpu]) == [
+        replace(slower, gemm_flops_s=3.0), faster, replace(pixels, gemm_flops_s=3.0), double, gpu,
+    ]  # fmt: skip
 
 
 def test_peaks_of_the_gpu_are_measured_before_and_after(fake, monkeypatch):

@@ -7,7 +7,7 @@ from itertools import chain
 
 import pytest
 
-from lcbench.host import limits
+from lcbench.host import limits, machine
 from lcbench.losses import vectorized
 from lcbench.losses.implementation import Implementation, LossError, Unavailable
 from lcbench.measure import clock, worker, workload
@@ -309,6 +309,24 @@ def test_the_limit_follows_the_same_orders(monkeypatch):
     ]
     on_the_same_data = [*[(500, 600)] * 3, (500, 700)]
     assert measured == [("float32", 400), "warm-up", *on_the_same_data, ("float64", 8), "warm-up", (8, 8)]
+
+
+def test_the_matrix_product_is_measured_once_for_each_dtype_of_the_weights(monkeypatch):
+    class Limit:
+        def __init__(self, dtype, footprint, threads):
+            self.peak = MachinePeak(dtype=dtype, footprint=footprint, read_bytes_s=1.0, flops_s=2.0)
+
+    monkeypatch.setattr(limits, "Limit", Limit)
+    measured, naps, events = [], [], []
+    monkeypatch.setattr(machine, "gemm_flops_s", lambda dtype: measured.append(dtype) or 5.0)
+    monkeypatch.setattr(worker, "sleep", naps.append)
+    script = iter([Load(0), Finish(), Load(1), Finish(), Load(2), Finish(), Leave()])
+    cells = [LimitCell("uint8", 8, 8, 8), LimitCell("float64", 8, 8, 8), LimitCell("float32", 8, 8, 8)]
+    worker.limits_in_turns(LimitsJob(cells=cells, gemm=True), events.append, lambda kind: next(script))
+    assert measured == ["float32", "float64"]
+    assert naps == [clock.REST_S] * 2
+    peaks = [event.peak for event in events if isinstance(event, Timed)]
+    assert [(peak.dtype, peak.gemm_flops_s) for peak in peaks] == [("uint8", 5.0), ("float64", 5.0), ("float32", 5.0)]
 
 
 def test_a_forked_child_writes_no_events(tmp_path):
