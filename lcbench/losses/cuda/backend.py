@@ -83,36 +83,61 @@ def _import(name: str) -> Any:
 
 @cache
 def _patch_simulator() -> None:
-    """Make the simulator faster, and fix a race in its shared arrays."""
-    # It polls its threads. With Python's default switch interval of 5 ms it takes 5 to 10 times as long.
-    sys.setswitchinterval(1e-4)
-    from numba.cuda.simulator import kernelapi
+    """Let the simulator run the threads of a block in turn, each up to its next barrier, in an order that changes.
 
-    class Allocations(dict[Any, Any]):
-        """Shared arrays of a block. A thread that asks for an array waits while another thread creates it."""
+    It runs them at the same time, and polls them. That takes three times as long, threads may create a shared array
+    twice, and a missing barrier has an effect only by chance.
+    """
+    import random
 
-        def __init__(self) -> None:
-            super().__init__()
-            self._lock = threading.Lock()
+    import numpy
+    from numba.cuda.simulator import kernel
 
-        def get(self, key: Any, default: Any = None) -> Any:
-            self._lock.acquire()
-            found = super().get(key, default)
-            if found is not None:
-                self._lock.release()
-            return found  # if it is None, the simulator next creates the array and sets it
+    orders = random.Random(0)
 
-        def __setitem__(self, key: Any, array: Any) -> None:
-            super().__setitem__(key, array)
-            self._lock.release()
+    class Thread(kernel.BlockThread):
+        """Thread that runs while it has its turn. It ends its turn at a barrier, and for good when it is `over`."""
 
-    original_init = kernelapi.FakeCUDAShared.__init__
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            self.over = False
+            self._has_turn, self._turn_is_over = threading.Semaphore(0), threading.Semaphore(0)
 
-    def init(self: Any, *arguments: Any) -> None:
-        original_init(self, *arguments)
-        self._allocations = Allocations()
+        def take_turn(self) -> None:
+            self._has_turn.release()
+            self._turn_is_over.acquire()
 
-    kernelapi.FakeCUDAShared.__init__ = init
+        def run(self) -> None:
+            self._has_turn.acquire()
+            super().run()  # an exception becomes an attribute
+            self.over = True
+            self._turn_is_over.release()
+
+        def syncthreads(self) -> None:
+            self._turn_is_over.release()
+            self._has_turn.acquire()
+            if self.abort:
+                raise RuntimeError("another thread of the block failed")
+
+    def run(block: Any, index: Any, *arguments: Any) -> None:
+        places = numpy.ndindex(*block._block_dim)
+        threads = [Thread(lambda: block._f(*arguments), block, index, place, block._debug) for place in places]
+        for thread in threads:
+            thread.start()
+        live = threads
+        while live:
+            for thread in orders.sample(live, len(live)):
+                thread.take_turn()
+            live = [thread for thread in live if not thread.over]
+            failed = [thread.exception for thread in threads if thread.exception]
+            if failed:
+                for thread in live:
+                    thread.abort = True
+                    thread.take_turn()
+                error, traceback = failed[0]
+                raise error.with_traceback(traceback)
+
+    kernel.BlockManager.run = run
 
 
 def is_simulator() -> bool:

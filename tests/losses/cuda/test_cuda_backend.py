@@ -185,3 +185,49 @@ def test_functions_about_the_device_do_not_import_numba(value: str, simulated: b
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": value, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     child = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert child.stdout.split() == [str(simulated)] * 2, child.stderr
+
+
+SIMULATED = """
+import threading
+import numpy as np
+from lcbench.losses.cuda.backend import cuda
+
+@cuda.jit
+def reverse(values, barrier, fails):
+    i = cuda.threadIdx.x
+    shared = cuda.shared.array(8, np.int64)
+    shared[i] = values[i]
+    if barrier:
+        cuda.syncthreads()
+    if i == fails:
+        raise IndexError("fifth")
+    read = shared[7 - i]
+    cuda.syncthreads()
+    values[i] = read
+    if i < 4:  # the others are over
+        cuda.syncthreads()
+        values[i] += 1
+
+for barrier, first in ((True, 0), (False, 10)):
+    values = np.arange(first, first + 8)
+    reverse[1, 8](values, barrier, -1)
+    print(values.tolist())
+try:
+    reverse[1, 8](np.arange(8), True, 5)
+except IndexError as error:
+    print(error)
+print(threading.active_count())
+"""
+
+
+def test_simulated_threads_run_in_turn() -> None:
+    variables = {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-c", SIMULATED], env=os.environ | variables, capture_output=True, text=True, check=True
+    )
+    right, without_a_barrier, error, threads = done.stdout.splitlines()
+    assert right == "[8, 7, 6, 5, 3, 2, 1, 0]"
+    assert without_a_barrier != "[18, 17, 16, 15, 13, 12, 11, 10]"
+    assert error.endswith("fifth")
+    assert "tid=[5" in error
+    assert threads == "1"
