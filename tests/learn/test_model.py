@@ -13,7 +13,7 @@ from lcbench.learn.recipe import Recipe
 from lcbench.learn.training import train
 from small_splits import splits
 
-MODEL = train(splits(), Recipe(data="clouds", features=["a", "b"], label="kind", iterations=20, report_every=5))
+RECIPE = Recipe(data="clouds", features=["a", "b"], label="kind", implementation="numpy", iterations=20, report_every=5)
 
 
 def replace_dataset(file, name, content):
@@ -21,17 +21,22 @@ def replace_dataset(file, name, content):
     file[name] = content
 
 
+@pytest.fixture(scope="module")
+def model():
+    return train(splits(), RECIPE)
+
+
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path, model):
     path = tmp_path / "deep" / "model.h5"
-    model_file.write(path, MODEL)
+    model_file.write(path, model)
     return path
 
 
-def test_a_written_model_is_read_back(path):
+def test_a_written_model_is_read_back(path, model):
     found = model_file.read(path)
-    for field in fields(MODEL):
-        one, other = getattr(found, field.name), getattr(MODEL, field.name)
+    for field in fields(model):
+        one, other = getattr(found, field.name), getattr(model, field.name)
         if field.name == "written":
             assert abs(datetime.now(UTC) - datetime.fromisoformat(one)) < timedelta(minutes=10)
             continue
@@ -42,7 +47,7 @@ def test_a_written_model_is_read_back(path):
             assert np.array_equal(one, other)
         else:
             assert one == other
-    model_file.write(path, replace(MODEL, image_shape=(3, 2, 1), velocity=None))
+    model_file.write(path, replace(model, image_shape=(3, 2, 1), velocity=None))
     assert model_file.read(path).image_shape == (3, 2, 1)
     assert model_file.read(path).velocity is None
 
