@@ -13,7 +13,7 @@ import sys
 SMALLER = {
     "run": (("--rows", "20"), ("--blocks", "1"), ("--budget", "0")),
     "sweep": (("--blocks", "1"), ("--budget", "0")),
-    "gate": (("--rows", "20"), ("--features", "33"), ("--classes", "3"), ("--budget", "50")),
+    "gate": (("--rows", "20"), ("--features", "33"), ("--classes", "3"), ("--budget", "30")),
     "doctor": (("--no-noise",),),
     "train": (("--impl", "numpy"), ("--iterations", "20"), ("--data", "synthetic")),
     "search": (("--impl", "numpy"), ("--iterations", "20"), ("--data", "synthetic"), ("--random", "2")),

@@ -150,7 +150,7 @@ def test_check(folder, file, code):
 
 
 def test_gate_on_files(folder):
-    sizes = ("--rows", "20", "--features", "33", "--classes", "3", "--budget", "50")
+    sizes = ("--rows", "20", "--features", "33", "--classes", "3", "--budget", "30")
     done = run(folder, "gate", "--base", "right.py", "--head", "right.py", *sizes, "--json")
     assert done.returncode in (0, 1, 3), done.stderr  # depends on the noise
     assert len(json.loads(done.stdout)["comparisons"]) == 1
