@@ -22,6 +22,21 @@ TINY = ("--rows", "20", "--features", "33", "--classes", "3", "--blocks", "3", "
 """Options of a run that takes a second or two per implementation."""
 
 
+QUICK = (
+    "-P",
+    "-c",
+    "import itertools\n"
+    "from dataclasses import replace\n"
+    "from lcbench.measure import gate\n"
+    "gate.monotonic = itertools.count().__next__\n"
+    "gate.PACE = replace(gate.PACE, rounds_s=0.3)\n"
+    "from lcbench.__main__ import main\n"
+    "main()",
+)
+"""Program that runs ``lcbench`` so that a generation of a gate takes a second. A second passes whenever the gate reads its
+clock, so that the number of generations does not depend on the machine."""
+
+
 def environment(**variables):
     """Return the environment of this process with 80 columns, and without settings for colours and folders."""
     removed = ("NO_COLOR", "FORCE_COLOR", "LCBENCH_RESULTS", "LCBENCH_DATA")

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 import lcbench
-from commands import TINY, environment, wait_until
+from commands import QUICK, TINY, environment, wait_until
 from lcbench import files, record
 from results import record as make_record
 from results import row
@@ -150,8 +150,8 @@ def test_check(folder, file, code):
 
 
 def test_gate_on_files(folder):
-    sizes = ("--rows", "20", "--features", "33", "--classes", "3", "--budget", "30")
-    done = run(folder, "gate", "--base", "right.py", "--head", "right.py", *sizes, "--json")
+    sizes = ("--rows", "20", "--features", "33", "--classes", "3", "--budget", "50")
+    done = run(folder, "gate", "--base", "right.py", "--head", "right.py", *sizes, "--json", program=QUICK)
     assert done.returncode in (0, 1, 3), done.stderr  # depends on the noise
     assert len(json.loads(done.stdout)["comparisons"]) == 1
 
@@ -197,7 +197,7 @@ def pids_of_the_hanging_function(folder):
 
 def test_a_timeout_ends_the_process_and_its_children(folder):
     (folder / "pids").unlink(missing_ok=True)
-    done = run(folder, "run", "--impl", "hangs.py", "--loss", "softmax", *TINY, "--timeout", "10", "--json")
+    done = run(folder, "run", "--impl", "hangs.py", "--loss", "softmax", *TINY, "--timeout", "5", "--json")
     reasons = {row["implementation"]: row["status"] for row in json.loads(done.stdout)["rows"]}
     assert reasons["hangs.py:softmax_loss"] == "timeout"
     assert not [pid for pid in pids_of_the_hanging_function(folder) if psutil.pid_exists(pid)]

@@ -6,6 +6,7 @@ import itertools
 import json
 import subprocess
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
@@ -28,6 +29,11 @@ def softmax_loss(W, X, y, reg):
     return loss, X.T @ p / len(y) + 2 * reg * W
 """
 TINY = ("--rows", "20", "--features", "33", "--classes", "3", "--budget", "50")
+
+
+@pytest.fixture(autouse=True)
+def short_rounds(monkeypatch):
+    monkeypatch.setattr(gate, "PACE", replace(gate.PACE, rounds_s=0.3))
 
 
 @pytest.fixture

@@ -201,11 +201,11 @@ svm_loss_right = on_images(lambda: None)
 
 def test_crash_or_timeout_affects_only_its_own_function(tmp_path):
     (tmp_path / "ending.py").write_text(ENDING)
-    done = lcbench(tmp_path, "gradcheck", "ending.py", "--loss", "svm", *FEW, "--timeout", "10")
+    done = lcbench(tmp_path, "gradcheck", "ending.py", "--loss", "svm", *FEW, "--timeout", "5")
     text = " ".join(done.stdout.split())
     assert "svm_loss_leaves: not checked: exited with status 5" in text
     assert "svm_loss_exits: not checked: line 17: SystemExit: 5" in text
-    assert "svm_loss_loops: not checked: no answer for 10 s" in text
+    assert "svm_loss_loops: not checked: no answer for 5 s" in text
     assert "svm_loss_segfaults: not checked: killed by SIGSEGV" in text
     assert text.endswith("1 right, 0 wrong, 4 not checked")
     assert done.returncode == 2
@@ -236,7 +236,7 @@ def test_user_code_that_dies_loops_or_forks(tmp_path, rows):
         for name, statement in ODD_STATEMENTS.items()
     ]
     (tmp_path / "odd.py").write_text(ODD + "\n".join(functions))
-    asked = ("--rows", "40", "--coordinates", "2", "--timeout", "8", "--json", "--quiet")
+    asked = ("--rows", "40", "--coordinates", "2", "--timeout", "5", "--json", "--quiet")
     done = invoke(tmp_path, "gradcheck", "odd.py", *asked)
     assert done.returncode == 2
     reports = json.loads(done.stdout)["reports"]
@@ -248,7 +248,7 @@ def test_user_code_that_dies_loops_or_forks(tmp_path, rows):
         ("base", "GeneratorExit: gone"),
         ("segfaults", "killed by SIGSEGV"),
         ("exits", "exited with status 0"),
-        ("loops", "no answer for 8 s"),
+        ("loops", "no answer for 5 s"),
     ):
         assert found[name][0] == "unchecked"
         assert words in found[name][1]
