@@ -33,8 +33,10 @@ QUICK = (
     "from lcbench.__main__ import main\n"
     "main()",
 )
-"""Program that runs ``lcbench`` so that a generation of a gate takes a second. A second passes whenever the gate reads its
-clock, so that the number of generations does not depend on the machine."""
+"""Program that runs ``lcbench`` so that a generation of a gate takes a second.
+
+A second passes whenever the gate reads its clock, so that the number of generations does not depend on the machine.
+"""
 
 
 def environment(**variables):
