@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lcbench.errors import LcbenchError, require
+from lcbench.errors import LcbenchError, os_error, require
 
 
 def data_folder() -> Path:
@@ -54,6 +54,20 @@ def _folder(variable: str, default: str) -> Path:
 def baselines_folder() -> Path:
     """Return the folder of results that were saved under a name."""
     return results_folder() / "baselines"
+
+
+def stored(folder: Path, suffix: str) -> list[Path]:
+    """Return the files in `folder` with this suffix, in the order of their names, without hidden ones.
+
+    A folder that does not exist has none. Raise LcbenchError if it is not a folder or cannot be read.
+    """
+    try:
+        paths = list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise LcbenchError(f"cannot read {os_error(error)}") from None
+    return sorted(path for path in paths if path.suffix == suffix and not path.name.startswith("."))
 
 
 def models_folder() -> Path:

@@ -495,7 +495,7 @@ def find(name: str) -> Record:
         return read(matches[0])
     if not matches and path.exists() and not path.is_dir():
         return read(path)  # which says that it is a pipe or a device
-    saved = sorted(path.stem for path in files.baselines_folder().glob("*.json"))
+    saved = [path.stem for path in files.stored(files.baselines_folder(), ".json")]
     known = f"saved names: {', '.join(saved)}" if saved else "'lcbench run --save NAME' saves a result under a name"
     problem = f"{len(matches)} results begin with '{name}'" if matches else f"no result '{name}'"
     raise LcbenchError(f"{problem} in {files.results_folder()}; {known}")
@@ -534,7 +534,7 @@ def newer_than(path: Path) -> Path | None:
 
 def _result_files() -> list[Path]:
     """Return the files of the results folder, oldest first."""
-    return sorted((path for path in files.results_folder().glob("*.json") if not path.name.startswith(".")), key=_stamp)
+    return sorted(files.stored(files.results_folder(), ".json"), key=_stamp)
 
 
 def _stamp(path: Path) -> str:

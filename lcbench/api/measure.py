@@ -191,7 +191,7 @@ def newest_unfinished_sweep(note: NoteCallback = no_note) -> Path:
 
     Raise LcbenchError if there is none.
     """
-    for file in sorted(files.sweeps_folder().glob("*.json"), reverse=True):
+    for file in reversed(files.stored(files.sweeps_folder(), ".json")):
         try:
             record.read(file)
         except LcbenchError as error:

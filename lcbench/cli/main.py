@@ -41,6 +41,14 @@ COMMANDS = (
 """Subcommands in the order of the help text. Each is defined in the module of its name."""
 
 
+_LINES = (
+    click.MissingParameter,  # lists the choices on lines of their own
+    getattr(
+        click.exceptions, "NoArgsIsHelpError", click.MissingParameter
+    ),  # the help; before click 8.2, it is no error
+)
+"""Errors whose message has several lines, none of them from outside."""
+
 SYNONYMS = {
     "list": "impls", "ls": "impls", "implementations": "impls", "bench": "run", "benchmark": "run", "time": "run",
     "measure": "run", "verify": "check", "validate": "check", "grad": "gradcheck", "gradient": "gradcheck",
@@ -124,7 +132,7 @@ def exit_code() -> int:
         _require_threads()
         code = lcbench.main(prog_name="lcbench", standalone_mode=False)
     except click.ClickException as error:
-        if not isinstance(error, click.MissingParameter):  # which lists the choices on lines of their own
+        if not isinstance(error, _LINES):
             error.message = printable(error.message)  # type: ignore[misc]  # it is Final in click's annotations
         error.show()
         return ExitCode.ERROR

@@ -209,7 +209,7 @@ def newest(note: NoteCallback = no_note) -> Path:
     note: called with what was passed over. Raise LcbenchError if there is none.
     """
     passed: list[str] = []
-    for path in sorted(files.models_folder().glob("*.h5"), reverse=True):
+    for path in reversed(files.stored(files.models_folder(), ".h5")):
         try:
             status = read(path).status
         except LcbenchError as error:
@@ -234,7 +234,7 @@ def best(note: NoteCallback = no_note) -> Path:
     last = newest(note)
     chosen, best_accuracy = last, -1.0
     wanted: tuple[str, list[str]] | None = None
-    for path in sorted(files.models_folder().glob("*.h5"), reverse=True):
+    for path in reversed(files.stored(files.models_folder(), ".h5")):
         try:
             model = read(path)
         except LcbenchError:

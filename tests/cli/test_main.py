@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -282,6 +283,36 @@ def test_help_fits_into_80_columns_and_cuts_nothing(tmp_path, command):
     assert max(map(len, lines)) <= 80
     assert not any(line.endswith("...") and "]..." not in line for line in lines)
     assert "RANGE" not in helped.stdout
+
+
+def test_without_a_command_the_help_is_shown(tmp_path):
+    shown = invoke(tmp_path)
+    assert shown.returncode in (0, 2)  # before click 8.2, it is no error
+    helped = invoke(tmp_path, "--help").stdout.splitlines()
+    assert (shown.stdout + shown.stderr).splitlines() == helped
+    assert len(helped) > 20
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compare",),
+        ("compare", "saved"),
+        ("history",),
+        ("report",),
+        ("export", "--format", "csv"),
+        ("plot", "bars"),
+        ("evaluate",),
+        ("plot", "search"),
+        ("sweep", "--resume"),
+    ],
+    ids=" ".join,
+)
+def test_a_file_in_the_place_of_the_results_is_named(tmp_path, arguments):
+    (tmp_path / "occupied").touch()
+    refused = invoke(tmp_path, *arguments, LCBENCH_RESULTS="occupied")
+    assert refused.returncode == 2
+    assert re.search(r"cannot read occupied[^:]*: not a directory", refused.stderr), refused.stderr
 
 
 @pytest.mark.parametrize("option", ["-V", "--version"])

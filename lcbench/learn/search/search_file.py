@@ -170,7 +170,7 @@ def _require_consistent(search: Search) -> None:
 
 def newest() -> Path:
     """Return the newest search file that lcbench named itself. Raise LcbenchError if there is none."""
-    found = sorted(files.searches_folder().glob("*.json"))
+    found = files.stored(files.searches_folder(), ".json")
     if not found:
         raise LcbenchError(f"no search in {files.searches_folder()}: 'lcbench search' makes one, or name a file")
     return found[-1]
