@@ -256,8 +256,9 @@ class _Comparison:
 
     def mistake(self, case: Case, run_test: Callable[[], str | None]) -> str | None:
         """Return the known mistake of a user's function that fails in `case`, which `run_test` tests, or None."""
-        if len({run_test() for _ in range(REPEATED)}) > 1:
-            return unrepeatable(self._implementation.compiles)
+        failures, calls_differ = {run_test() for _ in range(REPEATED)}, unrepeatable(self._implementation.compiles)
+        if len(failures) > 1 or any(calls_differ in failure for failure in failures if failure):
+            return calls_differ
         if case.demand == "scores":
             remedy = f"; {case.remedy}" if self._loss == "softmax" else ""
             return f"right only {self.limit_of(case)}{remedy}"

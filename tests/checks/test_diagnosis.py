@@ -349,5 +349,20 @@ def softmax_loss(W, X, y, reg):
     assert reason.endswith("two calls on the same arrays differ: random numbers, or a race?")
 
 
+def test_no_other_mistake_is_named_if_calls_differ(tmp_path):
+    text = """
+import numpy as np
+from lcbench.losses.vectorized import svm_loss as right
+rng = np.random.default_rng(1)
+def svm_loss(W, X, y, reg):
+    loss, dW = right(W, X, y, reg)
+    return loss + 1e-3 * rng.random(), dW
+"""
+    (tmp_path / "a.py").write_text(text)
+    [function] = usercode.load_functions(str(tmp_path / "a.py"))
+    reason = checking.check(usercode.recognise(function), "svm", "float64").reason
+    assert reason == "the same call again: two calls on the same arrays differ: random numbers, or a race?"
+
+
 class Job:
     implementation = "a.py:softmax_loss"
