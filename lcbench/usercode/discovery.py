@@ -162,6 +162,8 @@ def load_functions(spec: str) -> list[UserFunction]:
     owner, colon, attribute = spec.rpartition(":")
     if spec.endswith(SUFFIXES) or Path(spec).is_file():
         return _functions_of_file(spec)
+    if colon and not attribute:
+        raise CannotLoad(f"{spec} ends with a colon: name a function after it, or give {owner} alone")
     if colon and (owner.endswith(SUFFIXES) or Path(owner).is_file()):
         return [_function_of_file(spec, owner, attribute)]
     if colon:
@@ -390,6 +392,8 @@ def _no_function_reason(user_module: UserModule, max_listed: int = 6) -> str:
     elif found:
         reason += f"; {_adapter(candidates)}"
     notes = summarised(note for note in user_module.notes if note.skipped)
+    if notes and not found:  # nothing could be read, and the note says why
+        return f"{notes[0]}; {reason}"
     return f"{reason} ({notes[0]})" if notes else reason
 
 

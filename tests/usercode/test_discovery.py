@@ -332,6 +332,9 @@ def test_prepare_fetch_and_device_of_a_file(here):
         ),
         ("helpers.py", r"defines helper\(x\), old\(\); .* \(line 3: syntax error: .*, skipped \(defines old\)\)$"),
         ("empty.py", r"the file defines no function$"),
+        ("broken.py", r"^broken\.py: line 1: syntax error: .*, skipped; no function takes \(W, X, y, reg\)"),
+        ("softmax.py:", r"^softmax\.py: ends with a colon: name a function after it, or give softmax\.py alone$"),
+        ("json:", r"^json: ends with a colon: name a function after it, or give json alone$"),
         ("junk.py", r"not a Python source file"),
         ("folder", r"^folder: is a folder"),
         ("pipe.py", r"^pipe\.py: cannot be read: it is not a regular file$"),
@@ -348,6 +351,7 @@ def test_error_messages(here, monkeypatch, spec, message):
     Path("softmax.py").write_text("number = 3\ndef softmax_loss(W, X, y, reg): pass\ndef helper(x, y=1): pass\n")
     Path("helpers.py").write_text("def helper(x): pass\ndef old():\n    1 1\n")
     Path("empty.py").write_text("")
+    Path("broken.py").write_text("softmax loss\n")
     Path("junk.py").write_bytes(b"\0\1")
     os.mkfifo("pipe.py")
     Path("notes.ipynb").write_text("{}")
