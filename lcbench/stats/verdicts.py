@@ -25,6 +25,7 @@ from lcbench.stats.estimates import (
     CONFIDENCE,
     Ratio,
     by_generation,
+    cpu_pressure,
     independent_ratio,
     peak_for,
     roofline_time_s,
@@ -626,12 +627,13 @@ class LatestRow:
     """Row with the time of its measurement (UTC, ISO 8601).
 
     speed: speed relative to the fastest row of the group, at most 1, with its 95 % interval. Rows of different results
-    also differ by `RUN_TO_RUN`.
+    also differ by `RUN_TO_RUN`. waited: `cpu_pressure` of the row's result.
     """
 
     row: Row
     created: str
     speed: Ratio
+    waited: float
 
 
 @dataclass(frozen=True)
@@ -655,7 +657,9 @@ def latest(newest_first: Iterable[Record], fingerprint: str) -> list[Latest]:
         for row in record.rows:
             if row.ranked and not row.side:  # a gate may measure code that is never used
                 entries = groups.setdefault((row.workload, row.threads), {})
-                entries.setdefault(row.implementation, (record.id, LatestRow(row, record.created, _SAME)))
+                if row.implementation not in entries:
+                    found = LatestRow(row, record.created, _SAME, cpu_pressure(record))
+                    entries[row.implementation] = (record.id, found)
     return [Latest(*key, _relative_to_fastest([*entries.values()])) for key, entries in groups.items()]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lcbench.measure.schedule import fail_unmeasured
-from lcbench.record import Gate, MachinePeak, Side
+from lcbench.record import Counters, Gate, MachinePeak, Side
 from lcbench.report.exports import ci, tables
 from lcbench.report.page import page
 from lcbench.report.tables import compare as compare_tables
@@ -170,3 +170,12 @@ def test_the_newest_results_side_by_side():
         ceilings=[CEILING],
     )
     assert "\n".join(printed(compare_tables.latest(latest([result], MACHINE)))) + "\n" == LATEST
+
+
+def test_the_newest_results_of_a_busy_machine_are_marked():
+    waiting, quiet = ([Counters(seconds=1.0, pressure_s=each)] * 2 for each in (0.4, 0.01))
+    busy, other = record(row("numpy", [1e-3] * 2, counters=waiting)), record(row("naive", [2e-3] * 2, counters=quiet))
+    told = " ".join(" ".join(printed(compare_tables.latest(latest([busy, other], MACHINE)))).split())
+    words = "BUSY MACHINE while numpy was measured: processes waited for a CPU up to 40 % of the time."
+    assert words in told
+    assert "BUSY" not in " ".join(printed(compare_tables.latest(latest([other], MACHINE))))

@@ -9,6 +9,7 @@ from math import isfinite
 
 from rich.text import Text
 
+from lcbench import units
 from lcbench.record import describe_fields
 from lcbench.report import formatting
 from lcbench.report.table import (
@@ -27,7 +28,7 @@ from lcbench.report.table import (
     Mood,
     Table,
 )
-from lcbench.report.tables.run import note_on_impossible
+from lcbench.report.tables.run import BUSY, note_on_impossible
 from lcbench.stats.estimates import Ratio
 from lcbench.stats.verdicts import Comparison, Judgement, Latest, LatestRow, Verdict
 
@@ -234,7 +235,17 @@ def latest(groups: list[Latest], arrangement: Arrangement = AS_IS) -> Iterator[T
         arrangement.require_known(newest.columns)
         yield newest.arranged(arrangement)
         yield Text()
-    yield from note_on_impossible(entry.row for group in groups for entry in group.entries)
+    entries = [entry for group in groups for entry in group.entries]
+    if busy := [entry for entry in entries if entry.waited > BUSY]:
+        names = dict.fromkeys(entry.row.implementation for entry in busy)
+        measured = f"{', '.join(names)} {'was' if len(names) == 1 else 'were'} measured"
+        waited = units.percent(max(entry.waited for entry in busy))
+        yield Text(
+            f"BUSY MACHINE while {measured}: processes waited for a CPU up to {waited} of the time. The ratios are also "
+            "those of that load",
+            style="bold yellow",
+        )
+    yield from note_on_impossible(entry.row for entry in entries)
 
 
 def _speed(group: Latest) -> Callable[[LatestRow], Cell | Ratio]:
