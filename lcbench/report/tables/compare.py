@@ -241,8 +241,8 @@ def latest(groups: list[Latest], arrangement: Arrangement = AS_IS) -> Iterator[T
         measured = f"{', '.join(names)} {'was' if len(names) == 1 else 'were'} measured"
         waited = units.percent(max(entry.waited for entry in busy))
         yield Text(
-            f"BUSY MACHINE while {measured}: processes waited for a CPU up to {waited} of the time. The ratios are also "
-            "those of that load",
+            f"BUSY MACHINE while {measured}: processes waited for a CPU up to {waited} of the time. The ratios are "
+            "also those of that load",
             style="bold yellow",
         )
     yield from note_on_impossible(entry.row for entry in entries)
