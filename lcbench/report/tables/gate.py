@@ -37,8 +37,9 @@ def notes(gated: GateVerdicts, gate: Gate) -> list[str]:
     lines = []
     if gated.generations:
         lines.append(
-            f"threshold {formatting.percent(gate.fail_above)}; head / base with 95 % interval; "
-            f"{gated.generations} generations of two processes per side, which took turns in random order; "
+            f"threshold {formatting.percent(gate.fail_above)}; head / base, which compares processes that took turns "
+            f"in random order and not the two medians, with 95 % interval; {gated.generations} generations of two "
+            "processes per side; "
             f"visible: {VISIBLE}"
         )
     if gate.started_s is not None and gate.spent_s:
