@@ -56,20 +56,6 @@ def baselines_folder() -> Path:
     return results_folder() / "baselines"
 
 
-def stored(folder: Path, suffix: str) -> list[Path]:
-    """Return the files in `folder` with this suffix, in the order of their names, without hidden ones.
-
-    A folder that does not exist has none. Raise LcbenchError if it is not a folder or cannot be read.
-    """
-    try:
-        paths = list(folder.iterdir())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise LcbenchError(f"cannot read {os_error(error)}") from None
-    return sorted(path for path in paths if path.suffix == suffix and not path.name.startswith("."))
-
-
 def models_folder() -> Path:
     """Return the folder of trained models, one file per training."""
     return results_folder() / "models"
@@ -93,6 +79,20 @@ def plots_folder() -> Path:
 def reports_folder() -> Path:
     """Return the folder of HTML reports."""
     return results_folder() / "reports"
+
+
+def stored(folder: Path, suffix: str) -> list[Path]:
+    """Return the files in `folder` with this suffix, in the order of their names, without hidden ones.
+
+    A folder that does not exist has none. Raise LcbenchError if it is not a folder or cannot be read.
+    """
+    try:
+        paths = list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise LcbenchError(f"cannot read {os_error(error)}") from None
+    return sorted(path for path in paths if path.suffix == suffix and not path.name.startswith("."))
 
 
 def new_file_path(folder: Path, suffix: str) -> Path:

@@ -41,12 +41,10 @@ COMMANDS = (
 """Subcommands in the order of the help text. Each is defined in the module of its name."""
 
 
-_LINES = (
-    click.MissingParameter,  # lists the choices on lines of their own
-    getattr(
-        click.exceptions, "NoArgsIsHelpError", click.MissingParameter
-    ),  # the help; before click 8.2, it is no error
-)
+# The help, which click shows if nothing follows the command; before click 8.2, that was no error.
+_Help = getattr(click.exceptions, "NoArgsIsHelpError", click.MissingParameter)
+
+_LINES = (click.MissingParameter, _Help)  # the former lists choices
 """Errors whose message has several lines, none of them from outside."""
 
 SYNONYMS = {
