@@ -216,6 +216,8 @@ try:
     reverse[1, 8](np.arange(8), True, 5)
 except IndexError as error:
     print(error)
+for thread in threading.enumerate()[1:]:  # one that was told to end may not have ended yet
+    thread.join(60)
 print(threading.active_count())
 """
 
